@@ -1,0 +1,54 @@
+"""Typed errors: each is one paragraph for the person who will read it.
+
+The reason comes first, then the place (node, operator, shapes), then what to do about it. Each class carries the exit
+code with which the command line ends when the error reaches it.
+"""
+
+from __future__ import annotations
+
+
+class N2NError(Exception):
+    """Base of every error that this project raises on purpose.
+
+    Args:
+        reason: What is wrong, as a sentence without its full stop.
+        node: Name of the node concerned.
+        operator: Operator type of that node, such as ``Conv``.
+        shapes: Shapes or sizes that a reader needs in order to see the problem.
+        hint: What to do, as a sentence without its full stop.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, reason: str, *, node: str = "", operator: str = "", shapes: str = "", hint: str = ""
+    ) -> None:
+        self.reason, self.node, self.operator, self.shapes, self.hint = reason, node, operator, shapes, hint
+        place = " ".join(word for word in (operator, f"node {node!r}" if node else "") if word)
+        details = ", ".join(part for part in (place, shapes) if part)
+        sentence = reason + (f" ({details})" if details else "")
+        super().__init__(". ".join(part for part in (sentence, hint) if part) + ".")
+
+
+class OptionError(N2NError):
+    """An option or argument has no meaning: a factor below 1, an output that exists already."""
+
+    exit_code = 2
+
+
+class ModelError(N2NError):
+    """The model cannot be read, is not valid ONNX, or cannot be written."""
+
+
+class GrowthError(N2NError):
+    """The model is fine, but nothing in it can grow as asked."""
+
+
+class InputError(N2NError):
+    """The teacher cannot be run on the inputs that were given or drawn."""
+
+
+class VerificationError(N2NError):
+    """The student does not compute what the teacher computes; nothing was written."""
+
+    exit_code = 1
