@@ -1,0 +1,231 @@
+"""One walk over a graph: every tensor gets its axes, every node leaves its obligations, and groups come out.
+
+Data flows one way: :func:`analyze` reads a model and changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n import rules
+from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin
+from onnx_n2n.constants import Constants
+from onnx_n2n.contents import LARGEST, Content, Size
+from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
+from onnx_n2n.obligations import Evenness, Ledger
+from onnx_n2n.shapes import Inferred, infer_shapes, known_length
+from onnx_n2n.site import Refusal, Site
+
+BREAKDOWN = "its operator could not be analysed"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What may grow in a model, and what growing it owes to its nodes.
+
+    Attributes:
+        model: The model that was analysed; not changed, and the one that a rewrite of this analysis must be given.
+        axes: The axes of each tensor of known rank.
+        uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
+        constants: Which tensors are constant.
+        contents: What small tensors say.
+        shapes: What shape inference knows of each tensor, by name.
+        ledger: The obligations of all nodes.
+        groups: What may grow, in graph order.
+        pins: The weight axes that may not grow, with their reasons.
+    """
+
+    model: ir.Model
+    axes: Mapping[ir.Value, tuple[Axis, ...]]
+    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
+    constants: Constants
+    contents: Mapping[ir.Value, Content]
+    shapes: Mapping[str, Inferred]
+    ledger: Ledger
+    groups: tuple[Group, ...]
+    pins: tuple[Pinned, ...]
+
+    def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""
+        value = node.inputs[slot]
+        found = self.uses.get((node, slot))
+        return found if found is not None or value is None else self.axes.get(value)
+
+
+def analyze(model: ir.Model) -> Analysis:
+    """Work out what in a model may grow.
+
+    Args:
+        model: The model; its graph must be sorted topologically, as ONNX asks.
+
+    Returns:
+        Groups of tied axes with their sizes, and for every weight axis that may not grow the reason.
+    """
+    walk = _Walk(model)
+    walk.run()
+    groups = groups_of(model.graph, walk, walk.ledger)
+    return Analysis(
+        model, walk.known, walk.uses, walk.constants, walk.contents, walk.shapes, walk.ledger, groups, pins_of(model.graph, walk)
+    )
+
+
+class _Walk:
+    """The state of a walk: what has been found out about the tensors so far."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.graph = model.graph
+        self.opsets = model.opset_imports
+        self.constants = Constants(model)
+        self.shapes = infer_shapes(model)
+        self.known: dict[ir.Value, tuple[Axis, ...]] = {}
+        self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
+        self.contents: dict[ir.Value, Content] = {}
+        self.ledger = Ledger.empty()
+
+    # --- facts, as rules ask for them
+
+    def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        value = node.inputs[slot]
+        if value is None:
+            return None
+        if (node, slot) in self.uses:
+            return self.uses[node, slot]
+        found = self.known.get(value)
+        if found is None and value in self.constants:
+            found = self._constant_axes(value)
+            if self.constants.vector_like(value) and not all(map(is_unit, found)):
+                # One zero bias may serve eleven layers: every use gets axes, and if need be a copy, of its own.
+                self.uses[node, slot] = found
+            else:
+                self.known[value] = found
+        return found
+
+    def content(self, value: ir.Value) -> Content | None:
+        if value not in self.contents and (array := self.constants.small(value)) is not None and array.ndim < 2:
+            self.contents[value] = Content(tuple(Size(n) for n in array.ravel().tolist()), scalar=array.ndim == 0)
+        return self.contents.get(value)
+
+    def constant(self, value: ir.Value) -> np.ndarray | None:
+        return self.constants.array(value)
+
+    def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
+        found = self.shapes.get(str(value.name))
+        return found.lengths if found is not None else None
+
+    # --- the walk
+
+    def run(self) -> None:
+        symbols: dict[str, Axis] = {}
+        for value in self.graph.inputs:
+            if value not in self.constants and value.shape is not None:
+                self.known[value] = tuple(self._input_axis(dim, value, symbols) for dim in value.shape)
+        for node in self.graph:
+            if not all(output in self.constants for output in node.outputs):
+                self._visit(node)
+        for value in self.graph.outputs:
+            if value in self.constants and value not in self.known:
+                self.known[value] = self._constant_axes(value)
+            for axis in self.known.get(value, ()):
+                pin(axis, Reason(f"graph output {value.name!r}"))
+            self._pin_measured(value, Reason(f"graph output {value.name!r}"))
+
+    def _visit(self, node: ir.Node) -> None:
+        version = node.version or self.opsets.get(node.domain, 1)
+        site = Site(node, version, self)
+        rule = rules.rule_for(node.domain, node.op_type, version)
+        try:
+            if rule is None:
+                name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+                raise Refusal(f"no rule for {name} at version {version}")
+            rule(site)
+            for slot, output in enumerate(node.outputs):
+                if slot not in site.results and (output.uses() or output.is_graph_output()):
+                    raise Refusal(f"output {slot} is not covered by its rule")
+        except Refusal as refusal:
+            self._refuse(node, site.reason(str(refusal)))
+            return
+        except (ValueError, IndexError, KeyError, TypeError):
+            if __import__("os").environ.get("DBG"): __import__("traceback").print_exc()
+            # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
+            self._refuse(node, site.reason(BREAKDOWN))
+            return
+        self.ledger.extend(site.ledger)
+        for slot, axes in site.results.items():
+            self.known[node.outputs[slot]] = axes
+        self._follow_contents(node, site)
+
+    def _follow_contents(self, node: ir.Node, site: Site) -> None:
+        follow = rules.content_rule_for(node.domain, node.op_type)
+        found = None
+        if follow is not None:
+            try:
+                found = follow(site)
+            except (Refusal, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
+                found = None
+        if found is not None and len(found.elements) <= LARGEST:
+            self.contents[node.outputs[0]] = found
+            return
+        for slot, value in enumerate(node.inputs):
+            if value is not None and slot not in site.consumed:
+                self._pin_measured(value, site.reason("it computes with the length of this axis"))
+
+    def _refuse(self, node: ir.Node, reason: Reason) -> None:
+        for slot, value in enumerate(node.inputs):
+            if value is not None:
+                for axis in self.axes(node, slot) or ():
+                    pin(axis, reason)
+                self._pin_measured(value, reason)
+        for value in self._captured(node):
+            # The uses inside a body are not followed, so all of the tensor stays as it is.
+            if value in self.constants and value not in self.known:
+                self.known[value] = self._constant_axes(value)
+            for axis in self.known.get(value, ()):
+                pin(axis, reason)
+            self._pin_measured(value, reason)
+        for output in node.outputs:
+            shape = self.inferred(output)
+            if shape is not None:
+                self.known[output] = tuple(axis_of(length) for length in shape)
+                for axis in self.known[output]:
+                    pin(axis, reason)
+
+    def _pin_measured(self, value: ir.Value, reason: Reason) -> None:
+        found = self.contents.get(value)
+        for element in found.elements if found is not None else ():
+            if element.axis is not None:
+                pin(element.axis, reason)
+
+    def _captured(self, node: ir.Node) -> list[ir.Value]:
+        bodies = [
+            body
+            for attribute in node.attributes.values()
+            if attribute.type in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS} and not attribute.is_ref()
+            for body in ([attribute.value] if attribute.type == ir.AttributeType.GRAPH else attribute.value)
+        ]
+        seen: dict[ir.Value, None] = {}
+        for body in bodies:
+            for inner in body.all_nodes():
+                seen.update(dict.fromkeys(value for value in inner.inputs if value is not None))
+            seen.update(dict.fromkeys(body.outputs))
+        return [value for value in seen if value.graph is self.graph]
+
+    def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
+        tensor = self.constants[value]
+        axes = tuple(axis_of(int(length)) for length in tensor.shape)
+        if not self.constants.growable(value):
+            for axis in axes:
+                pin(axis, Reason(f"constant {value.name!r} does not hold floating-point numbers"))
+        return axes
+
+    def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:
+        known = known_length(dim)
+        symbol = None if known is not None else str(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value else None
+        axis = symbols.setdefault(symbol, axis_of(None)) if symbol else axis_of(known)
+        pin(axis, Reason(f"graph input {value.name!r}"))
+        return axis
+
+

@@ -1,0 +1,115 @@
+"""Which tensors of a graph are constant, and the values of those that steer other nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+
+SMALL = 4096  # elements up to which a constant is read during analysis, and folded
+FLOATS = frozenset(
+    {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+)
+
+
+class Constants:
+    """The constant tensors of a model's main graph: initializers and Constant nodes, wherever they are used."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._tensors: dict[ir.Value, ir.TensorProtocol] = {}
+        self._folded: dict[ir.Value, np.ndarray | None] = {}
+        self._opsets = dict(model.opset_imports)
+        for value in model.graph.initializers.values():
+            if value.const_value is not None:
+                self._tensors[value] = value.const_value
+        for node in model.graph:
+            if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
+                tensor = constant_tensor(node)
+                if tensor is not None:
+                    self._tensors[node.outputs[0]] = tensor
+
+    def __contains__(self, value: ir.Value) -> bool:
+        return value in self._tensors
+
+    def __getitem__(self, value: ir.Value) -> ir.TensorProtocol:
+        return self._tensors[value]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._tensors)
+
+    def growable(self, value: ir.Value) -> bool:
+        """Say whether a constant holds floating-point numbers; others are tables, indices and masks."""
+        return self._tensors[value].dtype in FLOATS
+
+    def vector_like(self, value: ir.Value) -> bool:
+        """Say whether at most one axis of a constant is longer than 1: a bias or scale, not a matrix."""
+        return sum(int(length) != 1 for length in self._tensors[value].shape) <= 1
+
+    def small(self, value: ir.Value) -> np.ndarray | None:
+        """Return a constant of few elements, also when nodes compute it from constants only."""
+        if value in self._tensors:
+            tensor = self._tensors[value]
+            wanted = tensor.size <= SMALL and tensor.dtype != ir.DataType.STRING
+            return tensor.numpy() if wanted else None
+        if value not in self._folded:
+            self._folded[value] = None  # also the answer for a value that needs itself
+            self._folded[value] = self._fold(value)
+        return self._folded[value]
+
+    def array(self, value: ir.Value) -> np.ndarray | None:
+        """Return a constant of any size."""
+        return self._tensors[value].numpy() if value in self._tensors else self.small(value)
+
+    def _fold(self, value: ir.Value) -> np.ndarray | None:
+        node = value.producer()
+        if node is None or node.domain not in {"", "ai.onnx"} or not node.inputs or len(node.outputs) != 1:
+            return None
+        if node.op_type not in FOLDED:
+            return None
+        feeds: dict[str, np.ndarray] = {}
+        for operand in node.inputs:
+            if operand is not None:
+                array = self.small(operand)
+                if array is None:
+                    return None
+                feeds[str(operand.name)] = array
+        return _evaluate(node, feeds, self._opsets)
+
+
+FOLDED = frozenset(
+    "Add Sub Mul Div Mod Neg Abs Cast Concat ConstantOfShape Equal Expand Flatten Floor Ceil Gather Greater Identity "
+    "Less Max Min Not Range Reshape ReduceProd Shape Size Slice Squeeze Tile Transpose Unsqueeze Where".split()
+)
+
+
+def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], opsets: dict[str, int]) -> np.ndarray | None:
+    proto = ir.serde.serialize_node(node)
+    graph = onnx.helper.make_graph(
+        [proto],
+        "fold",
+        [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
+        [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
+    )
+    version = node.version or opsets.get("", opsets.get("ai.onnx", 1))
+    try:
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
+        found = ReferenceEvaluator(model).run(None, feeds)[0]
+    except Exception:  # noqa: BLE001 - a node that the reference cannot run is simply not known
+        return None
+    return np.asarray(found) if np.size(found) <= SMALL else None
+
+
+def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
+    """Return the tensor of a Constant node in any of the forms ONNX knows, or None for strings and sparse tensors."""
+    for name, attribute in node.attributes.items():
+        if attribute.is_ref():
+            return None
+        if name == "value":
+            found: ir.TensorProtocol = attribute.value
+            return found
+        if name in {"value_float", "value_floats"}:
+            return ir.Tensor(np.asarray(attribute.value, np.float32))
+        if name in {"value_int", "value_ints"}:
+            return ir.Tensor(np.asarray(attribute.value, np.int64))
+    return None

@@ -1,0 +1,188 @@
+"""Groups: the factors that may grow, named after the layer that makes them, and the axes that may not, with reasons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import onnx_ir as ir
+
+from onnx_n2n.axes import Axis, Factor, Limit, Reason, leaves, size
+from onnx_n2n.constants import Constants
+from onnx_n2n.obligations import Ledger
+
+WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
+MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One weight axis that belongs to a group.
+
+    Attributes:
+        layer: Name of the node that uses the weight.
+        operator: Its operator.
+        weight: Name of the weight.
+        axis: Which axis of the weight.
+        shape: The weight's shape.
+        consumes: Whether the node sums over the axis (it reads the group's channels), or makes or passes them.
+    """
+
+    layer: str
+    operator: str
+    weight: str
+    axis: int
+    shape: tuple[int, ...]
+    consumes: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """All the axes that must grow together.
+
+    Attributes:
+        name: Unique name, after the layer that makes the channels.
+        size: Number of channels.
+        limit: What growth may not do here (None: anything goes), with its ``reason``.
+        members: The weight axes of the group, in graph order.
+        per_channel: How many parameters one more channel adds.
+        factor: The factor in the axis algebra.
+    """
+
+    name: str
+    size: int
+    limit: Limit | None
+    reason: Reason | None
+    members: tuple[Member, ...]
+    per_channel: int
+    factor: Factor = field(repr=False, compare=False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers on the group, without repetition."""
+        return tuple(dict.fromkeys(member.layer for member in self.members))
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A weight axis that may not grow, and why."""
+
+    weight: str
+    axis: int
+    size: int
+    layer: str
+    reason: Reason
+
+
+class Walked(Protocol):
+    """What a finished walk knows."""
+
+    constants: Constants
+    known: dict[ir.Value, tuple[Axis, ...]]
+
+    def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input."""
+
+
+def layer_name(node: ir.Node) -> str:
+    """Return how a person can find a node: its name, or what it makes."""
+    return node.name or f"{node.op_type} -> {node.outputs[0].name}"
+
+
+def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
+    """Collect what may grow, in graph order."""
+    _limit_even_axes(ledger)
+    consumed = {
+        (contraction.node, summand.slot, summand.position)
+        for contraction in ledger.contractions
+        for summand in contraction.summands
+    }
+    members: dict[Factor, list[Member]] = {}
+    for node in graph:
+        for slot, value, axes in _weights(node, walked):
+            shape = tuple(int(length) for length in walked.constants[value].shape)
+            for position, axis in enumerate(axes):
+                consumes = (node, slot, position) in consumed
+                member = Member(layer_name(node), node.op_type, str(value.name), position, shape, consumes)
+                for factor in leaves(axis):
+                    members.setdefault(factor, []).append(member)
+        for output in node.outputs:
+            for axis in walked.known.get(output, ()):
+                for factor in leaves(axis):
+                    members.setdefault(factor, [])
+    free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
+    names = _unique(_name(found) for found in free.values())
+    return tuple(
+        _group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True)
+    )
+
+
+def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
+    """Collect the weight axes on which no factor may grow, in graph order, each once."""
+    found: dict[tuple[str, int], Pinned] = {}
+    for node in graph:
+        for _, value, axes in _weights(node, walked):
+            for position, axis in enumerate(axes):
+                reasons = [factor.limits.get(Limit.PINNED) for factor in leaves(axis)]
+                known = [reason for reason in reasons if reason is not None]
+                if known and len(known) == len(reasons):
+                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(node), known[0])
+                    found.setdefault((pinned.weight, position), pinned)
+    return tuple(found.values())
+
+
+def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
+    for slot, value in enumerate(node.inputs):
+        if value is not None and value in walked.constants and walked.constants.growable(value):
+            axes = walked.axes(node, slot)
+            if axes is not None:
+                yield slot, value, axes
+
+
+def _limit_even_axes(ledger: Ledger) -> None:
+    for evenness in ledger.evenness:
+        for factor in leaves(evenness.axis):
+            factor.limits.setdefault(Limit.UNIFORM, evenness.reason)
+
+
+def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:
+    strictest = max(factor.limits, default=None)
+    weights: Mapping[str, int] = {member.weight: _elements(member.shape) for member in members}
+    return Group(
+        name=name,
+        size=factor.size or 0,
+        limit=strictest,
+        reason=factor.limits[strictest] if strictest is not None else None,
+        members=members,
+        per_channel=sum(weights.values()) // (factor.size or 1),
+        factor=factor,
+    )
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    elements = 1
+    for length in shape:
+        elements *= length
+    return elements
+
+
+def _name(members: list[Member]) -> str:
+    """Return the name of the layer that makes the channels: by its weight, or by its node where that says nothing."""
+    makers = [member for member in members if not member.consumes and sum(n > 1 for n in member.shape) > 1]
+    for member in makers or members:
+        bare = WEIGHT_SUFFIX.sub("", member.weight)
+        if bare and not MACHINE_MADE.match(bare):
+            return bare
+        return member.layer.strip("/")
+    return "activation"
+
+
+def _unique(names: Iterator[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return result

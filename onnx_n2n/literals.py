@@ -1,0 +1,116 @@
+"""Numbers in a model that say the length of a grown axis: changed for the use that needs it, and for no other."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.growth import Growth
+from onnx_n2n.names import Names
+from onnx_n2n.obligations import Literal, Picks
+
+
+def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
+    """Write the student's lengths where nodes of the analysed model state the teacher's."""
+    places: dict[tuple[ir.Node, int | str], list[Literal]] = {}
+    for literal in analysis.ledger.literals:
+        places.setdefault((literal.node, literal.place), []).append(literal)
+    for (node, place), literals in places.items():
+        if not any(growth.touches(literal.axis) for literal in literals):
+            continue
+        lengths = {
+            literal.position: (-1 if literal.negative else 1) * growth.length(literal.axis) for literal in literals
+        }
+        if isinstance(place, str):
+            _rewrite_attribute(node, place, lengths)
+        elif place < len(node.inputs) and node.inputs[place] is not None:
+            _rewrite_input(analysis, names, node, place, lengths)
+        else:
+            _write_out(names, node, place, lengths)
+    for picks in analysis.ledger.picks:
+        _rewrite_picks(growth, names, picks)
+
+
+def _rewrite_attribute(node: ir.Node, name: str, lengths: dict[int | None, int]) -> None:
+    if None in lengths:
+        node.attributes[name] = ir.AttrInt64(name, lengths[None])
+        return
+    found = node.attributes.get(name)
+    numbers = list(found.value) if found is not None else [0] * len(lengths)
+    for position, length in lengths.items():
+        numbers[position or 0] = length
+    if found is not None or len(set(numbers)) > 1:
+        node.attributes[name] = ir.AttrInt64s(name, numbers)
+
+
+def _rewrite_input(
+    analysis: Analysis, names: Names, node: ir.Node, slot: int, lengths: dict[int | None, int]
+) -> None:
+    value = node.inputs[slot]
+    assert value is not None
+    known = analysis.constants.small(value)
+    if known is not None:
+        changed = known.copy()
+        for position, length in lengths.items():
+            changed.reshape(-1)[position or 0] = length
+        _replace_constant(names, node, slot, changed)
+        return
+    # Written numbers and lengths taken at run time stand in one tensor: add to the former what they must grow by.
+    found = analysis.contents[value]
+    delta = np.zeros(len(found.elements), np.int64)
+    for position, length in lengths.items():
+        delta[position or 0] = length - int(found.elements[position or 0].value or 0)
+    if not delta.any():
+        return
+    array = delta.reshape(()) if found.scalar else delta
+    inferred = analysis.shapes.get(str(value.name))
+    dtype = inferred.dtype if inferred is not None and inferred.dtype is not None else ir.DataType.INT64
+    more = names.initializer(f"{value.name}_growth", array.astype(dtype.numpy()))
+    added = ir.Node("", "Add", [value, more], name=names.node(f"{node.name or node.op_type}_lengths"))
+    added.outputs[0].name = names.value(f"{value.name}_grown")
+    added.outputs[0].type = ir.TensorType(dtype)
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    graph.insert_before(node, added)
+    node.replace_input_with(slot, added.outputs[0])
+
+
+def _replace_constant(names: Names, node: ir.Node, slot: int, array: np.ndarray) -> None:
+    """Give an input other elements: in place when nothing else reads them, else a constant of its own."""
+    value = node.inputs[slot]
+    assert value is not None
+    if value.is_initializer() and len(value.uses()) == 1 and not value.is_graph_output():
+        value.const_value = ir.tensor(array, name=value.name)
+        if value.shape is not None:
+            value.shape = ir.Shape(array.shape)
+    else:
+        node.replace_input_with(slot, names.initializer(str(value.name), array))
+
+
+def _write_out(names: Names, node: ir.Node, slot: int, lengths: dict[int | None, int]) -> None:
+    """Write lengths that the teacher left to a rule of equal parts, when the parts are no longer equal."""
+    numbers = [lengths[position] for position in range(len(lengths))]
+    total = sum(numbers)
+    each = -(-total // len(numbers))
+    if numbers == [max(0, min(each, total - place * each)) for place in range(len(numbers))]:
+        return
+    node.resize_inputs(max(len(node.inputs), slot + 1))
+    node.replace_input_with(slot, names.initializer(f"{node.outputs[0].name}_sizes", np.array(numbers, np.int64)))
+    node.attributes.pop("num_outputs", None)
+
+
+def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
+    touched = [axis for run in picks.runs for axis in run] + list(picks.shuffled or ())
+    if not any(map(growth.touches, touched)):
+        return
+    if picks.shuffled is not None:
+        outer, inner = (growth.length(axis) for axis in picks.shuffled)
+        array = np.arange(outer * inner).reshape(outer, inner).T.ravel()
+    else:
+        runs = [(growth.length(before), growth.length(run)) for before, run in picks.runs]
+        array = np.concatenate([np.arange(start, start + length) for start, length in runs])
+    value = picks.node.inputs[picks.slot]
+    assert value is not None
+    dtype = value.dtype if value.dtype in {ir.DataType.INT32, ir.DataType.INT64} else ir.DataType.INT64
+    _replace_constant(names, picks.node, picks.slot, array.astype(dtype.numpy()))

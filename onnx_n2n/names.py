@@ -1,0 +1,53 @@
+"""Names for what a pass adds: unique in the whole model, deterministic, and near the names they stand beside."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+
+class Names:
+    """The names that a model uses already, and the ones given out since."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._graph = model.graph
+        self._needs_inputs = model.ir_version < 4  # before IR version 4 every initializer is also a graph input
+        self._nodes: set[str] = set()
+        self._values: set[str] = set(model.graph.initializers)
+        for graph in model.graphs():
+            self._values.update(str(value.name) for value in graph.inputs)
+            self._values.update(graph.initializers)
+        for node in model.graph.all_nodes():
+            self._nodes.add(node.name or "")
+            self._values.update(str(output.name) for output in node.outputs)
+
+    def node(self, wish: str) -> str:
+        """Return ``wish``, with a number if a node has that name."""
+        return _unique(wish, self._nodes)
+
+    def value(self, wish: str) -> str:
+        """Return ``wish``, with a number if a tensor has that name."""
+        return _unique(wish, self._values)
+
+    def register(self, tensor: ir.TensorProtocol) -> ir.Value:
+        """Add an initializer whose name has been given out, and return its value."""
+        value = ir.Value(
+            name=tensor.name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        self._graph.register_initializer(value)
+        if self._needs_inputs:
+            self._graph.inputs.append(value)
+        return value
+
+    def initializer(self, wish: str, array: np.ndarray) -> ir.Value:
+        """Add an initializer with these elements."""
+        return self.register(ir.tensor(array, name=self.value(wish)))
+
+
+def _unique(wish: str, taken: set[str]) -> str:
+    name, number = wish, 1
+    while name in taken:
+        number += 1
+        name = f"{wish}_{number}"
+    taken.add(name)
+    return name

@@ -1,0 +1,95 @@
+"""What a rewrite owes to a node when axes grow: values that analysis writes down and the rewriter reads.
+
+Each rule leaves obligations behind while it walks over a node; none of them depends on how much anything grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_n2n.axes import Axis, Reason
+
+
+@dataclass(frozen=True)
+class Summand:
+    """An operand of a contraction: input ``slot``, whose axis ``position`` is the product of ``parts``.
+
+    ``parts`` are pairs of an axis and whether the contraction sums over it.
+    """
+
+    slot: int
+    position: int
+    parts: tuple[tuple[Axis, bool], ...]
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A sum over an axis: the shares of its copies must be put on exactly one operand.
+
+    ``power`` is what the sum does to its terms: 1 for a plain sum, 1/2 for a sum of squares.
+    """
+
+    node: ir.Node
+    summands: tuple[Summand, ...]
+    power: float = 1.0
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A number in the model that says the length of ``axis`` (from the end when ``negative``).
+
+    ``place`` is the input slot or the attribute it stands in, ``position`` its element there (None for a scalar).
+    """
+
+    node: ir.Node
+    place: int | str
+    position: int | None
+    axis: Axis
+    negative: bool = False
+
+
+@dataclass(frozen=True)
+class Picks:
+    """The constant indices of a Gather over ``axis``, as runs that lie between cuts of the axis.
+
+    Each run is a pair (what lies before it, what it covers). With ``shuffled`` the indices instead read the axis, which
+    is the product of the two given axes, with the inner one outermost.
+    """
+
+    node: ir.Node
+    slot: int
+    runs: tuple[tuple[Axis, Axis], ...]
+    shuffled: tuple[Axis, Axis] | None = None
+
+
+@dataclass(frozen=True)
+class Evenness:
+    """An axis over which a mean is taken: every channel must occur equally often."""
+
+    axis: Axis
+    reason: Reason
+
+
+@dataclass
+class Ledger:
+    """All obligations of one graph, in the order of its nodes."""
+
+    contractions: list[Contraction]
+    literals: list[Literal]
+    picks: list[Picks]
+    evenness: list[Evenness]
+
+    @classmethod
+    def empty(cls) -> Ledger:
+        """Return a ledger without entries."""
+        return cls([], [], [], [])
+
+    def extend(self, other: Ledger) -> None:
+        """Append the entries of another ledger."""
+        self.contractions += other.contractions
+        self.literals += other.literals
+        self.picks += other.picks
+        self.evenness += other.evenness
+

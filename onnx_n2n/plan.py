@@ -1,0 +1,217 @@
+"""From what a user asks to a growth: which groups grow, to which sizes, and with which channels."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import Axis, Factor, Limit, Product, Sum, leaves, resolve
+from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.groups import Group
+from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies
+
+Init = Literal["net2net", "zero"]
+Mapping_ = Literal["random", "cyclic"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of a growth of width.
+
+    Attributes:
+        factor: New size over old size, at least 1, for every group that is not named.
+        groups: Sizes by group name; such a group grows whatever ``include`` and ``exclude`` say.
+        include: Globs over group, layer and weight names; when given, only what matches one grows.
+        exclude: Globs of what does not grow.
+        multiple_of: New sizes are rounded up to a multiple of this.
+        init: Copies with shares (``net2net``), or fresh channels without outgoing weight (``zero``).
+        mapping: Which channels are copied: at random, or in turn.
+        seed: Seed of every random choice.
+    """
+
+    factor: float = 2.0
+    groups: Mapping[str, int] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    multiple_of: int = 1
+    init: Init = "net2net"
+    mapping: Mapping_ = "random"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If a value has no meaning.
+        """
+        if not math.isfinite(self.factor) or self.factor < 1:
+            raise OptionError(f"the factor must be a finite number of at least 1, not {self.factor}")
+        if self.multiple_of < 1:
+            raise OptionError(f"multiple_of must be at least 1, not {self.multiple_of}")
+        if self.init not in {"net2net", "zero"}:
+            raise OptionError(f"init must be 'net2net' or 'zero', not {self.init!r}")
+        if self.mapping not in {"random", "cyclic"}:
+            raise OptionError(f"mapping must be 'random' or 'cyclic', not {self.mapping!r}")
+
+
+def plan(analysis: Analysis, request: Request) -> Growth:
+    """Decide how every group grows.
+
+    Raises:
+        OptionError: If the request has no meaning.
+        GrowthError: If it names a group that does not exist, is pinned, or cannot have the size asked for.
+    """
+    request.check()
+    for name, wanted in request.groups.items():
+        _check_named(analysis, name, wanted)
+    chosen, kept = _choose(analysis, request)
+    sizes: dict[Factor, int] = {}
+    for group in chosen:
+        try:
+            after = _size(group, request)
+        except GrowthError as refusal:
+            if group.name in request.groups:
+                raise
+            kept.append(Kept(group.name, group.size, refusal.reason))
+            continue
+        if after > group.size:
+            sizes[group.factor] = after
+    channels = {
+        group.factor: _channels(group, sizes[group.factor], request) for group in chosen if group.factor in sizes
+    }
+    _keep_even(analysis, channels, kept, request)
+    grown = [Grown(g.name, g.size, len(channels[g.factor].index)) for g in analysis.groups if g.factor in channels]
+    return Growth(channels, tuple(grown), tuple(kept))
+
+
+def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
+    group = next((group for group in analysis.groups if group.name == name), None)
+    if group is not None:
+        if wanted < group.size:
+            raise OptionError(f"group {name!r} has {group.size} channels already and cannot shrink to {wanted}")
+        return
+    for pinned in analysis.pins:
+        if name in {pinned.weight, pinned.layer}:
+            raise GrowthError(
+                f"{name!r} is pinned and cannot grow: {pinned.reason}",
+                shapes=f"axis {pinned.axis} of {pinned.weight!r} has length {pinned.size}",
+                hint="'onnx-n2n inspect' lists the groups that can",
+            )
+    names = [group.name for group in analysis.groups]
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}" if close else "'onnx-n2n inspect' lists the groups"
+    raise GrowthError(f"there is no group named {name!r}", hint=hint)
+
+
+def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kept]]:
+    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
+    wanted = [group for group in analysis.groups if group.name in request.groups or _wants(group, request)]
+    rivals = _rivals(analysis)
+    chosen: dict[Factor, Group] = {group.factor: group for group in wanted if group.name in request.groups}
+    kept = []
+    for group in sorted(wanted, key=lambda group: -len(group.members)):
+        if group.factor in chosen:
+            continue
+        rival = next((chosen[other] for other in rivals.get(group.factor, ()) if other in chosen), None)
+        if rival is None:
+            chosen[group.factor] = group
+        else:
+            kept.append(Kept(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both"))
+    return list(chosen.values()), kept
+
+
+def _wants(group: Group, request: Request) -> bool:
+    names = {group.name, *group.layers, *(member.weight for member in group.members)}
+    if not group.members or any(_matches(names, glob) for glob in request.exclude):
+        return False
+    return not request.include or any(_matches(names, glob) for glob in request.include)
+
+
+def _matches(names: Iterable[str], glob: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
+def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
+    """Return for each factor those that multiply with it in some axis."""
+    free = {group.factor for group in analysis.groups}
+    found: dict[Factor, dict[Factor, None]] = {}
+
+    def visit(axis: Axis) -> None:
+        axis = resolve(axis)
+        if isinstance(axis, Product):
+            sides = [{factor for factor in leaves(part) if factor in free} for part in axis.parts]
+            for side in sides:
+                for other in sides:
+                    for factor in side if other is not side else ():
+                        found.setdefault(factor, {}).update(dict.fromkeys(other - {factor}))
+        if isinstance(axis, Product | Sum):
+            for part in axis.parts:
+                visit(part)
+
+    for axes in (*analysis.axes.values(), *analysis.uses.values()):
+        for axis in axes:
+            visit(axis)
+    return found
+
+
+def _size(group: Group, request: Request) -> int:
+    """Return the size a group is to have.
+
+    Raises:
+        GrowthError: If its limits do not allow the size asked for.
+    """
+    named = request.groups.get(group.name)
+    aim = named if named is not None else math.floor(group.size * request.factor + 0.5)
+    if aim == group.size:
+        return aim
+    if group.limit is not Limit.UNIFORM:
+        return aim if named is not None else -(-aim // request.multiple_of) * request.multiple_of
+    times = aim // group.size
+    even = aim % group.size == 0 if named is not None else times > 1
+    if not even or (named is None and times * group.size % request.multiple_of):
+        raise GrowthError(f"only whole multiples of {group.size} are possible: {group.reason}")
+    return times * group.size
+
+
+def _channels(group: Group, after: int, request: Request) -> Channels:
+    if request.init == "zero":
+        return added(group.size, after, fresh=group.limit is None)
+    if request.mapping == "cyclic" or group.limit is Limit.UNIFORM:
+        return copies(group.size, after, None)
+    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+
+
+def _keep_even(
+    analysis: Analysis, channels: dict[Factor, Channels], kept: list[Kept], request: Request
+) -> None:
+    """Give up growing where parts of one axis would no longer count alike in a mean over it."""
+    names = {group.factor: group for group in analysis.groups}
+    changed = True
+    while changed:
+        changed = False
+        for evenness in analysis.ledger.evenness:
+            growth = Growth(channels, (), ())
+            if not growth.touches(evenness.axis):
+                continue
+            index = growth.index(evenness.axis)
+            if len(set(np.bincount(index).tolist())) == 1:
+                continue
+            for factor in set(leaves(evenness.axis)) & channels.keys():
+                group = names[factor]
+                if group.name in request.groups:
+                    raise GrowthError(
+                        f"group {group.name!r} is only part of an axis, all of which must grow alike: {evenness.reason}"
+                    )
+                del channels[factor]
+                kept.append(Kept(group.name, group.size, f"other parts of one axis do not grow alike: {evenness.reason}"))
+            changed = True
+
+

@@ -1,0 +1,58 @@
+"""Operators that sum over an axis of their operands with weights: convolutions and matrix products."""
+
+from onnx_n2n.pattern import parse
+from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.registry import declare, rule
+from onnx_n2n.site import Refusal, Site
+
+declare("Conv", "n (g c) *_, (g m) c *_, (g m)? -> n (g m) *_", sizes={"g": "group"})
+declare("ConvTranspose", "n (g c) *_, (g c) m *_, (g m)? -> n (g m) *_", sizes={"g": "group"})
+# ONNX Runtime's own fusions of a convolution with its activation, and with a sum before that.
+declare(
+    "FusedConv",
+    "n (g c) *_, (g m) c *_, (g m)?, n (g m) *_? -> n (g m) *_",
+    domain="com.microsoft",
+    sizes={"g": "group"},
+)
+
+
+def _matrices(pattern: str) -> Declaration:
+    return Declaration.parse(pattern, sizes={}, even="", maximum="", pinned="", partial=False)
+
+
+GEMM = {
+    (a, b): _matrices(f"{'k m' if a else 'm k'}, {'n k' if b else 'k n'}, ~m n? -> m n")
+    for a in (False, True)
+    for b in (False, True)
+}
+MATMUL = {
+    (False, False): _matrices("~*b m k, ~*b k n -> *b m n"),
+    (True, False): _matrices("k, *b k n -> *b n"),
+    (False, True): _matrices("*b m k, k -> *b m"),
+    (True, True): _matrices("k, k ->"),
+}
+
+
+@rule("Gemm", since=7)
+def gemm(site: Site) -> None:
+    """``m k, k n, n? -> m n``; transA and transB swap the axes of their operand, the third operand broadcasts."""
+    GEMM[bool(site.attribute("transA", 0)), bool(site.attribute("transB", 0))](site)
+
+
+@rule("MatMul")
+def matmul(site: Site) -> None:
+    """``*b m k, *b k n -> *b m n``; the batch axes broadcast, a vector has no ``m`` or ``n``."""
+    MATMUL[len(site.axes(0)) == 1, len(site.axes(1)) == 1](site)
+
+
+@rule("Einsum")
+def einsum(site: Site) -> None:
+    """The equation is the declaration."""
+    equation = str(site.attribute("equation")).replace(" ", "")
+    if "->" not in equation or "." in equation or not equation.replace("->", "").replace(",", "").islower():
+        raise Refusal(f"the equation {equation!r} is not written out in full")
+    operands = equation.split("->")[0].split(",")
+    if any(len(set(operand)) < len(operand) for operand in operands):
+        raise Refusal(f"the equation {equation!r} takes a diagonal")
+    pattern = parse("->".join(",".join(" ".join(word) for word in side.split(",")) for side in equation.split("->")))
+    Declaration(pattern, {}, frozenset(), frozenset(), frozenset(), partial=False)(site)

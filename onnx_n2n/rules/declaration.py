@@ -1,0 +1,200 @@
+"""A rule made from a pattern: how the letters of a declaration become ties, contractions and limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onnx_n2n.axes import UNIT, Axis, Misaligned, axis_of, product, size, split_product
+from onnx_n2n.obligations import Summand
+from onnx_n2n.pattern import Operand, Pattern, Term, parse
+from onnx_n2n.site import Refusal, Site
+
+WINDOW = "the operator looks at neighbouring places along this axis"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A pattern with what it cannot say by letters alone.
+
+    Attributes:
+        pattern: The axes of inputs and outputs.
+        sizes: Letters whose size an attribute states, such as ``g`` of ``group``; the attribute grows with the letter.
+        even: Letters over which the operator takes a mean.
+        maximum: Letters over which it takes a maximum.
+        pinned: Letters that may not grow.
+        partial: Whether the operator is not defined everywhere, so that new channels must be copies.
+    """
+
+    pattern: Pattern
+    sizes: Mapping[str, str]
+    even: frozenset[str]
+    maximum: frozenset[str]
+    pinned: frozenset[str]
+    partial: bool
+
+    @classmethod
+    def parse(
+        cls, text: str, *, sizes: Mapping[str, str], even: str, maximum: str, pinned: str, partial: bool
+    ) -> Declaration:
+        """Parse a pattern and check that every contracted letter has a meaning.
+
+        Raises:
+            ValueError: If a letter stands on one operand only, is contracted, and no keyword says how.
+        """
+        pattern = parse(text)
+        roles = [frozenset(letters.split()) for letters in (even, maximum, pinned)]
+        for letter in pattern.contracted.difference(*roles):
+            if sum(letter in operand.letters for operand in pattern.inputs) < 2:
+                raise ValueError(f"{letter!r} is contracted on one operand in {text!r}: say how")
+        return cls(pattern, sizes, *roles, partial)
+
+    def __call__(self, site: Site) -> None:
+        """Apply the declaration to a node."""
+        letters = _Letters(site, self.sizes)
+        matched: dict[int, list[tuple[Term, Axis]]] = {}
+        for slot in range(len(site.node.inputs)):
+            if not site.has(slot):
+                continue
+            operand = self.pattern.operand(slot)
+            if operand is None:
+                raise Refusal(f"input {slot} is not covered by its declaration")
+            matched[slot] = letters.match(operand, site.axes(slot))
+        for slot, operand in enumerate(self.pattern.inputs):
+            if not operand.optional and not site.has(slot):
+                raise Refusal(f"input {slot} is missing")
+        self._limit(site, letters)
+        self._contract(site, letters, matched)
+        for slot, operand in enumerate(self.pattern.outputs[: len(site.node.outputs)]):
+            site.result(letters.build(operand, site.inferred(slot)), slot)
+
+    def _limit(self, site: Site, letters: _Letters) -> None:
+        for letter, axis in letters.everything():
+            if letter in self.even:
+                site.even(axis, "it takes a mean over this axis")
+            if letter in self.maximum:
+                site.copies(axis, "it takes a maximum over this axis")
+            if letter in self.pinned:
+                site.pin(axis, WINDOW)
+            if self.partial:
+                site.copies(axis, "it is not defined for every number")
+        for letter, attribute in self.sizes.items():
+            if letter not in self.pinned:
+                site.says(attribute, None, letters.single[letter])
+
+    def _contract(self, site: Site, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
+        for letter in sorted(self.pattern.contracted - self.even - self.maximum - self.pinned):
+            if letter not in letters.single:
+                raise Refusal("it sums over several axes at once")
+            summands = []
+            for slot, axes in matched.items():
+                for position, (term, _) in enumerate(axes):
+                    if letter in term.letters:
+                        parts = tuple((letters.single[part], part == letter) for part in term.letters)
+                        summands.append(Summand(slot, position, parts))
+            site.contract(summands)
+
+
+class _Letters:
+    """What each letter of a pattern stands for at one node."""
+
+    def __init__(self, site: Site, sizes: Mapping[str, str]) -> None:
+        self._site = site
+        self.single: dict[str, Axis] = {}
+        self.runs: dict[str, list[Axis]] = {}
+        self._stated = {letter: int(site.attribute(attribute, 1)) for letter, attribute in sizes.items()}
+
+    def everything(self) -> list[tuple[str, Axis]]:
+        """Return every axis with the letter it has."""
+        return [*self.single.items(), *((letter, axis) for letter, run in self.runs.items() for axis in run)]
+
+    def match(self, operand: Operand, axes: tuple[Axis, ...]) -> list[tuple[Term, Axis]]:
+        """Match the axes of an operand, and return each axis with its term."""
+        pairs = list(zip(self._spread(operand, len(axes)), axes, strict=True))
+        for term in operand.terms:
+            if term.run and not term.pinned:
+                self._run(term.letters[0], [axis for other, axis in pairs if other is term], operand.broadcast)
+        for term, axis in pairs:
+            if term.pinned:
+                self._site.pin(axis, WINDOW)
+            elif not term.run and not (operand.broadcast and size(axis) == 1 and set(term.letters) <= self.single.keys()):
+                self._product(term.letters, axis)
+        return pairs
+
+    def build(self, operand: Operand, inferred: tuple[int | None, ...] | None) -> list[Axis]:
+        """Return the axes of an output."""
+        built: list[Axis] = []
+        for place, term in enumerate(operand.terms):
+            after = len(operand.terms) - place - 1
+            if term.letters == ("1",):
+                built.append(UNIT)
+            elif term.pinned and term.run:
+                if inferred is None:
+                    raise Refusal("the rank of its output is not known")
+                built += [self._site.pinned(n, WINDOW) for n in inferred[len(built) : len(inferred) - after]]
+            elif term.pinned:
+                known = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None
+                built.append(self._site.pinned(known, WINDOW))
+            elif term.run:
+                built += self.runs[term.letters[0]]
+            else:
+                built.append(product(*(self.single[letter] for letter in term.letters)))
+        return built
+
+    def _spread(self, operand: Operand, rank: int) -> list[Term]:
+        """Return one term for every axis, repeating the run."""
+        runs = [term for term in operand.terms if term.run]
+        fixed = len(operand.terms) - len(runs)
+        spare = rank - fixed
+        if len(runs) > 1:
+            raise Refusal("its declaration has two runs side by side")
+        if operand.broadcast and spare < 0:
+            return list(operand.terms)[-rank:] if rank else []
+        if spare < 0 or (spare and not runs):
+            raise Refusal(f"an operand has rank {rank}, its declaration {fixed}{' or more' if runs else ''}")
+        return [term for term in operand.terms for _ in range(spare if term.run else 1)]
+
+    def _run(self, letter: str, axes: list[Axis], broadcast: bool) -> None:
+        known = self.runs.get(letter)
+        if known is None:
+            self.runs[letter] = list(axes)
+        elif broadcast:
+            self.runs[letter] = self._site.align(known, axes)
+        else:
+            if len(known) != len(axes):
+                raise Refusal("operands differ in rank")
+            for one, other in zip(known, axes, strict=True):
+                self._site.tie(one, other)
+
+    def _product(self, letters: tuple[str, ...], axis: Axis) -> None:
+        """Match one axis with the product of ``letters``, of which all but one must have a known size."""
+        sizes = [self._size(letter) for letter in letters]
+        if len(letters) > 1 and size(axis) is None:
+            for letter, known in zip(letters, sizes, strict=True):
+                part = self.single.setdefault(letter, axis_of(known))
+                self._site.pin(part, "the axis it is part of has a length known only at run time")
+            return
+        for place, letter in enumerate(letters):
+            head: Axis
+            if place == len(letters) - 1:
+                head, axis = axis, UNIT
+            else:
+                width = sizes[place]
+                if width is None:
+                    rest = math.prod(known or 0 for known in sizes[place + 1 :])
+                    length = size(axis)
+                    if not rest or length is None or length % rest:
+                        raise Refusal("the parts of an axis cannot be told apart")
+                    width = length // rest
+                try:
+                    head, axis = split_product(axis, width)
+                except Misaligned:
+                    raise Refusal(f"an axis of length {size(axis)} does not split into groups of {width}") from None
+            if letter in self.single:
+                self._site.tie(self.single[letter], head)
+            else:
+                self.single[letter] = head
+
+    def _size(self, letter: str) -> int | None:
+        return size(self.single[letter]) if letter in self.single else self._stated.get(letter)

@@ -1,0 +1,37 @@
+"""Operators that treat every element alike: any index is fine, and operands broadcast as in numpy."""
+
+from onnx_n2n.rules.registry import declare, rule
+from onnx_n2n.site import Refusal, Site
+
+UNARY = (
+    "Abs Asinh Atan BitwiseNot Cast Ceil Celu Cos Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN "
+    "LeakyRelu Mish Neg Not Relu Round Selu Shrink Sigmoid Sign Sin Sinh Cosh Softplus Softsign Swish Tanh "
+    "ThresholdedRelu"
+)
+
+declare(UNARY, "*p -> *p")
+declare("Acos Acosh Asin Atanh Log Reciprocal Sqrt Tan", "*p -> *p", partial=True)
+declare("Clip", "*p, *_?, *_? -> *p")
+
+declare("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterOrEqual Less LessOrEqual Mul Or Sub Xor",
+        "~*p, ~*p -> *p", since=7)
+declare("Div Mod Pow BitShift", "~*p, ~*p -> *p", since=7, partial=True)
+declare("PRelu", "~*p, ~*p -> *p", since=7)
+declare("Max Mean Min Sum", "~*p ... -> *p", since=8)
+declare("Where", "~*p, ~*p, ~*p -> *p")
+
+
+@rule("CastLike")
+def cast_like(site: Site) -> None:
+    """``*p -> *p``; of the second operand only the type matters."""
+    site.result(site.axes(0))
+
+
+@rule("Dropout")
+def dropout(site: Site) -> None:
+    """``*p -> *p, *p``; the identity, unless it is told to drop."""
+    if site.has(2) and any(site.numbers(2)):
+        raise Refusal("it drops at random: training_mode is set")
+    axes = site.axes(0)
+    for slot in range(len(site.node.outputs)):
+        site.result(axes, slot)

@@ -1,0 +1,148 @@
+"""Shape arithmetic: what operators do to tensors whose elements are lengths."""
+
+from onnx_n2n.axes import size
+from onnx_n2n.contents import Content, Size, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.rules.registry import content
+from onnx_n2n.site import Site
+
+UNMODELLED = "its length is used in arithmetic that growth cannot follow"
+
+
+@content("Size")
+def size_content(site: Site) -> Content | None:
+    """The product of all lengths."""
+    return Content((volume(tuple(map(length_of, site.axes(0))), site.reason(UNMODELLED)),), scalar=True)
+
+
+@content("Identity Cast Floor Ceil Round")
+def keep(site: Site) -> Content | None:
+    """Lengths are whole, so rounding and casting leave them alone."""
+    return site.content(0)
+
+
+@content("Squeeze Unsqueeze Reshape Flatten Expand")
+def rearrange(site: Site) -> Content | None:
+    """Between rank 0 and rank 1 only the rank changes."""
+    found, axes = site.content(0), site.results.get(0)
+    if found is None or axes is None or len(axes) > 1:
+        return None
+    length = size(axes[0]) if axes else 1
+    return Content(found.elements, scalar=not axes) if length == len(found.elements) else None
+
+
+@content("Gather")
+def gather(site: Site) -> Content | None:
+    """Pick elements."""
+    found, picks = site.content(0), site.content(1)
+    if found is None or picks is None or found.scalar:
+        return None
+    places = [int(pick.value) for pick in picks.elements if pick.literal and pick.value is not None]
+    if len(places) < len(picks.elements) or any(not -len(found.elements) <= n < len(found.elements) for n in places):
+        return None
+    return Content(tuple(found.elements[place] for place in places), scalar=picks.scalar)
+
+
+@content("Slice")
+def slice_(site: Site) -> Content | None:
+    """Keep a stretch of elements."""
+    found = site.content(0)
+    if found is None or found.scalar:
+        return None
+    if site.has(1):
+        start, stop = (int(site.numbers(slot)[0]) for slot in (1, 2))
+        step = int(site.numbers(4)[0]) if site.has(4) else 1
+    else:
+        start, stop, step = site.attribute("starts")[0], site.attribute("ends")[0], 1
+    if step < 0 and stop < -len(found.elements):
+        return Content(found.elements[start::step])
+    return Content(found.elements[start:stop:step])
+
+
+@content("Concat")
+def concat(site: Site) -> Content | None:
+    """Lay elements end to end."""
+    found = [site.content(slot) for slot in range(len(site.node.inputs))]
+    known = [part for part in found if part is not None]
+    return Content(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
+
+
+ARITHMETIC = {"Mul": multiply, "Div": divide, "Add": add}
+
+
+@content("Add Sub Mul Div Min Max Mod")
+def arithmetic(site: Site) -> Content | None:
+    """Element by element; what lengths cannot follow is pinned."""
+    one, other = site.content(0), site.content(1)
+    if one is None or other is None or len(site.node.inputs) != 2:
+        return None
+    length = max(len(one.elements), len(other.elements))
+    reason = site.reason(UNMODELLED)
+    result = []
+    for left, right in zip(_spread(one, length), _spread(other, length), strict=True):
+        if site.node.op_type in ARITHMETIC:
+            result.append(ARITHMETIC[site.node.op_type](left, right, reason))
+        else:
+            result.append(settle(left, right, value=_number(site.node.op_type, left, right), reason=reason))
+    return Content(tuple(result), scalar=one.scalar and other.scalar)
+
+
+def _number(operator: str, left: Size, right: Size) -> float | None:
+    if left.value is None or right.value is None or (operator == "Mod" and not right.value):
+        return None
+    return {
+        "Sub": lambda: left.value - right.value,
+        "Min": lambda: min(left.value, right.value),
+        "Max": lambda: max(left.value, right.value),
+        "Mod": lambda: left.value % right.value,
+    }[operator]()
+
+
+def _spread(found: Content, length: int) -> tuple[Size, ...]:
+    return found.elements * length if len(found.elements) == 1 else found.elements
+
+
+@content("ReduceProd")
+def reduce_prod(site: Site) -> Content | None:
+    """Multiply all elements."""
+    found = site.content(0)
+    if found is None:
+        return None
+    keep_rank = bool(site.attribute("keepdims", 1)) and not found.scalar
+    return Content((volume(found.elements, site.reason(UNMODELLED)),), scalar=not keep_rank)
+
+
+@content("Equal")
+def equal(site: Site) -> Content | None:
+    """A length is never negative, so it differs from a negative number however it grows."""
+    one, other = site.content(0), site.content(1)
+    if one is None or other is None:
+        return None
+    length = max(len(one.elements), len(other.elements))
+    result = []
+    for left, right in zip(_spread(one, length), _spread(other, length), strict=True):
+        result.append(_same(left, right, site))
+    return Content(tuple(result), scalar=one.scalar and other.scalar)
+
+
+def _same(left: Size, right: Size, site: Site) -> Size:
+    for one, other in ((left, right), (right, left)):
+        if one.axis is not None and other.literal and other.value is not None and other.value < 0:
+            return Size(0.0)
+    value = None if left.value is None or right.value is None else float(left.value == right.value)
+    return settle(left, right, value=value, reason=site.reason(UNMODELLED))
+
+
+@content("Where")
+def where(site: Site) -> Content | None:
+    """Choose elements by conditions that are known."""
+    condition, yes, no = (site.content(slot) for slot in range(3))
+    if condition is None or yes is None or no is None:
+        return None
+    length = max(len(part.elements) for part in (condition, yes, no))
+    result = []
+    for test, one, other in zip(*(_spread(part, length) for part in (condition, yes, no)), strict=True):
+        if test.literal:
+            result.append(one if test.value else other)
+        else:
+            result.append(settle(test, one, other, value=None, reason=site.reason(UNMODELLED)))
+    return Content(tuple(result), scalar=condition.scalar and yes.scalar and no.scalar)

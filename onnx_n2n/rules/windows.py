@@ -1,0 +1,60 @@
+"""Operators that look at places: channels are free, spatial axes are pinned unless they are left as they are."""
+
+from onnx_n2n.axes import size
+from onnx_n2n.contents import always_equal
+from onnx_n2n.rules.declaration import WINDOW, Declaration
+from onnx_n2n.rules.registry import declare, rule
+from onnx_n2n.site import Refusal, Site
+
+declare("AveragePool LpPool", "n c *_ -> n c *_")
+declare("GridSample", "n c *_, n *_ -> n c *_")
+declare("LRN", "n _ *s -> n _ *s")
+
+MAX_POOL = Declaration.parse("n c *_ -> n c *_", sizes={}, even="", maximum="", pinned="", partial=False)
+
+
+@rule("MaxPool")
+def max_pool(site: Site) -> None:
+    """``n c *_ -> n c *_``; the optional indices count through all channels, so they must not be used."""
+    if len(site.node.outputs) > 1 and (site.node.outputs[1].uses() or site.node.outputs[1].is_graph_output()):
+        raise Refusal("its indices are used, and they count through all channels")
+    MAX_POOL(site)
+
+
+@rule("Resize Upsample")
+def resize(site: Site) -> None:
+    """``n c *_ -> n c *_``; an axis that keeps its length is free, and ``sizes`` follows it."""
+    if site.attribute("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+        raise Refusal("it crops to a region of interest")
+    axes = site.axes(0)
+    which = [site.position(0, axis) for axis in site.attribute("axes", range(len(axes)))]
+    by_size = site.node.op_type == "Resize" and site.has(3)
+    if by_size and site.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Refusal("one scale is computed from all axes together")
+    kept = set(range(len(axes))) - set(which)
+    if by_size:
+        for position, axis in enumerate(which):
+            element = site.parameter(3)[position]
+            same_length = element.value is not None and element.value == size(axes[axis])
+            if same_length or (element.axis is not None and always_equal(element.axis, axes[axis])):
+                site.says(3, position, axes[axis])
+                kept.add(axis)
+    else:
+        kept |= {axis for axis, scale in zip(which, _scales(site), strict=True) if scale == 1}
+    known = site.inferred() or (None,) * len(axes)
+    result = []
+    for position, axis in enumerate(axes):
+        if position in kept:
+            result.append(axis)
+        else:
+            site.pin(axis, WINDOW)
+            result.append(site.pinned(known[position], WINDOW))
+    site.result(result)
+
+
+def _scales(site: Site) -> tuple[float, ...]:
+    if "scales" in site.node.attributes:
+        return tuple(site.attribute("scales"))
+    slot = 1 if site.node.op_type == "Upsample" or len(site.node.inputs) == 2 else 2
+    elements = site.parameter(slot)
+    return tuple(element.value if element.literal and element.value is not None else 0.0 for element in elements)

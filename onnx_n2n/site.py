@@ -1,0 +1,218 @@
+"""One node under analysis: what a rule may ask about it, and what it may say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size, unify
+from onnx_n2n.contents import Content, Size, always_equal
+from onnx_n2n.obligations import Contraction, Evenness, Ledger, Literal, Picks, Summand
+
+
+class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
+    """A rule does not cover this node; everything the node touches is pinned."""
+
+
+class Facts(Protocol):
+    """What is known about the tensors of a graph while its nodes are walked."""
+
+    def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input, or None when its rank is unknown."""
+
+    def content(self, value: ir.Value) -> Content | None:
+        """Return what a small tensor says, if that is known."""
+
+    def constant(self, value: ir.Value) -> np.ndarray | None:
+        """Return the elements of a constant tensor."""
+
+    def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
+        """Return the shape that shape inference found."""
+
+
+class Site:
+    """A node with its inputs' axes, for the rule of its operator."""
+
+    def __init__(self, node: ir.Node, version: int, facts: Facts) -> None:
+        self.node, self.version, self._facts = node, version, facts
+        self.ledger = Ledger.empty()
+        self.results: dict[int, tuple[Axis, ...]] = {}
+        self.consumed: set[int] = set()
+
+    def reason(self, text: str) -> Reason:
+        """Return a reason that names this node and its operator."""
+        return Reason(f"{self.node.op_type}: {text}", self.node.name or f"-> {self.node.outputs[0].name}")
+
+    # --- questions
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return the value of an attribute, or ``default``.
+
+        Raises:
+            Refusal: If the attribute is a reference to an attribute of the enclosing function.
+        """
+        found = self.node.attributes.get(name)
+        if found is None:
+            return default
+        if found.is_ref():
+            raise Refusal(f"attribute {name!r} is set by the enclosing function")
+        return found.value
+
+    def has(self, slot: int) -> bool:
+        """Say whether the node has an input at ``slot``."""
+        return slot < len(self.node.inputs) and self.node.inputs[slot] is not None
+
+    def value(self, slot: int) -> ir.Value:
+        """Return the tensor at an input slot.
+
+        Raises:
+            Refusal: If there is none.
+        """
+        found = self.node.inputs[slot] if slot < len(self.node.inputs) else None
+        if found is None:
+            raise Refusal(f"input {slot} is missing")
+        return found
+
+    def axes(self, slot: int) -> tuple[Axis, ...]:
+        """Return the axes of an input.
+
+        Raises:
+            Refusal: If the input is missing or its rank is unknown.
+        """
+        value = self.value(slot)
+        found = self._facts.axes(self.node, slot)
+        if found is None:
+            raise Refusal(f"the rank of {value.name!r} is not known")
+        return found
+
+    def position(self, slot: int, axis: int) -> int:
+        """Return ``axis`` of an input as a number from 0, counted from the end when negative."""
+        rank = len(self.axes(slot))
+        if not -rank <= axis < rank:
+            raise Refusal(f"axis {axis} does not exist in a tensor of rank {rank}")
+        return axis % rank
+
+    def content(self, slot: int) -> Content | None:
+        """Return what a small input says, without taking responsibility for it."""
+        return self._facts.content(self.value(slot)) if self.has(slot) else None
+
+    def parameter(self, slot: int) -> tuple[Size, ...]:
+        """Return the elements of an input that steers the node; the rule answers for what they measure.
+
+        Raises:
+            Refusal: If they are not known.
+        """
+        found = self.content(slot)
+        if found is None:
+            raise Refusal(f"{self.value(slot).name!r} is computed from data")
+        self.consumed.add(slot)
+        return found.elements
+
+    def numbers(self, slot: int) -> tuple[float, ...]:
+        """Return the elements of an input that steers the node, all of which must be written in the model.
+
+        Raises:
+            Refusal: If one is not.
+        """
+        found = tuple(element.value for element in self.parameter(slot) if element.literal and element.value is not None)
+        if len(found) < len(self.parameter(slot)):
+            self.consumed.discard(slot)
+            raise Refusal(f"{self.value(slot).name!r} is not constant")
+        return found
+
+    def constant(self, slot: int) -> np.ndarray | None:
+        """Return the elements of a constant input, or None when it is not constant."""
+        return self._facts.constant(self.value(slot))
+
+    def inferred(self, slot: int = 0) -> tuple[int | None, ...] | None:
+        """Return the shape of an output as shape inference found it."""
+        return self._facts.inferred(self.node.outputs[slot])
+
+    # --- statements
+
+    def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
+        """Make two axes equal."""
+        unify(one, other, self.reason(text))
+
+    def pin(self, axis: Axis, text: str) -> None:
+        """Forbid an axis to grow."""
+        pin(axis, self.reason(text))
+
+    def copies(self, axis: Axis, text: str) -> None:
+        """Allow only copies of old channels on an axis."""
+        limit(axis, Limit.COPIES, self.reason(text))
+
+    def even(self, axis: Axis, text: str) -> None:
+        """Require every channel of an axis to occur equally often."""
+        self.ledger.evenness.append(Evenness(axis, self.reason(text)))
+
+    def contract(self, summands: Sequence[Summand], power: float = 1.0) -> None:
+        """Say that the node sums over an axis of its operands."""
+        self.ledger.contractions.append(Contraction(self.node, tuple(summands), power))
+
+    def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
+        """Say that constant indices read these runs of an axis."""
+        self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
+
+    def says(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
+        """Say that a number, in an input or an attribute, is the length of ``axis``."""
+        element = self.parameter(place)[position or 0] if isinstance(place, int) and self.has(place) else Size(None)
+        if element.axis is None:
+            self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
+        elif negative or not always_equal(element.axis, axis):
+            text = "a length computed at run time does not follow the axis it stands for"
+            if negative:
+                self.pin(element.axis, text)
+                self.pin(axis, text)
+            else:
+                self.tie(element.axis, axis, text)
+
+    def pinned(self, length: int | None, text: str) -> Axis:
+        """Return a fresh axis that is pinned."""
+        axis = axis_of(length)
+        self.pin(axis, text)
+        return axis
+
+    def result(self, axes: Sequence[Axis], slot: int = 0) -> None:
+        """Set the axes of an output.
+
+        Raises:
+            Refusal: If shape inference knows better.
+        """
+        known = self._facts.inferred(self.node.outputs[slot]) if slot < len(self.node.outputs) else None
+        if known is not None:
+            lengths = [size(axis) for axis in axes]
+            wrong = len(known) != len(axes) or any(
+                None not in pair and pair[0] != pair[1] for pair in zip(known, lengths, strict=True)
+            )
+            if wrong:
+                raise Refusal(f"the declared shape {list(known)} is not the computed one {lengths}")
+        self.results[slot] = tuple(axes)
+
+    def align(self, one: Sequence[Axis], other: Sequence[Axis]) -> list[Axis]:
+        """Return the axes of two operands broadcast against each other, aligned at the right."""
+        if len(one) < len(other):
+            one, other = other, one
+        found = list(one)
+        offset = len(one) - len(other)
+        for position, axis in enumerate(other, offset):
+            if is_unit(found[position]):
+                found[position] = axis
+            elif not is_unit(axis):
+                self._meet(found, position, axis)
+        return found
+
+    def _meet(self, found: list[Axis], position: int, axis: Axis) -> None:
+        ours = size(found[position])
+        theirs = size(axis)
+        if ours is not None and theirs is not None:
+            self.tie(found[position], axis, "broadcast operands do not line up")
+            return
+        # One of the two might be 1 at run time: neither is the other.
+        for part in (found[position], axis):
+            self.pin(part, "it meets an axis whose length is not known before run time")
+        if ours is None and theirs is not None:
+            found[position] = axis

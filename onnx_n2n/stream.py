@@ -1,0 +1,173 @@
+"""An ONNX file read and written without its weights in memory.
+
+On disk a message is a row of fields, each a tag and, for everything that matters here, a length and that many bytes.
+So the large weights of a file can be found without parsing them, and written without serialising them: every length
+is known before the first byte is.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import onnx
+import onnx_ir as ir
+
+from onnx_n2n.errors import ModelError
+
+Data = bytes | mmap.mmap
+
+LARGE = 1024  # bytes; a tensor above this is left on disk, or streamed to it
+
+_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
+_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
+_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
+_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+
+
+def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
+    """Parse an ONNX file, all but the bytes of its large initializers.
+
+    Args:
+        data: The whole file; a memory map does as well, and only what is parsed is read.
+
+    Returns:
+        The model, and where in ``data`` the missing bytes are (start, length), by position in
+        ``model.graph.initializer``.
+
+    Raises:
+        ValueError: The data is cut short or is not a protobuf message.
+        google.protobuf.message.DecodeError: The data is not an ONNX model.
+    """
+    places: dict[int, tuple[int, int]] = {}
+    model: list[bytes] = []
+    position = 0
+    for number, start, body, end in _fields(data, 0, len(data)):
+        if number != _GRAPH:
+            model.append(data[start:end])
+            continue
+        graph: list[bytes] = []
+        for number_, start_, body_, end_ in _fields(data, body, end):
+            raw = _raw_data(data, body_, end_) if number_ == _INITIALIZER and end_ - body_ > LARGE else None
+            if raw is None:
+                graph.append(data[start_:end_])
+            else:
+                places[position] = raw[1], raw[2] - raw[1]
+                graph.append(_field(_INITIALIZER, data[body_ : raw[0]] + data[raw[2] : end_]))
+            position += number_ == _INITIALIZER
+        model.append(_field(_GRAPH, b"".join(graph)))
+    return onnx.ModelProto.FromString(b"".join(model)), places
+
+
+def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol]) -> None:
+    """Write a model, byte for byte as protobuf would, fetching one large tensor at a time.
+
+    Args:
+        file: An empty file, open for writing.
+        model: Taken apart on the way: do not use it again.
+        weights: The tensors to write as ``raw_data``, by position in ``model.graph.initializer``.
+
+    Raises:
+        ModelError: A tensor has fewer or more bytes than its type and shape say.
+    """
+    pieces: list[bytes | ir.TensorProtocol] = []
+    for position, initializer in enumerate(model.graph.initializer):
+        message = initializer.SerializeToString()
+        if position not in weights:
+            pieces.append(_field(_INITIALIZER, message))
+            continue
+        tensor = weights[position]
+        before, after = _around(message, _RAW_DATA)
+        before += _head(_RAW_DATA, tensor.nbytes)
+        pieces += [_head(_INITIALIZER, len(before) + tensor.nbytes + len(after)) + before, tensor, after]
+    del model.graph.initializer[:]
+    graph_before, graph_after = _around(model.graph.SerializeToString(), _INITIALIZER)
+    model.ClearField("graph")
+    model_before, model_after = _around(model.SerializeToString(), _GRAPH)
+    pieces = [graph_before, *pieces, graph_after]
+    size = sum(len(piece) if isinstance(piece, bytes) else piece.nbytes for piece in pieces)
+    for piece in (model_before + _head(_GRAPH, size), *pieces, model_after):
+        if isinstance(piece, bytes):
+            file.write(piece)
+        else:
+            write_tensor(file, piece)
+
+
+def write_tensor(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
+    """Append the bytes of one tensor to a file.
+
+    Raises:
+        ModelError: The tensor has fewer or more bytes than its type and shape say.
+    """
+    start = file.tell()
+    tensor.tofile(file)
+    check_length(tensor, file.tell() - start)
+
+
+def check_length(tensor: ir.TensorProtocol, length: int) -> None:
+    """Raise a ModelError unless ``length`` is what the type and the shape of the tensor say."""
+    if length != tensor.nbytes:
+        raise ModelError(
+            f"tensor {tensor.name!r} holds {length} bytes where its type and shape need {tensor.nbytes}",
+            shapes=f"{tensor.dtype.name} {list(tensor.shape)}",
+        )
+
+
+def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (number, start, start of the body, end) of each field; only a field with a length can have number > 0."""
+    while start < end:
+        tag, body = _varint(data, start, end)
+        kind, length = tag & 7, 0
+        if kind == _VARINT:
+            _, body = _varint(data, body, end)
+        elif kind == _LENGTH:
+            length, body = _varint(data, body, end)
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            body += 8 if kind == _EIGHT_BYTES else 4
+        else:
+            raise ValueError(f"byte {start} starts no field of a message")
+        if body + length > end:
+            raise ValueError(f"the field at byte {start} needs {body + length - end} bytes more than there are")
+        yield tag >> 3, start, body, body + length
+        start = body + length
+
+
+def _varint(data: Data, at: int, end: int) -> tuple[int, int]:
+    """Read a number of seven bits a byte, lowest first; return it and the place after it."""
+    number = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            raise ValueError(f"the data ends at byte {end}, inside a number")
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+    raise ValueError(f"the number that ends at byte {at} is too long")
+
+
+def _raw_data(data: Data, start: int, end: int) -> tuple[int, int, int] | None:
+    """Find the field of a tensor's large raw data: where it starts, where its bytes do, and where it ends."""
+    found = [place for number, *place in _fields(data, start, end) if number == _RAW_DATA]
+    if len(found) != 1 or found[0][2] - found[0][1] <= LARGE:
+        return None
+    return found[0][0], found[0][1], found[0][2]
+
+
+def _around(message: bytes, number: int) -> tuple[bytes, bytes]:
+    """Split a serialised message, whose fields stand in order, where a field of that number would stand."""
+    cut = next((start for other, start, _, _ in _fields(message, 0, len(message)) if other > number), len(message))
+    return message[:cut], message[cut:]
+
+
+def _field(number: int, body: bytes) -> bytes:
+    return _head(number, len(body)) + body
+
+
+def _head(number: int, length: int) -> bytes:
+    head = bytearray([number << 3 | _LENGTH])
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes(head + bytes([length]))

@@ -1,0 +1,134 @@
+"""Sizes for the free dimensions of a graph's inputs: what the graph tells, then a ladder of likely ones."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError
+from onnx_n2n.verify.roles import extent
+
+# A size, or a symbolic expression such as "past_length + 1". A dimension without a name is called "input:axis".
+Dim = int | str
+
+# Likely sizes first: networks halve images several times and cut sound into frames.
+PIXELS = (64, 224, 32, 128, 256, 320, 416, 512, 640, 299, 384, 112, 96, 160, 28, 48, 16, 8, 4, 2, 1)
+STEPS = (16, 64, 8, 32, 128, 256, 512, 576, 1024, 100, 80, 4, 2, 1, 4096, 16000)
+
+# Operators that read a number of channels which their weight tells: weight's slot and axis, axis of the data.
+CHANNELS = {
+    "BatchNormalization": (1, 0, 1),
+    "Conv": (1, 1, 1),
+    "ConvTranspose": (1, 0, 1),
+    "GRU": (1, 2, 2),
+    "LSTM": (1, 2, 2),
+    "MatMul": (1, 0, -1),
+    "RNN": (1, 2, 2),
+}
+
+
+def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, ...]:
+    """The dimensions of an input, free ones as symbols.
+
+    Raises:
+        InputError: The input declares no shape and nothing tells its rank, or the chosen shape does not fit.
+    """
+    name = value.name or ""
+    channels = _channels(value)
+    if value.shape is None:
+        rank = len(chosen) if chosen is not None else max(channels, default=-1) + 1
+        if not rank and chosen is None:
+            raise InputError(f"Input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
+        declared: list[Dim | None] = [None] * rank
+    else:
+        # Old exporters write 0 and -1 for a size that they do not know.
+        declared = [dim if isinstance(dim, int) and dim > 0 else str(getattr(dim, "value", "")) for dim in value.shape]
+    if chosen is not None and (
+        len(chosen) != len(declared)
+        or any(isinstance(dim, int) and dim != size for dim, size in zip(declared, chosen, strict=True))
+    ):
+        raise InputError(f"Input {name!r} cannot have the shape {list(chosen)}", shapes=f"it declares {value.shape}")
+    return chosen or tuple(
+        dim if isinstance(dim, int) else channels.get(axis) or dim or f"{name}:{axis}"
+        for axis, dim in enumerate(declared)
+    )
+
+
+def _channels(value: ir.Value) -> dict[int, int]:
+    """Axes whose size the weights of the first nodes tell."""
+    found: dict[int, int] = {}
+    for node, slot in value.uses():
+        if slot != 0:
+            continue
+        if node.op_type in CHANNELS:
+            where, weight_axis, axis = CHANNELS[node.op_type]
+            size = extent(node.inputs[where], weight_axis)
+            if size is not None and axis >= 0:
+                found[axis] = size * (node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
+            elif size is not None and value.shape is not None:
+                found[len(value.shape) + axis] = size
+        elif node.op_type in ("Cast", "Identity"):
+            found |= _channels(node.outputs[0])
+        elif node.op_type == "Transpose" and (perm := node.attributes.get_ints("perm")):
+            found |= {perm[axis]: size for axis, size in _channels(node.outputs[0]).items()}
+    return found
+
+
+def size(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """The size of a dimension once its symbols have sizes; at least 1."""
+    if isinstance(dim, int):
+        return dim
+    if dim in sizes:
+        return sizes[dim]
+    found = ir.SymbolicDim(dim).evaluate(sizes)
+    return max(1, found) if isinstance(found, int) else 1
+
+
+def symbols(dim: Dim) -> frozenset[str]:
+    """The symbols in a dimension: several in an expression, one in a name that is no expression."""
+    if isinstance(dim, int):
+        return frozenset()
+    try:
+        return ir.SymbolicDim(dim).free_symbols()
+    except ValueError:
+        return frozenset((dim,))
+
+
+def sizings(inputs: Mapping[str, tuple[Dim, ...]], bound: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Sizes for all symbols, likely ones first; one symbol has one size wherever it stands.
+
+    Args:
+        inputs: Dimensions by input.
+        bound: Sizes that are known already.
+    """
+    batches, images, others = _sorted_symbols(inputs)
+    seen = []
+    for steps_for_batch, rung in itertools.product((False, True), range(len(PIXELS))):
+        steps = STEPS[min(rung, len(STEPS) - 1)]
+        sizes = dict.fromkeys(others, steps) | dict.fromkeys(images, PIXELS[rung])
+        sizes |= dict.fromkeys(batches, steps if steps_for_batch else 1)
+        sizes |= {name: 2 * steps for name in others if "total" in name.lower()}  # past and present together
+        sizes |= bound
+        if sizes not in seen:
+            seen.append(sizes)
+            yield sizes
+
+
+def _sorted_symbols(inputs: Mapping[str, tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
+    """Symbols that count examples, pixels and anything else, by where they stand and what they are called."""
+    places = [
+        (name, axis, len(shape)) for shape in inputs.values() for axis, dim in enumerate(shape) for name in symbols(dim)
+    ]
+    everything = {name for name, _, _ in places}
+    batches = {
+        name
+        for name, axis, rank in places
+        if re.search("batch", name, re.IGNORECASE)
+        or (axis == 0 and rank > 1 and not re.search("seq|len|time|step|frame|token", name, re.IGNORECASE))
+    }
+    images = {name for name, axis, rank in places if rank > 3 and axis > 0} - batches
+    images = {name for name in images if not re.search("seq|len|time|step|frame|token", name, re.IGNORECASE)}
+    return batches, images, everything - batches - images

@@ -1,0 +1,164 @@
+"""What an input is for, read off the nodes that its entries reach.
+
+An integer may be drawn only when it is known what it indexes, counts or selects: entries are followed through casts,
+reshapes, cuts and subgraphs to the nodes that give them a meaning.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+# Slots whose entries come out unchanged, in whatever order and shape.
+CARRIES: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("Cast", "CastLike", "Clip", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"), (0,)),
+    **dict.fromkeys(("Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
+    "Concat": tuple(range(64)),
+    "Where": (1, 2),
+}
+
+# Operator -> slot of indices -> (slot of the table that they index, its axis; None: as the attribute says).
+INDEXES: dict[str, dict[int, tuple[int, int | None]]] = {
+    "EmbedLayerNormalization": {0: (2, 0), 1: (4, 0), 6: (3, 0)},
+    "Gather": {1: (0, None)},
+    "GatherElements": {1: (0, None)},
+    "NegativeLogLikelihoodLoss": {1: (0, 1)},
+    "ReverseSequence": {1: (0, None)},
+    "ScatterElements": {1: (0, None)},
+    "SoftmaxCrossEntropyLoss": {1: (0, 1)},
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), {4: (0, 0)}),
+}
+
+# Slots that hold sizes, counts or ends: any small positive number will do.
+SIZES: dict[str, tuple[int, ...]] = {
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "Loop": (0,),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Slice": (1, 2, 4),
+    "Tile": (1,),
+    "TopK": (1,),
+}
+LARGEST_SIZE = 5
+
+
+@dataclass(frozen=True)
+class Role:
+    """What the entries of one input may be.
+
+    Attributes:
+        low: Smallest integer.
+        high: Smallest integer that is too large.
+        mask: Whether ones let everything through.
+        choices: Constants that the input is compared with; non-empty for a scalar that selects.
+        bound: Whether some node gave the range, or it is only a guess.
+    """
+
+    low: int = 0
+    high: int = 2
+    mask: bool = False
+    choices: tuple[int, ...] = ()
+    bound: bool = False
+
+
+def role(value: ir.Value, functions: ir.Model) -> Role:
+    """Work out what the entries of a graph input are for."""
+    low, high, choices = 0, np.iinfo(np.int64).max, []
+    mask = "mask" in (value.name or "").lower()
+    for node, slot, shift in _readers(value, functions):
+        extents = _indexed(node, slot)
+        if extents:
+            low, high = max(low, -shift), min(high, min(extents) - shift)
+        if slot in SIZES.get(node.op_type, ()):
+            low, high = max(low, 1), min(high, LARGEST_SIZE)
+        if node.op_type == "Equal":
+            other = scalar(node.inputs[1 - slot])
+            choices += [other] if isinstance(other, int) else []
+        if node.op_type == "Sub" and slot == 1:  # 1 - mask, before it is multiplied by a large negative number
+            mask = mask or scalar(node.inputs[0]) == 1
+    bound = high < np.iinfo(np.int64).max
+    return Role(low, max(high, low + 1) if bound else low + 2, mask, tuple(dict.fromkeys(choices)), bound)
+
+
+def _readers(value: ir.Value, model: ir.Model) -> Iterator[tuple[ir.Node, int, int]]:
+    """Every node that reads entries of a value, with the slot and what was added to the entries on the way."""
+    queue, seen = deque([(value, 0)]), {value}
+    while queue:
+        current, shift = queue.popleft()
+        for node, slot in current.uses():
+            yield node, slot, shift
+            followers = [(out, shift) for out in node.outputs] if slot in CARRIES.get(node.op_type, ()) else []
+            if node.op_type in ("Add", "Sub") and len(node.inputs) == 2:
+                other = scalar(node.inputs[1 - slot])
+                if isinstance(other, int) and (node.op_type == "Add" or slot == 0):
+                    followers = [(node.outputs[0], shift + (other if node.op_type == "Add" else -other))]
+            followers += [(inner, shift) for inner in _entered(node, slot, model)]
+            for follower, total in followers:
+                if follower not in seen:
+                    seen.add(follower)
+                    queue.append((follower, total))
+
+
+def _entered(node: ir.Node, slot: int, model: ir.Model) -> list[ir.Value]:
+    """The formal parameter that an operand becomes inside a function, a Loop or a Scan."""
+    function = model.functions.get(node.op_identifier())
+    if function is not None:
+        return [function.inputs[slot]] if slot < len(function.inputs) else []
+    if node.op_type not in ("Loop", "Scan"):
+        return []
+    formals = node.attributes["body"].as_graph().inputs
+    return [formals[slot]] if slot < len(formals) and (node.op_type == "Scan" or slot > 1) else []
+
+
+def _indexed(node: ir.Node, slot: int) -> list[int]:
+    """Sizes of the axes that this operand's entries index, as far as they are known."""
+    operands = node.inputs
+    if node.op_type == "OneHot" and slot == 0:
+        depth = scalar(operands[1])
+        return [] if depth is None else [int(depth)]
+    if node.op_type == "GatherND" and slot == 1 and operands[0] is not None:
+        first = node.attributes.get_int("batch_dims", 0)
+        tuple_shape = operands[1].shape if operands[1] is not None else None
+        width = tuple_shape[-1] if tuple_shape is not None and len(tuple_shape) else 1
+        axes = range(first, first + (width if isinstance(width, int) else 1))
+        return [size for axis in axes if (size := extent(operands[0], axis)) is not None]
+    if node.op_type == "RotaryEmbedding":
+        table = {3: (1, 0)} if node.domain == "" else {1: (2, 0)}
+    else:
+        table = INDEXES.get(node.op_type, {})
+    if slot not in table:
+        return []
+    where, axis = table[slot]
+    if where >= len(operands) or operands[where] is None:
+        return []
+    if axis is None:
+        axis = node.attributes.get_int("time_axis" if node.op_type == "ReverseSequence" else "axis", 0)
+    size = extent(operands[where], axis)
+    return [] if size is None else [size]
+
+
+def scalar(value: ir.Value | None) -> int | float | None:
+    """The one entry of an initializer or Constant node; None for anything else."""
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return tensor.numpy().item() if tensor is not None and tensor.size == 1 else None
+
+
+def extent(value: ir.Value | None, axis: int) -> int | None:
+    """Size of one axis, where the graph tells it without being run."""
+    if value is None:
+        return None
+    shape = value.shape
+    if shape is None and (tensor := ir.convenience.get_const_tensor(value)) is not None:
+        shape = tensor.shape
+    if shape is not None:
+        size = shape[axis] if -len(shape) <= axis < len(shape) else None
+        return size if isinstance(size, int) else None
+    node = value.producer()
+    if node is not None and node.op_type in ("Cast", "DequantizeLinear", "Identity"):
+        return extent(node.inputs[0], axis)
+    return None
