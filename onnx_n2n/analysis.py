@@ -51,9 +51,18 @@ class Analysis:
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""
-        value = node.inputs[slot]
-        found = self.uses.get((node, slot))
-        return found if found is not None or value is None else self.axes.get(value)
+        return _lookup(self.uses, self.axes, node, slot)
+
+
+def _lookup(
+    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]],
+    axes: Mapping[ir.Value, tuple[Axis, ...]],
+    node: ir.Node,
+    slot: int,
+) -> tuple[Axis, ...] | None:
+    value = node.inputs[slot]
+    found = uses.get((node, slot))
+    return found if found is not None or value is None else axes.get(value)
 
 
 def analyze(model: ir.Model) -> Analysis:
@@ -115,6 +124,9 @@ class _Walk:
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         found = self.shapes.get(str(value.name))
         return found.lengths if found is not None else None
+
+    def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        return _lookup(self.uses, self.known, node, slot)
 
     # --- the walk
 

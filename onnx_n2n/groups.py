@@ -82,8 +82,8 @@ class Walked(Protocol):
     constants: Constants
     known: dict[ir.Value, tuple[Axis, ...]]
 
-    def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
-        """Return the axes of an input."""
+    def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input that a rule has looked at."""
 
 
 def layer_name(node: ir.Node) -> str:
@@ -136,7 +136,7 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
 def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
     for slot, value in enumerate(node.inputs):
         if value is not None and value in walked.constants and walked.constants.growable(value):
-            axes = walked.axes(node, slot)
+            axes = walked.axes_of_use(node, slot)
             if axes is not None:
                 yield slot, value, axes
 
