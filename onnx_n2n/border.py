@@ -8,9 +8,11 @@ weights on the way, or renames a tensor that is the caller's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import onnx_ir as ir
 from onnx.numpy_helper import to_array
 
 from onnx_n2n.errors import ModelError
-from onnx_n2n.stream import LARGE, check_length
+from onnx_n2n.stream import LARGE, check_length, fill, locate
 
 Read = Callable[[], ir.TensorProtocol]
 """Fetches the values of one tensor."""
@@ -83,19 +85,21 @@ def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.T
     Returns:
         The copy, and its initializers that have no values, each with a way to fetch them from the caller's model.
     """
-    copy, lazy = onnx.ModelProto(), []
+    copy = onnx.ModelProto()
+    lazy: list[tuple[onnx.TensorProto, Read]] = []
     _copy_fields(proto, copy, but="graph")
     if proto.HasField("graph"):
         _copy_fields(proto.graph, copy.graph, but="initializer")
     for theirs in proto.graph.initializer:
         ours = copy.graph.initializer.add()
-        if theirs.ByteSize() <= LARGE or theirs.data_type == onnx.TensorProto.STRING:
+        external = theirs.data_location == onnx.TensorProto.EXTERNAL
+        if external or theirs.data_type == onnx.TensorProto.STRING or math.prod(theirs.dims) <= LARGE:
             ours.CopyFrom(theirs)
             continue
         ours.name, ours.data_type, ours.doc_string = theirs.name, theirs.data_type, theirs.doc_string
         ours.dims.extend(theirs.dims)
         ours.metadata_props.extend(theirs.metadata_props)
-        lazy.append((ours, lambda theirs=theirs: _checked(ir.serde.TensorProtoTensor(theirs))))
+        lazy.append((ours, partial(_checked, ir.serde.TensorProtoTensor(theirs))))
     return copy, lazy
 
 
@@ -134,7 +138,7 @@ def from_proto(
             slot = graph.initializer.add(name=sparse.values.name, dims=sparse.dims, data_type=sparse.values.data_type)
             if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
                 raise ModelError(f"sparse initializer {slot.name!r} has its values in an external file")
-            stand_in(slot, lambda sparse=sparse: _dense(sparse), sparse)
+            stand_in(slot, partial(_dense, sparse), sparse)
     untyped = [dict(_take_types(graph)) for graph in graphs]
 
     def real(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
@@ -152,8 +156,8 @@ def from_proto(
                 if value.name in types:
                     value.meta[_TYPE] = types[value.name]
         _check_defined(model)
-        for graph_or_function in (model.graph, *model.functions.values()):
-            graph_or_function.sort()
+        for root in (model.graph, *(function.graph for function in model.functions.values())):
+            root.sort()
         _change_tensors(model, real)
     except ModelError:
         raise
@@ -254,54 +258,6 @@ def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
                 yield from attribute.tensors
 
 
-def outline(tensor: onnx.TensorProto) -> ir.TensorProtocol:
-    """Return a tensor that answers for name, type and shape.
-
-    Raises:
-        ModelError: It has no valid type or shape.
-    """
-    outline = ir.serde.TensorProtoTensor(tensor)
-    try:
-        if outline.nbytes >= 0:
-            return outline
-    except (TypeError, ValueError):
-        pass
-    raise ModelError(
-        f"tensor {tensor.name!r} has no valid type or shape",
-        shapes=f"type {tensor.data_type}, shape {list(tensor.dims)}",
-    )
-
-
-def fill(slot: onnx.TensorProto, tensor: ir.TensorProtocol) -> None:
-    """Put the values of a tensor where its stub is.
-
-    Raises:
-        ModelError: The tensor has fewer or more bytes than its type and shape say.
-    """
-    unlocate(slot)
-    if isinstance(tensor, ir.StringTensor):
-        slot.string_data.extend(tensor.string_data())
-        return
-    data = tensor.tobytes() if tensor.nbytes else b""
-    check_length(tensor, len(data))
-    slot.raw_data = data
-
-
-def locate(slot: onnx.TensorProto, location: str, offset: int | None = None, length: int | None = None) -> None:
-    """Make a slot say that its values are in an external file."""
-    unlocate(slot)
-    slot.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", offset), ("length", length)):
-        if value is not None:
-            slot.external_data.add(key=key, value=str(value))
-
-
-def unlocate(slot: onnx.TensorProto) -> None:
-    """Take back what :func:`locate` said."""
-    slot.ClearField("data_location")
-    slot.ClearField("external_data")
-
-
 def _copy_fields(source: Any, target: Any, but: str) -> None:
     for field, value in source.ListFields():
         if field.name == but:
@@ -388,7 +344,7 @@ def _description(tensor: ir.TensorProtocol) -> dict[str, Any]:
     """Return what a stand-in for the tensor says: everything but the values."""
     return {
         "dtype": tensor.dtype,
-        "shape": ir.Shape(tensor.shape),
+        "shape": ir.Shape(tensor.shape.numpy()),
         "name": tensor.name,
         "doc_string": tensor.doc_string,
         "metadata_props": dict(tensor.metadata_props),

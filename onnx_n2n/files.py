@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
 from onnx_n2n import border, stream
 from onnx_n2n.errors import ModelError, OptionError
@@ -35,7 +34,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
         raise ModelError(f"{name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
     try:
         proto, places = stream.skim(data)
-    except (ValueError, DecodeError) as error:
+    except ValueError as error:
         raise ModelError(f"{name} is not an ONNX file, or is cut short: {error}") from error
     lazy = []
     for position, (start, length) in places.items():
@@ -78,7 +77,7 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         if top and tensor.dtype != ir.DataType.STRING and tensor.nbytes > stream.LARGE:
             large[position] = tensor
         else:
-            border.fill(slot, tensor)
+            stream.fill(slot, tensor)
     size = proto.ByteSize()
     if size > LIMIT:
         raise ModelError(f"{size} bytes are not in initializers of the main graph, and no ONNX file can hold so many")
@@ -89,7 +88,7 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
             _write_pair(proto, large, target, data)
         else:
             for position in large:
-                border.unlocate(proto.graph.initializer[position])
+                stream.unlocate(proto.graph.initializer[position])
             with _replacing(target) as (temporary,), temporary.open("xb") as file:
                 stream.pour(file, proto, large)
     except OSError as error:
@@ -102,7 +101,7 @@ def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], tar
         with temporary_data.open("xb") as file:
             for position, tensor in large.items():
                 file.seek(-(-end // _PAGE) * _PAGE)
-                border.locate(proto.graph.initializer[position], data.name, file.tell(), tensor.nbytes)
+                stream.locate(proto.graph.initializer[position], data.name, file.tell(), tensor.nbytes)
                 stream.write_tensor(file, tensor)
                 end = file.tell()
         temporary_target.write_bytes(proto.SerializeToString())
@@ -124,7 +123,7 @@ def _map(file: Path, name: str) -> mmap.mmap:
 
 def _reader(tensor: onnx.TensorProto, data: mmap.mmap | bytes, start: int, length: int) -> border.Read:
     """Return what reads a tensor from mapped bytes, without copying them where numpy knows the type."""
-    like = border.outline(tensor)
+    like = stream.outline(tensor)
     stream.check_length(like, length)
 
     def read() -> ir.TensorProtocol:
@@ -144,7 +143,7 @@ def _external_reader(tensor: onnx.TensorProto, folder: Path, maps: dict[Path, mm
     try:
         file = (folder / location).resolve()
         inside = not Path(location).is_absolute() and file.is_relative_to(folder.resolve())
-        start, length = int(said.get("offset", 0)), int(said.get("length", border.outline(tensor).nbytes))
+        start, length = int(said.get("offset", 0)), int(said.get("length", stream.outline(tensor).nbytes))
     except (OSError, ValueError) as error:
         raise ModelError(f"{name} cannot be read: {error}") from error
     if not location or not inside:

@@ -102,7 +102,7 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     members: dict[Factor, list[Member]] = {}
     for node in graph:
         for slot, value, axes in _weights(node, walked):
-            shape = tuple(int(length) for length in walked.constants[value].shape)
+            shape = tuple(size(axis) or 0 for axis in axes)
             for position, axis in enumerate(axes):
                 consumes = (node, slot, position) in consumed
                 member = Member(layer_name(node), node.op_type, str(value.name), position, shape, consumes)
@@ -135,10 +135,20 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
 
 def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
     for slot, value in enumerate(node.inputs):
-        if value is not None and value in walked.constants and walked.constants.growable(value):
+        if value is not None and (_is_weight(value, walked) or _is_filled(value)):
             axes = walked.axes_of_use(node, slot)
             if axes is not None:
                 yield slot, value, axes
+
+
+def _is_weight(value: ir.Value, walked: Walked) -> bool:
+    return value in walked.constants and walked.constants.growable(value)
+
+
+def _is_filled(value: ir.Value) -> bool:
+    """Say whether a tensor is made by ConstantOfShape, as models shipped without their weights have them."""
+    producer = value.producer()
+    return producer is not None and producer.op_type == "ConstantOfShape"
 
 
 def _limit_even_axes(ledger: Ledger) -> None:

@@ -231,7 +231,7 @@ class _Rewriter:
         if isinstance(axes, ir.Shape):
             lengths = list(axes)
         else:
-            for place, axis in enumerate(axes):
+            for place, axis in enumerate(axes if len(tuple(axes)) == len(lengths) else ()):
                 if isinstance(lengths[place], int) and self.growth.touches(axis):
                     lengths[place] = self.growth.length(axis)
         if lengths != list(value.shape):

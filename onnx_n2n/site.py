@@ -76,6 +76,10 @@ class Site:
             raise Refusal(f"input {slot} is missing")
         return found
 
+    def rank_known(self, slot: int) -> bool:
+        """Say whether the rank of an input is known."""
+        return self._facts.axes(self.node, slot) is not None
+
     def axes(self, slot: int) -> tuple[Axis, ...]:
         """Return the axes of an input.
 
@@ -183,7 +187,7 @@ class Site:
             Refusal: If shape inference knows better.
         """
         known = self._facts.inferred(self.node.outputs[slot]) if slot < len(self.node.outputs) else None
-        if known is not None:
+        if known:  # some old exporters declare rank 0 where they do not know the shape
             lengths = [size(axis) for axis in axes]
             wrong = len(known) != len(axes) or any(
                 None not in pair and pair[0] != pair[1] for pair in zip(known, lengths, strict=True)

@@ -20,10 +20,10 @@ Data = bytes | mmap.mmap
 
 LARGE = 1024  # bytes; a tensor above this is left on disk, or streamed to it
 
-_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
-_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
-_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER << 3 | _LENGTH
+_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER << 3 | _LENGTH
+_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER << 3 | _LENGTH
 
 
 def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
@@ -37,27 +37,31 @@ def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
         ``model.graph.initializer``.
 
     Raises:
-        ValueError: The data is cut short or is not a protobuf message.
-        google.protobuf.message.DecodeError: The data is not an ONNX model.
+        ValueError: The data is cut short, or is not an ONNX model.
     """
     places: dict[int, tuple[int, int]] = {}
-    model: list[bytes] = []
     position = 0
-    for number, start, body, end in _fields(data, 0, len(data)):
-        if number != _GRAPH:
-            model.append(data[start:end])
-            continue
-        graph: list[bytes] = []
-        for number_, start_, body_, end_ in _fields(data, body, end):
-            raw = _raw_data(data, body_, end_) if number_ == _INITIALIZER and end_ - body_ > LARGE else None
-            if raw is None:
-                graph.append(data[start_:end_])
+
+    def skim_graph(start: int, end: int) -> Iterator[bytes]:
+        nonlocal position
+        for tag, start_, body, end_ in _fields(data, start, end):
+            found = _raw_data(data, body, end_) if tag == _INITIALIZER else None
+            if found is None:
+                yield data[start_:end_]
             else:
-                places[position] = raw[1], raw[2] - raw[1]
-                graph.append(_field(_INITIALIZER, data[body_ : raw[0]] + data[raw[2] : end_]))
-            position += number_ == _INITIALIZER
-        model.append(_field(_GRAPH, b"".join(graph)))
-    return onnx.ModelProto.FromString(b"".join(model)), places
+                before, raw, after = found
+                places[position] = raw, after - raw
+                yield _field(_INITIALIZER, data[body:before] + data[after:end_])
+            position += tag == _INITIALIZER
+
+    kept = [
+        _field(_GRAPH, b"".join(skim_graph(body, end))) if tag == _GRAPH else data[start:end]
+        for tag, start, body, end in _fields(data, 0, len(data))
+    ]
+    try:
+        return onnx.ModelProto.FromString(b"".join(kept)), places
+    except Exception as error:  # protobuf's DecodeError, whose module has no types
+        raise ValueError(str(error)) from error
 
 
 def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol]) -> None:
@@ -101,7 +105,10 @@ def write_tensor(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
         ModelError: The tensor has fewer or more bytes than its type and shape say.
     """
     start = file.tell()
-    tensor.tofile(file)
+    if hasattr(tensor, "tofile"):  # all of the IR's own have it, but the protocol does not ask for it
+        tensor.tofile(file)
+    else:
+        file.write(tensor.tobytes())
     check_length(tensor, file.tell() - start)
 
 
@@ -114,8 +121,54 @@ def check_length(tensor: ir.TensorProtocol, length: int) -> None:
         )
 
 
+def outline(tensor: onnx.TensorProto) -> ir.serde.TensorProtoTensor:
+    """Return a tensor that answers for name, type and shape.
+
+    Raises:
+        ModelError: It has no valid type or shape.
+    """
+    outline = ir.serde.TensorProtoTensor(tensor)
+    try:
+        if outline.nbytes >= 0 and min(tensor.dims, default=0) >= 0:
+            return outline
+    except (TypeError, ValueError):  # a type that does not exist, or has no size
+        pass
+    said = f"type {tensor.data_type}, shape {list(tensor.dims)}"
+    raise ModelError(f"tensor {tensor.name!r} has no valid type or shape", shapes=said)
+
+
+def fill(slot: onnx.TensorProto, tensor: ir.TensorProtocol) -> None:
+    """Put the values of a tensor where its stub is.
+
+    Raises:
+        ModelError: The tensor has fewer or more bytes than its type and shape say.
+    """
+    unlocate(slot)
+    if isinstance(tensor, ir.StringTensor):
+        slot.string_data.extend(tensor.string_data())
+        return
+    data = tensor.tobytes() if tensor.nbytes else b""
+    check_length(tensor, len(data))
+    slot.raw_data = data
+
+
+def locate(slot: onnx.TensorProto, location: str, offset: int | None = None, length: int | None = None) -> None:
+    """Make a slot say that its values are in an external file."""
+    unlocate(slot)
+    slot.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        if value is not None:
+            slot.external_data.add(key=key, value=str(value))
+
+
+def unlocate(slot: onnx.TensorProto) -> None:
+    """Take back what :func:`locate` said."""
+    slot.ClearField("data_location")
+    slot.ClearField("external_data")
+
+
 def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (number, start, start of the body, end) of each field; only a field with a length can have number > 0."""
+    """Yield each field of a message: its tag, where it starts, where its body does, and where it ends."""
     while start < end:
         tag, body = _varint(data, start, end)
         kind, length = tag & 7, 0
@@ -124,12 +177,12 @@ def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int, i
         elif kind == _LENGTH:
             length, body = _varint(data, body, end)
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            body += 8 if kind == _EIGHT_BYTES else 4
+            length = 8 if kind == _EIGHT_BYTES else 4
         else:
             raise ValueError(f"byte {start} starts no field of a message")
         if body + length > end:
             raise ValueError(f"the field at byte {start} needs {body + length - end} bytes more than there are")
-        yield tag >> 3, start, body, body + length
+        yield tag, start, body, body + length
         start = body + length
 
 
@@ -148,26 +201,26 @@ def _varint(data: Data, at: int, end: int) -> tuple[int, int]:
 
 
 def _raw_data(data: Data, start: int, end: int) -> tuple[int, int, int] | None:
-    """Find the field of a tensor's large raw data: where it starts, where its bytes do, and where it ends."""
-    found = [place for number, *place in _fields(data, start, end) if number == _RAW_DATA]
-    if len(found) != 1 or found[0][2] - found[0][1] <= LARGE:
+    """Find the large raw data of a tensor: where the field starts, where its bytes do, and where it ends."""
+    if end - start <= LARGE:
         return None
-    return found[0][0], found[0][1], found[0][2]
+    found = [(start, body, end) for tag, start, body, end in _fields(data, start, end) if tag == _RAW_DATA]
+    return found[0] if len(found) == 1 and found[0][2] - found[0][1] > LARGE else None
 
 
-def _around(message: bytes, number: int) -> tuple[bytes, bytes]:
-    """Split a serialised message, whose fields stand in order, where a field of that number would stand."""
-    cut = next((start for other, start, _, _ in _fields(message, 0, len(message)) if other > number), len(message))
+def _around(message: bytes, tag: int) -> tuple[bytes, bytes]:
+    """Split a serialised message, whose fields stand in order, where a field with that tag would stand."""
+    cut = next((start for other, start, _, _ in _fields(message, 0, len(message)) if other > tag), len(message))
     return message[:cut], message[cut:]
 
 
-def _field(number: int, body: bytes) -> bytes:
-    return _head(number, len(body)) + body
+def _field(tag: int, body: bytes) -> bytes:
+    return _head(tag, len(body)) + body
 
 
-def _head(number: int, length: int) -> bytes:
-    head = bytearray([number << 3 | _LENGTH])
+def _head(tag: int, length: int) -> bytes:
+    head = bytearray([tag])
     while length > 0x7F:
         head.append(length & 0x7F | 0x80)
         length >>= 7
-    return bytes(head + bytes([length]))
+    return bytes([*head, length])

@@ -54,16 +54,20 @@ class Declaration:
         """Apply the declaration to a node."""
         letters = _Letters(site, self.sizes)
         matched: dict[int, list[tuple[Term, Axis]]] = {}
-        for slot in range(len(site.node.inputs)):
-            if not site.has(slot):
-                continue
+        unknown: list[Operand] = []
+        for slot in range(max(len(site.node.inputs), len(self.pattern.inputs))):
             operand = self.pattern.operand(slot)
             if operand is None:
                 raise Refusal(f"input {slot} is not covered by its declaration")
-            matched[slot] = letters.match(operand, site.axes(slot))
-        for slot, operand in enumerate(self.pattern.inputs):
-            if not operand.optional and not site.has(slot):
-                raise Refusal(f"input {slot} is missing")
+            if not site.has(slot):
+                if not operand.optional:
+                    raise Refusal(f"input {slot} is missing")
+            elif site.rank_known(slot):
+                matched[slot] = letters.match(operand, site.axes(slot))
+            else:
+                unknown.append(operand)
+        for operand in unknown:
+            letters.guess(operand)
         self._limit(site, letters)
         self._contract(site, letters, matched)
         for slot, operand in enumerate(self.pattern.outputs[: len(site.node.outputs)]):
@@ -103,6 +107,7 @@ class _Letters:
         self._site = site
         self.single: dict[str, Axis] = {}
         self.runs: dict[str, list[Axis]] = {}
+        self._pinned_run = 0  # length of the pinned run of the first operand
         self._stated = {letter: int(site.attribute(attribute, 1)) for letter, attribute in sizes.items()}
 
     def everything(self) -> list[tuple[str, Axis]]:
@@ -112,6 +117,7 @@ class _Letters:
     def match(self, operand: Operand, axes: tuple[Axis, ...]) -> list[tuple[Term, Axis]]:
         """Match the axes of an operand, and return each axis with its term."""
         pairs = list(zip(self._spread(operand, len(axes)), axes, strict=True))
+        self._pinned_run = self._pinned_run or sum(term.run and term.pinned for term, _ in pairs)
         for term in operand.terms:
             if term.run and not term.pinned:
                 self._run(term.letters[0], [axis for other, axis in pairs if other is term], operand.broadcast)
@@ -122,6 +128,16 @@ class _Letters:
                 self._product(term.letters, axis)
         return pairs
 
+    def guess(self, operand: Operand) -> None:
+        """Take what the other operands say about one whose rank is unknown, and pin all of it."""
+        reason = "it meets a tensor of unknown shape here"
+        for term in operand.terms:
+            if term.run and not term.pinned and term.letters[0] not in self.runs:
+                raise Refusal("the rank of an operand is not known")
+            for letter in term.letters if not term.pinned else ():
+                for axis in self.runs[letter] if term.run else [self.single.setdefault(letter, axis_of(None))]:
+                    self._site.pin(axis, reason)
+
     def build(self, operand: Operand, inferred: tuple[int | None, ...] | None) -> list[Axis]:
         """Return the axes of an output."""
         built: list[Axis] = []
@@ -130,12 +146,11 @@ class _Letters:
             if term.letters == ("1",):
                 built.append(UNIT)
             elif term.pinned and term.run:
-                if inferred is None:
-                    raise Refusal("the rank of its output is not known")
-                built += [self._site.pinned(n, WINDOW) for n in inferred[len(built) : len(inferred) - after]]
+                known = (None,) * self._pinned_run if inferred is None else inferred[len(built) : len(inferred) - after]
+                built += [self._site.pinned(length, WINDOW) for length in known]
             elif term.pinned:
-                known = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None
-                built.append(self._site.pinned(known, WINDOW))
+                length = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None
+                built.append(self._site.pinned(length, WINDOW))
             elif term.run:
                 built += self.runs[term.letters[0]]
             else:
