@@ -1,1 +1,133 @@
-"""Grow trained ONNX models without changing what they compute."""
+"""Make trained ONNX models wider without changing what they compute.
+
+    import onnx, onnx_n2n
+    student = onnx_n2n.widen(onnx.load("model.onnx"), 1.5).model
+
+A model is a path, an ``onnx.ModelProto``, a graphsurgeon ``Graph`` or an ``onnx_ir.Model``; what comes back is of the
+same kind, and the argument is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.analysis import analyze as _analyze
+from onnx_n2n.delivery import VERSION as __version__
+from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.model import ModelLike, load, open_model, save
+from onnx_n2n.passes import Widen
+from onnx_n2n.plan import NOISE
+from onnx_n2n.report import Report, Result
+from onnx_n2n.verify import Verdict
+from onnx_n2n.verify import verify as _verify
+
+__all__ = [
+    "Analysis", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Report", "Result",
+    "Verdict", "VerificationError", "Widen", "__version__", "analyze", "load", "save", "verify", "widen",
+]  # fmt: skip
+
+
+def widen(
+    model: ModelLike,
+    factor: float = 2.0,
+    *,
+    groups: Mapping[str, int] | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    multiple_of: int = 1,
+    init: Literal["net2net", "zero"] = "net2net",
+    mapping: Literal["random", "cyclic"] = "random",
+    noise: float = NOISE,
+    seed: int = 0,
+    verify: bool = True,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    output: str | Path | None = None,
+    force: bool = False,
+) -> Result[Any]:
+    """Make a model wider without changing what it computes.
+
+    Args:
+        model: The teacher. A path gives a file beside it, ``model.widened.onnx``, or ``output``.
+        factor: New width over old; see :class:`onnx_n2n.plan.Request` for it and all options up to ``seed``.
+        groups: Sizes by group name.
+        include: Globs of what grows.
+        exclude: Globs of what does not.
+        multiple_of: Round new widths up to a multiple of this.
+        init: Copies, or fresh channels with zero outgoing weights.
+        mapping: Which channels are copied.
+        noise: Noise on copied outgoing weights, which cancels.
+        seed: Seed of everything random.
+        verify: Whether to run both models in ONNX Runtime before anything is handed over.
+        inputs: Arrays by input name to verify with; drawn when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        provider: Where to verify.
+        output: Where to write the student of a path.
+        force: Whether to overwrite ``output``.
+
+    Returns:
+        The student as the same kind of model, whether it differs, the growth, and a report.
+
+    Raises:
+        N2NError: One of its subclasses, as :meth:`onnx_n2n.passes.Widen.__call__` says.
+    """
+    grow = Widen(
+        factor=factor,
+        groups=dict(groups or {}),
+        include=tuple(include),
+        exclude=tuple(exclude),
+        multiple_of=multiple_of,
+        init=init,
+        mapping=mapping,
+        noise=noise,
+        seed=seed,
+    )
+    proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
+    return grow(model, proof=proof, output=Target("widened", None if output is None else Path(output), force))
+
+
+def analyze(model: ModelLike) -> Analysis:
+    """Work out what in a model may grow: its groups, and for every other weight axis the reason why not.
+
+    Raises:
+        ModelError: The model cannot be read.
+    """
+    return _analyze(open_model(model).model)
+
+
+def verify(
+    teacher: ModelLike,
+    student: ModelLike,
+    *,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    seed: int = 0,
+) -> Verdict:
+    """Run two models in ONNX Runtime and say whether they compute the same.
+
+    Args:
+        teacher: The model that is right by definition.
+        student: The model in question.
+        inputs: Arrays by input name, or several such; drawn to fit the teacher when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        provider: Where to run.
+        seed: Seed of drawn inputs.
+
+    Raises:
+        InputError: The teacher cannot be run on the inputs.
+        OptionError: The provider is not there.
+    """
+    old, new = (_runnable(model) for model in (teacher, student))
+    return _verify(old, new, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+
+
+def _runnable(model: ModelLike) -> Any:
+    return Path(model) if isinstance(model, str) else model

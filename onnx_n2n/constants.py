@@ -113,3 +113,13 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
         if name in {"value_int", "value_ints"}:
             return ir.Tensor(np.asarray(attribute.value, np.int64))
     return None
+
+
+def parameters(model: ir.Model) -> int:
+    """Return how many floating-point numbers the weights of a model are made of, in all its graphs."""
+    found = 0
+    for graph in model.graphs():
+        tensors = [value.const_value for value in graph.initializers.values()]
+        tensors += [constant_tensor(node) for node in graph if node.op_type == "Constant"]
+        found += sum(int(t.size) for t in tensors if t is not None and t.dtype in FLOATS)
+    return found

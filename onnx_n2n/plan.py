@@ -19,7 +19,8 @@ from onnx_n2n.groups import Group
 from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies
 
 Init = Literal["net2net", "zero"]
-Mapping_ = Literal["random", "cyclic"]
+Choice = Literal["random", "cyclic"]
+NOISE = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Request:
         include: Globs over group, layer and weight names; when given, only what matches one grows.
         exclude: Globs of what does not grow.
         multiple_of: New sizes are rounded up to a multiple of this.
-        init: Copies with shares (``net2net``), or fresh channels without outgoing weight (``zero``).
-        mapping: Which channels are copied: at random, or in turn.
-        seed: Seed of every random choice.
+        init: Copies with shares (``net2net``), or fresh channels whose outgoing weights are zero (``zero``).
+        mapping: Whether channels are copied at ``random`` or in turn (``cyclic``).
+        noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight.
+        seed: Seed of everything random: the same model, options and seed give the same bytes.
     """
 
     factor: float = 2.0
@@ -43,7 +45,8 @@ class Request:
     exclude: tuple[str, ...] = ()
     multiple_of: int = 1
     init: Init = "net2net"
-    mapping: Mapping_ = "random"
+    mapping: Choice = "random"
+    noise: float = NOISE
     seed: int = 0
 
     def check(self) -> None:
@@ -56,6 +59,10 @@ class Request:
             raise OptionError(f"the factor must be a finite number of at least 1, not {self.factor}")
         if self.multiple_of < 1:
             raise OptionError(f"multiple_of must be at least 1, not {self.multiple_of}")
+        if not math.isfinite(self.noise) or self.noise < 0:
+            raise OptionError(f"the noise must be a finite number of at least 0, not {self.noise}")
+        if self.seed < 0:
+            raise OptionError(f"the seed must be at least 0, not {self.seed}")
         if self.init not in {"net2net", "zero"}:
             raise OptionError(f"init must be 'net2net' or 'zero', not {self.init!r}")
         if self.mapping not in {"random", "cyclic"}:

@@ -128,11 +128,8 @@ def outline(tensor: onnx.TensorProto) -> ir.serde.TensorProtoTensor:
         ModelError: It has no valid type or shape.
     """
     outline = ir.serde.TensorProtoTensor(tensor)
-    try:
-        if outline.nbytes >= 0 and min(tensor.dims, default=0) >= 0:
-            return outline
-    except (TypeError, ValueError):  # a type that does not exist, or has no size
-        pass
+    if min(tensor.dims, default=0) >= 0 and tensor.data_type in ir.DataType and tensor.data_type != ir.DataType.UNDEFINED:
+        return outline
     said = f"type {tensor.data_type}, shape {list(tensor.dims)}"
     raise ModelError(f"tensor {tensor.name!r} has no valid type or shape", shapes=said)
 

@@ -7,7 +7,7 @@ would also accept the output that belongs to *another* input could not have fail
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -107,12 +107,7 @@ def grain(model: ir.Model) -> Grain:
 
 
 def yardstick(
-    truth: Sequence[Any],
-    grain: Grain,
-    *,
-    optimised: Sequence[Any] = (),
-    nudged: Sequence[Any] = (),
-    strict: bool = False,
+    truth: Sequence[Any], grain: Grain, optimised: Sequence[Any] = (), nudged: Sequence[Any] = ()
 ) -> Yardstick:
     """Work out what one output of the teacher asks of a student.
 
@@ -121,28 +116,106 @@ def yardstick(
         grain: How finely the teacher calculates.
         optimised: The output of the optimised teacher; empty when that was not run.
         nudged: The output for inputs one rounding step off; empty when that was not run.
-        strict: Measure against the output's own size, and count no noise.
     """
     arrays = tuple(_array(value) for value in truth)
-    first, real = arrays[0], _is_real(arrays[0])
-    sizes = [_sizes(array) for array in arrays]
-    own = max(float(size.max(initial=0.0)) for size in sizes) or 1.0
-    moves = [_gap(first, array) for array in arrays[1:]]
-    movement = max((own if move is None else float(move.max(initial=0.0)) for move in moves), default=0.0)
-    quick = max((_distance(a, _array(b)) for a, b in zip(arrays, optimised, strict=False)), default=0.0)
-    near = max((_distance(a, _array(b)) for a, b in zip(arrays, nudged, strict=False)), default=0.0)
+    moves = [_gap(array, arrays[0]) for array in arrays[1:]]
+    movement = max((_largest(move, _own_size(arrays)) for move in moves), default=0.0)
+    quick, near = (
+        max((_largest(_gap(old, _array(new)), np.inf) for old, new in zip(arrays, values, strict=False)), default=0.0)
+        for values in (optimised, nudged)
+    )
+    real = _is_real(arrays[0])
+    scale = movement if real and movement else 1.0
+    noise = max(min(quick / scale, OPTIMISER_FLOORS * grain.floor) if real else quick, near / scale)
+    limits = _limits(arrays, scale, noise, grain)
+    stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, limits[1:], strict=True))
+    stick = Yardstick(arrays, limits, scale, noise, movement, vacuous=False)
+    return stick if movement and not stuck else vacuous(stick, grain, noise * scale / _own_size(arrays))
 
-    def against(scale: float) -> Yardstick:
-        counted = min(quick, OPTIMISER_FLOORS * grain.floor * scale) if real else quick
-        noise = max(counted, near) / scale
-        tolerance = max(grain.floor if real else 0.0, 0.0 if strict else NOISE_FACTOR * noise)
-        limits = tuple(tolerance * scale + ROUNDINGS * grain.epsilon * size for size in sizes)
-        stuck = all(
-            move is not None and np.all(move <= limit) for move, limit in zip(moves, limits[1:], strict=True)
-        )
-        return Yardstick(arrays, limits, scale, noise, movement, vacuous=strict or not movement or bool(stuck))
 
-    if not real:
-        return against(1.0)
-    moving = against(movement) if movement and not strict else None
-    return moving if moving is not None and not moving.vacuous else replace(against(own), vacuous=True)
+def vacuous(stick: Yardstick, grain: Grain, noise: float = 0.0) -> Yardstick:
+    """The yardstick of an output that tells nothing by its movement: measured against the output's own size."""
+    scale = _own_size(stick.truth) if _is_real(stick.truth[0]) else 1.0
+    return replace(stick, limits=_limits(stick.truth, scale, noise, grain), scale=scale, noise=noise, vacuous=True)
+
+
+def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
+    """Hold a student's output, per feed, against what the teacher asks."""
+    worst, error, tolerance = -1.0, 0.0, 0.0
+    for old, limit, value in zip(stick.truth, stick.limits, student, strict=True):
+        gap = _gap(old, _array(value))
+        if gap is None:
+            error = np.inf
+            break
+        if not gap.size:
+            continue
+        # An entry without any tolerance has to be equal.
+        share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
+        place = np.unravel_index(np.argmax(share), share.shape)
+        if share[place] > worst:
+            worst, error, tolerance = float(share[place]), float(gap[place]) / stick.scale, float(limit[place]) / stick.scale
+    return OutputVerdict(
+        name=name,
+        dtype=str(stick.truth[0].dtype),
+        error=error,
+        noise=stick.noise,
+        movement=stick.movement,
+        tolerance=tolerance,
+        ok=error <= tolerance,
+        vacuous=stick.vacuous,
+    )
+
+
+def finite(values: Sequence[Any]) -> float:
+    """The fraction of entries that are finite."""
+    arrays = [array for array in map(_array, values) if _is_real(array) and array.size]
+    return min((float(np.mean(np.isfinite(array.astype(np.float64)))) for array in arrays), default=1.0)
+
+
+def _array(value: Any) -> np.ndarray:
+    """An output as one array: sequences and maps are laid end to end."""
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if not isinstance(value, list | tuple):
+        return np.asarray([] if value is None else value)
+    return np.concatenate([np.empty(0), *(_array(part).reshape(-1) for part in value)])
+
+
+def _is_real(array: np.ndarray) -> bool:
+    return array.dtype.kind in "fV"  # V: bfloat16 and the 8-bit kinds
+
+
+def _gap(old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
+    """The difference, entry by entry, or for entries that are no real numbers the fraction that differs.
+
+    None where there is no such number: shapes, types or non-finite entries differ.
+    """
+    if old.shape != new.shape or old.dtype != new.dtype:
+        return None
+    if not _is_real(old):
+        return np.asarray(np.mean(old != new) if old.size else 0.0)
+    a, b = old.astype(np.float64), new.astype(np.float64)
+    usual = np.isfinite(a)
+    if not np.array_equal(a[~usual], b[~usual], equal_nan=True) or not np.isfinite(b[usual]).all():
+        return None
+    return np.abs(np.subtract(a, b, where=usual, out=np.zeros_like(a)))
+
+
+def _largest(gap: np.ndarray | None, otherwise: float) -> float:
+    return otherwise if gap is None else float(gap.max(initial=0.0))
+
+
+def _sizes(array: np.ndarray) -> np.ndarray:
+    """Absolute values; zero where they are not finite or no real numbers."""
+    if not _is_real(array):
+        return np.zeros(())
+    return np.abs(np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0))
+
+
+def _own_size(arrays: Sequence[np.ndarray]) -> float:
+    return max(_largest(_sizes(array), 0.0) for array in arrays) or 1.0
+
+
+def _limits(arrays: Sequence[np.ndarray], scale: float, noise: float, grain: Grain) -> tuple[np.ndarray, ...]:
+    tolerance = max(grain.floor if _is_real(arrays[0]) else 0.0, NOISE_FACTOR * noise)
+    return tuple(tolerance * scale + ROUNDINGS * grain.epsilon * _sizes(array) for array in arrays)

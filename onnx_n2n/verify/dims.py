@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -16,7 +16,7 @@ Dim = int | str
 
 # Likely sizes first: networks halve images several times and cut sound into frames.
 PIXELS = (64, 224, 32, 128, 256, 320, 416, 512, 640, 299, 384, 112, 96, 160, 28, 48, 16, 8, 4, 2, 1)
-STEPS = (16, 64, 8, 32, 128, 256, 512, 576, 1024, 100, 80, 4, 2, 1, 4096, 16000)
+STEPS = (16, 64, 8, 32, 128, 100, 80, 256, 512, 576, 1024, 4, 2, 1, 4096, 16000)
 
 # Operators that read a number of channels which their weight tells: weight's slot and axis, axis of the data.
 CHANNELS = {
@@ -97,11 +97,22 @@ def symbols(dim: Dim) -> frozenset[str]:
         return frozenset((dim,))
 
 
-def sizings(inputs: Mapping[str, tuple[Dim, ...]], bound: Mapping[str, int]) -> Iterator[dict[str, int]]:
+def bindings(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The sizes that shapes chosen for some inputs give to symbols."""
+    return {
+        dim: size
+        for value in model.graph.inputs
+        if value.name in shapes
+        for dim, size in zip(dims(value), shapes[value.name], strict=True)
+        if isinstance(dim, str)
+    }
+
+
+def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """Sizes for all symbols, likely ones first; one symbol has one size wherever it stands.
 
     Args:
-        inputs: Dimensions by input.
+        inputs: Dimensions of every input.
         bound: Sizes that are known already.
     """
     batches, images, others = _sorted_symbols(inputs)
@@ -117,10 +128,10 @@ def sizings(inputs: Mapping[str, tuple[Dim, ...]], bound: Mapping[str, int]) -> 
             yield sizes
 
 
-def _sorted_symbols(inputs: Mapping[str, tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
+def _sorted_symbols(inputs: Sequence[tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
     """Symbols that count examples, pixels and anything else, by where they stand and what they are called."""
     places = [
-        (name, axis, len(shape)) for shape in inputs.values() for axis, dim in enumerate(shape) for name in symbols(dim)
+        (name, axis, len(shape)) for shape in inputs for axis, dim in enumerate(shape) for name in symbols(dim)
     ]
     everything = {name for name, _, _ in places}
     batches = {

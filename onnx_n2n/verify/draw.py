@@ -60,6 +60,8 @@ class Drawn:
     seed: int
     style: Style = Style()
 
+    own = 1
+
     def feed(self, turn: int) -> dict[str, np.ndarray]:
         """The feed of one turn."""
         rng = np.random.default_rng([self.seed, turn])

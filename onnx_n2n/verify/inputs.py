@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -101,6 +102,11 @@ class Given:
     seed: int
     fixed_integers: bool = False
 
+    @property
+    def own(self) -> int:
+        """How many feeds were given."""
+        return len(self.feeds)
+
     def feed(self, turn: int) -> dict[str, np.ndarray]:
         """The feed of one turn."""
         feed = self.feeds[turn % len(self.feeds)]
@@ -119,6 +125,17 @@ class Given:
             return array
         moved = rng.permutation(array.reshape(-1)).reshape(array.shape)
         return (moved * rng.uniform(0.5, 1.5, array.shape)).astype(array.dtype) if real else moved
+
+
+def nudged(feed: Feed, seed: int) -> dict[str, np.ndarray]:
+    """The feed with every real entry one rounding step up or down: what differs afterwards is rounding."""
+    rng = np.random.default_rng(seed)
+    return {name: _nudged(array, rng) if array.dtype.kind in "fV" else array for name, array in feed.items()}
+
+
+def _nudged(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    step = float(ml_dtypes.finfo(array.dtype).eps) * rng.choice((-1.0, 1.0), array.shape)
+    return np.asarray(array * (1.0 + step)).astype(array.dtype)
 
 
 def described(feed: Mapping[str, np.ndarray]) -> str:

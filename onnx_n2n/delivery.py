@@ -1,0 +1,199 @@
+"""From a teacher to a student that has been proven: open, change, verify, and only then hand over or write.
+
+Every pass is a function that changes a private copy; what happens around it is here, the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx_graphsurgeon as gs
+import onnx_ir as ir
+
+from onnx_n2n.constants import parameters
+from onnx_n2n.errors import OptionError, VerificationError
+from onnx_n2n.growth import Growth
+from onnx_n2n.model import ModelLike, open_model, save
+from onnx_n2n.report import Report, Result, Trace
+
+LINEAGE = "onnx_n2n.lineage"
+VERSION = "0.1.0"
+
+Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a pass did to its working copy.
+
+    Attributes:
+        growth: What happened to each factor.
+        trace: For each tensor, per axis which place of the teacher's every place of the student's stands for.
+    """
+
+    growth: Growth
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a student is verified.
+
+    Attributes:
+        wanted: Whether to verify at all.
+        inputs: Arrays by input name, or several such; None draws them.
+        shapes: Shapes of inputs with free dimensions.
+        provider: Where to run: on CUDA if that loads (``auto``), or as said.
+        seed: Seed of drawn inputs.
+    """
+
+    wanted: bool = True
+    inputs: Feeds | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    provider: Literal["auto", "cuda", "cpu"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites."""
+
+    suffix: str
+    path: Path | None = None
+    force: bool = False
+
+    def resolve(self, teacher: Path) -> Path:
+        """Return where to write.
+
+        Raises:
+            OptionError: If something is there already, or nothing can be written there.
+        """
+        path = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
+        if path.exists() and teacher.exists() and path.samefile(teacher):
+            raise OptionError(f"{str(path)!r} is the teacher itself", hint="choose another output with -o")
+        if path.exists() and not self.force:
+            raise OptionError(f"{str(path)!r} exists already", hint="choose another output with -o, or allow it with --force")
+        if path.is_dir():
+            raise OptionError(f"{str(path)!r} is a folder", hint="name a file")
+        if not path.parent.is_dir():
+            raise OptionError(f"the folder {str(path.parent)!r} does not exist", hint="make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise OptionError(f"the folder {str(path.parent)!r} cannot be written to", hint="choose another output with -o")
+        return path
+
+
+def deliver(
+    model: ModelLike,
+    change: Callable[[ir.Model], Change],
+    lineage: str,
+    *,
+    target: Target,
+    proof: Proof,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result[Any]:
+    """Apply a change to a copy of a model, verify the outcome, and return it as the kind that was given.
+
+    Args:
+        model: The teacher; it is never changed.
+        change: What to do to the private copy.
+        lineage: How the pass prints, for the student's metadata.
+        target: Where to write, when the teacher is a file.
+        proof: How to verify.
+        progress: Is told each stage as it begins.
+
+    Raises:
+        N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
+    """
+    path = Path(model) if isinstance(model, str | os.PathLike) else None
+    progress("reading the model")
+    loan = open_model(model)
+    output = target.resolve(path) if path is not None else None
+    working = loan.model
+    before = parameters(working)
+    progress("growing")
+    done = change(working)
+    modified = bool(done.growth.grown)
+    after = parameters(working)
+
+    def result(student: Any, verdict: Any) -> Result[Any]:
+        report = Report(done.growth.grown, done.growth.kept, before, after, verdict)
+        return Result(student, modified, done.growth, report)
+
+    if not modified:
+        return result(model, None)
+    _record(working, lineage)
+    if path is not None and output is not None:
+        with _beside(output) as draft:
+            progress("writing a draft")
+            save(working, draft)
+            verdict = _prove(path, draft, done, proof, progress)
+            _publish(draft, output)
+        return result(output, verdict)
+    student = loan.give_back(working)
+    teacher = open_model(model).model if isinstance(model, gs.Graph) else model
+    verdict = _prove(teacher, working if isinstance(model, gs.Graph) else student, done, proof, progress)
+    return result(student, verdict)
+
+
+def _prove(teacher: Any, student: Any, done: Change, proof: Proof, progress: Callable[[str], None]) -> Any:
+    if not proof.wanted:
+        return None
+    # ONNX Runtime takes its time to load, and only this needs it.
+    from onnx_n2n.verify import verify
+
+    progress("verifying")
+    verdict = verify(
+        teacher,
+        student,
+        inputs=proof.inputs,
+        shapes=proof.shapes,
+        provider=proof.provider,
+        seed=proof.seed,
+        trace=done.trace,
+    )
+    if not verdict.ok:
+        wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
+        raise VerificationError(
+            f"the student does not compute what the teacher computes: error {verdict.error:.1e} against noise "
+            f"{verdict.noise:.1e}{wrong}",
+            hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
+        )
+    return verdict
+
+
+def _record(model: ir.Model, lineage: str) -> None:
+    """Append to the history that a student carries in its metadata."""
+    try:
+        history = json.loads(model.metadata_props.get(LINEAGE, "[]"))
+    except ValueError:
+        history = []
+    entry = {"pass": lineage, "version": VERSION}
+    model.metadata_props[LINEAGE] = json.dumps([*history, entry] if isinstance(history, list) else [entry])
+
+
+@contextmanager
+def _beside(output: Path) -> Iterator[Path]:
+    """Lend a folder on the same disk as ``output``, so that what is proven there can be moved into place."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=output.parent))
+    except OSError as failure:
+        raise OptionError(f"cannot write in {str(output.parent)!r}: {failure.strerror}") from None
+    try:
+        yield folder / output.name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(draft: Path, output: Path) -> None:
+    """Move a draft and its weights into place, the weights first: the model must never be there without them."""
+    for file in sorted(draft.parent.iterdir(), key=lambda file: file.name == draft.name):
+        file.replace(output.parent / file.name)

@@ -1,0 +1,86 @@
+"""Where a student first goes wrong: every intermediate tensor is held against the teacher's, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.verify.compare import Grain, compare, yardstick
+from onnx_n2n.verify.inputs import nudged
+from onnx_n2n.verify.sessions import Feed, Source, run, session
+
+# New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
+Index = tuple[np.ndarray | None, ...]
+
+# Intermediate tensors held in memory at a time.
+AT_A_TIME = 16
+
+
+def first_wrong(
+    teacher: Source,
+    student: Source,
+    trace: Mapping[str, Index],
+    feeds: Sequence[Feed],
+    *,
+    provider: str,
+    grain: Grain,
+    seed: int,
+) -> str | None:
+    """Name the first tensor, in the order of the teacher's nodes, that is not what the trace says.
+
+    Args:
+        teacher: The teacher.
+        student: The student.
+        trace: Index of the student's tensors into the teacher's, by name.
+        feeds: Inputs on which the student's outputs were wrong.
+        provider: Execution provider to run both on.
+        grain: How finely the teacher calculates.
+        seed: Seed of what is drawn to find the noise.
+
+    Returns:
+        The tensor's name, its node, and how it is wrong; None when every traced tensor is as it should be.
+
+    Raises:
+        ModelError: ONNX Runtime refuses one of the graphs with its intermediate tensors as outputs.
+        InputError: ONNX Runtime fails on one of them.
+    """
+    places = _producers(teacher.skeleton())
+    theirs = _producers(student.skeleton())
+    names = [name for name in places if name in theirs and name in trace]
+    old, new = (session(source.exposing(names), provider) for source in (teacher, student))
+    for feed in feeds:
+        near = nudged(feed, seed)
+        for start in range(0, len(names), AT_A_TIME):
+            some = names[start : start + AT_A_TIME]
+            for name, truth, nudge, got in zip(
+                some, run(old, feed, some), run(old, near, some), run(new, feed, some), strict=True
+            ):
+                wrong = _wrong(trace[name], truth, nudge, got, grain)
+                if wrong:
+                    return f"{name} (from {places[name]}): {wrong}"
+    return None
+
+
+def _producers(model: ir.Model) -> dict[str, str]:
+    """Tensors of the main graph in the order of its nodes, with the node of each for people."""
+    return {
+        value.name: f"{node.op_type} node {node.name!r}" if node.name else f"a {node.op_type} node"
+        for node in model.graph
+        for value in node.outputs
+        if value.name
+    }
+
+
+def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
+    """How a tensor differs from what its index says, or None."""
+    sizes = [axis if axis is None else len(axis) for axis in index]
+    wanted = tuple(have if size is None else size for have, size in zip(truth.shape, sizes, strict=False))
+    if len(index) != truth.ndim or got.shape != wanted:
+        return f"its shape is {list(got.shape)}, and should be {list(wanted)}"
+    kept = [np.arange(size) if axis is None else np.flatnonzero(axis >= 0) for axis, size in zip(index, got.shape)]
+    olds = [places if axis is None else axis[places] for axis, places in zip(index, kept, strict=True)]
+    expected, near = truth[np.ix_(*olds)], nudge[np.ix_(*olds)]
+    verdict = compare("", yardstick([expected], grain, nudged=[near]), [got[np.ix_(*kept)]])
+    return None if verdict.ok else f"off by {verdict.error:.1e} of its size (tolerance {verdict.tolerance:.1e})"

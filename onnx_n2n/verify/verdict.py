@@ -1,0 +1,171 @@
+"""The proof that a student computes what its teacher computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError, ModelError
+from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, grain, vacuous, yardstick
+from onnx_n2n.verify.inputs import nudged
+from onnx_n2n.verify.localise import Index, first_wrong
+from onnx_n2n.verify.sessions import AnyModel, Feed, Provider, Source, opened, providers, run, session
+from onnx_n2n.verify.trial import Trial, find_trial
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of running teacher and student side by side.
+
+    Attributes:
+        ok: Whether the student computes what the teacher computes.
+        provider: The execution provider that the sessions really used.
+        error: The worst error of any output, see ``OutputVerdict``.
+        noise: The worst noise of any output.
+        outputs: The comparison of every output.
+        vacuous: Names of the outputs whose comparison could not have failed.
+        inputs: How the inputs came about, for people.
+        first_wrong: The first tensor that is wrong, or what ONNX Runtime said of the student.
+    """
+
+    ok: bool
+    provider: str
+    error: float
+    noise: float
+    outputs: tuple[OutputVerdict, ...]
+    vacuous: tuple[str, ...]
+    inputs: str
+    first_wrong: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as JSON takes it: numbers that are not finite become null."""
+        return _jsonable(dataclasses.asdict(self))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def verify(
+    teacher: AnyModel,
+    student: AnyModel,
+    *,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Provider = "auto",
+    seed: int = 0,
+    trace: Mapping[str, Index] | None = None,
+    folder: Path | None = None,
+) -> Verdict:
+    """Run a student beside its teacher and say whether it computes the same.
+
+    Args:
+        teacher: The model that is right: a path, bytes, an ``onnx_ir.Model`` or a ``ModelProto``.
+        student: The model to judge.
+        inputs: A feed, or several. Without one, a ``test_data_set_*`` folder beside the teacher is used, else inputs
+            are drawn to fit its graph.
+        shapes: Shapes by input, for free dimensions.
+        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU.
+        seed: Seed of everything drawn.
+        trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
+            an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
+        folder: Where external data and test data sets of models in memory live.
+
+    Raises:
+        InputError: The teacher cannot be run on the inputs that were given or drawn.
+        ModelError: A file is not there, or ONNX Runtime refuses the teacher.
+        OptionError: CUDA was asked for and cannot be had.
+    """
+    with opened(teacher, folder) as old, opened(student, folder) as new:
+        model = old.skeleton()
+        fine = grain(model)
+        plain, trial = _tried(old, model, providers(provider), inputs, shapes or {}, seed, fine)
+        used = plain.get_providers()[0]
+        sticks = _yardsticks(old, plain, used, trial, fine, seed)
+        del plain  # one model in memory at a time
+        reason, answers = None, [[None] * len(sticks)] * len(trial.feeds)
+        try:
+            grown = session(new, used)
+            answers = [run(grown, feed, trial.names) for feed in trial.feeds]
+        except (InputError, ModelError) as failure:
+            reason = failure.reason
+        outputs = tuple(
+            compare(name, stick, values)
+            for name, stick, values in zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
+        )
+        ok = reason is None and all(output.ok for output in outputs)
+        if reason is None and not ok and trace:
+            reason = _located(old, new, trace, trial, used, fine, seed)
+    return Verdict(
+        ok=ok,
+        provider=used,
+        error=max(output.error for output in outputs),
+        noise=max(output.noise for output in outputs),
+        outputs=outputs,
+        vacuous=tuple(output.name for output in outputs if output.vacuous),
+        inputs=trial.origin,
+        first_wrong=reason,
+    )
+
+
+def _tried(
+    old: Source,
+    model: ir.Model,
+    choices: Sequence[str],
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int,
+    fine: Grain,
+) -> tuple[Any, Trial]:
+    """The teacher, open, and feeds that it runs on.
+
+    A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
+    """
+    for choice in choices:
+        try:
+            plain = session(old, choice)
+            return plain, find_trial(plain, model, inputs, shapes, old.folder, seed, fine)
+        except (InputError, ModelError):
+            if choice == choices[-1]:
+                raise
+    raise AssertionError("there is always a provider")
+
+
+def _yardsticks(old: Source, plain: Any, used: str, trial: Trial, fine: Grain, seed: int) -> list[Yardstick]:
+    """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
+    near = _answers(lambda: plain, [nudged(feed, seed) for feed in trial.feeds], trial.names)
+    quick = _answers(lambda: session(old, used, optimise=True), trial.feeds, trial.names)
+    sticks = [
+        yardstick(truth, fine, *([values[k] for values in echo] for echo in (quick, near)))
+        for k, truth in enumerate(zip(*trial.truth, strict=True))
+    ]
+    return [vacuous(stick, fine) for stick in sticks] if all(stick.vacuous for stick in sticks) else sticks
+
+
+def _answers(opened: Callable[[], Any], feeds: Sequence[Feed], names: Sequence[str]) -> list[list[Any]]:
+    """What a session gives on each feed; nothing when it fails, for only noise is asked of it."""
+    try:
+        ready = opened()
+        return [run(ready, feed, names) for feed in feeds]
+    except (InputError, ModelError):
+        return []
+
+
+def _located(
+    old: Source, new: Source, trace: Mapping[str, Index], trial: Trial, used: str, fine: Grain, seed: int
+) -> str | None:
+    try:
+        return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed)
+    except (InputError, ModelError) as failure:
+        return f"not located: {failure.reason}"

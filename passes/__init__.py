@@ -1,0 +1,5 @@
+"""Passes: what a user composes. One pass per file; each is a frozen dataclass whose fields are its options."""
+
+from onnx_n2n.passes.widen import Widen
+
+__all__ = ["Widen"]
