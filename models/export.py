@@ -1,4 +1,4 @@
-"""From a trained PyTorch network to an ONNX model that keeps its batch normalisation, its names, and no secrets."""
+"""From a trained PyTorch network to an ONNX model that keeps its batch normalisation and its names."""
 
 import io
 import logging
@@ -75,8 +75,7 @@ def _torchscript(network: nn.Module, example: Tensor, opset: int, dynamic: bool)
         (example,),
         file,
         dynamo=False,
-        # PRESERVE and not EVAL: with EVAL this exporter folds batch normalisation even without constant folding.
-        training=torch.onnx.TrainingMode.PRESERVE,
+        # Constant folding would fold batch normalisation as well.
         do_constant_folding=False,
         opset_version=opset,
         input_names=[INPUT],

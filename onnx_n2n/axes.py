@@ -105,10 +105,7 @@ def total(*parts: Axis) -> Axis:
 def resolve(axis: Axis) -> Axis:
     """Return the normal form of ``axis``: bindings followed, nesting flattened, units and empty segments dropped."""
     if isinstance(axis, Factor):
-        if axis.bound is None:
-            return axis
-        axis.bound = resolve(axis.bound)
-        return axis.bound
+        return _find(axis)
     kind = type(axis)
     parts: list[Axis] = []
     same = True
@@ -123,6 +120,19 @@ def resolve(axis: Axis) -> Axis:
     if len(parts) == 1:
         return parts[0]
     return axis if same else kind(tuple(parts))
+
+
+def _find(factor: Factor) -> Axis:
+    """Follow bindings to their end, and shorten the way for the next who asks."""
+    end: Axis = factor
+    while isinstance(end, Factor) and end.bound is not None:
+        end = end.bound
+    if not isinstance(end, Factor):
+        end = resolve(end)
+    step: Axis | None = factor
+    while isinstance(step, Factor) and step is not end:
+        step.bound, step = end, step.bound
+    return end
 
 
 def size(axis: Axis) -> int | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-SPREAD = 104.0  # standard deviation of the difference of two integers drawn evenly from -127..127
+SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
+BLOCK = 1 << 18  # elements that are worked on at a time
+SAMPLE = 1 << 20  # elements from which the standard deviation of a larger weight is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,63 +64,110 @@ class Recipe:
         return tuple(n if index is None else len(index) for n, index in zip(before, self.index, strict=True))
 
     def make(self, teacher: np.ndarray) -> np.ndarray:
-        """Return the grown weight, of the teacher's dtype."""
-        working = np.dtype(np.float64) if teacher.dtype == np.float64 else np.dtype(np.float32)
-        rng = np.random.Generator(np.random.SFC64(list(self.seed)))
-        grown = teacher
-        for axis, index in enumerate(self.index):
-            if index is not None:
-                grown = np.take(grown, index, axis=axis)
-        if self.summed:
-            grown = grown.astype(working)
-        for part in self.summed:
-            grown *= _along(part.share.astype(working), part.axis, grown.ndim)
-            if self.noise:
-                self._perturb(grown, part, float(np.std(teacher, dtype=np.float64)), rng)
-        for axis, flags in enumerate(self.fresh):
-            if flags is not None and flags.any():
-                self._renew(grown, axis, flags, float(np.std(teacher, dtype=np.float64)), rng)
-        return np.ascontiguousarray(grown.astype(teacher.dtype, copy=False))
+        """Return the grown weight, of the teacher's dtype.
 
-    def _perturb(self, grown: np.ndarray, part: Summed, deviation: float, rng: np.random.Generator) -> None:
-        """Add noise to the copies of each channel that sums to exactly zero over them.
-
-        Each copy gets a random integer minus that of the next copy, in a circle, times a power of two.
+        Works through blocks that fit into a cache, each with random numbers of its own, so that the outcome does not
+        depend on how many of them are made side by side.
         """
-        copies, following = _circles(part.key, part.share)
-        amplitude = self.noise * deviation / SPREAD
-        if not len(copies) or not amplitude > 0:
-            return
-        rows = np.moveaxis(grown, part.axis, -1)
-        step = grown.dtype.type(np.exp2(np.floor(np.log2(amplitude))))
-        drawn = rng.integers(-127, 128, size=(*rows.shape[:-1], len(copies)), dtype=np.int8)
-        rows[..., copies] += (drawn.astype(grown.dtype) - drawn[..., following].astype(grown.dtype)) * step
+        teacher = np.require(teacher, requirements="A")  # numpy copies a mapped tensor anew for every block otherwise
+        shape = self.shape(teacher.shape)
+        grown = np.empty(shape, teacher.dtype)
+        deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
+        circles = {part.axis: _circle(part.key, part.share) for part in self.summed} if self.noise else {}
+        across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
+        if across is None or not grown.size:
+            grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
+            return grown
+        rows = max(1, BLOCK * shape[across] // grown.size)
 
-    def _renew(
-        self, grown: np.ndarray, axis: int, flags: np.ndarray, deviation: float, rng: np.random.Generator
-    ) -> None:
-        rows = np.moveaxis(grown, axis, 0)
-        count = int(flags.sum())
-        rows[flags] = rng.standard_normal((count, *rows.shape[1:]), np.float32).astype(grown.dtype) * deviation
+        def fill(start: int) -> None:
+            places = np.arange(start, min(start + rows, shape[across]))
+            here = (slice(None),) * across + (slice(start, start + rows),)
+            index, fresh = list(self.index), list(self.fresh)
+            found = index[across]
+            index[across] = places if found is None else found[places]
+            if across < len(fresh) and (flags := fresh[across]) is not None:
+                fresh[across] = flags[places]
+            grown[here] = self._block(teacher, tuple(index), tuple(fresh), deviation, circles, start)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
+            list(pool.map(fill, range(0, shape[across], rows)))
+        return grown
+
+    def _block(
+        self,
+        teacher: np.ndarray,
+        index: tuple[np.ndarray | None, ...],
+        fresh: tuple[np.ndarray | None, ...],
+        deviation: float,
+        circles: Mapping[int, np.ndarray],
+        number: int,
+    ) -> np.ndarray:
+        block = teacher
+        for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
+            if places is not None:
+                block = _take(block, places, axis)
+        if not self.summed:
+            return block
+        working = np.float64 if teacher.dtype == np.float64 else np.float32
+        block = block.astype(working)
+        rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
+        for part in self.summed:
+            block *= _along(part.share.astype(working), part.axis, block.ndim)
+            if part.axis in circles:
+                _perturb(block, circles[part.axis], part.axis, self.noise * deviation, rng)
+        for axis, flags in enumerate(fresh):
+            if flags is not None and flags.any():
+                rows = np.moveaxis(block, axis, 0)
+                drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
+                rows[flags] = drawn.astype(working) * working(deviation)
+        return block
+
+
+def _length(places: np.ndarray | None, before: int) -> float:
+    return 1.0 if places is None else len(places) / max(before, 1)
+
+
+def _take(block: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Take places along an axis; what stays in front is copied as a whole, which is much faster."""
+    length = block.shape[axis]
+    if len(places) >= length and np.array_equal(places[:length], np.arange(length)):
+        return np.concatenate((block, np.take(block, places[length:], axis=axis)), axis=axis)
+    return np.take(block, places, axis=axis)
+
+
+def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float, rng: np.random.Generator) -> None:
+    """Add noise to the copies of each channel that sums to exactly zero over them.
+
+    Each place gets a random integer minus that of the next copy of its channel, times a power of two; a channel without
+    copies follows itself, and gets nothing.
+    """
+    if not amplitude > 0:
+        return
+    step = block.dtype.type(np.exp2(np.floor(np.log2(amplitude / SPREAD))))
+    drawn = np.frombuffer(rng.bytes(block.size), np.int8).reshape(block.shape) >> 1
+    drawn -= np.take(drawn, circle, axis=axis)
+    block += drawn * step
+
+
+def _deviation(teacher: np.ndarray) -> float:
+    """Return the standard deviation of a weight, of a large one from a sample."""
+    sample = teacher.reshape(-1)[:: max(1, teacher.size // SAMPLE)]
+    return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
 
 
 def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return vector.reshape(-1, *[1] * (rank - axis - 1))
 
 
-def _circles(key: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places that have copies, and for each of them where the next copy stands in that list."""
+def _circle(key: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return for each place the next copy of its channel, the first after the last; places without share stay out."""
     places = np.flatnonzero(share > 0)
     order = places[np.argsort(key[places], kind="stable")]
-    ordered = key[order]
-    first = np.r_[True, ordered[1:] != ordered[:-1]]
-    starts = np.flatnonzero(first)
-    lengths = np.diff(np.r_[starts, len(order)])
-    several = np.repeat(lengths > 1, lengths)
-    copies = order[several]
-    lengths = lengths[lengths > 1]
-    begins = np.repeat(np.cumsum(np.r_[0, lengths[:-1]]) if len(lengths) else lengths, lengths)
-    rank = np.arange(len(copies)) - begins
-    return copies, begins + (rank + 1) % np.repeat(lengths, lengths)
-
-
+    following = np.arange(len(key))
+    if len(order):
+        starts = np.flatnonzero(np.r_[True, key[order][1:] != key[order][:-1]])
+        ends = np.r_[starts[1:], len(order)] - 1
+        following[order[:-1]] = order[1:]
+        following[order[ends]] = order[starts]
+    return following
