@@ -17,8 +17,7 @@ import numpy as np
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.analysis import analyze as _analyze
-from onnx_n2n.delivery import VERSION as __version__
-from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.delivery import VERSION, Proof, Target
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Widen
@@ -26,6 +25,8 @@ from onnx_n2n.plan import NOISE
 from onnx_n2n.report import Report, Result
 from onnx_n2n.verify import Verdict
 from onnx_n2n.verify import verify as _verify
+
+__version__ = VERSION
 
 __all__ = [
     "Analysis", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Report", "Result",
@@ -90,7 +91,9 @@ def widen(
         seed=seed,
     )
     proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
-    return grow(model, proof=proof, output=Target("widened", None if output is None else Path(output), force))
+    target = Target("widened", None if output is None else Path(output), force)
+    result: Result[Any] = grow(model, proof=proof, output=target)
+    return result
 
 
 def analyze(model: ModelLike) -> Analysis:

@@ -16,7 +16,7 @@ from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin
 from onnx_n2n.constants import Constants
 from onnx_n2n.contents import LARGEST, Content, Size
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
-from onnx_n2n.obligations import Evenness, Ledger
+from onnx_n2n.obligations import Ledger
 from onnx_n2n.shapes import Inferred, infer_shapes, known_length
 from onnx_n2n.site import Refusal, Site
 
@@ -78,7 +78,15 @@ def analyze(model: ir.Model) -> Analysis:
     walk.run()
     groups = groups_of(model.graph, walk, walk.ledger)
     return Analysis(
-        model, walk.known, walk.uses, walk.constants, walk.contents, walk.shapes, walk.ledger, groups, pins_of(model.graph, walk)
+        model=model,
+        axes=walk.known,
+        uses=walk.uses,
+        constants=walk.constants,
+        contents=walk.contents,
+        shapes=walk.shapes,
+        ledger=walk.ledger,
+        groups=groups,
+        pins=pins_of(model.graph, walk),
     )
 
 
@@ -149,22 +157,23 @@ class _Walk:
         version = node.version or self.opsets.get(node.domain, 1)
         site = Site(node, version, self)
         rule = rules.rule_for(node.domain, node.op_type, version)
+        if rule is None:
+            name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+            self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
+            return
         try:
-            if rule is None:
-                name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-                raise Refusal(f"no rule for {name} at version {version}")
             rule(site)
-            for slot, output in enumerate(node.outputs):
-                if slot not in site.results and (output.uses() or output.is_graph_output()):
-                    raise Refusal(f"output {slot} is not covered by its rule")
         except Refusal as refusal:
             self._refuse(node, site.reason(str(refusal)))
             return
         except (ValueError, IndexError, KeyError, TypeError):
-            if __import__("os").environ.get("DBG"): __import__("traceback").print_exc()
             # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
             self._refuse(node, site.reason(BREAKDOWN))
             return
+        for slot, output in enumerate(node.outputs):
+            if slot not in site.results and (output.uses() or output.is_graph_output()):
+                self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
+                return
         self.ledger.extend(site.ledger)
         for slot, axes in site.results.items():
             self.known[node.outputs[slot]] = axes
@@ -227,16 +236,15 @@ class _Walk:
 
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
         tensor = self.constants[value]
-        axes = tuple(axis_of(int(length)) for length in tensor.shape)
+        axes = tuple(axis_of(length) for length in tensor.shape.numpy())
         if not self.constants.growable(value):
             for axis in axes:
                 pin(axis, Reason(f"constant {value.name!r} does not hold floating-point numbers"))
         return axes
 
     def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:
-        known = known_length(dim)
-        symbol = None if known is not None else str(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value else None
-        axis = symbols.setdefault(symbol, axis_of(None)) if symbol else axis_of(known)
+        symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
+        axis = symbols.setdefault(symbol, axis_of(None)) if symbol else axis_of(known_length(dim))
         pin(axis, Reason(f"graph input {value.name!r}"))
         return axis
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -372,8 +372,6 @@ def _unify_sums(one: Sum, other: Sum, reason: Reason) -> None:
         width, other_width = size(left) or 0, size(right) or 0
         cuts -= 1
         try:
-            if cuts < 0:
-                raise Misaligned
             if width > other_width:
                 left, rest = split_sum(left, other_width)
                 ours.append(rest)
@@ -381,7 +379,9 @@ def _unify_sums(one: Sum, other: Sum, reason: Reason) -> None:
                 right, rest = split_sum(right, width)
                 theirs.append(rest)
         except Misaligned:
-            # No cut there: what is left on both sides stays as it is.
+            cuts = -1
+        if cuts < 0:
+            # No cut there, or too many: what is left on both sides stays as it is.
             for part in (left, right, *ours, *theirs):
                 pin(part, reason)
             return

@@ -9,7 +9,9 @@ weights on the way, or renames a tensor that is the caller's.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +22,8 @@ import onnx
 import onnx_ir as ir
 from onnx.numpy_helper import to_array
 
-from onnx_n2n.errors import ModelError
-from onnx_n2n.stream import LARGE, check_length, fill, locate
+from onnx_n2n.errors import ModelError, N2NError
+from onnx_n2n.stream import LARGE, check_length, fill, locate, outline
 
 Read = Callable[[], ir.TensorProtocol]
 """Fetches the values of one tensor."""
@@ -74,11 +76,30 @@ class Sketch:
 
 def carried(model: ir.Model) -> Carried:
     """Return what a model carries along beside its IR."""
-    found = model.graph.meta.get(_CARRIED, Carried())
-    assert isinstance(found, Carried)
-    return found
+    found = model.graph.meta.get(_CARRIED)
+    if isinstance(found, Carried):
+        return found
+    held = (value.const_value for graph in _all_graphs(model) for value in graph.initializers.values())
+    files = (tensor.path for tensor in held if isinstance(tensor, ir.ExternalTensor))
+    return Carried(data_files=frozenset(map(os.path.realpath, files)))
 
 
+@contextmanager
+def told(failure: str) -> Iterator[None]:
+    """Say in one sentence what went wrong in libraries that raise whatever comes up: for a block, or a function."""
+    try:
+        yield
+    except N2NError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the IR wraps the reason once for each level of the model
+            cause = cause.__cause__
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0][:200].rstrip(".")
+        raise ModelError(f"{failure}: {reason}") from error
+
+
+@told("the model cannot be represented")
 def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.TensorProto, Read]]]:
     """Copy a caller's model, all but the values of its large initializers.
 
@@ -93,7 +114,8 @@ def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.T
     for theirs in proto.graph.initializer:
         ours = copy.graph.initializer.add()
         external = theirs.data_location == onnx.TensorProto.EXTERNAL
-        if external or theirs.data_type == onnx.TensorProto.STRING or math.prod(theirs.dims) <= LARGE:
+        small = math.prod(theirs.dims) <= LARGE  # in elements: to count its bytes, protobuf would serialise it
+        if small or external or theirs.data_type == onnx.TensorProto.STRING:
             ours.CopyFrom(theirs)
             continue
         ours.name, ours.data_type, ours.doc_string = theirs.name, theirs.data_type, theirs.doc_string
@@ -103,6 +125,7 @@ def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.T
     return copy, lazy
 
 
+@told("the model cannot be represented")
 def from_proto(
     proto: onnx.ModelProto,
     lazy: Iterable[tuple[onnx.TensorProto, Read]] = (),
@@ -130,6 +153,9 @@ def from_proto(
         sources.append((read, onnx.TensorProto.FromString(slot.SerializeToString()) if external else origin))
         locate(slot, f"{_STUB}{len(sources) - 1}")
 
+    for slot in tensors(proto):
+        if slot.data_type != onnx.TensorProto.STRING:
+            outline(slot)
     for slot, read in lazy:
         stand_in(slot, read)
     graphs = list(_graph_protos(proto.graph))
@@ -147,22 +173,17 @@ def from_proto(
         read, origin = sources[int(str(tensor.location).removeprefix(_STUB))]
         return Kept(read, tensor, origin) if origin is not None else ir.LazyTensor(read, **_description(tensor))
 
-    try:
-        model = ir.serde.deserialize_model(proto)
-        for before, after, types in zip(graphs, _graphs(model.graph), untyped, strict=True):
-            described = frozenset(info.name for info in before.value_info).intersection(after.initializers)
-            after.meta[_CARRIED] = Carried(described, tuple(proto.training_info), data_files)
-            for value in _values(after) if types else ():
-                if value.name in types:
-                    value.meta[_TYPE] = types[value.name]
-        _check_defined(model)
-        for root in (model.graph, *(function.graph for function in model.functions.values())):
-            root.sort()
-        _change_tensors(model, real)
-    except ModelError:
-        raise
-    except Exception as error:  # a malformed message makes the IR raise anything
-        raise ModelError(f"the model cannot be represented: {_first_cause(error)}") from error
+    model = ir.serde.deserialize_model(proto)
+    for before, after, types in zip(graphs, _graphs(model.graph), untyped, strict=True):
+        described = frozenset(info.name for info in before.value_info).intersection(after.initializers)
+        after.meta[_CARRIED] = Carried(described, tuple(proto.training_info), data_files)
+        for value in _values(after) if types else ():
+            if value.name in types:
+                value.meta[_TYPE] = types[value.name]
+    _check_defined(model)
+    for root in (model.graph, *(function.graph for function in model.functions.values())):
+        root.sort()
+    _change_tensors(model, real)
     return model
 
 
@@ -174,7 +195,7 @@ def private(model: ir.Model) -> ir.Model:
     """
     copy = _clone(model)
     copy.meta.update(model.meta)
-    files: set[str] = set()
+    copy.graph.meta[_CARRIED] = carried(model)
 
     def own(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
         description = _description(tensor)
@@ -184,7 +205,6 @@ def private(model: ir.Model) -> ir.Model:
             del description["dtype"]
             return ir.StringTensor(tensor.raw, **description)
         if isinstance(tensor, ir.ExternalTensor):
-            files.add(tensor.path)
             place = (tensor.location, tensor.offset, tensor.length)
             return ir.ExternalTensor(*place, base_dir=tensor.base_dir, **description)
         return ir.LazyTensor(lambda: tensor, **description)
@@ -195,7 +215,6 @@ def private(model: ir.Model) -> ir.Model:
             value.type = deepcopy(value.type)
             if _ANNOTATION in value.meta:
                 value.meta[_ANNOTATION] = dict(value.meta[_ANNOTATION])
-    copy.graph.meta.setdefault(_CARRIED, Carried(data_files=frozenset(files)))
     return copy
 
 
@@ -215,10 +234,8 @@ def to_sketch(model: ir.Model) -> Sketch:
 
     clone = _clone(model)
     _change_tensors(clone, stub)
-    try:
+    with told("the model cannot be serialised"):
         sketch = Sketch(ir.serde.serialize_model(clone), tuple(stubs))
-    except Exception as error:  # as above
-        raise ModelError(f"the model cannot be serialised: {_first_cause(error)}") from error
     for graph, proto in zip(_graphs(clone.graph), _graph_protos(sketch.proto.graph), strict=True):
         _return_sparse(proto, sketch)
         _return_types(graph, proto)
@@ -239,8 +256,6 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
         if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
             del slot.external_data[:]
             slot.external_data.extend(tensor.origin.external_data)
-        elif isinstance(tensor, ir.ExternalTensor):
-            locate(slot, str(tensor.location), tensor.offset, tensor.length)
         else:
             fill(slot, tensor)
     return sketch.proto
@@ -271,6 +286,8 @@ def _copy_fields(source: Any, target: Any, but: str) -> None:
 def _checked(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     if not isinstance(tensor, ir.StringTensor):
         check_length(tensor, len(tensor.tobytes()))
+    elif len(tensor.string_data()) != tensor.size:
+        raise ModelError(f"tensor {tensor.name!r} does not hold as many strings as its shape says")
     return tensor
 
 
@@ -400,13 +417,18 @@ def _values(graph: ir.Graph) -> Iterable[ir.Value]:
 
 def _check_defined(model: ir.Model) -> None:
     for graph in _all_graphs(model):
-        used = [(value, node) for node in graph for value in node.inputs if value is not None]
-        for value, node in (*used, *((output, None) for output in graph.outputs)):
-            if value.producer() is None and not value.is_graph_input() and not value.is_initializer():
-                what = (
-                    f"{value.name!r} is used, but nothing makes it" if node else f"nothing makes output {value.name!r}"
-                )
-                raise ModelError(what, node=node.name or "" if node else "", operator=node.op_type if node else "")
+        for node in graph:
+            for value in node.inputs:
+                if value is not None and not _is_defined(value):
+                    reason = f"{value.name!r} is used, but nothing makes it"
+                    raise ModelError(reason, node=node.name or "", operator=node.op_type)
+        for output in graph.outputs:
+            if not _is_defined(output):
+                raise ModelError(f"nothing makes output {output.name!r}")
+
+
+def _is_defined(value: ir.Value) -> bool:
+    return value.producer() is not None or value.is_graph_input() or value.is_initializer()
 
 
 def _clone(model: ir.Model) -> ir.Model:
@@ -417,9 +439,3 @@ def _clone(model: ir.Model) -> ir.Model:
             "the nodes of the model are out of order, or one uses a value that nothing makes",
             hint="model.graph.sort() puts nodes in order",
         ) from error
-
-
-def _first_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -16,33 +16,53 @@ from rich.console import Console
 
 import onnx_n2n
 from onnx_n2n import tables
-from onnx_n2n.constants import parameters
 from onnx_n2n.delivery import Proof, Target
-from onnx_n2n.errors import GrowthError, N2NError, VerificationError
+from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.passes import Widen
 from onnx_n2n.plan import NOISE
+from onnx_n2n.report import Report
 from onnx_n2n.verify import parse_shape, read_inputs
 
-BUG = 4
+BUG, INTERRUPTED = 4, 130
+UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _people() -> Console:
-    return Console(stderr=True, highlight=False)
+class _Misuse(click.ClickException):
+    exit_code = OptionError.exit_code
 
 
-def _machine(document: dict[str, Any]) -> None:
+class _Commands(click.Group):
+    """Commands that say what is wrong with an option as all other errors are said: in one paragraph."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as failure:
+            path = failure.ctx.command_path if failure.ctx is not None else ctx.command_path
+            message = " ".join(failure.format_message().split())
+            raise _Misuse(f"{message} '{path} -h' shows what there is.") from None
+
+
+def _console(*, stderr: bool = True) -> Console:
+    file = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, width=None if file.isatty() else UNBROKEN, markup=False, emoji=False, highlight=False
+    )
+
+
+def _print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
 @contextmanager
 def _stages(console: Console) -> Iterator[Callable[[str], None]]:
     """Show the stage at work, on a terminal only."""
-    if not console.is_terminal:
+    if not console.file.isatty():
         yield lambda _: None
         return
-    with console.status("starting") as status:
+    with console.status("starting ...") as status:
         yield lambda stage: status.update(f"{stage} ...")
 
 
@@ -50,22 +70,24 @@ def _ends_well(command: Command) -> Command:
     """Turn every error into one paragraph and an exit code."""
 
     @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        verbose = kwargs.pop("verbose")
+    def guarded(*args: Any, verbose: bool, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except N2NError as failure:
-            click.echo(f"Error: {failure}", err=True)
-            if verbose and failure.__cause__ is not None:
-                traceback.print_exception(failure.__cause__)
-            sys.exit(failure.exit_code)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
-        except Exception as failure:  # noqa: BLE001 - whatever is left is a bug, and says so
-            click.echo(f"Error: a bug in onnx-n2n: {type(failure).__name__}: {failure}. Please report it.", err=True)
-            if verbose:
-                traceback.print_exc()
-            sys.exit(BUG)
+        except N2NError as failure:
+            text, code = str(failure), failure.exit_code
+        except MemoryError:
+            text, code = "there is not enough memory. Ask for less growth, or use a larger machine.", N2NError.exit_code
+        except KeyboardInterrupt:
+            text, code = "interrupted; nothing was written.", INTERRUPTED
+        except Exception as failure:  # whatever is left is a bug, and says so
+            what = " ".join(f"{type(failure).__name__}: {failure}".split())
+            text, code = f"a bug in onnx-n2n ({what}). Please report it, with what -v shows.", BUG
+        if verbose:
+            traceback.print_exc()
+        click.echo(f"Error: {text}", err=True)
+        sys.exit(code)
 
     option = click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
     return option(guarded)  # type: ignore[return-value]
@@ -74,9 +96,9 @@ def _ends_well(command: Command) -> Command:
 def _named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
     found = {}
     for value in values:
-        name, equals, size = value.rpartition("=")
-        if not equals or not name or not size.isdigit():
-            raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE")
+        name, _, size = value.rpartition("=")
+        if not name or not size.isdecimal():
+            raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE.")
         found[name] = int(size)
     return found
 
@@ -84,7 +106,7 @@ def _named_size(_context: click.Context, _option: click.Parameter, values: tuple
 def _verifying(command: Command) -> Command:
     """Add the options that say how to run models."""
     options = [
-        click.option("--inputs", "inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+        click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
                      help="Verify with these arrays, by input name."),
         click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
                      help="Shape of an input whose dimensions are free."),
@@ -101,13 +123,13 @@ def _proof(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provid
     return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(onnx_n2n.__version__, prog_name="onnx-n2n")
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(onnx_n2n.__version__, "--version", prog_name="onnx-n2n")
 def main() -> None:
     """Make trained ONNX models wider without changing what they compute.
 
-    Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or nothing in it
-    can grow as asked; 4 a bug.
+    Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, or
+    nothing in it can grow as asked; 4 a bug.
     """
 
 
@@ -117,34 +139,33 @@ def main() -> None:
 @_ends_well
 def inspect(model: Path, *, as_json: bool) -> None:
     """Show what in MODEL can grow, and for everything else why not."""
-    console = _people()
-    with _stages(console) as progress:
+    with _stages(_console()) as progress:
         progress("analysing")
         analysis = onnx_n2n.analyze(model)
     if as_json:
-        _machine({"model": str(model), "parameters": parameters(analysis.model), **tables.groups_as_json(analysis)})
+        _print_json({"model": str(model), **tables.groups_as_json(analysis)})
     else:
         # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
-        tables.print_groups(Console(highlight=False), analysis, parameters(analysis.model))
+        tables.print_groups(_console(stderr=False), analysis)
 
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write. [default: MODEL.widened.onnx]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write.  [default: MODEL.widened.onnx]")
 @click.option("--factor", type=float, default=2.0, show_default=True, help="New width over old; need not be whole.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=SIZE", callback=_named_size,
-              help="Size of one group, whatever the factor. Alone, only named groups grow.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Grow only groups, layers or weights of these names.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Do not grow groups, layers or weights of these names.")
+              help="Size of one group; without --factor, only groups named so grow.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Grow only groups, nodes or weights of these names.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Do not grow groups, nodes or weights of these names.")
 @click.option("--multiple-of", type=int, default=1, show_default=True, help="Round new widths up to a multiple.")
 @click.option("--init", type=click.Choice(["net2net", "zero"]), default="net2net", show_default=True,
               help="Copies of channels, or fresh ones with zero outgoing weights.")
 @click.option("--mapping", type=click.Choice(["random", "cyclic"]), default="random", show_default=True,
-              help="Which channels are copied.")
+              help="Copy channels at random or in turn.")
 @click.option("--noise", type=float, default=NOISE, show_default=True,
               help="Noise on copied outgoing weights, relative to theirs; it cancels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--verify/--no-verify", "verify", default=True, help="Whether to run both models before writing.")
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run both models before writing.")
 @_verifying
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout.")
@@ -152,6 +173,7 @@ def inspect(model: Path, *, as_json: bool) -> None:
 @click.pass_context
 def widen(
     context: click.Context,
+    /,
     model: Path,
     *,
     output: Path | None,
@@ -163,31 +185,43 @@ def widen(
     provider: str,
     **options: Any,
 ) -> None:
-    """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""  # noqa: D400
+    """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
     if options["groups"] and context.get_parameter_source("factor") is click.core.ParameterSource.DEFAULT:
         options["factor"] = 1.0
     grow = Widen(**options)
     proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=grow.seed)
-    console = _people()
+    console = _console()
     with _stages(console) as progress:
         result = grow(model, proof=proof, output=Target("widened", output, force), progress=progress)
     if not result.modified:
-        raise GrowthError(_nothing(grow, result.report))
+        raise _nothing(grow, model, result.report)
     if as_json:
-        _machine({"teacher": str(model), "student": str(result.model), "pass": str(grow), **result.report.to_json()})
+        _print_json({"teacher": str(model), "student": str(result.model), "pass": str(grow), **result.report.to_json()})
     else:
         tables.print_report(console, result.report)
-        console.print(f"Written: {result.model}", markup=False, soft_wrap=True)
+        console.print(f"Written to {result.model}", soft_wrap=True)
 
 
-def _nothing(grow: Widen, report: Any) -> str:
+def _nothing(grow: Widen, model: Path, report: Report) -> GrowthError:
+    """Say why nothing grew."""
+    analysis = onnx_n2n.analyze(model)
+    groups = [group for group in analysis.groups if group.members]
+    hint = f"'onnx-n2n inspect {model}' shows what can grow"
     if report.kept:
-        return f"nothing in the model can grow as asked: {report.kept[0].name!r}: {report.kept[0].reason}"
-    if grow.factor == 1 and not grow.groups:
-        return "nothing in the model grows by a factor of 1"
+        kept = report.kept[0]
+        return GrowthError(f"nothing in the model can grow as asked. {kept.name!r}: {kept.reason}", hint=hint)
+    if not groups:
+        reason = tables.commonest_pin(analysis) or "it has no weights"
+        return GrowthError(f"nothing in the model can grow. {reason}", hint=hint)
+    if grow.factor == 1:
+        return GrowthError("nothing is asked to grow", hint="give a --factor above 1, or a --group NAME=SIZE")
     if grow.include or grow.exclude:
-        return "no group that can grow matches --include and --exclude; 'onnx-n2n inspect' lists them"
-    return "nothing in the model can grow; 'onnx-n2n inspect' gives the reason for each weight"
+        return GrowthError("no group that can grow is left by --include and --exclude", hint=hint)
+    largest = max(groups, key=lambda group: group.size)
+    return GrowthError(
+        f"a factor of {grow.factor} adds not even one channel to the largest group, {largest.name!r} of {largest.size}",
+        hint="give a larger --factor",
+    )
 
 
 @main.command()
@@ -207,8 +241,8 @@ def verify(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""  # noqa: D400
-    console = _people()
+    """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
+    console = _console()
     proof = _proof(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
     with _stages(console) as progress:
         progress("verifying")
@@ -216,10 +250,8 @@ def verify(
             teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed
         )
     if as_json:
-        _machine(verdict.to_json())
+        _print_json(verdict.to_json())
     else:
         tables.print_verdict(console, verdict)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)
-
-

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
-FLOATS = frozenset(
-    {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-)
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 
 
 class Constants:
@@ -35,7 +35,7 @@ class Constants:
     def __getitem__(self, value: ir.Value) -> ir.TensorProtocol:
         return self._tensors[value]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[ir.Value]:
         return iter(self._tensors)
 
     def growable(self, value: ir.Value) -> bool:
@@ -44,7 +44,7 @@ class Constants:
 
     def vector_like(self, value: ir.Value) -> bool:
         """Say whether at most one axis of a constant is longer than 1: a bias or scale, not a matrix."""
-        return sum(int(length) != 1 for length in self._tensors[value].shape) <= 1
+        return sum(length != 1 for length in self._tensors[value].shape.numpy()) <= 1
 
     def small(self, value: ir.Value) -> np.ndarray | None:
         """Return a constant of few elements, also when nodes compute it from constants only."""
@@ -77,10 +77,14 @@ class Constants:
         return _evaluate(node, feeds, self._opsets)
 
 
+# Operators of shape arithmetic. One that is not here is merely not known before run time.
 FOLDED = frozenset(
-    "Add Sub Mul Div Mod Neg Abs Cast Concat ConstantOfShape Equal Expand Flatten Floor Ceil Gather Greater Identity "
-    "Less Max Min Not Range Reshape ReduceProd Shape Size Slice Squeeze Tile Transpose Unsqueeze Where".split()
-)
+    {
+        "Abs", "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor",
+        "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Range", "ReduceProd",
+        "Reshape", "Shape", "Size", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+    }
+)  # fmt: skip
 
 
 def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], opsets: dict[str, int]) -> np.ndarray | None:
@@ -91,13 +95,13 @@ def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], opsets: dict[str, int
         [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
         [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
     )
-    version = node.version or opsets.get("", opsets.get("ai.onnx", 1))
+    version = node.version or opsets.get("") or 1
     try:
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
-        found = ReferenceEvaluator(model).run(None, feeds)[0]
-    except Exception:  # noqa: BLE001 - a node that the reference cannot run is simply not known
+        found = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]
+    except Exception:  # a node that the reference cannot run is simply not known
         return None
-    return np.asarray(found) if np.size(found) <= SMALL else None
+    return found if found.size <= SMALL else None
 
 
 def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:

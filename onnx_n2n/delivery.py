@@ -81,13 +81,15 @@ class Target:
         if path.exists() and teacher.exists() and path.samefile(teacher):
             raise OptionError(f"{str(path)!r} is the teacher itself", hint="choose another output with -o")
         if path.exists() and not self.force:
-            raise OptionError(f"{str(path)!r} exists already", hint="choose another output with -o, or allow it with --force")
+            hint = "choose another output with -o, or allow it with --force"
+            raise OptionError(f"{str(path)!r} exists already", hint=hint)
         if path.is_dir():
             raise OptionError(f"{str(path)!r} is a folder", hint="name a file")
         if not path.parent.is_dir():
             raise OptionError(f"the folder {str(path.parent)!r} does not exist", hint="make it first")
         if not os.access(path.parent, os.W_OK):
-            raise OptionError(f"the folder {str(path.parent)!r} cannot be written to", hint="choose another output with -o")
+            hint = "choose another output with -o"
+            raise OptionError(f"the folder {str(path.parent)!r} cannot be written to", hint=hint)
         return path
 
 

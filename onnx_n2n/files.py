@@ -40,23 +40,25 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     for position, (start, length) in places.items():
         tensor = proto.graph.initializer[position]
         lazy.append((tensor, _reader(tensor, data, start, length)))
-    return from_proto(proto, lazy, file.parent)
+    return from_proto(proto, lazy, file.parent, file.resolve().parent)
 
 
-def from_proto(proto: onnx.ModelProto, lazy: list[tuple[onnx.TensorProto, border.Read]], folder: Path) -> ir.Model:
+@border.told("the model cannot be represented")
+def from_proto(proto: onnx.ModelProto, lazy: list[tuple[onnx.TensorProto, border.Read]], *folders: Path) -> ir.Model:
     """Turn a proto into the working representation, with its external weights mapped.
 
     Args:
         proto: Becomes part of the model: do not use it again.
         lazy: Tensors of the proto whose values are elsewhere, and how to fetch them.
-        folder: Where the external data files are.
+        folders: The model's folder, in which external data files are looked for, and others in which they may really
+            be if that has symbolic links to them (as in a download cache).
 
     Raises:
         ModelError: The model, or one of its data files, is not as it should be.
     """
     maps: dict[Path, mmap.mmap] = {}
     external = [tensor for tensor in border.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    lazy = [*lazy, *((tensor, _external_reader(tensor, folder, maps)) for tensor in external)]
+    lazy = [*lazy, *((tensor, _external_reader(tensor, folders, maps)) for tensor in external)]
     return border.from_proto(proto, lazy, frozenset(map(str, maps)))
 
 
@@ -78,9 +80,10 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
             large[position] = tensor
         else:
             stream.fill(slot, tensor)
-    size = proto.ByteSize()
+    with border.told("the model cannot be serialised"):
+        size = proto.ByteSize()
     if size > LIMIT:
-        raise ModelError(f"{size} bytes are not in initializers of the main graph, and no ONNX file can hold so many")
+        raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
     try:
         if large and (teachers or size + sum(tensor.nbytes for tensor in large.values()) > LIMIT):
             data = target.with_name(target.name + ".data")
@@ -121,7 +124,7 @@ def _map(file: Path, name: str) -> mmap.mmap:
         raise ModelError(f"{name} cannot be read: {error}") from error
 
 
-def _reader(tensor: onnx.TensorProto, data: mmap.mmap | bytes, start: int, length: int) -> border.Read:
+def _reader(tensor: onnx.TensorProto, data: mmap.mmap, start: int, length: int) -> border.Read:
     """Return what reads a tensor from mapped bytes, without copying them where numpy knows the type."""
     like = stream.outline(tensor)
     stream.check_length(like, length)
@@ -135,21 +138,19 @@ def _reader(tensor: onnx.TensorProto, data: mmap.mmap | bytes, start: int, lengt
     return read
 
 
-def _external_reader(tensor: onnx.TensorProto, folder: Path, maps: dict[Path, mmap.mmap]) -> border.Read:
+def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], maps: dict[Path, mmap.mmap]) -> border.Read:
     """Do the same for an external tensor; a file is mapped once, however many tensors are in it."""
     said = {entry.key: entry.value for entry in tensor.external_data}
     location = said.get("location", "")
     name = f"external data file {location!r} of tensor {tensor.name!r}"
     try:
-        file = (folder / location).resolve()
-        inside = not Path(location).is_absolute() and file.is_relative_to(folder.resolve())
+        file = (folders[0] / location).resolve()
+        inside = not Path(location).is_absolute() and any(file.is_relative_to(folder.resolve()) for folder in folders)
         start, length = int(said.get("offset", 0)), int(said.get("length", stream.outline(tensor).nbytes))
     except (OSError, ValueError) as error:
         raise ModelError(f"{name} cannot be read: {error}") from error
     if not location or not inside:
         raise ModelError(f"{name} is outside of the model's folder", hint="Copy it into that folder")
-    if length == 0:
-        return _reader(tensor, b"", 0, 0)
     if file not in maps:
         maps[file] = _map(file, name)
     if start < 0 or start + length > len(maps[file]):

@@ -153,4 +153,4 @@ def shares(index: np.ndarray, before: int) -> np.ndarray:
     ordered = index[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     rank[order] = np.arange(len(index)) - np.repeat(starts, np.diff(np.r_[starts, len(index)]))
-    return np.ldexp(1.0, -(level + (rank >= count - halved)))
+    return np.asarray(np.ldexp(1.0, -(level + (rank >= count - halved))))

@@ -20,7 +20,7 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx_n2n import border, files
-from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.errors import OptionError
 
 ModelLike: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | gs.Graph | ir.Model
 """Whatever holds a model."""
@@ -75,7 +75,12 @@ def open_model(model: ModelLike) -> Loan[Any]:
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:
-    """Read an ONNX file. Its weights stay on disk, mapped, until somebody asks for their values.
+    """Read an ONNX file. Its large weights stay on disk, mapped, until somebody asks for their values.
+
+    Until then the file must not change in place; to put another in its place, as :func:`save` does, is fine.
+
+    Args:
+        path: A binary ONNX file. Its external data files must be in the same folder, or below.
 
     Raises:
         ModelError: The file is missing, unreadable, empty, cut short or not ONNX, or the IR cannot represent the
@@ -103,6 +108,14 @@ def save(model: ModelLike, path: str | os.PathLike[str], *, force: bool = False)
     files.write(model if isinstance(model, ir.Model) else open_model(model).model, path, force=force)
 
 
+@contextmanager
+def _graphsurgeon(failure: str) -> Iterator[None]:
+    """Keep graphsurgeon from printing, and say in one sentence what went wrong in it."""
+    with G_LOGGER.suppress(G_LOGGER.CRITICAL + 1), border.told(failure):
+        yield
+
+
+@_graphsurgeon("graphsurgeon cannot export the graph")
 def _export(graph: gs.Graph) -> onnx.ModelProto:
     """Turn a caller's graph into a proto, and undo what the exporter does to the graph itself."""
     roots = [graph, *graph.functions]
@@ -111,16 +124,15 @@ def _export(graph: gs.Graph) -> onnx.ModelProto:
     constants = [tensor for block in blocks for tensor in block.tensors().values() if isinstance(tensor, gs.Constant)]
     lazy = [values.tensor for values in (constant._values for constant in constants) if type(values) is LazyValues]
     names = [tensor.name for tensor in lazy]
-    with _graphsurgeon("graphsurgeon cannot export the graph"):
-        try:
-            proto = gs.export_onnx(graph)
-        finally:
-            for tensor, name in zip(lazy, names, strict=True):
-                tensor.name = name
-            for root, imports, length in domains:
-                root.import_domains = imports
-                if imports is not None:
-                    del imports[length:]
+    try:
+        proto = gs.export_onnx(graph)
+    finally:
+        for tensor, name in zip(lazy, names, strict=True):
+            tensor.name = name
+        for root, imports, length in domains:
+            root.import_domains = imports
+            if imports is not None:
+                del imports[length:]
     _drop_captured(proto.graph, frozenset())
     assert isinstance(proto, onnx.ModelProto)
     return proto
@@ -135,10 +147,10 @@ def _drop_captured(graph: onnx.GraphProto, outer: frozenset[str]) -> None:
             _drop_captured(attribute.g, outer)
 
 
+@_graphsurgeon("graphsurgeon cannot import the student")
 def _import(student: onnx.ModelProto, teacher: gs.Graph) -> gs.Graph:
     """Turn a student into a graph that has every attribute, also of its nodes and tensors, that the caller's has."""
-    with _graphsurgeon("graphsurgeon cannot import the student"):
-        graph = gs.import_onnx(student)
+    graph = gs.import_onnx(student)
     functions = {function.unique_id: function for function in teacher.functions}
     for function in graph.functions:
         if function.unique_id in functions:
@@ -167,13 +179,3 @@ def _put_back(old: gs.Graph, new: gs.Graph) -> None:
 def _put_attributes_back(old: object, new: object) -> None:
     if type(old) is type(new):
         vars(new).update({key: value for key, value in vars(old).items() if key not in vars(new)})
-
-
-@contextmanager
-def _graphsurgeon(failure: str) -> Iterator[None]:
-    """Keep graphsurgeon from printing, and say in one sentence what went wrong."""
-    with G_LOGGER.suppress(G_LOGGER.CRITICAL + 1):
-        try:
-            yield
-        except Exception as error:  # it raises whatever the code below it raises
-            raise ModelError(f"{failure}: {str(error).strip().splitlines()[0][:200]}") from error

@@ -32,7 +32,7 @@ class Names:
     def register(self, tensor: ir.TensorProtocol) -> ir.Value:
         """Add an initializer whose name has been given out, and return its value."""
         value = ir.Value(
-            name=tensor.name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+            name=tensor.name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
         )
         self._graph.register_initializer(value)
         if self._needs_inputs:

@@ -218,7 +218,8 @@ def _keep_even(
                         f"group {group.name!r} is only part of an axis, all of which must grow alike: {evenness.reason}"
                     )
                 del channels[factor]
-                kept.append(Kept(group.name, group.size, f"other parts of one axis do not grow alike: {evenness.reason}"))
+                reason = f"other parts of one axis do not grow alike: {evenness.reason}"
+                kept.append(Kept(group.name, group.size, reason))
             changed = True
 
 

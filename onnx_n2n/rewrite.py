@@ -149,7 +149,7 @@ class _Rewriter:
         """Multiply an operand by its shares, when no constant can carry them."""
         node = contraction.node
         summand = next(
-            (s for s in contraction.summands if node.inputs[s.slot] not in self.analysis.constants),
+            (s for s in contraction.summands if self._is_activation(node.inputs[s.slot])),
             contraction.summands[0],
         )
         value = node.inputs[summand.slot]
@@ -166,6 +166,9 @@ class _Rewriter:
         scaled.outputs[0].type = ir.TensorType(dtype)
         self.graph.insert_before(node, scaled)
         node.replace_input_with(summand.slot, scaled.outputs[0])
+
+    def _is_activation(self, value: ir.Value | None) -> bool:
+        return value is not None and value not in self.analysis.constants
 
     # --- weights
 
@@ -202,7 +205,7 @@ class _Rewriter:
 
     def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:
         teacher = self.analysis.constants[value]
-        shape = ir.Shape(recipe.shape(tuple(int(length) for length in teacher.shape)))
+        shape = ir.Shape(recipe.shape(tuple(teacher.shape.numpy())))
         name = str(value.name) if replace else self.names.value(str(value.name))
         tensor = ir.LazyTensor(
             lambda: ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype),

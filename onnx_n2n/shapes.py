@@ -34,7 +34,7 @@ def infer_shapes(model: ir.Model) -> dict[str, Inferred]:
     }
     try:
         proto = onnx.shape_inference.infer_shapes(_skeleton(model), data_prop=True)
-    except Exception as failure:  # noqa: BLE001 - whatever it dislikes, the declared shapes remain
+    except Exception as failure:  # whatever it dislikes, the declared shapes remain
         logger.debug("shape inference failed: %s", failure)
         return found
     for info in [*proto.graph.value_info, *proto.graph.output]:
@@ -57,7 +57,7 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
     for name, value in list(bare.graph.initializers.items()):
         tensor = value.const_value
         if tensor is not None and tensor.size > SMALL:
-            value.shape = ir.Shape(tensor.shape)
+            value.shape = ir.Shape(tensor.shape.numpy())
             value.type = ir.TensorType(tensor.dtype)
             del bare.graph.initializers[name]
             value.const_value = None

@@ -121,8 +121,9 @@ class Site:
         Raises:
             Refusal: If one is not.
         """
-        found = tuple(element.value for element in self.parameter(slot) if element.literal and element.value is not None)
-        if len(found) < len(self.parameter(slot)):
+        elements = self.parameter(slot)
+        found = tuple(element.value for element in elements if element.literal and element.value is not None)
+        if len(found) < len(elements):
             self.consumed.discard(slot)
             raise Refusal(f"{self.value(slot).name!r} is not constant")
         return found

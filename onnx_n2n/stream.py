@@ -122,14 +122,17 @@ def check_length(tensor: ir.TensorProtocol, length: int) -> None:
 
 
 def outline(tensor: onnx.TensorProto) -> ir.serde.TensorProtoTensor:
-    """Return a tensor that answers for name, type and shape.
+    """Return a tensor that answers for name, type, shape and size, whether or not its values are there.
 
     Raises:
-        ModelError: It has no valid type or shape.
+        ModelError: It has no valid shape, or a type without a size.
     """
     outline = ir.serde.TensorProtoTensor(tensor)
-    if min(tensor.dims, default=0) >= 0 and tensor.data_type in ir.DataType and tensor.data_type != ir.DataType.UNDEFINED:
-        return outline
+    try:
+        if min(tensor.dims, default=0) >= 0 and outline.nbytes >= 0:
+            return outline
+    except (TypeError, ValueError):  # UNDEFINED, STRING, or a number that is no type
+        pass
     said = f"type {tensor.data_type}, shape {list(tensor.dims)}"
     raise ModelError(f"tensor {tensor.name!r} has no valid type or shape", shapes=said)
 

@@ -1,34 +1,44 @@
-"""What people read: the tables of ``inspect`` and the reports of ``widen`` and ``verify``."""
+"""What people and programs read: the tables of ``inspect``, the reports of ``widen`` and ``verify``, and their JSON."""
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Limit
-from onnx_n2n.groups import Group
+from onnx_n2n.axes import Axis, Factor, Limit, leaves, size
+from onnx_n2n.constants import parameters
+from onnx_n2n.groups import MACHINE_MADE, WEIGHT_SUFFIX, Group, Member, Pinned
+from onnx_n2n.growth import Channels, Growth
 from onnx_n2n.report import Report
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verify import Verdict
 
-GROWS = {None: "by any amount", Limit.COPIES: "by copies only", Limit.UNIFORM: "by whole multiples"}
-SHOWN = 3  # layers named in a row before "and n more"
+GROWS = {None: "freely", Limit.COPIES: "by copies", Limit.UNIFORM: "by whole multiples"}
+SHOWN = 2  # names in a list before "and n more"
+ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
 
 
 def groups_as_json(analysis: Analysis) -> dict[str, Any]:
     """Return groups and pins as JSON-ready values."""
+    weights = _weights(analysis)
     return {
+        "parameters": parameters(analysis.model),
         "groups": [
             {
                 "name": group.name,
                 "size": group.size,
                 "grows": GROWS[group.limit],
                 "reason": str(group.reason) if group.reason is not None else None,
-                "parameters_per_channel": group.per_channel,
+                "parameters_per_channel": _cost(group, group.size + 1, weights),
+                "parameters_to_double": _cost(group, 2 * group.size, weights),
                 "members": [
                     {
                         "layer": member.layer,
@@ -57,76 +67,160 @@ def groups_as_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def print_groups(console: Console, analysis: Analysis, parameters: int) -> None:
-    """Print what may grow and what may not."""
-    groups = _weighty(analysis)
-    table = Table(title=f"{len(groups)} groups can grow ({parameters:,} parameters in all)", title_justify="left")
-    table.add_column("group", overflow="fold")
-    table.add_column("channels", justify="right")
-    table.add_column("grows")
-    table.add_column("parameters per channel", justify="right")
-    table.add_column("layers", overflow="fold")
-    for group in groups:
-        row = (group.name, str(group.size), GROWS[group.limit], f"{group.per_channel:,}", _listed(group.layers))
-        table.add_row(*row)
-    console.print(table)
-    kernels = sum(pinned.reason.text.endswith(WINDOW) for pinned in analysis.pins)
-    others = [pinned for pinned in analysis.pins if not pinned.reason.text.endswith(WINDOW)]
-    if others:
-        table = Table(title=f"{len(others)} weight axes are pinned", title_justify="left")
-        table.add_column("weight", overflow="fold")
-        table.add_column("axis", justify="right")
-        table.add_column("length", justify="right")
-        table.add_column("why", overflow="fold")
-        for pinned in others:
-            table.add_row(pinned.weight, str(pinned.axis), str(pinned.size), str(pinned.reason))
-        console.print(table)
-    if kernels:
-        console.print(f"The {kernels} kernel axes of convolutions are pinned as well; --json lists them.")
+def print_groups(console: Console, analysis: Analysis) -> None:
+    """Print what may grow, what that costs, and what may not grow."""
+    groups, weights, before = _weighty(analysis), _weights(analysis), parameters(analysis.model)
+    limited = any(group.limit is not None for group in groups)
+    console.print(f"{_count(len(groups), 'group')} can grow; the model has {before:,} parameters.")
+    if groups:
+        table = _table("group", "size>", *["grows"] * limited, "+1 costs>", "x2 costs>", "layers")
+        for group in groups:
+            one, double = (_cost(group, after, weights) for after in (group.size + 1, 2 * group.size))
+            grows = [GROWS[group.limit]] * limited
+            share = f"{100 * double / before:.1f} %" if before else "-"
+            table.add_row(group.name, str(group.size), *grows, f"{one:,}", share, _layers(group))
+        console.print("", table, "", sep="\n")
+        console.print(
+            "+1: parameters that one more channel adds. x2: what the model gains when this group alone doubles. "
+            "Layers: what else makes these channels -> what reads them."
+        )
+    _print_pins(console, analysis)
 
 
 def print_report(console: Console, report: Report) -> None:
     """Print what a pass did."""
-    table = Table(title=f"{len(report.grown)} groups grew", title_justify="left")
-    table.add_column("group", overflow="fold")
-    table.add_column("from", justify="right")
-    table.add_column("to", justify="right")
+    names: dict[tuple[int, int], list[str]] = {}
     for grown in report.grown:
-        table.add_row(grown.name, str(grown.before), str(grown.after))
-    console.print(table)
-    for reason, count in Counter(kept.reason for kept in report.kept).items():
-        names = [kept.name for kept in report.kept if kept.reason == reason]
-        console.print(f"{count} kept {'its' if count == 1 else 'their'} size ({_listed(names)}): {reason}", markup=False)
+        names.setdefault((grown.before, grown.after), []).append(grown.name)
+    table = _table("from>", "to>", "groups>", "")
+    for (before, after), alike in _first(sorted(names.items())):
+        table.add_row(str(before), str(after), str(len(alike)), _listed(alike))
+    console.print(table, "", sep="\n")
+    _print_rest(console, len(names), "size")
+    reasons: dict[str, list[str]] = {}
+    for kept in report.kept:
+        reasons.setdefault(kept.reason, []).append(kept.name)
+    for reason, alike in _first(reasons.items()):
+        their = "its" if len(alike) == 1 else "their"
+        console.print(f"{_count(len(alike), 'group')} kept {their} size ({_listed(alike)}): {reason}.")
+    _print_rest(console, len(reasons), "reason")
     times = report.parameters_after / max(report.parameters_before, 1)
-    console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f})")
-    if report.verdict is not None:
-        print_verdict(console, report.verdict)
-    else:
+    console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
+    if report.verdict is None:
         console.print("Not verified.")
+    else:
+        print_verdict(console, report.verdict)
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print how far two models agree."""
     state = "Verified" if verdict.ok else "Not the same"
     console.print(
-        f"{state}: error {verdict.error:.1e}, noise of the teacher itself {verdict.noise:.1e}, "
-        f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}",
-        markup=False,
+        f"{state}: error {verdict.error:.1e}, the teacher's own noise {verdict.noise:.1e}, "
+        f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
     )
     if not verdict.ok and verdict.first_wrong:
-        console.print(f"First wrong: {verdict.first_wrong}", markup=False)
+        console.print(f"First wrong: {verdict.first_wrong}.")
     if verdict.vacuous:
         console.print(
-            f"No proof: {_listed(verdict.vacuous)} did not move between two inputs, so comparing "
-            f"{'it' if len(verdict.vacuous) == 1 else 'them'} could not have failed. Give real inputs with --inputs.",
-            markup=False,
+            f"Warning: comparing {_listed([repr(name) for name in verdict.vacuous])} proves nothing, because no input "
+            "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
         )
+
+
+def commonest_pin(analysis: Analysis) -> str:
+    """Return why most of the weight axes that have a length may not grow; empty when none is pinned."""
+    reasons = _by_reason(pinned for pinned in analysis.pins if pinned.size > 1)
+    return max(reasons, key=lambda reason: len(reasons[reason]), default="")
+
+
+def _print_pins(console: Console, analysis: Analysis) -> None:
+    # Kernel axes come last: there is one reason for them, and nobody wonders about it.
+    reasons = sorted(_by_reason(analysis.pins).items(), key=lambda row: row[0].endswith(WINDOW))
+    if not reasons:
+        return
+    table = _table("axes>", "weights", "why")
+    for reason, pins in _first(reasons):
+        nodes = {pinned.reason.node for pinned in pins}
+        whole = str(pins[0].reason) if len(nodes) == 1 else reason
+        table.add_row(str(len(pins)), _listed([pinned.weight for pinned in pins]), whole)
+    console.print("", f"{_count(len(analysis.pins), 'weight axis', 'weight axes')} pinned:", "", table, sep="\n")
+    _print_rest(console, len(reasons), "reason")
+
+
+def _by_reason(pins: Iterable[Pinned]) -> dict[str, list[Pinned]]:
+    found: dict[str, list[Pinned]] = {}
+    for pinned in pins:
+        found.setdefault(pinned.reason.text, []).append(pinned)
+    return found
 
 
 def _weighty(analysis: Analysis) -> list[Group]:
     return [group for group in analysis.groups if group.members]
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+Weights = Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]
+
+
+def _weights(analysis: Analysis) -> Weights:
+    """Return for each factor the weights it is on, with all their axes."""
+    found: dict[Factor, dict[ir.Value, tuple[Axis, ...]]] = {}
+    for node in analysis.model.graph:
+        for slot, value in enumerate(node.inputs):
+            if value is not None and value in analysis.constants and analysis.constants.growable(value):
+                axes = analysis.axes_of_use(node, slot) or ()
+                for axis in axes:
+                    for factor in leaves(axis):
+                        found.setdefault(factor, {})[value] = axes
+    return found
+
+
+def _cost(group: Group, after: int, weights: Weights) -> int:
+    """Return how many parameters the model gains when a group alone grows to ``after`` channels."""
+    growth = Growth({group.factor: Channels(np.zeros(after), np.zeros(after))}, (), ())
+    return sum(
+        math.prod(map(growth.length, axes)) - math.prod(size(axis) or 0 for axis in axes)
+        for axes in weights.get(group.factor, {}).values()
+    )
+
+
+def _layers(group: Group) -> str:
+    """Name the layers besides its own that make a group's channels, and those that read them; no norms and biases."""
+    used = [member for member in group.members if member.operator != "Shape"]
+    matrices = [member for member in used if sum(length > 1 for length in member.shape) > 1] or used
+    make, read = ([_layer(member) for member in matrices if member.consumes is side] for side in (False, True))
+    others = _listed(name for name in make if name != group.name)
+    return " ".join(filter(None, (others, f"-> {_listed(read)}" if read else "")))
+
+
+def _layer(member: Member) -> str:
+    """Name a layer as its weight does, or as its node where the weight's name says nothing."""
+    bare = WEIGHT_SUFFIX.sub("", member.weight)
+    return bare if bare and not MACHINE_MADE.match(bare) else member.layer.strip("/")
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names) if more < 2 else f"{', '.join(names[:SHOWN])} and {more} more"
+
+
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _first(rows: Iterable[Any]) -> list[Any]:
+    return list(rows)[:ROWS]
+
+
+def _print_rest(console: Console, number: int, what: str) -> None:
+    if number > ROWS:
+        console.print(f"And {_count(number - ROWS, f'more {what}')}, which --json lists.")
+
+
+def _table(*headings: str) -> Table:
+    """Return an empty table; columns whose heading ends in ``>`` are aligned at the right."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading.rstrip(">"), justify="right" if heading.endswith(">") else "left", overflow="fold")
+    return table

@@ -120,7 +120,7 @@ class Recipe:
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
-                rows[flags] = drawn.astype(working) * working(deviation)
+                rows[flags] = drawn * np.float32(deviation)
         return block
 
 

@@ -17,6 +17,7 @@ from onnx_n2n.plan import Request, plan
 from onnx_n2n.report import Result
 from onnx_n2n.rewrite import rewrite
 
+
 @dataclass(frozen=True)
 class Widen(Request):
     """Make layers wider without changing what the model computes.

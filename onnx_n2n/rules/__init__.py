@@ -1,6 +1,16 @@
 """What each ONNX operator does to axes, by family; importing the package registers them all."""
 
-from onnx_n2n.rules import contraction, elementwise, normalisation, reduction, reshaping, segments, sizes, sources, windows
+from onnx_n2n.rules import (
+    contraction,
+    elementwise,
+    normalisation,
+    reduction,
+    reshaping,
+    segments,
+    sizes,
+    sources,
+    windows,
+)
 from onnx_n2n.rules.registry import content_rule_for, declare, known, rule, rule_for
 
 __all__ = ["content_rule_for", "declare", "known", "rule", "rule_for"]

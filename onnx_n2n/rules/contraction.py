@@ -16,20 +16,16 @@ declare(
 )
 
 
-def _matrices(pattern: str) -> Declaration:
-    return Declaration.parse(pattern, sizes={}, even="", maximum="", pinned="", partial=False)
-
-
 GEMM = {
-    (a, b): _matrices(f"{'k m' if a else 'm k'}, {'n k' if b else 'k n'}, ~m n? -> m n")
+    (a, b): Declaration.parse(f"{'k m' if a else 'm k'}, {'n k' if b else 'k n'}, ~m n? -> m n")
     for a in (False, True)
     for b in (False, True)
 }
 MATMUL = {
-    (False, False): _matrices("~*b m k, ~*b k n -> *b m n"),
-    (True, False): _matrices("k, *b k n -> *b n"),
-    (False, True): _matrices("*b m k, k -> *b m"),
-    (True, True): _matrices("k, k ->"),
+    (False, False): Declaration.parse("~*b m k, ~*b k n -> *b m n"),
+    (True, False): Declaration.parse("k, *b k n -> *b n"),
+    (False, True): Declaration.parse("*b m k, k -> *b m"),
+    (True, True): Declaration.parse("k, k ->"),
 }
 
 
@@ -55,4 +51,4 @@ def einsum(site: Site) -> None:
     if any(len(set(operand)) < len(operand) for operand in operands):
         raise Refusal(f"the equation {equation!r} takes a diagonal")
     pattern = parse("->".join(",".join(" ".join(word) for word in side.split(",")) for side in equation.split("->")))
-    Declaration(pattern, {}, frozenset(), frozenset(), frozenset(), partial=False)(site)
+    Declaration(pattern)(site)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from onnx_n2n.axes import UNIT, Axis, Misaligned, axis_of, product, size, split_product
+from onnx_n2n.axes import UNIT, Axis, Misaligned, axis_of, is_unit, product, size, split_product
 from onnx_n2n.obligations import Summand
 from onnx_n2n.pattern import Operand, Pattern, Term, parse
 from onnx_n2n.site import Refusal, Site
@@ -28,27 +28,34 @@ class Declaration:
     """
 
     pattern: Pattern
-    sizes: Mapping[str, str]
-    even: frozenset[str]
-    maximum: frozenset[str]
-    pinned: frozenset[str]
-    partial: bool
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    even: frozenset[str] = frozenset()
+    maximum: frozenset[str] = frozenset()
+    pinned: frozenset[str] = frozenset()
+    partial: bool = False
 
     @classmethod
     def parse(
-        cls, text: str, *, sizes: Mapping[str, str], even: str, maximum: str, pinned: str, partial: bool
+        cls,
+        text: str,
+        *,
+        sizes: Mapping[str, str] | None = None,
+        even: str = "",
+        maximum: str = "",
+        pinned: str = "",
+        partial: bool = False,
     ) -> Declaration:
-        """Parse a pattern and check that every contracted letter has a meaning.
+        """Parse a pattern, with letters separated by blanks, and check that every contracted one has a meaning.
 
         Raises:
             ValueError: If a letter stands on one operand only, is contracted, and no keyword says how.
         """
         pattern = parse(text)
-        roles = [frozenset(letters.split()) for letters in (even, maximum, pinned)]
-        for letter in pattern.contracted.difference(*roles):
+        means, maxima, fixed = (frozenset(letters.split()) for letters in (even, maximum, pinned))
+        for letter in pattern.contracted - means - maxima - fixed:
             if sum(letter in operand.letters for operand in pattern.inputs) < 2:
                 raise ValueError(f"{letter!r} is contracted on one operand in {text!r}: say how")
-        return cls(pattern, sizes, *roles, partial)
+        return cls(pattern, sizes or {}, means, maxima, fixed, partial)
 
     def __call__(self, site: Site) -> None:
         """Apply the declaration to a node."""
@@ -124,7 +131,7 @@ class _Letters:
         for term, axis in pairs:
             if term.pinned:
                 self._site.pin(axis, WINDOW)
-            elif not term.run and not (operand.broadcast and size(axis) == 1 and set(term.letters) <= self.single.keys()):
+            elif not term.run and not (operand.broadcast and is_unit(axis) and set(term.letters) <= self.single.keys()):
                 self._product(term.letters, axis)
         return pairs
 
@@ -146,7 +153,8 @@ class _Letters:
             if term.letters == ("1",):
                 built.append(UNIT)
             elif term.pinned and term.run:
-                known = (None,) * self._pinned_run if inferred is None else inferred[len(built) : len(inferred) - after]
+                unknown = (None,) * self._pinned_run
+                known = unknown if inferred is None else inferred[len(built) : len(inferred) - after]
                 built += [self._site.pinned(length, WINDOW) for length in known]
             elif term.pinned:
                 length = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None

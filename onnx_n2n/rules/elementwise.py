@@ -17,7 +17,7 @@ declare("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterOrEqual Le
         "~*p, ~*p -> *p", since=7)
 declare("Div Mod Pow BitShift", "~*p, ~*p -> *p", since=7, partial=True)
 declare("PRelu", "~*p, ~*p -> *p", since=7)
-declare("Max Mean Min Sum", "~*p ... -> *p", since=8)
+declare("Max Mean Min Sum", "~*p ... -> *p")
 declare("Where", "~*p, ~*p, ~*p -> *p")
 
 

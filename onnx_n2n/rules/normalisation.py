@@ -8,9 +8,7 @@ declare("InstanceNormalization", "n c *s, c, c -> n c *s", even="s")
 declare("GroupNormalization", "n (g c) *s, g, g -> n (g c) *s", since=18, sizes={"g": "num_groups"}, even="c s")
 declare("GroupNormalization", "n (g c) *s, (g c), (g c) -> n (g c) *s", since=21, sizes={"g": "num_groups"}, even="c s")
 
-BATCH_NORM = Declaration.parse(
-    "n c *s, c, c, c, c -> n c *s", sizes={}, even="", maximum="", pinned="", partial=False
-)
+BATCH_NORM = Declaration.parse("n c *s, c, c, c, c -> n c *s")
 
 
 @rule("BatchNormalization", since=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from onnx_n2n.contents import Content
 from onnx_n2n.rules.declaration import Declaration
@@ -29,23 +30,9 @@ def register(operators: str, rule: Rule, *, since: int = 1, domain: str = "") ->
         versions.sort(key=lambda entry: entry[0])
 
 
-def declare(
-    operators: str,
-    pattern: str,
-    *,
-    since: int = 1,
-    domain: str = "",
-    sizes: dict[str, str] | None = None,
-    even: str = "",
-    maximum: str = "",
-    pinned: str = "",
-    partial: bool = False,
-) -> None:
-    """Declare operators by a pattern; see :class:`Declaration` for the keywords and ``pattern.py`` for the notation."""
-    declaration = Declaration.parse(
-        pattern, sizes=sizes or {}, even=even, maximum=maximum, pinned=pinned, partial=partial
-    )
-    register(operators, declaration, since=since, domain=domain)
+def declare(operators: str, pattern: str, *, since: int = 1, domain: str = "", **meaning: Any) -> None:
+    """Declare operators by a pattern; ``pattern.py`` has the notation, :class:`Declaration` the other keywords."""
+    register(operators, Declaration.parse(pattern, **meaning), since=since, domain=domain)
 
 
 def rule(operators: str, *, since: int = 1, domain: str = "") -> Callable[[Rule], Rule]:

@@ -24,9 +24,7 @@ BLOCKS = {"b": "blocksize", "d": "blocksize"}
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
 
 DEPTH_TO_SPACE = {
-    mode: Declaration.parse(
-        f"n {channels} h w -> n c (h b) (w d)", sizes=BLOCKS, even="", maximum="", pinned="b d", partial=False
-    )
+    mode: Declaration.parse(f"n {channels} h w -> n c (h b) (w d)", sizes=BLOCKS, pinned="b d")
     for mode, channels in {"DCR": "(b d c)", "CRD": "(c b d)"}.items()
 }
 

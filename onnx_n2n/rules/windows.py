@@ -10,7 +10,7 @@ declare("AveragePool LpPool", "n c *_ -> n c *_")
 declare("GridSample", "n c *_, n *_ -> n c *_")
 declare("LRN", "n _ *s -> n _ *s")
 
-MAX_POOL = Declaration.parse("n c *_ -> n c *_", sizes={}, even="", maximum="", pinned="", partial=False)
+MAX_POOL = Declaration.parse("n c *_ -> n c *_")
 
 
 @rule("MaxPool")
@@ -33,14 +33,14 @@ def resize(site: Site) -> None:
         raise Refusal("one scale is computed from all axes together")
     kept = set(range(len(axes))) - set(which)
     if by_size:
-        for position, axis in enumerate(which):
+        for position, place in enumerate(which):
             element = site.parameter(3)[position]
-            same_length = element.value is not None and element.value == size(axes[axis])
-            if same_length or (element.axis is not None and always_equal(element.axis, axes[axis])):
-                site.says(3, position, axes[axis])
-                kept.add(axis)
+            same_length = element.value is not None and element.value == size(axes[place])
+            if same_length or (element.axis is not None and always_equal(element.axis, axes[place])):
+                site.says(3, position, axes[place])
+                kept.add(place)
     else:
-        kept |= {axis for axis, scale in zip(which, _scales(site), strict=True) if scale == 1}
+        kept |= {place for place, scale in zip(which, _scales(site), strict=True) if scale == 1}
     known = site.inferred() or (None,) * len(axes)
     result = []
     for position, axis in enumerate(axes):

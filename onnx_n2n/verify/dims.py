@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.verify.roles import extent
+from onnx_n2n.verify.roles import size_of
 
 # A size, or a symbolic expression such as "past_length + 1". A dimension without a name is called "input:axis".
 Dim = int | str
@@ -45,7 +45,7 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
         declared: list[Dim | None] = [None] * rank
     else:
         # Old exporters write 0 and -1 for a size that they do not know.
-        declared = [dim if isinstance(dim, int) and dim > 0 else str(getattr(dim, "value", "")) for dim in value.shape]
+        declared = [dim if isinstance(dim, int) and dim > 0 else getattr(dim, "value", None) for dim in value.shape]
     if chosen is not None and (
         len(chosen) != len(declared)
         or any(isinstance(dim, int) and dim != size for dim, size in zip(declared, chosen, strict=True))
@@ -65,7 +65,7 @@ def _channels(value: ir.Value) -> dict[int, int]:
             continue
         if node.op_type in CHANNELS:
             where, weight_axis, axis = CHANNELS[node.op_type]
-            size = extent(node.inputs[where], weight_axis)
+            size = size_of(node.inputs[where], weight_axis)
             if size is not None and axis >= 0:
                 found[axis] = size * (node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
             elif size is not None and value.shape is not None:
@@ -102,7 +102,7 @@ def bindings(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     return {
         dim: size
         for value in model.graph.inputs
-        if value.name in shapes
+        if value.name is not None and value.name in shapes and value.shape is not None
         for dim, size in zip(dims(value), shapes[value.name], strict=True)
         if isinstance(dim, str)
     }
@@ -130,9 +130,7 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
 
 def _sorted_symbols(inputs: Sequence[tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
     """Symbols that count examples, pixels and anything else, by where they stand and what they are called."""
-    places = [
-        (name, axis, len(shape)) for shape in inputs for axis, dim in enumerate(shape) for name in symbols(dim)
-    ]
+    places = [(name, axis, len(shape)) for shape in inputs for axis, dim in enumerate(shape) for name in symbols(dim)]
     everything = {name for name, _, _ in places}
     batches = {
         name

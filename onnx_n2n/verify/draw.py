@@ -13,6 +13,9 @@ from onnx_n2n.errors import InputError
 from onnx_n2n.verify.dims import Dim, dims, size
 from onnx_n2n.verify.roles import Role, role
 
+# Feeds differ in size too: what a large input saturates, a small one brings to light.
+LOUDNESS = (1.0, 0.1, 0.3)
+
 # Integers that nothing bounds may hold anything; these are what a pixel or a sample holds.
 FREE_RANGES = {ir.DataType.UINT8: (0, 256), ir.DataType.INT8: (-128, 128), ir.DataType.INT16: (-1024, 1024)}
 
@@ -39,7 +42,7 @@ class Style:
     """How values are drawn.
 
     Attributes:
-        scale: Standard deviation of real inputs.
+        scale: Standard deviation of the real inputs of the first feed.
         positive: Draw real inputs between 0 and ``scale``, not from a normal distribution.
         whole: Range to draw integers from in place of the one that the graph tells.
         steady: Let masks hide nothing; otherwise they do from the second feed on.
@@ -112,8 +115,8 @@ def _values(want: Wanted, shape: tuple[int, ...], style: Style, turn: int, rng: 
     if kind.is_floating_point():
         if not shape:
             return np.asarray(rng.uniform(0.1, 0.9)).astype(kind.numpy())
-        values = rng.uniform(0, style.scale, shape) if style.positive else rng.standard_normal(shape) * style.scale
-        return values.astype(kind.numpy())
+        values = rng.uniform(0.0, 1.0, shape) if style.positive else rng.standard_normal(shape)
+        return (values * style.scale * LOUDNESS[turn % len(LOUDNESS)]).astype(kind.numpy())
     if role.choices and math.prod(shape) == 1:
         return np.full(shape, role.choices[0], kind.numpy())
     free = FREE_RANGES.get(kind)

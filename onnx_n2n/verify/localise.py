@@ -75,12 +75,11 @@ def _producers(model: ir.Model) -> dict[str, str]:
 
 def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
     """How a tensor differs from what its index says, or None."""
-    sizes = [axis if axis is None else len(axis) for axis in index]
-    wanted = tuple(have if size is None else size for have, size in zip(truth.shape, sizes, strict=False))
-    if len(index) != truth.ndim or got.shape != wanted:
+    full = [np.arange(size) if axis is None else axis for axis, size in zip(index, truth.shape, strict=True)]
+    wanted = tuple(map(len, full))
+    if got.shape != wanted:
         return f"its shape is {list(got.shape)}, and should be {list(wanted)}"
-    kept = [np.arange(size) if axis is None else np.flatnonzero(axis >= 0) for axis, size in zip(index, got.shape)]
-    olds = [places if axis is None else axis[places] for axis, places in zip(index, kept, strict=True)]
-    expected, near = truth[np.ix_(*olds)], nudge[np.ix_(*olds)]
-    verdict = compare("", yardstick([expected], grain, nudged=[near]), [got[np.ix_(*kept)]])
+    new = np.ix_(*(np.flatnonzero(axis >= 0) for axis in full))
+    old = np.ix_(*(axis[axis >= 0] for axis in full))
+    verdict = compare("", yardstick([truth[old]], grain, nudged=[nudge[old]]), [got[new]])
     return None if verdict.ok else f"off by {verdict.error:.1e} of its size (tolerance {verdict.tolerance:.1e})"

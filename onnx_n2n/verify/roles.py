@@ -7,34 +7,36 @@ reshapes, cuts and subgraphs to the nodes that give them a meaning.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 # Slots whose entries come out unchanged, in whatever order and shape.
-CARRIES: dict[str, tuple[int, ...]] = {
+CARRIES: dict[str, Container[int]] = {
     **dict.fromkeys(("Cast", "CastLike", "Clip", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"), (0,)),
-    **dict.fromkeys(("Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"), (0,)),
-    "Concat": tuple(range(64)),
+    **dict.fromkeys(("Identity", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose"), (0,)),
+    "Concat": range(1000),
+    "Unsqueeze": (0,),
     "Where": (1, 2),
 }
 
 # Operator -> slot of indices -> (slot of the table that they index, its axis; None: as the attribute says).
 INDEXES: dict[str, dict[int, tuple[int, int | None]]] = {
     "EmbedLayerNormalization": {0: (2, 0), 1: (4, 0), 6: (3, 0)},
+    "GRU": {4: (0, 0)},
     "Gather": {1: (0, None)},
     "GatherElements": {1: (0, None)},
+    "LSTM": {4: (0, 0)},
     "NegativeLogLikelihoodLoss": {1: (0, 1)},
-    "ReverseSequence": {1: (0, None)},
+    "RNN": {4: (0, 0)},
+    "RotaryEmbedding": {1: (2, 0), 3: (1, 0)},  # the slots of com.microsoft and of ONNX itself
     "ScatterElements": {1: (0, None)},
     "SoftmaxCrossEntropyLoss": {1: (0, 1)},
-    **dict.fromkeys(("GRU", "LSTM", "RNN"), {4: (0, 0)}),
 }
 
 # Slots that hold sizes, counts or ends: any small positive number will do.
-SIZES: dict[str, tuple[int, ...]] = {
+SIZES: dict[str, Container[int]] = {
     "ConstantOfShape": (0,),
     "Expand": (1,),
     "Loop": (0,),
@@ -45,6 +47,8 @@ SIZES: dict[str, tuple[int, ...]] = {
     "TopK": (1,),
 }
 LARGEST_SIZE = 5
+
+UNBOUND = 2**63
 
 
 @dataclass(frozen=True)
@@ -66,23 +70,22 @@ class Role:
     bound: bool = False
 
 
-def role(value: ir.Value, functions: ir.Model) -> Role:
+def role(value: ir.Value, model: ir.Model) -> Role:
     """Work out what the entries of a graph input are for."""
-    low, high, choices = 0, np.iinfo(np.int64).max, []
-    mask = "mask" in (value.name or "").lower()
-    for node, slot, shift in _readers(value, functions):
-        extents = _indexed(node, slot)
-        if extents:
-            low, high = max(low, -shift), min(high, min(extents) - shift)
-        if slot in SIZES.get(node.op_type, ()):
+    low, high = 0, UNBOUND
+    mask, choices = "mask" in (value.name or "").lower(), []
+    for node, slot, shift in _readers(value, model):
+        if (extent := _indexed(node, slot)) is not None:
+            low, high = max(low, -shift), min(high, extent - shift)
+        elif slot in SIZES.get(node.op_type, ()):
             low, high = max(low, 1), min(high, LARGEST_SIZE)
-        if node.op_type == "Equal":
-            other = scalar(node.inputs[1 - slot])
-            choices += [other] if isinstance(other, int) else []
-        if node.op_type == "Sub" and slot == 1:  # 1 - mask, before it is multiplied by a large negative number
+        elif node.op_type == "Equal" and isinstance(other := scalar(node.inputs[1 - slot]), int):
+            choices.append(other)
+        elif node.op_type == "Sub" and slot == 1 and value.dtype is not None and value.dtype.is_integer():
+            # 1 - mask, before it is multiplied by a large negative number
             mask = mask or scalar(node.inputs[0]) == 1
-    bound = high < np.iinfo(np.int64).max
-    return Role(low, max(high, low + 1) if bound else low + 2, mask, tuple(dict.fromkeys(choices)), bound)
+    bound = high != UNBOUND
+    return Role(low, max(high, low + 1) if bound else low + 2, mask, tuple(choices), bound)
 
 
 def _readers(value: ir.Value, model: ir.Model) -> Iterator[tuple[ir.Node, int, int]]:
@@ -115,31 +118,19 @@ def _entered(node: ir.Node, slot: int, model: ir.Model) -> list[ir.Value]:
     return [formals[slot]] if slot < len(formals) and (node.op_type == "Scan" or slot > 1) else []
 
 
-def _indexed(node: ir.Node, slot: int) -> list[int]:
-    """Sizes of the axes that this operand's entries index, as far as they are known."""
-    operands = node.inputs
+def _indexed(node: ir.Node, slot: int) -> int | None:
+    """The size of the axis that this operand's entries index, as far as it is known."""
     if node.op_type == "OneHot" and slot == 0:
-        depth = scalar(operands[1])
-        return [] if depth is None else [int(depth)]
-    if node.op_type == "GatherND" and slot == 1 and operands[0] is not None:
+        depth = scalar(node.inputs[1])
+        return None if depth is None else int(depth)
+    if node.op_type == "GatherND" and slot == 1:
         first = node.attributes.get_int("batch_dims", 0)
-        tuple_shape = operands[1].shape if operands[1] is not None else None
-        width = tuple_shape[-1] if tuple_shape is not None and len(tuple_shape) else 1
-        axes = range(first, first + (width if isinstance(width, int) else 1))
-        return [size for axis in axes if (size := extent(operands[0], axis)) is not None]
-    if node.op_type == "RotaryEmbedding":
-        table = {3: (1, 0)} if node.domain == "" else {1: (2, 0)}
-    else:
-        table = INDEXES.get(node.op_type, {})
-    if slot not in table:
-        return []
-    where, axis = table[slot]
-    if where >= len(operands) or operands[where] is None:
-        return []
-    if axis is None:
-        axis = node.attributes.get_int("time_axis" if node.op_type == "ReverseSequence" else "axis", 0)
-    size = extent(operands[where], axis)
-    return [] if size is None else [size]
+        width = size_of(node.inputs[1], -1) or 1
+        return min(filter(None, (size_of(node.inputs[0], axis) for axis in range(first, first + width))), default=None)
+    where, axis = INDEXES.get(node.op_type, {}).get(slot, (len(node.inputs), 0))
+    if where >= len(node.inputs):
+        return None
+    return size_of(node.inputs[where], node.attributes.get_int("axis", 0) if axis is None else axis)
 
 
 def scalar(value: ir.Value | None) -> int | float | None:
@@ -148,17 +139,15 @@ def scalar(value: ir.Value | None) -> int | float | None:
     return tensor.numpy().item() if tensor is not None and tensor.size == 1 else None
 
 
-def extent(value: ir.Value | None, axis: int) -> int | None:
-    """Size of one axis, where the graph tells it without being run."""
+def size_of(value: ir.Value | None, axis: int) -> int | None:
+    """The size of one axis, where the graph tells it without being run."""
     if value is None:
         return None
-    shape = value.shape
-    if shape is None and (tensor := ir.convenience.get_const_tensor(value)) is not None:
-        shape = tensor.shape
+    tensor = ir.convenience.get_const_tensor(value)
+    shape = value.shape if tensor is None else tensor.shape
     if shape is not None:
         size = shape[axis] if -len(shape) <= axis < len(shape) else None
         return size if isinstance(size, int) else None
     node = value.producer()
-    if node is not None and node.op_type in ("Cast", "DequantizeLinear", "Identity"):
-        return extent(node.inputs[0], axis)
-    return None
+    through = node is not None and node.op_type in ("Cast", "DequantizeLinear", "Identity")
+    return size_of(node.inputs[0], axis) if node is not None and through else None

@@ -10,7 +10,7 @@ import ctypes
 import functools
 import importlib.metadata
 import io
-import math
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,40 +21,49 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError, EncodeError
 
+from onnx_n2n import files, model
 from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError
 
-AnyModel = Path | str | bytes | ir.Model | onnx.ModelProto
+AnyModel = model.ModelLike | bytes
 Provider = Literal["auto", "cuda", "cpu"]
 Feed = Mapping[str, np.ndarray]
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
-# A protobuf message ends at 2 GiB; what is not weights has to fit beside them.
-EMBEDDED_LIMIT = 2**31 - 2**26
-
-# What makes two CUDA runs of one graph agree, and agree with float32 arithmetic.
+# What makes CUDA calculate in float32, and choose the same kernels every time.
 CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 MEND = "Run: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
 
+_SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers report; warnings are its default
+
 
 @dataclass(frozen=True)
 class Source:
-    """A model as ONNX Runtime opens it: a file, or bytes and the folder that external data is relative to."""
+    """A model as ONNX Runtime opens it.
+
+    Attributes:
+        data: A file, or what would be in one.
+        folder: Where the external data of bytes is, and where test data sets may be.
+    """
 
     data: Path | bytes
     folder: Path | None
 
     def skeleton(self) -> ir.Model:
-        """The model for reading; external weights stay where they are."""
+        """The model for reading; its weights stay where they are.
+
+        Raises:
+            ModelError: There is no model, or none that the IR can represent.
+        """
+        if isinstance(self.data, Path):
+            return model.load(self.data)
         try:
-            if isinstance(self.data, Path):
-                return ir.load(self.data)
-            return ir.from_proto(onnx.load_model_from_string(self.data))
-        except (OSError, DecodeError, ValueError) as failure:
-            raise ModelError(f"The model cannot be read: {first_line(failure)}") from failure
+            proto = onnx.load_model_from_string(self.data)
+        except Exception as error:  # protobuf's DecodeError, whose module has no types
+            raise ModelError(f"the model cannot be read: {first_line(error)}") from error
+        return files.from_proto(proto, [], self.folder or Path())
 
     def exposing(self, names: Sequence[str]) -> Source:
         """The same model with intermediate tensors as further graph outputs.
@@ -63,47 +72,36 @@ class Source:
         the types of the new outputs.
         """
         extra = onnx.ModelProto(graph=onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names]))
-        data = self.data.read_bytes() if isinstance(self.data, Path) else self.data
-        return Source(data + extra.SerializeToString(), self.folder)
+        data, folder = (
+            (self.data.read_bytes(), self.data.parent) if isinstance(self.data, Path) else (self.data, self.folder)
+        )
+        return Source(data + extra.SerializeToString(), folder)
 
 
 @contextlib.contextmanager
-def opened(model: AnyModel, folder: Path | None = None) -> Iterator[Source]:
-    """Bring a model into a form that ONNX Runtime opens; temporary files live as long as the context.
+def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
+    """Bring a model into a form that ONNX Runtime opens; a temporary file lives as long as the context.
 
     Args:
-        model: The model; external data of a file is relative to that file.
-        folder: Where external data of a model in memory lives.
+        given: The model. External data of a file is relative to the file.
+        folder: Where external data of ``bytes`` or of a ``ModelProto`` is; else the working directory.
 
     Raises:
-        ModelError: The file does not exist.
+        ModelError: The model cannot be written out for ONNX Runtime to read.
     """
-    if isinstance(model, str | Path):
-        path = Path(model)
-        if not path.is_file():
-            raise ModelError(f"There is no file {path}")
-        yield Source(path, path.parent)
+    if isinstance(given, str | os.PathLike):
+        yield Source(Path(given), Path(given).parent)
         return
-    if isinstance(model, onnx.ModelProto):
-        try:
-            model = model.SerializeToString()
-        except EncodeError:
-            model = ir.from_proto(model)
-            if folder is not None:
-                ir.external_data.set_base_dir(model.graph, folder)
-    if isinstance(model, bytes):
-        yield Source(model, folder)
-        return
-    tensors = [v.const_value for g in model.graphs() for v in g.initializers.values() if v.const_value is not None]
-    folders = {Path(t.base_dir) for t in tensors if isinstance(t, ir.ExternalTensor)}
-    embedded = sum(t.nbytes for t in tensors if not isinstance(t, ir.ExternalTensor))
-    if embedded < EMBEDDED_LIMIT and len(folders) <= 1:
-        yield Source(ir.to_proto(model).SerializeToString(), next(iter(folders), folder))
+    if isinstance(given, onnx.ModelProto):
+        with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
+            given = given.SerializeToString()
+    if isinstance(given, bytes):
+        yield Source(given, folder)
         return
     with tempfile.TemporaryDirectory(prefix="onnx-n2n-") as temporary:
         path = Path(temporary, "model.onnx")
-        ir.save(model, path, external_data="model.onnx.data")
-        yield Source(path, path.parent)
+        model.save(given, path)
+        yield Source(path, folder)
 
 
 def first_line(failure: BaseException) -> str:
@@ -129,7 +127,7 @@ def runtime() -> Any:
     except (ImportError, AttributeError) as failure:
         raise N2NError(f"ONNX Runtime cannot be imported: {first_line(failure)}", hint=MEND) from failure
     if len(installed) > 1:
-        text = f"{' and '.join(installed)} are both installed and overwrite each other's files. {MEND}."
+        text = f"{' and '.join(installed)} are both installed, and overwrite each other's files. {MEND}"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
     return onnxruntime
 
@@ -150,14 +148,14 @@ def cuda_loads() -> bool:
     if hasattr(ort, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
-    probe = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]> g (float[1] x) => (float[1] y) {y = Neg(x)}')
-    ort.set_default_logger_severity(4)  # loading the provider reports to the default logger, not to the session's
+    probe = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]> g (float x) => (float y) {y = Neg(x)}')
+    ort.set_default_logger_severity(_SILENT)  # loading a provider reports to the default logger, not to the session's
     try:
         return bool(session(Source(probe.SerializeToString(), None), CUDA).get_providers()[0] == CUDA)
     except ModelError:
         return False
     finally:
-        ort.set_default_logger_severity(2)  # ONNX Runtime's own default; there is no way to ask for the present one
+        ort.set_default_logger_severity(_WARNINGS)
 
 
 def providers(choice: Provider) -> tuple[str, ...]:
@@ -186,7 +184,7 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
     """
     ort = runtime()
     options = ort.SessionOptions()
-    options.log_severity_level = 4
+    options.log_severity_level = _SILENT
     options.use_deterministic_compute = True
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
@@ -229,10 +227,6 @@ def _from_runtime(value: Any) -> Any:
     """An array from a value whose type ONNX Runtime knows and numpy does not: its bytes, read as that type."""
     if not value.is_tensor():
         return value.numpy()
-    kind, shape = ir.DataType(value.element_type()), tuple(value.shape())
-    if kind == ir.DataType.STRING:
-        return value.numpy()
-    if not math.prod(shape):
-        return np.empty(shape, kind.numpy())
-    raw = (ctypes.c_uint8 * value.tensor_size_in_bytes()).from_address(value.data_ptr())
-    return np.frombuffer(raw, kind.numpy()).reshape(shape).copy()
+    kind, size = ir.DataType(value.element_type()), value.tensor_size_in_bytes()
+    raw = (ctypes.c_uint8 * size).from_address(value.data_ptr()) if size else b""
+    return np.frombuffer(raw, kind.numpy()).reshape(value.shape()).copy()

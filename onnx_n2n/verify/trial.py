@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +13,10 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.verify.compare import Grain, finite, yardstick
+from onnx_n2n.verify.compare import Grain, finite, is_real, yardstick
 from onnx_n2n.verify.dims import bindings, sizings
 from onnx_n2n.verify.draw import Drawn, Style, wanted
-from onnx_n2n.verify.inputs import Given, data_sets, described, fitting
+from onnx_n2n.verify.inputs import Given, data_sets, described, fitting, nudged
 from onnx_n2n.verify.sessions import Feed, run
 
 # Integers are drawn again from smaller ranges when the graph does not run on the range that was read off it,
@@ -25,7 +24,9 @@ from onnx_n2n.verify.sessions import Feed, run
 INTEGER_STYLES = (Style(), Style(whole=(0, 2)), Style(whole=(0, 1)), Style(whole=(1, 2)))
 LIVELY_STYLES = (Style(scale=0.1), Style(positive=True), Style(scale=10.0), Style(whole=(0, 100)))
 
-# A third feed is worth a second of the teacher's time.
+# How many feeds are drawn: two, or as many as this where that takes the teacher a second. A class index shows one bit
+# where a real output shows all of them.
+FEEDS, FEEDS_FOR_INDICES = 3, 24
 CHEAP_SECONDS = 1.0
 
 
@@ -52,12 +53,14 @@ class Trial:
         feeds: Two or three, or as many as were given; one where no other could be found.
         truth: Values of the outputs, per feed.
         origin: Where the feeds come from, for people.
+        nudged: Values of the outputs for feeds one rounding step off; empty where those do not run.
     """
 
     names: tuple[str, ...]
     feeds: tuple[Feed, ...]
     truth: tuple[list[Any], ...]
     origin: str
+    nudged: tuple[list[Any], ...] = ()
 
 
 def find_trial(
@@ -83,14 +86,29 @@ def find_trial(
     Raises:
         InputError: The given feed does not fit or fails, or nothing that was drawn runs.
     """
+    trial = _found(session, model, inputs, shapes, folder, seed, grain)
+    with contextlib.suppress(InputError):
+        return replace(trial, nudged=tuple(run(session, nudged(feed, seed), trial.names) for feed in trial.feeds))
+    return trial
+
+
+def _found(
+    session: Any,
+    model: ir.Model,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    folder: Path | None,
+    seed: int,
+    grain: Grain,
+) -> Trial:
     wants = wanted(model, shapes)
     given = [inputs] if isinstance(inputs, Mapping) else inputs or []
     if given:
         return _attempt(session, Given(tuple(fitting(feed, wants) for feed in given), seed), "given")
-    sets = data_sets(folder, wants) if folder is not None and not shapes else []
-    for name, feed in sets:
-        with contextlib.suppress(InputError):  # a set may belong to another version of the model
-            return _attempt(session, Given((feed,), seed), name)
+    sets = dict(data_sets(folder, wants)) if folder is not None and not shapes else {}
+    with contextlib.suppress(InputError):  # the sets may belong to another version of the model
+        if sets:
+            return _attempt(session, Given(tuple(sets.values()), seed), ", ".join(sets))
     integers = any(want.kind.is_integer() for want in wants)
     plans = [
         Drawn(wants, sizes, seed, style)
@@ -127,16 +145,18 @@ def _attempt(session: Any, plan: Plan, origin: str) -> Trial:
     start = time.perf_counter()
     feeds = [plan.feed(turn) for turn in range(plan.own)]
     truth = [run(session, feed, names) for feed in feeds]
-    enough = 3 if time.perf_counter() - start < CHEAP_SECONDS else 2
-    for turn, variant in itertools.product(range(plan.own, enough), (plan, plan.steady())):
-        if len(feeds) > turn:
-            continue
-        with contextlib.suppress(InputError):
-            feed = variant.feed(turn)
-            values = run(session, feed, names)
-            if finite(values) >= finite(truth[0]):
-                feeds.append(feed)
-                truth.append(values)
+    enough = FEEDS if all(map(is_real, truth[0])) else FEEDS_FOR_INDICES
+    for turn in range(plan.own, enough):
+        if len(feeds) > 1 and time.perf_counter() - start > CHEAP_SECONDS:
+            break
+        for variant in (plan, plan.steady()):
+            with contextlib.suppress(InputError):
+                feed = variant.feed(turn)
+                values = run(session, feed, names)
+                if finite(values) >= finite(truth[0]):
+                    feeds.append(feed)
+                    truth.append(values)
+                    break
     count = f"{len(feeds)} feeds" if len(feeds) > 1 else "1 feed"
     return Trial(tuple(names), tuple(feeds), tuple(truth), f"{origin} ({count}): {described(feeds[0])}")
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, grain, vacuous, yardstick
-from onnx_n2n.verify.inputs import nudged
 from onnx_n2n.verify.localise import Index, first_wrong
-from onnx_n2n.verify.sessions import AnyModel, Feed, Provider, Source, opened, providers, run, session
+from onnx_n2n.verify.sessions import AnyModel, Provider, Source, opened, providers, run, session
 from onnx_n2n.verify.trial import Trial, find_trial
 
 
@@ -46,7 +46,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON takes it: numbers that are not finite become null."""
-        return _jsonable(dataclasses.asdict(self))
+        return {key: _jsonable(value) for key, value in dataclasses.asdict(self).items()}
 
 
 def _jsonable(value: Any) -> Any:
@@ -90,20 +90,11 @@ def verify(
     with opened(teacher, folder) as old, opened(student, folder) as new:
         model = old.skeleton()
         fine = grain(model)
-        plain, trial = _tried(old, model, providers(provider), inputs, shapes or {}, seed, fine)
-        used = plain.get_providers()[0]
-        sticks = _yardsticks(old, plain, used, trial, fine, seed)
-        del plain  # one model in memory at a time
-        reason, answers = None, [[None] * len(sticks)] * len(trial.feeds)
-        try:
-            grown = session(new, used)
-            answers = [run(grown, feed, trial.names) for feed in trial.feeds]
-        except (InputError, ModelError) as failure:
-            reason = failure.reason
-        outputs = tuple(
-            compare(name, stick, values)
-            for name, stick, values in zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
+        find = partial(
+            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
+        used, trial = _tried(old, providers(provider), find)
+        outputs, reason = _judged(new, used, trial, _yardsticks(old, used, trial, fine))
         ok = reason is None and all(output.ok for output in outputs)
         if reason is None and not ok and trace:
             reason = _located(old, new, trace, trial, used, fine, seed)
@@ -119,47 +110,49 @@ def verify(
     )
 
 
-def _tried(
-    old: Source,
-    model: ir.Model,
-    choices: Sequence[str],
-    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None,
-    shapes: Mapping[str, tuple[int, ...]],
-    seed: int,
-    fine: Grain,
-) -> tuple[Any, Trial]:
-    """The teacher, open, and feeds that it runs on.
+# One model at a time is open: each of these functions opens what it needs, and lets go of it.
+
+
+def _tried(old: Source, choices: Sequence[str], find: Callable[[Any], Trial]) -> tuple[str, Trial]:
+    """The provider that the teacher runs on, and feeds that it takes there.
 
     A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
     """
     for choice in choices:
         try:
-            plain = session(old, choice)
-            return plain, find_trial(plain, model, inputs, shapes, old.folder, seed, fine)
+            opened = session(old, choice)
+            return opened.get_providers()[0], find(opened)
         except (InputError, ModelError):
             if choice == choices[-1]:
                 raise
     raise AssertionError("there is always a provider")
 
 
-def _yardsticks(old: Source, plain: Any, used: str, trial: Trial, fine: Grain, seed: int) -> list[Yardstick]:
+def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain) -> list[Yardstick]:
     """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
-    near = _answers(lambda: plain, [nudged(feed, seed) for feed in trial.feeds], trial.names)
-    quick = _answers(lambda: session(old, used, optimise=True), trial.feeds, trial.names)
+    optimised: list[list[Any]] = []
+    with contextlib.suppress(InputError, ModelError):  # an optimiser may fail where the plain graph does not
+        quick = session(old, used, optimise=True)
+        optimised = [run(quick, feed, trial.names) for feed in trial.feeds]
     sticks = [
-        yardstick(truth, fine, *([values[k] for values in echo] for echo in (quick, near)))
+        yardstick(truth, fine, [values[k] for values in optimised], [values[k] for values in trial.nudged])
         for k, truth in enumerate(zip(*trial.truth, strict=True))
     ]
     return [vacuous(stick, fine) for stick in sticks] if all(stick.vacuous for stick in sticks) else sticks
 
 
-def _answers(opened: Callable[[], Any], feeds: Sequence[Feed], names: Sequence[str]) -> list[list[Any]]:
-    """What a session gives on each feed; nothing when it fails, for only noise is asked of it."""
+def _judged(
+    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick]
+) -> tuple[tuple[OutputVerdict, ...], str | None]:
+    """The student's outputs, compared, and if it does not run the reason why."""
+    reason, answers = None, [[None] * len(trial.names)] * len(trial.feeds)
     try:
-        ready = opened()
-        return [run(ready, feed, names) for feed in feeds]
-    except (InputError, ModelError):
-        return []
+        grown = session(new, used)
+        answers = [run(grown, feed, trial.names) for feed in trial.feeds]
+    except (InputError, ModelError) as failure:
+        reason = f"unknown: {failure.reason}"
+    columns = zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
+    return tuple(compare(name, stick, values) for name, stick, values in columns), reason
 
 
 def _located(
@@ -168,4 +161,4 @@ def _located(
     try:
         return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed)
     except (InputError, ModelError) as failure:
-        return f"not located: {failure.reason}"
+        return f"unknown: {failure.reason}"
