@@ -5,7 +5,7 @@ Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,7 @@ class _Walk:
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, Content] = {}
+        self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
         self.ledger = Ledger.empty()
 
     # --- facts, as rules ask for them
@@ -126,6 +127,9 @@ class _Walk:
             self.contents[value] = Content(tuple(Size(n) for n in array.ravel().tolist()), scalar=array.ndim == 0)
         return self.contents.get(value)
 
+    def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
+        return self.sequences.get(value)
+
     def constant(self, value: ir.Value) -> np.ndarray | None:
         return self.constants.array(value)
 
@@ -149,9 +153,7 @@ class _Walk:
         for value in self.graph.outputs:
             if value in self.constants and value not in self.known:
                 self.known[value] = self._constant_axes(value)
-            for axis in self.known.get(value, ()):
-                pin(axis, Reason(f"graph output {value.name!r}"))
-            self._pin_measured(value, Reason(f"graph output {value.name!r}"))
+            self._pin_whole(value, Reason(f"graph output {value.name!r}"))
 
     def _visit(self, node: ir.Node) -> None:
         version = node.version or self.opsets.get(node.domain, 1)
@@ -171,12 +173,14 @@ class _Walk:
             self._refuse(node, site.reason(BREAKDOWN))
             return
         for slot, output in enumerate(node.outputs):
-            if slot not in site.results and (output.uses() or output.is_graph_output()):
+            if slot not in {*site.results, *site.sequences} and (output.uses() or output.is_graph_output()):
                 self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
                 return
         self.ledger.extend(site.ledger)
         for slot, axes in site.results.items():
             self.known[node.outputs[slot]] = axes
+        for slot, sequence in site.sequences.items():
+            self.sequences[node.outputs[slot]] = sequence
         self._follow_contents(node, site)
 
     def _follow_contents(self, node: ir.Node, site: Site) -> None:
@@ -199,20 +203,25 @@ class _Walk:
             if value is not None:
                 for axis in self.axes(node, slot) or ():
                     pin(axis, reason)
-                self._pin_measured(value, reason)
+                self._pin_whole(value, reason)
         for value in self._captured(node):
             # The uses inside a body are not followed, so all of the tensor stays as it is.
             if value in self.constants and value not in self.known:
                 self.known[value] = self._constant_axes(value)
-            for axis in self.known.get(value, ()):
-                pin(axis, reason)
-            self._pin_measured(value, reason)
+            self._pin_whole(value, reason)
         for output in node.outputs:
             shape = self.inferred(output)
             if shape is not None:
                 self.known[output] = tuple(axis_of(length) for length in shape)
                 for axis in self.known[output]:
                     pin(axis, reason)
+
+    def _pin_whole(self, value: ir.Value, reason: Reason) -> None:
+        """Pin all that a tensor or sequence is made of, and what its elements measure."""
+        for axes in (self.known.get(value, ()), *self.sequences.get(value, ())):
+            for axis in axes:
+                pin(axis, reason)
+        self._pin_measured(value, reason)
 
     def _pin_measured(self, value: ir.Value, reason: Reason) -> None:
         found = self.contents.get(value)

@@ -19,6 +19,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
+from onnx_n2n.border import carried
 from onnx_n2n.constants import parameters
 from onnx_n2n.errors import OptionError, VerificationError
 from onnx_n2n.growth import Growth
@@ -138,7 +139,7 @@ def deliver(
             progress("writing a draft")
             save(working, draft)
             verdict = _prove(path, draft, done, proof, progress)
-            _publish(draft, output)
+            _publish(draft, output, force=target.force, kept=carried(working).data_files)
         return result(output, verdict)
     student = loan.give_back(working)
     teacher = open_model(model).model if isinstance(model, gs.Graph) else model
@@ -195,7 +196,12 @@ def _beside(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(draft: Path, output: Path) -> None:
+def _publish(draft: Path, output: Path, *, force: bool, kept: frozenset[str]) -> None:
     """Move a draft and its weights into place, the weights first: the model must never be there without them."""
-    for file in sorted(draft.parent.iterdir(), key=lambda file: file.name == draft.name):
+    files = sorted(draft.parent.iterdir(), key=lambda file: file.name == draft.name)
+    for file in files:
+        place = output.parent / file.name
+        if place.exists() and (not force or str(place.resolve()) in {str(Path(name).resolve()) for name in kept}):
+            raise OptionError(f"{str(place)!r} exists already", hint="choose another output with -o")
+    for file in files:
         file.replace(output.parent / file.name)

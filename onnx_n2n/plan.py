@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -124,7 +125,8 @@ def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kep
     rivals = _rivals(analysis)
     chosen: dict[Factor, Group] = {group.factor: group for group in wanted if group.name in request.groups}
     kept = []
-    for group in sorted(wanted, key=lambda group: -len(group.members)):
+    alone = _alone(analysis)
+    for group in sorted(wanted, key=lambda group: (-alone.get(group.factor, 0), -len(group.members))):
         if group.factor in chosen:
             continue
         rival = next((chosen[other] for other in rivals.get(group.factor, ()) if other in chosen), None)
@@ -144,6 +146,19 @@ def _wants(group: Group, request: Request) -> bool:
 
 def _matches(names: Iterable[str], glob: str) -> bool:
     return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
+def _alone(analysis: Analysis) -> Counter[Factor]:
+    """Count for each factor the weight axes that grow by it or not at all."""
+    free = {group.factor for group in analysis.groups}
+    return Counter(
+        next(iter(growing))
+        for node in analysis.model.graph
+        for slot, value in enumerate(node.inputs)
+        if value is not None and value in analysis.constants
+        for axis in analysis.axes_of_use(node, slot) or ()
+        if len(growing := {factor for factor in leaves(axis) if factor in free}) == 1
+    )
 
 
 def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:

@@ -26,6 +26,9 @@ class Facts(Protocol):
     def content(self, value: ir.Value) -> Content | None:
         """Return what a small tensor says, if that is known."""
 
+    def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
+        """Return the axes of each tensor of a sequence, if they are known."""
+
     def constant(self, value: ir.Value) -> np.ndarray | None:
         """Return the elements of a constant tensor."""
 
@@ -40,6 +43,7 @@ class Site:
         self.node, self.version, self._facts = node, version, facts
         self.ledger = Ledger.empty()
         self.results: dict[int, tuple[Axis, ...]] = {}
+        self.sequences: dict[int, Sequence[tuple[Axis, ...]]] = {}
         self.consumed: set[int] = set()
 
     def reason(self, text: str) -> Reason:
@@ -98,6 +102,17 @@ class Site:
         if not -rank <= axis < rank:
             raise Refusal(f"axis {axis} does not exist in a tensor of rank {rank}")
         return axis % rank
+
+    def sequence(self, slot: int) -> Sequence[tuple[Axis, ...]]:
+        """Return the axes of each tensor of an input that is a sequence.
+
+        Raises:
+            Refusal: If they are not known.
+        """
+        found = self._facts.sequence(self.value(slot))
+        if found is None:
+            raise Refusal(f"what the sequence {self.value(slot).name!r} holds is not known")
+        return found
 
     def content(self, slot: int) -> Content | None:
         """Return what a small input says, without taking responsibility for it."""

@@ -11,6 +11,7 @@ UNARY = (
 
 declare(UNARY, "*p -> *p")
 declare("Acos Acosh Asin Atanh Log Reciprocal Sqrt Tan", "*p -> *p", partial=True)
+declare("Affine ParametricSoftplus ScaledTanh", "*p -> *p")  # experimental, of old converters
 declare("Clip", "*p, *_?, *_? -> *p")
 
 declare("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterOrEqual Less LessOrEqual Mul Or Sub Xor",

@@ -49,6 +49,33 @@ def split(site: Site) -> None:
         site.result([*axes[:axis], part, *axes[axis + 1 :]], slot)
 
 
+@rule("SplitToSequence")
+def split_to_sequence(site: Site) -> None:
+    """Cut an axis into parts of stated sizes, or into equal parts of one stated size."""
+    axes = site.axes(0)
+    axis = site.position(0, site.attribute("axis", 0))
+    numbers = [int(number) for number in site.numbers(1)]
+    found, length = site.content(1), size(axes[axis])
+    if found is not None and found.scalar:
+        if length is None or length % numbers[0]:
+            raise Refusal("it does not cut into equal parts")
+        parts = _cut(site, axes[axis], numbers * (length // numbers[0]))
+        for part in parts[1:]:
+            site.tie(parts[0], part)
+        site.says(1, None, parts[0])
+    else:
+        parts = _cut(site, axes[axis], numbers)
+        for position, part in enumerate(parts):
+            site.says(1, position, part)
+    site.sequences[0] = [(*axes[:axis], part, *axes[axis + 1 :]) for part in parts]
+
+
+@rule("SequenceAt")
+def sequence_at(site: Site) -> None:
+    """Take one tensor out of a sequence."""
+    site.result(site.sequence(0)[int(site.numbers(1)[0])])
+
+
 def _cut(site: Site, axis: Axis, lengths: list[int]) -> list[Axis]:
     rest, parts = axis, []
     try:

@@ -9,6 +9,9 @@ from onnx_n2n.site import Refusal, Site
 declare("AveragePool LpPool", "n c *_ -> n c *_")
 declare("GridSample", "n c *_, n *_ -> n c *_")
 declare("LRN", "n _ *s -> n _ *s")
+# Experimental operators of old converters that ONNX Runtime still runs.
+declare("Crop", "n c *_ -> n c *_")
+declare("ImageScaler", "n _ *s -> n _ *s")
 
 MAX_POOL = Declaration.parse("n c *_ -> n c *_")
 

@@ -96,11 +96,15 @@ class OutputVerdict:
 
 
 def grain(model: ir.Model) -> Grain:
-    """Read the coarsest real type off a model's weights."""
-    kinds = {value.dtype for graph in model.graphs() for value in graph.initializers.values()}
-    for node in model.graph.all_nodes():
-        if node.op_type == "Constant" and "value" in node.attributes:
-            kinds.add(node.attributes["value"].as_tensor().dtype)
+    """Read the coarsest real type off what a model is given, holds, and gives."""
+    kinds = set()
+    for graph in model.graphs():
+        kinds |= {value.dtype for value in (*graph.inputs, *graph.outputs, *graph.initializers.values())}
+        for node in graph:
+            if node.op_type == "Constant" and "value" in node.attributes:
+                kinds.add(node.attributes["value"].as_tensor().dtype)
+            elif node.op_type == "Cast":
+                kinds.add(ir.DataType(node.attributes.get_int("to", ir.DataType.UNDEFINED)))
     grains = [GRAINS[kind] for kind in kinds if kind in GRAINS]
     return max(grains, key=lambda grain: grain.epsilon, default=GRAINS[ir.DataType.FLOAT])
 

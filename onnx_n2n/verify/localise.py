@@ -46,8 +46,7 @@ def first_wrong(
         ModelError: ONNX Runtime refuses one of the graphs with its intermediate tensors as outputs.
         InputError: ONNX Runtime fails on one of them.
     """
-    places = _producers(teacher.skeleton())
-    theirs = _producers(student.skeleton())
+    places, theirs = _producers(teacher.skeleton()), _producers(student.skeleton())
     names = [name for name in places if name in theirs and name in trace]
     old, new = (session(source.exposing(names), provider) for source in (teacher, student))
     for feed in feeds:

@@ -11,6 +11,7 @@ import functools
 import importlib.metadata
 import io
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,8 +107,8 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
 
 def first_line(failure: BaseException) -> str:
     """The first line of an exception's text, without the code that ONNX Runtime puts before it."""
-    text = str(failure).strip() or type(failure).__name__
-    return text.splitlines()[0].split(" : ")[-1].rstrip(". ")
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(failure).strip()) or type(failure).__name__
+    return text.splitlines()[0].rstrip(". ")[:300]
 
 
 @functools.cache
