@@ -9,11 +9,13 @@ same kind, and the argument is never changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx_graphsurgeon as gs
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.analysis import analyze as _analyze
@@ -133,4 +135,6 @@ def verify(
 
 
 def _runnable(model: ModelLike) -> Any:
-    return Path(model) if isinstance(model, str) else model
+    if isinstance(model, str | os.PathLike):
+        return Path(model)
+    return open_model(model).model if isinstance(model, gs.Graph) else model

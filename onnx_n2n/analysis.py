@@ -95,7 +95,7 @@ class _Walk:
 
     def __init__(self, model: ir.Model) -> None:
         self.graph = model.graph
-        self.opsets = model.opset_imports
+        self.opsets = {rules.plain(domain): version for domain, version in model.opset_imports.items()}
         self.constants = Constants(model)
         self.shapes = infer_shapes(model)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
@@ -156,7 +156,7 @@ class _Walk:
             self._pin_whole(value, Reason(f"graph output {value.name!r}"))
 
     def _visit(self, node: ir.Node) -> None:
-        version = node.version or self.opsets.get(node.domain, 1)
+        version = node.version or self.opsets.get(rules.plain(node.domain), 1)
         site = Site(node, version, self)
         rule = rules.rule_for(node.domain, node.op_type, version)
         if rule is None:

@@ -75,22 +75,26 @@ def _ends_well(command: Command) -> Command:
             return command(*args, **kwargs)
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
-        except N2NError as failure:
-            text, code = str(failure), failure.exit_code
-        except MemoryError:
-            text, code = "there is not enough memory. Ask for less growth, or use a larger machine.", N2NError.exit_code
-        except KeyboardInterrupt:
-            text, code = "interrupted; nothing was written.", INTERRUPTED
-        except Exception as failure:  # whatever is left is a bug, and says so
-            what = " ".join(f"{type(failure).__name__}: {failure}".split())
-            text, code = f"a bug in onnx-n2n ({what}). Please report it, with what -v shows.", BUG
-        if verbose:
-            traceback.print_exc()
-        click.echo(f"Error: {text}", err=True)
-        sys.exit(code)
+        except (Exception, KeyboardInterrupt) as failure:
+            if verbose:
+                traceback.print_exc()
+            text, code = _said(failure)
+            click.echo(f"Error: {' '.join(text.split())}", err=True)
+            sys.exit(code)
 
     option = click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
     return option(guarded)  # type: ignore[return-value]
+
+
+def _said(failure: BaseException) -> tuple[str, int]:
+    """Return the text and the exit code of an error."""
+    if isinstance(failure, N2NError):
+        return str(failure), failure.exit_code
+    if isinstance(failure, KeyboardInterrupt):
+        return "interrupted; nothing was written.", INTERRUPTED
+    if isinstance(failure, MemoryError):
+        return "there is not enough memory. Ask for less growth.", N2NError.exit_code
+    return f"a bug in onnx-n2n ({type(failure).__name__}: {failure}). Please report it, with what -v shows.", BUG
 
 
 def _named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -209,18 +213,18 @@ def _nothing(grow: Widen, model: Path, report: Report) -> GrowthError:
     hint = f"'onnx-n2n inspect {model}' shows what can grow"
     if report.kept:
         kept = report.kept[0]
-        return GrowthError(f"nothing in the model can grow as asked. {kept.name!r}: {kept.reason}", hint=hint)
+        return GrowthError(f"nothing in the model can grow as asked: {kept.name!r}: {kept.reason}", hint=hint)
     if not groups:
         reason = tables.commonest_pin(analysis) or "it has no weights"
-        return GrowthError(f"nothing in the model can grow. {reason}", hint=hint)
+        return GrowthError(f"nothing in the model can grow, mostly for this reason: {reason}", hint=hint)
     if grow.factor == 1:
-        return GrowthError("nothing is asked to grow", hint="give a --factor above 1, or a --group NAME=SIZE")
+        return GrowthError("nothing is asked to grow", hint="Give a --factor above 1, or a larger --group NAME=SIZE")
     if grow.include or grow.exclude:
         return GrowthError("no group that can grow is left by --include and --exclude", hint=hint)
     largest = max(groups, key=lambda group: group.size)
     return GrowthError(
         f"a factor of {grow.factor} adds not even one channel to the largest group, {largest.name!r} of {largest.size}",
-        hint="give a larger --factor",
+        hint="Give a larger --factor",
     )
 
 
@@ -244,6 +248,7 @@ def verify(
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
     console = _console()
     proof = _proof(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    onnx_n2n.load(student)  # an unreadable file is no wrong student
     with _stages(console) as progress:
         progress("verifying")
         verdict = onnx_n2n.verify(

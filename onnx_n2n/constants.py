@@ -19,7 +19,7 @@ class Constants:
     def __init__(self, model: ir.Model) -> None:
         self._tensors: dict[ir.Value, ir.TensorProtocol] = {}
         self._folded: dict[ir.Value, np.ndarray | None] = {}
-        self._opsets = dict(model.opset_imports)
+        self._opset = model.opset_imports.get("") or model.opset_imports.get("ai.onnx") or 1
         for value in model.graph.initializers.values():
             if value.const_value is not None:
                 self._tensors[value] = value.const_value
@@ -74,7 +74,7 @@ class Constants:
                 if array is None:
                     return None
                 feeds[str(operand.name)] = array
-        return _evaluate(node, feeds, self._opsets)
+        return _evaluate(node, feeds, node.version or self._opset)
 
 
 # Operators of shape arithmetic. One that is not here is merely not known before run time.
@@ -87,7 +87,7 @@ FOLDED = frozenset(
 )  # fmt: skip
 
 
-def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], opsets: dict[str, int]) -> np.ndarray | None:
+def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray | None:
     proto = ir.serde.serialize_node(node)
     graph = onnx.helper.make_graph(
         [proto],
@@ -95,7 +95,6 @@ def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], opsets: dict[str, int
         [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
         [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
     )
-    version = node.version or opsets.get("") or 1
     try:
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
         found = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]

@@ -169,11 +169,11 @@ def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
     def visit(axis: Axis) -> None:
         axis = resolve(axis)
         if isinstance(axis, Product):
-            sides = [{factor for factor in leaves(part) if factor in free} for part in axis.parts]
+            sides = [dict.fromkeys(factor for factor in leaves(part) if factor in free) for part in axis.parts]
             for side in sides:
                 for other in sides:
                     for factor in side if other is not side else ():
-                        found.setdefault(factor, {}).update(dict.fromkeys(other - {factor}))
+                        found.setdefault(factor, {}).update(dict.fromkeys(f for f in other if f is not factor))
         if isinstance(axis, Product | Sum):
             for part in axis.parts:
                 visit(part)
@@ -226,7 +226,7 @@ def _keep_even(
             index = growth.index(evenness.axis)
             if len(set(np.bincount(index).tolist())) == 1:
                 continue
-            for factor in set(leaves(evenness.axis)) & channels.keys():
+            for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
                 group = names[factor]
                 if group.name in request.groups:
                     raise GrowthError(

@@ -114,7 +114,8 @@ def print_report(console: Console, report: Report) -> None:
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print how far two models agree."""
-    state = "Verified" if verdict.ok else "Not the same"
+    idle = len(verdict.vacuous) == len(verdict.outputs)
+    state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
     console.print(
         f"{state}: error {verdict.error:.1e}, the teacher's own noise {verdict.noise:.1e}, "
         f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."

@@ -11,8 +11,8 @@ from onnx_n2n.rules import (
     sources,
     windows,
 )
-from onnx_n2n.rules.registry import content_rule_for, declare, known, rule, rule_for
+from onnx_n2n.rules.registry import content_rule_for, declare, known, plain, rule, rule_for
 
-__all__ = ["content_rule_for", "declare", "known", "rule", "rule_for"]
+__all__ = ["content_rule_for", "declare", "known", "plain", "rule", "rule_for"]
 
 _FAMILIES = (contraction, elementwise, normalisation, reduction, reshaping, segments, sizes, sources, windows)

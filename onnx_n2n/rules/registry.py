@@ -23,7 +23,7 @@ def register(operators: str, rule: Rule, *, since: int = 1, domain: str = "") ->
         ValueError: If the operator has a rule since that version already.
     """
     for operator in operators.split():
-        versions = _RULES.setdefault((_plain(domain), operator), [])
+        versions = _RULES.setdefault((plain(domain), operator), [])
         if any(known == since for known, _ in versions):
             raise ValueError(f"{operator} has a rule since version {since} already")
         versions.append((since, rule))
@@ -50,7 +50,7 @@ def content(operators: str, *, domain: str = "") -> Callable[[ContentRule], Cont
 
     def keep(function: ContentRule) -> ContentRule:
         for operator in operators.split():
-            _CONTENTS[_plain(domain), operator] = function
+            _CONTENTS[plain(domain), operator] = function
         return function
 
     return keep
@@ -59,7 +59,7 @@ def content(operators: str, *, domain: str = "") -> Callable[[ContentRule], Cont
 def rule_for(domain: str, operator: str, version: int) -> Rule | None:
     """Return the rule of an operator at an opset version, or None."""
     found = None
-    for since, candidate in _RULES.get((_plain(domain), operator), ()):
+    for since, candidate in _RULES.get((plain(domain), operator), ()):
         if since <= version:
             found = candidate
     return found
@@ -67,7 +67,7 @@ def rule_for(domain: str, operator: str, version: int) -> Rule | None:
 
 def content_rule_for(domain: str, operator: str) -> ContentRule | None:
     """Return what an operator does to small integer tensors, or None."""
-    return _CONTENTS.get((_plain(domain), operator))
+    return _CONTENTS.get((plain(domain), operator))
 
 
 def known() -> Iterable[tuple[str, str, int]]:
@@ -75,5 +75,6 @@ def known() -> Iterable[tuple[str, str, int]]:
     return sorted((domain, operator, since) for (domain, operator), rules in _RULES.items() for since, _ in rules)
 
 
-def _plain(domain: str) -> str:
+def plain(domain: str) -> str:
+    """Return the name of an operator domain; the default one has two."""
     return "" if domain == "ai.onnx" else domain

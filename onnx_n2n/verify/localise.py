@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.verify.compare import Grain, compare, yardstick
+from onnx_n2n.verify.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verify.inputs import nudged
 from onnx_n2n.verify.sessions import Feed, Source, run, session
 
@@ -46,7 +46,7 @@ def first_wrong(
         ModelError: ONNX Runtime refuses one of the graphs with its intermediate tensors as outputs.
         InputError: ONNX Runtime fails on one of them.
     """
-    places, theirs = _producers(teacher.skeleton()), _producers(student.skeleton())
+    places, theirs = _computed(teacher.skeleton()), _computed(student.skeleton())
     names = [name for name in places if name in theirs and name in trace]
     old, new = (session(source.exposing(names), provider) for source in (teacher, student))
     for feed in feeds:
@@ -62,19 +62,44 @@ def first_wrong(
     return None
 
 
-def _producers(model: ir.Model) -> dict[str, str]:
-    """Tensors of the main graph in the order of its nodes, with the node of each for people."""
-    return {
-        value.name: f"{node.op_type} node {node.name!r}" if node.name else f"a {node.op_type} node"
-        for node in model.graph
-        for value in node.outputs
-        if value.name
-    }
+def _computed(model: ir.Model) -> dict[str, str]:
+    """Tensors of the main graph that depend on its inputs, in order, with the node of each for people.
+
+    What depends on weights alone is a weight: it holds shares, and need not be the teacher's.
+    """
+    alive = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
+    found = {}
+    for node in model.graph:
+        if not alive.isdisjoint(_reads(node)):
+            alive.update(node.outputs)
+            place = f"{node.op_type} node {node.name!r}" if node.name else f"a {node.op_type} node"
+            found |= {value.name: place for value in node.outputs if value.name}
+    return found
+
+
+def _reads(node: ir.Node) -> Iterator[ir.Value | None]:
+    """What a node reads, with what its branches read from around them."""
+    yield from node.inputs
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            for inner in attribute.as_graph().all_nodes():
+                yield from inner.inputs
 
 
 def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
-    """How a tensor differs from what its index says, or None."""
+    """How a tensor differs from what its index says; None when it does not, or nothing can be said.
+
+    An integer may be the size of an axis that has grown. An index that is empty, or points outside of the tensor, was
+    worked out for an axis whose size depends on the input.
+    """
+    if not is_real(truth) or len(index) != truth.ndim:
+        return None
     full = [np.arange(size) if axis is None else axis for axis, size in zip(index, truth.shape, strict=True)]
+    if any(
+        axis.max(initial=-1) >= size or bool(size) != bool(axis.size)
+        for axis, size in zip(full, truth.shape, strict=True)
+    ):
+        return None
     wanted = tuple(map(len, full))
     if got.shape != wanted:
         return f"its shape is {list(got.shape)}, and should be {list(wanted)}"
