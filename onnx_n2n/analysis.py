@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from onnx_n2n import rules
 from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin
-from onnx_n2n.constants import Constants
+from onnx_n2n.constants import FLOATS, Constants
 from onnx_n2n.contents import LARGEST, Content, Size
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.obligations import Ledger
@@ -132,6 +132,9 @@ class _Walk:
 
     def constant(self, value: ir.Value) -> np.ndarray | None:
         return self.constants.array(value)
+
+    def floating(self, value: ir.Value) -> bool:
+        return (value.dtype or getattr(self.shapes.get(str(value.name)), "dtype", None)) in FLOATS
 
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         found = self.shapes.get(str(value.name))

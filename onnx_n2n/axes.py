@@ -105,33 +105,36 @@ def total(*parts: Axis) -> Axis:
 def resolve(axis: Axis) -> Axis:
     """Return the normal form of ``axis``: bindings followed, nesting flattened, units and empty segments dropped."""
     if isinstance(axis, Factor):
-        return _find(axis)
+        end = _end(axis)
+        found = end if isinstance(end, Factor) else resolve(end)
+        step: Axis | None = axis
+        while isinstance(step, Factor) and step is not found:  # shorten the way for the next who asks
+            step.bound, step = found, step.bound
+        return found
     kind = type(axis)
     parts: list[Axis] = []
-    same = True
-    for part in axis.parts:
-        found = resolve(part)
-        if isinstance(found, kind):
-            parts.extend(found.parts)
-            same = False
+    pending = list(reversed(axis.parts))
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Factor):
+            part = _end(part)
+        if not isinstance(part, Factor | kind):
+            part = resolve(part)
+        if isinstance(part, kind):
+            pending.extend(reversed(part.parts))
         else:
-            parts.append(found)
-            same = same and found is part
+            parts.append(part)
     if len(parts) == 1:
         return parts[0]
+    same = len(parts) == len(axis.parts) and all(one is other for one, other in zip(parts, axis.parts, strict=True))
     return axis if same else kind(tuple(parts))
 
 
-def _find(factor: Factor) -> Axis:
-    """Follow bindings to their end, and shorten the way for the next who asks."""
+def _end(factor: Factor) -> Axis:
+    """Return what a factor is bound to in the end."""
     end: Axis = factor
     while isinstance(end, Factor) and end.bound is not None:
         end = end.bound
-    if not isinstance(end, Factor):
-        end = resolve(end)
-    step: Axis | None = factor
-    while isinstance(step, Factor) and step is not end:
-        step.bound, step = end, step.bound
     return end
 
 

@@ -6,12 +6,13 @@ follow from its expression: mixed radix over a product, offsets over a sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_n2n.axes import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.axes import Axis, Factor, Product, Sum, leaves, resolve, size
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,18 @@ class Growth:
                 found = np.logical_or.outer(found, piece).ravel()
             return found
         return np.concatenate([np.zeros(0, bool), *pieces])
+
+    def multiplicity(self, axis: Axis) -> int | None:
+        """Return how often every place of an axis occurs, or None when some occur more often than others."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            counts = np.bincount(self.channels[axis].index) if axis in self.channels else np.ones(1, np.int64)
+            return int(counts[0]) if np.all(counts == counts[0]) else None
+        found = [self.multiplicity(part) for part in axis.parts]
+        known = [times for times in found if times is not None]
+        if len(known) < len(found) or (isinstance(axis, Sum) and len(set(known)) > 1):
+            return None
+        return math.prod(known) if isinstance(axis, Product) else max(known, default=1)
 
     def position(self, axis: Axis) -> np.ndarray | None:
         """Return the index with -1 at fresh places, or None when the axis is as it was: what a trace compares."""

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import size
 from onnx_n2n.growth import Growth
 from onnx_n2n.names import Names
 from onnx_n2n.obligations import Literal, Picks
@@ -20,7 +21,9 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
         if not any(growth.touches(literal.axis) for literal in literals):
             continue
         lengths = {
-            literal.position: (-1 if literal.negative else 1) * growth.length(literal.axis) for literal in literals
+            literal.position: (-1 if literal.negative else 1) * growth.length(literal.axis)
+            for literal in literals
+            if size(literal.axis) is not None
         }
         if isinstance(place, str):
             _rewrite_attribute(node, place, lengths)

@@ -220,11 +220,7 @@ def _keep_even(
     while changed:
         changed = False
         for evenness in analysis.ledger.evenness:
-            growth = Growth(channels, (), ())
-            if not growth.touches(evenness.axis):
-                continue
-            index = growth.index(evenness.axis)
-            if len(set(np.bincount(index).tolist())) == 1:
+            if Growth(channels, (), ()).multiplicity(evenness.axis) is not None:
                 continue
             for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
                 group = names[factor]

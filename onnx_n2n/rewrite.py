@@ -61,6 +61,7 @@ class _Rewriter:
         self.analysis, self.growth, self.noise, self.seed = analysis, growth, noise, seed
         self.graph = analysis.model.graph
         self.names = Names(analysis.model)
+        self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
 
     def run(self) -> None:
         placed, left = self._place_shares()
@@ -154,11 +155,11 @@ class _Rewriter:
         )
         value = node.inputs[summand.slot]
         assert value is not None
-        axes = self.analysis.axes_of_use(node, summand.slot) or self.analysis.axes[value]
+        rank = self._ranks.get(value) or len(self.analysis.axes_of_use(node, summand.slot) or ())
         vector = self._summed(summand, summand.position).share ** contraction.power
         inferred = self.analysis.shapes.get(str(value.name))
         dtype = value.dtype or (inferred.dtype if inferred is not None else None) or ir.DataType.FLOAT
-        array = vector.reshape(-1, *[1] * (len(axes) - summand.position - 1)).astype(dtype.numpy())
+        array = vector.reshape(-1, *[1] * (rank - summand.position - 1)).astype(dtype.numpy())
         base = layer_name(node).split(" ")[0]
         share = self.names.initializer(f"{base}_share", array)
         scaled = ir.Node("", "Mul", [value, share], name=self.names.node(f"{base}_scale"))
@@ -166,6 +167,7 @@ class _Rewriter:
         scaled.outputs[0].type = ir.TensorType(dtype)
         self.graph.insert_before(node, scaled)
         node.replace_input_with(summand.slot, scaled.outputs[0])
+        self._ranks[scaled.outputs[0]] = rank
 
     def _is_activation(self, value: ir.Value | None) -> bool:
         return value is not None and value not in self.analysis.constants

@@ -32,6 +32,9 @@ class Facts(Protocol):
     def constant(self, value: ir.Value) -> np.ndarray | None:
         """Return the elements of a constant tensor."""
 
+    def floating(self, value: ir.Value) -> bool:
+        """Say whether a tensor is known to hold floating-point numbers."""
+
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         """Return the shape that shape inference found."""
 
@@ -170,8 +173,14 @@ class Site:
         self.ledger.evenness.append(Evenness(axis, self.reason(text)))
 
     def contract(self, summands: Sequence[Summand], power: float = 1.0) -> None:
-        """Say that the node sums over an axis of its operands."""
-        self.ledger.contractions.append(Contraction(self.node, tuple(summands), power))
+        """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
+        known = [each for each in summands if all(size(axis) is not None for axis, _ in each.parts)]
+        if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
+            self.ledger.contractions.append(Contraction(self.node, tuple(known), power))
+            return
+        for each in summands:
+            for axis, _ in each.parts:
+                self.pin(axis, "it sums whole numbers, or over an axis whose length is not known before run time")
 
     def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
         """Say that constant indices read these runs of an axis."""

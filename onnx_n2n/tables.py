@@ -25,6 +25,11 @@ GROWS = {None: "freely", Limit.COPIES: "by copies", Limit.UNIFORM: "by whole mul
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
 
+LEGEND = """\
++1 costs: parameters that one more channel adds
+x2 costs: what the model gains when this group alone doubles
+layers:   what else makes these channels -> what reads them"""
+
 
 def groups_as_json(analysis: Analysis) -> dict[str, Any]:
     """Return groups and pins as JSON-ready values."""
@@ -80,10 +85,7 @@ def print_groups(console: Console, analysis: Analysis) -> None:
             share = f"{100 * double / before:.1f} %" if before else "-"
             table.add_row(group.name, str(group.size), *grows, f"{one:,}", share, _layers(group))
         console.print("", table, "", sep="\n")
-        console.print(
-            "+1: parameters that one more channel adds. x2: what the model gains when this group alone doubles. "
-            "Layers: what else makes these channels -> what reads them."
-        )
+        console.print(LEGEND)
     _print_pins(console, analysis)
 
 

@@ -100,8 +100,10 @@ class Declaration:
                 raise Refusal("it sums over several axes at once")
             summands = []
             for slot, axes in matched.items():
-                for position, (term, _) in enumerate(axes):
-                    if letter in term.letters:
+                for position, (term, axis) in enumerate(axes):
+                    if term.letters == (letter,):
+                        summands.append(Summand(slot, position, ((axis, True),)))
+                    elif letter in term.letters:
                         parts = tuple((letters.single[part], part == letter) for part in term.letters)
                         summands.append(Summand(slot, position, parts))
             site.contract(summands)

@@ -56,6 +56,7 @@ class Yardstick:
         limits: The largest acceptable difference, entry by entry, per feed.
         scale: What errors are a fraction of.
         noise: How far the teacher is from itself, as a fraction of ``scale``.
+        tolerance: The largest acceptable error, as a fraction of ``scale``, of entries near zero.
         movement: How far the output moves between two feeds.
         vacuous: Whether the output of another feed is within the limits of all the others.
     """
@@ -64,6 +65,7 @@ class Yardstick:
     limits: tuple[np.ndarray, ...]
     scale: float
     noise: float
+    tolerance: float
     movement: float
     vacuous: bool
 
@@ -121,34 +123,39 @@ def yardstick(
         nudged: The output for inputs one rounding step off; empty when that was not run.
     """
     arrays = tuple(_array(value) for value in truth)
+    real, own = is_real(arrays[0]), _own_size(arrays)
     moves = [_gap(array, arrays[0]) for array in arrays[1:]]
-    movement = max((_largest(move, _own_size(arrays)) for move in moves), default=0.0)
+    movement = max((_largest(move, own) for move in moves), default=0.0)
     quick, near = (
         max((_largest(_gap(old, _array(new)), np.inf) for old, new in zip(arrays, values, strict=False)), default=0.0)
         for values in (optimised, nudged)
     )
-    real = is_real(arrays[0])
-    scale = movement if real and movement else 1.0
+    scale = (movement or own) if real else 1.0
     noise = max(min(quick / scale, OPTIMISER_FLOORS * grain.floor) if real else quick, near / scale)
-    limits = _limits(arrays, scale, noise, grain)
-    stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, limits[1:], strict=True))
-    stick = Yardstick(arrays, limits, scale, noise, movement, vacuous=False)
-    return stick if movement and not stuck else vacuous(stick, grain, noise * scale / _own_size(arrays))
+    stick = _stick(arrays, scale, noise, movement, grain)
+    stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, stick.limits[1:], strict=True))
+    return vacuous(stick, grain, noise * scale / own) if stuck else stick
 
 
 def vacuous(stick: Yardstick, grain: Grain, noise: float = 0.0) -> Yardstick:
     """The yardstick of an output that tells nothing by its movement: measured against the output's own size."""
     scale = _own_size(stick.truth) if is_real(stick.truth[0]) else 1.0
-    return replace(stick, limits=_limits(stick.truth, scale, noise, grain), scale=scale, noise=noise, vacuous=True)
+    return replace(_stick(stick.truth, scale, noise, stick.movement, grain), vacuous=True)
+
+
+def _stick(arrays: tuple[np.ndarray, ...], scale: float, noise: float, movement: float, grain: Grain) -> Yardstick:
+    tolerance = max(grain.floor if is_real(arrays[0]) else 0.0, NOISE_FACTOR * noise)
+    limits = tuple(tolerance * scale + ROUNDINGS * grain.epsilon * _sizes(array) for array in arrays)
+    return Yardstick(arrays, limits, scale, noise, tolerance, movement, vacuous=False)
 
 
 def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
     """Hold a student's output, per feed, against what the teacher asks."""
-    worst, error, tolerance = -1.0, 0.0, 0.0
+    worst, error, tolerance = -1.0, 0.0, stick.tolerance
     for old, limit, value in zip(stick.truth, stick.limits, student, strict=True):
         gap = _gap(old, _array(value))
         if gap is None:
-            error = np.inf
+            error, tolerance = np.inf, stick.tolerance
             break
         if not gap.size:
             continue
@@ -182,7 +189,7 @@ def _array(value: Any) -> np.ndarray:
         value = [*value.keys(), *value.values()]
     if not isinstance(value, list | tuple):
         return np.asarray([] if value is None else value)
-    return np.concatenate([np.empty(0), *(_array(part).reshape(-1) for part in value)])
+    return np.concatenate([np.empty(0, bool), *(_array(part).reshape(-1) for part in value)])
 
 
 def is_real(value: Any) -> bool:
@@ -219,8 +226,3 @@ def _sizes(array: np.ndarray) -> np.ndarray:
 
 def _own_size(arrays: Sequence[np.ndarray]) -> float:
     return max(_largest(_sizes(array), 0.0) for array in arrays) or 1.0
-
-
-def _limits(arrays: Sequence[np.ndarray], scale: float, noise: float, grain: Grain) -> tuple[np.ndarray, ...]:
-    tolerance = max(grain.floor if is_real(arrays[0]) else 0.0, NOISE_FACTOR * noise)
-    return tuple(tolerance * scale + ROUNDINGS * grain.epsilon * _sizes(array) for array in arrays)

@@ -41,7 +41,7 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
     if value.shape is None:
         rank = len(chosen) if chosen is not None else max(channels, default=-1) + 1
         if not rank and chosen is None:
-            raise InputError(f"Input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
+            raise InputError(f"input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
         declared: list[Dim | None] = [None] * rank
     else:
         # Old exporters write 0 and -1 for a size that they do not know.
@@ -50,7 +50,7 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
         len(chosen) != len(declared)
         or any(isinstance(dim, int) and dim != size for dim, size in zip(declared, chosen, strict=True))
     ):
-        raise InputError(f"Input {name!r} cannot have the shape {list(chosen)}", shapes=f"it declares {value.shape}")
+        raise InputError(f"input {name!r} cannot have the shape {list(chosen)}", shapes=f"it declares {value.shape}")
     return chosen or tuple(
         dim if isinstance(dim, int) else channels.get(axis) or dim or f"{name}:{axis}"
         for axis, dim in enumerate(declared)
@@ -77,7 +77,7 @@ def _channels(value: ir.Value) -> dict[int, int]:
     return found
 
 
-def size(dim: Dim, sizes: Mapping[str, int]) -> int:
+def resolved(dim: Dim, sizes: Mapping[str, int]) -> int:
     """The size of a dimension once its symbols have sizes; at least 1."""
     if isinstance(dim, int):
         return dim
@@ -116,7 +116,7 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
         bound: Sizes that are known already.
     """
     batches, images, others = _sorted_symbols(inputs)
-    seen = []
+    seen: list[dict[str, int]] = []
     for steps_for_batch, rung in itertools.product((False, True), range(len(PIXELS))):
         steps = STEPS[min(rung, len(STEPS) - 1)]
         sizes = dict.fromkeys(others, steps) | dict.fromkeys(images, PIXELS[rung])
@@ -129,15 +129,11 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
 
 
 def _sorted_symbols(inputs: Sequence[tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
-    """Symbols that count examples, pixels and anything else, by where they stand and what they are called."""
+    """Symbols that count examples, pixels and anything else, by what they are called and where they stand."""
     places = [(name, axis, len(shape)) for shape in inputs for axis, dim in enumerate(shape) for name in symbols(dim)]
     everything = {name for name, _, _ in places}
-    batches = {
-        name
-        for name, axis, rank in places
-        if re.search("batch", name, re.IGNORECASE)
-        or (axis == 0 and rank > 1 and not re.search("seq|len|time|step|frame|token", name, re.IGNORECASE))
-    }
-    images = {name for name, axis, rank in places if rank > 3 and axis > 0} - batches
-    images = {name for name in images if not re.search("seq|len|time|step|frame|token", name, re.IGNORECASE)}
+    steps = {name for name in everything if re.search("seq|len|time|step|frame|token", name, re.IGNORECASE)}
+    batches = {name for name in everything if "batch" in name.lower()}
+    batches |= {name for name, axis, rank in places if axis == 0 and rank > 1} - steps
+    images = {name for name, axis, rank in places if axis > 0 and rank > 3} - steps - batches
     return batches, images, everything - batches - images

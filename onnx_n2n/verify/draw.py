@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.verify.dims import Dim, dims, size
+from onnx_n2n.verify.dims import Dim, dims, resolved
 from onnx_n2n.verify.roles import Role, role
 
 # Feeds differ in size too: what a large input saturates, a small one brings to light.
@@ -69,7 +69,7 @@ class Drawn:
         """The feed of one turn."""
         rng = np.random.default_rng([self.seed, turn])
         return {
-            want.name: _values(want, tuple(size(dim, self.sizes) for dim in want.dims), self.style, turn, rng)
+            want.name: _values(want, tuple(resolved(dim, self.sizes) for dim in want.dims), self.style, turn, rng)
             for want in self.wanted
         }
 
@@ -91,7 +91,7 @@ def wanted(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Want
     inputs = {value.name or "": value for value in model.graph.inputs if value.name not in model.graph.initializers}
     for name in shapes:
         if name not in inputs:
-            raise InputError(f"The model has no input {name!r}", hint=f"Its inputs are {', '.join(inputs)}")
+            raise InputError(f"the model has no input {name!r}", hint=f"Its inputs are {', '.join(inputs)}")
     return tuple(
         Wanted(name, _kind(value), dims(value, shapes.get(name)), role(value, model)) for name, value in inputs.items()
     )
@@ -100,7 +100,7 @@ def wanted(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Want
 def _kind(value: ir.Value) -> ir.DataType:
     kind = value.dtype if isinstance(value.type, ir.TensorType) else None
     if kind is None or not (kind in (ir.DataType.STRING, ir.DataType.BOOL) or kind.bitwidth >= 8):
-        raise InputError(f"Input {value.name!r} has the type {value.type}, of which no values can be drawn")
+        raise InputError(f"input {value.name!r} has the type {value.type}, of which no values can be drawn")
     return kind
 
 

@@ -56,24 +56,24 @@ def fitting(feed: Feed, wanted: Sequence[Wanted]) -> dict[str, np.ndarray]:
     names = {want.name for want in wanted}
     for name in feed:
         if name not in names:
-            raise InputError(f"The model has no input {name!r}", hint=f"Its inputs are {', '.join(sorted(names))}")
+            raise InputError(f"the model has no input {name!r}", hint=f"Its inputs are {', '.join(sorted(names))}")
     return {want.name: _fitting(want, feed) for want in wanted}
 
 
 def _fitting(want: Wanted, feed: Feed) -> np.ndarray:
     if want.name not in feed:
-        raise InputError(f"Input {want.name!r} is not given", hint=f"Given are {', '.join(feed) or 'none'}")
+        raise InputError(f"input {want.name!r} is not given", hint=f"Given are {', '.join(feed) or 'none'}")
     array, dtype = np.asarray(feed[want.name]), want.kind.numpy()
     if array.dtype.kind == "V" and array.dtype.itemsize == dtype.itemsize:
         array = array.view(dtype)  # npz files do not know bfloat16 and its like
     if want.kind == ir.DataType.STRING:
         array = array.astype(object)
     if array.dtype != dtype:
-        raise InputError(f"Input {want.name!r} has the type {array.dtype}, and the model wants {dtype}")
+        raise InputError(f"input {want.name!r} has the type {array.dtype}, and the model wants {dtype}")
     sizes = zip(want.dims, array.shape, strict=False)
     if len(want.dims) != array.ndim or any(not symbols(dim) and dim != size for dim, size in sizes):
         raise InputError(
-            f"Input {want.name!r} has the wrong shape",
+            f"input {want.name!r} has the wrong shape",
             shapes=f"given {list(array.shape)}, wanted [{', '.join(map(str, want.dims))}]",
         )
     return array

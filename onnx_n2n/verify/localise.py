@@ -68,7 +68,7 @@ def _computed(model: ir.Model) -> dict[str, str]:
     What depends on weights alone is a weight: it holds shares, and need not be the teacher's.
     """
     alive = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
-    found = {}
+    found: dict[str, str] = {}
     for node in model.graph:
         if not alive.isdisjoint(_reads(node)):
             alive.update(node.outputs)
@@ -95,11 +95,9 @@ def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, 
     if not is_real(truth) or len(index) != truth.ndim:
         return None
     full = [np.arange(size) if axis is None else axis for axis, size in zip(index, truth.shape, strict=True)]
-    if any(
-        axis.max(initial=-1) >= size or bool(size) != bool(axis.size)
-        for axis, size in zip(full, truth.shape, strict=True)
-    ):
-        return None
+    for axis, size in zip(full, truth.shape, strict=True):
+        if axis.max(initial=-1) >= size or len(axis) == 0 < size:
+            return None
     wanted = tuple(map(len, full))
     if got.shape != wanted:
         return f"its shape is {list(got.shape)}, and should be {list(wanted)}"

@@ -73,10 +73,9 @@ class Source:
         the types of the new outputs.
         """
         extra = onnx.ModelProto(graph=onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names]))
-        data, folder = (
-            (self.data.read_bytes(), self.data.parent) if isinstance(self.data, Path) else (self.data, self.folder)
-        )
-        return Source(data + extra.SerializeToString(), folder)
+        if isinstance(self.data, Path):
+            return Source(self.data.read_bytes() + extra.SerializeToString(), self.data.parent)
+        return Source(self.data + extra.SerializeToString(), self.folder)
 
 
 @contextlib.contextmanager
@@ -99,16 +98,16 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
     if isinstance(given, bytes):
         yield Source(given, folder)
         return
-    with tempfile.TemporaryDirectory(prefix="onnx-n2n-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="onnx-n2n-", ignore_cleanup_errors=True) as temporary:
         path = Path(temporary, "model.onnx")
         model.save(given, path)
         yield Source(path, folder)
 
 
 def first_line(failure: BaseException) -> str:
-    """The first line of an exception's text, without the code that ONNX Runtime puts before it."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(failure).strip()) or type(failure).__name__
-    return text.splitlines()[0].rstrip(". ")[:300]
+    """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .* was false\. ", "", str(failure).strip())
+    return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
 @functools.cache

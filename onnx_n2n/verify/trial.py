@@ -50,7 +50,7 @@ class Trial:
 
     Attributes:
         names: Names of the outputs.
-        feeds: Two or three, or as many as were given; one where no other could be found.
+        feeds: Two or more; one where no other could be found.
         truth: Values of the outputs, per feed.
         origin: Where the feeds come from, for people.
         nudged: Values of the outputs for feeds one rounding step off; empty where those do not run.
@@ -86,21 +86,6 @@ def find_trial(
     Raises:
         InputError: The given feed does not fit or fails, or nothing that was drawn runs.
     """
-    trial = _found(session, model, inputs, shapes, folder, seed, grain)
-    with contextlib.suppress(InputError):
-        return replace(trial, nudged=tuple(run(session, nudged(feed, seed), trial.names) for feed in trial.feeds))
-    return trial
-
-
-def _found(
-    session: Any,
-    model: ir.Model,
-    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None,
-    shapes: Mapping[str, tuple[int, ...]],
-    folder: Path | None,
-    seed: int,
-    grain: Grain,
-) -> Trial:
     wants = wanted(model, shapes)
     given = [inputs] if isinstance(inputs, Mapping) else inputs or []
     if given:
@@ -119,6 +104,13 @@ def _found(
     return _liveliest(session, trial, [replace(plan, style=style) for style in LIVELY_STYLES], grain)
 
 
+def with_noise(session: Any, trial: Trial, seed: int) -> Trial:
+    """The trial with the teacher's answers to feeds that are one rounding step off."""
+    with contextlib.suppress(InputError):
+        return replace(trial, nudged=tuple(run(session, nudged(feed, seed), trial.names) for feed in trial.feeds))
+    return trial
+
+
 def _first_that_runs(session: Any, plans: Sequence[Drawn]) -> tuple[Drawn, Trial]:
     failures = []
     for plan in plans:
@@ -129,14 +121,14 @@ def _first_that_runs(session: Any, plans: Sequence[Drawn]) -> tuple[Drawn, Trial
     tried = list(dict.fromkeys(described(plan.feed(0)) for plan in plans))
     more = f" and {len(tried) - 3} more" if len(tried) > 3 else ""
     raise InputError(
-        f"The teacher runs on no inputs that could be drawn. {failures[0]}",
+        f"the teacher runs on no inputs that could be drawn. {failures[0]}",
         shapes=f"tried {'; '.join(tried[:3])}{more}",
         hint="Pass inputs with --inputs data.npz, or shapes with --input name:1,3,224,224",
     )
 
 
 def _attempt(session: Any, plan: Plan, origin: str) -> Trial:
-    """Run a plan: its own feeds, and beyond them up to two or, where that is cheap, three.
+    """Run a plan: its own feeds, and variations of them.
 
     Raises:
         InputError: One of the plan's own feeds does not run.

@@ -17,7 +17,7 @@ from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, grain, vacuous, yardstick
 from onnx_n2n.verify.localise import Index, first_wrong
 from onnx_n2n.verify.sessions import AnyModel, Provider, Source, opened, providers, run, session
-from onnx_n2n.verify.trial import Trial, find_trial
+from onnx_n2n.verify.trial import Trial, find_trial, with_noise
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Verdict:
         outputs: The comparison of every output.
         vacuous: Names of the outputs whose comparison could not have failed.
         inputs: How the inputs came about, for people.
-        first_wrong: The first tensor that is wrong, or what ONNX Runtime said of the student.
+        first_wrong: The first tensor that is wrong and the node that it comes from, or "unknown: " and the reason why
+            it is not known: what ONNX Runtime said of the student. None when nothing is wrong, or traced.
     """
 
     ok: bool
@@ -93,7 +94,7 @@ def verify(
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
-        used, trial = _tried(old, providers(provider), find)
+        used, trial = _tried(old, providers(provider), find, seed)
         outputs, reason = _judged(new, used, trial, _yardsticks(old, used, trial, fine))
         ok = reason is None and all(output.ok for output in outputs)
         if reason is None and not ok and trace:
@@ -113,7 +114,7 @@ def verify(
 # One model at a time is open: each of these functions opens what it needs, and lets go of it.
 
 
-def _tried(old: Source, choices: Sequence[str], find: Callable[[Any], Trial]) -> tuple[str, Trial]:
+def _tried(old: Source, choices: Sequence[str], find: Callable[[Any], Trial], seed: int) -> tuple[str, Trial]:
     """The provider that the teacher runs on, and feeds that it takes there.
 
     A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
@@ -121,7 +122,7 @@ def _tried(old: Source, choices: Sequence[str], find: Callable[[Any], Trial]) ->
     for choice in choices:
         try:
             opened = session(old, choice)
-            return opened.get_providers()[0], find(opened)
+            return opened.get_providers()[0], with_noise(opened, find(opened), seed)
         except (InputError, ModelError):
             if choice == choices[-1]:
                 raise
