@@ -210,13 +210,14 @@ def _nothing(grow: Widen, model: Path, report: Report) -> GrowthError:
     """Say why nothing grew."""
     analysis = onnx_n2n.analyze(model)
     groups = [group for group in analysis.groups if group.members]
-    hint = f"'onnx-n2n inspect {model}' shows what can grow"
+    hint = f"'onnx-n2n inspect {model}' shows what can grow, and why the rest cannot"
     if report.kept:
         kept = report.kept[0]
         return GrowthError(f"nothing in the model can grow as asked: {kept.name!r}: {kept.reason}", hint=hint)
     if not groups:
-        reason = tables.commonest_pin(analysis) or "it has no weights"
-        return GrowthError(f"nothing in the model can grow, mostly for this reason: {reason}", hint=hint)
+        reason = tables.commonest_pin(analysis)
+        why = f", mostly for this reason: {reason}" if reason else ": no operator in it has floating-point weights"
+        return GrowthError(f"nothing in the model can grow{why}", hint=hint)
     if grow.factor == 1:
         return GrowthError("nothing is asked to grow", hint="Give a --factor above 1, or a larger --group NAME=SIZE")
     if grow.include or grow.exclude:

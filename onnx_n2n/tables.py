@@ -132,8 +132,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def commonest_pin(analysis: Analysis) -> str:
-    """Return why most of the weight axes that have a length may not grow; empty when none is pinned."""
-    reasons = _by_reason(pinned for pinned in analysis.pins if pinned.size > 1)
+    """Return why most weight axes, other than those of kernels, may not grow; empty when there are none."""
+    reasons = _by_reason(pinned for pinned in analysis.pins if not pinned.reason.text.endswith(WINDOW))
     return max(reasons, key=lambda reason: len(reasons[reason]), default="")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,6 +18,9 @@ Dim = int | str
 # Likely sizes first: networks halve images several times and cut sound into frames.
 PIXELS = (64, 224, 32, 128, 256, 320, 416, 512, 640, 299, 384, 112, 96, 160, 28, 48, 16, 8, 4, 2, 1)
 STEPS = (16, 64, 8, 32, 128, 100, 80, 256, 512, 576, 1024, 4, 2, 1, 4096, 16000)
+
+# Entries of an input beyond which sizes are not worth trying.
+LARGEST_INPUT = 2**26
 
 # Operators that read a number of channels which their weight tells: weight's slot and axis, axis of the data.
 CHANNELS = {
@@ -123,7 +127,8 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
         sizes |= dict.fromkeys(batches, steps if steps_for_batch else 1)
         sizes |= {name: 2 * steps for name in others if "total" in name.lower()}  # past and present together
         sizes |= bound
-        if sizes not in seen:
+        largest = max((math.prod(resolved(dim, sizes) for dim in shape) for shape in inputs), default=0)
+        if sizes not in seen and (largest <= LARGEST_INPUT or not seen):
             seen.append(sizes)
             yield sizes
 

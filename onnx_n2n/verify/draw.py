@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from onnx_n2n.errors import InputError
 from onnx_n2n.verify.dims import Dim, dims, resolved
@@ -88,13 +89,26 @@ def wanted(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Want
     Raises:
         InputError: An input is no tensor, has a type of which no values can be drawn, or cannot have its shape.
     """
+    model = _inlined(model)
     inputs = {value.name or "": value for value in model.graph.inputs if value.name not in model.graph.initializers}
     for name in shapes:
         if name not in inputs:
             raise InputError(f"the model has no input {name!r}", hint=f"Its inputs are {', '.join(inputs)}")
     return tuple(
-        Wanted(name, _kind(value), dims(value, shapes.get(name)), role(value, model)) for name, value in inputs.items()
+        Wanted(name, _kind(value), dims(value, shapes.get(name)), role(value)) for name, value in inputs.items()
     )
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    """The model with its functions written out, so that what happens inside of them is seen."""
+    if not model.functions:
+        return model
+    copy = model.clone()
+    try:
+        InlinePass()(copy)
+    except Exception:  # it raises of everything: without it, integers that a function indexes with are guessed
+        return model
+    return copy
 
 
 def _kind(value: ir.Value) -> ir.DataType:

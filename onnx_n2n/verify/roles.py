@@ -70,11 +70,11 @@ class Role:
     bound: bool = False
 
 
-def role(value: ir.Value, model: ir.Model) -> Role:
+def role(value: ir.Value) -> Role:
     """Work out what the entries of a graph input are for."""
     low, high = 0, UNBOUND
     mask, choices = "mask" in (value.name or "").lower(), []
-    for node, slot, shift in _readers(value, model):
+    for node, slot, shift in _readers(value):
         if (extent := _indexed(node, slot)) is not None:
             low, high = max(low, -shift), min(high, extent - shift)
         elif slot in SIZES.get(node.op_type, ()):
@@ -88,7 +88,7 @@ def role(value: ir.Value, model: ir.Model) -> Role:
     return Role(low, max(high, low + 1) if bound else low + 2, mask, tuple(choices), bound)
 
 
-def _readers(value: ir.Value, model: ir.Model) -> Iterator[tuple[ir.Node, int, int]]:
+def _readers(value: ir.Value) -> Iterator[tuple[ir.Node, int, int]]:
     """Every node that reads entries of a value, with the slot and what was added to the entries on the way."""
     queue, seen = deque([(value, 0)]), {value}
     while queue:
@@ -100,18 +100,15 @@ def _readers(value: ir.Value, model: ir.Model) -> Iterator[tuple[ir.Node, int, i
                 other = scalar(node.inputs[1 - slot])
                 if isinstance(other, int) and (node.op_type == "Add" or slot == 0):
                     followers = [(node.outputs[0], shift + (other if node.op_type == "Add" else -other))]
-            followers += [(inner, shift) for inner in _entered(node, slot, model)]
+            followers += [(inner, shift) for inner in _entered(node, slot)]
             for follower, total in followers:
                 if follower not in seen:
                     seen.add(follower)
                     queue.append((follower, total))
 
 
-def _entered(node: ir.Node, slot: int, model: ir.Model) -> list[ir.Value]:
-    """The formal parameter that an operand becomes inside a function, a Loop or a Scan."""
-    function = model.functions.get(node.op_identifier())
-    if function is not None:
-        return [function.inputs[slot]] if slot < len(function.inputs) else []
+def _entered(node: ir.Node, slot: int) -> list[ir.Value]:
+    """The formal parameter that an operand becomes inside a Loop or a Scan."""
     if node.op_type not in ("Loop", "Scan"):
         return []
     formals = node.attributes["body"].as_graph().inputs
