@@ -1,0 +1,441 @@
+"""Networks drawn at random grow by random options, and ONNX Runtime says whether they still compute the same.
+
+``N2N_EXAMPLES`` says how many are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper, shape_inference
+
+import onnx_n2n
+from graphs import TOLERANCE, Judge
+from onnx_n2n.axes import Limit
+
+EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "300"))
+SIDE = 4  # of the first image
+
+
+@dataclass(frozen=True)
+class Image:
+    """A tensor of shape [batch, channels, side, side]."""
+
+    name: str
+    channels: int
+    side: int
+
+
+class Net:
+    """A network in the making: ``draw`` decides, methods add blocks of nodes, and ``images`` are what they may use."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.opset = draw(st.sampled_from([11, 13, 17, 21]))
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+        self.batch = draw(st.sampled_from([2, "N"]))
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, np.ndarray] = {}
+        self.count = 0
+        self.images = [Image("x", 3, SIDE)]
+
+    # --- choices
+
+    def chance(self, percent: int = 50) -> bool:
+        return self.draw(st.integers(0, 99)) >= 100 - percent
+
+    def one_of(self, choices: Any) -> Any:
+        return self.draw(st.sampled_from(list(choices)))
+
+    def image(self, suits: Callable[[Image], bool] = lambda image: True) -> Image:
+        """Choose an image, mostly a late one; give the example up if none suits."""
+        found = [image for image in self.images if suits(image)]
+        assume(found)
+        return found[-1 - self.draw(st.integers(0, min(2, len(found) - 1)))]
+
+    def divisor(self, number: int) -> int:
+        return int(self.one_of(n for n in range(1, number + 1) if number % n == 0))
+
+    # --- nodes and constants
+
+    def name(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}_{self.count}"
+
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
+        names = [self.name(operator.lower()) for _ in range(outputs)]
+        node_name = self.name(operator) if self.chance(80) else ""
+        self.nodes.append(helper.make_node(operator, list(inputs), names, name=node_name, **attributes))
+        return names[0] if outputs == 1 else ",".join(names)
+
+    def constant(self, array: Any, stem: str = "constant") -> str:
+        """Add a constant: an initializer or a Constant node, and now and then one that is there already."""
+        array = np.asarray(array)
+        same = [n for n, other in self.weights.items() if other.dtype == array.dtype and np.array_equal(other, array)]
+        if same and self.chance(70):  # exporters merge what is equal
+            return same[0]
+        if self.chance(15):
+            return self.add("Constant", value=numpy_helper.from_array(array))
+        name = self.name(f"{stem}.weight" if array.ndim > 1 and array.dtype == np.float32 else stem)
+        self.weights[name] = array
+        return name
+
+    def ints(self, *numbers: int) -> str:
+        return self.constant(np.array(numbers, np.int64))
+
+    def weight(self, *shape: int, stem: str = "layer") -> str:
+        """Add a weight, sometimes behind nodes that carry it to where it is used."""
+        scale = 1.4 / math.sqrt(max(1, math.prod(shape[1:])))
+        array = (self.rng.standard_normal(shape) * scale).astype(np.float32)
+        kind = self.draw(st.integers(0, 9))
+        if kind == 0:
+            return self.add("Identity", self.constant(array, stem))
+        if kind == 1:
+            swap = [1, 0, *range(2, len(shape))]
+            return self.add("Transpose", self.constant(array.transpose(swap), stem), perm=swap)
+        if kind == 2:
+            return self.add("Cast", self.constant(array.astype(np.float64), stem), to=onnx.TensorProto.FLOAT)
+        return self.constant(array, stem)
+
+    def vector(self, length: int, *after: int, low: float = -0.5, high: float = 0.5) -> str:
+        """Add a bias or a scale; zeros are common, so that they are merged."""
+        zeros = low < 0 and self.chance()
+        array = np.zeros(length) if zeros else self.rng.uniform(low, high, length)
+        return self.constant(array.astype(np.float32).reshape(-1, *after), "vector")
+
+    def axes(self, operator: str, value: str, *axes: int, since: int = 13, **attributes: Any) -> str:
+        """Add a node whose axes are an input since ``since`` and an attribute before."""
+        if self.opset >= since:
+            return self.add(operator, value, self.ints(*axes), **attributes)
+        return self.add(operator, value, axes=list(axes), **attributes)
+
+    @property
+    def halves(self) -> dict[str, int]:
+        """What Split needs to be told when it cuts an axis into two equal parts."""
+        return {"num_outputs": 2} if self.opset >= 18 else {}
+
+    # --- blocks: each takes images and returns one
+
+    def conv(self, image: Image, channels: int | None = None, group: int = 1) -> Image:
+        channels = channels or group * self.one_of([2, 3, 4, 6])
+        kernel = self.one_of([1, 3])
+        weight = self.weight(channels, image.channels // group, kernel, kernel)
+        bias = [self.vector(channels)] if self.chance() else []
+        pads = [kernel // 2] * 4
+        return Image(self.add("Conv", image.name, weight, *bias, group=group, pads=pads), channels, image.side)
+
+    def convolution(self) -> Image:
+        image = self.image()
+        group = self.divisor(image.channels) if self.chance(40) else 1
+        return self.conv(image, group=group)
+
+    def depthwise(self) -> Image:
+        image = self.image()
+        return self.conv(image, image.channels * self.one_of([1, 2]), image.channels)
+
+    def transposed(self) -> Image:
+        image = self.image(lambda image: image.side <= SIDE)
+        group = self.divisor(image.channels) if self.chance(40) else 1
+        inner = self.one_of([2, 3])
+        weight = self.weight(image.channels, inner, 2, 2)
+        name = self.add("ConvTranspose", image.name, weight, group=group, strides=[2, 2])
+        return Image(name, inner * group, 2 * image.side)
+
+    def twins(self) -> Image:
+        """One weight for two images."""
+        one = self.image()
+        other = self.image(lambda image: (image.channels, image.side) == (one.channels, one.side))
+        weight = self.weight(4, one.channels, 1, 1)
+        names = [self.add("Conv", image.name, weight) for image in (one, other)]
+        return Image(self.add("Mul", names[0], self.add("Sigmoid", names[1])), 4, one.side)
+
+    def activation(self) -> Image:
+        image = self.image()
+        operator = self.one_of(["Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu", "PRelu", "Clip", "Softplus"])
+        more = [self.vector(image.channels, 1, 1)] if operator == "PRelu" else []
+        if operator == "Clip":
+            more = [self.constant(np.float32(-1)), self.constant(np.float32(1))]
+        return Image(self.add(operator, image.name, *more), image.channels, image.side)
+
+    def normalisation(self) -> Image:
+        image = self.image()
+        n = image.channels
+        kind = self.one_of(["Batch", "Instance", "Group", "GroupOp"])
+        scale, bias = self.vector(n, low=0.5, high=1.5), self.vector(n)
+        if kind == "Instance":
+            name = self.add("InstanceNormalization", image.name, scale, bias, epsilon=0.1)
+        elif kind == "GroupOp" and self.opset >= 21:
+            name = self.add("GroupNormalization", image.name, scale, bias, num_groups=self.divisor(n), epsilon=0.1)
+        elif kind == "Group":
+            groups = self.divisor(n)
+            unit = (self.constant(np.full(groups, value, np.float32)) for value in (1, 0))
+            flat = self.add("Reshape", image.name, self.ints(0, groups, -1))
+            normal = self.add("InstanceNormalization", flat, *unit, epsilon=0.1)
+            name = self.add("Reshape", normal, self.shape_of(image))
+        else:
+            variance = self.vector(n, low=0.5, high=1.5)
+            name = self.add("BatchNormalization", image.name, scale, bias, self.vector(n), variance)
+        return Image(name, n, image.side)
+
+    def shape_of(self, image: Image) -> str:
+        if self.chance():
+            return self.add("Shape", image.name)
+        return self.ints(*self.one_of([(0, image.channels, image.side, image.side), (0, -1, image.side, image.side)]))
+
+    def residual(self) -> Image:
+        image = self.image()
+        other = self.conv(self.conv(image), image.channels)
+        return Image(self.add("Add", *self.one_of([(image.name, other.name), (other.name, image.name)])), image.channels, image.side)
+
+    def meeting(self) -> Image:
+        one = self.image()
+        other = self.image(lambda image: (image.channels, image.side) == (one.channels, one.side))
+        return Image(self.add(self.one_of(["Add", "Mul", "Max"]), one.name, other.name), one.channels, one.side)
+
+    def concat(self) -> Image:
+        side = self.image().side
+        images = [self.image(lambda image: image.side == side) for _ in range(self.one_of([2, 3]))]
+        channels = sum(image.channels for image in images)
+        assume(channels <= 48)
+        return Image(self.add("Concat", *(image.name for image in images), axis=1), channels, side)
+
+    def split(self) -> Image:
+        image = self.image(lambda image: image.channels >= 2)
+        cut = self.draw(st.integers(1, image.channels - 1))
+        sizes = [cut, image.channels - cut]
+        given = {"split": sizes} if self.opset < 13 else {}
+        if image.channels % 2 == 0 and self.chance():
+            sizes, given = [image.channels // 2] * 2, self.halves
+        more = [self.ints(*sizes)] if self.opset >= 13 and sizes[0] == cut and not given else []
+        names = self.add("Split", image.name, *more, outputs=2, axis=1, **given).split(",")
+        if self.chance():
+            return Image(self.add("Concat", *reversed(names), axis=1), image.channels, image.side)
+        self.images.append(Image(names[0], sizes[0], image.side))
+        return Image(names[1], sizes[1], image.side)
+
+    def slice(self) -> Image:
+        image = self.image()
+        start = self.draw(st.integers(0, image.channels - 1))
+        end = self.draw(st.integers(start + 1, image.channels))
+        first = self.one_of([start, start - image.channels])
+        last = self.one_of([2**31 - 1, 100]) if end == image.channels else self.one_of([end, end - image.channels])
+        name = self.add("Slice", image.name, self.ints(first), self.ints(last), self.ints(self.one_of([1, -3])))
+        return Image(name, end - start, image.side)
+
+    def gather(self) -> Image:
+        image = self.image()
+        n, cut = image.channels, self.draw(st.integers(0, image.channels - 1))
+        groups = self.divisor(n)
+        shuffled = np.arange(n).reshape(groups, -1).T.ravel()
+        picks = self.one_of([(*range(cut, n), *range(cut)), range(cut, n), shuffled.tolist(), [cut]])
+        return Image(self.add("Gather", image.name, self.ints(*picks), axis=1), len(picks), image.side)
+
+    def shuffle(self) -> Image:
+        image = self.image()
+        n, side, groups = image.channels, image.side, self.divisor(image.channels)
+        apart = self.add("Reshape", image.name, self.ints(0, groups, self.one_of([-1, n // groups]), side, side))
+        swapped = self.add("Transpose", apart, perm=[0, 2, 1, 3, 4])
+        return Image(self.add("Reshape", swapped, self.shape_of(image)), n, side)
+
+    def squeeze_and_excite(self) -> Image:
+        image = self.image()
+        pooled = Image(self.add(self.one_of(["GlobalAveragePool", "GlobalMaxPool"]), image.name), image.channels, 1)
+        inner = self.conv(pooled)
+        outer = self.conv(Image(self.add("Relu", inner.name), inner.channels, 1), image.channels)
+        return Image(self.add("Mul", image.name, self.add("Sigmoid", outer.name)), image.channels, image.side)
+
+    def pool(self) -> Image:
+        image = self.image(lambda image: image.side % 2 == 0)
+        operator = self.one_of(["MaxPool", "AveragePool"])
+        name = self.add(operator, image.name, kernel_shape=[2, 2], strides=[2, 2])
+        return Image(name, image.channels, image.side // 2)
+
+    def pad(self) -> Image:
+        image = self.image()
+        before, after = self.one_of([(0, 1), (2, 0), (1, 2)])
+        name = self.add("Pad", image.name, self.ints(0, before, 0, 0, 0, after, 0, 0))
+        return Image(name, image.channels + before + after, image.side)
+
+    def depth_to_space(self) -> Image:
+        image = self.image(lambda image: image.side <= SIDE)
+        wide = self.conv(image, 4 * self.one_of([1, 2, 3]))
+        mode = self.one_of(["DCR", "CRD"])
+        return Image(self.add("DepthToSpace", wide.name, blocksize=2, mode=mode), wide.channels // 4, 2 * image.side)
+
+    def attention(self) -> Image:
+        """Several heads that look over all places."""
+        image = self.image(lambda image: image.side <= SIDE)
+        heads, width, places = self.one_of([1, 2, 3]), self.one_of([2, 4]), image.side**2
+        merged = self.conv(image, 3 * heads * width)
+        order = self.one_of([(3, heads, width), (heads, 3, width)])
+        apart = self.add("Reshape", merged.name, self.ints(0, *order, places))
+        axis = 1 + order.index(3)
+        names = self.add("Split", apart, *([self.ints(1, 1, 1)] if self.opset >= 13 else []), outputs=3, axis=axis)
+        q, k, v = (self.axes("Squeeze", name, axis) for name in names.split(","))
+        score = self.add("MatMul", self.add("Transpose", q, perm=[0, 1, 3, 2]), k)
+        attended = self.add("MatMul", v, self.add("Transpose", self.add("Softmax", score, axis=3), perm=[0, 1, 3, 2]))
+        flat = self.add("Reshape", attended, self.ints(0, heads * width, image.side, image.side))
+        return Image(flat, heads * width, image.side)
+
+    def block(self) -> None:
+        blocks = [
+            self.convolution, self.convolution, self.depthwise, self.transposed, self.twins, self.activation,
+            self.activation, self.normalisation, self.residual, self.meeting, self.concat, self.split, self.slice,
+            self.gather, self.shuffle, self.squeeze_and_excite, self.pool, self.pad, self.depth_to_space,
+            self.attention,
+        ]  # fmt: skip
+        self.images.append(self.one_of(blocks)())
+
+    # --- rows: tensors of shape [batch, places, width]
+
+    def rows(self, image: Image) -> tuple[str, int]:
+        """Turn an image into rows and let a few layers mix their widths; return them averaged over the places."""
+        places, width = image.side**2, image.channels
+        value = self.add("Reshape", image.name, self.ints(0, self.one_of([-1, width]), places))
+        value = self.add("Transpose", value, perm=[0, 2, 1])
+        for _ in range(self.draw(st.integers(1, 3))):
+            layer = self.one_of([self.perceptron, self.tied, self.gated, self.heads, self.unit_length])
+            value, width = layer(value, width, places)
+        return self.axes("ReduceMean", value, 1, since=18, keepdims=0), width
+
+    def perceptron(self, value: str, width: int, places: int) -> tuple[str, int]:
+        inner = self.add("Relu", self.linear(value, width, 5, flat=False))
+        found = self.add("Add", value, self.linear(inner, 5, width, flat=False))
+        return (self.layer_norm(found) if self.chance() else found), width
+
+    def tied(self, value: str, width: int, places: int) -> tuple[str, int]:
+        weight = self.weight(width, 6)
+        inner = self.add("Tanh", self.add("MatMul", value, weight))
+        return self.add("MatMul", inner, self.add("Transpose", weight, perm=[1, 0])), width
+
+    def gated(self, value: str, width: int, places: int) -> tuple[str, int]:
+        both = self.linear(value, width, 8, flat=False)
+        one, other = self.add("Split", both, outputs=2, axis=-1, **self.halves).split(",")
+        return self.add("Mul", one, self.add("Sigmoid", other)), 4
+
+    def heads(self, value: str, width: int, places: int) -> tuple[str, int]:
+        heads, inner = self.one_of([1, 2, 3]), self.one_of([2, 4])
+        names = []
+        for _ in range(3):
+            wide = self.linear(value, width, heads * inner, flat=False)
+            apart = self.add("Reshape", wide, self.ints(0, places, heads, self.one_of([-1, inner])))
+            names.append(self.add("Transpose", apart, perm=[0, 2, 1, 3]))
+        score = self.add("MatMul", names[0], self.add("Transpose", names[1], perm=[0, 1, 3, 2]))
+        mixed = self.add("MatMul", self.add("Softmax", score, axis=3), names[2])
+        merged = self.add("Reshape", self.add("Transpose", mixed, perm=[0, 2, 1, 3]), self.ints(0, places, heads * inner))
+        if self.chance():
+            return self.add("Add", value, self.linear(merged, heads * inner, width, flat=False)), width
+        return merged, heads * inner
+
+    def unit_length(self, value: str, width: int, places: int) -> tuple[str, int]:
+        length = self.axes("ReduceL2", value, -1, since=18, keepdims=1)
+        return self.add("Div", value, self.add("Add", length, self.constant(np.float32(0.1)))), width
+
+    # --- the end
+
+    def linear(self, value: str, width: int, to: int, *, flat: bool = True) -> str:
+        if flat and self.chance():
+            flip = int(self.chance())
+            weight = self.weight(to, width, stem="linear") if flip else self.weight(width, to, stem="linear")
+            return self.add("Gemm", value, weight, self.vector(to), transB=flip)
+        return self.add("Add", self.add("MatMul", value, self.weight(width, to, stem="linear")), self.vector(to))
+
+    def layer_norm(self, value: str) -> str:
+        centred = self.add("Sub", value, self.axes("ReduceMean", value, -1, since=18, keepdims=1))
+        variance = self.axes("ReduceMean", self.add("Mul", centred, centred), -1, since=18, keepdims=1)
+        spread = self.add("Sqrt", self.add("Add", variance, self.constant(np.float32(0.1))))
+        return self.add("Div", centred, spread)
+
+    def head(self) -> str:
+        image = self.images[-1]
+        n, places = image.channels, image.side**2
+        kind = self.one_of(["rows", "rows", "rows", "pool", "mean", "flatten", "reshape", "max"])
+        if kind == "rows":
+            value, width = self.rows(image)
+        elif kind == "pool":
+            value, width = self.add("Flatten", self.add("GlobalAveragePool", image.name)), n
+        elif kind in {"mean", "max"}:
+            value, width = self.axes(f"Reduce{kind.title()}", image.name, 2, 3, since=18, keepdims=0), n
+        elif kind == "flatten":
+            value, width = self.add("Flatten", image.name), n * places
+        else:
+            value, width = self.add("Reshape", image.name, self.ints(*self.one_of([(0, -1), (-1, n * places)]))), n * places
+        value = self.add("Relu", self.linear(value, width, 6))
+        if self.chance():
+            value = self.layer_norm(value)
+        if self.chance():
+            value = self.add("Add", value, self.linear(self.add("Tanh", self.linear(value, 6, 8)), 8, 6))
+        self.weights["hidden.weight"] = self.rng.standard_normal((6, 5)).astype(np.float32)
+        return self.linear(self.add("Tanh", self.add("MatMul", value, "hidden.weight")), 5, 3)
+
+    def model(self) -> onnx.ModelProto:
+        ends = {self.head(): [self.batch, 3]}
+        if self.chance(20) and self.images[1:]:  # an inner tensor that is looked at from outside
+            image = self.one_of(self.images[1:])
+            ends[image.name] = [self.batch, image.channels, image.side, image.side]
+        given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [self.batch, 3, SIDE, SIDE])
+        tensors = [numpy_helper.from_array(array, name) for name, array in self.weights.items()]
+        listed = [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors if self.chance(5)]
+        outputs = [helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, shape) for end, shape in ends.items()]
+        graph = helper.make_graph(self.nodes, "random", [given, *listed], outputs, tensors)
+        imports = [helper.make_opsetid("", self.opset)]
+        found = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=imports, ir_version=8), data_prop=True)
+        if self.chance():
+            del found.graph.value_info[:]
+        return found
+
+
+@st.composite
+def teachers(draw: st.DrawFn) -> onnx.ModelProto:
+    net = Net(draw)
+    for _ in range(draw(st.integers(1, 8))):
+        net.block()
+    return net.model()
+
+
+options = st.fixed_dictionaries(
+    {
+        "factor": st.sampled_from([1.5, 2.0, 3.0]) | st.floats(1.1, 3),
+        "init": st.sampled_from(["net2net", "zero"]),
+        "mapping": st.sampled_from(["random", "cyclic"]),
+        "noise": st.sampled_from([0.0, 0.1, 0.5]),
+        "multiple_of": st.sampled_from([1, 4]),
+        "seed": st.integers(0, 99),
+    }
+)
+
+
+def interface(model: onnx.ModelProto) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    given = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in given], list(model.graph.output)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+@given(teachers(), options, st.booleans())
+def test_students_of_random_teachers(teacher: onnx.ModelProto, wanted: dict[str, Any], apart: bool) -> None:
+    note("\n".join(map(helper.printable_node, teacher.graph.node)))
+    onnx.checker.check_model(teacher, full_check=True)
+    judge = Judge(teacher)
+    assume(judge.meaningful)
+    if apart:  # every group by a factor of its own, also those that multiply within one axis
+        rng = np.random.default_rng(wanted["seed"])
+        free = [group for group in onnx_n2n.analyze(teacher).groups if group.limit is not Limit.UNIFORM]
+        wanted |= {"groups": {g.name: g.size + int(rng.integers(1, g.size + 1)) for g in free}, "exclude": ("*",)}
+    result = onnx_n2n.widen(teacher, verify=False, **wanted)
+    assert "hidden" in {grown.name for grown in result.growth.grown}
+    assert interface(result.model) == interface(teacher)
+    onnx.checker.check_model(result.model, full_check=True)
+    assert judge.error(result.model) < TOLERANCE
