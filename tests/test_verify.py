@@ -144,6 +144,12 @@ def test_the_tolerance_follows_the_noise_and_the_optimiser_is_believed_only_so_f
     assert yardstick(truth, fine, nudged=off(0.5)).vacuous
 
 
+def test_the_optimiser_shows_noise_where_no_input_is_real() -> None:
+    body = "f = Cast<to=1>(x)\n c = Conv(f, w)\n y = BatchNormalization(c, s, s, s, s)"
+    folded = model("int64[1,3,8,8] x", "float[1,8,6,6] y", body, w=normal(8, 3, 3, 3), s=normal(8) ** 2)
+    assert 0 < verify(folded, folded).noise < 1e-5
+
+
 def test_the_last_digits_of_a_large_value_are_nobodys_fault() -> None:
     truth = [np.array([1e6, 0], np.float32), np.array([1e6, 1], np.float32)]
     stick = yardstick(truth, GRAINS[ir.DataType.FLOAT])
