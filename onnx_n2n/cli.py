@@ -159,8 +159,8 @@ def inspect(model: Path, *, as_json: bool) -> None:
 @click.option("--factor", type=float, default=2.0, show_default=True, help="New width over old; need not be whole.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=SIZE", callback=_named_size,
               help="Size of one group; without --factor, only groups named so grow.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Grow only groups, nodes or weights of these names.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Do not grow groups, nodes or weights of these names.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Grow only what layers or weights of these names make.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave layers and weights of these names as they are.")
 @click.option("--multiple-of", type=int, default=1, show_default=True, help="Round new widths up to a multiple.")
 @click.option("--init", type=click.Choice(["net2net", "zero"]), default="net2net", show_default=True,
               help="Copies of channels, or fresh ones with zero outgoing weights.")

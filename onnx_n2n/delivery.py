@@ -189,7 +189,8 @@ def _beside(output: Path) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=output.parent))
     except OSError as failure:
-        raise OptionError(f"cannot write in {str(output.parent)!r}: {failure.strerror}") from None
+        hint = "choose another output with -o"
+        raise OptionError(f"cannot write in {str(output.parent)!r}: {failure.strerror}", hint=hint) from None
     try:
         yield folder / output.name
     finally:

@@ -27,7 +27,7 @@ class N2NError(Exception):
         place = " ".join(word for word in (operator, f"node {node!r}" if node else "") if word)
         details = ", ".join(part for part in (place, shapes) if part)
         sentence = reason + (f" ({details})" if details else "")
-        super().__init__(". ".join(part for part in (sentence, hint) if part) + ".")
+        super().__init__(". ".join(part for part in (sentence, hint[:1].upper() + hint[1:]) if part) + ".")
 
 
 class OptionError(N2NError):

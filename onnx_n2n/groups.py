@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,6 +37,12 @@ class Member:
     shape: tuple[int, ...]
     consumes: bool
 
+    @property
+    def title(self) -> str:
+        """How a person knows the layer: by its weight, or by its node where the weight's name says nothing."""
+        bare = WEIGHT_SUFFIX.sub("", self.weight)
+        return bare if bare and not MACHINE_MADE.match(bare) else self.layer.strip("/")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -47,7 +53,6 @@ class Group:
         size: Number of channels.
         limit: What growth may not do here (None: anything goes), with its ``reason``.
         members: The weight axes of the group, in graph order.
-        per_channel: How many parameters one more channel adds.
         factor: The factor in the axis algebra.
     """
 
@@ -56,7 +61,6 @@ class Group:
     limit: Limit | None
     reason: Reason | None
     members: tuple[Member, ...]
-    per_channel: int
     factor: Factor = field(repr=False, compare=False)
 
     @property
@@ -89,6 +93,11 @@ class Walked(Protocol):
 def layer_name(node: ir.Node) -> str:
     """Return how a person can find a node: its name, or what it makes."""
     return node.name or f"{node.op_type} -> {node.outputs[0].name}"
+
+
+def measures(node: ir.Node) -> bool:
+    """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
+    return node.op_type in {"Shape", "Size"} and node.domain in {"", "ai.onnx"}
 
 
 def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
@@ -134,6 +143,8 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
 
 
 def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
+    if measures(node):
+        return
     for slot, value in enumerate(node.inputs):
         if value is not None and (_is_weight(value, walked) or _is_filled(value)):
             axes = walked.axes_of_use(node, slot)
@@ -159,34 +170,20 @@ def _limit_even_axes(ledger: Ledger) -> None:
 
 def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:
     strictest = max(factor.limits, default=None)
-    weights: Mapping[str, int] = {member.weight: _elements(member.shape) for member in members}
     return Group(
         name=name,
         size=factor.size or 0,
         limit=strictest,
         reason=factor.limits[strictest] if strictest is not None else None,
         members=members,
-        per_channel=sum(weights.values()) // (factor.size or 1),
         factor=factor,
     )
 
 
-def _elements(shape: tuple[int, ...]) -> int:
-    elements = 1
-    for length in shape:
-        elements *= length
-    return elements
-
-
 def _name(members: list[Member]) -> str:
-    """Return the name of the layer that makes the channels: by its weight, or by its node where that says nothing."""
+    """Return the name of the layer that makes the channels."""
     makers = [member for member in members if not member.consumes and sum(n > 1 for n in member.shape) > 1]
-    for member in makers or members:
-        bare = WEIGHT_SUFFIX.sub("", member.weight)
-        if bare and not MACHINE_MADE.match(bare):
-            return bare
-        return member.layer.strip("/")
-    return "activation"
+    return next((member.title for member in makers or members), "activation")
 
 
 def _unique(names: Iterator[str]) -> list[str]:

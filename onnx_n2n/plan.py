@@ -16,7 +16,7 @@ import numpy as np
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, Limit, Product, Sum, leaves, resolve
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.groups import Group
+from onnx_n2n.groups import Group, Member
 from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies
 
 Init = Literal["net2net", "zero"]
@@ -31,8 +31,8 @@ class Request:
     Attributes:
         factor: New size over old size, at least 1, for every group that is not named.
         groups: Sizes by group name; such a group grows whatever ``include`` and ``exclude`` say.
-        include: Globs over group, layer and weight names; when given, only what matches one grows.
-        exclude: Globs of what does not grow.
+        include: Globs over groups, layers and weights; when given, only channels that one of these makes grow.
+        exclude: Globs over the same; channels that one of these makes or reads do not grow.
         multiple_of: New sizes are rounded up to a multiple of this.
         init: Copies with shares (``net2net``), or fresh channels whose outgoing weights are zero (``zero``).
         mapping: Whether channels are copied at ``random`` or in turn (``cyclic``).
@@ -115,7 +115,7 @@ def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
             )
     names = [group.name for group in analysis.groups]
     close = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}" if close else "'onnx-n2n inspect' lists the groups"
+    hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else "'onnx-n2n inspect' lists the groups"
     raise GrowthError(f"there is no group named {name!r}", hint=hint)
 
 
@@ -138,14 +138,15 @@ def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kep
 
 
 def _wants(group: Group, request: Request) -> bool:
-    names = {group.name, *group.layers, *(member.weight for member in group.members)}
-    if not group.members or any(_matches(names, glob) for glob in request.exclude):
+    makers = [member for member in group.members if not member.consumes]
+    if not group.members or _matches(group, group.members, request.exclude):
         return False
-    return not request.include or any(_matches(names, glob) for glob in request.include)
+    return not request.include or _matches(group, makers, request.include)
 
 
-def _matches(names: Iterable[str], glob: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for name in names)
+def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
+    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
 
 
 def _alone(analysis: Analysis) -> Counter[Factor]:
@@ -184,6 +185,9 @@ def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
     return found
 
 
+MOST = 2**31 - 1  # channels that a group may have
+
+
 def _size(group: Group, request: Request) -> int:
     """Return the size a group is to have.
 
@@ -192,6 +196,8 @@ def _size(group: Group, request: Request) -> int:
     """
     named = request.groups.get(group.name)
     aim = named if named is not None else math.floor(group.size * request.factor + 0.5)
+    if aim > MOST:
+        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
     if aim == group.size:
         return aim
     if group.limit is not Limit.UNIFORM:

@@ -14,7 +14,8 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis
-from onnx_n2n.groups import layer_name
+from onnx_n2n.constants import FLOATS
+from onnx_n2n.groups import layer_name, measures
 from onnx_n2n.growth import Growth
 from onnx_n2n.literals import rewrite_literals
 from onnx_n2n.names import Names
@@ -141,7 +142,7 @@ class _Rewriter:
         if self.analysis.constants.vector_like(value):
             return True
         asked = {(demand.source.node, demand.source.slot) for demand in wanted}
-        if value.is_graph_output() or {(use.node, use.idx) for use in value.uses()} != asked:
+        if value.is_graph_output() or {(use.node, use.idx) for use in value.uses() if not measures(use.node)} != asked:
             return False
         kinds = {(d.summed.axis, d.summed.share.tobytes(), d.summed.key.tobytes()) for d in wanted}
         return len(kinds) * len(asked) == len(wanted)
@@ -157,8 +158,7 @@ class _Rewriter:
         assert value is not None
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(node, summand.slot) or ())
         vector = self._summed(summand, summand.position).share ** contraction.power
-        inferred = self.analysis.shapes.get(str(value.name))
-        dtype = value.dtype or (inferred.dtype if inferred is not None else None) or ir.DataType.FLOAT
+        dtype = self._dtype(node)
         array = vector.reshape(-1, *[1] * (rank - summand.position - 1)).astype(dtype.numpy())
         base = layer_name(node).split(" ")[0]
         share = self.names.initializer(f"{base}_share", array)
@@ -169,6 +169,13 @@ class _Rewriter:
         node.replace_input_with(summand.slot, scaled.outputs[0])
         self._ranks[scaled.outputs[0]] = rank
 
+    def _dtype(self, node: ir.Node) -> ir.DataType:
+        """Return the floating-point type that a contraction computes in: that of its operands."""
+        values = [value for value in node.inputs if value is not None]
+        inferred = [self.analysis.shapes.get(str(value.name)) for value in values]
+        known = [value.dtype for value in values] + [found.dtype for found in inferred if found is not None]
+        return next(dtype for dtype in known if dtype in FLOATS)
+
     def _is_activation(self, value: ir.Value | None) -> bool:
         return value is not None and value not in self.analysis.constants
 
@@ -177,6 +184,8 @@ class _Rewriter:
     def _grow_constant(self, value: ir.Value, placed: dict[tuple[ir.Node, int], list[Summed]]) -> None:
         """Give every use of a constant the values it needs: one tensor where they agree, copies where they do not."""
         uses = list(value.uses())
+        if not self.analysis.constants.vector_like(value):
+            uses = [use for use in uses if not measures(use.node)] or uses  # every copy of a matrix has the same shape
         recipes = [
             self._recipe(value, self.analysis.axes_of_use(use.node, use.idx), placed.get((use.node, use.idx), []))
             for use in uses

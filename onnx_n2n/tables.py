@@ -15,7 +15,7 @@ from rich.table import Table
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, Limit, leaves, size
 from onnx_n2n.constants import parameters
-from onnx_n2n.groups import MACHINE_MADE, WEIGHT_SUFFIX, Group, Member, Pinned
+from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
 from onnx_n2n.report import Report
 from onnx_n2n.rules.declaration import WINDOW
@@ -189,17 +189,10 @@ def _cost(group: Group, after: int, weights: Weights) -> int:
 
 def _layers(group: Group) -> str:
     """Name the layers besides its own that make a group's channels, and those that read them; no norms and biases."""
-    used = [member for member in group.members if member.operator != "Shape"]
-    matrices = [member for member in used if sum(length > 1 for length in member.shape) > 1] or used
-    make, read = ([_layer(member) for member in matrices if member.consumes is side] for side in (False, True))
+    matrices = [member for member in group.members if sum(length > 1 for length in member.shape) > 1] or group.members
+    make, read = ([member.title for member in matrices if member.consumes is side] for side in (False, True))
     others = _listed(name for name in make if name != group.name)
     return " ".join(filter(None, (others, f"-> {_listed(read)}" if read else "")))
-
-
-def _layer(member: Member) -> str:
-    """Name a layer as its weight does, or as its node where the weight's name says nothing."""
-    bare = WEIGHT_SUFFIX.sub("", member.weight)
-    return bare if bare and not MACHINE_MADE.match(bare) else member.layer.strip("/")
 
 
 def _listed(names: Iterable[str]) -> str:

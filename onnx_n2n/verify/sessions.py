@@ -195,7 +195,8 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
     try:
         return ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-        raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}") from failure
+        hint = "--no-verify widens without running it, unproven"
+        raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
 
 
 def run(session: Any, feed: Feed, names: Sequence[str]) -> list[Any]:
