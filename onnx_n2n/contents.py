@@ -10,20 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from onnx_n2n.axes import (
-    Axis,
-    Misaligned,
-    Reason,
-    Sum,
-    axis_of,
-    leaves,
-    pin,
-    product,
-    resolve,
-    same,
-    size,
-    split_product,
-)
+from onnx_n2n.alignment import Misaligned, split_product
+from onnx_n2n.axes import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size, unify
+from onnx_n2n.alignment import unify
+from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
 from onnx_n2n.contents import Content, Size, always_equal
 from onnx_n2n.obligations import Contraction, Evenness, Ledger, Literal, Picks, Summand
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from graphs import STABLE
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from graphs import STABLE
+from onnx_n2n.alignment import Misaligned, split_inner, split_product, split_sum, unify
 from onnx_n2n.axes import (
     EMPTY,
     UNIT,
     Axis,
     Factor,
     Limit,
-    Misaligned,
     Product,
     Reason,
     Sum,
@@ -30,11 +30,7 @@ from onnx_n2n.axes import (
     resolve,
     same,
     size,
-    split_inner,
-    split_product,
-    split_sum,
     total,
-    unify,
 )
 from onnx_n2n.growth import Growth, copies
 

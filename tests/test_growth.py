@@ -7,10 +7,10 @@ import itertools
 
 import numpy as np
 import pytest
+from graphs import STABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import STABLE
 from onnx_n2n.axes import UNIT, Axis, Factor, Product, Sum, axis_of
 from onnx_n2n.growth import Channels, Growth, added, copies, shares
 

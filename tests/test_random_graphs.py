@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
+from graphs import TOLERANCE, Judge
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper, shape_inference
 
 import onnx_n2n
-from graphs import TOLERANCE, Judge
 from onnx_n2n.axes import Limit
 
 EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "300"))

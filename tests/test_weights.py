@@ -8,10 +8,10 @@ from dataclasses import replace
 import ml_dtypes
 import numpy as np
 import pytest
+from graphs import STABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import STABLE
 from onnx_n2n.growth import Channels, added, copies
 from onnx_n2n.weights import Recipe, Summed
 

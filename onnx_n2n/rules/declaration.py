@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_n2n.axes import UNIT, Axis, Misaligned, axis_of, is_unit, product, size, split_product
+from onnx_n2n.alignment import Misaligned, split_product
+from onnx_n2n.axes import UNIT, Axis, axis_of, is_unit, product, size
 from onnx_n2n.obligations import Summand
 from onnx_n2n.pattern import Operand, Pattern, Term, parse
 from onnx_n2n.site import Refusal, Site

@@ -2,18 +2,8 @@
 
 from collections.abc import Sequence
 
-from onnx_n2n.axes import (
-    UNIT,
-    Axis,
-    Misaligned,
-    axis_of,
-    is_unit,
-    parts_of,
-    product,
-    size,
-    split_inner,
-    split_product,
-)
+from onnx_n2n.alignment import Misaligned, split_inner, split_product
+from onnx_n2n.axes import UNIT, Axis, axis_of, is_unit, parts_of, product, size
 from onnx_n2n.contents import Size, always_equal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from onnx_n2n.axes import EMPTY, Axis, Misaligned, Sum, is_pinned, product, size, split_product, split_sum, total
+from onnx_n2n.alignment import Misaligned, split_product, split_sum
+from onnx_n2n.axes import EMPTY, Axis, Sum, is_pinned, product, size, total
 from onnx_n2n.contents import Size
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.site import Refusal, Site
