@@ -75,7 +75,7 @@ class Recipe:
         deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
         circles = {part.axis: _circle(part.key, part.share) for part in self.summed} if self.noise else {}
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
-        if across is None or not grown.size:
+        if across is None or grown.size <= BLOCK:
             grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
             return grown
         rows = max(1, BLOCK * shape[across] // grown.size)

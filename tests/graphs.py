@@ -83,8 +83,8 @@ class Judge:
     @property
     def meaningful(self) -> bool:
         """Whether every output moves by more than rounding, so that an error would show."""
-        sizes = [np.abs(output).max() for output in self.expected[0]]
-        return all(np.isfinite(moved) and moved > WRONG * size for moved, size in zip(self.movement, sizes, strict=True))
+        pairs = zip(self.movement, self.expected[0], strict=True)
+        return all(np.isfinite(moved) and moved > WRONG * np.abs(output).max() for moved, output in pairs)
 
     def error(self, student: onnx.ModelProto) -> float:
         """Return the largest difference, in units of how far the teacher's output moves between the two inputs."""
@@ -111,6 +111,6 @@ def _draw(value: onnx.ValueInfoProto, rng: np.random.Generator) -> np.ndarray:
     kind = value.type.tensor_type
     shape = [dim.dim_value or RUNTIME_LENGTH for dim in kind.shape.dim]
     dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
-    if np.issubdtype(dtype, np.integer):
-        return rng.integers(0, 3, shape).astype(dtype)
-    return rng.standard_normal(shape).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        return rng.standard_normal(shape).astype(dtype)
+    return np.asarray(rng.integers(0, 2, shape)).astype(dtype)

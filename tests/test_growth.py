@@ -20,7 +20,9 @@ generators = st.none() | st.integers(0, 9).map(np.random.default_rng)
 
 @STABLE
 @given(sizes, generators)
-def test_copies_keep_the_old_channels_first_and_take_turns(size: tuple[int, int], rng: np.random.Generator | None) -> None:
+def test_copies_come_after_the_old_channels_and_take_turns(
+    size: tuple[int, int], rng: np.random.Generator | None
+) -> None:
     before, after = size
     channels = copies(before, after, rng)
     assert len(channels.index) == len(channels.share) == after
@@ -74,10 +76,11 @@ def grown_axes(draw: st.DrawFn) -> tuple[Axis, Growth]:
     for factor in factors:
         assert isinstance(factor, Factor)
         before = factor.size or 0
-        after = before + draw(st.integers(0, 4))
-        fresh = draw(st.booleans())
-        if after > before:
-            grown[factor] = added(before, after, fresh=True) if fresh else copies(before, after, np.random.default_rng(0))
+        more, fresh = draw(st.integers(0, 4)), draw(st.booleans())
+        if more and fresh:
+            grown[factor] = added(before, before + more, fresh=True)
+        elif more:
+            grown[factor] = copies(before, before + more, np.random.default_rng(0))
     leaf = st.sampled_from([*factors, UNIT])
     pieces = functools.partial(st.lists, min_size=1, max_size=3)
     nested = st.recursive(leaf, lambda inner: st.builds(_node, st.booleans(), pieces(inner)), max_leaves=4)
@@ -99,7 +102,8 @@ def places(axis: Axis, growth: Growth) -> tuple[int, list[Place]]:
         if channels is None:
             return before, [(place, 1.0, False) for place in range(before)]
         old = len(channels.index) - channels.fresh
-        return before, [(int(i), float(s), n >= old) for n, (i, s) in enumerate(zip(channels.index, channels.share, strict=True))]
+        pairs = enumerate(zip(channels.index, channels.share, strict=True))
+        return before, [(int(index), float(share), place >= old) for place, (index, share) in pairs]
     parts = [places(part, growth) for part in axis.parts]
     if isinstance(axis, Sum):
         starts = itertools.accumulate((before for before, _ in parts), initial=0)

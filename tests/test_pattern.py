@@ -7,7 +7,8 @@ import pytest
 from onnx_n2n.pattern import Operand, Term, parse
 from onnx_n2n.rules.declaration import Declaration
 
-N, C, GC, RUN, PINNED, PINNED_RUN = Term(("n",)), Term(("c",)), Term(("g", "c")), Term(("s",), True), Term(("_",)), Term(("_",), True)
+N, C, GC, PINNED = (Term(letters) for letters in [("n",), ("c",), ("g", "c"), ("_",)])
+RUN, PINNED_RUN = Term(("s",), run=True), Term(("_",), run=True)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,12 @@ def test_parsing_is_cached() -> None:
     assert parse("a b -> b a") is parse("a b -> b a")
 
 
-@pytest.mark.parametrize("text", ["n c", "", "n c -> (n", "n c) -> n", "n ((g c) m) -> n", "N -> N", "n 2 -> n", "n + c -> n", "n ? c -> n"])
+@pytest.mark.parametrize(
+    "text",
+    ["n c", "", "n c -> (n", "n c) -> n", "n ((g c) m) -> n", "N -> N", "n 2 -> n", "n + c -> n", "n ? c -> n"],
+)
 def test_what_is_not_in_the_notation(text: str) -> None:
-    with pytest.raises(ValueError, match="declaration|axes"):
+    with pytest.raises(ValueError, match=r"declaration|axes"):
         parse(text)
 
 

@@ -192,8 +192,8 @@ class Net:
 
     def residual(self) -> Image:
         image = self.image()
-        other = self.conv(self.conv(image), image.channels)
-        return Image(self.add("Add", *self.one_of([(image.name, other.name), (other.name, image.name)])), image.channels, image.side)
+        names = [image.name, self.conv(self.conv(image), image.channels).name]
+        return Image(self.add("Add", *self.draw(st.permutations(names))), image.channels, image.side)
 
     def meeting(self) -> Image:
         one = self.image()
@@ -291,7 +291,7 @@ class Net:
             self.activation, self.normalisation, self.residual, self.meeting, self.concat, self.split, self.slice,
             self.gather, self.shuffle, self.squeeze_and_excite, self.pool, self.pad, self.depth_to_space,
             self.attention,
-        ]  # fmt: skip
+        ]
         self.images.append(self.one_of(blocks)())
 
     # --- rows: tensors of shape [batch, places, width]
@@ -330,7 +330,8 @@ class Net:
             names.append(self.add("Transpose", apart, perm=[0, 2, 1, 3]))
         score = self.add("MatMul", names[0], self.add("Transpose", names[1], perm=[0, 1, 3, 2]))
         mixed = self.add("MatMul", self.add("Softmax", score, axis=3), names[2])
-        merged = self.add("Reshape", self.add("Transpose", mixed, perm=[0, 2, 1, 3]), self.ints(0, places, heads * inner))
+        back = self.add("Transpose", mixed, perm=[0, 2, 1, 3])
+        merged = self.add("Reshape", back, self.ints(0, places, heads * inner))
         if self.chance():
             return self.add("Add", value, self.linear(merged, heads * inner, width, flat=False)), width
         return merged, heads * inner
@@ -367,7 +368,8 @@ class Net:
         elif kind == "flatten":
             value, width = self.add("Flatten", image.name), n * places
         else:
-            value, width = self.add("Reshape", image.name, self.ints(*self.one_of([(0, -1), (-1, n * places)]))), n * places
+            to = self.ints(*self.one_of([(0, -1), (-1, n * places)]))
+            value, width = self.add("Reshape", image.name, to), n * places
         value = self.add("Relu", self.linear(value, width, 6))
         if self.chance():
             value = self.layer_norm(value)
@@ -387,7 +389,8 @@ class Net:
         outputs = [helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, shape) for end, shape in ends.items()]
         graph = helper.make_graph(self.nodes, "random", [given, *listed], outputs, tensors)
         imports = [helper.make_opsetid("", self.opset)]
-        found = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=imports, ir_version=8), data_prop=True)
+        bare = helper.make_model(graph, opset_imports=imports, ir_version=8)
+        found = shape_inference.infer_shapes(bare, data_prop=True)
         if self.chance():
             del found.graph.value_info[:]
         return found
