@@ -57,7 +57,8 @@ def _rewrite_input(
         changed = known.copy()
         for position, length in lengths.items():
             changed.reshape(-1)[position or 0] = length
-        _replace_constant(names, node, slot, changed)
+        if not np.array_equal(changed, known):
+            _replace_constant(names, node, slot, changed)
         return
     # Written numbers and lengths taken at run time stand in one tensor: add to the former what they must grow by.
     found = analysis.contents[value]
@@ -84,7 +85,8 @@ def _replace_constant(names: Names, node: ir.Node, slot: int, array: np.ndarray)
     value = node.inputs[slot]
     assert value is not None
     if value.is_initializer() and len(value.uses()) == 1 and not value.is_graph_output():
-        value.const_value = ir.tensor(array, name=value.name)
+        told = value.const_value.doc_string if value.const_value is not None else None
+        value.const_value = ir.tensor(array, name=value.name, doc_string=told)
         if value.shape is not None:
             value.shape = ir.Shape(array.shape)
     else:

@@ -28,12 +28,13 @@ class Summand:
 class Contraction:
     """A sum over an axis: the shares of its copies must be put on exactly one operand.
 
-    ``power`` is what the sum does to its terms: 1 for a plain sum, 1/2 for a sum of squares.
+    ``power`` is the power of a share that an operand must be multiplied by: 1/2 under a sum of squares. None stands for
+    a product of operands, which is linear in each, so that a weight may carry shares and noise itself.
     """
 
     node: ir.Node
     summands: tuple[Summand, ...]
-    power: float = 1.0
+    power: float | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class _Rewriter:
         return placed, left
 
     def _demand(self, contraction: Contraction) -> Demand | None:
-        if contraction.power != 1:
+        if contraction.power is not None:
             return None
         for summand in reversed(contraction.summands):
             source = self._source(contraction.node, summand)
@@ -122,6 +122,8 @@ class _Rewriter:
             producer = value.producer()
             if producer is None or producer.op_type not in CARRIERS or len(value.uses()) > 1 or value.is_graph_output():
                 return None
+            if producer.op_type == "Cast" and producer.attributes["to"].value not in FLOATS:
+                return None  # it rounds, and half of a weight rounds to something else
             if producer.op_type == "Transpose":
                 rank = len(self.analysis.axes[value])
                 found = producer.attributes.get("perm")
@@ -157,7 +159,7 @@ class _Rewriter:
         value = node.inputs[summand.slot]
         assert value is not None
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(node, summand.slot) or ())
-        vector = self._summed(summand, summand.position).share ** contraction.power
+        vector = self._summed(summand, summand.position).share ** (contraction.power or 1.0)
         dtype = self._dtype(node)
         array = vector.reshape(-1, *[1] * (rank - summand.position - 1)).astype(dtype.numpy())
         base = layer_name(node).split(" ")[0]

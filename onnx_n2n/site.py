@@ -173,7 +173,7 @@ class Site:
         """Require every channel of an axis to occur equally often."""
         self.ledger.evenness.append(Evenness(axis, self.reason(text)))
 
-    def contract(self, summands: Sequence[Summand], power: float = 1.0) -> None:
+    def contract(self, summands: Sequence[Summand], power: float | None = None) -> None:
         """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
         known = [each for each in summands if all(size(axis) is not None for axis, _ in each.parts)]
         if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
@@ -189,16 +189,17 @@ class Site:
 
     def says(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
-        element = self.parameter(place)[position or 0] if isinstance(place, int) and self.has(place) else Size(None)
-        if element.axis is None:
+        stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
+        element = Size(0) if stated else self.parameter(int(place))[position or 0]
+        text = "a length computed at run time does not follow the axis it stands for"
+        if element.literal:
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
-        elif negative or not always_equal(element.axis, axis):
-            text = "a length computed at run time does not follow the axis it stands for"
-            if negative:
-                self.pin(element.axis, text)
-                self.pin(axis, text)
-            else:
-                self.tie(element.axis, axis, text)
+        elif element.axis is None or negative:
+            for part in (axis, element.axis):
+                if part is not None:
+                    self.pin(part, text)
+        elif not always_equal(element.axis, axis):
+            self.tie(element.axis, axis, text)
 
     def pinned(self, length: int | None, text: str) -> Axis:
         """Return a fresh axis that is pinned."""

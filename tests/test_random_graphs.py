@@ -70,11 +70,14 @@ class Net:
         self.count += 1
         return f"{stem}_{self.count}"
 
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        return self.several(1, operator, *inputs, **attributes)[0]
+
+    def several(self, outputs: int, operator: str, *inputs: str, **attributes: Any) -> list[str]:
         names = [self.name(operator.lower()) for _ in range(outputs)]
-        node_name = self.name(operator) if self.chance(80) else ""
-        self.nodes.append(helper.make_node(operator, list(inputs), names, name=node_name, **attributes))
-        return names[0] if outputs == 1 else ",".join(names)
+        name = self.name(operator) if self.rng.random() < 0.8 else ""
+        self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
+        return names
 
     def constant(self, array: Any, stem: str = "constant") -> str:
         """Add a constant: an initializer or a Constant node, and now and then one that is there already."""
@@ -118,7 +121,7 @@ class Net:
         return self.add(operator, value, axes=list(axes), **attributes)
 
     @property
-    def halves(self) -> dict[str, int]:
+    def halves(self) -> dict[str, Any]:
         """What Split needs to be told when it cuts an axis into two equal parts."""
         return {"num_outputs": 2} if self.opset >= 18 else {}
 
@@ -210,16 +213,18 @@ class Net:
     def split(self) -> Image:
         image = self.image(lambda image: image.channels >= 2)
         cut = self.draw(st.integers(1, image.channels - 1))
-        sizes = [cut, image.channels - cut]
-        given = {"split": sizes} if self.opset < 13 else {}
+        more: list[str] = []
         if image.channels % 2 == 0 and self.chance():
-            sizes, given = [image.channels // 2] * 2, self.halves
-        more = [self.ints(*sizes)] if self.opset >= 13 and sizes[0] == cut and not given else []
-        names = self.add("Split", image.name, *more, outputs=2, axis=1, **given).split(",")
+            cut, stated = image.channels // 2, self.halves
+        elif self.opset >= 13:
+            more, stated = [self.ints(cut, image.channels - cut)], {}
+        else:
+            stated = {"split": [cut, image.channels - cut]}
+        names = self.several(2, "Split", image.name, *more, axis=1, **stated)
         if self.chance():
             return Image(self.add("Concat", *reversed(names), axis=1), image.channels, image.side)
-        self.images.append(Image(names[0], sizes[0], image.side))
-        return Image(names[1], sizes[1], image.side)
+        self.images.append(Image(names[0], cut, image.side))
+        return Image(names[1], image.channels - cut, image.side)
 
     def slice(self) -> Image:
         image = self.image()
@@ -278,8 +283,8 @@ class Net:
         order = self.one_of([(3, heads, width), (heads, 3, width)])
         apart = self.add("Reshape", merged.name, self.ints(0, *order, places))
         axis = 1 + order.index(3)
-        names = self.add("Split", apart, *([self.ints(1, 1, 1)] if self.opset >= 13 else []), outputs=3, axis=axis)
-        q, k, v = (self.axes("Squeeze", name, axis) for name in names.split(","))
+        sizes = [self.ints(1, 1, 1)] if self.opset >= 13 else []
+        q, k, v = (self.axes("Squeeze", name, axis) for name in self.several(3, "Split", apart, *sizes, axis=axis))
         score = self.add("MatMul", self.add("Transpose", q, perm=[0, 1, 3, 2]), k)
         attended = self.add("MatMul", v, self.add("Transpose", self.add("Softmax", score, axis=3), perm=[0, 1, 3, 2]))
         flat = self.add("Reshape", attended, self.ints(0, heads * width, image.side, image.side))
@@ -318,7 +323,7 @@ class Net:
 
     def gated(self, value: str, width: int, places: int) -> tuple[str, int]:
         both = self.linear(value, width, 8, flat=False)
-        one, other = self.add("Split", both, outputs=2, axis=-1, **self.halves).split(",")
+        one, other = self.several(2, "Split", both, axis=-1, **self.halves)
         return self.add("Mul", one, self.add("Sigmoid", other)), 4
 
     def heads(self, value: str, width: int, places: int) -> tuple[str, int]:
@@ -417,8 +422,11 @@ options = st.fixed_dictionaries(
 
 
 def interface(model: onnx.ModelProto) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
-    given = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in given], list(model.graph.output)
+    """Return inputs and outputs, without initializers that are listed as inputs; those must have their shape."""
+    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        assert shapes.get(value.name) in (None, [dim.dim_value for dim in value.type.tensor_type.shape.dim])
+    return [value for value in model.graph.input if value.name not in shapes], list(model.graph.output)
 
 
 @settings(
@@ -436,9 +444,12 @@ def test_students_of_random_teachers(teacher: onnx.ModelProto, wanted: dict[str,
     if apart:  # every group by a factor of its own, also those that multiply within one axis
         rng = np.random.default_rng(wanted["seed"])
         free = [group for group in onnx_n2n.analyze(teacher).groups if group.limit is not Limit.UNIFORM]
-        wanted |= {"groups": {g.name: g.size + int(rng.integers(1, g.size + 1)) for g in free}, "exclude": ("*",)}
+        sizes = {group.name: group.size + int(rng.integers(1, group.size + 1)) for group in free}
+        wanted = {**wanted, "groups": sizes, "exclude": ("*",), "multiple_of": 1}
     result = onnx_n2n.widen(teacher, verify=False, **wanted)
-    assert "hidden" in {grown.name for grown in result.growth.grown}
+    grown = {group.name: group.after for group in result.growth.grown}
+    assert "hidden" in grown
+    assert all(size % wanted["multiple_of"] == 0 for size in grown.values())
     assert interface(result.model) == interface(teacher)
     onnx.checker.check_model(result.model, full_check=True)
     assert judge.error(result.model) < TOLERANCE
