@@ -187,6 +187,8 @@ class _Walk:
         self._follow_contents(node, site)
 
     def _follow_contents(self, node: ir.Node, site: Site) -> None:
+        if self.constants.small(node.outputs[0]) is not None:
+            return
         follow = rules.content_rule_for(node.domain, node.op_type)
         found = None
         if follow is not None:

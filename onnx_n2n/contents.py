@@ -18,7 +18,10 @@ LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 
 @dataclass(frozen=True)
 class Size:
-    """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is."""
+    """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
+
+    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
+    """
 
     value: float | None
     axis: Axis | None = None
@@ -55,7 +58,7 @@ def always_equal(one: Axis, other: Axis) -> bool:
 
 def multiply(one: Size, other: Size, reason: Reason) -> Size:
     """Return the product of two elements."""
-    value = None if one.value is None or other.value is None else one.value * other.value
+    value = None if one.value is None or other.value is None else _whole(one.value * other.value)
     if one.axis is None and other.axis is None:
         return Size(value)
     if one.axis is not None and other.axis is not None:
@@ -73,13 +76,13 @@ def multiply(one: Size, other: Size, reason: Reason) -> Size:
 
 
 def divide(one: Size, other: Size, reason: Reason) -> Size:
-    """Return the whole quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
-    value = None if one.value is None or not other.value or not other.literal else one.value // other.value
+    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
+    value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
     if one.axis is None and other.axis is None:
         return Size(value)
     if one.axis is not None and other.literal and other.value == 1:
         return one
-    if one.axis is not None and other.literal and value is not None and value * (other.value or 0) == one.value:
+    if one.axis is not None and other.literal and value is not None:
         try:
             outer, inner = split_product(one.axis, int(other.value or 1))
         except Misaligned:
@@ -95,6 +98,10 @@ def divide(one: Size, other: Size, reason: Reason) -> Size:
             quotient = product(*(factor for factor, times in rest.items() for _ in range(times)))
             return Size(size(quotient), quotient)
     return settle(one, other, value=value, reason=reason)
+
+
+def _whole(value: float) -> float | None:
+    return value if float(value).is_integer() else None
 
 
 def add(one: Size, other: Size, reason: Reason) -> Size:

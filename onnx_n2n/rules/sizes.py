@@ -1,9 +1,5 @@
 """Shape arithmetic: what operators do to tensors whose elements are lengths."""
 
-import math
-
-import onnx_ir as ir
-
 from onnx_n2n.axes import size
 from onnx_n2n.contents import Content, Size, add, divide, length_of, multiply, settle, volume
 from onnx_n2n.rules.registry import content
@@ -18,21 +14,10 @@ def size_content(site: Site) -> Content | None:
     return Content((volume(tuple(map(length_of, site.axes(0))), site.reason(UNMODELLED)),), scalar=True)
 
 
-ROUNDING = {"Floor": math.floor, "Ceil": math.ceil, "Round": round, "Cast": math.trunc}
-
-
 @content("Identity Cast Floor Ceil Round")
 def keep(site: Site) -> Content | None:
-    """Lengths are whole, so rounding leaves them alone; other numbers it changes."""
-    found = site.content(0)
-    if found is None:
-        return None
-    whole = site.node.op_type != "Cast" or ir.DataType(site.attribute("to")).is_integer()
-    if site.node.op_type not in ROUNDING or not whole:
-        return found
-    rounded = ROUNDING[site.node.op_type]
-    elements = (Size(e.value if e.value is None else rounded(e.value), e.axis) for e in found.elements)
-    return Content(tuple(elements), found.scalar)
+    """Lengths are whole, so rounding and casting leave them alone."""
+    return site.content(0)
 
 
 @content("Squeeze Unsqueeze Reshape Flatten Expand")
