@@ -208,6 +208,7 @@ CASES["Conv"] = [
     case("a = Unsqueeze(h, axes) z = Conv(a, w)", 8, 12, w=(8, 12, 1, 1, 1), axes=[4]),
     case("v = Identity(w) z = Conv(h, v)", 8, 12, w=(8, 12, 1, 1)),
     case("v = Transpose<perm=[1,0,2,3]>(w) z = Conv(h, v)", 8, 12, w=(12, 8, 1, 1)),
+    case("v = Transpose<perm=[3,2,0,1]>(w) z = Conv(h, v)", 8, 12, w=(1, 1, 12, 8)),
     case("c = Conv(h, w) d = Conv(h, w) e = Mul(c, d) z = Relu(e)", 8, 12, w=(8, 12, 1, 1)),
 ]
 CASES["FusedConv"] = [
@@ -645,6 +646,23 @@ def test_shares_matter_exactly_where_an_axis_that_grew_is_summed_over(probe: Cas
     needed = any(summed and growth.touches(axis) for axis, summed in parts)
     analysis.ledger.contractions.clear()
     assert (probe.judge.error(apply(analysis, growth)) > WRONG) == needed
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = MatMul(h, w) b = Relu(a) z = MatMul(b, w)",
+        "u = Transpose(w) a = MatMul(h, w) b = Relu(a) z = MatMul(b, u)",
+        "e = Gather(w, i) a = Add(h, e) u = Transpose(w) z = MatMul(a, u)",
+        "p = Shape(w) z = MatMul(h, w)",
+    ],
+)
+def test_a_matrix_with_several_uses_stays_one_matrix(body: str) -> None:
+    teacher = rows(body, w=(12, 12), i=[3, 1, 1, 6, 0]).teacher
+    student, growth = grow(teacher)
+    assert growth.grown
+    matrices = [tensor.name for tensor in student.graph.initializer if len(tensor.dims) == 2]
+    assert matrices == [tensor.name for tensor in teacher.graph.initializer if len(tensor.dims) == 2]
 
 
 def test_in_double_precision_only_rounding_differs() -> None:

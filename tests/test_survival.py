@@ -37,6 +37,7 @@ def teacher() -> onnx.ModelProto:
         node.metadata_props.add(key="source", value=node.output[0])
     for tensor in graph.initializer:
         tensor.doc_string = f"about {tensor.name}"
+        tensor.metadata_props.add(key="source", value=tensor.name)
     graph.input[0].doc_string, graph.output[0].doc_string = "about the input", "about the output"
     listed = [tensor for tensor in graph.initializer if tensor.name in {"first", "bias", "shift"}]
     graph.input.extend(map(listed_input, listed))
@@ -112,7 +113,8 @@ def test_tensors_that_do_not_grow_are_the_same_bytes(pair: tuple[onnx.ModelProto
     assert list(new)[: len(old)] == list(old)
     assert {name for name in old if new[name] == old[name]} == {"shift", "unused", "table"}
     for name in old:
-        assert (new[name].data_type, new[name].doc_string) == (old[name].data_type, old[name].doc_string)
+        for field in ("data_type", "doc_string", "metadata_props"):
+            assert getattr(new[name], field) == getattr(old[name], field), (name, field)
 
 
 def test_declared_shapes_are_those_of_the_student(pair: tuple[onnx.ModelProto, onnx.ModelProto]) -> None:
