@@ -85,8 +85,10 @@ def _replace_constant(names: Names, node: ir.Node, slot: int, array: np.ndarray)
     value = node.inputs[slot]
     assert value is not None
     if value.is_initializer() and len(value.uses()) == 1 and not value.is_graph_output():
-        told = value.const_value.doc_string if value.const_value is not None else None
-        value.const_value = ir.tensor(array, name=value.name, doc_string=told)
+        old = value.const_value
+        assert old is not None
+        value.const_value = ir.tensor(array, name=value.name, doc_string=old.doc_string)
+        value.const_value.metadata_props.update(old.metadata_props)
         if value.shape is not None:
             value.shape = ir.Shape(array.shape)
     else:

@@ -717,6 +717,12 @@ def test_growth_that_is_refused_would_be_wrong(name: str) -> None:
     assert probe.judge.error(forced(probe.analysis(), size, channels)) > WRONG
 
 
+@pytest.mark.parametrize(("factor", "after"), [(1.9, 12), (2.6, 24), (3.0, 36)])
+def test_under_a_mean_channels_grow_by_whole_multiples(factor: float, after: int) -> None:
+    student, _ = grow(NAMED["ReduceMean-0"].teacher, factor=factor)
+    assert student.graph.initializer[0].dims[0] == after
+
+
 def test_parts_of_a_mean_grow_only_together() -> None:
     teacher = next(probe for probe in CASES["ReduceMean"] if probe.together).teacher
     first, second = groups_in(analyze(opened(teacher)))
