@@ -209,6 +209,7 @@ CASES["Conv"] = [
     case("v = Identity(w) z = Conv(h, v)", 8, 12, w=(8, 12, 1, 1)),
     case("v = Transpose<perm=[1,0,2,3]>(w) z = Conv(h, v)", 8, 12, w=(12, 8, 1, 1)),
     case("v = Transpose<perm=[3,2,0,1]>(w) z = Conv(h, v)", 8, 12, w=(1, 1, 12, 8)),
+    case("k = Conv(h, w, b) l = Relu(k) z = Conv(l, v, b)", 8, 8, 12, w=(8, 12, 1, 1), v=(8, 8, 1, 1), b=(8,)),
     case("c = Conv(h, w) d = Conv(h, w) e = Mul(c, d) z = Relu(e)", 8, 12, w=(8, 12, 1, 1)),
 ]
 CASES["FusedConv"] = [
