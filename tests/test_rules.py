@@ -154,6 +154,7 @@ CASES["Add"] += [
     case("z = Add(h, b)", 12, b=(12, 4, 6)),
     case("a = Relu(h) b = Add(a, h) c = Sigmoid(b) z = Add(b, c)", 12),
 ]
+CASES["Add"] += [case("z = Add(h, y)", x="float[2,3,4,6] x, float[M,1,1] y", W=(2, 3, 1, 1))]  # M might be 1
 CASES["Mul"] += [case("a = GlobalAveragePool(h) b = Conv(a, w) c = Sigmoid(b) z = Mul(c, h)", 12, w=(12, 12, 1, 1))]
 CASES["Div"] = [case(f"{K} e = Exp(k) z = Div(h, e)", 12, **TWIN), case("e = Exp(h) z = Div(b, e)", 12, b=(12, 1, 1))]
 CASES["Pow"] = [case(f"{K} e = Exp(h) z = Pow(e, k)", 12, **TWIN), case("z = Pow(h, two)", 12, two=2.0)]
@@ -480,6 +481,8 @@ CASES["Reshape"] = [
          "z = MatMul(a, v)", 12, 8, two=2, n=[2], o=[0], v=(288, 8)),
     case("p = Shape(h) c = Slice(p, i, j) d = ReduceProd<keepdims=1>(c) q = Concat<axis=0>(n, d) a = Reshape(h, q) "
          "z = MatMul(a, v)", 12, 8, i=[1], j=[4], n=[2], v=(288, 8)),
+    case(f"{K} p = Shape(k) c = Gather(p, i) d = Mul(c, four) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 3,
+         ends="z k", w=(3, 3, 1, 1), i=[1], four=[4], n=[2], m=[-1]),  # the 4 is written, and stays
     case("p = Shape(h) e = Equal(p, m) q = Where(e, p, p) z = Reshape(h, q)", 12, m=[-1]),
     case("p = Shape(h) c = Gather(p, i) d = Add(c, zero) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 12, i=[1],
          zero=[0], n=[2], m=[-1]),
