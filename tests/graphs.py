@@ -35,10 +35,6 @@ def model(body: str, inputs: str, outputs: str, *, opset: int = 17, **constants:
     imports = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
     proto = shape_inference.infer_shapes(helper.make_model(graph, opset_imports=imports, ir_version=10))
     del proto.graph.value_info[:]
-    for output in proto.graph.output:
-        if not output.type.tensor_type.HasField("shape"):  # inference does not know every operator
-            output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-            output.type.tensor_type.shape.SetInParent()
     return proto
 
 

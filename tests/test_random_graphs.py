@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper, shape_inference
 import onnx_n2n
 from onnx_n2n.axes import Limit
 
-EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "500"))
 SIDE = 4  # of the first image
 
 

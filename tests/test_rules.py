@@ -483,7 +483,7 @@ CASES["Reshape"] = [
          "z = MatMul(a, v)", 12, 8, i=[1], j=[4], n=[2], v=(288, 8)),
     case(f"{K} p = Shape(k) c = Gather(p, i) d = Mul(c, four) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 3,
          ends="z k", w=(3, 3, 1, 1), i=[1], four=[4], n=[2], m=[-1]),  # the 4 is written, and stays
-    case("p = Shape(h) e = Equal(p, m) q = Where(e, p, p) z = Reshape(h, q)", 12, m=[-1]),
+    case("p = Shape(h) e = Equal(p, m) q = Where(e, ones, p) z = Reshape(h, q)", 12, m=[-1], ones=[1, 1, 1, 1]),
     case("p = Shape(h) c = Gather(p, i) d = Add(c, zero) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 12, i=[1],
          zero=[0], n=[2], m=[-1]),
 ]
@@ -733,6 +733,21 @@ def test_parts_of_a_mean_grow_only_together() -> None:
     for sizes in ({first.name: 24}, {second.name: 16}, {first.name: 24, second.name: 24}):
         with pytest.raises(GrowthError):
             grow_named(teacher, sizes)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "z, a, b = BatchNormalization<training_mode=1>(h, s, s, s, s)",
+        "z = Dropout(h, half, yes)",
+        "z = RandomNormalLike(h)",
+        "z = Bernoulli(h)",
+    ],
+)
+def test_what_looks_at_the_batch_or_throws_dice_is_pinned(body: str) -> None:
+    constants = {"W": (12, 3, 1, 1), "V": (3, 12, 1, 1), "s": (12,), "half": 0.5, "yes": np.array(True)}
+    teacher = model(f"h = Conv(x, W) {body} y = Conv(z, V)", "float[2,3,4,6] x", "y", **constants)
+    assert not groups_in(analyze(opened(teacher)))
 
 
 def test_every_rule_is_probed_by_a_case_in_which_what_it_handles_grows() -> None:

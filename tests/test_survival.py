@@ -12,7 +12,7 @@ import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 import pytest
-from graphs import TOLERANCE, Judge, model, opened
+from graphs import TOLERANCE, Judge, model, opened, run
 from onnx import helper, numpy_helper, shape_inference
 
 import onnx_n2n
@@ -135,6 +135,14 @@ def test_the_seed_decides_every_byte() -> None:
     assert first != other
 
 
+def test_equal_weights_get_noise_of_their_own() -> None:
+    equal = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    body = "h = MatMul(x, w) y = MatMul(h, u) z = MatMul(h, v)"
+    proto = model(body, "float[2,5] x", "y, z", w=(5, 8), u=equal, v=equal)
+    tensors = by_name(widen(proto).graph.initializer)
+    assert tensors["u"].raw_data != tensors["v"].raw_data
+
+
 def test_a_history_grows_by_one_entry_at_a_time() -> None:
     student = widen(widen(teacher(), factor=1.5, seed=3), factor=2)
     history = json.loads(by_key(student.metadata_props)["onnx_n2n.lineage"])
@@ -211,6 +219,17 @@ def test_branches_keep_what_they_use_of_the_outer_graph_and_the_rest_grows() -> 
     assert before == after
     for seed in range(3):  # both branches
         assert Judge(proto, seed).error(student) < TOLERANCE
+
+
+def test_a_constant_that_is_also_an_output_stays_and_its_other_uses_grow() -> None:
+    proto = model("h = MatMul(x, w) k = Add(h, b) z = MatMul(k, v)", "float[2,5] x", "z, b", w=(5, 8), b=(8,), v=(8, 3))
+    student = widen(proto)
+    old, new = (by_name(model.graph.initializer) for model in (proto, student))
+    assert list(new["w"].dims) == [5, 16]
+    assert new["b"] == old["b"]
+    feeds = Judge(proto).feeds[0]
+    for ours, theirs in zip(run(student, feeds), run(proto, feeds), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_both_names_of_the_default_domain() -> None:
