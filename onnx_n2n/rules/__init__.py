@@ -4,6 +4,7 @@ from onnx_n2n.rules import (
     contraction,
     elementwise,
     normalisation,
+    recurrent,
     reduction,
     reshaping,
     segments,
@@ -15,4 +16,4 @@ from onnx_n2n.rules.registry import content_rule_for, declare, known, plain, rul
 
 __all__ = ["content_rule_for", "declare", "known", "plain", "rule", "rule_for"]
 
-_FAMILIES = (contraction, elementwise, normalisation, reduction, reshaping, segments, sizes, sources, windows)
+_FAMILIES = (contraction, elementwise, normalisation, recurrent, reduction, reshaping, segments, sizes, sources, windows)

@@ -21,7 +21,7 @@ class Declaration:
 
     Attributes:
         pattern: The axes of inputs and outputs.
-        sizes: Letters whose size an attribute states, such as ``g`` of ``group``; the attribute grows with the letter.
+        sizes: Letters whose size is a number, which stays, or is stated by an attribute, which grows with the letter.
         even: Letters over which the operator takes a mean.
         maximum: Letters over which it takes a maximum.
         pinned: Letters that may not grow.
@@ -29,7 +29,7 @@ class Declaration:
     """
 
     pattern: Pattern
-    sizes: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str | int] = field(default_factory=dict)
     even: frozenset[str] = frozenset()
     maximum: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
@@ -40,7 +40,7 @@ class Declaration:
         cls,
         text: str,
         *,
-        sizes: Mapping[str, str] | None = None,
+        sizes: Mapping[str, str | int] | None = None,
         even: str = "",
         maximum: str = "",
         pinned: str = "",
@@ -91,9 +91,11 @@ class Declaration:
                 site.pin(axis, WINDOW)
             if self.partial:
                 site.copies(axis, "it is not defined for every number")
-        for letter, attribute in self.sizes.items():
-            if letter not in self.pinned:
-                site.says(attribute, None, letters.single[letter])
+        for letter, stated in self.sizes.items():
+            if isinstance(stated, int) and letter in letters.single:
+                site.pin(letters.single[letter], "their number is fixed")
+            elif isinstance(stated, str) and letter not in self.pinned:
+                site.says(stated, None, letters.single[letter])
 
     def _contract(self, site: Site, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
         for letter in sorted(self.pattern.contracted - self.even - self.maximum - self.pinned):
@@ -113,12 +115,15 @@ class Declaration:
 class _Letters:
     """What each letter of a pattern stands for at one node."""
 
-    def __init__(self, site: Site, sizes: Mapping[str, str]) -> None:
+    def __init__(self, site: Site, sizes: Mapping[str, str | int]) -> None:
         self._site = site
         self.single: dict[str, Axis] = {}
         self.runs: dict[str, list[Axis]] = {}
         self._pinned_run = 0  # length of the pinned run of the first operand
-        self._stated = {letter: int(site.attribute(attribute, 1)) for letter, attribute in sizes.items()}
+        self._stated = {
+            letter: stated if isinstance(stated, int) else int(site.attribute(stated, 1))
+            for letter, stated in sizes.items()
+        }
 
     def everything(self) -> list[tuple[str, Axis]]:
         """Return every axis with the letter it has."""
