@@ -13,6 +13,7 @@ from onnx_n2n.pattern import Operand, Pattern, Term, parse
 from onnx_n2n.site import Refusal, Site
 
 WINDOW = "the operator looks at neighbouring places along this axis"
+FIXED = "the operator has a fixed number of parts here"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Declaration:
         """
         pattern = parse(text)
         means, maxima, fixed = (frozenset(letters.split()) for letters in (even, maximum, pinned))
+        fixed |= {letter for letter, stated in (sizes or {}).items() if isinstance(stated, int)}
         for letter in pattern.contracted - means - maxima - fixed:
             if sum(letter in operand.letters for operand in pattern.inputs) < 2:
                 raise ValueError(f"{letter!r} is contracted on one operand in {text!r}: say how")
@@ -88,13 +90,11 @@ class Declaration:
             if letter in self.maximum:
                 site.copies(axis, "it takes a maximum over this axis")
             if letter in self.pinned:
-                site.pin(axis, WINDOW)
+                site.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else WINDOW)
             if self.partial:
                 site.copies(axis, "it is not defined for every number")
         for letter, stated in self.sizes.items():
-            if isinstance(stated, int) and letter in letters.single:
-                site.pin(letters.single[letter], "their number is fixed")
-            elif isinstance(stated, str) and letter not in self.pinned:
+            if isinstance(stated, str) and letter not in self.pinned:
                 site.says(stated, None, letters.single[letter])
 
     def _contract(self, site: Site, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
