@@ -14,6 +14,7 @@ from onnx_n2n.constants import Constants
 from onnx_n2n.obligations import Ledger
 
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
+CARRIERS = frozenset({"Identity", "Cast", "Transpose"})  # a weight may reach its node through these
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
 
 
@@ -80,14 +81,21 @@ class Pinned:
     reason: Reason
 
 
-class Walked(Protocol):
-    """What a finished walk knows."""
+class Weighed(Protocol):
+    """What a walk, or an analysis, knows of weights."""
 
-    constants: Constants
-    known: dict[ir.Value, tuple[Axis, ...]]
+    @property
+    def constants(self) -> Constants:
+        """The constant tensors."""
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input that a rule has looked at."""
+
+
+class Walked(Weighed, Protocol):
+    """What a finished walk knows."""
+
+    known: dict[ir.Value, tuple[Axis, ...]]
 
 
 def layer_name(node: ir.Node) -> str:
@@ -103,14 +111,10 @@ def measures(node: ir.Node) -> bool:
 def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
     """Collect what may grow, in graph order."""
     _limit_even_axes(ledger)
-    consumed = {
-        (contraction.node, summand.slot, summand.position)
-        for contraction in ledger.contractions
-        for summand in contraction.summands
-    }
+    consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
-    for node in graph:
-        for slot, value, axes in _weights(node, walked):
+    for node in graph.all_nodes():
+        for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
             for position, axis in enumerate(axes):
                 consumes = (node, slot, position) in consumed
@@ -131,8 +135,8 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
 def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
     """Collect the weight axes on which no factor may grow, in graph order, each once."""
     found: dict[tuple[str, int], Pinned] = {}
-    for node in graph:
-        for _, value, axes in _weights(node, walked):
+    for node in graph.all_nodes():
+        for _, value, axes in weights_of(node, walked):
             for position, axis in enumerate(axes):
                 reasons = [factor.limits.get(Limit.PINNED) for factor in leaves(axis)]
                 known = [reason for reason in reasons if reason is not None]
@@ -142,7 +146,8 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
     return tuple(found.values())
 
 
-def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
+def weights_of(node: ir.Node, walked: Weighed) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
+    """Yield the slot, the tensor and the axes of every weight that a node reads."""
     if measures(node):
         return
     for slot, value in enumerate(node.inputs):
@@ -152,7 +157,31 @@ def _weights(node: ir.Node, walked: Walked) -> Iterator[tuple[int, ir.Value, tup
                 yield slot, value, axes
 
 
-def _is_weight(value: ir.Value, walked: Walked) -> bool:
+def consumed_axes(ledger: Ledger, walked: Weighed) -> frozenset[tuple[ir.Node, int, int]]:
+    """Return node, slot and position of every axis that is summed over, there or behind a Transpose or the like."""
+    found: set[tuple[ir.Node, int, int]] = set()
+    for contraction in ledger.contractions:
+        for summand in contraction.summands:
+            node, slot, position = contraction.node, summand.slot, summand.position
+            found.add((node, slot, position))
+            while (producer := _carrier(node.inputs[slot])) is not None:
+                node, slot = producer, 0
+                axes = walked.axes_of_use(node, slot)
+                if axes is None:
+                    break
+                if node.op_type == "Transpose":
+                    stated = node.attributes.get("perm")
+                    position = (stated.value if stated is not None else range(len(axes) - 1, -1, -1))[position]
+                found.add((node, slot, position))
+    return frozenset(found)
+
+
+def _carrier(value: ir.Value | None) -> ir.Node | None:
+    producer = value.producer() if value is not None else None
+    return producer if producer is not None and producer.op_type in CARRIERS else None
+
+
+def _is_weight(value: ir.Value, walked: Weighed) -> bool:
     return value in walked.constants and walked.constants.growable(value)
 
 
