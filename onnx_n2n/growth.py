@@ -7,12 +7,16 @@ follow from its expression: mixed radix over a product, offsets over a sum.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnx_n2n.axes import Axis, Factor, Product, Sum, leaves, resolve, size
+
+if TYPE_CHECKING:
+    from onnx_n2n.quiet import Quiet
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +28,13 @@ class Channels:
         share: float64[n'], the part of the outgoing weight that each carries; over the copies of an old channel the
             shares sum to exactly 1. Each is a sum of powers of two, so that scaling loses no bit.
         fresh: How many channels at the end are new, with values of their own and no outgoing weight.
+        quiet: What these hold instead, so that no mean over the channels notices them.
     """
 
     index: np.ndarray
     share: np.ndarray
     fresh: int = 0
+    quiet: Quiet | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,13 @@ class Growth:
         pieces = [self.index(part) + offset for part, offset in zip(axis.parts, offsets[:-1], strict=True)]
         return np.concatenate([np.zeros(0, np.int64), *pieces])
 
-    def share(self, axis: Axis) -> np.ndarray:
-        """Return float64[n']: the share of every place of an axis."""
+    def share(self, axis: Axis, silent: Collection[Factor] = ()) -> np.ndarray:
+        """Return float64[n']: the share of every place of an axis; new channels that are ``silent`` need none."""
         axis = resolve(axis)
         if isinstance(axis, Factor):
-            return self.channels[axis].share if axis in self.channels else np.ones(axis.size or 0)
-        pieces = [self.share(part) for part in axis.parts]
+            plain = axis not in self.channels or axis in silent
+            return np.ones(self.length(axis)) if plain else self.channels[axis].share
+        pieces = [self.share(part, silent) for part in axis.parts]
         if isinstance(axis, Product):
             found = np.ones(1)
             for piece in pieces:
@@ -154,6 +161,12 @@ def added(before: int, after: int, *, fresh: bool) -> Channels:
     index = np.arange(after, dtype=np.int64) % before
     share = np.where(np.arange(after) < before, 1.0, 0.0)
     return Channels(index, share, after - before if fresh else 0)
+
+
+def quieted(before: int, after: int, quiet: Quiet) -> Channels:
+    """Add channels that no mean over them notices."""
+    plain = added(before, after, fresh=True)
+    return Channels(plain.index, plain.share, plain.fresh, quiet)
 
 
 def shares(index: np.ndarray, before: int) -> np.ndarray:

@@ -66,11 +66,46 @@ class Picks:
 
 
 @dataclass(frozen=True)
+class Norm:
+    """A normalisation: ``(x - mean) / sqrt(mean of squares + epsilon) * gain + bias``, without the mean if not centred.
+
+    Attributes:
+        node: The node that does it.
+        inputs: The input slots that are added up to ``x``.
+        gain: The input slot of the gain.
+        bias: The input slot of the bias, or None.
+        centred: Whether the mean is subtracted.
+        epsilon: The standard value of the attribute ``epsilon``.
+        sums: The output slots that hold ``x`` itself.
+    """
+
+    node: ir.Node
+    inputs: tuple[int, ...]
+    gain: int
+    bias: int | None
+    centred: bool
+    epsilon: float
+    sums: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean that ``node`` takes over axis ``position`` of its first input, and nothing else."""
+
+    node: ir.Node
+    position: int
+
+
+@dataclass(frozen=True)
 class Evenness:
-    """An axis over which a mean is taken: every channel must occur equally often."""
+    """An axis over which a mean is taken: every channel must occur equally often.
+
+    ``by`` is what takes the mean, where growth knows a way around that: quiet channels under a norm, weights in a mean.
+    """
 
     axis: Axis
     reason: Reason
+    by: Norm | Mean | None = None
 
 
 @dataclass

@@ -17,7 +17,9 @@ from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, Limit, Product, Sum, leaves, resolve
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.groups import Group, Member
-from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies
+from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies, quieted
+from onnx_n2n.obligations import Mean
+from onnx_n2n.quiet import Loud, quieten
 
 Init = Literal["net2net", "zero"]
 Choice = Literal["random", "cyclic"]
@@ -81,20 +83,17 @@ def plan(analysis: Analysis, request: Request) -> Growth:
     for name, wanted in request.groups.items():
         _check_named(analysis, name, wanted)
     chosen, kept = _choose(analysis, request)
-    sizes: dict[Factor, int] = {}
+    channels: dict[Factor, Channels] = {}
     for group in chosen:
         try:
-            after = _size(group, request)
+            found = _channels(analysis, group, request)
         except GrowthError as refusal:
             if group.name in request.groups:
                 raise
             kept.append(Kept(group.name, group.size, refusal.reason))
             continue
-        if after > group.size:
-            sizes[group.factor] = after
-    channels = {
-        group.factor: _channels(group, sizes[group.factor], request) for group in chosen if group.factor in sizes
-    }
+        if found is not None:
+            channels[group.factor] = found
     _keep_even(analysis, channels, kept, request)
     grown = [Grown(g.name, g.size, len(channels[g.factor].index)) for g in analysis.groups if g.factor in channels]
     return Growth(channels, tuple(grown), tuple(kept))
@@ -154,7 +153,7 @@ def _alone(analysis: Analysis) -> Counter[Factor]:
     free = {group.factor for group in analysis.groups}
     return Counter(
         next(iter(growing))
-        for node in analysis.model.graph
+        for node in analysis.model.graph.all_nodes()
         for slot, value in enumerate(node.inputs)
         if value is not None and value in analysis.constants
         for axis in analysis.axes_of_use(node, slot) or ()
@@ -188,33 +187,57 @@ def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
 MOST = 2**31 - 1  # channels that a group may have
 
 
-def _size(group: Group, request: Request) -> int:
-    """Return the size a group is to have.
+def _channels(analysis: Analysis, group: Group, request: Request) -> Channels | None:
+    """Return how a group grows, or None when it has the size asked for already.
 
     Raises:
         GrowthError: If its limits do not allow the size asked for.
     """
+    after = _size(group, request)
+    if after == group.size:
+        return None
+    even = after % group.size == 0
+    if group.limit is Limit.UNIFORM and not even:
+        try:
+            return quieted(group.size, after, quieten(analysis, group.factor))
+        except Loud as loud:
+            if not _only_means(analysis, group.factor):
+                after = _whole(group, after, request, str(loud))
+                even = True
+    if request.init == "zero":
+        return added(group.size, after, fresh=group.limit is None)
+    if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and even):
+        return copies(group.size, after, None)
+    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+
+
+def _size(group: Group, request: Request) -> int:
+    """Return the size that is asked for."""
     named = request.groups.get(group.name)
     aim = named if named is not None else math.floor(group.size * request.factor + 0.5)
     if aim > MOST:
         raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
-    if aim == group.size:
+    if aim == group.size or named is not None:
         return aim
-    if group.limit is not Limit.UNIFORM:
-        return aim if named is not None else -(-aim // request.multiple_of) * request.multiple_of
-    times = aim // group.size
-    even = aim % group.size == 0 if named is not None else times > 1
-    if not even or (named is None and times * group.size % request.multiple_of):
-        raise GrowthError(f"only whole multiples of {group.size} are possible: {group.reason}")
+    return -(-aim // request.multiple_of) * request.multiple_of
+
+
+def _whole(group: Group, after: int, request: Request, why: str) -> int:
+    """Return the largest whole multiple of a group's size that is not beyond what was asked for.
+
+    Raises:
+        GrowthError: If there is none, or another size was asked for by name.
+    """
+    times = math.floor(group.size * request.factor + 0.5) // group.size
+    if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
+        raise GrowthError(f"only whole multiples of {group.size} are possible: {group.reason}, and {why}")
     return times * group.size
 
 
-def _channels(group: Group, after: int, request: Request) -> Channels:
-    if request.init == "zero":
-        return added(group.size, after, fresh=group.limit is None)
-    if request.mapping == "cyclic" or group.limit is Limit.UNIFORM:
-        return copies(group.size, after, None)
-    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+def _only_means(analysis: Analysis, factor: Factor) -> bool:
+    """Say whether all that wants a factor even are plain means, which can be weighed instead."""
+    asked = [evenness for evenness in analysis.ledger.evenness if any(leaf is factor for leaf in leaves(evenness.axis))]
+    return all(isinstance(evenness.by, Mean) for evenness in asked)
 
 
 def _keep_even(
@@ -225,8 +248,10 @@ def _keep_even(
     changed = True
     while changed:
         changed = False
+        growth = Growth(channels, (), ())
         for evenness in analysis.ledger.evenness:
-            if Growth(channels, (), ()).multiplicity(evenness.axis) is not None:
+            quiet = any(factor in channels and channels[factor].quiet for factor in leaves(evenness.axis))
+            if quiet or isinstance(evenness.by, Mean) or growth.multiplicity(evenness.axis) is not None:
                 continue
             for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
                 group = names[factor]

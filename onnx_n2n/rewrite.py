@@ -5,22 +5,24 @@ This is the one place that changes a model, and it is given a private copy.
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Axis
+from onnx_n2n.axes import Axis, Factor, leaves, resolve, size
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.groups import layer_name, measures
 from onnx_n2n.growth import Growth
 from onnx_n2n.literals import rewrite_literals
 from onnx_n2n.names import Names
-from onnx_n2n.obligations import Contraction, Summand
-from onnx_n2n.weights import Recipe, Summed
+from onnx_n2n.obligations import Contraction, Mean, Summand
+from onnx_n2n.quiet import Use
+from onnx_n2n.weights import Recipe, Row, Summed
 
 CARRIERS = frozenset({"Identity", "Cast", "Transpose"})  # a weight may reach its node through these
 
@@ -60,21 +62,22 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
 class _Rewriter:
     def __init__(self, analysis: Analysis, growth: Growth, noise: float, seed: int) -> None:
         self.analysis, self.growth, self.noise, self.seed = analysis, growth, noise, seed
-        self.graph = analysis.model.graph
         self.names = Names(analysis.model)
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
+        self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
+        self._readers = {(c.node, s.slot) for c in analysis.ledger.contractions for s in c.summands}
 
     def run(self) -> None:
         placed, left = self._place_shares()
-        nodes = list(self.graph)
+        made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
         for value in list(self.analysis.constants):
             self._grow_constant(value, placed)
         for contraction in left:
             self._insert_share(contraction)
+        self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
-        for node in nodes:
-            for output in node.outputs:
-                self._declare(output, self.analysis.axes.get(output, ()))
+        for value in made:
+            self._declare(value, self.analysis.axes.get(value, ()))
 
     # --- shares
 
@@ -84,7 +87,9 @@ class _Rewriter:
         left = []
         for contraction in self.analysis.ledger.contractions:
             parts = contraction.summands[0].parts
-            if not any(summed and self.growth.touches(axis) for axis, summed in parts):
+            silent = self._silent(contraction)
+            if all(leaf not in self.growth.channels or leaf in silent for axis, summed in parts if summed
+                   for leaf in leaves(axis)):
                 continue
             demand = self._demand(contraction)
             if demand is None:
@@ -101,13 +106,22 @@ class _Rewriter:
                 left += [demand.contraction for demand in wanted]
         return placed, left
 
+    def _silent(self, contraction: Contraction) -> frozenset[Factor]:
+        """Return the factors whose new channels are zero in an operand, so that nothing is there to be shared."""
+        values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
+        return frozenset(
+            factor
+            for factor, quiet in self._quiet.items()
+            if any(value is not None and quiet.silent(value) for value in values)
+        )
+
     def _demand(self, contraction: Contraction) -> Demand | None:
         if contraction.power is not None:
             return None
         for summand in reversed(contraction.summands):
             source = self._source(contraction.node, summand)
             if source is not None:
-                return Demand(source, self._summed(summand, source.axis), contraction)
+                return Demand(source, self._summed(contraction, summand, source.axis), contraction)
         return None
 
     def _source(self, node: ir.Node, summand: Summand) -> Source | None:
@@ -131,11 +145,12 @@ class _Rewriter:
                 axis = perm[axis]
             node, slot = producer, 0
 
-    def _summed(self, summand: Summand, axis: int) -> Summed:
+    def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
         share, key = np.ones(1), np.zeros(1, np.int64)
+        silent = self._silent(contraction)
         for part, summed in summand.parts:
             length = self.growth.length(part)
-            share = np.multiply.outer(share, self.growth.share(part) if summed else np.ones(length)).ravel()
+            share = np.multiply.outer(share, self.growth.share(part, silent) if summed else np.ones(length)).ravel()
             places = self.growth.index(part) if summed else np.arange(length)
             key = np.add.outer(key * max(length, 1), places).ravel()
         return Summed(axis, share, key)
@@ -159,22 +174,50 @@ class _Rewriter:
         value = node.inputs[summand.slot]
         assert value is not None
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(node, summand.slot) or ())
-        vector = self._summed(summand, summand.position).share ** (contraction.power or 1.0)
-        dtype = self._dtype(node)
-        array = vector.reshape(-1, *[1] * (rank - summand.position - 1)).astype(dtype.numpy())
+        vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
+        self._scale_operand(node, summand.slot, summand.position, rank, vector)
+
+    def _weigh(self, mean: Mean, axis: Axis) -> None:
+        """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
+        rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
+        vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        self._scale_operand(mean.node, 0, mean.position, rank, vector)
+
+    def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
+        """Multiply an operand by a vector along one of its axes."""
+        value = node.inputs[slot]
+        assert value is not None
+        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node))
+        self._graph_of(node).insert_before(node, scaled)
+        node.replace_input_with(slot, scaled.outputs[0])
+        self._ranks[scaled.outputs[0]] = rank
+
+    def _scale_result(self, node: ir.Node, factor: float) -> None:
+        """Multiply what a node makes by a number."""
+        value = node.outputs[0]
+        uses = list(value.uses())
+        scaled = self._product(node, value, np.array(factor), self._dtype(node))
+        self._graph_of(node).insert_after(node, scaled)
+        for use in uses:
+            use.node.replace_input_with(use.idx, scaled.outputs[0])
+
+    def _product(self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType) -> ir.Node:
         base = layer_name(node).split(" ")[0]
-        share = self.names.initializer(f"{base}_share", array)
+        share = self.names.initializer(f"{base}_share", array.astype(dtype.numpy()))
         scaled = ir.Node("", "Mul", [value, share], name=self.names.node(f"{base}_scale"))
         scaled.outputs[0].name = self.names.value(f"{value.name}_scaled")
         scaled.outputs[0].type = ir.TensorType(dtype)
-        self.graph.insert_before(node, scaled)
-        node.replace_input_with(summand.slot, scaled.outputs[0])
-        self._ranks[scaled.outputs[0]] = rank
+        return scaled
+
+    def _graph_of(self, node: ir.Node) -> ir.Graph:
+        graph = node.graph
+        assert isinstance(graph, ir.Graph)
+        return graph
 
     def _dtype(self, node: ir.Node) -> ir.DataType:
         """Return the floating-point type that a contraction computes in: that of its operands."""
         values = [value for value in node.inputs if value is not None]
-        inferred = [self.analysis.shapes.get(str(value.name)) for value in values]
+        inferred = [self.analysis.shapes.get(value) for value in values]
         known = [value.dtype for value in values] + [found.dtype for found in inferred if found is not None]
         return next(dtype for dtype in known if dtype in FLOATS)
 
@@ -188,10 +231,7 @@ class _Rewriter:
         uses = list(value.uses())
         if not self.analysis.constants.vector_like(value):
             uses = [use for use in uses if not measures(use.node)] or uses  # every copy of a matrix has the same shape
-        recipes = [
-            self._recipe(value, self.analysis.axes_of_use(use.node, use.idx), placed.get((use.node, use.idx), []))
-            for use in uses
-        ]
+        recipes = [self._recipe(value, (use.node, use.idx), placed.get((use.node, use.idx), [])) for use in uses]
         if value.is_graph_output() or any(recipe.identity for recipe in recipes):
             made: dict[tuple[object, ...], ir.Value] = {_UNCHANGED: value}
         else:
@@ -203,18 +243,57 @@ class _Rewriter:
             if made[key] is not value:
                 use.node.replace_input_with(use.idx, made[key])
 
-    def _recipe(self, value: ir.Value, axes: tuple[Axis, ...] | None, summed: list[Summed]) -> Recipe:
-        rank = len(self.analysis.constants[value].shape)
+    def _recipe(self, value: ir.Value, use: Use, summed: list[Summed]) -> Recipe:
+        axes = self.analysis.axes_of_use(*use)
         if axes is None:
-            return Recipe((None,) * rank)
-        index = tuple(self.growth.index(axis) if self.growth.touches(axis) else None for axis in axes)
+            return Recipe((None,) * len(self.analysis.constants[value].shape))
+        rows = [self._row(value, use, axis) for axis in axes]
         carrying = {part.axis for part in summed}
-        fresh = tuple(
-            self.growth.fresh(axis) if summed and place not in carrying and self.growth.touches(axis) else None
-            for place, axis in enumerate(axes)
-        )
+        index, fresh = [], []
+        for place, (axis, row) in enumerate(zip(axes, rows, strict=True)):
+            found = self.growth.index(axis) if self.growth.touches(axis) else None
+            new = self.growth.fresh(axis)
+            if row is not None and found is not None:
+                found = np.where(new, size(axis) or 0, found)
+            drawn = row is None and place not in carrying and use in self._readers and bool(np.any(new))
+            index.append(found)
+            fresh.append(new if drawn else None)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        return Recipe(index, tuple(summed), fresh, self.noise, seed)
+        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._scale(use), self.noise, seed)
+
+    def _row(self, value: ir.Value, use: Use, axis: Axis) -> Row | None:
+        """Return what a constant has in the new places of a quiet axis: a matrix the same for all its uses."""
+        found = resolve(axis)
+        quiet = self._quiet.get(found) if isinstance(found, Factor) else None
+        if quiet is None:
+            return None
+        if use in quiet.ones:
+            return Row(None)
+        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
+        return next((Row(quiet.rows[other]) for other in uses if other in quiet.rows), None)
+
+    def _scale(self, use: Use) -> float:
+        """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
+        scale = 1.0
+        for factor, quiet in self._quiet.items():
+            if any(use == (norm.node, norm.gain) for norm in quiet.norms):
+                scale *= math.sqrt((factor.size or 0) / self.growth.length(factor))
+        return scale
+
+    def _keep_means(self) -> None:
+        """Let norms and means make up for what joined the axis that they are taken over."""
+        for factor, quiet in self._quiet.items():
+            shrunk = (factor.size or 0) / self.growth.length(factor)
+            for norm in quiet.norms:
+                found = norm.node.attributes.get("epsilon")
+                epsilon = norm.epsilon if found is None else found.value
+                norm.node.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon * shrunk)
+            for mean in quiet.means:
+                self._scale_result(mean.node, 1 / shrunk)
+        for evenness in self.analysis.ledger.evenness:
+            quiet = any(leaf in self._quiet for leaf in leaves(evenness.axis))
+            if isinstance(evenness.by, Mean) and not quiet and self.growth.multiplicity(evenness.axis) is None:
+                self._weigh(evenness.by, evenness.axis)
 
     def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:
         teacher = self.analysis.constants[value]
@@ -252,6 +331,13 @@ class _Rewriter:
                     lengths[place] = self.growth.length(axis)
         if lengths != list(value.shape):
             value.shape = ir.Shape(lengths)
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield what a graph is given and what its nodes make."""
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
 
 
 _UNCHANGED: tuple[object, ...] = ("unchanged",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +12,26 @@ import onnx_ir as ir
 from onnx_n2n.alignment import unify
 from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
 from onnx_n2n.contents import Content, Size, always_equal
-from onnx_n2n.obligations import Contraction, Evenness, Ledger, Literal, Picks, Summand
+from onnx_n2n.obligations import Contraction, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
     """A rule does not cover this node; everything the node touches is pinned."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a tensor or a sequence that enters or leaves a body.
+
+    Attributes:
+        axes: The axes of a tensor, or None when its rank is unknown.
+        content: What a small tensor says.
+        sequence: The axes of each tensor of a sequence.
+    """
+
+    axes: tuple[Axis, ...] | None = None
+    content: Content | None = None
+    sequence: Sequence[tuple[Axis, ...]] | None = None
 
 
 class Facts(Protocol):
@@ -39,6 +55,9 @@ class Facts(Protocol):
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         """Return the shape that shape inference found."""
 
+    def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        """Walk a graph inside a node, given its inputs; return its outputs and the obligations of its nodes."""
+
 
 class Site:
     """A node with its inputs' axes, for the rule of its operator."""
@@ -48,7 +67,9 @@ class Site:
         self.ledger = Ledger.empty()
         self.results: dict[int, tuple[Axis, ...]] = {}
         self.sequences: dict[int, Sequence[tuple[Axis, ...]]] = {}
+        self.contents: dict[int, Content] = {}
         self.consumed: set[int] = set()
+        self.unknown: set[int] = set()
 
     def reason(self, text: str) -> Reason:
         """Return a reason that names this node and its operator."""
@@ -155,6 +176,16 @@ class Site:
         """Return the shape of an output as shape inference found it."""
         return self._facts.inferred(self.node.outputs[slot])
 
+    def known(self, slot: int) -> Known:
+        """Return all that is known of an input; the rule answers for what it measures."""
+        value = self.value(slot)
+        self.consumed.add(slot)
+        return Known(self._facts.axes(self.node, slot), self._facts.content(value), self._facts.sequence(value))
+
+    def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        """Walk a graph inside the node; its obligations are the node's once they are in the node's ledger."""
+        return self._facts.walk(body, given)
+
     # --- statements
 
     def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
@@ -169,9 +200,9 @@ class Site:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
 
-    def even(self, axis: Axis, text: str) -> None:
-        """Require every channel of an axis to occur equally often."""
-        self.ledger.evenness.append(Evenness(axis, self.reason(text)))
+    def even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
+        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
+        self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
     def contract(self, summands: Sequence[Summand], power: float | None = None) -> None:
         """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
@@ -222,6 +253,25 @@ class Site:
             if wrong:
                 raise Refusal(f"the declared shape {list(known)} is not the computed one {lengths}")
         self.results[slot] = tuple(axes)
+
+    def give(self, slot: int, known: Known) -> None:
+        """Set all that is known of an output; one of unknown rank is pinned as far as shape inference knows it.
+
+        Raises:
+            Refusal: If shape inference knows better.
+        """
+        if slot >= len(self.node.outputs):
+            return
+        if known.content is not None:
+            self.contents[slot] = known.content
+        if known.sequence is not None:
+            self.sequences[slot] = known.sequence
+        elif known.axes is not None:
+            self.result(known.axes, slot)
+        elif (lengths := self.inferred(slot)) is not None:
+            self.result([self.pinned(length, "its rank is not known") for length in lengths], slot)
+        else:
+            self.unknown.add(slot)
 
     def align(self, one: Sequence[Axis], other: Sequence[Axis]) -> list[Axis]:
         """Return the axes of two operands broadcast against each other, aligned at the right."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,13 +31,34 @@ class Summed:
 
 
 @dataclass(frozen=True, eq=False)
+class Row:
+    """What a weight of n places along an axis has in a further one: a combination of its own (float64[n]), or ones."""
+
+    combination: np.ndarray | None
+
+    def append(self, teacher: np.ndarray, axis: int) -> np.ndarray:
+        """Return the weight with the row as its place n along ``axis``."""
+        shape = list(teacher.shape)
+        shape[axis] = 1
+        if self.combination is None:
+            row = np.ones(shape, teacher.dtype)
+        else:
+            working = _working(teacher)
+            weights = self.combination.astype(working)
+            row = np.tensordot(weights, teacher.astype(working, copy=False), (0, axis)).reshape(shape)
+        return np.concatenate((teacher, row.astype(teacher.dtype)), axis=axis)
+
+
+@dataclass(frozen=True, eq=False)
 class Recipe:
     """How a grown weight is made from the teacher's.
 
     Attributes:
-        index: Per axis the places to take, None for all of them as they are.
+        index: Per axis the places to take, None for all of them as they are; place n is the row that ``rows`` appends.
         summed: The axes that carry shares.
         fresh: Per axis which places get values of their own, None for none.
+        rows: Per axis what to append to the teacher before places are taken, None for nothing.
+        scale: What to multiply by.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
     """
@@ -44,20 +66,23 @@ class Recipe:
     index: tuple[np.ndarray | None, ...]
     summed: tuple[Summed, ...] = ()
     fresh: tuple[np.ndarray | None, ...] = ()
+    rows: tuple[Row | None, ...] = ()
+    scale: float = 1.0
     noise: float = 0.0
     seed: tuple[int, ...] = (0,)
 
     @property
     def identity(self) -> bool:
         """Whether the weight stays as it is."""
-        return all(index is None for index in self.index) and not self.summed
+        return all(index is None for index in self.index) and not self.summed and self.scale == 1
 
     def key(self) -> tuple[object, ...]:
         """Return a value that is equal for recipes that make the same weight of the same teacher."""
         index = tuple(None if array is None else array.tobytes() for array in self.index)
         summed = tuple((part.axis, part.share.tobytes(), part.key.tobytes()) for part in self.summed)
         fresh = tuple(None if array is None else array.tobytes() for array in self.fresh)
-        return index, summed, fresh
+        rows = tuple(row and (row.combination is None or row.combination.tobytes()) for row in self.rows)
+        return index, summed, fresh, rows, self.scale
 
     def shape(self, before: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the grown weight."""
@@ -71,6 +96,8 @@ class Recipe:
         """
         teacher = np.require(teacher, requirements="A")  # numpy copies a mapped tensor anew for every block otherwise
         shape = self.shape(teacher.shape)
+        for axis, row in enumerate(self.rows):
+            teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
         deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
         circles = {part.axis: _circle(part.key, part.share) for part in self.summed} if self.noise else {}
@@ -107,10 +134,12 @@ class Recipe:
         for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
             if places is not None:
                 block = _take(block, places, axis)
-        if not self.summed:
+        if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
-        working = np.float64 if teacher.dtype == np.float64 else np.float32
+        working = _working(teacher)
         block = block.astype(working)
+        if self.scale != 1:
+            block *= working(self.scale)
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
         for part in self.summed:
             block *= _along(part.share.astype(working), part.axis, block.ndim)
@@ -122,6 +151,11 @@ class Recipe:
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+
+def _working(teacher: np.ndarray) -> type[np.floating[Any]]:
+    """Return the type to compute in."""
+    return np.float64 if teacher.dtype == np.float64 else np.float32
 
 
 def _length(places: np.ndarray | None, before: int) -> float:

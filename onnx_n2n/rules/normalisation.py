@@ -1,5 +1,9 @@
 """Operators that normalise: over places (channels are free), or over channels (all must count alike)."""
 
+from dataclasses import dataclass
+
+from onnx_n2n.axes import UNIT
+from onnx_n2n.obligations import Norm
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 from onnx_n2n.site import Refusal, Site
@@ -28,3 +32,64 @@ def softmax(site: Site) -> None:
     for axis in axes[first:last]:
         site.pin(axis, "it normalises over this axis")
     site.result(axes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a normalisation over channels has its operands.
+
+    Attributes:
+        gain: The input slot of the gain.
+        bias: The input slot of the bias, or None.
+        centred: Whether the mean is subtracted.
+        skip: The input slot of a tensor that is added first, or None.
+        shift: The input slot of a bias that is added first, or None.
+        sums: The output slot of the sum of these, or None.
+        epsilon: The standard value of the attribute.
+    """
+
+    gain: int
+    bias: int | None
+    centred: bool = True
+    skip: int | None = None
+    shift: int | None = None
+    sums: int | None = None
+    epsilon: float = 1e-5
+
+
+LAYER_NORM = Layout(gain=1, bias=2)
+RMS_NORM = Layout(gain=1, bias=None, centred=False)
+SKIP_LAYER_NORM = Layout(gain=2, bias=3, skip=1, shift=4, sums=3, epsilon=1e-12)
+SKIP_RMS_NORM = Layout(gain=2, bias=None, centred=False, skip=1, shift=3, sums=3, epsilon=1e-12)
+
+
+def normalise(site: Site, layout: Layout) -> None:
+    """Normalise over the axes from ``axis`` on, with a gain and a bias along them; what is added first broadcasts."""
+    axes = site.axes(0)
+    for slot in (layout.skip, layout.shift):
+        if slot is not None and site.has(slot):
+            axes = tuple(site.align(axes, site.axes(slot)))
+    first = site.position(0, site.attribute("axis", -1))
+    for slot in (layout.gain, layout.bias):
+        if slot is not None and site.has(slot):
+            axes = tuple(site.align(axes, site.axes(slot)))
+    added = [slot for slot in (0, layout.skip, layout.shift) if slot is not None and site.has(slot)]
+    bias = layout.bias if layout.bias is not None and site.has(layout.bias) else None
+    sums = () if layout.sums is None else (layout.sums,)
+    norm = Norm(site.node, tuple(added), layout.gain, bias, layout.centred, layout.epsilon, sums)
+    for axis in axes[first:]:
+        site.even(axis, "it normalises over this axis", norm if len(axes) == first + 1 else None)
+    for slot in range(len(site.node.outputs)):
+        site.result(axes if slot in {0, *sums} else [*axes[:first], *(UNIT for _ in axes[first:])], slot)
+
+
+@rule("LayerNormalization", since=17)
+def layer_norm(site: Site) -> None:
+    """``*p *a, *a, *a? -> *p *a``, even in ``a``, which begins at ``axis``."""
+    normalise(site, LAYER_NORM)
+
+
+@rule("RMSNormalization", since=23)
+def rms_norm(site: Site) -> None:
+    """``*p *a, *a -> *p *a``, even in ``a``, which begins at ``axis``."""
+    normalise(site, RMS_NORM)

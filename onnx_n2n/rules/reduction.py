@@ -1,7 +1,7 @@
 """Operators that reduce axes: a maximum ignores copies, a mean wants them even, a sum needs their shares."""
 
 from onnx_n2n.axes import UNIT, Axis
-from onnx_n2n.obligations import Summand
+from onnx_n2n.obligations import Mean, Summand
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.reshaping import stated_axes
 from onnx_n2n.site import Site
@@ -11,7 +11,9 @@ POWER = {"ReduceSum": 1.0, "ReduceL1": 1.0, "ReduceLogSum": 1.0, "ReduceL2": 0.5
 
 def _reduce(site: Site, position: int, axis: Axis) -> None:
     operator = site.node.op_type
-    if operator in {"ReduceMean", "GlobalAveragePool"}:
+    if operator == "ReduceMean":
+        site.even(axis, "it takes a mean over this axis", Mean(site.node, position))
+    elif operator == "GlobalAveragePool":
         site.even(axis, "it takes a mean over this axis")
     elif operator in {"ReduceMax", "ReduceMin", "GlobalMaxPool"}:
         site.copies(axis, "it takes a maximum over this axis")

@@ -1,0 +1,374 @@
+"""Quiet channels: how a normalised stream grows by a factor that is not whole.
+
+Under LayerNorm a channel may not simply be copied, because the mean and the variance would shift. But a new channel
+that always holds the *mean* of the teacher's channels leaves the mean alone and shrinks the variance by D/D', which the
+gain (times sqrt(D/D')) and epsilon (times D/D') make up for; its normalised value is 0. Under RMSNorm a new channel that
+holds *zero* does the same. So every writer to the stream must write one fixed combination of its own channels to the
+new ones. Which combination each tensor must hold is found here, by walking from the norms through whatever is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import Axis, Factor, leaves, resolve
+from onnx_n2n.constants import FLOATS
+from onnx_n2n.obligations import Contraction, Mean, Norm
+
+Use = tuple[ir.Node, int]
+
+
+class Loud(Exception):  # noqa: N818 - not an error: the channels cannot be kept quiet, for this reason
+    """New channels of a factor cannot be kept quiet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quiet:
+    """What new channels of a factor hold.
+
+    Attributes:
+        holds: For each tensor, float64[D]: new channels are the sum of the teacher's channels with these weights.
+        rows: For a use of a constant (node, input slot): what it has in new places, as weights of its old ones.
+        ones: The uses of constants that have 1 in new places, because they scale.
+        norms: The norms that have to make up for the new length.
+        means: The means that have to, because they are taken over new channels that are zero.
+    """
+
+    holds: Mapping[ir.Value, np.ndarray]
+    rows: Mapping[Use, np.ndarray]
+    ones: frozenset[Use]
+    norms: tuple[Norm, ...]
+    means: tuple[Mean, ...]
+
+    def silent(self, value: ir.Value) -> bool:
+        """Say whether the new channels of a tensor are zero."""
+        held = self.holds.get(value)
+        return held is not None and not held.any()
+
+
+LINEAR = frozenset({"Add", "Sub", "Sum", "Mean", "Where", "Concat"})  # in all operands together
+MOVING = frozenset(
+    {
+        "Identity", "Cast", "Dropout", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
+        "Gather", "Pad", "Expand", "Tile", "Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize",
+    }
+)  # fmt: skip
+MAPS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "FusedMatMul"})
+# Zero at zero, and with a slope there: a channel that is zero behind a Relu would never learn.
+THROUGH_ZERO = frozenset({"Gelu", "Tanh", "Erf", "Swish", "Mish", "HardSwish", "Softsign", "Sin", "Asinh", "Atan"})
+SQUARES = frozenset({"Pow", "Abs"})  # inside a norm that is written out
+
+
+def quieten(analysis: Analysis, factor: Factor) -> Quiet:
+    """Find what new channels of ``factor`` must hold in every tensor so that all means over it are as before.
+
+    Raises:
+        Loud: If there is no way.
+    """
+    return _Search(analysis, factor).run()
+
+
+@dataclass(frozen=True, eq=False)
+class _Tie:
+    """``one`` holds what ``other`` holds, times ``gain`` (float64[D] or 1.0)."""
+
+    one: ir.Value
+    other: ir.Value
+    gain: np.ndarray | float
+    node: ir.Node
+
+
+@dataclass
+class _Search:
+    analysis: Analysis
+    factor: Factor
+    ties: list[_Tie] = field(default_factory=list)
+    fixed: dict[ir.Value, tuple[np.ndarray, ir.Node]] = field(default_factory=dict)
+    whole: dict[ir.Value, ir.Node] = field(default_factory=dict)  # weights must sum to 1 here: it is a constant along it
+    writers: dict[Use, ir.Value] = field(default_factory=dict)  # which tensor decides what a constant writes
+    rows: dict[Use, np.ndarray] = field(default_factory=dict)
+    ones: set[Use] = field(default_factory=set)
+    norms: list[Norm] = field(default_factory=list)
+    means: list[Mean] = field(default_factory=list)
+
+    def run(self) -> Quiet:
+        size = self.factor.size or 0
+        self.zero, self.mean = np.zeros(size), np.full(size, 1 / size)
+        self._read_ledger()
+        for node in self.analysis.model.graph.all_nodes():
+            self._visit(node)
+        holds = self._solve()
+        for value, node in self.whole.items():
+            if abs(holds[value].sum() - 1) > 1e-9:
+                raise Loud(f"{_title(node)} writes the same to every channel, and the new ones must stay zero")
+        shrunk = []
+        for mean in self.means:
+            held = holds.get(_operand(mean.node, 0), self.zero)
+            if not held.any():
+                shrunk.append(mean)
+            elif not np.allclose(held, self.mean):
+                raise Loud(f"{_title(mean.node)} takes a mean of scaled channels")
+        rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
+        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(shrunk))
+
+    # --- what nodes ask for
+
+    def _read_ledger(self) -> None:
+        ledger = self.analysis.ledger
+        self.sums: dict[ir.Node, list[Contraction]] = {}
+        for contraction in ledger.contractions:
+            axes = [axis for axis, summed in contraction.summands[0].parts if summed]
+            if any(map(self._on, axes)):
+                self.sums.setdefault(contraction.node, []).append(contraction)
+        for evenness in ledger.evenness:
+            if not self._on(evenness.axis):
+                continue
+            if evenness.by is None:
+                raise Loud(evenness.reason.text)
+            if resolve(evenness.axis) is not self.factor:
+                raise Loud(f"{evenness.reason.text}, of which these channels are a part")
+            if isinstance(evenness.by, Norm):
+                self.norms.append(evenness.by)
+            else:
+                self.means.append(evenness.by)
+        self._by_node = {norm.node: norm for norm in self.norms}
+        self._averaging = {mean.node for mean in self.means}
+
+    def _visit(self, node: ir.Node) -> None:
+        operands = [(slot, value) for slot, value in enumerate(node.inputs) if value is not None]
+        given = [(slot, value) for slot, value in operands if self._touches(self.analysis.axes_of_use(node, slot))]
+        made = [value for value in node.outputs if self._touches(self.analysis.axes.get(value))]
+        if not given and not made:
+            return
+        if node in self._by_node:
+            self._norm(self._by_node[node])
+        elif not made:
+            self._ends(node)
+        elif node.domain not in {"", "ai.onnx", "com.microsoft"}:
+            raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
+        elif node in self.sums or node.op_type in MAPS:
+            self._map(node, given, made[0])
+        elif node.op_type in LINEAR:
+            self._linear(node, operands, given, made[0])
+        elif node.op_type in {"Mul", "Div"}:
+            self._scale(node, given, made[0])
+        elif node.op_type in MOVING:
+            self._move(node, given, made)
+        elif node.op_type in THROUGH_ZERO or (node.op_type in SQUARES and self._squares(node)):
+            self._fix(given[0][1], self.zero, node)
+            self._fix(made[0], self.zero, node)
+        else:
+            raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
+
+    def _ends(self, node: ir.Node) -> None:
+        """A node after which the factor is gone: a sum, a mean, or a question for its length."""
+        if node not in self.sums and node not in self._averaging and node.op_type not in {"Shape", "Size"}:
+            raise Loud(f"{_title(node)} looks at all channels at once")
+
+    def _norm(self, norm: Norm) -> None:
+        node = norm.node
+        if any(node.outputs[slot].uses() for slot in range(1, len(node.outputs)) if slot not in norm.sums):
+            raise Loud(f"{_title(node)} also gives its mean or variance")
+        if not self._constant(node, norm.gain) or (norm.bias is not None and not self._constant(node, norm.bias)):
+            raise Loud(f"{_title(node)} has a gain or bias that is computed")
+        held = self.mean if norm.centred else self.zero
+        for slot in norm.inputs:
+            if self._constant(node, slot):
+                self.rows[node, slot] = held
+            else:
+                self._fix(_operand(node, slot), held, node)
+        for slot in norm.sums:
+            if slot < len(node.outputs):
+                self._fix(node.outputs[slot], held, node)
+        self._fix(node.outputs[0], self.zero, node)
+        if norm.bias is not None:
+            self.rows[node, norm.bias] = self.zero
+        self.ones.add((node, norm.gain))
+
+    def _map(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: ir.Value) -> None:
+        """A linear map: it writes the factor with a weight, or passes it on."""
+        summed = {(s.slot, s.position) for contraction in self.sums.get(node, ()) for s in contraction.summands}
+        for slot, value in given:
+            axes = self.analysis.axes_of_use(node, slot) or ()
+            passed = [place for place, axis in enumerate(axes) if self._on(axis) and (slot, place) not in summed]
+            if not passed:
+                continue
+            if self._constant(node, slot):
+                self.writers[node, slot] = made
+            else:
+                self._tie(value, made, 1.0, node)
+        if node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None:
+            if not self._touches(self.analysis.axes_of_use(node, 2)):
+                self.whole[made] = node
+
+    def _linear(
+        self, node: ir.Node, operands: list[tuple[int, ir.Value]], given: list[tuple[int, ir.Value]], made: ir.Value
+    ) -> None:
+        if node.op_type == "Sub" and self._centres(node):
+            self._fix(_operand(node, 0), self.mean, node)
+            self._fix(made, self.zero, node)
+            return
+        slots = {slot for slot, _ in given}
+        for slot, value in operands:
+            if node.op_type == "Where" and slot == 0:
+                if slot in slots:
+                    raise Loud(f"{_title(node)} chooses by channel")
+            elif slot not in slots:
+                if node.op_type != "Concat":  # there it is laid beside the channels
+                    self.whole[made] = node
+            elif self._constant(node, slot):
+                self.writers[node, slot] = made
+            else:
+                self._tie(value, made, 1.0, node)
+
+    def _centres(self, node: ir.Node) -> bool:
+        """Say whether a node subtracts the mean over the factor from the tensor that it is the mean of."""
+        mean = _operand(node, 1).producer()
+        while mean is not None and mean.op_type in {"Identity", "Cast"}:
+            mean = _operand(mean, 0).producer()
+        return mean in self._averaging and mean is not None and mean.inputs[0] is node.inputs[0]
+
+    def _scale(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: ir.Value) -> None:
+        if len(given) == 1:
+            slot, value = given[0]
+            if slot == 1 and node.op_type == "Div":
+                raise Loud(f"{_title(node)} divides by the stream")
+            if self._constant(node, slot):  # it makes the channels of something that has none
+                self.writers[node, slot] = made
+            else:
+                self._tie(value, made, 1.0, node)
+            return
+        constants = [slot for slot, _ in given if self._constant(node, slot)]
+        if len(constants) == 1 and (node.op_type == "Mul" or constants == [1]):
+            (slot,) = constants
+            gain = self._vector(node, slot)
+            if gain is None or not gain.all():
+                raise Loud(f"{_title(node)} scales by a matrix, or by zero")
+            value = _operand(node, 1 - slot)
+            self._tie(value, made, gain if node.op_type == "Mul" else 1 / gain, node)
+            self.ones.add((node, slot))
+            return
+        if node.op_type == "Div" or constants:
+            raise Loud(f"{_title(node)} divides by the stream, or makes it of constants only")
+        # A product of two tensors is zero where both are: in a square, or where a stream is gated.
+        for _, value in given:
+            self._fix(value, self.zero, node)
+        self._fix(made, self.zero, node)
+
+    def _move(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: list[ir.Value]) -> None:
+        if node.op_type == "Pad" and not self._pads_with_zero(node):
+            self.whole[made[0]] = node
+        if node.op_type == "Cast" and node.attributes["to"].value not in FLOATS:
+            raise Loud(f"{_title(node)} rounds to whole numbers")
+        if not given:  # the axis arises, with equal values along it
+            self.whole[made[0]] = node
+            self._tie(made[0], made[0], 1.0, node)
+        for slot, value in given:
+            for output in made:
+                if self._constant(node, slot):
+                    self.writers[node, slot] = output
+                else:
+                    self._tie(value, output, 1.0, node)
+
+    def _squares(self, node: ir.Node) -> bool:
+        if node.op_type == "Abs":
+            return True
+        power = self.analysis.constants.small(_operand(node, 1))
+        return power is not None and power.size == 1 and float(power.reshape(-1)[0]) > 1
+
+    def _pads_with_zero(self, node: ir.Node) -> bool:
+        if len(node.inputs) < 3 or node.inputs[2] is None:
+            value = node.attributes.get("value")
+            return value is None or not value.value
+        array = self.analysis.constants.small(_operand(node, 2))
+        return array is not None and not array.any()
+
+    # --- equations
+
+    def _tie(self, one: ir.Value, other: ir.Value, gain: np.ndarray | float, node: ir.Node) -> None:
+        self.ties.append(_Tie(one, other, gain, node))
+
+    def _fix(self, value: ir.Value, held: np.ndarray, node: ir.Node) -> None:
+        known = self.fixed.setdefault(value, (held, node))
+        if not np.array_equal(known[0], held):
+            raise Loud(_conflict(known[1], node))
+
+    def _solve(self) -> dict[ir.Value, np.ndarray]:
+        """Spread what is fixed along all ties; what nothing asks for holds the mean, which all linear nodes keep."""
+        near: dict[ir.Value, list[_Tie]] = {}
+        for tie in self.ties:
+            near.setdefault(tie.one, []).append(tie)
+            near.setdefault(tie.other, []).append(tie)
+        holds: dict[ir.Value, np.ndarray] = {}
+        origin: dict[ir.Value, ir.Node] = {}
+        starts = [(value, held, node) for value, (held, node) in self.fixed.items()]
+        starts += [(value, self.mean, ties[0].node) for value, ties in near.items()]
+        starts += [(value, self.mean, node) for node, _ in self.writers for value in node.outputs if value not in near]
+        for position, (start, held, node) in enumerate(starts):
+            if start in holds:
+                if position < len(self.fixed) and not np.allclose(holds[start], held, rtol=1e-9, atol=1e-12):
+                    raise Loud(_conflict(origin[start], node))
+                continue
+            holds[start], origin[start] = held, node
+            pending = [start]
+            while pending:
+                value = pending.pop()
+                for tie in near.get(value, ()):
+                    other, found = self._across(tie, value, holds[value])
+                    if other not in holds:
+                        holds[other], origin[other] = found, origin[value]
+                        pending.append(other)
+                    elif not np.allclose(holds[other], found, rtol=1e-9, atol=1e-12):
+                        raise Loud(_conflict(origin[other], origin[value]))
+        return holds
+
+    def _across(self, tie: _Tie, value: ir.Value, held: np.ndarray) -> tuple[ir.Value, np.ndarray]:
+        if value is tie.other:
+            return tie.one, held * tie.gain
+        return tie.other, held / tie.gain
+
+    # --- questions
+
+    def _on(self, axis: Axis) -> bool:
+        return any(leaf is self.factor for leaf in leaves(axis))
+
+    def _touches(self, axes: tuple[Axis, ...] | None) -> bool:
+        return any(map(self._on, axes or ()))
+
+    def _constant(self, node: ir.Node, slot: int) -> bool:
+        """Say whether an operand is a constant that can be given new channels of its own."""
+        value = _operand(node, slot)
+        if value not in self.analysis.constants:
+            return False
+        axes = self.analysis.axes_of_use(node, slot) or ()
+        if any(self._on(axis) and resolve(axis) is not self.factor for axis in axes):
+            raise Loud(f"{str(value.name)!r} has the channels as a part of an axis")
+        return True
+
+    def _vector(self, node: ir.Node, slot: int) -> np.ndarray | None:
+        array = self.analysis.constants.array(_operand(node, slot))
+        if array is None or array.size != self.factor.size:
+            return None
+        return array.reshape(-1).astype(np.float64)
+
+
+def _operand(node: ir.Node, slot: int) -> ir.Value:
+    value = node.inputs[slot]
+    assert value is not None
+    return value
+
+
+def _title(node: ir.Node) -> str:
+    return f"{node.op_type} {node.name or '-> ' + str(node.outputs[0].name)!r}"
+
+
+def _conflict(one: ir.Node, other: ir.Node) -> str:
+    return (
+        f"{_title(one)} and {_title(other)} ask for different values in the new channels, as where a normalised "
+        "tensor is added to the stream again"
+    )
