@@ -1,11 +1,14 @@
-"""One walk over a graph: every tensor gets its axes, every node leaves its obligations, and groups come out.
+"""One walk over a model: every tensor gets its axes, every node leaves its obligations, and groups come out.
+
+The graphs inside nodes are walked when their node is. Values that they capture are the same objects inside and outside,
+so nothing needs to be said about them; what goes in and comes out is up to the rule of the node.
 
 Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +16,13 @@ import onnx_ir as ir
 
 from onnx_n2n import rules
 from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin
+from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS, Constants
 from onnx_n2n.contents import LARGEST, Content, Size
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.obligations import Ledger
 from onnx_n2n.shapes import Inferred, infer_shapes, known_length
-from onnx_n2n.site import Refusal, Site
+from onnx_n2n.site import Known, Refusal, Site
 
 BREAKDOWN = "its operator could not be analysed"
 
@@ -33,7 +37,7 @@ class Analysis:
         uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
         constants: Which tensors are constant.
         contents: What small tensors say.
-        shapes: What shape inference knows of each tensor, by name.
+        shapes: What shape inference knows of each tensor.
         ledger: The obligations of all nodes.
         groups: What may grow, in graph order.
         pins: The weight axes that may not grow, with their reasons.
@@ -44,7 +48,7 @@ class Analysis:
     uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
     constants: Constants
     contents: Mapping[ir.Value, Content]
-    shapes: Mapping[str, Inferred]
+    shapes: Mapping[ir.Value, Inferred]
     ledger: Ledger
     groups: tuple[Group, ...]
     pins: tuple[Pinned, ...]
@@ -75,8 +79,8 @@ def analyze(model: ir.Model) -> Analysis:
         Groups of tied axes with their sizes, and for every weight axis that may not grow the reason.
     """
     walk = _Walk(model)
-    walk.run()
-    groups = groups_of(model.graph, walk, walk.ledger)
+    ledger = walk.run()
+    groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,
         axes=walk.known,
@@ -84,7 +88,7 @@ def analyze(model: ir.Model) -> Analysis:
         constants=walk.constants,
         contents=walk.contents,
         shapes=walk.shapes,
-        ledger=walk.ledger,
+        ledger=ledger,
         groups=groups,
         pins=pins_of(model.graph, walk),
     )
@@ -102,7 +106,6 @@ class _Walk:
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, Content] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
-        self.ledger = Ledger.empty()
 
     # --- facts, as rules ask for them
 
@@ -134,60 +137,89 @@ class _Walk:
         return self.constants.array(value)
 
     def floating(self, value: ir.Value) -> bool:
-        return (value.dtype or getattr(self.shapes.get(str(value.name)), "dtype", None)) in FLOATS
+        return (value.dtype or getattr(self.shapes.get(value), "dtype", None)) in FLOATS
 
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
-        found = self.shapes.get(str(value.name))
+        found = self.shapes.get(value)
         return found.lengths if found is not None else None
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         return _lookup(self.uses, self.known, node, slot)
 
+    def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        for value, known in zip(body.inputs, given, strict=True):
+            self._learn(value, known)
+        ledger = self._walk_nodes(body)
+        return [self._result(value) for value in body.outputs], ledger
+
     # --- the walk
 
-    def run(self) -> None:
+    def run(self) -> Ledger:
         symbols: dict[str, Axis] = {}
         for value in self.graph.inputs:
             if value not in self.constants and value.shape is not None:
                 self.known[value] = tuple(self._input_axis(dim, value, symbols) for dim in value.shape)
-        for node in self.graph:
-            if not all(output in self.constants for output in node.outputs):
-                self._visit(node)
+        ledger = self._walk_nodes(self.graph)
         for value in self.graph.outputs:
             if value in self.constants and value not in self.known:
                 self.known[value] = self._constant_axes(value)
             self._pin_whole(value, Reason(f"graph output {value.name!r}"))
+        return ledger
 
-    def _visit(self, node: ir.Node) -> None:
+    def _walk_nodes(self, graph: ir.Graph) -> Ledger:
+        ledger = Ledger.empty()
+        for node in graph:
+            if not all(output in self.constants for output in node.outputs):
+                ledger.extend(self._visit(node))
+        return ledger
+
+    def _visit(self, node: ir.Node) -> Ledger:
+        """Let the rule of a node look at it; return its obligations, none if it has to be pinned."""
+        for output in node.outputs:
+            self._learn(output, Known())  # a body may be walked again, with less known about what it is given
         version = node.version or self.opsets.get(rules.plain(node.domain), 1)
         site = Site(node, version, self)
         rule = rules.rule_for(node.domain, node.op_type, version)
         if rule is None:
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-            self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
-            return
+            return self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
         try:
             rule(site)
         except Refusal as refusal:
-            self._refuse(node, site.reason(str(refusal)))
-            return
+            return self._refuse(node, site.reason(str(refusal)))
         except (ValueError, IndexError, KeyError, TypeError):
             # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
-            self._refuse(node, site.reason(BREAKDOWN))
-            return
+            return self._refuse(node, site.reason(BREAKDOWN))
+        covered = {*site.results, *site.sequences, *site.unknown}
         for slot, output in enumerate(node.outputs):
-            if slot not in {*site.results, *site.sequences} and (output.uses() or output.is_graph_output()):
-                self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
-                return
-        self.ledger.extend(site.ledger)
-        for slot, axes in site.results.items():
-            self.known[node.outputs[slot]] = axes
-        for slot, sequence in site.sequences.items():
-            self.sequences[node.outputs[slot]] = sequence
+            if slot not in covered and (output.uses() or output.is_graph_output()):
+                return self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
+        for slot, output in enumerate(node.outputs):
+            self._learn(output, Known(site.results.get(slot), site.contents.get(slot), site.sequences.get(slot)))
         self._follow_contents(node, site)
+        return site.ledger
+
+    def _learn(self, value: ir.Value, known: Known) -> None:
+        for facts in (self.known, self.contents, self.sequences):
+            facts.pop(value, None)
+        if known.axes is not None:
+            self.known[value] = known.axes
+        if known.content is not None:
+            self.contents[value] = known.content
+        if known.sequence is not None:
+            self.sequences[value] = known.sequence
+
+    def _result(self, value: ir.Value) -> Known:
+        """Return what is known of an output of a body; a constant that is one stays as it is, for this use."""
+        if value not in self.constants:
+            return Known(self.known.get(value), self.content(value), self.sequences.get(value))
+        axes = self._constant_axes(value)
+        for axis in axes:
+            pin(axis, Reason(f"constant {value.name!r} is given out as it is"))
+        return Known(axes, self.content(value))
 
     def _follow_contents(self, node: ir.Node, site: Site) -> None:
-        if self.constants.small(node.outputs[0]) is not None:
+        if site.contents or self.constants.small(node.outputs[0]) is not None:
             return
         follow = rules.content_rule_for(node.domain, node.op_type)
         found = None
@@ -203,23 +235,23 @@ class _Walk:
             if value is not None and slot not in site.consumed:
                 self._pin_measured(value, site.reason("it computes with the length of this axis"))
 
-    def _refuse(self, node: ir.Node, reason: Reason) -> None:
-        for slot, value in enumerate(node.inputs):
-            if value is not None:
-                for axis in self.axes(node, slot) or ():
-                    pin(axis, reason)
+    def _refuse(self, node: ir.Node, reason: Reason) -> Ledger:
+        """Pin all that a node takes and gives, and all that the graphs inside it contain and capture."""
+        for each in (node, *_nodes_inside(node)):
+            for slot, value in enumerate(each.inputs):
+                if value is not None:
+                    for axis in self.axes(each, slot) or ():
+                        pin(axis, reason)
+                    self._pin_whole(value, reason)
+            for value in (*each.outputs, *(end for body in bodies_of(each) for end in (*body.inputs, *body.outputs))):
                 self._pin_whole(value, reason)
-        for value in self._captured(node):
-            # The uses inside a body are not followed, so all of the tensor stays as it is.
-            if value in self.constants and value not in self.known:
-                self.known[value] = self._constant_axes(value)
-            self._pin_whole(value, reason)
         for output in node.outputs:
             shape = self.inferred(output)
             if shape is not None:
                 self.known[output] = tuple(axis_of(length) for length in shape)
                 for axis in self.known[output]:
                     pin(axis, reason)
+        return Ledger.empty()
 
     def _pin_whole(self, value: ir.Value, reason: Reason) -> None:
         """Pin all that a tensor or sequence is made of, and what its elements measure."""
@@ -233,20 +265,6 @@ class _Walk:
         for element in found.elements if found is not None else ():
             if element.axis is not None:
                 pin(element.axis, reason)
-
-    def _captured(self, node: ir.Node) -> list[ir.Value]:
-        bodies = [
-            body
-            for attribute in node.attributes.values()
-            if attribute.type in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS} and not attribute.is_ref()
-            for body in ([attribute.value] if attribute.type == ir.AttributeType.GRAPH else attribute.value)
-        ]
-        seen: dict[ir.Value, None] = {}
-        for body in bodies:
-            for inner in body.all_nodes():
-                seen.update(dict.fromkeys(value for value in inner.inputs if value is not None))
-            seen.update(dict.fromkeys(body.outputs))
-        return [value for value in seen if value.graph is self.graph]
 
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
         tensor = self.constants[value]
@@ -263,3 +281,6 @@ class _Walk:
         return axis
 
 
+def _nodes_inside(node: ir.Node) -> Iterator[ir.Node]:
+    for body in bodies_of(node):
+        yield from body.all_nodes()

@@ -1,4 +1,4 @@
-"""Which tensors of a graph are constant, and the values of those that steer other nodes."""
+"""Which tensors of a model are constant, and the values of those that steer other nodes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16
 
 
 class Constants:
-    """The constant tensors of a model's main graph: initializers and Constant nodes, wherever they are used."""
+    """The constant tensors of a model, also inside bodies: initializers and Constant nodes, wherever they are used."""
 
     def __init__(self, model: ir.Model) -> None:
         self._tensors: dict[ir.Value, ir.TensorProtocol] = {}
         self._folded: dict[ir.Value, np.ndarray | None] = {}
         self._opset = model.opset_imports.get("") or model.opset_imports.get("ai.onnx") or 1
-        for value in model.graph.initializers.values():
-            if value.const_value is not None:
-                self._tensors[value] = value.const_value
-        for node in model.graph:
-            if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
-                tensor = constant_tensor(node)
-                if tensor is not None:
-                    self._tensors[node.outputs[0]] = tensor
+        for graph in model.graphs():
+            self._tensors.update(_tensors_of(graph))
 
     def __contains__(self, value: ir.Value) -> bool:
         return value in self._tensors
@@ -75,6 +69,17 @@ class Constants:
                     return None
                 feeds[str(operand.name)] = array
         return _evaluate(node, feeds, node.version or self._opset)
+
+
+def _tensors_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    for value in graph.initializers.values():
+        if value.const_value is not None:
+            yield value, value.const_value
+    for node in graph:
+        if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
+            tensor = constant_tensor(node)
+            if tensor is not None:
+                yield node.outputs[0], tensor
 
 
 # Operators of shape arithmetic. One that is not here is merely not known before run time.

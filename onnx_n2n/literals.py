@@ -68,7 +68,7 @@ def _rewrite_input(
     if not delta.any():
         return
     array = delta.reshape(()) if found.scalar else delta
-    inferred = analysis.shapes.get(str(value.name))
+    inferred = analysis.shapes.get(value)
     dtype = inferred.dtype if inferred is not None and inferred.dtype is not None else ir.DataType.INT64
     more = names.initializer(f"{value.name}_growth", array.astype(dtype.numpy()))
     added = ir.Node("", "Add", [value, more], name=names.node(f"{node.name or node.op_type}_lengths"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
+
+from onnx_n2n.bodies import bodies_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +24,15 @@ class Inferred:
     dtype: ir.DataType | None
 
 
-def infer_shapes(model: ir.Model) -> dict[str, Inferred]:
-    """Return what is known of every tensor of the main graph, by name.
+def infer_shapes(model: ir.Model) -> dict[ir.Value, Inferred]:
+    """Return what is known of every tensor that a node makes or a body is given.
 
     The model is not changed. Where inference fails, the declared shapes remain.
     """
     found = {
-        str(value.name): Inferred(None if value.shape is None else tuple(map(known_length, value.shape)), value.dtype)
-        for node in model.graph
-        for value in node.outputs
+        value: Inferred(None if value.shape is None else tuple(map(known_length, value.shape)), value.dtype)
+        for graph in model.graphs()
+        for value in _values(graph)
         if value.shape is not None or value.dtype is not None
     }
     try:
@@ -37,12 +40,14 @@ def infer_shapes(model: ir.Model) -> dict[str, Inferred]:
     except Exception as failure:  # whatever it dislikes, the declared shapes remain
         logger.debug("shape inference failed: %s", failure)
         return found
-    for info in [*proto.graph.value_info, *proto.graph.output]:
-        if info.type.HasField("tensor_type"):
-            kind = info.type.tensor_type
-            dims = [known_length(d.dim_value if d.HasField("dim_value") else None) for d in kind.shape.dim]
-            lengths = tuple(dims) if kind.HasField("shape") else None
-            found[info.name] = Inferred(lengths, ir.DataType(kind.elem_type) if kind.elem_type else None)
+    for graph, described in _side_by_side(model.graph, proto.graph):
+        values = {str(value.name): value for value in _values(graph)}  # names are unique in one graph, not in all
+        for info in [*described.input, *described.value_info, *described.output]:
+            if info.name in values and info.type.HasField("tensor_type"):
+                kind = info.type.tensor_type
+                dims = [known_length(d.dim_value if d.HasField("dim_value") else None) for d in kind.shape.dim]
+                lengths = tuple(dims) if kind.HasField("shape") else None
+                found[values[info.name]] = Inferred(lengths, ir.DataType(kind.elem_type) if kind.elem_type else None)
     return found
 
 
@@ -51,16 +56,34 @@ def known_length(dim: object) -> int | None:
     return dim if isinstance(dim, int) and dim >= 0 else None
 
 
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+
+
+def _side_by_side(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:
+    """Yield a graph and the graphs inside its nodes, each with its serialised form."""
+    yield graph, proto
+    for node, described in zip(graph, proto.node, strict=True):
+        inner = [body for a in described.attribute for body in ([a.g] if a.HasField("g") else a.graphs)]
+        for body, written in zip(bodies_of(node), inner, strict=True):
+            yield from _side_by_side(body, written)
+
+
 def _skeleton(model: ir.Model) -> onnx.ModelProto:
     """Serialise a model with its large initializers turned into graph inputs, which need no data."""
     bare = model.clone()
-    for name, value in list(bare.graph.initializers.items()):
-        tensor = value.const_value
-        if tensor is not None and tensor.size > SMALL:
-            value.shape = ir.Shape(tensor.shape.numpy())
-            value.type = ir.TensorType(tensor.dtype)
-            del bare.graph.initializers[name]
-            value.const_value = None
-            if value not in bare.graph.inputs:
-                bare.graph.inputs.append(value)
+    for graph in bare.graphs():
+        for name, value in list(graph.initializers.items()):
+            tensor = value.const_value
+            if tensor is not None and tensor.size > SMALL:
+                value.shape = ir.Shape(tensor.shape.numpy())
+                value.type = ir.TensorType(tensor.dtype)
+                del graph.initializers[name]
+                value.const_value = None
+                if graph is not bare.graph:
+                    value.name = f"{name} of {graph.name} {id(graph)}"  # bodies side by side may use a name twice
+                if value not in bare.graph.inputs:
+                    bare.graph.inputs.append(value)
     return ir.serde.serialize_model(bare)

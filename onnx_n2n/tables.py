@@ -168,7 +168,7 @@ Weights = Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]
 def _weights(analysis: Analysis) -> Weights:
     """Return for each factor the weights it is on, with all their axes."""
     found: dict[Factor, dict[ir.Value, tuple[Axis, ...]]] = {}
-    for node in analysis.model.graph:
+    for node in analysis.model.graph.all_nodes():
         for slot, value in enumerate(node.inputs):
             if value is not None and value in analysis.constants and analysis.constants.growable(value):
                 axes = analysis.axes_of_use(node, slot) or ()

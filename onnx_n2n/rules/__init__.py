@@ -2,6 +2,7 @@
 
 from onnx_n2n.rules import (
     contraction,
+    control,
     elementwise,
     normalisation,
     recurrent,
@@ -16,4 +17,6 @@ from onnx_n2n.rules.registry import content_rule_for, declare, known, plain, rul
 
 __all__ = ["content_rule_for", "declare", "known", "plain", "rule", "rule_for"]
 
-_FAMILIES = (contraction, elementwise, normalisation, recurrent, reduction, reshaping, segments, sizes, sources, windows)
+_FAMILIES = (
+    contraction, control, elementwise, normalisation, recurrent, reduction, reshaping, segments, sizes, sources, windows
+)  # fmt: skip
