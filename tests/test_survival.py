@@ -204,10 +204,10 @@ def test_a_file_is_not_changed_and_the_student_is_beside_it(tmp_path: Path) -> N
 # --- what growth must not reach
 
 
-def test_branches_keep_what_they_use_of_the_outer_graph_and_the_rest_grows() -> None:
+def test_branches_keep_what_they_cannot_follow_and_the_rest_grows() -> None:
     body = (
-        "h = Conv(x, first) b = If <then_branch = t () => (float[2,12,4,6] p) { p = Mul(h, scale) },"
-        "else_branch = e () => (float[2,12,4,6] q) { q = Relu(h) }> (go) k = Conv(h, last) z = Mul(b, k)"
+        "h = Conv(x, first) b = If <then_branch = t () => (float[2,12,4,6] p) { i = Hardmax(h) p = Mul(i, scale) },"
+        "else_branch = e () => (float[2,12,4,6] q) { q = Hardmax <axis = 1> (h) }> (go) k = Conv(h, last) z = Mul(b, k)"
         "f = Flatten(z) m = MatMul(f, w) y = MatMul(m, v)"
     )
     proto = model(body, "float[2,3,4,6] x, bool go", "y", first=(12, 3, 1, 1), scale=(12, 1, 1), last=(12, 12, 1, 1),
@@ -219,6 +219,21 @@ def test_branches_keep_what_they_use_of_the_outer_graph_and_the_rest_grows() -> 
     assert before == after
     for seed in range(3):  # both branches
         assert Judge(proto, seed).error(student) < TOLERANCE
+
+
+def test_branches_and_what_they_capture_grow() -> None:
+    body = (
+        "h = Conv(x, first) b = If <then_branch = t () => (float[2,12,4,6] p) { p = Mul(h, scale) },"
+        "else_branch = e () => (float[2,12,4,6] q) { q = Relu(h) }> (go) y = Conv(b, last)"
+    )
+    proto = model(body, "float[2,3,4,6] x, bool go", "y", first=(12, 3, 1, 1), scale=(12, 1, 1), last=(2, 12, 1, 1))
+    student = widen(proto)
+    old, new = (by_name(model.graph.initializer) for model in (proto, student))
+    assert {name for name in old if new[name] != old[name]} == {"first", "scale", "last"}
+    before, after = ([a.g for a in m.graph.node[1].attribute] for m in (proto, student))
+    for one, other in zip(before, after, strict=True):
+        assert list(map(helper.printable_node, one.node)) == list(map(helper.printable_node, other.node))
+        assert (dims(one.output[0]), dims(other.output[0])) == ([2, 12, 4, 6], [2, 24, 4, 6])
 
 
 def test_a_constant_that_is_also_an_output_stays_and_its_other_uses_grow() -> None:
