@@ -19,6 +19,7 @@ import onnx_graphsurgeon as gs
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.analysis import analyze as _analyze
+from onnx_n2n.clones import Clones, clones
 from onnx_n2n.delivery import VERSION, Proof, Target
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.model import ModelLike, load, open_model, save
@@ -31,8 +32,9 @@ from onnx_n2n.verify import verify as _verify
 __version__ = VERSION
 
 __all__ = [
-    "Analysis", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Report", "Result",
-    "Verdict", "VerificationError", "Widen", "__version__", "analyze", "load", "save", "verify", "widen",
+    "Analysis", "Clones", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Report",
+    "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "load", "save", "verify",
+    "widen",
 ]  # fmt: skip
 
 

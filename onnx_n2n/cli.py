@@ -16,6 +16,7 @@ from rich.console import Console
 
 import onnx_n2n
 from onnx_n2n import tables
+from onnx_n2n.clones import count_clones
 from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.passes import Widen
@@ -139,18 +140,25 @@ def main() -> None:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option("--clones", "for_clones", is_flag=True, help="Show channels that are exact copies of others instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @_ends_well
-def inspect(model: Path, *, as_json: bool) -> None:
+def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     """Show what in MODEL can grow, and for everything else why not."""
     with _stages(_console()) as progress:
         progress("analysing")
         analysis = onnx_n2n.analyze(model)
+        clones = count_clones(analysis) if for_clones else None
     if as_json:
-        _print_json({"model": str(model), **tables.groups_as_json(analysis)})
+        document = {} if clones is None else {"clones": clones.to_json()}
+        _print_json({"model": str(model), **tables.groups_as_json(analysis), **document})
+        return
+    # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
+    console = _console(stderr=False)
+    if clones is None:
+        tables.print_groups(console, analysis)
     else:
-        # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
-        tables.print_groups(_console(stderr=False), analysis)
+        tables.print_clones(console, clones)
 
 
 @main.command()

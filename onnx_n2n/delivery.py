@@ -20,6 +20,7 @@ import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
 from onnx_n2n.border import carried
+from onnx_n2n.clones import Clones, clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.errors import OptionError, VerificationError
 from onnx_n2n.growth import Growth
@@ -127,29 +128,31 @@ def deliver(
     modified = bool(done.growth.grown)
     after = parameters(working)
 
-    def result(student: Any, verdict: Any) -> Result[Any]:
-        report = Report(done.growth.grown, done.growth.kept, before, after, verdict)
+    def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
+        report = Report(done.growth.grown, done.growth.kept, before, after, verdict, copies)
         return Result(student, modified, done.growth, report)
 
     if not modified:
-        return result(model, None)
+        return result(model)
     _record(working, lineage)
     if path is not None and output is not None:
         with _beside(output) as draft:
             progress("writing a draft")
             save(working, draft)
-            verdict = _prove(path, draft, done, proof, progress)
+            found = _prove(path, draft, done, proof, progress)
             _publish(draft, output, force=target.force, kept=carried(working).data_files)
-        return result(output, verdict)
+        return result(output, *found)
     student = loan.give_back(working)
     teacher = open_model(model).model if isinstance(model, gs.Graph) else model
-    verdict = _prove(teacher, working if isinstance(model, gs.Graph) else student, done, proof, progress)
-    return result(student, verdict)
+    found = _prove(teacher, working if isinstance(model, gs.Graph) else student, done, proof, progress)
+    return result(student, *found)
 
 
-def _prove(teacher: Any, student: Any, done: Change, proof: Proof, progress: Callable[[str], None]) -> Any:
+def _prove(
+    teacher: Any, student: Any, done: Change, proof: Proof, progress: Callable[[str], None]
+) -> tuple[Any, Clones | None]:
     if not proof.wanted:
-        return None
+        return None, None
     # ONNX Runtime takes its time to load, and only this needs it.
     from onnx_n2n.verify import verify
 
@@ -170,7 +173,8 @@ def _prove(teacher: Any, student: Any, done: Change, proof: Proof, progress: Cal
             f"{verdict.noise:.1e}{wrong}",
             hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
         )
-    return verdict
+    progress("looking for clones")
+    return verdict, clones(student)
 
 
 def _record(model: ir.Model, lineage: str) -> None:

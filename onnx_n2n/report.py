@@ -11,6 +11,7 @@ import numpy as np
 from onnx_n2n.growth import Grown, Growth, Kept
 
 if TYPE_CHECKING:
+    from onnx_n2n.clones import Clones
     from onnx_n2n.verify import Verdict
 
 M = TypeVar("M")
@@ -26,6 +27,7 @@ class Report:
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
+        clones: Which channels of the student are exact copies of others, or None when it was not verified.
     """
 
     grown: tuple[Grown, ...]
@@ -33,6 +35,7 @@ class Report:
     parameters_before: int
     parameters_after: int
     verdict: Verdict | None
+    clones: Clones | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
@@ -41,6 +44,7 @@ class Report:
             "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.kept],
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
+            "clones": None if self.clones is None else self.clones.to_json(),
         }
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, Limit, leaves, size
+from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
@@ -112,6 +113,8 @@ def print_report(console: Console, report: Report) -> None:
         console.print("Not verified.")
     else:
         print_verdict(console, report.verdict)
+    if report.clones is not None and report.clones.channels:
+        console.print(_told_apart(report.clones))
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
@@ -129,6 +132,36 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
             f"Warning: comparing {_listed([repr(name) for name in verdict.vacuous])} proves nothing, because no input "
             "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
         )
+
+
+CLONES = """\
+incoming: channels whose incoming weights are exactly those of another channel of the group
+outgoing: channels whose outgoing weights are; "-" where no weight makes or sums the channels
+twins:    channels that are equal in both, so that training can never tell them apart"""
+
+
+def print_clones(console: Console, clones: Clones) -> None:
+    """Print which groups have channels that are exact copies of others."""
+    console.print(_told_apart(clones))
+    rows = [found for found in clones.groups if found.incoming or found.outgoing]
+    if rows:
+        table = _table("group", "channels>", "incoming>", "outgoing>", "twins>")
+        for row in rows:
+            sides = ("-" if side is None else str(side) for side in (row.incoming, row.outgoing))
+            table.add_row(row.group, str(row.channels), *sides, str(row.twins))
+        console.print("", table, "", CLONES, sep="\n")
+
+
+def _told_apart(clones: Clones) -> str:
+    """Say in a sentence how many channels training can tell from all others."""
+    if clones.twins:
+        names = _listed(found.group for found in clones.groups if found.twins)
+        return (
+            f"Clones: training can never tell {clones.twins:,} of {_count(clones.channels, 'channel')} from another, "
+            f"because all their weights are equal ({names})."
+        )
+    alike = f"; {clones.incoming:,} start with the incoming weights of another" if clones.incoming else ""
+    return f"Clones: training can tell all {_count(clones.channels, 'channel')} apart{alike}."
 
 
 def commonest_pin(analysis: Analysis) -> str:

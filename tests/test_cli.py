@@ -272,6 +272,8 @@ def test_json_is_the_only_thing_on_stdout_and_nothing_is_on_stderr(folder: Path)
     assert document["grown"] == [{"group": "w", "before": 4, "after": 8}]
     assert document["parameters"] == {"before": 20, "after": 40}
     assert document["verification"]["ok"]
+    counts = {"channels": 8, "incoming_clones": 8, "outgoing_clones": 0, "twins": 0}
+    assert document["clones"] == {**counts, "groups": [{"group": "w", **counts}]}
 
 
 def test_proof_that_could_not_have_failed_is_none(folder: Path) -> None:
@@ -332,6 +334,20 @@ def test_unknown_operators_pin_with_a_reason(folder: Path) -> None:
     assert {"weight": "w", "axis": 0, "size": 4} in [
         {key: pin[key] for key in ("weight", "axis", "size")} for pin in document["pinned"]
     ]
+
+
+def test_clones_are_counted_after_growing_and_on_request(folder: Path) -> None:
+    assert call("inspect", "--clones", "net.onnx").stdout == "Clones: training can tell all 4 channels apart.\n"
+    widened = call("widen", "net.onnx", "-o", "noisy.onnx")
+    assert "tell all 8 channels apart; 8 start with the incoming weights of another." in widened.stderr
+    widened = call("widen", "net.onnx", "-o", "plain.onnx", "--noise", "0", "--factor", "1.5")
+    assert "training can never tell 4 of 6 channels from another, because all" in widened.stderr
+    listed = call("inspect", "--clones", "plain.onnx")
+    assert (listed.exit_code, listed.stderr) == (0, "")
+    assert "never tell 4 of 6 channels from another" in listed.stdout
+    assert re.search(r"^w +6 +4 +4 +4$", listed.stdout, re.MULTILINE)
+    document = json.loads(call("inspect", "--clones", "--json", "plain.onnx").stdout)
+    assert (document["clones"]["twins"], document["groups"][0]["name"]) == (4, "w")
 
 
 def test_names_are_printed_as_they_are(folder: Path) -> None:
