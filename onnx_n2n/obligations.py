@@ -9,32 +9,49 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.axes import Axis, Reason
+from onnx_n2n.axes import EMPTY, Axis, Reason
+
+
+Use = tuple[ir.Node, int]  # a node and one of its input slots
 
 
 @dataclass(frozen=True)
 class Summand:
     """An operand of a contraction: input ``slot``, whose axis ``position`` is the product of ``parts``.
 
-    ``parts`` are pairs of an axis and whether the contraction sums over it.
+    Attributes:
+        slot: The input slot.
+        position: The axis of the operand.
+        parts: Pairs of an axis and whether the contraction sums over it.
+        before: What lies before these on the same axis, and is not summed over.
+        after: What lies after them.
+        along: Operands that add to this one, and must be scaled with it.
     """
 
     slot: int
     position: int
     parts: tuple[tuple[Axis, bool], ...]
+    before: Axis = EMPTY
+    after: Axis = EMPTY
+    along: tuple[Summand, ...] = ()
 
 
 @dataclass(frozen=True)
 class Contraction:
     """A sum over an axis: the shares of its copies must be put on exactly one operand.
 
-    ``power`` is the power of a share that an operand must be multiplied by: 1/2 under a sum of squares. None stands for
-    a product of operands, which is linear in each, so that a weight may carry shares and noise itself.
+    Attributes:
+        node: The node that sums.
+        summands: The operands, each of which could carry the shares.
+        power: The power of a share that an operand must be multiplied by: 1/2 under a sum of squares. None stands for a
+            product of operands, which is linear in each, so that a weight may carry shares and noise itself.
+        scale: The attribute that the sum is multiplied by, if there is one.
     """
 
     node: ir.Node
     summands: tuple[Summand, ...]
     power: float | None = None
+    scale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,16 @@ class Literal:
     position: int | None
     axis: Axis
     negative: bool = False
+
+
+@dataclass(frozen=True)
+class Default:
+    """An attribute that, when it is missing, follows the length of ``axis``: it is then written out with its value."""
+
+    node: ir.Node
+    attribute: str
+    value: float
+    axis: Axis
 
 
 @dataclass(frozen=True)
@@ -116,11 +143,12 @@ class Ledger:
     literals: list[Literal]
     picks: list[Picks]
     evenness: list[Evenness]
+    defaults: list[Default]
 
     @classmethod
     def empty(cls) -> Ledger:
         """Return a ledger without entries."""
-        return cls([], [], [], [])
+        return cls([], [], [], [], [])
 
     def extend(self, other: Ledger) -> None:
         """Append the entries of another ledger."""
@@ -128,4 +156,5 @@ class Ledger:
         self.literals += other.literals
         self.picks += other.picks
         self.evenness += other.evenness
+        self.defaults += other.defaults
 

@@ -1,10 +1,10 @@
 """Quiet channels: how a normalised stream grows by a factor that is not whole.
 
 Under LayerNorm a channel may not simply be copied, because the mean and the variance would shift. But a new channel
-that always holds the *mean* of the teacher's channels leaves the mean alone and shrinks the variance by D/D', which the
-gain (times sqrt(D/D')) and epsilon (times D/D') make up for; its normalised value is 0. Under RMSNorm a new channel that
-holds *zero* does the same. So every writer to the stream must write one fixed combination of its own channels to the
-new ones. Which combination each tensor must hold is found here, by walking from the norms through whatever is linear.
+that always holds the *mean* of the teacher's channels leaves the mean alone and shrinks the variance by D/D', for which
+the gain (times sqrt(D/D')) and epsilon (times D/D') make up; its normalised value is 0. Under RMSNorm a new channel
+that holds *zero* does the same. So every writer to the stream must write one fixed combination of its own channels to
+the new ones. Which one each tensor must hold is found here, by walking from the norms through whatever is linear.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, resolve
 from onnx_n2n.constants import FLOATS
-from onnx_n2n.obligations import Contraction, Mean, Norm
-
-Use = tuple[ir.Node, int]
+from onnx_n2n.obligations import Contraction, Mean, Norm, Use
 
 
 class Loud(Exception):  # noqa: N818 - not an error: the channels cannot be kept quiet, for this reason
@@ -55,7 +53,8 @@ LINEAR = frozenset({"Add", "Sub", "Sum", "Mean", "Where", "Concat"})  # in all o
 MOVING = frozenset(
     {
         "Identity", "Cast", "Dropout", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
-        "Gather", "Pad", "Expand", "Tile", "Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize",
+        "Gather", "Pad", "Expand", "Tile", "Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum",
+        "Resize",
     }
 )  # fmt: skip
 MAPS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "FusedMatMul"})
@@ -89,7 +88,7 @@ class _Search:
     factor: Factor
     ties: list[_Tie] = field(default_factory=list)
     fixed: dict[ir.Value, tuple[np.ndarray, ir.Node]] = field(default_factory=dict)
-    whole: dict[ir.Value, ir.Node] = field(default_factory=dict)  # weights must sum to 1 here: it is a constant along it
+    whole: dict[ir.Value, ir.Node] = field(default_factory=dict)  # the weights sum to 1: all channels get the same
     writers: dict[Use, ir.Value] = field(default_factory=dict)  # which tensor decides what a constant writes
     rows: dict[Use, np.ndarray] = field(default_factory=dict)
     ones: set[Use] = field(default_factory=set)
@@ -202,9 +201,9 @@ class _Search:
                 self.writers[node, slot] = made
             else:
                 self._tie(value, made, 1.0, node)
-        if node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None:
-            if not self._touches(self.analysis.axes_of_use(node, 2)):
-                self.whole[made] = node
+        biased = node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None
+        if biased and not self._touches(self.analysis.axes_of_use(node, 2)):
+            self.whole[made] = node
 
     def _linear(
         self, node: ir.Node, operands: list[tuple[int, ir.Value]], given: list[tuple[int, ir.Value]], made: ir.Value

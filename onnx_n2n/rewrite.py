@@ -8,42 +8,20 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, resolve, size
+from onnx_n2n.carriers import Numbers, Scaled, place
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.groups import layer_name, measures
 from onnx_n2n.growth import Growth
 from onnx_n2n.literals import rewrite_literals
 from onnx_n2n.names import Names
-from onnx_n2n.obligations import Contraction, Mean, Summand
-from onnx_n2n.quiet import Use
+from onnx_n2n.obligations import Default, Mean, Use
 from onnx_n2n.weights import Recipe, Row, Summed
-
-CARRIERS = frozenset({"Identity", "Cast", "Transpose"})  # a weight may reach its node through these
-
-
-@dataclass(frozen=True)
-class Source:
-    """The constant behind an operand: the use that reads it, and the axis of it that becomes the operand's axis."""
-
-    value: ir.Value
-    node: ir.Node
-    slot: int
-    axis: int
-
-
-@dataclass(frozen=True)
-class Demand:
-    """Shares that one use of a constant must carry."""
-
-    source: Source
-    summed: Summed
-    contraction: Contraction
 
 
 def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> None:
@@ -68,12 +46,16 @@ class _Rewriter:
         self._readers = {(c.node, s.slot) for c in analysis.ledger.contractions for s in c.summands}
 
     def run(self) -> None:
-        placed, left = self._place_shares()
+        placement = place(self.analysis, self.growth)
         made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
         for value in list(self.analysis.constants):
-            self._grow_constant(value, placed)
-        for contraction in left:
-            self._insert_share(contraction)
+            self._grow_constant(value, placement.weights)
+        for default in self.analysis.ledger.defaults:
+            self._write_out(default)
+        for numbers in placement.numbers:
+            self._spread(numbers)
+        for scaled in placement.products:
+            self._scale(scaled)
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
         for value in made:
@@ -81,101 +63,35 @@ class _Rewriter:
 
     # --- shares
 
-    def _place_shares(self) -> tuple[dict[tuple[ir.Node, int], list[Summed]], list[Contraction]]:
-        """Decide for each contraction whether a constant operand carries its shares; return the others as well."""
-        demands: dict[ir.Value, list[Demand]] = {}
-        left = []
-        for contraction in self.analysis.ledger.contractions:
-            parts = contraction.summands[0].parts
-            silent = self._silent(contraction)
-            if all(leaf not in self.growth.channels or leaf in silent for axis, summed in parts if summed
-                   for leaf in leaves(axis)):
-                continue
-            demand = self._demand(contraction)
-            if demand is None:
-                left.append(contraction)
-            else:
-                demands.setdefault(demand.source.value, []).append(demand)
-        placed: dict[tuple[ir.Node, int], list[Summed]] = {}
-        for value, wanted in demands.items():
-            if self._agree(value, wanted):
-                for demand in wanted:
-                    placed.setdefault((demand.source.node, demand.source.slot), []).append(demand.summed)
-            else:
-                # A weight with another use must not be scaled there, and a copy would untie what is tied.
-                left += [demand.contraction for demand in wanted]
-        return placed, left
-
-    def _silent(self, contraction: Contraction) -> frozenset[Factor]:
-        """Return the factors whose new channels are zero in an operand, so that nothing is there to be shared."""
-        values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
-        return frozenset(
-            factor
-            for factor, quiet in self._quiet.items()
-            if any(value is not None and quiet.silent(value) for value in values)
-        )
-
-    def _demand(self, contraction: Contraction) -> Demand | None:
-        if contraction.power is not None:
-            return None
-        for summand in reversed(contraction.summands):
-            source = self._source(contraction.node, summand)
-            if source is not None:
-                return Demand(source, self._summed(contraction, summand, source.axis), contraction)
-        return None
-
-    def _source(self, node: ir.Node, summand: Summand) -> Source | None:
-        """Follow an operand back to the constant it comes from, if nothing else reads it on the way."""
-        slot, axis = summand.slot, summand.position
-        while True:
-            value = node.inputs[slot]
-            assert value is not None
-            if value in self.analysis.constants:
-                # Integer and quantised weights cannot be scaled; they are pinned, but may stand here all the same.
-                return Source(value, node, slot, axis) if self.analysis.constants.growable(value) else None
-            producer = value.producer()
-            if producer is None or producer.op_type not in CARRIERS or len(value.uses()) > 1 or value.is_graph_output():
-                return None
-            if producer.op_type == "Cast" and producer.attributes["to"].value not in FLOATS:
-                return None  # it rounds, and half of a weight rounds to something else
-            if producer.op_type == "Transpose":
-                rank = len(self.analysis.axes[value])
-                found = producer.attributes.get("perm")
-                perm = found.value if found is not None else range(rank - 1, -1, -1)
-                axis = perm[axis]
-            node, slot = producer, 0
-
-    def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
-        share, key = np.ones(1), np.zeros(1, np.int64)
-        silent = self._silent(contraction)
-        for part, summed in summand.parts:
-            length = self.growth.length(part)
-            share = np.multiply.outer(share, self.growth.share(part, silent) if summed else np.ones(length)).ravel()
-            places = self.growth.index(part) if summed else np.arange(length)
-            key = np.add.outer(key * max(length, 1), places).ravel()
-        return Summed(axis, share, key)
-
-    def _agree(self, value: ir.Value, wanted: list[Demand]) -> bool:
-        if self.analysis.constants.vector_like(value):
-            return True
-        asked = {(demand.source.node, demand.source.slot) for demand in wanted}
-        if value.is_graph_output() or {(use.node, use.idx) for use in value.uses() if not measures(use.node)} != asked:
-            return False
-        kinds = {(d.summed.axis, d.summed.share.tobytes(), d.summed.key.tobytes()) for d in wanted}
-        return len(kinds) * len(asked) == len(wanted)
-
-    def _insert_share(self, contraction: Contraction) -> None:
-        """Multiply an operand by its shares, when no constant can carry them."""
-        node = contraction.node
-        summand = next(
-            (s for s in contraction.summands if self._is_activation(node.inputs[s.slot])),
-            contraction.summands[0],
-        )
-        value = node.inputs[summand.slot]
+    def _scale(self, scaled: Scaled) -> None:
+        """Multiply an operand by its shares, or an attribute when all of these are the same."""
+        share = float(scaled.vector.flat[0])
+        if scaled.attribute is not None and np.all(scaled.vector == share):
+            found = scaled.node.attributes[scaled.attribute]
+            scaled.node.attributes[scaled.attribute] = ir.AttrFloat32(scaled.attribute, found.value * share)
+            return
+        value = scaled.node.inputs[scaled.slot]
         assert value is not None
-        rank = self._ranks.get(value) or len(self.analysis.axes_of_use(node, summand.slot) or ())
-        vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
-        self._scale_operand(node, summand.slot, summand.position, rank, vector)
+        rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
+        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector)
+
+    def _spread(self, numbers: Numbers) -> None:
+        """Replace a number that scales a tensor by one number for each channel."""
+        node, slot = numbers.use
+        value = node.inputs[slot]
+        assert value is not None
+        teacher = self.analysis.constants[value].numpy()
+        array = teacher.reshape(()) * numbers.vector
+        if np.any(array != array[0]):
+            array = array.reshape(-1, *[1] * (numbers.rank - numbers.position - 1))
+        else:
+            array = array[0].reshape(teacher.shape)
+        node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
+
+    def _write_out(self, default: Default) -> None:
+        """Write out an attribute that would follow the new length."""
+        if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
+            default.node.attributes[default.attribute] = ir.AttrFloat32(default.attribute, default.value)
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
@@ -221,12 +137,9 @@ class _Rewriter:
         known = [value.dtype for value in values] + [found.dtype for found in inferred if found is not None]
         return next(dtype for dtype in known if dtype in FLOATS)
 
-    def _is_activation(self, value: ir.Value | None) -> bool:
-        return value is not None and value not in self.analysis.constants
-
     # --- weights
 
-    def _grow_constant(self, value: ir.Value, placed: dict[tuple[ir.Node, int], list[Summed]]) -> None:
+    def _grow_constant(self, value: ir.Value, placed: dict[Use, list[Summed]]) -> None:
         """Give every use of a constant the values it needs: one tensor where they agree, copies where they do not."""
         uses = list(value.uses())
         if not self.analysis.constants.vector_like(value):
@@ -248,18 +161,23 @@ class _Rewriter:
         if axes is None:
             return Recipe((None,) * len(self.analysis.constants[value].shape))
         rows = [self._row(value, use, axis) for axis in axes]
-        carrying = {part.axis for part in summed}
+        carrying, reads = {part.axis for part in summed}, self._reads(value, use)
         index, fresh = [], []
-        for place, (axis, row) in enumerate(zip(axes, rows, strict=True)):
+        for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             found = self.growth.index(axis) if self.growth.touches(axis) else None
             new = self.growth.fresh(axis)
             if row is not None and found is not None:
                 found = np.where(new, size(axis) or 0, found)
-            drawn = row is None and place not in carrying and use in self._readers and bool(np.any(new))
+            drawn = row is None and position not in carrying and reads and bool(np.any(new))
             index.append(found)
             fresh.append(new if drawn else None)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._scale(use), self.noise, seed)
+        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), self.noise, seed)
+
+    def _reads(self, value: ir.Value, use: Use) -> bool:
+        """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""
+        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
+        return any(other in self._readers for other in uses)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis) -> Row | None:
         """Return what a constant has in the new places of a quiet axis: a matrix the same for all its uses."""
@@ -272,7 +190,7 @@ class _Rewriter:
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
         return next((Row(quiet.rows[other]) for other in uses if other in quiet.rows), None)
 
-    def _scale(self, use: Use) -> float:
+    def _gain(self, use: Use) -> float:
         """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
         scale = 1.0
         for factor, quiet in self._quiet.items():
@@ -291,8 +209,8 @@ class _Rewriter:
             for mean in quiet.means:
                 self._scale_result(mean.node, 1 / shrunk)
         for evenness in self.analysis.ledger.evenness:
-            quiet = any(leaf in self._quiet for leaf in leaves(evenness.axis))
-            if isinstance(evenness.by, Mean) and not quiet and self.growth.multiplicity(evenness.axis) is None:
+            covered = any(leaf in self._quiet for leaf in leaves(evenness.axis))
+            if isinstance(evenness.by, Mean) and not covered and self.growth.multiplicity(evenness.axis) is None:
                 self._weigh(evenness.by, evenness.axis)
 
     def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_n2n.alignment import unify
 from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
 from onnx_n2n.contents import Content, Size, always_equal
-from onnx_n2n.obligations import Contraction, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
+from onnx_n2n.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
@@ -204,15 +204,20 @@ class Site:
         """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
-    def contract(self, summands: Sequence[Summand], power: float | None = None) -> None:
+    def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:
         """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
         known = [each for each in summands if all(size(axis) is not None for axis, _ in each.parts)]
         if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
-            self.ledger.contractions.append(Contraction(self.node, tuple(known), power))
+            self.ledger.contractions.append(Contraction(self.node, tuple(known), power, scale))
             return
         for each in summands:
             for axis, _ in each.parts:
                 self.pin(axis, "it sums whole numbers, or over an axis whose length is not known before run time")
+
+    def scales(self, attribute: str, value: float, axis: Axis) -> None:
+        """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
+        if self.attribute(attribute) is None:
+            self.ledger.defaults.append(Default(self.node, attribute, value, axis))
 
     def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
         """Say that constant indices read these runs of an axis."""

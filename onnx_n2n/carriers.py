@@ -1,0 +1,311 @@
+"""Who carries the shares of a contraction: a weight, a weight further up, a number that scales already, or a new Mul.
+
+A contraction sums over channels; where these have been copied, one of its operands must be multiplied by the shares.
+From an operand the search goes back through whatever lets a scale of channels pass, to constants that can take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import Factor, leaves, parts_of
+from onnx_n2n.constants import FLOATS
+from onnx_n2n.groups import measures
+from onnx_n2n.growth import Growth
+from onnx_n2n.obligations import Contraction, Summand, Use
+from onnx_n2n.weights import Summed
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """Operand ``slot`` of a node must be multiplied by a vector along its axis ``position``.
+
+    ``attribute`` names one of the node that may be multiplied instead, when the vector is the same number throughout.
+    """
+
+    node: ir.Node
+    slot: int
+    position: int
+    vector: np.ndarray
+    attribute: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """A constant number that scales a tensor becomes a vector along the tensor's axis ``position`` of ``rank``."""
+
+    use: Use
+    vector: np.ndarray
+    rank: int
+    position: int
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where all shares of a growth go.
+
+    Attributes:
+        weights: For each use of a constant, the axes of it that carry shares.
+        numbers: The constant numbers that carry some.
+        products: The operands that are multiplied, because nothing else can carry them.
+    """
+
+    weights: dict[Use, list[Summed]]
+    numbers: list[Numbers]
+    products: list[Scaled]
+
+
+@dataclass(frozen=True, eq=False)
+class _Weight:
+    """A use of a constant, and the shares along one of its axes."""
+
+    value: ir.Value
+    use: Use
+    summed: Summed
+
+
+_Load = _Weight | Numbers
+
+
+def place(analysis: Analysis, growth: Growth) -> Placement:
+    """Decide for every contraction over grown channels what carries its shares, exactly once."""
+    return _Placer(analysis, growth).run()
+
+
+@dataclass
+class _Placer:
+    analysis: Analysis
+    growth: Growth
+    taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
+
+    def run(self) -> Placement:
+        products: list[Scaled] = []
+        loads: list[tuple[_Load, Scaled]] = []
+        for contraction in self.analysis.ledger.contractions:
+            if not self._grows(contraction):
+                continue
+            summand = self._summand(contraction)
+            for part in (summand, *summand.along):
+                found = None if contraction.power is not None else self._carry(contraction, part)
+                spare = self._product(contraction, part)
+                if found is None:
+                    products.append(spare)
+                else:
+                    loads += [(load, spare) for load in found]
+                    self.taken.update(load.use for load in found if isinstance(load, Numbers))
+        return self._settle(loads, products)
+
+    def _settle(self, loads: list[tuple[_Load, Scaled]], products: list[Scaled]) -> Placement:
+        """Give up on weights whose uses do not agree: a scale must not show elsewhere, and a copy would untie them."""
+        while refused := self._refused(loads):
+            products += list(dict.fromkeys(spare for _, spare in loads if spare in refused))
+            loads = [(load, spare) for load, spare in loads if spare not in refused]
+        weights: dict[Use, list[Summed]] = {}
+        numbers = []
+        for load, _ in loads:
+            if isinstance(load, Numbers):
+                numbers.append(load)
+            else:
+                weights.setdefault(load.use, []).append(load.summed)
+        return Placement(weights, numbers, products)
+
+    def _refused(self, loads: list[tuple[_Load, Scaled]]) -> set[Scaled]:
+        wanted: dict[ir.Value, list[tuple[_Weight, Scaled]]] = {}
+        for load, spare in loads:
+            if isinstance(load, _Weight):
+                wanted.setdefault(load.value, []).append((load, spare))
+        return {
+            spare
+            for value, entries in wanted.items()
+            if not self._agree(value, [weight for weight, _ in entries])
+            for _, spare in entries
+        }
+
+    def _agree(self, value: ir.Value, wanted: list[_Weight]) -> bool:
+        if self.analysis.constants.vector_like(value):
+            return True
+        asked = {weight.use for weight in wanted}
+        if value.is_graph_output() or {(use.node, use.idx) for use in value.uses() if not measures(use.node)} != asked:
+            return False
+        kinds = {(w.summed.axis, w.summed.share.tobytes(), w.summed.key.tobytes()) for w in wanted}
+        return len(kinds) * len(asked) == len(wanted)
+
+    # --- one contraction
+
+    def _grows(self, contraction: Contraction) -> bool:
+        silent = self._silent(contraction)
+        summed = [axis for axis, summed in contraction.summands[0].parts if summed]
+        return any(leaf in self.growth.channels and leaf not in silent for axis in summed for leaf in leaves(axis))
+
+    def _silent(self, contraction: Contraction) -> frozenset[Factor]:
+        """Return the factors whose new channels are zero in an operand, so that nothing is there to be shared."""
+        values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
+        return frozenset(
+            factor
+            for factor, channels in self.growth.channels.items()
+            if channels.quiet is not None
+            and any(value is not None and channels.quiet.silent(value) for value in values)
+        )
+
+    def _summand(self, contraction: Contraction) -> Summand:
+        """Return the operand to multiply: one that constants can carry for, else one that is computed."""
+        if contraction.power is None:
+            direct = [s for s in reversed(contraction.summands) if self._constant(contraction.node, s.slot)]
+            for summand in (*direct, *contraction.summands):
+                if self._carry(contraction, summand) is not None:
+                    return summand
+        operands = [(s, contraction.node.inputs[s.slot]) for s in contraction.summands]
+        computed = [s for s, value in operands if value is not None and value not in self.analysis.constants]
+        return (computed or list(contraction.summands))[0]
+
+    def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
+        vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
+        return Scaled(contraction.node, summand.slot, summand.position, vector, contraction.scale)
+
+    def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
+        share, key = np.ones(1), np.zeros(1, np.int64)
+        silent = self._silent(contraction)
+        for part, summed in summand.parts:
+            length = self.growth.length(part)
+            share = np.multiply.outer(share, self.growth.share(part, silent) if summed else np.ones(length)).ravel()
+            places = self.growth.index(part) if summed else np.arange(length)
+            key = np.add.outer(key * max(length, 1), places).ravel()
+        before, after = (self.growth.length(edge) for edge in (summand.before, summand.after))
+        beside = np.arange(before + after) + (key.max(initial=0) + 1)  # places of their own, each with all its weight
+        share = np.concatenate([np.ones(before), share, np.ones(after)])
+        return Summed(axis, share, np.concatenate([beside[:before], key, beside[before:]]))
+
+    # --- back from an operand
+
+    def _carry(self, contraction: Contraction, summand: Summand) -> list[_Load] | None:
+        """Return the constants that can carry the shares of an operand, all of them together, or None."""
+        found = list(self._back(contraction, contraction.node, summand))
+        return None if None in found else [load for load in found if load is not None]
+
+    def _back(self, contraction: Contraction, node: ir.Node, summand: Summand) -> Iterator[_Load | None]:
+        """Yield the loads for one operand; None where the way back ends at something that cannot carry."""
+        value = node.inputs[summand.slot]
+        if value is None:
+            yield None
+        elif value in self.analysis.constants:
+            axes = self.analysis.axes_of_use(node, summand.slot) or ()
+            # Integer and quantised weights cannot be scaled; they are pinned, but may stand here all the same.
+            fits = self.analysis.constants.growable(value) and 0 <= summand.position < len(axes)
+            if fits and self.growth.length(axes[summand.position]) == self._length(summand):
+                summed = self._summed(contraction, summand, summand.position)
+                yield _Weight(value, (node, summand.slot), summed)
+            else:
+                yield None
+        else:
+            producer = value.producer()
+            alone = len(value.uses()) == 1 and not value.is_graph_output()
+            if producer is None or not alone or producer.domain not in {"", "ai.onnx"}:
+                yield None
+            else:
+                yield from self._through(contraction, producer, value, summand)
+
+    def _through(
+        self, contraction: Contraction, node: ir.Node, value: ir.Value, summand: Summand
+    ) -> Iterator[_Load | None]:
+        rank = len(self.analysis.axes.get(value, ()))
+        operator, position = node.op_type, summand.position
+        if operator == "Identity" or (operator == "Cast" and node.attributes["to"].value in FLOATS):
+            yield from self._back(contraction, node, replace(summand, slot=0))  # another Cast would round
+        elif operator == "Transpose":
+            found = node.attributes.get("perm")
+            perm = found.value if found is not None else range(rank - 1, -1, -1)
+            yield from self._back(contraction, node, replace(summand, slot=0, position=perm[position]))
+        elif operator in {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}:
+            moved = self._relocate(node, summand)
+            yield from [None] if moved is None else self._back(contraction, node, moved)
+        elif operator in {"Add", "Sub"}:
+            for slot in (0, 1):
+                yield from self._back(contraction, node, self._aligned(node, slot, rank, summand))
+        elif operator in {"Mul", "Div"}:
+            yield from self._scale(contraction, node, rank, summand)
+        elif operator in MAKERS:
+            yield from self._made(contraction, node, rank, summand)
+        else:
+            yield None
+
+    def _scale(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
+        """Go on with one operand of a product or quotient, or take the number that the tensor is scaled by."""
+        for slot in (1, 0) if node.op_type == "Mul" else (0,):
+            found = list(self._back(contraction, node, self._aligned(node, slot, rank, summand)))
+            if None not in found:
+                yield from found
+                return
+        for slot in (0, 1) if node.op_type == "Mul" else (1,):
+            value, use = node.inputs[slot], (node, slot)
+            constant = value is not None and value in self.analysis.constants
+            if constant and self.analysis.constants[value].size == 1 and use not in self.taken:  # type: ignore[index]
+                vector = self._summed(contraction, summand, 0).share
+                yield Numbers(use, vector if node.op_type == "Mul" else 1 / vector, rank, summand.position)
+                return
+        yield None
+
+    def _made(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
+        """Take the weight that makes the channels, and the bias with it."""
+        for slot, place, from_end in MAKERS[node.op_type]:
+            if node.op_type == "Gemm" and slot == 1:
+                transposed = node.attributes.get("transB")
+                place = 0 if transposed is not None and transposed.value else 1
+            if slot < len(node.inputs) and node.inputs[slot] is not None:
+                operand = len(self.analysis.axes_of_use(node, slot) or ())
+                wanted = rank - 1 if from_end else 1
+                position = place + operand if place < 0 else place
+                yield from (
+                    self._back(contraction, node, replace(summand, slot=slot, position=position))
+                    if summand.position == wanted and self._constant(node, slot)
+                    else [None]
+                )
+
+    def _relocate(self, node: ir.Node, summand: Summand) -> Summand | None:
+        """Find the channels in the operand of a node that merges or splits axes, if they lie on one axis there."""
+        if list(leaves(summand.before)) or list(leaves(summand.after)):
+            return None
+        channels = [leaf for axis, summed in summand.parts if summed for leaf in leaves(axis)]
+        axes = self.analysis.axes_of_use(node, 0) or ()
+        everywhere = [leaf for axis in axes for leaf in leaves(axis)]
+        if any(everywhere.count(channel) != 1 for channel in channels):
+            return None
+        places = {place for place, axis in enumerate(axes) for leaf in leaves(axis) if leaf in channels}
+        if len(places) != 1:
+            return None
+        (place,) = places
+        parts = tuple((part, part in channels) for part in parts_of(axes[place]))
+        if sum(summed for _, summed in parts) != len(channels):
+            return None  # some lie inside a sum
+        return Summand(0, place, parts)
+
+    def _aligned(self, node: ir.Node, slot: int, rank: int, summand: Summand) -> Summand:
+        """Return the same axis of an operand that broadcasts; a position below 0 where it has none."""
+        operand = self.analysis.axes_of_use(node, slot)
+        return replace(summand, slot=slot, position=summand.position - (rank - len(operand or ())))
+
+    def _length(self, summand: Summand) -> int:
+        edges = self.growth.length(summand.before) + self.growth.length(summand.after)
+        return edges + int(np.prod([self.growth.length(part) for part, _ in summand.parts], dtype=np.int64))
+
+    def _constant(self, node: ir.Node, slot: int) -> bool:
+        """Say whether an operand is a constant, possibly behind nodes that only move it."""
+        value = node.inputs[slot]
+        while value is not None and value not in self.analysis.constants:
+            producer = value.producer()
+            if producer is None or producer.op_type not in {"Identity", "Cast", "Transpose"}:
+                return False
+            value = producer.inputs[0]
+        return value is not None
+
+
+# The operands that make the channels of a linear map: slot, axis of the operand, and whether they come out last.
+MAKERS: dict[str, tuple[tuple[int, int, bool], ...]] = {
+    "MatMul": ((1, -1, True),),
+    "Gemm": ((1, 1, True), (2, -1, True)),
+    "Conv": ((1, 0, False), (2, 0, False)),
+}
