@@ -27,6 +27,7 @@ class Declaration:
         maximum: Letters over which it takes a maximum.
         pinned: Letters that may not grow.
         partial: Whether the operator is not defined everywhere, so that new channels must be copies.
+        text: The pattern as it was written.
     """
 
     pattern: Pattern
@@ -35,6 +36,7 @@ class Declaration:
     maximum: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     partial: bool = False
+    text: str = ""
 
     @classmethod
     def parse(
@@ -58,7 +60,15 @@ class Declaration:
         for letter in pattern.contracted - means - maxima - fixed:
             if sum(letter in operand.letters for operand in pattern.inputs) < 2:
                 raise ValueError(f"{letter!r} is contracted on one operand in {text!r}: say how")
-        return cls(pattern, sizes or {}, means, maxima, fixed, partial)
+        return cls(pattern, sizes or {}, means, maxima, fixed, partial, text)
+
+    @property
+    def meaning(self) -> str:
+        """What the pattern does not say, in words."""
+        said = [f"`{letter}` is `{stated}`" for letter, stated in self.sizes.items()]
+        kinds = {"mean over": self.even, "maximum over": self.maximum, "pinned:": self.pinned}
+        said += [f"{kind} {' '.join(f'`{letter}`' for letter in sorted(of))}" for kind, of in kinds.items() if of]
+        return "; ".join([*said, *["copies only"] * self.partial])
 
     def __call__(self, site: Site) -> None:
         """Apply the declaration to a node."""

@@ -1,0 +1,67 @@
+"""The table of all operators: ``python -m onnx_n2n.rules.table > docs/operators.md``."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+from collections.abc import Iterator
+
+import onnx.defs
+
+from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.registry import Rule, content_rule_for, known, rule_for
+
+OPSET = 28  # the newest opset of the default domain that the table speaks of
+ELSEWHERE = {"Constant"}  # operators that are no rule's business: their outputs are weights
+
+HEAD = f"""\
+# Operators
+
+Made by `python -m onnx_n2n.rules.table > docs/operators.md` from the rules; do not edit.
+
+A pattern says which axes of inputs and outputs are the same; `onnx_n2n/pattern.py` explains the notation. A sentence
+stands for a rule that is a function, because attributes decide. *Limits* are what letters cannot say; *lengths* marks
+operators that may stand in shape arithmetic. A rule holds from its version on, until the next. The default domain is
+that of opset {OPSET}.
+"""
+
+
+def table() -> str:
+    """Return the table in Markdown: one row for each domain, operator and version with a rule, then those without."""
+    lines = [HEAD]
+    for domain, rows in itertools.groupby(known(), key=lambda row: row[0]):
+        lines += [f"## {domain or 'Default domain'}", ""]
+        lines += ["| operator | since | rule | limits | lengths |", "|---|---|---|---|---|"]
+        lines += [_row(*row) for row in rows]
+        lines.append("")
+    unknown = ", ".join(f"`{name}`" for name in _unknown())
+    lines += ["## Without a rule", "", "Whatever meets one of these is pinned, and says so.", "", unknown, ""]
+    return "\n".join(lines)
+
+
+def _row(domain: str, operator: str, since: int) -> str:
+    rule = rule_for(domain, operator, since)
+    assert rule is not None
+    says, meaning = (f"`{rule.text}`", rule.meaning) if isinstance(rule, Declaration) else (_sentence(rule), "")
+    lengths = "yes" if content_rule_for(domain, operator) is not None else ""
+    cells = (f"`{operator}`", str(since), says, meaning, lengths)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _sentence(rule: Rule) -> str:
+    """Return the first paragraph of what a function says of itself."""
+    paragraph = (inspect.getdoc(rule) or "").split("\n\n")[0]
+    return " ".join(paragraph.split()).replace("``", "`")
+
+
+def _unknown() -> Iterator[str]:
+    """Yield the operators of the default domain that have no rule, sorted."""
+    schemas = onnx.defs.get_all_schemas_with_history()
+    named = {schema.name for schema in schemas if not schema.domain and schema.since_version <= OPSET}
+    ruled = {operator for domain, operator, _ in known() if not domain}
+    yield from sorted(named - ruled - ELSEWHERE)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())
