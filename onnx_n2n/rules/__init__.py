@@ -1,9 +1,11 @@
 """What each ONNX operator does to axes, by family; importing the package registers them all."""
 
-from onnx_n2n.rules import (
+from onnx_n2n.rules import (  # noqa: F401 - imported so that they register their rules
+    attention,
     contraction,
     control,
     elementwise,
+    fused,
     normalisation,
     recurrent,
     reduction,
@@ -16,7 +18,3 @@ from onnx_n2n.rules import (
 from onnx_n2n.rules.registry import content_rule_for, declare, known, plain, rule, rule_for
 
 __all__ = ["content_rule_for", "declare", "known", "plain", "rule", "rule_for"]
-
-_FAMILIES = (
-    contraction, control, elementwise, normalisation, recurrent, reduction, reshaping, segments, sizes, sources, windows
-)  # fmt: skip
