@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Factor, leaves, parts_of
+from onnx_n2n.axes import Factor, leaves, parts_of, same, total
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.groups import measures
 from onnx_n2n.growth import Growth
@@ -203,7 +203,7 @@ class _Placer:
                 yield None
         else:
             producer = value.producer()
-            alone = len(value.uses()) == 1 and not value.is_graph_output()
+            alone = sum(not measures(use.node) for use in value.uses()) == 1 and not value.is_graph_output()
             if producer is None or not alone or producer.domain not in {"", "ai.onnx"}:
                 yield None
             else:
@@ -228,6 +228,14 @@ class _Placer:
                 yield from self._back(contraction, node, self._aligned(node, slot, rank, summand))
         elif operator in {"Mul", "Div"}:
             yield from self._scale(contraction, node, rank, summand)
+        elif operator == "Split" and _axis(node, 0) % rank == position:
+            sizes = [self.analysis.axes[output][position] for output in node.outputs]
+            place = next(place for place, output in enumerate(node.outputs) if output is value)
+            before, after = total(*sizes[:place], summand.before), total(summand.after, *sizes[place + 1 :])
+            yield from self._back(contraction, node, replace(summand, slot=0, before=before, after=after))
+        elif operator == "Concat" and _axis(node, 1) % rank != position:
+            for slot in range(len(node.inputs)):
+                yield from self._back(contraction, node, replace(summand, slot=slot))
         elif operator in MAKERS:
             yield from self._made(contraction, node, rank, summand)
         else:
@@ -267,10 +275,13 @@ class _Placer:
 
     def _relocate(self, node: ir.Node, summand: Summand) -> Summand | None:
         """Find the channels in the operand of a node that merges or splits axes, if they lie on one axis there."""
+        axes = self.analysis.axes_of_use(node, 0) or ()
+        whole = self.analysis.axes.get(node.outputs[0], ())[summand.position]
+        if sum(same(axis, whole) for axis in axes) == 1:  # other axes than that of the channels are rearranged
+            return replace(summand, slot=0, position=next(p for p, axis in enumerate(axes) if same(axis, whole)))
         if list(leaves(summand.before)) or list(leaves(summand.after)):
             return None
         channels = [leaf for axis, summed in summand.parts if summed for leaf in leaves(axis)]
-        axes = self.analysis.axes_of_use(node, 0) or ()
         everywhere = [leaf for axis in axes for leaf in leaves(axis)]
         if any(everywhere.count(channel) != 1 for channel in channels):
             return None
@@ -301,6 +312,11 @@ class _Placer:
                 return False
             value = producer.inputs[0]
         return value is not None
+
+
+def _axis(node: ir.Node, standard: int) -> int:
+    found = node.attributes.get("axis")
+    return standard if found is None else int(found.value)
 
 
 # The operands that make the channels of a linear map: slot, axis of the operand, and whether they come out last.

@@ -9,7 +9,7 @@ from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import size
 from onnx_n2n.growth import Growth
 from onnx_n2n.names import Names
-from onnx_n2n.obligations import Literal, Picks
+from onnx_n2n.obligations import Literal, Picks, Use
 
 
 def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
@@ -17,6 +17,7 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
     places: dict[tuple[ir.Node, int | str], list[Literal]] = {}
     for literal in analysis.ledger.literals:
         places.setdefault((literal.node, literal.place), []).append(literal)
+    wished: dict[tuple[ir.Value, frozenset[tuple[int | None, int]]], list[Use]] = {}
     for (node, place), literals in places.items():
         if not any(growth.touches(literal.axis) for literal in literals):
             continue
@@ -27,10 +28,12 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
         }
         if isinstance(place, str):
             _rewrite_attribute(node, place, lengths)
-        elif place < len(node.inputs) and node.inputs[place] is not None:
-            _rewrite_input(analysis, names, node, place, lengths)
+        elif place < len(node.inputs) and (value := node.inputs[place]) is not None:
+            wished.setdefault((value, frozenset(lengths.items())), []).append((node, place))
         else:
             _write_out(names, node, place, lengths)
+    for (value, lengths_), uses in wished.items():
+        _rewrite_input(analysis, names, value, uses, dict(lengths_))
     for picks in analysis.ledger.picks:
         _rewrite_picks(growth, names, picks)
 
@@ -48,51 +51,101 @@ def _rewrite_attribute(node: ir.Node, name: str, lengths: dict[int | None, int])
 
 
 def _rewrite_input(
-    analysis: Analysis, names: Names, node: ir.Node, slot: int, lengths: dict[int | None, int]
+    analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], lengths: dict[int | None, int]
 ) -> None:
-    value = node.inputs[slot]
-    assert value is not None
     known = analysis.constants.small(value)
     if known is not None:
         changed = known.copy()
         for position, length in lengths.items():
             changed.reshape(-1)[position or 0] = length
         if not np.array_equal(changed, known):
-            _replace_constant(names, node, slot, changed)
+            _replace_constant(names, value, uses, changed)
         return
-    # Written numbers and lengths taken at run time stand in one tensor: add to the former what they must grow by.
+    # Written numbers and lengths taken at run time stand in one tensor.
     found = analysis.contents[value]
     delta = np.zeros(len(found.elements), np.int64)
     for position, length in lengths.items():
         delta[position or 0] = length - int(found.elements[position or 0].value or 0)
-    if not delta.any():
-        return
-    array = delta.reshape(()) if found.scalar else delta
+    if delta.any() and not _rewrite_joined(analysis, names, value, uses, delta):
+        _add(analysis, names, value, uses, delta.reshape(()) if found.scalar else delta)
+
+
+def _rewrite_joined(
+    analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], delta: np.ndarray
+) -> bool:
+    """Write numbers into the constants that a Concat joins, for these uses only; False when they are not there."""
+    producer = value.producer()
+    if producer is None or producer.op_type != "Concat":
+        return False
+    changed: dict[int, np.ndarray] = {}
+    start = 0
+    for slot, part in enumerate(producer.inputs):
+        known = analysis.constants.small(part) if part is not None else None
+        content = analysis.contents.get(part) if part is not None else None
+        if known is None and content is None:
+            return False
+        count = known.size if known is not None else len(content.elements)  # type: ignore[union-attr]
+        more = delta[start : start + count]
+        if more.any():
+            if known is None:
+                return False
+            changed[slot] = known + more.reshape(known.shape).astype(known.dtype)
+        start += count
+    if {(use.node, use.idx) for use in value.uses()} != set(uses) or value.is_graph_output():
+        producer = _join_again(names, producer)
+        for node, slot in uses:
+            node.replace_input_with(slot, producer.outputs[0])
+    for slot, array in changed.items():
+        part = producer.inputs[slot]
+        assert part is not None
+        _replace_constant(names, part, [(producer, slot)], array)
+    return True
+
+
+def _join_again(names: Names, producer: ir.Node) -> ir.Node:
+    """Return a copy of a Concat that others read as well."""
+    value = producer.outputs[0]
+    name = names.node(producer.name or "Concat")
+    copied = ir.Node(producer.domain, "Concat", producer.inputs, list(producer.attributes.values()), name=name)
+    copied.outputs[0].name = names.value(str(value.name))
+    copied.outputs[0].type, copied.outputs[0].shape = value.type, value.shape
+    graph = producer.graph
+    assert isinstance(graph, ir.Graph)
+    graph.insert_after(producer, copied)
+    return copied
+
+
+def _add(analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], delta: np.ndarray) -> None:
+    """Add to a computed tensor of lengths what its written numbers must grow by."""
     inferred = analysis.shapes.get(value)
     dtype = inferred.dtype if inferred is not None and inferred.dtype is not None else ir.DataType.INT64
-    more = names.initializer(f"{value.name}_growth", array.astype(dtype.numpy()))
-    added = ir.Node("", "Add", [value, more], name=names.node(f"{node.name or node.op_type}_lengths"))
+    more = names.initializer(f"{value.name}_growth", delta.astype(dtype.numpy()))
+    reader = uses[0][0]
+    added = ir.Node("", "Add", [value, more], name=names.node(f"{reader.name or reader.op_type}_lengths"))
     added.outputs[0].name = names.value(f"{value.name}_grown")
     added.outputs[0].type = ir.TensorType(dtype)
-    graph = node.graph
+    for node, slot in uses:
+        node.replace_input_with(slot, added.outputs[0])
+    producer = value.producer()
+    graph = reader.graph if producer is None else producer.graph
     assert isinstance(graph, ir.Graph)
-    graph.insert_before(node, added)
-    node.replace_input_with(slot, added.outputs[0])
+    graph.insert_before(reader, added) if producer is None else graph.insert_after(producer, added)
 
 
-def _replace_constant(names: Names, node: ir.Node, slot: int, array: np.ndarray) -> None:
-    """Give an input other elements: in place when nothing else reads them, else a constant of its own."""
-    value = node.inputs[slot]
-    assert value is not None
-    if value.is_initializer() and len(value.uses()) == 1 and not value.is_graph_output():
+def _replace_constant(names: Names, value: ir.Value, uses: list[Use], array: np.ndarray) -> None:
+    """Give uses other elements: in place when nothing else reads them, else a constant of their own."""
+    alone = {(use.node, use.idx) for use in value.uses()} == set(uses) and not value.is_graph_output()
+    if value.is_initializer() and alone:
         old = value.const_value
         assert old is not None
         value.const_value = ir.tensor(array, name=value.name, doc_string=old.doc_string)
         value.const_value.metadata_props.update(old.metadata_props)
         if value.shape is not None:
             value.shape = ir.Shape(array.shape)
-    else:
-        node.replace_input_with(slot, names.initializer(str(value.name), array))
+        return
+    made = names.initializer(str(value.name), array)
+    for node, slot in uses:
+        node.replace_input_with(slot, made)
 
 
 def _write_out(names: Names, node: ir.Node, slot: int, lengths: dict[int | None, int]) -> None:
@@ -118,4 +171,4 @@ def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
     value = picks.node.inputs[picks.slot]
     assert value is not None
     dtype = value.dtype if value.dtype in {ir.DataType.INT32, ir.DataType.INT64} else ir.DataType.INT64
-    _replace_constant(names, picks.node, picks.slot, array.astype(dtype.numpy()))
+    _replace_constant(names, value, [(picks.node, picks.slot)], array.astype(dtype.numpy()))

@@ -198,8 +198,8 @@ def packed_attention(site: Site) -> None:
     parts, rest = [], made
     try:
         for position, each in enumerate(lengths):
-            part, rest = split_sum(rest, each)
-            parts.append(Heads(position, batch, places, *_split(part, count), merged=True))
+            whole, rest = split_sum(rest, each)
+            parts.append(Heads(position, batch, places, *_split(whole, count), merged=True))
     except Misaligned:
         raise Refusal("its weight does not split into query, key and value") from None
     query, key, value = parts
@@ -223,8 +223,8 @@ def packed_attention(site: Site) -> None:
             site.tie(one, other)
     _masked(site, 5, query)
     site.says("num_heads", None, query.heads)
-    for position, each in enumerate(parts):
-        site.says("qkv_hidden_sizes", position, product(each.heads, each.inner))
+    for position, part in enumerate(parts):
+        site.says("qkv_hidden_sizes", position, product(part.heads, part.inner))
     site.result([batch, places, product(query.heads, value.inner)])
     if len(site.node.outputs) > 1:
         site.tie(query.inner, value.inner)
