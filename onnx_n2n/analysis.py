@@ -8,17 +8,20 @@ Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from onnx_n2n import rules
-from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin
+from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS, Constants
 from onnx_n2n.contents import LARGEST, Content, Size
+from onnx_n2n.functions import DEPTH, call, defined_by_onnx
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.obligations import Ledger
 from onnx_n2n.shapes import Inferred, infer_shapes, known_length
@@ -106,6 +109,9 @@ class _Walk:
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, Content] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
+        self.functions = model.functions
+        self._ir_version = model.ir_version
+        self._depth = 0  # of the functions whose calls are being walked
 
     # --- facts, as rules ask for them
 
@@ -137,7 +143,7 @@ class _Walk:
         return self.constants.array(value)
 
     def floating(self, value: ir.Value) -> bool:
-        return (value.dtype or getattr(self.shapes.get(value), "dtype", None)) in FLOATS
+        return self._dtype(value) in FLOATS
 
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         found = self.shapes.get(value)
@@ -151,6 +157,17 @@ class _Walk:
             self._learn(value, known)
         ledger = self._walk_nodes(body)
         return [self._result(value) for value in body.outputs], ledger
+
+    def adopt(self, body: ir.Graph, node: ir.Node) -> None:
+        for slot, (inner, outer) in enumerate(zip(body.inputs, node.inputs, strict=False)):
+            if outer is not None:
+                dtype, axes = self._dtype(outer), self.axes(node, slot)
+                inner.type = outer.type or (ir.TensorType(dtype) if dtype is not None else None)
+                inner.shape = ir.Shape(map(size, axes)) if axes is not None else None
+        self.constants.borrow(body, node)
+        calls = any(inner.op_identifier() in self.functions for inner in body.all_nodes())
+        functions = [function.clone() for function in self.functions.values()] if calls else []
+        self.shapes.update(infer_shapes(ir.Model(body, ir_version=self._ir_version, functions=functions)))
 
     # --- the walk
 
@@ -179,7 +196,7 @@ class _Walk:
             self._learn(output, Known())  # a body may be walked again, with less known about what it is given
         version = node.version or self.opsets.get(rules.plain(node.domain), 1)
         site = Site(node, version, self)
-        rule = rules.rule_for(node.domain, node.op_type, version)
+        rule = self._rule(node, version)
         if rule is None:
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             return self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
@@ -198,6 +215,36 @@ class _Walk:
             self._learn(output, Known(site.results.get(slot), site.contents.get(slot), site.sequences.get(slot)))
         self._follow_contents(node, site)
         return site.ledger
+
+    def _rule(self, node: ir.Node, version: int) -> Callable[[Site], None] | None:
+        """Return what looks at a node: the model's own function goes before a rule, and a rule before ONNX's."""
+        function = self.functions.get(node.op_identifier())
+        found = rules.rule_for(node.domain, node.op_type, version)
+        if function is None and found is not None:
+            return found
+        if function is None:
+            function = defined_by_onnx(node, version, [self._type(value) for value in node.inputs])
+        return functools.partial(self._call, function) if function is not None else None
+
+    def _call(self, function: ir.Function, site: Site) -> None:
+        if self._depth == DEPTH:
+            raise Refusal(f"functions call each other more than {DEPTH} deep")
+        self._depth += 1
+        try:
+            call(function, site)
+        finally:
+            self._depth -= 1
+
+    def _type(self, value: ir.Value | None) -> onnx.TypeProto:
+        """Return the type of a tensor without its lengths."""
+        dtype = self._dtype(value) if value is not None else None
+        axes = self.known.get(value) if value is not None else None
+        shape = None if axes is None else [None] * len(axes)
+        return onnx.TypeProto() if dtype is None else onnx.helper.make_tensor_type_proto(dtype.value, shape)
+
+    def _dtype(self, value: ir.Value) -> ir.DataType | None:
+        inferred = self.shapes.get(value)
+        return value.dtype or (inferred.dtype if inferred is not None else None)
 
     def _learn(self, value: ir.Value, known: Known) -> None:
         for facts in (self.known, self.contents, self.sequences):
@@ -269,6 +316,9 @@ class _Walk:
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
         tensor = self.constants[value]
         axes = tuple(axis_of(length) for length in tensor.shape.numpy())
+        if self.constants.borrowed(value):
+            for axis in axes:
+                pin(axis, Reason(f"constant {value.name!r} belongs to a function, which stays as it is"))
         if not self.constants.growable(value):
             for axis in axes:
                 pin(axis, Reason(f"constant {value.name!r} does not hold floating-point numbers"))

@@ -18,32 +18,50 @@ class Constants:
 
     def __init__(self, model: ir.Model) -> None:
         self._tensors: dict[ir.Value, ir.TensorProtocol] = {}
+        self._borrowed: dict[ir.Value, ir.TensorProtocol] = {}
         self._folded: dict[ir.Value, np.ndarray | None] = {}
         self._opset = model.opset_imports.get("") or model.opset_imports.get("ai.onnx") or 1
         for graph in model.graphs():
             self._tensors.update(_tensors_of(graph))
 
+    def borrow(self, body: ir.Graph, node: ir.Node) -> None:
+        """Take in the constants of a private copy of a function's body, and those that ``node`` passes to it.
+
+        They can be looked up, but are not among the model's own.
+        """
+        for graph in (body, *body.subgraphs()):
+            self._borrowed.update(_tensors_of(graph))
+        for inner, outer in zip(body.inputs, node.inputs, strict=False):
+            if outer is not None and outer in self:
+                self._borrowed[inner] = self[outer]
+            elif outer is not None:
+                self._folded[inner] = self.small(outer)
+
+    def borrowed(self, value: ir.Value) -> bool:
+        """Say whether a constant is that of a function."""
+        return value in self._borrowed
+
     def __contains__(self, value: ir.Value) -> bool:
-        return value in self._tensors
+        return value in self._tensors or value in self._borrowed
 
     def __getitem__(self, value: ir.Value) -> ir.TensorProtocol:
-        return self._tensors[value]
+        return self._tensors[value] if value in self._tensors else self._borrowed[value]
 
     def __iter__(self) -> Iterator[ir.Value]:
         return iter(self._tensors)
 
     def growable(self, value: ir.Value) -> bool:
         """Say whether a constant holds floating-point numbers; others are tables, indices and masks."""
-        return self._tensors[value].dtype in FLOATS
+        return self[value].dtype in FLOATS
 
     def vector_like(self, value: ir.Value) -> bool:
         """Say whether at most one axis of a constant is longer than 1: a bias or scale, not a matrix."""
-        return sum(length != 1 for length in self._tensors[value].shape.numpy()) <= 1
+        return sum(length != 1 for length in self[value].shape.numpy()) <= 1
 
     def small(self, value: ir.Value) -> np.ndarray | None:
         """Return a constant of few elements, also when nodes compute it from constants only."""
-        if value in self._tensors:
-            tensor = self._tensors[value]
+        if value in self:
+            tensor = self[value]
             wanted = tensor.size <= SMALL and tensor.dtype != ir.DataType.STRING
             return tensor.numpy() if wanted else None
         if value not in self._folded:
@@ -53,7 +71,7 @@ class Constants:
 
     def array(self, value: ir.Value) -> np.ndarray | None:
         """Return a constant of any size."""
-        return self._tensors[value].numpy() if value in self._tensors else self.small(value)
+        return self[value].numpy() if value in self else self.small(value)
 
     def _fold(self, value: ir.Value) -> np.ndarray | None:
         node = value.producer()

@@ -58,6 +58,9 @@ class Facts(Protocol):
     def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         """Walk a graph inside a node, given its inputs; return its outputs and the obligations of its nodes."""
 
+    def adopt(self, body: ir.Graph, node: ir.Node) -> None:
+        """Take in a private copy of a function's body, whose inputs stand for those of ``node``."""
+
 
 class Site:
     """A node with its inputs' axes, for the rule of its operator."""
@@ -184,6 +187,12 @@ class Site:
 
     def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         """Walk a graph inside the node; its obligations are the node's once they are in the node's ledger."""
+        return self._facts.walk(body, given)
+
+    def call(self, body: ir.Graph) -> tuple[list[Known], Ledger]:
+        """Walk a private copy of a function's body, whose inputs stand for the node's."""
+        given = [self.known(slot) if self.has(slot) else Known() for slot in range(len(body.inputs))]
+        self._facts.adopt(body, self.node)
         return self._facts.walk(body, given)
 
     # --- statements
