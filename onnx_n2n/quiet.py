@@ -34,14 +34,21 @@ class Quiet:
         rows: For a use of a constant (node, input slot): what it has in new places, as weights of its old ones.
         ones: The uses of constants that have 1 in new places, because they scale.
         norms: The norms that have to make up for the new length.
-        means: The means that have to, because they are taken over new channels that are zero.
+        written: The norms written out in single nodes that have to: the uses of their epsilon and of their gain.
+        means: The other means over new channels that are zero; they have to make up for the new length themselves.
     """
 
     holds: Mapping[ir.Value, np.ndarray]
     rows: Mapping[Use, np.ndarray]
     ones: frozenset[Use]
     norms: tuple[Norm, ...]
+    written: tuple[tuple[Use, Use], ...]
     means: tuple[Mean, ...]
+
+    @property
+    def gains(self) -> frozenset[Use]:
+        """The uses of all gains."""
+        return frozenset([(norm.node, norm.gain) for norm in self.norms] + [gain for _, gain in self.written])
 
     def silent(self, value: ir.Value) -> bool:
         """Say whether the new channels of a tensor are zero."""
@@ -105,15 +112,19 @@ class _Search:
         for value, node in self.whole.items():
             if abs(holds[value].sum() - 1) > 1e-9:
                 raise Loud(f"{_title(node)} writes the same to every channel, and the new ones must stay zero")
-        shrunk = []
+        shrunk, written = [], []
         for mean in self.means:
             held = holds.get(_operand(mean.node, 0), self.zero)
-            if not held.any():
-                shrunk.append(mean)
-            elif not np.allclose(held, self.mean):
+            if held.any() and not np.allclose(held, self.mean):
                 raise Loud(f"{_title(mean.node)} takes a mean of scaled channels")
+            if not held.any():
+                found = self._written(mean.node)
+                if found is None:
+                    shrunk.append(mean)
+                else:
+                    written.append(found)
         rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
-        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(shrunk))
+        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(written), tuple(shrunk))
 
     # --- what nodes ask for
 
@@ -286,6 +297,37 @@ class _Search:
             return value is None or not value.value
         array = self.analysis.constants.small(_operand(node, 2))
         return array is not None and not array.any()
+
+    def _written(self, mean: ir.Node) -> tuple[Use, Use] | None:
+        """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain."""
+        added = self._only_reader(mean, {"Add"})
+        epsilon = self._number(added) if added is not None else None
+        root = self._only_reader(added, {"Sqrt"}) if added is not None else None
+        if root is None or epsilon is None:
+            return None
+        inverse = self._only_reader(root, {"Reciprocal"})
+        node = self._only_reader(inverse, {"Mul"}) if inverse is not None else self._only_reader(root, {"Div"})
+        if node is None or (inverse is None and node.inputs[1] is not root.outputs[0]):
+            return None
+        while node is not None:
+            gain = next((slot for slot in range(len(node.inputs)) if (node, slot) in self.ones), None)
+            if gain is not None:
+                return epsilon, (node, gain)
+            node = self._only_reader(node, {"Mul", "Cast", "Identity", "Transpose"})
+        return None
+
+    def _only_reader(self, node: ir.Node, operators: set[str]) -> ir.Node | None:
+        uses = list(node.outputs[0].uses())
+        alone = len(uses) == 1 and not node.outputs[0].is_graph_output()
+        return uses[0].node if alone and uses[0].node.op_type in operators else None
+
+    def _number(self, node: ir.Node) -> Use | None:
+        """Return the operand of a node that is a constant number."""
+        constants = self.analysis.constants
+        for slot, value in enumerate(node.inputs):
+            if value is not None and value in constants and constants[value].size == 1:
+                return node, slot
+        return None
 
     # --- equations
 

@@ -88,6 +88,14 @@ class _Rewriter:
             array = array[0].reshape(teacher.shape)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
 
+    def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
+        """Multiply a constant number, for one use of it."""
+        value = node.inputs[slot]
+        assert value is not None
+        teacher = self.analysis.constants[value].numpy()
+        array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
+        node.replace_input_with(slot, self.names.initializer(str(value.name), array))
+
     def _write_out(self, default: Default) -> None:
         """Write out an attribute that would follow the new length."""
         if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
@@ -194,7 +202,7 @@ class _Rewriter:
         """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
         scale = 1.0
         for factor, quiet in self._quiet.items():
-            if any(use == (norm.node, norm.gain) for norm in quiet.norms):
+            if use in quiet.gains:
                 scale *= math.sqrt((factor.size or 0) / self.growth.length(factor))
         return scale
 
@@ -206,6 +214,8 @@ class _Rewriter:
                 found = norm.node.attributes.get("epsilon")
                 epsilon = norm.epsilon if found is None else found.value
                 norm.node.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon * shrunk)
+            for (node, slot), _ in quiet.written:
+                self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
                 self._scale_result(mean.node, 1 / shrunk)
         for evenness in self.analysis.ledger.evenness:
