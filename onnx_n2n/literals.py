@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import size
+from onnx_n2n.axes import Axis, size
 from onnx_n2n.growth import Growth
 from onnx_n2n.names import Names
 from onnx_n2n.obligations import Literal, Picks, Use
@@ -19,7 +21,7 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
         places.setdefault((literal.node, literal.place), []).append(literal)
     wished: dict[tuple[ir.Value, frozenset[tuple[int | None, int]]], list[Use]] = {}
     for (node, place), literals in places.items():
-        if not any(growth.touches(literal.axis) for literal in literals):
+        if not any(map(growth.touches, _measured(analysis, literals))):
             continue
         lengths = {
             literal.position: (-1 if literal.negative else 1) * growth.length(literal.axis)
@@ -28,14 +30,29 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
         }
         if isinstance(place, str):
             _rewrite_attribute(node, place, lengths)
-        elif place < len(node.inputs) and (value := node.inputs[place]) is not None:
+        elif (value := _input(node, place)) is not None:
             wished.setdefault((value, frozenset(lengths.items())), []).append((node, place))
         else:
             _write_out(names, node, place, lengths)
     for (value, lengths_), uses in wished.items():
-        _rewrite_input(analysis, names, value, uses, dict(lengths_))
+        _rewrite_input(analysis, growth, names, value, uses, dict(lengths_))
     for picks in analysis.ledger.picks:
         _rewrite_picks(growth, names, picks)
+
+
+def _measured(analysis: Analysis, literals: list[Literal]) -> Iterator[Axis]:
+    """Yield the axes whose lengths stand in a place, as they should and as they are."""
+    for literal in literals:
+        yield literal.axis
+        value = None if isinstance(literal.place, str) else _input(literal.node, literal.place)
+        content = analysis.contents.get(value) if value is not None else None
+        element = content.elements[literal.position or 0] if content is not None else None
+        if element is not None and element.axis is not None:
+            yield element.axis
+
+
+def _input(node: ir.Node, slot: int) -> ir.Value | None:
+    return node.inputs[slot] if slot < len(node.inputs) else None
 
 
 def _rewrite_attribute(node: ir.Node, name: str, lengths: dict[int | None, int]) -> None:
@@ -51,7 +68,7 @@ def _rewrite_attribute(node: ir.Node, name: str, lengths: dict[int | None, int])
 
 
 def _rewrite_input(
-    analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], lengths: dict[int | None, int]
+    analysis: Analysis, growth: Growth, names: Names, value: ir.Value, uses: list[Use], lengths: dict[int | None, int]
 ) -> None:
     known = analysis.constants.small(value)
     if known is not None:
@@ -65,7 +82,9 @@ def _rewrite_input(
     found = analysis.contents[value]
     delta = np.zeros(len(found.elements), np.int64)
     for position, length in lengths.items():
-        delta[position or 0] = length - int(found.elements[position or 0].value or 0)
+        element = found.elements[position or 0]
+        now = int(element.value or 0) if element.axis is None else growth.length(element.axis)
+        delta[position or 0] = length - now
     if delta.any() and not _rewrite_joined(analysis, names, value, uses, delta):
         _add(analysis, names, value, uses, delta.reshape(()) if found.scalar else delta)
 
@@ -127,9 +146,12 @@ def _add(analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], del
     for node, slot in uses:
         node.replace_input_with(slot, added.outputs[0])
     producer = value.producer()
-    graph = reader.graph if producer is None else producer.graph
+    graph = value.graph
     assert isinstance(graph, ir.Graph)
-    graph.insert_before(reader, added) if producer is None else graph.insert_after(producer, added)
+    if producer is None:  # a body is given it
+        graph.insert_before(graph[0], added)
+    else:
+        graph.insert_after(producer, added)
 
 
 def _replace_constant(names: Names, value: ir.Value, uses: list[Use], array: np.ndarray) -> None:

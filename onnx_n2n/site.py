@@ -237,12 +237,14 @@ class Site:
         stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
         element = Size(0) if stated else self.parameter(int(place))[position or 0]
         text = "a length computed at run time does not follow the axis it stands for"
-        if element.literal:
+        if element.axis is None and element.value is None:
+            self.pin(axis, text)
+        elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
+            # Written in the model, or the length of something else: growth changes it by what the two differ then.
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
-        elif element.axis is None or negative:
-            for part in (axis, element.axis):
-                if part is not None:
-                    self.pin(part, text)
+        elif negative:
+            self.pin(axis, text)
+            self.pin(element.axis, text)
         elif not always_equal(element.axis, axis):
             self.tie(element.axis, axis, text)
 

@@ -1,7 +1,7 @@
 """Shape arithmetic: what operators do to tensors whose elements are lengths."""
 
-from onnx_n2n.axes import size
-from onnx_n2n.contents import Content, Size, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.axes import axis_of, size
+from onnx_n2n.contents import LARGEST, Content, Size, add, divide, length_of, multiply, settle, volume
 from onnx_n2n.rules.registry import content
 from onnx_n2n.site import Site
 
@@ -28,6 +28,18 @@ def rearrange(site: Site) -> Content | None:
         return None
     length = size(axes[0]) if axes else 1
     return Content(found.elements, scalar=not axes) if length == len(found.elements) else None
+
+
+@content("ConstantOfShape")
+def repeat(site: Site) -> Content | None:
+    """One number, as often as a written number says."""
+    lengths = site.content(0)
+    if lengths is None or len(lengths.elements) > 1 or not all(element.literal for element in lengths.elements):
+        return None
+    count = int(lengths.elements[0].value or 0) if lengths.elements else 1
+    value = site.attribute("value")
+    number = 0 if value is None else value.numpy().item()
+    return Content((Size(number),) * count, scalar=not lengths.elements) if count <= LARGEST else None
 
 
 @content("Gather")
@@ -78,12 +90,30 @@ def arithmetic(site: Site) -> Content | None:
     length = max(len(one.elements), len(other.elements))
     reason = site.reason(UNMODELLED)
     result = []
-    for left, right in zip(_spread(one, length), _spread(other, length), strict=True):
+    for position, (left, right) in enumerate(zip(_spread(one, length), _spread(other, length), strict=True)):
+        if site.node.op_type == "Mul":
+            left, right = (
+                _factor(site, slot, position, content, element)
+                for slot, content, element in ((0, one, left), (1, other, right))
+            )
         if site.node.op_type in ARITHMETIC:
             result.append(ARITHMETIC[site.node.op_type](left, right, reason))
         else:
             result.append(settle(left, right, value=_number(site.node.op_type, left, right), reason=reason))
     return Content(tuple(result), scalar=one.scalar and other.scalar)
+
+
+def _factor(site: Site, slot: int, position: int, found: Content, element: Size) -> Size:
+    """Give a number that multiplies a length known only at run time an axis of its own, which may grow like any."""
+    other = site.content(1 - slot)
+    unknown = other is not None and any(part.axis is not None and part.value is None for part in other.elements)
+    if not unknown or not element.literal or not element.value or element.value < 2 or element.value % 1:
+        return element
+    if len(found.elements) < len(other.elements if other is not None else ()):
+        return element  # one number for several lengths
+    axis = axis_of(int(element.value))
+    site.says(slot, None if found.scalar else position, axis)
+    return Size(element.value, axis)
 
 
 def _number(operator: str, left: Size, right: Size) -> float | None:
