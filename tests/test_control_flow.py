@@ -281,6 +281,22 @@ def test_what_a_loop_hands_on_unchanged_keeps_all_that_is_known_of_it() -> None:
     same(proto)
 
 
+def test_numbers_that_go_round_with_lengths_are_rewritten_for_all_who_read_them() -> None:
+    nodes = (
+        "k = MatMul(s, u) to2 = Identity(to) t = If <then_branch = tt () => (float[4,8] p) { a = Reshape(k, to) "
+        "p = Reshape(a, back) }, else_branch = te () => (float[4,8] q) { b = Reshape(k, to) q = Reshape(b, back) }> (c)"
+    )
+    proto = looped("float[4,8] s, int64[3] to", "float[4,8] t, int64[3] to2", nodes, given="h, size", made="z, end",
+                   u=(8, 8), back=[4, 8], some=[2, 4])  # fmt: skip
+    for node in (
+        helper.make_node("Concat", ["rows", "some"], ["size"], axis=0),
+        helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+    ):
+        proto.graph.node.insert(1, node)
+    assert sizes(proto) == [2, 4]
+    same(proto)
+
+
 def test_lengths_that_change_on_the_way_round_are_pinned() -> None:
     proto = looped(
         "float[a,b] s, int64[1] m", "float[a,b] t, int64[1] k",
