@@ -18,6 +18,7 @@ from onnx_n2n.constants import FLOATS
 from onnx_n2n.groups import measures
 from onnx_n2n.growth import Growth
 from onnx_n2n.obligations import Contraction, Summand, Use
+from onnx_n2n.quantised import zero_point
 from onnx_n2n.weights import Summed
 
 
@@ -85,25 +86,29 @@ class _Placer:
 
     def run(self) -> Placement:
         products: list[Scaled] = []
-        loads: list[tuple[_Load, Scaled]] = []
+        loads: list[tuple[_Load, Scaled | None]] = []
         for contraction in self.analysis.ledger.contractions:
             if not self._grows(contraction):
                 continue
             summand = self._summand(contraction)
             for part in (summand, *summand.along):
                 found = None if contraction.power is not None else self._carry(contraction, part)
-                spare = self._product(contraction, part)
+                spare = None if contraction.whole else self._product(contraction, part)
                 if found is None:
+                    assert spare is not None, "what sums whole numbers has a constant that can be divided"
                     products.append(spare)
                 else:
                     loads += [(load, spare) for load in found]
                     self.taken.update(load.use for load in found if isinstance(load, Numbers))
         return self._settle(loads, products)
 
-    def _settle(self, loads: list[tuple[_Load, Scaled]], products: list[Scaled]) -> Placement:
-        """Give up on weights whose uses do not agree: a scale must not show elsewhere, and a copy would untie them."""
+    def _settle(self, loads: list[tuple[_Load, Scaled | None]], products: list[Scaled]) -> Placement:
+        """Give up on weights whose uses do not agree: a scale must not show elsewhere, and a copy would untie them.
+
+        Only where there is no other way every use gets a copy.
+        """
         while refused := self._refused(loads):
-            products += list(dict.fromkeys(spare for _, spare in loads if spare in refused))
+            products += list(dict.fromkeys(spare for _, spare in loads if spare is not None and spare in refused))
             loads = [(load, spare) for load, spare in loads if spare not in refused]
         weights: dict[Use, list[Summed]] = {}
         numbers = []
@@ -114,8 +119,8 @@ class _Placer:
                 weights.setdefault(load.use, []).append(load.summed)
         return Placement(weights, numbers, products)
 
-    def _refused(self, loads: list[tuple[_Load, Scaled]]) -> set[Scaled]:
-        wanted: dict[ir.Value, list[tuple[_Weight, Scaled]]] = {}
+    def _refused(self, loads: list[tuple[_Load, Scaled | None]]) -> set[Scaled]:
+        wanted: dict[ir.Value, list[tuple[_Weight, Scaled | None]]] = {}
         for load, spare in loads:
             if isinstance(load, _Weight):
                 wanted.setdefault(load.value, []).append((load, spare))
@@ -124,6 +129,7 @@ class _Placer:
             for value, entries in wanted.items()
             if not self._agree(value, [weight for weight, _ in entries])
             for _, spare in entries
+            if spare is not None
         }
 
     def _agree(self, value: ir.Value, wanted: list[_Weight]) -> bool:
@@ -159,8 +165,7 @@ class _Placer:
             for summand in (*direct, *contraction.summands):
                 if self._carry(contraction, summand) is not None:
                     return summand
-        operands = [(s, contraction.node.inputs[s.slot]) for s in contraction.summands]
-        computed = [s for s, value in operands if value is not None and value not in self.analysis.constants]
+        computed = [s for s in contraction.summands if not self._constant(contraction.node, s.slot)]
         return (computed or list(contraction.summands))[0]
 
     def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
@@ -194,8 +199,9 @@ class _Placer:
             yield None
         elif value in self.analysis.constants:
             axes = self.analysis.axes_of_use(node, summand.slot) or ()
-            # Integer and quantised weights cannot be scaled; they are pinned, but may stand here all the same.
-            fits = self.analysis.constants.growable(value) and 0 <= summand.position < len(axes)
+            constants = self.analysis.constants
+            able = constants.scalable(value) or zero_point(constants, node, summand.slot) is not None
+            fits = able and 0 <= summand.position < len(axes)
             if fits and self.growth.length(axes[summand.position]) == self._length(summand):
                 summed = self._summed(contraction, summand, summand.position)
                 yield _Weight(value, (node, summand.slot), summed)
@@ -204,7 +210,7 @@ class _Placer:
         else:
             producer = value.producer()
             alone = sum(not measures(use.node) for use in value.uses()) == 1 and not value.is_graph_output()
-            if producer is None or not alone or producer.domain not in {"", "ai.onnx"}:
+            if producer is None or not alone or not self._plain(producer):
                 yield None
             else:
                 yield from self._through(contraction, producer, value, summand)
@@ -216,6 +222,9 @@ class _Placer:
         operator, position = node.op_type, summand.position
         if operator == "Identity" or (operator == "Cast" and node.attributes["to"].value in FLOATS):
             yield from self._back(contraction, node, replace(summand, slot=0))  # another Cast would round
+        elif operator == "DequantizeLinear":
+            stored = node.inputs[0] is not None and node.inputs[0] in self.analysis.constants
+            yield from self._back(contraction, node, replace(summand, slot=0)) if stored else [None]
         elif operator == "Transpose":
             found = node.attributes.get("perm")
             perm = found.value if found is not None else range(rank - 1, -1, -1)
@@ -250,8 +259,9 @@ class _Placer:
                 return
         for slot in (0, 1) if node.op_type == "Mul" else (1,):
             value, use = node.inputs[slot], (node, slot)
-            constant = value is not None and value in self.analysis.constants
-            if constant and self.analysis.constants[value].size == 1 and use not in self.taken:  # type: ignore[index]
+            constants = self.analysis.constants
+            constant = value is not None and value in constants and constants.scalable(value)
+            if constant and constants[value].size == 1 and use not in self.taken:  # type: ignore[index]
                 vector = self._summed(contraction, summand, 0).share
                 yield Numbers(use, vector if node.op_type == "Mul" else 1 / vector, rank, summand.position)
                 return
@@ -299,6 +309,10 @@ class _Placer:
         operand = self.analysis.axes_of_use(node, slot)
         return replace(summand, slot=slot, position=summand.position - (rank - len(operand or ())))
 
+    def _plain(self, node: ir.Node) -> bool:
+        """Say whether an operator has a meaning that is known here."""
+        return node.domain in {"", "ai.onnx"} or (node.domain == "com.microsoft" and node.op_type == "DequantizeLinear")
+
     def _length(self, summand: Summand) -> int:
         edges = self.growth.length(summand.before) + self.growth.length(summand.after)
         return edges + int(np.prod([self.growth.length(part) for part, _ in summand.parts], dtype=np.int64))
@@ -308,7 +322,7 @@ class _Placer:
         value = node.inputs[slot]
         while value is not None and value not in self.analysis.constants:
             producer = value.producer()
-            if producer is None or producer.op_type not in {"Identity", "Cast", "Transpose"}:
+            if producer is None or producer.op_type not in {"Identity", "Cast", "Transpose", "DequantizeLinear"}:
                 return False
             value = producer.inputs[0]
         return value is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +61,7 @@ class Recipe:
         scale: What to multiply by.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
+        zero: For whole numbers, which are divided instead of scaled, what stands for zero; broadcasts over the teacher.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -70,6 +71,7 @@ class Recipe:
     scale: float = 1.0
     noise: float = 0.0
     seed: tuple[int, ...] = (0,)
+    zero: np.ndarray | None = None
 
     @property
     def identity(self) -> bool:
@@ -82,7 +84,8 @@ class Recipe:
         summed = tuple((part.axis, part.share.tobytes(), part.key.tobytes()) for part in self.summed)
         fresh = tuple(None if array is None else array.tobytes() for array in self.fresh)
         rows = tuple(row and (row.combination is None or row.combination.tobytes()) for row in self.rows)
-        return index, summed, fresh, rows, self.scale
+        zero = None if self.zero is None else self.zero.tobytes()
+        return index, summed, fresh, rows, self.scale, zero
 
     def shape(self, before: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the grown weight."""
@@ -100,7 +103,7 @@ class Recipe:
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
         deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
-        circles = {part.axis: _circle(part.key, part.share) for part in self.summed} if self.noise else {}
+        circles = [_circle(part.key, part.share) for part in self.summed] if self.noise else []
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
             grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
@@ -127,7 +130,7 @@ class Recipe:
         index: tuple[np.ndarray | None, ...],
         fresh: tuple[np.ndarray | None, ...],
         deviation: float,
-        circles: Mapping[int, np.ndarray],
+        circles: Sequence[np.ndarray],
         number: int,
     ) -> np.ndarray:
         block = teacher
@@ -136,6 +139,8 @@ class Recipe:
                 block = _take(block, places, axis)
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
+        if self.zero is not None:
+            return self._divided(block, index, self.zero)
         working = _working(teacher)
         block = block.astype(working)
         if self.scale != 1:
@@ -143,14 +148,37 @@ class Recipe:
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
         for part in self.summed:
             block *= _along(part.share.astype(working), part.axis, block.ndim)
-            if part.axis in circles:
-                _perturb(block, circles[part.axis], part.axis, self.noise * deviation, rng)
+        for part, circle in zip(self.summed, circles, strict=False):
+            _perturb(block, circle, part.axis, self.noise * deviation, rng)
         for axis, flags in enumerate(fresh):
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+    def _divided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
+        """Divide whole numbers among copies: each gets a part of about its share, and the parts sum to the whole."""
+        for axis, places in enumerate(index if zero.ndim else ()):
+            if places is not None and zero.shape[axis] > 1:
+                zero = np.take(zero, places, axis=axis)
+        whole = block.astype(np.float64) - zero
+        for part in self.summed:
+            start, stop = (_along(bound, part.axis, block.ndim) for bound in _stretches(part.key, part.share))
+            whole = np.floor(whole * stop) - np.floor(whole * start)
+        divided: np.ndarray = (whole + zero).astype(np.int64).astype(block.dtype)
+        return divided
+
+
+def _stretches(key: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the share of each place begins and ends when those of one channel are laid end to end from 0."""
+    order = np.argsort(key, kind="stable")
+    ends = np.cumsum(share[order])  # exact: shares are sums of powers of two
+    first = np.r_[True, key[order][1:] != key[order][:-1]]
+    begins = np.maximum.accumulate(np.where(first, ends - share[order], 0.0))
+    stop = np.empty(len(key))
+    stop[order] = ends - begins
+    return stop - share, stop
 
 
 def _working(teacher: np.ndarray) -> type[np.floating[Any]]:
