@@ -93,7 +93,8 @@ class _Placer:
             summand = self._summand(contraction)
             for part in (summand, *summand.along):
                 found = None if contraction.power is not None else self._carry(contraction, part)
-                spare = None if contraction.whole else self._product(contraction, part)
+                other = self._computed(contraction) if part is summand else part
+                spare = None if contraction.whole else self._product(contraction, other)
                 if found is None:
                     assert spare is not None, "what sums whole numbers has a constant that can be divided"
                     products.append(spare)
@@ -165,6 +166,10 @@ class _Placer:
             for summand in (*direct, *contraction.summands):
                 if self._carry(contraction, summand) is not None:
                     return summand
+        return self._computed(contraction)
+
+    def _computed(self, contraction: Contraction) -> Summand:
+        """Return an operand that is computed, which a Mul may scale without touching what other nodes share."""
         computed = [s for s in contraction.summands if not self._constant(contraction.node, s.slot)]
         return (computed or list(contraction.summands))[0]
 
