@@ -24,6 +24,7 @@ from onnx_n2n.contents import LARGEST, Content, Size
 from onnx_n2n.functions import DEPTH, call, defined_by_onnx
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.obligations import Ledger
+from onnx_n2n.quantised import zero_point
 from onnx_n2n.shapes import Inferred, infer_shapes, known_length
 from onnx_n2n.site import Known, Refusal, Site
 
@@ -144,6 +145,9 @@ class _Walk:
 
     def floating(self, value: ir.Value) -> bool:
         return self._dtype(value) in FLOATS
+
+    def divisible(self, node: ir.Node, slot: int) -> bool:
+        return zero_point(self.constants, node, slot) is not None
 
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         found = self.shapes.get(value)
@@ -321,7 +325,7 @@ class _Walk:
                 pin(axis, Reason(f"constant {value.name!r} belongs to a function, which stays as it is"))
         if not self.constants.growable(value):
             for axis in axes:
-                pin(axis, Reason(f"constant {value.name!r} does not hold floating-point numbers"))
+                pin(axis, Reason(f"constant {value.name!r} holds neither floating-point nor quantised numbers"))
         return axes
 
     def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:

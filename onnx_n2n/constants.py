@@ -9,6 +9,8 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from onnx_n2n.quantised import NARROW, only_quantised
+
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 
@@ -51,7 +53,14 @@ class Constants:
         return iter(self._tensors)
 
     def growable(self, value: ir.Value) -> bool:
-        """Say whether a constant holds floating-point numbers; others are tables, indices and masks."""
+        """Say whether a constant holds floating-point or quantised numbers; others are tables, indices and masks."""
+        dtype = self[value].dtype
+        if dtype in FLOATS or dtype in NARROW:
+            return True
+        return dtype == ir.DataType.INT32 and only_quantised([(use.node, use.idx) for use in value.uses()])
+
+    def scalable(self, value: ir.Value) -> bool:
+        """Say whether a constant holds numbers that can be multiplied by shares, and get values of their own."""
         return self[value].dtype in FLOATS
 
     def vector_like(self, value: ir.Value) -> bool:

@@ -46,12 +46,15 @@ class Contraction:
         power: The power of a share that an operand must be multiplied by: 1/2 under a sum of squares. None stands for a
             product of operands, which is linear in each, so that a weight may carry shares and noise itself.
         scale: The attribute that the sum is multiplied by, if there is one.
+        whole: Whether whole numbers are summed, so that nothing can be multiplied: the summands are constants, and are
+            divided among copies.
     """
 
     node: ir.Node
     summands: tuple[Summand, ...]
     power: float | None = None
     scale: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from onnx_n2n.growth import Growth
 from onnx_n2n.literals import rewrite_literals
 from onnx_n2n.names import Names
 from onnx_n2n.obligations import Default, Mean, Use
+from onnx_n2n.quantised import zero_point
 from onnx_n2n.weights import Recipe, Row, Summed
 
 
@@ -170,17 +171,20 @@ class _Rewriter:
             return Recipe((None,) * len(self.analysis.constants[value].shape))
         rows = [self._row(value, use, axis) for axis in axes]
         carrying, reads = {part.axis for part in summed}, self._reads(value, use)
+        scalable = self.analysis.constants.scalable(value)
+        zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         index, fresh = [], []
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             found = self.growth.index(axis) if self.growth.touches(axis) else None
             new = self.growth.fresh(axis)
             if row is not None and found is not None:
                 found = np.where(new, size(axis) or 0, found)
-            drawn = row is None and position not in carrying and reads and bool(np.any(new))
+            drawn = scalable and row is None and position not in carrying and reads and bool(np.any(new))
             index.append(found)
             fresh.append(new if drawn else None)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), self.noise, seed)
+        noise = self.noise if scalable else 0.0
+        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), noise, seed, zero)
 
     def _reads(self, value: ir.Value, use: Use) -> bool:
         """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""

@@ -13,6 +13,7 @@ from onnx_n2n.alignment import unify
 from onnx_n2n.axes import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
 from onnx_n2n.contents import Content, Size, always_equal
 from onnx_n2n.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
+from onnx_n2n.quantised import is_quantised
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
@@ -51,6 +52,9 @@ class Facts(Protocol):
 
     def floating(self, value: ir.Value) -> bool:
         """Say whether a tensor is known to hold floating-point numbers."""
+
+    def divisible(self, node: ir.Node, slot: int) -> bool:
+        """Say whether an operand is a constant of quantised numbers, whose zero point is constant too."""
 
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         """Return the shape that shape inference found."""
@@ -216,12 +220,18 @@ class Site:
     def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:
         """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
         known = [each for each in summands if all(size(axis) is not None for axis, _ in each.parts)]
+        if any(is_quantised(self.node, each.slot) for each in known):
+            whole = tuple(each for each in known if self._facts.divisible(self.node, each.slot))
+            if whole:
+                self.ledger.contractions.append(Contraction(self.node, whole, whole=True))
+                return
+            known = []
         if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
             self.ledger.contractions.append(Contraction(self.node, tuple(known), power, scale))
             return
         for each in summands:
             for axis, _ in each.parts:
-                self.pin(axis, "it sums whole numbers, or over an axis whose length is not known before run time")
+                self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
 
     def scales(self, attribute: str, value: float, axis: Axis) -> None:
         """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""

@@ -7,6 +7,7 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     elementwise,
     fused,
     normalisation,
+    quantisation,
     recurrent,
     reduction,
     reshaping,
