@@ -11,10 +11,11 @@ import onnx_ir as ir
 
 from onnx_n2n.axes import Axis, Factor, Limit, Reason, leaves, size
 from onnx_n2n.constants import Constants
+from onnx_n2n.movers import mover
+from onnx_n2n.naming import Weight, names_of
 from onnx_n2n.obligations import Ledger
 
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
-CARRIERS = frozenset({"Identity", "Cast", "Transpose"})  # a weight may reach its node through these
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
 
 
@@ -50,7 +51,7 @@ class Group:
     """All the axes that must grow together.
 
     Attributes:
-        name: Unique name, after the layer that makes the channels.
+        name: Unique name, after the layer that makes the channels, and after what they are for (``naming.py``).
         size: Number of channels.
         limit: What growth may not do here (None: anything goes), with its ``reason``.
         members: The weight axes of the group, in graph order.
@@ -113,23 +114,27 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     _limit_even_axes(ledger)
     consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
+    weights: list[Weight] = []
     for node in graph.all_nodes():
         for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
-            for position, axis in enumerate(axes):
-                consumes = (node, slot, position) in consumed
-                member = Member(layer_name(node), node.op_type, str(value.name), position, shape, consumes)
+            layer, operator, name = layer_name(node), node.op_type, str(value.name)
+            found = [
+                Member(layer, operator, name, position, shape, (node, slot, position) in consumed)
+                for position in range(len(axes))
+            ]
+            for member, axis in zip(found, axes, strict=True):
                 for factor in leaves(axis):
                     members.setdefault(factor, []).append(member)
+            made = tuple(axis for member, axis in zip(found, axes, strict=True) if not member.consumes)
+            weights.append(Weight(node, slot, axes, made, found[0].title if found else ""))
         for output in node.outputs:
             for axis in walked.known.get(output, ()):
                 for factor in leaves(axis):
                     members.setdefault(factor, [])
     free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
-    names = _unique(_name(found) for found in free.values())
-    return tuple(
-        _group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True)
-    )
+    names = names_of({factor: _name(found) for factor, found in free.items()}, graph, weights, walked, ledger)
+    return tuple(_group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True))
 
 
 def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
@@ -161,10 +166,12 @@ def consumed_axes(ledger: Ledger, walked: Weighed) -> frozenset[tuple[ir.Node, i
     """Return node, slot and position of every axis that is summed over, there or behind a Transpose or the like."""
     found: set[tuple[ir.Node, int, int]] = set()
     for contraction in ledger.contractions:
+        if contraction.scale is not None:
+            continue  # scores of attention: what they are summed over has been made by the weights that stand there
         for summand in contraction.summands:
             node, slot, position = contraction.node, summand.slot, summand.position
             found.add((node, slot, position))
-            while (producer := _carrier(node.inputs[slot])) is not None:
+            while (producer := mover(node.inputs[slot])) is not None:
                 node, slot = producer, 0
                 axes = walked.axes_of_use(node, slot)
                 if axes is None:
@@ -174,11 +181,6 @@ def consumed_axes(ledger: Ledger, walked: Weighed) -> frozenset[tuple[ir.Node, i
                     position = (stated.value if stated is not None else range(len(axes) - 1, -1, -1))[position]
                 found.add((node, slot, position))
     return frozenset(found)
-
-
-def _carrier(value: ir.Value | None) -> ir.Node | None:
-    producer = value.producer() if value is not None else None
-    return producer if producer is not None and producer.op_type in CARRIERS else None
 
 
 def _is_weight(value: ir.Value, walked: Weighed) -> bool:
@@ -213,12 +215,3 @@ def _name(members: list[Member]) -> str:
     """Return the name of the layer that makes the channels."""
     makers = [member for member in members if not member.consumes and sum(n > 1 for n in member.shape) > 1]
     return next((member.title for member in makers or members), "activation")
-
-
-def _unique(names: Iterator[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return result
