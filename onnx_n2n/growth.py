@@ -39,11 +39,12 @@ class Channels:
 
 @dataclass(frozen=True)
 class Grown:
-    """A group that grew, from ``before`` to ``after`` channels."""
+    """A group that grew, from ``before`` to ``after`` channels, and why not to the size asked for (``note``)."""
 
     name: str
     before: int
     after: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.groups import Group, Member
 from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies, quieted
 from onnx_n2n.obligations import Mean
+from onnx_n2n.quantised import rounds
 from onnx_n2n.quiet import Loud, quieten
 
 Init = Literal["net2net", "zero"]
@@ -84,9 +85,10 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         _check_named(analysis, name, wanted)
     chosen, kept = _choose(analysis, request)
     channels: dict[Factor, Channels] = {}
+    notes: dict[Factor, str] = {}
     for group in chosen:
         try:
-            found = _channels(analysis, group, request)
+            found = _channels(analysis, group, request, notes)
         except GrowthError as refusal:
             if group.name in request.groups:
                 raise
@@ -95,7 +97,11 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         if found is not None:
             channels[group.factor] = found
     _keep_even(analysis, channels, kept, request)
-    grown = [Grown(g.name, g.size, len(channels[g.factor].index)) for g in analysis.groups if g.factor in channels]
+    grown = [
+        Grown(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
+        for group in analysis.groups
+        if group.factor in channels
+    ]
     return Growth(channels, tuple(grown), tuple(kept))
 
 
@@ -187,8 +193,8 @@ def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
 MOST = 2**31 - 1  # channels that a group may have
 
 
-def _channels(analysis: Analysis, group: Group, request: Request) -> Channels | None:
-    """Return how a group grows, or None when it has the size asked for already.
+def _channels(analysis: Analysis, group: Group, request: Request, notes: dict[Factor, str]) -> Channels | None:
+    """Return how a group grows, or None when it has the size asked for already; note where it has another.
 
     Raises:
         GrowthError: If its limits do not allow the size asked for.
@@ -202,13 +208,28 @@ def _channels(analysis: Analysis, group: Group, request: Request) -> Channels | 
             return quieted(group.size, after, quieten(analysis, group.factor))
         except Loud as loud:
             if not _only_means(analysis, group.factor):
-                after = _whole(group, after, request, str(loud))
-                even = True
+                why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
+                notes[group.factor] = f"{after} was asked for; {why}"
+                after, even = _nearest(group, request, why), True
     if request.init == "zero":
         return added(group.size, after, fresh=group.limit is None)
+    if _rounded(analysis, group.factor):
+        return added(group.size, after, fresh=False)
     if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and even):
         return copies(group.size, after, None)
     return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+
+
+def _rounded(analysis: Analysis, factor: Factor) -> bool:
+    """Say whether floating-point sums over a factor end in quantised numbers.
+
+    There the last bit of a sum may decide between two whole numbers. So old channels keep all of their weight, and the
+    copies have none: to add zeros changes no bit. Sums of whole numbers are exact anyway.
+    """
+    contractions = (contraction for contraction in analysis.ledger.contractions if not contraction.whole)
+    summed = (axis for contraction in contractions for axis, on in contraction.summands[0].parts if on)
+    on_factor = any(leaf is factor for axis in summed for leaf in leaves(axis))
+    return on_factor and any(map(rounds, analysis.model.graph.all_nodes()))
 
 
 def _size(group: Group, request: Request) -> int:
@@ -222,15 +243,15 @@ def _size(group: Group, request: Request) -> int:
     return -(-aim // request.multiple_of) * request.multiple_of
 
 
-def _whole(group: Group, after: int, request: Request, why: str) -> int:
-    """Return the largest whole multiple of a group's size that is not beyond what was asked for.
+def _nearest(group: Group, request: Request, why: str) -> int:
+    """Return the whole multiple of a group's size that is nearest to what was asked for, the larger of two.
 
     Raises:
-        GrowthError: If there is none, or another size was asked for by name.
+        GrowthError: If that is the group's size, or another one was asked for by name.
     """
-    times = math.floor(group.size * request.factor + 0.5) // group.size
+    times = math.floor(request.factor + 0.5)
     if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
-        raise GrowthError(f"only whole multiples of {group.size} are possible: {group.reason}, and {why}")
+        raise GrowthError(why)
     return times * group.size
 
 

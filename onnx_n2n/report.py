@@ -40,7 +40,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
         return {
-            "grown": [{"group": g.name, "before": g.before, "after": g.after} for g in self.grown],
+            "grown": [{"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.grown],
             "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.kept],
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),

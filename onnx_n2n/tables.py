@@ -100,6 +100,12 @@ def print_report(console: Console, report: Report) -> None:
         table.add_row(str(before), str(after), str(len(alike)), _listed(alike))
     console.print(table, "", sep="\n")
     _print_rest(console, len(names), "size")
+    notes: dict[str, list[str]] = {}
+    for grown in report.grown:
+        if grown.note:
+            notes.setdefault(grown.note, []).append(grown.name)
+    for note, alike in _first(notes.items()):
+        console.print(f"{_count(len(alike), 'group')} grew by a whole factor ({_listed(alike)}): {note}.")
     reasons: dict[str, list[str]] = {}
     for kept in report.kept:
         reasons.setdefault(kept.reason, []).append(kept.name)
