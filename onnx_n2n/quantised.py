@@ -48,11 +48,17 @@ OPERANDS: dict[str, dict[int, tuple[int, tuple[int, ...] | str]]] = {
 }
 BIASES = {"QLinearConv": 8, "QGemm": 6}
 DOMAINS = {"", "ai.onnx", "com.microsoft"}
+ROUNDING = {"QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention"}
 
 
 def is_quantised(node: ir.Node, slot: int) -> bool:
     """Say whether a node takes quantised numbers at a slot, and computes with them as they are."""
     return node.domain in DOMAINS and slot in OPERANDS.get(node.op_type, ())
+
+
+def rounds(node: ir.Node) -> bool:
+    """Say whether a node rounds floating-point numbers to quantised ones."""
+    return node.domain in DOMAINS and (node.op_type in ROUNDING or node.op_type.startswith("QLinear"))
 
 
 def only_quantised(uses: Collection[Use]) -> bool:
