@@ -6,6 +6,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import onnx.defs
 
@@ -26,6 +27,11 @@ operators that may stand in shape arithmetic. A rule holds from its version on, 
 that of opset {OPSET}.
 """
 
+WITHOUT = {
+    True: "## Without a rule, analysed as the function that ONNX defines them by",
+    False: "## Without a rule: whatever meets one of these is pinned, and says so",
+}
+
 
 def table() -> str:
     """Return the table in Markdown: one row for each domain, operator and version with a rule, then those without."""
@@ -35,8 +41,8 @@ def table() -> str:
         lines += ["| operator | since | rule | limits | lengths |", "|---|---|---|---|---|"]
         lines += [_row(*row) for row in rows]
         lines.append("")
-    unknown = ", ".join(f"`{name}`" for name in _unknown())
-    lines += ["## Without a rule", "", "Whatever meets one of these is pinned, and says so.", "", unknown, ""]
+    for defined, text in WITHOUT.items():
+        lines += [text, "", ", ".join(f"`{name}`" for name in _unruled(defined=defined)), ""]
     return "\n".join(lines)
 
 
@@ -55,12 +61,16 @@ def _sentence(rule: Rule) -> str:
     return " ".join(paragraph.split()).replace("``", "`")
 
 
-def _unknown() -> Iterator[str]:
-    """Yield the operators of the default domain that have no rule, sorted."""
-    schemas = onnx.defs.get_all_schemas_with_history()
-    named = {schema.name for schema in schemas if not schema.domain and schema.since_version <= OPSET}
+def _unruled(*, defined: bool) -> Iterator[str]:
+    """Yield the operators of the default domain without a rule, those with or those without a function of ONNX."""
     ruled = {operator for domain, operator, _ in known() if not domain}
-    yield from sorted(named - ruled - ELSEWHERE)
+    functions: dict[str, bool] = {}
+    schemas: list[Any] = list(onnx.defs.get_all_schemas_with_history())  # its stubs lack the attributes
+    for schema in schemas:
+        if not schema.domain and schema.since_version <= OPSET and schema.name not in ruled | ELSEWHERE:
+            body = schema.has_function or schema.has_context_dependent_function
+            functions[schema.name] = functions.get(schema.name, False) or body
+    yield from sorted(name for name, body in functions.items() if body is defined)
 
 
 if __name__ == "__main__":
