@@ -151,10 +151,10 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
 
 
 def parameters(model: ir.Model) -> int:
-    """Return how many floating-point numbers the weights of a model are made of, in all its graphs."""
+    """Return how many floating-point and quantised numbers the weights of a model are made of, in all its graphs."""
     found = 0
     for graph in model.graphs():
         tensors = [value.const_value for value in graph.initializers.values()]
         tensors += [constant_tensor(node) for node in graph if node.op_type == "Constant"]
-        found += sum(int(t.size) for t in tensors if t is not None and t.dtype in FLOATS)
+        found += sum(int(t.size) for t in tensors if t is not None and t.dtype in FLOATS | NARROW)
     return found

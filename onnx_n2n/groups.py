@@ -104,6 +104,12 @@ def layer_name(node: ir.Node) -> str:
     return node.name or f"{node.op_type} -> {node.outputs[0].name}"
 
 
+def _owner(node: ir.Node) -> ir.Node:
+    """Return the layer that a weight of a node belongs to: that of a quantised one stands behind a DequantizeLinear."""
+    uses = tuple(node.outputs[0].uses()) if node.op_type == "DequantizeLinear" else ()
+    return uses[0].node if len(uses) == 1 else node
+
+
 def measures(node: ir.Node) -> bool:
     """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
     return node.op_type in {"Shape", "Size"} and node.domain in {"", "ai.onnx"}
@@ -118,7 +124,8 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     for node in graph.all_nodes():
         for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
-            layer, operator, name = layer_name(node), node.op_type, str(value.name)
+            owner, name = _owner(node), str(value.name)
+            layer, operator = layer_name(owner), owner.op_type
             found = [
                 Member(layer, operator, name, position, shape, (node, slot, position) in consumed)
                 for position in range(len(axes))
@@ -146,7 +153,7 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
                 reasons = [factor.limits.get(Limit.PINNED) for factor in leaves(axis)]
                 known = [reason for reason in reasons if reason is not None]
                 if known and len(known) == len(reasons):
-                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(node), known[0])
+                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(_owner(node)), known[0])
                     found.setdefault((pinned.weight, position), pinned)
     return tuple(found.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-MOVERS = frozenset({"Identity", "Cast", "Transpose"})
+MOVERS = frozenset({"Identity", "Cast", "Transpose", "DequantizeLinear"})
 
 
 def mover(value: ir.Value | None) -> ir.Node | None:
