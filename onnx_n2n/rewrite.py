@@ -260,7 +260,9 @@ class _Rewriter:
         else:
             for place, axis in enumerate(axes if len(tuple(axes)) == len(lengths) else ()):
                 if isinstance(lengths[place], int) and self.growth.touches(axis):
-                    lengths[place] = self.growth.length(axis)
+                    # What is declared may be more than what is known of an axis that grows only in part.
+                    known = size(axis) is not None
+                    lengths[place] = self.growth.length(axis) if known else ir.SymbolicDim(None)
         if lengths != list(value.shape):
             value.shape = ir.Shape(lengths)
 

@@ -44,7 +44,8 @@ def loop(site: Site) -> None:
     counters = [Known((UNIT,) * _declared_rank(value)) for value in body.inputs[:2]]
     kept, (condition, *stacked) = _repeat(site, body, counters, carried, ())
     _pin(site, condition, READ)
-    for slot, known in enumerate([*kept, *(_stack(site, known, 0) for known in stacked)]):
+    trips = site.pinned(None, ITERATED)
+    for slot, known in enumerate([*kept, *(_stack(site, known, 0, trips) for known in stacked)]):
         site.give(slot, known)
 
 
@@ -55,10 +56,13 @@ def scan(site: Site) -> None:
     given = [site.known(slot) for slot in range(len(site.node.inputs))]
     states, sequences = given[: len(given) - count], given[len(given) - count :]
     places = site.attribute("scan_input_axes") or [0] * count
-    slices = [_slice(site, known, place) for known, place in zip(sequences, places, strict=True)]
+    slices, trips = [], site.pinned(None, ITERATED)
+    for known, place in zip(sequences, places, strict=True):
+        tensor, trips = _slice(site, known, place, trips)
+        slices.append(tensor)
     kept, stacked = _repeat(site, site.attribute("body"), (), states, slices)
     places = site.attribute("scan_output_axes") or [0] * len(stacked)
-    stacks = [_stack(site, known, place) for known, place in zip(stacked, places, strict=True)]
+    stacks = [_stack(site, known, place, trips) for known, place in zip(stacked, places, strict=True)]
     for slot, known in enumerate([*kept, *stacks]):
         site.give(slot, known)
 
@@ -182,23 +186,24 @@ def _as_long(one: Axis, other: Axis) -> bool:
     return same(one, other) or (size(one) is not None and size(one) == size(other))
 
 
-def _slice(site: Site, known: Known, place: int) -> Known:
-    """Return what a body is given of a sequence, without the axis that is iterated over."""
+def _slice(site: Site, known: Known, place: int, trips: Axis) -> tuple[Known, Axis]:
+    """Return what a body is given of a sequence, and the axis that is iterated over if more is known of it."""
     tensor = _tensor(site, known)
     if tensor.axes is None:
-        return tensor
+        return tensor, trips
     place = _place(place, len(tensor.axes))
-    site.pin(tensor.axes[place], ITERATED)
-    return Known(tensor.axes[:place] + tensor.axes[place + 1 :])
+    iterated = tensor.axes[place]
+    site.pin(iterated, ITERATED)
+    return Known(tensor.axes[:place] + tensor.axes[place + 1 :]), iterated if size(trips) is None else trips
 
 
-def _stack(site: Site, known: Known, place: int) -> Known:
+def _stack(site: Site, known: Known, place: int, trips: Axis) -> Known:
     """Return a stack of what a body hands out, with an axis as long as there were iterations."""
     tensor = _tensor(site, known)
     if tensor.axes is None:
         return tensor
     place = _place(place, len(tensor.axes) + 1)
-    return Known((*tensor.axes[:place], site.pinned(None, ITERATED), *tensor.axes[place:]))
+    return Known((*tensor.axes[:place], trips, *tensor.axes[place:]))
 
 
 def _place(place: int, rank: int) -> int:
