@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from onnx_n2n.alignment import Misaligned, split_product
-from onnx_n2n.axes import Axis, Reason, Sum, axis_of, is_pinned, leaves, pin, product, resolve, same, size
+from onnx_n2n.axes import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 
@@ -43,7 +43,7 @@ class Content:
 def length_of(axis: Axis) -> Size:
     """Return the element that says the length of ``axis``."""
     length = size(axis)
-    return Size(length) if length is not None and is_pinned(axis) else Size(length, axis)
+    return Size(length) if length is not None and not list(leaves(axis)) else Size(length, axis)
 
 
 def always_equal(one: Axis, other: Axis) -> bool:
