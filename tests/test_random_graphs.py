@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,8 @@ class Net:
         self.weights: dict[str, np.ndarray] = {}
         self.count = 0
         self.images = [Image("x", 3, SIDE)]
+        self.functions: list[onnx.FunctionProto] = []
+        self.reads: Counter[str] = Counter()
 
     # --- choices
 
@@ -76,6 +79,7 @@ class Net:
     def several(self, outputs: int, operator: str, *inputs: str, **attributes: Any) -> list[str]:
         names = [self.name(operator.lower()) for _ in range(outputs)]
         name = self.name(operator) if self.rng.random() < 0.8 else ""
+        self.reads.update(inputs)
         self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
         return names
 
@@ -290,12 +294,98 @@ class Net:
         flat = self.add("Reshape", attended, self.ints(0, heads * width, image.side, image.side))
         return Image(flat, heads * width, image.side)
 
+    # --- blocks in bodies and functions
+
+    def inside(self, image: Image, channels: int, *, alone: bool = False) -> tuple[list[onnx.NodeProto], Image]:
+        """Return the nodes of some blocks that make ``channels`` of an image, and perhaps of others, when not alone."""
+        nodes, images = self.nodes, self.images
+        self.nodes, self.images = [], [image] if alone else [*images, image]
+        kept = [self.conv(image, channels)] if self.chance(30) else []
+        block = self.one_of([self.convolution, self.depthwise, self.activation, self.normalisation, self.residual,
+                             self.split, self.shuffle, self.squeeze_and_excite])  # fmt: skip
+        made = kept[0] if kept else block()
+        assume(made.side == image.side)
+        if made.channels != channels or self.chance(30):
+            made = self.conv(made, channels)
+        found, self.nodes, self.images = self.nodes, nodes, images
+        return found, made
+
+    def body(self, inputs: list[onnx.ValueInfoProto], nodes: list[onnx.NodeProto], *outputs: Image) -> onnx.GraphProto:
+        """Return a graph; now and then it has the weights that it reads for itself."""
+        ends = [self.typed(image) for image in outputs]
+        graph = helper.make_graph(nodes, self.name("body"), inputs, ends)
+        read = Counter(name for node in nodes for name in node.input)
+        if self.chance(30):
+            for name in [name for name in read if name in self.weights and read[name] == self.reads[name]]:
+                graph.initializer.append(numpy_helper.from_array(self.weights.pop(name), name))
+        return graph
+
+    def typed(self, image: Image) -> onnx.ValueInfoProto:
+        shape = [self.batch, image.channels, image.side, image.side]
+        return helper.make_tensor_value_info(image.name, onnx.TensorProto.FLOAT, shape)
+
+    def condition(self) -> str:
+        """Add something that only run time knows."""
+        return self.add("Greater", self.add("ReduceMax", "x", keepdims=0), self.constant(np.float32(1.5)))
+
+    def branch(self) -> Image:
+        image = self.image()
+        channels = self.one_of([image.channels, 4, 6])
+        bodies = [self.body([], *self.inside(image, channels)) for _ in range(2)]
+        name = self.add("If", self.condition(), then_branch=bodies[0], else_branch=bodies[1])
+        return Image(name, channels, image.side)
+
+    def loop(self) -> Image:
+        image = self.image()
+        state = Image(self.name("state"), image.channels, image.side)
+        counters = [
+            helper.make_tensor_value_info(self.name("counter"), onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info(self.name("condition"), onnx.TensorProto.BOOL, []),
+        ]
+        nodes, made = self.inside(state, state.channels, alone=self.chance())
+        assume(made.name != state.name)
+        go_on = self.name("condition")
+        nodes.append(helper.make_node("Identity", [counters[1].name], [go_on]))
+        graph = self.body([*counters, self.typed(state)], nodes, made)
+        graph.output.insert(0, helper.make_tensor_value_info(go_on, onnx.TensorProto.BOOL, []))
+        trips = self.constant(np.array(self.one_of([0, 1, 2])))
+        return Image(self.add("Loop", trips, "", image.name, body=graph), image.channels, image.side)
+
+    def scan(self) -> Image:
+        """Walk over the columns with a state that sums them up."""
+        image = self.image()
+        state, column, total, out = (self.name(stem) for stem in ("state", "column", "total", "out"))
+        start = self.axes("ReduceMax", image.name, 3, since=18, keepdims=0)
+        nodes = [
+            helper.make_node("Mul", [state, self.vector(image.channels, 1)], [f"{total}_a"]),
+            helper.make_node("Add", [f"{total}_a", column], [total]),
+            helper.make_node("Tanh", [total], [out]),
+        ]
+        kind = [onnx.TensorProto.FLOAT, [self.batch, image.channels, image.side]]
+        values = [helper.make_tensor_value_info(name, *kind) for name in (state, column, total, out)]
+        graph = helper.make_graph(nodes, self.name("body"), values[:2], values[2:])
+        axes = {"scan_input_axes": [3], "scan_output_axes": [-1]}
+        _, name = self.several(2, "Scan", start, image.name, body=graph, num_scan_inputs=1, **axes)
+        return Image(name, image.channels, image.side)
+
+    def call(self) -> Image:
+        """Call a function with all that its nodes read."""
+        image = self.image()
+        nodes, made = self.inside(image, self.one_of([image.channels, 4, 6]))
+        assume(nodes)
+        inner = {name for node in nodes for name in node.output}
+        read = list(dict.fromkeys(name for node in nodes for name in node.input if name and name not in inner))
+        imports = [helper.make_opsetid("", self.opset)]
+        self.functions.append(helper.make_function("f", self.name("F"), read, [made.name], nodes, imports))
+        name = self.add(self.functions[-1].name, *read, domain="f")
+        return Image(name, made.channels, made.side)
+
     def block(self) -> None:
         blocks = [
             self.convolution, self.convolution, self.depthwise, self.transposed, self.twins, self.activation,
             self.activation, self.normalisation, self.residual, self.meeting, self.concat, self.split, self.slice,
             self.gather, self.shuffle, self.squeeze_and_excite, self.pool, self.pad, self.depth_to_space,
-            self.attention,
+            self.attention, self.branch, self.loop, self.scan, self.call,
         ]
         self.images.append(self.one_of(blocks)())
 
@@ -393,8 +483,8 @@ class Net:
         listed = [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors if self.chance(5)]
         outputs = [helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, shape) for end, shape in ends.items()]
         graph = helper.make_graph(self.nodes, "random", [given, *listed], outputs, tensors)
-        imports = [helper.make_opsetid("", self.opset)]
-        bare = helper.make_model(graph, opset_imports=imports, ir_version=8)
+        imports = [helper.make_opsetid("", self.opset), helper.make_opsetid("f", 1)]
+        bare = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=self.functions)
         found = shape_inference.infer_shapes(bare, data_prop=True)
         if self.chance():
             del found.graph.value_info[:]
