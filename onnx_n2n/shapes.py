@@ -24,6 +24,10 @@ class Inferred:
     dtype: ir.DataType | None
 
 
+# Operators of ONNX Runtime that only allow more types than those of the same name in the standard.
+TWINS = {("com.microsoft", "QuantizeLinear"), ("com.microsoft", "DequantizeLinear")}
+
+
 def infer_shapes(model: ir.Model) -> dict[ir.Value, Inferred]:
     """Return what is known of every tensor that a node makes or a body is given.
 
@@ -75,6 +79,9 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
     """Serialise a model with its large initializers turned into graph inputs, which need no data."""
     bare = model.clone()
     for graph in bare.graphs():
+        for node in graph:
+            if (node.domain, node.op_type) in TWINS:
+                node.domain = ""
         for name, value in list(graph.initializers.items()):
             tensor = value.const_value
             if tensor is not None and tensor.size > SMALL:

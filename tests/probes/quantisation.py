@@ -1,6 +1,7 @@
 """Probes of quantised operators: whole numbers in between, floating-point ones before and after."""
 
 import numpy as np
+
 from probes.case import TWIN, Case, case, flat, rows
 
 RNG = np.random.default_rng(0)
