@@ -17,7 +17,7 @@ import onnx_ir as ir
 from onnx_n2n.axes import Axis
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.groups import layer_name
-from onnx_n2n.obligations import Evenness, Ledger
+from onnx_n2n.obligations import Evenness, Ledger, Literal
 from onnx_n2n.site import Site
 
 DEPTH = 8  # of functions that call functions
@@ -105,7 +105,7 @@ def _owed(site: Site, body: ir.Graph, ledger: Ledger) -> Ledger:
             for summand in contraction.summands
             if not summand.along and (slot := _slot(body, contraction.node, summand.slot)) is not None
         ]
-        if passed:
+        if passed and not contraction.whole:
             owed.contractions.append(replace(contraction, node=site.node, summands=tuple(passed), scale=None))
         else:
             _pin(site, (a for s in contraction.summands for a, summed in s.parts if summed), SUMMED)
@@ -117,8 +117,10 @@ def _owed(site: Site, body: ir.Graph, ledger: Ledger) -> Ledger:
         elif isinstance(literal.place, int) and _missing(literal.node, literal.place):
             # The function leaves the lengths to a rule of equal parts, so equal they stay.
             site.tie(equal.setdefault((literal.node, literal.place), literal.axis), literal.axis, STATED)
+        elif (measured := _measured(site, literal)) is not None and not literal.negative:
+            site.tie(measured, literal.axis, STATED)
         else:
-            site.pin(literal.axis, STATED)
+            _pin(site, [literal.axis] if measured is None else [literal.axis, measured], STATED)
     for picks in ledger.picks:
         slot = _slot(body, picks.node, picks.slot)
         if slot is not None:
@@ -143,6 +145,13 @@ def _slot(body: ir.Graph, node: ir.Node, slot: int) -> int | None:
             return None
         value = producer.inputs[0]
     return None
+
+
+def _measured(site: Site, literal: Literal) -> Axis | None:
+    """Return the axis whose length stands where that of another is stated: a function cannot add the difference."""
+    value = literal.node.inputs[literal.place] if isinstance(literal.place, int) else None
+    content = site.said(value) if value is not None else None
+    return None if content is None else content.elements[literal.position or 0].axis
 
 
 def _missing(node: ir.Node, slot: int) -> bool:

@@ -150,6 +150,10 @@ class Site:
         """Return what a small input says, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
+    def said(self, value: ir.Value) -> Content | None:
+        """Return what a small tensor inside a body says."""
+        return self._facts.content(value)
+
     def parameter(self, slot: int) -> tuple[Size, ...]:
         """Return the elements of an input that steers the node; the rule answers for what they measure.
 
