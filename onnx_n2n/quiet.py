@@ -389,6 +389,8 @@ class _Search:
         axes = self.analysis.axes_of_use(node, slot) or ()
         if any(self._on(axis) and resolve(axis) is not self.factor for axis in axes):
             raise Loud(f"{str(value.name)!r} has the channels as a part of an axis")
+        if any(map(self._on, axes)) and not self.analysis.constants.scalable(value):
+            raise Loud(f"{str(value.name)!r} is quantised, so that it cannot hold sums of its rows")
         return True
 
     def _vector(self, node: ir.Node, slot: int) -> np.ndarray | None:

@@ -147,9 +147,7 @@ def test_a_quantised_convolutional_net_grows_to_the_last_bit(
 )  # fmt: skip
 def test_other_types_of_numbers(tmp_path: Path, activation: q.QuantType, weight: q.QuantType) -> None:
     extra = {"UseQDQContribOps": activation == q.QuantType.QUInt16}
-    teacher = static(
-        tmp_path, q.QuantFormat.QDQ, activation_type=activation, weight_type=weight, extra_options=extra
-    )
+    teacher = static(tmp_path, q.QuantFormat.QDQ, activation_type=activation, weight_type=weight, extra_options=extra)
     student, growth = grow(teacher, factor=1.5)
     assert growth.grown
     assert_same_bits(teacher, student)
@@ -241,9 +239,7 @@ def test_sums_of_computed_whole_numbers_are_pinned() -> None:
 
 
 def test_blocks_that_do_not_fit_are_pinned() -> None:
-    body = (
-        "h = MatMul(x, u) v = DequantizeLinear<axis=0, block_size=5>(w, s) y = MatMul(h, v)"
-    )
+    body = "h = MatMul(x, u) v = DequantizeLinear<axis=0, block_size=5>(w, s) y = MatMul(h, v)"
     found = reasons(body, u=(5, 12), w=RNG.integers(-9, 9, (12, 3)).astype(np.int8), s=(3, 3))
     assert "the numbers of a block share a scale" in found
 
@@ -257,6 +253,25 @@ def test_integers_that_are_no_quantised_numbers_stay_as_they_are() -> None:
     body = "h = MatMul(x, u) i = Cast<to=6>(h) k = Add(i, w) f = Cast<to=1>(k) y = MatMul(f, v)"
     found = reasons(body, w=RNG.integers(0, 9, 12).astype(np.int32), **ENDS)
     assert "holds neither floating-point nor quantised numbers" in found
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        "e = Gather(w, i) f = Cast<to=1>(e) h = Mul(f, s)",
+        "e = Gather(w, i) h = DequantizeLinear(e, s)",
+        "v = DequantizeLinear(w, s) h = MatMul(x, v)",
+        "h = com.microsoft.DynamicQuantizeMatMul(x, w, s)",
+    ],
+)
+def test_a_normalised_stream_that_quantised_weights_write_grows_by_whole_multiples(writer: str) -> None:
+    body = f"{writer} k = LayerNormalization(h, g, b) r = MatMul(k, m) y = Add(r, x)"
+    constants = {"w": RNG.integers(-100, 100, (5, 12)).astype(np.int8), "s": 0.01, "i": [3, 1, 4, 1, 0]}
+    teacher = model(body, "float[5,5] x", "y", g=(12,), b=(12,), m=(12, 5), **constants)
+    for factor, after in ((1.6, 24), (2, 24), (3, 36)):
+        student, growth = grow(teacher, factor=factor)
+        assert [group.after for group in growth.grown] == [after]
+        assert Judge(teacher).error(student) < 1e-5
 
 
 # --- other types
