@@ -90,6 +90,20 @@ def test_weights_in_bodies_side_by_side_may_share_a_name() -> None:
     assert shapes(student)[2:] == [("u", [16, 16]), ("u", [16, 16])]
 
 
+def test_large_weights_and_tensors_of_one_name_in_bodies_side_by_side_are_not_mixed_up() -> None:
+    """Inference reads a skeleton without large weights; what it finds in one body says nothing of the other."""
+    proto = branches("i = MatMul(h, u) p = MatMul(i, o)", "i = MatMul(h, u) k = MatMul(i, o) q = Tanh(k)")
+    for attribute, width in zip(proto.graph.node[1].attribute, (200, 300), strict=True):
+        rng = np.random.default_rng(width)
+        for name, shape in (("u", (8, width)), ("o", (width, 8))):
+            tensor = numpy_helper.from_array(rng.standard_normal(shape, np.float32) / 10, name)
+            attribute.g.initializer.append(tensor)
+    shapes_found = analyze(opened(proto)).shapes
+    assert [found.lengths for value, found in shapes_found.items() if value.name == "i"] == [(4, 200), (4, 300)]
+    assert sizes(proto) == [8, 200, 300]
+    same(proto)
+
+
 def test_a_weight_that_both_branches_use_grows_once() -> None:
     proto = branches("p = MatMul(h, u)", "k = MatMul(h, u) q = Tanh(k)", u=(8, 8))
     student = same(proto)
