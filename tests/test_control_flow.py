@@ -100,7 +100,7 @@ def test_large_weights_and_tensors_of_one_name_in_bodies_side_by_side_are_not_mi
             attribute.g.initializer.append(tensor)
     shapes_found = analyze(opened(proto)).shapes
     assert [found.lengths for value, found in shapes_found.items() if value.name == "i"] == [(4, 200), (4, 300)]
-    assert sizes(proto) == [8, 200, 300]
+    assert sizes(proto) == [8, 8, 200, 300]
     same(proto)
 
 
