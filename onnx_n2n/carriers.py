@@ -84,15 +84,19 @@ class _Placer:
     growth: Growth
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
+    def __post_init__(self) -> None:
+        self.quiet = {factor: c.quiet for factor, c in self.growth.channels.items() if c.quiet is not None}
+
     def run(self) -> Placement:
         products: list[Scaled] = []
         loads: list[tuple[_Load, Scaled | None]] = []
         for contraction in self.analysis.ledger.contractions:
             if not self._grows(contraction):
                 continue
-            summand = self._summand(contraction)
+            summand, found = self._summand(contraction)
             for part in (summand, *summand.along):
-                found = None if contraction.power is not None else self._carry(contraction, part)
+                if part is not summand:
+                    found = self._carry(contraction, part)
                 other = self._computed(contraction) if part is summand else part
                 spare = None if contraction.whole else self._product(contraction, other)
                 if found is None:
@@ -154,19 +158,19 @@ class _Placer:
         values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
         return frozenset(
             factor
-            for factor, channels in self.growth.channels.items()
-            if channels.quiet is not None
-            and any(value is not None and channels.quiet.silent(value) for value in values)
+            for factor, quiet in self.quiet.items()
+            if any(value is not None and quiet.silent(value) for value in values)
         )
 
-    def _summand(self, contraction: Contraction) -> Summand:
-        """Return the operand to multiply: one that constants can carry for, else one that is computed."""
+    def _summand(self, contraction: Contraction) -> tuple[Summand, list[_Load] | None]:
+        """Return the operand to multiply, one that constants can carry for or else one that is computed, with these."""
         if contraction.power is None:
             direct = [s for s in reversed(contraction.summands) if self._constant(contraction.node, s.slot)]
             for summand in (*direct, *contraction.summands):
-                if self._carry(contraction, summand) is not None:
-                    return summand
-        return self._computed(contraction)
+                found = self._carry(contraction, summand)
+                if found is not None:
+                    return summand, found
+        return self._computed(contraction), None
 
     def _computed(self, contraction: Contraction) -> Summand:
         """Return an operand that is computed, which a Mul may scale without touching what other nodes share."""

@@ -7,7 +7,7 @@ import fnmatch
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -84,18 +84,22 @@ def plan(analysis: Analysis, request: Request) -> Growth:
     for name, wanted in request.groups.items():
         _check_named(analysis, name, wanted)
     chosen, kept = _choose(analysis, request)
+    averaged, rounded = _only_averaged(analysis), _rounded(analysis)
     channels: dict[Factor, Channels] = {}
     notes: dict[Factor, str] = {}
     for group in chosen:
         try:
-            found = _channels(analysis, group, request, notes)
+            after, note = _length(analysis, group, request, averaged)
         except GrowthError as refusal:
             if group.name in request.groups:
                 raise
             kept.append(Kept(group.name, group.size, refusal.reason))
             continue
-        if found is not None:
-            channels[group.factor] = found
+        if isinstance(after, Channels):
+            channels[group.factor] = after
+        elif after > group.size:
+            channels[group.factor] = _channels(group, after, request, zeros=group.factor in rounded)
+            notes[group.factor] = note
     _keep_even(analysis, channels, kept, request)
     grown = [
         Grown(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
@@ -193,43 +197,57 @@ def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
 MOST = 2**31 - 1  # channels that a group may have
 
 
-def _channels(analysis: Analysis, group: Group, request: Request, notes: dict[Factor, str]) -> Channels | None:
-    """Return how a group grows, or None when it has the size asked for already; note where it has another.
+def _length(
+    analysis: Analysis, group: Group, request: Request, averaged: Collection[Factor]
+) -> tuple[int | Channels, str]:
+    """Return the size that a group is to have, or quiet channels that give it, and why it is not what was asked for.
 
     Raises:
-        GrowthError: If its limits do not allow the size asked for.
+        GrowthError: If the group's limits do not allow it to grow so.
     """
     after = _size(group, request)
-    if after == group.size:
-        return None
-    even = after % group.size == 0
-    if group.limit is Limit.UNIFORM and not even:
-        try:
-            return quieted(group.size, after, quieten(analysis, group.factor))
-        except Loud as loud:
-            if not _only_means(analysis, group.factor):
-                why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
-                notes[group.factor] = f"{after} was asked for; {why}"
-                after, even = _nearest(group, request, why), True
+    if group.limit is not Limit.UNIFORM or after % group.size == 0:
+        return after, ""
+    try:
+        return quieted(group.size, after, quieten(analysis, group.factor)), ""
+    except Loud as loud:
+        if group.factor in averaged:
+            return after, ""
+        why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
+        return _nearest(group, request, why), f"{after} was asked for; {why}"
+
+
+def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
+    """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
     if request.init == "zero":
         return added(group.size, after, fresh=group.limit is None)
-    if _rounded(analysis, group.factor):
+    if zeros:
         return added(group.size, after, fresh=False)
-    if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and even):
+    if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and after % group.size == 0):
         return copies(group.size, after, None)
     return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
 
 
-def _rounded(analysis: Analysis, factor: Factor) -> bool:
-    """Say whether floating-point sums over a factor end in quantised numbers.
+def _rounded(analysis: Analysis) -> set[Factor]:
+    """Return the factors over which floating-point numbers are summed in a model that rounds to quantised ones.
 
     There the last bit of a sum may decide between two whole numbers. So old channels keep all of their weight, and the
     copies have none: to add zeros changes no bit. Sums of whole numbers are exact anyway.
     """
-    contractions = (contraction for contraction in analysis.ledger.contractions if not contraction.whole)
+    if not any(map(rounds, analysis.model.graph.all_nodes())):
+        return set()
+    contractions = [contraction for contraction in analysis.ledger.contractions if not contraction.whole]
     summed = (axis for contraction in contractions for axis, on in contraction.summands[0].parts if on)
-    on_factor = any(leaf is factor for axis in summed for leaf in leaves(axis))
-    return on_factor and any(map(rounds, analysis.model.graph.all_nodes()))
+    return {leaf for axis in summed for leaf in leaves(axis)}
+
+
+def _only_averaged(analysis: Analysis) -> set[Factor]:
+    """Return the factors that only plain means want even, which can be weighed instead."""
+    wanted: dict[Factor, bool] = {}
+    for evenness in analysis.ledger.evenness:
+        for leaf in leaves(evenness.axis):
+            wanted[leaf] = wanted.get(leaf, True) and isinstance(evenness.by, Mean)
+    return {factor for factor, averaged in wanted.items() if averaged}
 
 
 def _size(group: Group, request: Request) -> int:
@@ -253,12 +271,6 @@ def _nearest(group: Group, request: Request, why: str) -> int:
     if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
         raise GrowthError(why)
     return times * group.size
-
-
-def _only_means(analysis: Analysis, factor: Factor) -> bool:
-    """Say whether all that wants a factor even are plain means, which can be weighed instead."""
-    asked = [evenness for evenness in analysis.ledger.evenness if any(leaf is factor for leaf in leaves(evenness.axis))]
-    return all(isinstance(evenness.by, Mean) for evenness in asked)
 
 
 def _keep_even(
