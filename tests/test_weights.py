@@ -26,7 +26,7 @@ def weight(*shape: int, dtype: type = np.float32, seed: int = 0) -> np.ndarray:
 
 def summing(channels: Channels, axis: int, rank: int, *, noise: float = NOISE, seed: int = 0) -> Recipe:
     index = tuple(channels.index if place == axis else None for place in range(rank))
-    return Recipe(index, (Summed(axis, channels.share, channels.index),), (), noise, (seed,))
+    return Recipe(index, (Summed(axis, channels.share, channels.index),), noise=noise, seed=(seed,))
 
 
 def summed_over_copies(grown: np.ndarray, key: np.ndarray, axis: int) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_copies_within_groups_share_only_with_their_own_group(dtype: type) -> No
     index = np.add.outer(groups.index * 4, inner.index).ravel()
     key = np.add.outer(np.arange(3) * 7, inner.index).ravel()
     share = np.tile(inner.share, 3)
-    grown = Recipe((index, None, None), (Summed(0, share, key),), (), NOISE).make(teacher)
+    grown = Recipe((index, None, None), (Summed(0, share, key),), noise=NOISE).make(teacher)
     expected = teacher.astype(np.float64).reshape(2, 4, 3, 2)[groups.index].reshape(12, 3, 2)
     np.testing.assert_allclose(summed_over_copies(grown, key, 0), expected, rtol=0, atol=rounding(dtype))
 
@@ -92,7 +92,7 @@ def test_both_axes_of_a_bilinear_weight_may_carry_shares() -> None:
     rows, columns = copies(5, 8, None), copies(4, 10, None)
     teacher = weight(5, 4, dtype=np.float64)
     parts = (Summed(0, rows.share, rows.index), Summed(1, columns.share, columns.index))
-    grown = Recipe((rows.index, columns.index), parts, (), NOISE).make(teacher)
+    grown = Recipe((rows.index, columns.index), parts, noise=NOISE).make(teacher)
     found = summed_over_copies(summed_over_copies(grown, rows.index, 0), columns.index, 1)
     np.testing.assert_allclose(found, teacher, rtol=0, atol=1e-15)
 
@@ -127,7 +127,7 @@ def test_added_channels_get_weights_of_their_own_and_send_nothing(dtype: type, n
     teacher = weight(200, 40, dtype=dtype)
     part = Summed(1, columns.share, columns.index)
     fresh = (np.arange(300) >= 200, None)
-    grown = Recipe((rows.index, columns.index), (part,), fresh, noise).make(teacher)
+    grown = Recipe((rows.index, columns.index), (part,), fresh, noise=noise).make(teacher)
     assert grown.dtype == dtype
     np.testing.assert_array_equal(grown[:200, :40], teacher)
     np.testing.assert_array_equal(grown[:200, 40:], np.zeros((200, 20)))
