@@ -4,7 +4,7 @@ Sums of whole numbers need no shares in a scale: their weights are divided among
 """
 
 from onnx_n2n.alignment import Misaligned, split_inner, split_product
-from onnx_n2n.axes import UNIT, Axis, is_unit, size, total
+from onnx_n2n.axes import Axis, is_unit, size, total
 from onnx_n2n.obligations import Summand
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
@@ -201,19 +201,6 @@ def concat(site: Site) -> None:
             if place != axis:
                 site.tie(one, two)
     site.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
-
-
-@rule("QLinearReduceMean", domain=MICROSOFT)
-def reduce_mean(site: Site) -> None:
-    """Take a mean over some axes."""
-    axes = site.axes(0)
-    stated = site.attribute("axes") or range(len(axes))
-    reduced = {site.position(0, axis) for axis in stated}
-    for place in reduced:
-        site.even(axes[place], "it takes a mean over this axis")
-    keep = bool(site.attribute("keepdims", 1))
-    kept = [UNIT if place in reduced else axis for place, axis in enumerate(axes) if keep or place not in reduced]
-    site.result(kept)
 
 
 # --- packed weights
