@@ -40,7 +40,7 @@ class Net:
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
-        self.opset = draw(st.sampled_from([11, 13, 17, 21]))
+        self.opset = draw(st.sampled_from([11, 13, 17, 21, 23]))
         self.rng = np.random.default_rng(draw(st.integers(0, 2**20)))
         self.batch = draw(st.sampled_from([2, "N"]))
         self.nodes: list[onnx.NodeProto] = []
@@ -397,8 +397,8 @@ class Net:
         value = self.add("Reshape", image.name, self.ints(0, self.one_of([-1, width]), places))
         value = self.add("Transpose", value, perm=[0, 2, 1])
         for _ in range(self.draw(st.integers(1, 3))):
-            layer = self.one_of([self.perceptron, self.tied, self.gated, self.heads, self.unit_length])
-            value, width = layer(value, width, places)
+            layers = [self.perceptron, self.tied, self.gated, self.heads, self.unit_length, self.recurrent, self.stream]
+            value, width = self.one_of(layers)(value, width, places)
         return self.axes("ReduceMean", value, 1, since=18, keepdims=0), width
 
     def perceptron(self, value: str, width: int, places: int) -> tuple[str, int]:
@@ -430,6 +430,62 @@ class Net:
         if self.chance():
             return self.add("Add", value, self.linear(merged, heads * inner, width, flat=False)), width
         return merged, heads * inner
+
+    def stream(self, value: str, width: int, places: int) -> tuple[str, int]:
+        """A residual stream that some layers write to, each behind a norm, with another norm at the end."""
+        width, value = 6, self.linear(value, width, 6, flat=False)
+        if self.chance():
+            value = self.add("Add", value, self.constant(self.rng.standard_normal((1, places, 6)).astype(np.float32)))
+        for _ in range(self.draw(st.integers(1, 2))):
+            read = self.norm(value, width)
+            if self.chance():
+                inner = self.add("Relu", self.linear(read, width, 8, flat=False))
+                written = self.linear(inner, 8, width, flat=False)
+            else:
+                merged, inside = self.attend(read, width, places)
+                written = self.linear(merged, inside, width, flat=False)
+            if self.chance(30):  # a scale of what a layer writes
+                written = self.add("Mul", written, self.vector(width, low=0.5, high=1.5))
+            value = self.add("Add", value, written)
+        return (self.norm(value, width) if self.chance(70) else value), width
+
+    def norm(self, value: str, width: int) -> str:
+        """LayerNormalization or RMSNormalization, as one operator or written out."""
+        gain = self.vector(width, low=0.5, high=1.5)
+        if self.opset >= 17 and self.chance():
+            bias = [self.vector(width)] if self.chance() else []
+            return self.add("LayerNormalization", value, gain, *bias, axis=-1, epsilon=0.1)
+        if self.opset >= 23 and self.chance():
+            return self.add("RMSNormalization", value, gain, axis=-1, epsilon=0.1)
+        if self.chance():
+            return self.add("Add", self.add("Mul", self.layer_norm(value), gain), self.vector(width))
+        squares = self.add("Pow", value, self.constant(np.float32(2)))
+        mean = self.axes("ReduceMean", squares, -1, since=18, keepdims=1)
+        spread = self.add("Sqrt", self.add("Add", mean, self.constant(np.float32(0.1))))
+        return self.add("Mul", self.add("Mul", value, self.add("Reciprocal", spread)), gain)
+
+    def attend(self, value: str, width: int, places: int) -> tuple[str, int]:
+        """Attention as one operator, where groups of query heads share those of keys."""
+        if self.opset < 23:
+            return self.heads(value, width, places)
+        shared, each, inner, outer = self.one_of([1, 2]), self.one_of([1, 2]), self.one_of([2, 4]), self.one_of([2, 3])
+        sizes = [shared * each * inner, shared * inner, shared * outer]
+        operands = [self.linear(value, width, size, flat=False) for size in sizes]
+        scale = {"scale": 0.4} if self.chance() else {}
+        found = self.add("Attention", *operands, q_num_heads=shared * each, kv_num_heads=shared, **scale)
+        return found, shared * each * outer
+
+    def recurrent(self, value: str, width: int, places: int) -> tuple[str, int]:
+        """LSTM, GRU or RNN over the places, in one direction or both."""
+        operator, hidden = self.one_of(["LSTM", "GRU", "RNN"]), self.one_of([2, 3, 4])
+        gates, ways = {"LSTM": 4, "GRU": 3, "RNN": 1}[operator], self.one_of([1, 2])
+        shapes = [(ways, gates * hidden, width), (ways, gates * hidden, hidden), (ways, 2 * gates * hidden)]
+        weights = [self.constant((self.rng.standard_normal(s) / 2).astype(np.float32), "recurrent") for s in shapes]
+        turned = self.add("Transpose", value, perm=[1, 0, 2])
+        direction = "bidirectional" if ways == 2 else self.one_of(["forward", "reverse"])
+        found = self.add(operator, turned, *weights, hidden_size=hidden, direction=direction)
+        back = self.add("Transpose", found, perm=[2, 0, 1, 3])
+        return self.add("Reshape", back, self.ints(0, places, self.one_of([-1, ways * hidden]))), ways * hidden
 
     def unit_length(self, value: str, width: int, places: int) -> tuple[str, int]:
         length = self.axes("ReduceL2", value, -1, since=18, keepdims=1)
