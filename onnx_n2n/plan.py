@@ -217,6 +217,22 @@ def _length(
         return _nearest(group, request, why), f"{after} was asked for; {why}"
 
 
+def ways(analysis: Analysis) -> dict[Factor, str]:
+    """Say for each group how it may grow, as a person would."""
+    averaged = _only_averaged(analysis)
+    found = {}
+    for group in analysis.groups:
+        if group.limit is not Limit.UNIFORM or group.factor in averaged:
+            found[group.factor] = "by copies" if group.limit is Limit.COPIES else "freely"
+            continue
+        try:
+            quieten(analysis, group.factor)
+            found[group.factor] = "by quiet channels"
+        except Loud:
+            found[group.factor] = "by whole factors"
+    return found
+
+
 def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
     """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
     if request.init == "zero":

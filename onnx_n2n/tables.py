@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Axis, Factor, Limit, leaves, size
+from onnx_n2n.axes import Axis, Factor, leaves, size
 from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
+from onnx_n2n.plan import ways
 from onnx_n2n.report import Report
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verify import Verdict
 
-GROWS = {None: "freely", Limit.COPIES: "by copies", Limit.UNIFORM: "by whole multiples"}
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
 
@@ -34,14 +34,14 @@ layers:   what else makes these channels -> what reads them"""
 
 def groups_as_json(analysis: Analysis) -> dict[str, Any]:
     """Return groups and pins as JSON-ready values."""
-    weights = _weights(analysis)
+    weights, grows = _weights(analysis), ways(analysis)
     return {
         "parameters": parameters(analysis.model),
         "groups": [
             {
                 "name": group.name,
                 "size": group.size,
-                "grows": GROWS[group.limit],
+                "grows": grows[group.factor],
                 "reason": str(group.reason) if group.reason is not None else None,
                 "parameters_per_channel": _cost(group, group.size + 1, weights),
                 "parameters_to_double": _cost(group, 2 * group.size, weights),
@@ -76,15 +76,16 @@ def groups_as_json(analysis: Analysis) -> dict[str, Any]:
 def print_groups(console: Console, analysis: Analysis) -> None:
     """Print what may grow, what that costs, and what may not grow."""
     groups, weights, before = _weighty(analysis), _weights(analysis), parameters(analysis.model)
-    limited = any(group.limit is not None for group in groups)
+    grows = ways(analysis)
+    limited = any(grows[group.factor] != "freely" for group in groups)
     console.print(f"{_count(len(groups), 'group')} can grow; the model has {before:,} parameters.")
     if groups:
         table = _table("group", "size>", *["grows"] * limited, "+1 costs>", "x2 costs>", "layers")
         for group in groups:
             one, double = (_cost(group, after, weights) for after in (group.size + 1, 2 * group.size))
-            grows = [GROWS[group.limit]] * limited
+            how = [grows[group.factor]] * limited
             share = f"{100 * double / before:.1f} %" if before else "-"
-            table.add_row(group.name, str(group.size), *grows, f"{one:,}", share, _layers(group))
+            table.add_row(group.name, str(group.size), *how, f"{one:,}", share, _layers(group))
         console.print("", table, "", sep="\n")
         console.print(LEGEND)
     _print_pins(console, analysis)
