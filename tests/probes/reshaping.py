@@ -83,8 +83,8 @@ CASES["Reshape"] = [
          "z = MatMul(a, v)", 12, 8, two=2, n=[2], o=[0], v=(288, 8)),
     case("p = Shape(h) c = Slice(p, i, j) d = ReduceProd<keepdims=1>(c) q = Concat<axis=0>(n, d) a = Reshape(h, q) "
          "z = MatMul(a, v)", 12, 8, i=[1], j=[4], n=[2], v=(288, 8)),
-    case(f"{K} p = Shape(k) c = Gather(p, i) d = Mul(c, four) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 3,
-         ends="z k", w=(3, 3, 1, 1), i=[1], four=[4], n=[2], m=[-1]),  # the 4 is written, and stays
+    case(f"{K} p = Shape(k) c = Gather(p, i) d = Mul(c, four) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 3, 12,
+         ends="z k", w=(3, 3, 1, 1), i=[1], four=[4], n=[2], m=[-1]),  # 4 * 3 is corrected by what 12 differs from it
     case("p = Shape(h) e = Equal(p, m) q = Where(e, ones, p) z = Reshape(h, q)", 12, m=[-1], ones=[1, 1, 1, 1]),
     case("p = Shape(h) c = Gather(p, i) d = Add(c, zero) q = Concat<axis=0>(n, d, m) z = Reshape(h, q)", 12, i=[1],
          zero=[0], n=[2], m=[-1]),
