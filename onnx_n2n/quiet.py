@@ -65,6 +65,7 @@ MOVING = frozenset(
     }
 )  # fmt: skip
 MAPS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "FusedMatMul"})
+BIAS = 2  # the input slot of what some of these add
 # Zero at zero, and with a slope there: a channel that is zero behind a Relu would never learn.
 THROUGH_ZERO = frozenset({"Gelu", "Tanh", "Erf", "Swish", "Mish", "HardSwish", "Softsign", "Sin", "Asinh", "Atan"})
 SQUARES = frozenset({"Pow", "Abs"})  # inside a norm that is written out
@@ -124,6 +125,7 @@ class _Search:
                 else:
                     written.append(found)
         rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
+        self._check_shared(rows)
         return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(written), tuple(shrunk))
 
     # --- what nodes ask for
@@ -161,7 +163,7 @@ class _Search:
             self._ends(node)
         elif node.domain not in {"", "ai.onnx", "com.microsoft"}:
             raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
-        elif node in self.sums or node.op_type in MAPS:
+        elif node.op_type in MAPS:
             self._map(node, given, made[0])
         elif node.op_type in LINEAR:
             self._linear(node, operands, given, made[0])
@@ -203,15 +205,23 @@ class _Search:
     def _map(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: ir.Value) -> None:
         """A linear map: it writes the factor with a weight, or passes it on."""
         summed = {(s.slot, s.position) for contraction in self.sums.get(node, ()) for s in contraction.summands}
+        passing = []
         for slot, value in given:
             axes = self.analysis.axes_of_use(node, slot) or ()
-            passed = [place for place, axis in enumerate(axes) if self._on(axis) and (slot, place) not in summed]
-            if not passed:
-                continue
-            if self._constant(node, slot):
+            if any(self._on(axis) and (slot, place) not in summed for place, axis in enumerate(axes)):
+                passing.append((slot, value))
+        scaled = sum(slot != BIAS for slot, _ in passing) > 1  # channel by channel, as in a depthwise convolution
+        for slot, value in passing:
+            if self._constant(node, slot) and scaled and slot != BIAS:
+                self.rows[node, slot] = self.mean  # anything, so that a channel that is zero can learn
+            elif self._constant(node, slot):
                 self.writers[node, slot] = made
-            else:
+            elif not scaled:
                 self._tie(value, made, 1.0, node)
+            elif slot != BIAS:
+                self._fix(value, self.zero, node)
+        if scaled:
+            self._fix(made, self.zero, node)
         biased = node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None
         if biased and not self._touches(self.analysis.axes_of_use(node, 2)):
             self.whole[made] = node
@@ -279,6 +289,8 @@ class _Search:
             self.whole[made[0]] = node
             self._tie(made[0], made[0], 1.0, node)
         for slot, value in given:
+            if slot:
+                raise Loud(f"{_title(node)} is steered by the channels")
             for output in made:
                 if self._constant(node, slot):
                     self.writers[node, slot] = output
@@ -297,6 +309,14 @@ class _Search:
             return value is None or not value.value
         array = self.analysis.constants.small(_operand(node, 2))
         return array is not None and not array.any()
+
+    def _check_shared(self, rows: Mapping[Use, np.ndarray]) -> None:
+        """Make sure that all uses of a matrix, which stays one, write the same."""
+        first: dict[ir.Value, np.ndarray] = {}
+        for (node, slot), row in rows.items():
+            value = _operand(node, slot)
+            if not self.analysis.constants.vector_like(value) and not np.allclose(first.setdefault(value, row), row):
+                raise Loud(f"{str(value.name)!r} would have to write differently in two places")
 
     def _written(self, mean: ir.Node) -> tuple[Use, Use] | None:
         """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain."""
