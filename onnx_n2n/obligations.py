@@ -11,7 +11,6 @@ import onnx_ir as ir
 
 from onnx_n2n.axes import EMPTY, Axis, Reason
 
-
 Use = tuple[ir.Node, int]  # a node and one of its input slots
 
 

@@ -65,10 +65,11 @@ MOVING = frozenset(
     }
 )  # fmt: skip
 MAPS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "FusedMatMul"})
-BIAS = 2  # the input slot of what some of these add
+ADDED = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2}  # the input slot of what some of these add
 # Zero at zero, and with a slope there: a channel that is zero behind a Relu would never learn.
 THROUGH_ZERO = frozenset({"Gelu", "Tanh", "Erf", "Swish", "Mish", "HardSwish", "Softsign", "Sin", "Asinh", "Atan"})
 SQUARES = frozenset({"Pow", "Abs"})  # inside a norm that is written out
+LARGEST = 1e3  # sum of absolute weights above which rounding would show
 
 
 def quieten(analysis: Analysis, factor: Factor) -> Quiet:
@@ -110,22 +111,28 @@ class _Search:
         for node in self.analysis.model.graph.all_nodes():
             self._visit(node)
         holds = self._solve()
+        for value, held in holds.items():
+            if not np.abs(held).sum() < LARGEST:
+                raise Loud(f"new channels of {str(value.name)!r} would be made of numbers too large to be exact")
         for value, node in self.whole.items():
             if abs(holds[value].sum() - 1) > 1e-9:
                 raise Loud(f"{_title(node)} writes the same to every channel, and the new ones must stay zero")
         shrunk, written = [], []
         for mean in self.means:
-            held = holds.get(_operand(mean.node, 0), self.zero)
+            held = holds[_operand(mean.node, 0)]
             if held.any() and not np.allclose(held, self.mean):
                 raise Loud(f"{_title(mean.node)} takes a mean of scaled channels")
             if not held.any():
                 found = self._written(mean.node)
+                if found is None and mean.node.outputs[0].is_graph_output():
+                    raise Loud(f"{_title(mean.node)} is an output of the model")
                 if found is None:
                     shrunk.append(mean)
                 else:
                     written.append(found)
         rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
         self._check_shared(rows)
+        holds = {value: held for value, held in holds.items() if value not in self.analysis.constants}
         return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(written), tuple(shrunk))
 
     # --- what nodes ask for
@@ -157,6 +164,9 @@ class _Search:
         made = [value for value in node.outputs if self._touches(self.analysis.axes.get(value))]
         if not given and not made:
             return
+        for value in [*(value for _, value in given), *made]:
+            if value not in self.analysis.constants and self._count(value) > 1:
+                raise Loud(f"{str(value.name)!r} has these channels twice")
         if node in self._by_node:
             self._norm(self._by_node[node])
         elif not made:
@@ -172,7 +182,7 @@ class _Search:
         elif node.op_type in MOVING:
             self._move(node, given, made)
         elif node.op_type in THROUGH_ZERO or (node.op_type in SQUARES and self._squares(node)):
-            self._fix(given[0][1], self.zero, node)
+            self._fix(self._computed(node, given[0][0]), self.zero, node)
             self._fix(made[0], self.zero, node)
         else:
             raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
@@ -181,18 +191,30 @@ class _Search:
         """A node after which the factor is gone: a sum, a mean, or a question for its length."""
         if node not in self.sums and node not in self._averaging and node.op_type not in {"Shape", "Size"}:
             raise Loud(f"{_title(node)} looks at all channels at once")
+        if node in self._averaging:
+            self._tie(self._computed(node, 0), _operand(node, 0), 1.0, node)
 
     def _norm(self, norm: Norm) -> None:
         node = norm.node
-        if any(node.outputs[slot].uses() for slot in range(1, len(node.outputs)) if slot not in norm.sums):
+        others = [slot for slot in range(1, len(node.outputs)) if slot not in norm.sums]
+        if node.op_type == "EmbedLayerNormalization":
+            others = []  # what it also gives counts the places
+        if any(node.outputs[slot].uses() or node.outputs[slot].is_graph_output() for slot in others):
             raise Loud(f"{_title(node)} also gives its mean or variance")
         if not self._constant(node, norm.gain) or (norm.bias is not None and not self._constant(node, norm.bias)):
             raise Loud(f"{_title(node)} has a gain or bias that is computed")
+        if norm.bias is not None and not self._touches(self.analysis.axes_of_use(node, norm.bias)):
+            raise Loud(f"{_title(node)} adds the same number to every channel")
         held = self.mean if norm.centred else self.zero
         for slot in norm.inputs:
-            if self._constant(node, slot):
+            if not self._touches(self.analysis.axes_of_use(node, slot)):
+                raise Loud(f"{_title(node)} adds the same number to every channel")
+            if not self._constant(node, slot):
+                self._fix(_operand(node, slot), held, node)
+            elif self.analysis.constants.vector_like(_operand(node, slot)):
                 self.rows[node, slot] = held
             else:
+                self.writers[node, slot] = _operand(node, slot)
                 self._fix(_operand(node, slot), held, node)
         for slot in norm.sums:
             if slot < len(node.outputs):
@@ -210,17 +232,20 @@ class _Search:
             axes = self.analysis.axes_of_use(node, slot) or ()
             if any(self._on(axis) and (slot, place) not in summed for place, axis in enumerate(axes)):
                 passing.append((slot, value))
-        scaled = sum(slot != BIAS for slot, _ in passing) > 1  # channel by channel, as in a depthwise convolution
+        added = ADDED.get(node.op_type)
+        scaled = sum(slot != added for slot, _ in passing) > 1  # channel by channel, as in a depthwise convolution
         for slot, value in passing:
-            if self._constant(node, slot) and scaled and slot != BIAS:
+            if self._constant(node, slot) and scaled and slot != added:
                 self.rows[node, slot] = self.mean  # anything, so that a channel that is zero can learn
             elif self._constant(node, slot):
-                self.writers[node, slot] = made
+                self._write(node, slot, made)
             elif not scaled:
                 self._tie(value, made, 1.0, node)
-            elif slot != BIAS:
-                self._fix(value, self.zero, node)
         if scaled:
+            computed = [value for slot, value in passing if not self._constant(node, slot) and slot != added]
+            if not computed or any(slot == added and not self._constant(node, slot) for slot, _ in passing):
+                raise Loud(f"{_title(node)} scales channels by channels")
+            self._fix(computed[0], self.zero, node)
             self._fix(made, self.zero, node)
         biased = node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None
         if biased and not self._touches(self.analysis.axes_of_use(node, 2)):
@@ -230,7 +255,7 @@ class _Search:
         self, node: ir.Node, operands: list[tuple[int, ir.Value]], given: list[tuple[int, ir.Value]], made: ir.Value
     ) -> None:
         if node.op_type == "Sub" and self._centres(node):
-            self._fix(_operand(node, 0), self.mean, node)
+            self._fix(self._computed(node, 0), self.mean, node)
             self._fix(made, self.zero, node)
             return
         slots = {slot for slot, _ in given}
@@ -242,9 +267,16 @@ class _Search:
                 if node.op_type != "Concat":  # there it is laid beside the channels
                     self.whole[made] = node
             elif self._constant(node, slot):
-                self.writers[node, slot] = made
+                self._write(node, slot, made)
             else:
                 self._tie(value, made, 1.0, node)
+
+    def _write(self, node: ir.Node, slot: int, made: ir.Value) -> None:
+        """Let a constant write what a tensor holds; a matrix stays one, so that it writes the same for all its uses."""
+        value = _operand(node, slot)
+        self.writers[node, slot] = made
+        if not self.analysis.constants.vector_like(value):
+            self._tie(value, made, 1.0, node)
 
     def _centres(self, node: ir.Node) -> bool:
         """Say whether a node subtracts the mean over the factor from the tensor that it is the mean of."""
@@ -259,7 +291,7 @@ class _Search:
             if slot == 1 and node.op_type == "Div":
                 raise Loud(f"{_title(node)} divides by the stream")
             if self._constant(node, slot):  # it makes the channels of something that has none
-                self.writers[node, slot] = made
+                self._write(node, slot, made)
             else:
                 self._tie(value, made, 1.0, node)
             return
@@ -275,14 +307,18 @@ class _Search:
             return
         if node.op_type == "Div" or constants:
             raise Loud(f"{_title(node)} divides by the stream, or makes it of constants only")
-        # A product of two tensors is zero where both are: in a square, or where a stream is gated.
-        for _, value in given:
-            self._fix(value, self.zero, node)
+        # A product is zero where one operand is: in a square, or where a stream is gated. With both at zero none of
+        # them would ever learn.
+        self._fix(given[0][1], self.zero, node)
         self._fix(made, self.zero, node)
 
     def _move(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: list[ir.Value]) -> None:
         if node.op_type == "Pad" and not self._pads_with_zero(node):
             self.whole[made[0]] = node
+        if node.op_type == "Resize" and (found := node.attributes.get("extrapolation_value")) and found.value:
+            self.whole[made[0]] = node
+        if node.op_type == "Dropout" and any(mask.uses() or mask.is_graph_output() for mask in made[1:]):
+            raise Loud(f"{_title(node)} also gives its mask")
         if node.op_type == "Cast" and node.attributes["to"].value not in FLOATS:
             raise Loud(f"{_title(node)} rounds to whole numbers")
         if not given:  # the axis arises, with equal values along it
@@ -293,7 +329,7 @@ class _Search:
                 raise Loud(f"{_title(node)} is steered by the channels")
             for output in made:
                 if self._constant(node, slot):
-                    self.writers[node, slot] = output
+                    self._write(node, slot, output)
                 else:
                     self._tie(value, output, 1.0, node)
 
@@ -394,6 +430,17 @@ class _Search:
         return tie.other, held / tie.gain
 
     # --- questions
+
+    def _count(self, value: ir.Value) -> int:
+        """Count how often the factor is in the axes of a tensor."""
+        return sum(leaf is self.factor for axis in self.analysis.axes.get(value) or () for leaf in leaves(axis))
+
+    def _computed(self, node: ir.Node, slot: int) -> ir.Value:
+        """Return an operand that must not be a constant, for whose new channels there is no rule here."""
+        value = _operand(node, slot)
+        if value in self.analysis.constants:
+            raise Loud(f"{_title(node)} reads the channels of a constant, {str(value.name)!r}")
+        return value
 
     def _on(self, axis: Axis) -> bool:
         return any(leaf is self.factor for leaf in leaves(axis))

@@ -44,7 +44,8 @@ class _Rewriter:
         self.names = Names(analysis.model)
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
-        self._readers = {(c.node, s.slot) for c in analysis.ledger.contractions for s in c.summands}
+        self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
+        self._readers = {use for use, _ in self._summing}
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
@@ -169,7 +170,7 @@ class _Rewriter:
         axes = self.analysis.axes_of_use(*use)
         if axes is None:
             return Recipe((None,) * len(self.analysis.constants[value].shape))
-        rows = [self._row(value, use, axis) for axis in axes]
+        rows = [self._row(value, use, axis, position) for position, axis in enumerate(axes)]
         carrying, reads = {part.axis for part in summed}, self._reads(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
@@ -191,8 +192,8 @@ class _Rewriter:
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
         return any(other in self._readers for other in uses)
 
-    def _row(self, value: ir.Value, use: Use, axis: Axis) -> Row | None:
-        """Return what a constant has in the new places of a quiet axis: a matrix the same for all its uses."""
+    def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
+        """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses."""
         found = resolve(axis)
         quiet = self._quiet.get(found) if isinstance(found, Factor) else None
         if quiet is None:
@@ -200,7 +201,8 @@ class _Rewriter:
         if use in quiet.ones:
             return Row(None)
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
-        return next((Row(quiet.rows[other]) for other in uses if other in quiet.rows), None)
+        written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
+        return next((Row(quiet.rows[other]) for other in written), None)
 
     def _gain(self, use: Use) -> float:
         """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from hypothesis import settings
 from onnx import helper, numpy_helper, parser, shape_inference
+from onnx.reference import ReferenceEvaluator
 
 from onnx_n2n.analysis import Analysis, analyze
 from onnx_n2n.growth import Growth
@@ -65,15 +67,19 @@ def grow(proto: onnx.ModelProto, **options: Any) -> tuple[onnx.ModelProto, Growt
     return apply(analysis, growth, noise=noise, seed=request.seed), growth
 
 
+Runtime = Callable[[onnx.ModelProto, dict[str, np.ndarray]], list[np.ndarray]]
+
+
 class Judge:
     """What a teacher computes on two inputs, and how far a student is from that."""
 
-    def __init__(self, teacher: onnx.ModelProto, seed: int = 0) -> None:
+    def __init__(self, teacher: onnx.ModelProto, seed: int = 0, runtime: Runtime | None = None) -> None:
+        self.run = runtime or run
         rng = np.random.default_rng(seed)
         given = {tensor.name for tensor in teacher.graph.initializer}
         inputs = [value for value in teacher.graph.input if value.name not in given]
         self.feeds = [{value.name: _draw(value, rng) for value in inputs} for _ in range(2)]
-        self.expected = [run(teacher, feed) for feed in self.feeds]
+        self.expected = [self.run(teacher, feed) for feed in self.feeds]
         self.movement = [np.abs(one - other).max() for one, other in zip(*self.expected, strict=True)]
 
     @property
@@ -86,7 +92,7 @@ class Judge:
         """Return the largest difference, in units of how far the teacher's output moves between the two inputs."""
         worst = 0.0
         for feed, expected in zip(self.feeds, self.expected, strict=True):
-            for ours, theirs, moved in zip(run(student, feed), expected, self.movement, strict=True):
+            for ours, theirs, moved in zip(self.run(student, feed), expected, self.movement, strict=True):
                 assert ours.shape == theirs.shape
                 found = np.abs(ours - theirs).max() / moved
                 worst = max(worst, float(found) if np.isfinite(found) else np.inf)
@@ -101,6 +107,11 @@ def run(proto: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray
     options.log_severity_level = 4
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return [np.asarray(output, np.float64) for output in session.run(None, feeds)]
+
+
+def refer(proto: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Run a model in ONNX's reference implementation, which knows operators that ONNX Runtime does not know yet."""
+    return [np.asarray(output, np.float64) for output in ReferenceEvaluator(proto).run(None, feeds)]
 
 
 def _draw(value: onnx.ValueInfoProto, rng: np.random.Generator) -> np.ndarray:

@@ -196,7 +196,10 @@ def met_by_growth(probe: Case) -> Iterator[Rule]:
         tensors = [analysis.axes_of_use(node, slot) for slot in range(len(node.inputs))]
         tensors += [analysis.axes.get(output) for output in node.outputs]
         if not free.isdisjoint(factor for axes in tensors for axis in axes or () for factor in leaves(axis)):
-            opset, operator = analysis.model.opset_imports[rules.plain(node.domain)], (rules.plain(node.domain), node.op_type)
+            opset, operator = (
+                analysis.model.opset_imports[rules.plain(node.domain)],
+                (rules.plain(node.domain), node.op_type),
+            )
             found = [rule for rule in rules.known() if rule[:2] == operator and rule[2] <= opset]
             yield from found[-1:]
 

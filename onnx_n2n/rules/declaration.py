@@ -27,6 +27,7 @@ class Declaration:
         maximum: Letters over which it takes a maximum.
         pinned: Letters that may not grow.
         partial: Whether the operator is not defined everywhere, so that new channels must be copies.
+        why: Why axes are pinned that the pattern pins.
         text: The pattern as it was written.
     """
 
@@ -36,6 +37,7 @@ class Declaration:
     maximum: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     partial: bool = False
+    why: str = WINDOW
     text: str = ""
 
     @classmethod
@@ -48,6 +50,7 @@ class Declaration:
         maximum: str = "",
         pinned: str = "",
         partial: bool = False,
+        why: str = WINDOW,
     ) -> Declaration:
         """Parse a pattern, with letters separated by blanks, and check that every contracted one has a meaning.
 
@@ -60,7 +63,7 @@ class Declaration:
         for letter in pattern.contracted - means - maxima - fixed:
             if sum(letter in operand.letters for operand in pattern.inputs) < 2:
                 raise ValueError(f"{letter!r} is contracted on one operand in {text!r}: say how")
-        return cls(pattern, sizes or {}, means, maxima, fixed, partial, text)
+        return cls(pattern, sizes or {}, means, maxima, fixed, partial, why, text)
 
     @property
     def meaning(self) -> str:
@@ -72,7 +75,7 @@ class Declaration:
 
     def __call__(self, site: Site) -> None:
         """Apply the declaration to a node."""
-        letters = _Letters(site, self.sizes)
+        letters = _Letters(site, self.sizes, self.why)
         matched: dict[int, list[tuple[Term, Axis]]] = {}
         unknown: list[Operand] = []
         for slot in range(max(len(site.node.inputs), len(self.pattern.inputs))):
@@ -100,7 +103,7 @@ class Declaration:
             if letter in self.maximum:
                 site.copies(axis, "it takes a maximum over this axis")
             if letter in self.pinned:
-                site.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else WINDOW)
+                site.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else self.why)
             if self.partial:
                 site.copies(axis, "it is not defined for every number")
         for letter, stated in self.sizes.items():
@@ -125,8 +128,8 @@ class Declaration:
 class _Letters:
     """What each letter of a pattern stands for at one node."""
 
-    def __init__(self, site: Site, sizes: Mapping[str, str | int]) -> None:
-        self._site = site
+    def __init__(self, site: Site, sizes: Mapping[str, str | int], why: str) -> None:
+        self._site, self._why = site, why
         self.single: dict[str, Axis] = {}
         self.runs: dict[str, list[Axis]] = {}
         self._pinned_run = 0  # length of the pinned run of the first operand
@@ -148,7 +151,7 @@ class _Letters:
                 self._run(term.letters[0], [axis for other, axis in pairs if other is term], operand.broadcast)
         for term, axis in pairs:
             if term.pinned:
-                self._site.pin(axis, WINDOW)
+                self._site.pin(axis, self._why)
             elif not term.run and not (operand.broadcast and is_unit(axis) and set(term.letters) <= self.single.keys()):
                 self._product(term.letters, axis)
         return pairs
@@ -173,10 +176,10 @@ class _Letters:
             elif term.pinned and term.run:
                 unknown = (None,) * self._pinned_run
                 known = unknown if inferred is None else inferred[len(built) : len(inferred) - after]
-                built += [self._site.pinned(length, WINDOW) for length in known]
+                built += [self._site.pinned(length, self._why) for length in known]
             elif term.pinned:
                 length = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None
-                built.append(self._site.pinned(length, WINDOW))
+                built.append(self._site.pinned(length, self._why))
             elif term.run:
                 built += self.runs[term.letters[0]]
             else:

@@ -11,6 +11,7 @@ UNARY = (
 
 declare(UNARY, "*p -> *p")
 declare("Acos Acosh Asin Atanh Log Reciprocal Sqrt Tan", "*p -> *p", partial=True)
+declare("BitCast", "*p -> *p", partial=True)  # any bits may be no number
 declare("Affine ParametricSoftplus ScaledTanh", "*p -> *p")  # experimental, of old converters
 declare("Clip", "*p, *_?, *_? -> *p")
 
@@ -19,6 +20,7 @@ declare("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterOrEqual Le
 declare("Div Mod Pow BitShift", "~*p, ~*p -> *p", since=7, partial=True)
 declare("PRelu", "~*p, ~*p -> *p", since=7)
 declare("Max Mean Min Sum", "~*p ... -> *p")
+declare("SwiGLU", "*p, *p -> *p")
 declare("Where", "~*p, ~*p, ~*p -> *p")
 
 

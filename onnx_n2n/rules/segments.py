@@ -71,12 +71,6 @@ def split_to_sequence(site: Site) -> None:
     site.sequences[0] = [(*axes[:axis], part, *axes[axis + 1 :]) for part in parts]
 
 
-@rule("SequenceAt")
-def sequence_at(site: Site) -> None:
-    """Take one tensor out of a sequence."""
-    site.result(site.sequence(0)[int(site.numbers(1)[0])])
-
-
 def _cut(site: Site, axis: Axis, lengths: list[int]) -> list[Axis]:
     rest, parts = axis, []
     try:
@@ -215,5 +209,3 @@ def _runs(site: Site, axis: Axis, indices: np.ndarray) -> Axis | None:
         return None
     site.pick(1, pieces)
     return Sum(tuple(piece for _, piece in pieces))
-
-

@@ -1,8 +1,13 @@
-"""Operators that read lengths instead of values."""
+"""Operators that read lengths instead of values, or make tensors of nothing else."""
 
-from onnx_n2n.contents import Content, length_of
-from onnx_n2n.rules.registry import content, rule
-from onnx_n2n.site import Site
+from onnx_n2n.contents import Content, Size, length_of
+from onnx_n2n.rules.registry import content, declare, rule
+from onnx_n2n.site import Refusal, Site
+
+COUNTED = "it counts the places of this axis"
+
+declare("EyeLike", "a b -> a b", pinned="a b", why=COUNTED)
+declare("NonZero", "*p -> _ _", pinned="p", why="it lists places")
 
 
 def _measured(site: Site) -> range:
@@ -22,6 +27,32 @@ def size(site: Site) -> None:
     """The result is one number."""
     site.axes(0)
     site.result([])
+
+
+@rule("Range")
+def range_(site: Site) -> None:
+    """Count from ``start`` to ``limit``; whoever counts the places of an axis makes a tensor of its length."""
+    start, limit, delta = (_number(site.content(slot)) for slot in range(3))
+    if start == Size(0) and delta == Size(1) and limit is not None and limit.axis is not None:
+        site.parameter(1)
+        site.pin(limit.axis, COUNTED)
+        site.result([limit.axis])
+    else:
+        known = site.inferred()
+        site.result([site.pinned(known[0] if known else None, COUNTED)])
+
+
+def _number(found: Content | None) -> Size | None:
+    return found.elements[0] if found is not None and len(found.elements) == 1 else None
+
+
+@rule("Constant")
+def constant(site: Site) -> None:
+    """A constant that is no weight: text, or sparse."""
+    known = site.inferred()
+    if known is None:
+        raise Refusal("its shape is not known")
+    site.result([site.pinned(length, "it is text, or sparse") for length in known])
 
 
 @content("Shape")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import onnx
-from graphs import Judge, model, opened
+from graphs import Judge, model, opened, refer, run
 
 from onnx_n2n.analysis import Analysis, analyze
 
@@ -29,6 +29,7 @@ class Case:
         stream: Where ``h`` comes from.
         close: The axes of each end that a last layer sums over; none when the operator has summed itself.
         together: Whether the groups only grow together, by one factor.
+        reference: Whether ONNX's reference implementation runs it, because ONNX Runtime cannot.
     """
 
     body: str
@@ -39,6 +40,7 @@ class Case:
     x: str
     opset: int
     together: bool
+    reference: bool
     constants: dict[str, Any] = field(repr=False)
 
     @functools.cached_property
@@ -47,7 +49,7 @@ class Case:
         body, constants = f"{first} {self.body}", {"W": shape, **self.constants}
         bare = model(body, self.x, ", ".join(self.ends), opset=self.opset, **constants)
         outputs = []
-        for name, example in zip(self.ends, Judge(bare).expected[0], strict=True):
+        for name, example in zip(self.ends, self._judge(bare).expected[0], strict=True):
             body, name = f"{body} {name}_f = Cast<to=1>({name})", f"{name}_f"
             for axis in self.close:
                 swap = list(range(example.ndim))
@@ -63,7 +65,10 @@ class Case:
 
     @functools.cached_property
     def judge(self) -> Judge:
-        return Judge(self.teacher)
+        return self._judge(self.teacher)
+
+    def _judge(self, teacher: onnx.ModelProto) -> Judge:
+        return Judge(teacher, runtime=refer if self.reference else run)
 
 
 def case(
@@ -75,15 +80,20 @@ def case(
     x: str = "",
     opset: int = 17,
     together: bool = False,
+    reference: bool = False,
     **constants: Any,
 ) -> Case:
     close = STREAMS[stream][3] if close is None else close
     close = close if isinstance(close, tuple) else (close,)
     x = x or STREAMS[stream][0]
-    return Case(body, tuple(sorted(groups)), stream, close, tuple(ends.split()), x, opset, together, constants)
+    return Case(
+        body, tuple(sorted(groups)), stream, close, tuple(ends.split()), x, opset, together, reference, constants
+    )
 
 
 flat, rows = functools.partial(case, stream="flat"), functools.partial(case, stream="rows")
 FAR = 2**31 - 1
 K = "k = Conv(x, w)"  # a second producer beside h
 TWIN = {"w": (12, 3, 1, 1)}
+BESIDE = "a = Relu(h) k = Conv(a, o)"  # what pins ``k`` leaves ``h`` alone
+FIVE = {"o": (5, 12, 1, 1)}

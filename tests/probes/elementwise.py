@@ -94,3 +94,5 @@ CASES["Where"] = [
     case("c = Greater(h, b) z = Where(c, b, h)", 12, b=(12, 1, 1)),
     case("z = Where(c, h, zero)", 12, c=np.array([[True], [False], [True], [True]]), zero=0.0),
 ]
+CASES["BitCast"] = [case("z = BitCast<to=6>(h)", 12, opset=26)]
+CASES["SwiGLU"] = [case(f"{K} z = SwiGLU<alpha=1.5>(h, k)", 12, opset=28, reference=True, **TWIN)]
