@@ -9,12 +9,13 @@ from typing import Protocol
 
 import onnx_ir as ir
 
-from onnx_n2n.axes import Axis, Factor, Limit, Reason, leaves, size
+from onnx_n2n.axes import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, size
 from onnx_n2n.constants import Constants
 from onnx_n2n.movers import mover
 from onnx_n2n.naming import Weight, names_of
 from onnx_n2n.obligations import Ledger
 
+TAKEN_APART = Reason("its channels are taken apart one by one, as where they are shuffled", "")
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
 
@@ -150,12 +151,19 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
     for node in graph.all_nodes():
         for _, value, axes in weights_of(node, walked):
             for position, axis in enumerate(axes):
-                reasons = [factor.limits.get(Limit.PINNED) for factor in leaves(axis)]
-                known = [reason for reason in reasons if reason is not None]
-                if known and len(known) == len(reasons):
-                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(_owner(node)), known[0])
+                reason = _why_pinned(axis)
+                if reason is not None:
+                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(_owner(node)), reason)
                     found.setdefault((pinned.weight, position), pinned)
     return tuple(found.values())
+
+
+def _why_pinned(axis: Axis) -> Reason | None:
+    """Return the reason of the longest factor, if no factor may grow."""
+    factors = list(leaves(axis))
+    if not factors:
+        return None if is_unit(axis) else TAKEN_APART
+    return max(factors, key=lambda factor: factor.size or 0).limits[Limit.PINNED] if is_pinned(axis) else None
 
 
 def weights_of(node: ir.Node, walked: Weighed) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:

@@ -315,8 +315,6 @@ class _Search:
     def _move(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: list[ir.Value]) -> None:
         if node.op_type == "Pad" and not self._pads_with_zero(node):
             self.whole[made[0]] = node
-        if node.op_type == "Resize" and (found := node.attributes.get("extrapolation_value")) and found.value:
-            self.whole[made[0]] = node
         if node.op_type == "Dropout" and any(mask.uses() or mask.is_graph_output() for mask in made[1:]):
             raise Loud(f"{_title(node)} also gives its mask")
         if node.op_type == "Cast" and node.attributes["to"].value not in FLOATS:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+from definitions import DEFINITIONS
 from hypothesis import settings
 from onnx import helper, numpy_helper, parser, shape_inference
 from onnx.reference import ReferenceEvaluator
@@ -111,7 +112,8 @@ def run(proto: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray
 
 def refer(proto: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Run a model in ONNX's reference implementation, which knows operators that ONNX Runtime does not know yet."""
-    return [np.asarray(output, np.float64) for output in ReferenceEvaluator(proto).run(None, feeds)]
+    evaluator = ReferenceEvaluator(proto, new_ops=DEFINITIONS)
+    return [np.asarray(output, np.float64) for output in evaluator.run(None, feeds)]
 
 
 def _draw(value: onnx.ValueInfoProto, rng: np.random.Generator) -> np.ndarray:

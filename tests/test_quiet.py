@@ -1,7 +1,7 @@
 """Normalised streams grow by any factor: the student computes the same, and its new channels can learn.
 
-Every body makes 6 channels of a stream out of a pinned input ``x`` and reads them in ``y``. The second half of this file
-holds what may not grow so: forced against its reason, each would go wrong.
+Every body makes 6 channels of a stream out of a pinned input ``x`` and reads them in ``y``. The second half
+of this file holds what may not grow so: forced against its reason, each would go wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from graphs import TOLERANCE, Judge, grow, model, opened, run
 from onnx import numpy_helper
 
 from onnx_n2n.analysis import analyze
-from onnx_n2n.axes import Factor, leaves
+from onnx_n2n.axes import Factor
+from onnx_n2n.obligations import Mean
 from onnx_n2n.quiet import Loud, quieten
 
 D = 6
@@ -86,13 +87,14 @@ def written_ln(x: str, out: str, gain: str = "g", bias: str = "b", form: str = "
     root = f"Pow({out}e, half)" if form == "power" else f"Sqrt({out}e)"
     return (
         f"{out}a = ReduceMean<axes=[-1]>({x}) {out}c = Sub({x}, {out}a) {out}q = {square} "
-        f"{out}v = ReduceMean<axes=[-1]>({out}q) {out}e = Add({out}v, eps) {out}s = {root} {out}d = Div({out}c, {out}s) "
-        f"{out}w = Mul({out}d, {gain}) {out} = Add({out}w, {bias})"
+        f"{out}v = ReduceMean<axes=[-1]>({out}q) {out}e = Add({out}v, eps) {out}s = {root} "
+        f"{out}d = Div({out}c, {out}s) {out}w = Mul({out}d, {gain}) {out} = Add({out}w, {bias})"
     )
 
 
 def block(norm: str, norm2: str) -> str:
-    return f"h = MatMul(x, W) {norm} a = MatMul(n, A) r = Relu(a) m = MatMul(r, B) k = Add(h, m) {norm2} y = MatMul(o, V)"
+    between = "a = MatMul(n, A) r = Relu(a) m = MatMul(r, B) k = Add(h, m)"
+    return f"h = MatMul(x, W) {norm} {between} {norm2} y = MatMul(o, V)"
 
 
 GROWING: dict[str, tuple[str, dict[str, Any]]] = {
@@ -159,7 +161,7 @@ GROWING: dict[str, tuple[str, dict[str, Any]]] = {
                       {"no": np.array([[True], [False], [True], [True], [False]])}),
     "a mean of places": (f"f = MatMul(x, W) h = ReduceMean<axes=[1]>(f) {BODY} {HEAD}", {}),
     "half precision inside": (
-        f"f = MatMul(x, W) h = Cast<to=11>(f) n = LayerNormalization(h, gd) y_ = MatMul(n, Vd) y = Cast<to=1>(y_)",
+        "f = MatMul(x, W) h = Cast<to=11>(f) n = LayerNormalization(h, gd) y_ = MatMul(n, Vd) y = Cast<to=1>(y_)",
         {"gd": np.linspace(0.5, 2, D), "Vd": np.linspace(-1, 1, 3 * D).reshape(D, 3) ** 3}),
     **{f"RMSNorm written out, {form}": (block(written_rms("h", "n", "g", form), written_rms("k", "o", "g2", form)), {})
        for form in ("div", "times", "reciprocal", "one over", "power", "no gain")},
@@ -193,7 +195,6 @@ def test_a_normalised_stream_grows_by_any_factor(name: str) -> None:
     teacher = teacher_of(body, **more)
     judge = Judge(teacher)
     assert judge.meaningful
-    _, factor = stream(teacher)
     for times in FACTORS:
         student, growth = grow(teacher, factor=times)
         found = [c for c in growth.channels.values() if c.quiet is not None]
@@ -220,20 +221,22 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {  # the reason, and what 
         f"h = MatMul(x, W) n = LayerNormalization(h, g, b) m = MatMul(n, S) k = Add(n, m) {HEAD}", {}),
     "a Relu that writes": ("Relu", "f = MatMul(x, W) h = Relu(f) n = LayerNormalization(h, g, b) y = MatMul(n, V)", {}),
     "a Tanh under LayerNorm": (
-        "ask for different values", "f = MatMul(x, W) h = Tanh(f) n = LayerNormalization(h, g, b) y = MatMul(n, V)", {}),
+        "ask for different values", "f = MatMul(x, W) h = Tanh(f) n = LayerNormalization(h, g, b) y = MatMul(n, V)",
+        {}),
     "a computed gain": (
         "computed", "h = MatMul(x, W) u = Identity(g) v = Abs(u) n = LayerNormalization(h, v, b) y = MatMul(n, V)", {}),
     "several axes": (
         "normalises over this axis", "h = MatMul(x, W) n = LayerNormalization<axis=1>(h, G) y = MatMul(n, V)",
         {"G": (5, D)}),
     "the deviation is used": (
-        "mean or variance", "h = MatMul(x, W) n, m, i = LayerNormalization(h, g, b) u = MatMul(n, V) y = Add(u, i)", {}),
+        "mean or variance", "h = MatMul(x, W) n, m, r = LayerNormalization(h, g, b) u = MatMul(n, V) y = Add(u, r)",
+        {}),
     "the deviation is an output": (
-        "mean or variance", "h = MatMul(x, W) n, m, i = LayerNormalization(h, g, b) y = MatMul(n, V)",
-        {"outputs": "y, i"}),
+        "mean or variance", "h = MatMul(x, W) n, m, r = LayerNormalization(h, g, b) y = MatMul(n, V)",
+        {"outputs": "y, r"}),
     "a mean of squares is an output": (
         "output of the model",
-        "h = MatMul(x, W) q = Mul(h, h) m = ReduceMean<axes=[-1]>(q) e = Pow(m, half) s = Div(h, e) y = MatMul(s, V)",
+        "h = MatMul(x, W) q = Mul(h, h) m = ReduceMean<axes=[-1]>(q) r = Pow(m, half) s = Div(h, r) y = MatMul(s, V)",
         {"outputs": "y, m"}),
     "a depthwise convolution": (
         "ask for different values",
@@ -259,8 +262,8 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {  # the reason, and what 
         "mask", "f = MatMul(x, W) h, k = Dropout(f) n = LayerNormalization(h, g, b) l = Cast<to=1>(k) a = MatMul(n, V) "
         "z = MatMul(l, V) y = Add(a, z)", {}),
     "a Where by channel": (
-        "by channel", "f = MatMul(x, W) h = Where(c, f, half) n = LayerNormalization(h, g, b) y = MatMul(n, V)",
-        {"c": np.arange(D) > 2}),
+        "by channel", "f = MatMul(x, W) q = Expand(no, to) h = Where(q, f, half) n = LayerNormalization(h, g, b) "
+        "y = MatMul(n, V)", {"no": np.array([[True], [False], [True], [True], [False]]), "to": np.array([1, D])}),
     "a number added under RMSNorm": (
         "writes the same to every channel",
         "f = MatMul(x, W) h = Add(f, half) n = RMSNormalization(h, g) y = MatMul(n, V)", {"opset": 23}),
@@ -268,19 +271,12 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {  # the reason, and what 
         "writes the same to every channel",
         "f = MatMul(x, W) h = Pad(f, p, half) n = RMSNormalization(h, g) y = MatMul(n, V)",
         {"opset": 23, "p": np.array([0, 1, 0, 0, 2, 0])}),
-    "a constant outside of what is resized, under RMSNorm": (
-        "writes the same to every channel",
-        'f = Conv(x, W) r = Resize<mode="linear", coordinate_transformation_mode="tf_crop_and_resize", '
-        "extrapolation_value=0.5>(f, roi, sc) h = Transpose<perm=[0,2,3,1]>(r) n = RMSNormalization(h, g) "
-        "y = MatMul(n, V)", {"opset": 23, "x": "float[2,3,4,6] x", "W": (D, 3, 1, 1),
-                             "roi": np.array([0, 0, -0.5, -0.5, 1, 1, 1.5, 1.5], np.float32),
-                             "sc": np.array([1, 1, 2, 2], np.float32)}),
     "a class token of one number, under RMSNorm": (
         "writes the same to every channel",
         "f = MatMul(x, W) t = Expand(half, to) h = Concat<axis=1>(t, f) n = RMSNormalization(h, g) y = MatMul(n, V)",
         {"opset": 23, "to": np.array([2, 1, D])}),
     "whole numbers": (
-        "rounds", "f = MatMul(x, W) i = Cast<to=6>(f) h = Cast<to=1>(i) n = LayerNormalization(h, g, b) "
+        "rounds", "f = MatMul(x, W) k = Cast<to=6>(f) h = Cast<to=1>(k) n = LayerNormalization(h, g, b) "
         "y = MatMul(n, V)", {}),
     "division by the stream": (
         "divides by the stream", "f = MatMul(x, W) h = Div(one, f) n = LayerNormalization(h, g, b) y = MatMul(n, V)",
@@ -329,8 +325,9 @@ def test_what_cannot_be_quiet_is_refused_and_grows_by_whole_factors_only(name: s
     analysis, factor = stream(teacher)
     with pytest.raises(Loud, match=reason):
         quieten(analysis, factor)
+    weighed = all(isinstance(evenness.by, Mean) for evenness in analysis.ledger.evenness)  # and then copies do
     for times in (1.3, 1.6, 2.4):
         student, growth = grow(teacher, factor=times)
         assert judge.error(student) < TOLERANCE
-        found = [len(channels.index) for f, channels in growth.channels.items() if f.size == D]
-        assert set(found) <= {2 * D}
+        found = {len(channels.index) for f, channels in growth.channels.items() if f.size == D}
+        assert found <= ({round(D * times)} if weighed else {2 * D})

@@ -9,6 +9,7 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     indexing,
     losses,
     normalisation,
+    optionals,
     quantisation,
     random,
     recurrent,

@@ -92,6 +92,23 @@ def scatter_nd(site: Site) -> None:
     site.result(axes)
 
 
+@rule("TensorScatter")
+def tensor_scatter(site: Site) -> None:
+    """``*b s *rest, *b n *rest, b -> *b s *rest``, where ``s``, at ``axis``, is a cache that is filled in order."""
+    axes, updates = site.axes(0), site.axes(1)
+    indexed = site.position(0, site.attribute("axis", -2))
+    for place, (one, update) in enumerate(zip(axes, updates, strict=True)):
+        if place != indexed:
+            site.tie(one, update)
+    for axis in (axes[indexed], updates[indexed]):
+        site.pin(axis, INDEXED)
+    if site.has(2):
+        (batch,) = site.axes(2)
+        site.tie(axes[0], batch)
+        site.copies(batch, VALID)
+    site.result(axes)
+
+
 @rule("OneHot")
 def one_hot(site: Site) -> None:
     """``*p, depth, 2 -> *p`` with one more axis at ``axis``; an index that is out of range is no error."""

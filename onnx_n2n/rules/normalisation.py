@@ -34,6 +34,14 @@ def softmax(site: Site) -> None:
     site.result(axes)
 
 
+@rule("LpNormalization")
+def lp_normalization(site: Site) -> None:
+    """``*p -> *p``; ``axis`` is pinned, because its copies would add to the norm."""
+    axes = site.axes(0)
+    site.pin(axes[site.position(0, site.attribute("axis", -1))], "it normalises over this axis")
+    site.result(axes)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a normalisation over channels has its operands.

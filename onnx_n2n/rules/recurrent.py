@@ -21,6 +21,7 @@ def _declaration(operator: str, *, batch_first: bool) -> Declaration:
         f"{read}, d (gates h) x, d (gates h) h, d (biases h)?, n?, {states[0]} -> {written}, {states[1]}",
         sizes={**gates, "h": "hidden_size"},
         pinned="t d",
+        why="the operator goes along this axis step by step, or by direction",
     )
 
 

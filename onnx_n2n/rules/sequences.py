@@ -6,12 +6,12 @@ from onnx_n2n.rules.registry import content, rule
 from onnx_n2n.site import Refusal, Site
 
 
-def _position(site: Site, slot: int, length: int, standard: int) -> int:
-    """Return the stated place in a sequence, counted from the end when negative."""
-    place = int(site.numbers(slot)[0]) if site.has(slot) else standard
-    if not -length <= place < length:
+def _position(site: Site, slot: int, length: int, last: int) -> int:
+    """Return the stated place in a sequence, at most ``last``, which it is if not stated; -1 is the last tensor."""
+    place = int(site.numbers(slot)[0]) if site.has(slot) else last
+    if not -length <= place <= last:
         raise Refusal(f"place {place} does not exist in a sequence of length {length}")
-    return place % length
+    return place + length if place < 0 else place
 
 
 @rule("SequenceEmpty")
@@ -30,7 +30,7 @@ def sequence_construct(site: Site) -> None:
 def sequence_insert(site: Site) -> None:
     """Put a tensor before a stated place, or at the end."""
     found = list(site.sequence(0))
-    found.insert(_position(site, 2, len(found) + 1, -1), site.axes(1))
+    found.insert(_position(site, 2, len(found), len(found)), site.axes(1))
     site.sequences[0] = found
 
 
@@ -38,7 +38,7 @@ def sequence_insert(site: Site) -> None:
 def sequence_erase(site: Site) -> None:
     """Take away the tensor at a stated place, or the last."""
     found = list(site.sequence(0))
-    del found[_position(site, 1, len(found), -1)]
+    del found[_position(site, 1, len(found), len(found) - 1)]
     site.sequences[0] = found
 
 
@@ -46,7 +46,7 @@ def sequence_erase(site: Site) -> None:
 def sequence_at(site: Site) -> None:
     """Take one tensor out of a sequence."""
     found = site.sequence(0)
-    site.result(found[_position(site, 1, len(found), 0)])
+    site.result(found[_position(site, 1, len(found), len(found) - 1)])
 
 
 @rule("SequenceLength")

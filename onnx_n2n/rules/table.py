@@ -14,7 +14,6 @@ from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import Rule, content_rule_for, known, rule_for
 
 OPSET = 28  # the newest opset of the default domain that the table speaks of
-ELSEWHERE = {"Constant"}  # operators that are no rule's business: their outputs are weights
 
 HEAD = f"""\
 # Operators
@@ -67,7 +66,7 @@ def _unruled(*, defined: bool) -> Iterator[str]:
     functions: dict[str, bool] = {}
     schemas: list[Any] = list(onnx.defs.get_all_schemas_with_history())  # its stubs lack the attributes
     for schema in schemas:
-        if not schema.domain and schema.since_version <= OPSET and schema.name not in ruled | ELSEWHERE:
+        if not schema.domain and schema.since_version <= OPSET and schema.name not in ruled:
             body = schema.has_function or schema.has_context_dependent_function
             functions[schema.name] = functions.get(schema.name, False) or body
     yield from sorted(name for name, body in functions.items() if body is defined)

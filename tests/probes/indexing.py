@@ -51,3 +51,8 @@ CASES["OneHot"] = [
     case("p = ArgMax<axis=3>(h) s = Shape(h) n = Gather(s, i) z = OneHot(p, n, v)", 12, i=[3], v=[0, 1]),
     case("p = ArgMax<axis=3>(h) s = Shape(h) n = Gather(s, i) z = OneHot(p, n, v)", i=[1], v=[0, 1]),
 ]
+CACHE = "a = Transpose<perm=[2,0,3,1]>(h) k = Transpose<perm=[2,0,3,1]>(r)"
+CASES["TensorScatter"] = [
+    case(f"r = Conv(y, W) {CACHE} z = TensorScatter(k, a, i)", 12, close=-1, opset=24,
+         x="float[2,3,4,6] x, float[2,3,4,9] y", i=[0, 3, 1, 2]),
+]

@@ -18,8 +18,9 @@ CASES["RoiAlign"] = [
     for opset in (10, 16)
 ] + [case('z = RoiAlign<mode="max", output_height=2>(h, r, b)', 12, r=REGIONS, b=[1, 0, 0])]
 CASES["NonMaxSuppression"] = [
-    case(f"{BESIDE} s = Reshape(k, to) z = NonMaxSuppression(b, s, n, one)", 12, close=(), to=[2, 5, 24], n=[3],
-         one=[1.0], b=np.random.default_rng(0).uniform(0, 1, (2, 24, 4)).astype(np.float32), **FIVE),
+    case(f"{BESIDE} r = Reshape(k, to) s = Add(r, u) z = NonMaxSuppression(b, s, n, one)", 12, close=(),
+         to=[2, 5, 24], n=[3], one=[1.0], u=(2, 5, 24),
+         b=np.random.default_rng(0).uniform(0, 1, (2, 24, 4)).astype(np.float32), **FIVE),
 ]
 WINDOWS = "kernel_shape=[2,2], strides=[2,2]"
 CASES["MaxUnpool"] = [case(f"{BESIDE} m, i = MaxPool<{WINDOWS}>(k) z = MaxUnpool<{WINDOWS}>(m, i)", 12, **FIVE)]
@@ -28,8 +29,9 @@ CASES["AffineGrid"] = [
     case("s = Shape(h) g = AffineGrid(t, s) z = GridSample(h, g)", 12, opset=20, t=(2, 2, 3)),
 ]
 CASES["Col2Im"] = [
-    rows("a = Transpose<perm=[0,2,1]>(h) z = Col2Im(a, image, block)", 3, close=1, image=[5, 4], block=[1, 4], opset=18),
-    rows("a = Transpose<perm=[0,2,1]>(h) z = Col2Im(a, image, block)", 12, close=1, image=[1, 5], block=[1, 1], opset=18),
+    rows("a = Transpose<perm=[0,2,1]>(h) z = Col2Im(a, image, block)", channels, close=1, opset=18, image=image,
+         block=block)
+    for channels, image, block in [(3, [5, 4], [1, 4]), (12, [1, 5], [1, 1])]
 ]
 CASES["CenterCropPad"] = [
     case("z = CenterCropPad(h, to)", 12, opset=18, to=[2, 12, 2, 9]),

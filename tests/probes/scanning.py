@@ -48,7 +48,8 @@ CASES["Unique"] = [
     case("z = Unique(h)", close=()),
 ]
 CASES["ReverseSequence"] = [
-    case("a = Transpose<perm=[0,2,1,3]>(h) z = ReverseSequence<batch_axis=0, time_axis=1>(a, n)", 12, close=2, n=[3, 2]),
+    case("a = Transpose<perm=[0,2,1,3]>(h) z = ReverseSequence<batch_axis=0, time_axis=1>(a, n)", 12, close=2,
+         n=[3, 2]),
     case("m = ReduceMax<axes=[0,3], keepdims=0>(h) p = ArgMax<axis=1, keepdims=0>(m) n = Add(p, one) "
          "a = Transpose<perm=[2,1,0,3]>(h) z = ReverseSequence(a, n)", 12, one=1),
     case("a = Transpose<perm=[2,1,0,3]>(h) z = ReverseSequence(a, n)", n=[1, 2, 3, 4] * 3),

@@ -10,7 +10,10 @@ CASES: dict[str, list[Case]] = {}
 
 BESIDE, FIVE = "a = Relu(h) k = MatMul(a, o)", {"o": (12, 5)}
 PINNED = {"EyeLike", "NonZero", "Range", "Constant"}
-CASES["EyeLike"] = [flat(f"{BESIDE} e = EyeLike(k) z = Add(k, e)", 12, **FIVE), flat("e = EyeLike<k=1>(h) z = Add(h, e)")]
+CASES["EyeLike"] = [
+    flat(f"{BESIDE} e = EyeLike(k) z = Add(k, e)", 12, **FIVE),
+    flat("e = EyeLike<k=1>(h) z = Add(h, e)"),
+]
 CASES["NonZero"] = [
     flat(f"{BESIDE} p = Softplus(k) n = NonZero(p) i = Transpose(n) z = GatherND(k, i)", 12, close=(), **FIVE),
 ]

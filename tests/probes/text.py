@@ -20,8 +20,8 @@ CASES["StringSplit"] = [
     case(f'{TEXT} p, n = StringSplit<delimiter=".">(s) z = RegexFullMatch<pattern="-?[0-3]*">(p)', 12, opset=20),
 ]
 CASES["StringNormalizer"] = [
-    case('n = StringNormalizer<case_change_action="UPPER", locale="C">(words) e = Equal(n, words) f = Cast<to=1>(e) z = Mul(h, f)',
-         12, opset=19, **WORDS),
+    case('n = StringNormalizer<case_change_action="UPPER", locale="C">(words) e = Equal(n, words) '
+         "f = Cast<to=1>(e) z = Mul(h, f)", 12, opset=19, **WORDS),
 ]
 CASES["TfIdfVectorizer"] = [
     flat('a = Mul(h, two) t = Transpose(a) i = Cast<to=6>(t) z = TfIdfVectorizer<mode="TF", min_gram_length=1, '
