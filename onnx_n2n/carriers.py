@@ -179,7 +179,9 @@ class _Placer:
 
     def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
         vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
-        return Scaled(contraction.node, summand.slot, summand.position, vector, contraction.scale)
+        together = any(each.along for each in contraction.summands)  # each gets its own shares, not all of them at once
+        attribute = None if together else contraction.scale
+        return Scaled(contraction.node, summand.slot, summand.position, vector, attribute)
 
     def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
         share, key = np.ones(1), np.zeros(1, np.int64)

@@ -5,6 +5,7 @@ ONNX's reference implementation takes these definitions, so that teacher and stu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,12 @@ def gelu(x: Array) -> Array:
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-ACTIVATIONS = {"": lambda x: x, "Relu": lambda x: np.maximum(x, 0), "Tanh": np.tanh, "Softmax": lambda x: softmax(x, (-1,))}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "": lambda x: x,
+    "Relu": lambda x: np.maximum(x, 0),
+    "Tanh": np.tanh,
+    "Softmax": lambda x: softmax(x, (-1,)),
+}
 
 
 class Microsoft(OpRun):

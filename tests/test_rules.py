@@ -6,7 +6,9 @@ In each graph a first layer makes 12 channels ``h`` from a pinned input ``x``, t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -85,6 +87,18 @@ def test_shares_matter_exactly_where_an_axis_that_grew_is_summed_over(probe: Cas
     assert (probe.judge.error(apply(analysis, growth)) > WRONG) == needed
 
 
+@pytest.mark.parametrize("name", [name for name in NAMED if "Attention" in name])
+def test_the_scale_of_attention_is_written_out_exactly_where_it_would_change(name: str) -> None:
+    """Without an attribute it is one over the root of the head dimension, which would be wrong once that has grown."""
+    probe = NAMED[name]
+    analysis = probe.analysis()
+    growth = plan(analysis, Request(groups=sizes_for(groups_in(analysis), 1.5), exclude=("*",)))
+    defaults = analysis.ledger.defaults
+    needed = any(growth.touches(default.axis) for default in defaults)
+    defaults[:] = [replace(default, value=1 / math.sqrt(growth.length(default.axis))) for default in defaults]
+    assert (probe.judge.error(apply(analysis, growth)) > WRONG) == needed
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -139,8 +153,17 @@ FORCED = {  # the case, and which factors are forced to grow how
     "GroupNormalization-0": (3, UNEVEN3),
     "GroupNormalization-2": (12, UNEVEN12),
     "InstanceNormalization-1": (3, UNEVEN3),
+    "GroupNorm-0": (3, UNEVEN3),
+    "GroupNorm-2": (12, UNEVEN12),
+    "LayerNormalization-5": (12, UNEVEN12),
+    "RMSNormalization-2": (12, UNEVEN12),
+    "SimplifiedLayerNormalization-2": (12, UNEVEN12),
     "GlobalAveragePool-1": (12, UNEVEN12),
     "GlobalLpPool-1": (12, UNEVEN12),
+    **{
+        f"{operator}-0": (12, UNEVEN12)
+        for operator in ["Attention", "BiasSoftmax", "LpNormalization", "MultiHeadAttention"]
+    },
     **{f"{operator}-0": (12, UNEVEN12) for operator in ["Softmax", "LogSoftmax", "Hardmax", "LRN", *PRODUCTS]},
 }
 

@@ -6,6 +6,7 @@ The scale before the softmax follows the head dimension unless it is written out
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onnx_n2n.alignment import Misaligned, split_product, split_sum
@@ -116,6 +117,14 @@ def _cached(site: Site, slot: int, heads: Axis, inner: Axis, batch: Axis) -> Non
                 site.tie(axis, other)
 
 
+def _counted(site: Site, slots: Iterable[int], batch: Axis) -> None:
+    """Lengths, masks and positions by place: they do not grow, and so neither does the batch."""
+    for slot in slots:
+        if site.has(slot):
+            for axis in (batch, *site.axes(slot)):
+                site.pin(axis, PLACES)
+
+
 def _inferred(site: Site, slot: int, position: int) -> Axis:
     known = site.inferred(slot)
     length = known[position] if known is not None and position < len(known) else None
@@ -135,6 +144,7 @@ def attention(site: Site) -> None:
     _masked(site, 3, query)
     _cached(site, 4, key.heads, key.inner, query.batch)
     _cached(site, 5, value.heads, value.inner, query.batch)
+    _counted(site, [6], query.batch)
     if query.merged:
         site.says("q_num_heads", None, query.heads)
         site.says("kv_num_heads", None, key.heads)
@@ -160,9 +170,9 @@ def multi_head_attention(site: Site) -> None:
         along = (_packed(site, 3, 0, query, key, value),)
     _attend(site, query, key, value, along)
     site.tie(query.heads, key.heads)
-    if site.has(4):
-        for axis in site.axes(4):
-            site.pin(axis, PLACES)
+    if site.has(6) or not key.merged:
+        site.tie(key.inner, value.inner, "it wants keys and values of one shape")
+    _counted(site, [4], query.batch)
     _masked(site, 5, query)
     _cached(site, 6, key.heads, key.inner, query.batch)
     _cached(site, 7, value.heads, value.inner, query.batch)
@@ -212,9 +222,7 @@ def packed_attention(site: Site) -> None:
     weight = _packed(site, 1, 1, query, key, value)
     site.scales("scale", 1 / math.sqrt(size(query.inner) or 1), query.inner)
     site.contract([Summand(1, 1, weight.parts, weight.before, weight.after, along)], scale="scale")
-    if site.has(3):
-        for axis in site.axes(3):
-            site.pin(axis, PLACES)
+    _counted(site, [3], batch)
     if site.has(4):
         pair, past_batch, heads, past, inner = site.axes(4)
         for axis in (pair, past):
@@ -247,9 +255,7 @@ def group_query_attention(site: Site) -> None:
     _grouped(site, query, key.heads, int(site.attribute("kv_num_heads")))
     for slot in (3, 4):
         _cached(site, slot, key.heads, key.inner, query.batch)
-    for slot in (5, 6, 7, 8, 9):
-        for axis in site.axes(slot) if site.has(slot) else ():
-            site.pin(axis, PLACES)
+    _counted(site, range(5, 10), query.batch)
     _masked(site, 10, query)
     site.says("num_heads", None, query.heads)
     site.says("kv_num_heads", None, key.heads)
@@ -286,13 +292,13 @@ def _rotate(site: Site, cos: int, sin: int, positions: int) -> None:
     heads, inner = _split(axes[-1], whole // (2 * half)) if len(axes) == 3 else (axes[1], axes[-1])
     pair, turned = _split(inner, 2) if not site.attribute("interleaved", 0) else _split(inner, half)[::-1]
     site.pin(pair, "channels are turned in pairs")
-    site.pin(places, PLACES)
+    for axis in (axes[0], places):
+        site.pin(axis, PLACES)
     for slot in (cos, sin):
         site.tie(site.axes(slot)[-1], turned)
         for axis in site.axes(slot)[:-1]:
             site.pin(axis, PLACES)
-    for axis in site.axes(positions) if site.has(positions) else ():
-        site.pin(axis, PLACES)
+    _counted(site, [positions], axes[0])
     if len(axes) == 3 and site.attribute("num_heads", 0):
         site.says("num_heads", None, heads)
     site.result(axes)

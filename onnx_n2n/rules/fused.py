@@ -14,8 +14,8 @@ declare("BiasGelu BiasAdd", "~*p, ~*p, ~*p? -> *p", domain=MICROSOFT)
 declare("FastGelu", "~*p, ~*p? -> *p", domain=MICROSOFT)
 declare("Gelu QuickGelu", "*p -> *p", domain=MICROSOFT)
 declare("NhwcConv", "n *_ (g c), (g m) *_ c, (g m)? -> n *_ (g m)", domain=MICROSOFT, sizes={"g": "group"})
-declare("NhwcFusedConv", "n *_ (g c), (g m) *_ c, (g m)?, n *_ (g m)? -> n *_ (g m)", domain=MICROSOFT,
-        sizes={"g": "group"})  # fmt: skip
+declare("NhwcFusedConv", "n *_ (g c), (g m) c *_, (g m)?, n *_ (g m)? -> n *_ (g m)", domain=MICROSOFT,
+        sizes={"g": "group"})  # fmt: skip  # the weight is that of a Conv; NhwcConv's has its channels last too
 declare("NhwcMaxPool", "n *_ c -> n *_ c", domain=MICROSOFT)
 declare("GemmFastGelu", "~*b m k, ~*b k n, n? -> *b m n", domain=MICROSOFT)
 declare("BiasSplitGelu", "n s (halves c), (halves c) -> n s c", domain=MICROSOFT, sizes={"halves": 2})
@@ -90,7 +90,7 @@ def fused_matmul(site: Site) -> None:
     """``*b m k, *b k n -> *b m n``, with either operand transposed, a factor and perhaps an activation."""
     if site.attribute("transBatchA", 0) or site.attribute("transBatchB", 0):
         raise Refusal("it moves the batch behind the rows")
-    if str(site.attribute("activation", "")).lower() == "softmax":
+    if str(site.attribute("activation", "")).lower().endswith("max"):
         raise Refusal("its activation normalises over an axis")
     vectors = len(site.axes(0)) == 1, len(site.axes(1)) == 1
     if any(vectors):

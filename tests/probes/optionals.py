@@ -6,7 +6,6 @@ from probes.case import TWIN, Case, K, case
 
 CASES: dict[str, list[Case]] = {}
 
-PINNED = {"OptionalHasElement"}
 CASES["Optional"] = CASES["OptionalGetElement"] = [
     case("o = Optional(h) z = OptionalGetElement(o)", 12, opset=15),
     case("z = OptionalGetElement(h)", 12, opset=18),
