@@ -25,7 +25,7 @@ from onnx_n2n.functions import DEPTH, call, defined_by_onnx
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.obligations import Ledger
 from onnx_n2n.quantised import zero_point
-from onnx_n2n.shapes import Inferred, infer_shapes, known_length
+from onnx_n2n.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.site import Known, Refusal, Site
 
 BREAKDOWN = "its operator could not be analysed"
@@ -199,6 +199,7 @@ class _Walk:
         for output in node.outputs:
             self._learn(output, Known())  # a body may be walked again, with less known about what it is given
         version = node.version or self.opsets.get(rules.plain(node.domain), 1)
+        self._derive_types(node, version)
         site = Site(node, version, self)
         rule = self._rule(node, version)
         if rule is None:
@@ -245,6 +246,16 @@ class _Walk:
         axes = self.known.get(value) if value is not None else None
         shape = None if axes is None else [None] * len(axes)
         return onnx.TypeProto() if dtype is None else onnx.helper.make_tensor_type_proto(dtype.value, shape)
+
+    def _derive_types(self, node: ir.Node, version: int) -> None:
+        """Fill in element types that inference did not find, because it stops at operators that it does not know."""
+        if all(self._dtype(output) is not None for output in node.outputs):
+            return
+        given = [self._dtype(value) if value is not None else None for value in node.inputs]
+        for output, dtype in zip(node.outputs, derived_types(node, version, given), strict=True):
+            if dtype is not None and self._dtype(output) is None:
+                found = self.shapes.get(output)
+                self.shapes[output] = Inferred(found.lengths if found is not None else None, dtype)
 
     def _dtype(self, value: ir.Value) -> ir.DataType | None:
         inferred = self.shapes.get(value)

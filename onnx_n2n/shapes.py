@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n.bodies import bodies_of
+from onnx_n2n.constants import FLOATS
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,35 @@ def infer_shapes(model: ir.Model) -> dict[ir.Value, Inferred]:
                 dims = [known_length(d.dim_value if d.HasField("dim_value") else None) for d in kind.shape.dim]
                 lengths = tuple(dims) if kind.HasField("shape") else None
                 found[values[info.name]] = Inferred(lengths, ir.DataType(kind.elem_type) if kind.elem_type else None)
+    return found
+
+
+def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | None]) -> list[ir.DataType | None]:
+    """Return the element type of every output of a node as it follows from those of its inputs.
+
+    Inference of whole models stops at the first operator that ONNX does not know. Such operators compute in the type of
+    their first floating-point operand, unless they quantise.
+    """
+    found: list[ir.DataType | None] = [None] * len(node.outputs)
+    if node.domain == "com.microsoft":
+        quantises = node.op_type.startswith(("QLinear", "QGemm", "Quantize", "DynamicQuantizeLinear"))
+        if quantises:
+            return found
+        found[0] = next((dtype for dtype in given if dtype in FLOATS), None)
+    elif node.op_type == "Cast" and "to" in node.attributes and not node.attributes["to"].is_ref():
+        found[0] = ir.DataType(node.attributes["to"].value)
+    elif node.domain in {"", "ai.onnx"} and onnx.defs.has(node.op_type):
+        try:
+            schema = onnx.defs.get_schema(node.op_type, version)
+        except onnx.defs.SchemaError:
+            return found
+        bound = {
+            schema.inputs[min(slot, len(schema.inputs) - 1)].type_str: dtype
+            for slot, dtype in enumerate(given)
+            if dtype is not None and schema.inputs
+        }
+        for slot in range(min(len(found), len(schema.outputs))):
+            found[slot] = bound.get(schema.outputs[slot].type_str)
     return found
 
 
