@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Axis, Factor, leaves, resolve
+from onnx_n2n.axes import Axis, Factor, Product, leaves, resolve
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.obligations import Contraction, Mean, Norm, Use
 
@@ -430,8 +430,15 @@ class _Search:
     # --- questions
 
     def _count(self, value: ir.Value) -> int:
-        """Count how often the factor is in the axes of a tensor."""
-        return sum(leaf is self.factor for axis in self.analysis.axes.get(value) or () for leaf in leaves(axis))
+        """Count how often the factor is in the place of one number of a tensor; parts of a sum are different places."""
+
+        def times(axis: Axis) -> int:
+            axis = resolve(axis)
+            if isinstance(axis, Factor):
+                return int(axis is self.factor)
+            return (sum if isinstance(axis, Product) else max)(map(times, axis.parts))
+
+        return sum(map(times, self.analysis.axes.get(value) or ()))
 
     def _computed(self, node: ir.Node, slot: int) -> ir.Value:
         """Return an operand that must not be a constant, for whose new channels there is no rule here."""

@@ -135,6 +135,9 @@ GROWING: dict[str, tuple[str, dict[str, Any]]] = {
         {"x": "float[4,3] x", "j": np.array([1, 4, 2, 2])}),
     "a class token": (f"f = MatMul(x, W) t = Expand(cls, to) h = Concat<axis=1>(t, f) {BODY} {HEAD}",
                       {"to": np.array([2, 1, D])}),
+    "two places side by side, as a class token and a mean of the others": (
+        "f = MatMul(x, W) n = LayerNormalization(f, g, b) a = ReduceMean<axes=[1]>(n) m = ReduceSum(n, one_) "
+        "s = Concat<axis=2>(a, m) y = MatMul(s, V2)", {"V2": (2 * D, 3), "one_": np.array([1])}),
     "a layer scale": (
         "h = MatMul(x, W) n = LayerNormalization(h, g, b) a = MatMul(n, A) r = Relu(a) m = MatMul(r, B) "
         f"s = Mul(m, d) k = Add(h, s) {HEAD}", {}),

@@ -1,0 +1,76 @@
+"""Every node test that the onnx package ships, as a model to widen: what grows, what is refused, and what must not be.
+
+    python benchmarks/node_tests.py [--out benchmarks/results/node-tests-DATE.json]
+
+Most of these models are one operator without weights, so that nothing in them can grow; they show that any operator
+with any attributes can be read. A student is verified in ONNX Runtime. Exit code 1 if anything crashed or was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from onnx.backend.test.case.node import collect_testcases
+from onnx.backend.test.loader import load_model_tests
+
+import onnx_n2n
+
+STORED = ("simple", "pytorch-converted", "pytorch-operator")  # kinds of tests that are files
+
+
+def models() -> dict[str, onnx.ModelProto]:
+    """Return all models, by name."""
+    found = {case.name: case.model for case in collect_testcases() if case.model is not None}
+    stored = [case for kind in STORED for case in load_model_tests(kind=kind)]
+    return found | {case.name: onnx.load(Path(case.model_dir) / "model.onnx") for case in stored if case.model_dir}
+
+
+def outcome(model: onnx.ModelProto) -> str:
+    """Return what became of one model."""
+    try:
+        result = onnx_n2n.widen(model, 1.5)
+    except onnx_n2n.VerificationError as error:
+        return f"WRONG: {error}"
+    except onnx_n2n.N2NError as error:
+        return f"refused: {type(error).__name__}"
+    except Exception as error:  # that is what is looked for
+        return f"CRASH: {type(error).__name__}: {error}"
+    return "grown" if result.modified else "nothing in it can grow"
+
+
+def main() -> int:
+    """Run all of them and print a tally."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    found = {name: outcome(model) for name, model in models().items()}
+    tally = Counter(found.values())
+    bad = {name: what for name, what in found.items() if what.startswith(("WRONG", "CRASH"))}
+    table = {
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "models": len(found),
+        "tally": dict(tally.most_common()),
+        "bad": bad,
+    }
+    text = json.dumps(table, indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", "utf-8")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
