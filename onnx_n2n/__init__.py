@@ -20,8 +20,9 @@ import onnx_graphsurgeon as gs
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.analysis import analyze as _analyze
 from onnx_n2n.clones import Clones, clones
-from onnx_n2n.delivery import VERSION, Proof, Target
+from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.lineage import VERSION
 from onnx_n2n.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Widen
 from onnx_n2n.plan import NOISE
@@ -95,7 +96,7 @@ def widen(
         seed=seed,
     )
     proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
-    target = Target("widened", None if output is None else Path(output), force)
+    target = Target(None if output is None else Path(output), force)
     result: Result[Any] = grow(model, proof=proof, output=target)
     return result
 

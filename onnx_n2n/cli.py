@@ -204,7 +204,7 @@ def widen(
     proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=grow.seed)
     console = _console()
     with _stages(console) as progress:
-        result = grow(model, proof=proof, output=Target("widened", output, force), progress=progress)
+        result = grow(model, proof=proof, output=Target(output, force), progress=progress)
     if not result.modified:
         raise _nothing(grow, model, result.report)
     if as_json:
@@ -219,8 +219,8 @@ def _nothing(grow: Widen, model: Path, report: Report) -> GrowthError:
     analysis = onnx_n2n.analyze(model)
     groups = [group for group in analysis.groups if group.members]
     hint = f"'onnx-n2n inspect {model}' shows what can grow, and why the rest cannot"
-    if report.kept:
-        kept = report.kept[0]
+    if report.change.kept:
+        kept = report.change.kept[0]
         return GrowthError(f"nothing in the model can grow as asked: {kept.name!r}: {kept.reason}", hint=hint)
     if not groups:
         reason = tables.commonest_pin(analysis)

@@ -5,13 +5,12 @@ Every pass is a function that changes a private copy; what happens around it is 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,27 +22,10 @@ from onnx_n2n.border import carried
 from onnx_n2n.clones import Clones, clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.errors import OptionError, VerificationError
-from onnx_n2n.growth import Growth
 from onnx_n2n.model import ModelLike, open_model, save
-from onnx_n2n.report import Report, Result, Trace
-
-LINEAGE = "onnx_n2n.lineage"
-VERSION = "0.1.0"
+from onnx_n2n.report import Change, Report, Result
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """What a pass did to its working copy.
-
-    Attributes:
-        growth: What happened to each factor.
-        trace: For each tensor, per axis which place of the teacher's every place of the student's stands for.
-    """
-
-    growth: Growth
-    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -69,9 +51,13 @@ class Proof:
 class Target:
     """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites."""
 
-    suffix: str
     path: Path | None = None
     force: bool = False
+    suffix: str = "student"
+
+    def beside(self, suffix: str) -> Target:
+        """Return the same target with another suffix for the file beside the teacher."""
+        return replace(self, suffix=suffix)
 
     def resolve(self, teacher: Path) -> Path:
         """Return where to write.
@@ -97,8 +83,7 @@ class Target:
 
 def deliver(
     model: ModelLike,
-    change: Callable[[ir.Model], Change],
-    lineage: str,
+    change: Callable[[ir.Model, Proof, Path | None], Change],
     *,
     target: Target,
     proof: Proof,
@@ -108,8 +93,7 @@ def deliver(
 
     Args:
         model: The teacher; it is never changed.
-        change: What to do to the private copy.
-        lineage: How the pass prints, for the student's metadata.
+        change: What to do to the private copy, with how to run it, and the folder of the teacher's file.
         target: Where to write, when the teacher is a file.
         proof: How to verify.
         progress: Is told each stage as it begins.
@@ -124,17 +108,14 @@ def deliver(
     working = loan.model
     before = parameters(working)
     progress("growing")
-    done = change(working)
-    modified = bool(done.growth.grown)
+    done = change(working, proof, path.parent if path is not None else None)
     after = parameters(working)
 
     def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
-        report = Report(done.growth.grown, done.growth.kept, before, after, verdict, copies)
-        return Result(student, modified, done.growth, report)
+        return Result(student, done, Report(done, before, after, verdict, copies))
 
-    if not modified:
+    if not done.modified:
         return result(model)
-    _record(working, lineage)
     if path is not None and output is not None:
         with _beside(output) as draft:
             progress("writing a draft")
@@ -175,16 +156,6 @@ def _prove(
         )
     progress("looking for clones")
     return verdict, clones(student)
-
-
-def _record(model: ir.Model, lineage: str) -> None:
-    """Append to the history that a student carries in its metadata."""
-    try:
-        history = json.loads(model.metadata_props.get(LINEAGE, "[]"))
-    except ValueError:
-        history = []
-    entry = {"pass": lineage, "version": VERSION}
-    model.metadata_props[LINEAGE] = json.dumps([*history, entry] if isinstance(history, list) else [entry])
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from onnx_n2n.growth import Grown, Growth, Kept
+from onnx_n2n.growth import NOTHING, Grown, Growth, Kept
 
 if TYPE_CHECKING:
     from onnx_n2n.clones import Clones
@@ -16,22 +16,73 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
+# For each tensor of the teacher that the student has too, per axis which place of the teacher's every place of the
+# student's stands for: int64[n'], -1 for none; None where an axis is as it was.
+Trace = Mapping[str, tuple[np.ndarray | None, ...]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Layers that a pass put into a model, or made larger.
+
+    Attributes:
+        place: Where: the tensor or layer that they stand at.
+        what: What they are, for people.
+        nodes: Names of the new nodes.
+        weights: Names of the new weights, or of those that are larger.
+        drift: How far a BatchNormalization among them is from the identity when it trains: the root mean square of
+            what it changes in a batch, over that of the batch's own deviation from its mean. None without one.
+    """
+
+    place: str
+    what: str
+    nodes: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    drift: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one or several passes did to a model.
+
+    Attributes:
+        growths: What happened to each factor, pass by pass.
+        added: The layers that were put in.
+        kept: What was asked for and could not be had, with the reason.
+        trace: Where the tensors of the student come from.
+        notes: What else a person should know.
+    """
+
+    growths: tuple[Growth, ...] = ()
+    added: tuple[Added, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    trace: Trace = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def grown(self) -> tuple[Grown, ...]:
+        """The groups that grew, from how many channels to how many."""
+        return tuple(grown for growth in self.growths for grown in growth.grown)
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return bool(self.grown or self.added)
+
 
 @dataclass(frozen=True)
 class Report:
-    """The short account of one pass.
+    """The short account of what was done.
 
     Attributes:
-        grown: Groups that grew, from how many channels to how many.
-        kept: Groups that were asked to grow and kept their size, with the reason.
+        change: What grew and what was added, and what could not.
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
         clones: Which channels of the student are exact copies of others, or None when it was not verified.
     """
 
-    grown: tuple[Grown, ...]
-    kept: tuple[Kept, ...]
+    change: Change
     parameters_before: int
     parameters_after: int
     verdict: Verdict | None
@@ -40,8 +91,15 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
         return {
-            "grown": [{"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.grown],
-            "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.kept],
+            "grown": [
+                {"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.change.grown
+            ],
+            "added": [
+                {"place": a.place, "what": a.what, "nodes": a.nodes, "weights": a.weights, "drift": a.drift}
+                for a in self.change.added
+            ],
+            "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.change.kept],
+            "notes": self.change.notes,
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),
@@ -55,15 +113,20 @@ class Result(Generic[M]):
     Attributes:
         model: The student, of the same kind as the teacher: for a path, the path of the file that was written. When
             nothing was modified, the teacher as it was given.
-        modified: Whether the student differs from the teacher.
-        growth: Which old channel every new one stands for.
-        report: What grew, and how far the two models agree.
+        change: What was done.
+        report: The same for people, and how far the two models agree.
     """
 
     model: M
-    modified: bool
-    growth: Growth
+    change: Change
     report: Report
 
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return self.change.modified
 
-Trace = Mapping[str, tuple[np.ndarray | None, ...]]
+    @property
+    def growth(self) -> Growth:
+        """Which old channel every new one stands for; of several passes that of the last one that made it wider."""
+        return self.change.growths[-1] if self.change.growths else NOTHING

@@ -94,7 +94,7 @@ def print_groups(console: Console, analysis: Analysis) -> None:
 def print_report(console: Console, report: Report) -> None:
     """Print what a pass did."""
     names: dict[tuple[int, int], list[str]] = {}
-    for grown in report.grown:
+    for grown in report.change.grown:
         names.setdefault((grown.before, grown.after), []).append(grown.name)
     table = _table("from>", "to>", "groups>", "")
     for (before, after), alike in _first(sorted(names.items())):
@@ -102,13 +102,13 @@ def print_report(console: Console, report: Report) -> None:
     console.print(table, "", sep="\n")
     _print_rest(console, len(names), "size")
     notes: dict[str, list[str]] = {}
-    for grown in report.grown:
+    for grown in report.change.grown:
         if grown.note:
             notes.setdefault(grown.note, []).append(grown.name)
     for note, alike in _first(notes.items()):
         console.print(f"{_count(len(alike), 'group')} grew by a whole factor ({_listed(alike)}): {note}.")
     reasons: dict[str, list[str]] = {}
-    for kept in report.kept:
+    for kept in report.change.kept:
         reasons.setdefault(kept.reason, []).append(kept.name)
     for reason, alike in _first(reasons.items()):
         their = "its" if len(alike) == 1 else "their"

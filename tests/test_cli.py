@@ -268,7 +268,7 @@ def test_json_is_the_only_thing_on_stdout_and_nothing_is_on_stderr(folder: Path)
     document = json.loads(result.stdout)
     assert document["teacher"] == "net.onnx"
     assert document["student"] == "net.widened.onnx"
-    assert document["pass"] == "widen{}"
+    assert document["pass"] == "widen"
     assert document["grown"] == [{"group": "w", "before": 4, "after": 8, "note": ""}]
     assert document["parameters"] == {"before": 20, "after": 40}
     assert document["verification"]["ok"]

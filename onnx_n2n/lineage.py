@@ -1,0 +1,84 @@
+"""The history that a model carries in its metadata: which passes made it, from which parents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+KEY = "onnx_n2n.lineage"
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One pass in the history of a model.
+
+    Attributes:
+        text: The pass with its options, as it prints.
+        seed: The seed of everything random in it; None if nothing was.
+        parent: The digest of the model that it was given.
+        version: The version of onnx-n2n.
+    """
+
+    text: str
+    seed: int | None
+    parent: str
+    version: str = VERSION
+
+
+def history(model: ir.Model) -> tuple[Entry, ...]:
+    """Return what the metadata of a model says of its passes, the oldest first; nothing if it cannot be read."""
+    try:
+        entries = json.loads(model.metadata_props.get(KEY, "[]"))
+        return tuple(Entry(entry["pass"], entry["seed"], entry["parent"], entry["version"]) for entry in entries)
+    except (ValueError, TypeError, KeyError):
+        return ()
+
+
+def record(model: ir.Model, entry: Entry) -> None:
+    """Append an entry to the history of a model."""
+    entries = [asdict(known) for known in (*history(model), entry)]
+    model.metadata_props[KEY] = json.dumps([{"pass": entry.pop("text"), **entry} for entry in entries])
+
+
+def digest(model: ir.Model) -> str:
+    """Return the SHA-256 of what a model is: nodes, weights, interface and history, wherever its weights are stored.
+
+    The weights are read one after the other. Names count, because another pass may be told to look for them; what is
+    only for people (doc strings, declared shapes of intermediate tensors) does not.
+    """
+    found = hashlib.sha256()
+
+    def add(*parts: object) -> None:
+        found.update(json.dumps(parts, default=str).encode())
+
+    for graph in model.graphs():
+        for value in (*graph.inputs, *graph.outputs):
+            add(value.name, value.dtype, value.shape)
+        for name, value in graph.initializers.items():
+            if value.const_value is not None:
+                _add_tensor(found, name, value.const_value)
+        for node in graph:
+            add(node.domain, node.op_type, node.name)
+            add([value and value.name for value in node.inputs], [value.name for value in node.outputs])
+            for attribute in node.attributes.values():
+                if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                    _add_tensor(found, attribute.name, attribute.as_tensor())
+                elif attribute.type not in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}:
+                    add(attribute.name, attribute.ref_attr_name, attribute.value)
+    for function in model.functions.values():
+        found.update(ir.serde.serialize_function(function).SerializeToString(deterministic=True))
+    add(sorted(model.opset_imports.items()), model.metadata_props.get(KEY))
+    return found.hexdigest()
+
+
+def _add_tensor(found: hashlib._Hash, name: str, tensor: ir.TensorProtocol) -> None:
+    found.update(json.dumps([name, tensor.dtype, list(tensor.shape.numpy())], default=str).encode())
+    if tensor.dtype == ir.DataType.STRING:
+        found.update(json.dumps(tensor.numpy().tolist(), default=str).encode())
+    else:
+        found.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)

@@ -1,0 +1,144 @@
+"""What all passes have in common: options that are fields, a text that parses back, and one way of being called."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import onnx_ir as ir
+
+from onnx_n2n import lineage
+from onnx_n2n.delivery import Proof, Target, deliver
+from onnx_n2n.errors import OptionError
+from onnx_n2n.model import ModelLike
+from onnx_n2n.report import Change, Result
+
+OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^,{}"]*))\s*(?:,|$)')
+QUOTED = re.compile(r"[,{}]")  # what an option's text must be quoted for
+
+
+class Pass(ABC):
+    """A change of a model that keeps what it computes.
+
+    A pass is a frozen dataclass whose fields are its options. It prints as ``widen{factor=1.5}``, with the options that
+    are not the usual ones, and :func:`onnx_n2n.passes.parse` reads that.
+    """
+
+    suffix: ClassVar[str]  # of the file that a student is written to
+
+    @abstractmethod
+    def check(self) -> None:
+        """Say which options have no meaning.
+
+        Raises:
+            OptionError: If one has none.
+        """
+
+    @abstractmethod
+    def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
+        """Change a private working copy, and say what became of it.
+
+        Args:
+            model: The working copy, which is changed in place.
+            proof: How models are run, for passes that need to.
+            folder: Where the teacher's file is, with test data sets perhaps.
+        """
+
+    def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
+        """Change a private working copy, and write into its history what was done."""
+        parent = lineage.digest(model)
+        done = self.change(model, proof, folder)
+        if done.modified:
+            lineage.record(model, lineage.Entry(str(self), getattr(self, "seed", None), parent))
+        return done
+
+    def __call__(
+        self,
+        model: ModelLike,
+        *,
+        proof: Proof = Proof(),  # noqa: B008 - immutable
+        output: Target = Target(),  # noqa: B008 - immutable
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Result[Any]:
+        """Apply the pass to a model and verify the outcome.
+
+        Args:
+            model: A path, ``ModelProto``, graphsurgeon graph or ``onnx_ir`` model; it is not changed.
+            proof: How to verify the student before it is handed over.
+            output: Where the student of a path is written; beside the teacher if it does not say.
+            progress: Is told each stage as it begins.
+
+        Returns:
+            The student, as the same kind of model, with what was done to it.
+
+        Raises:
+            OptionError: An option has no meaning, or the output cannot be written.
+            ModelError: The model cannot be read.
+            GrowthError: What is asked for by name does not exist, or cannot be had.
+            InputError: The teacher cannot be run on the inputs.
+            VerificationError: The student differs from the teacher. Nothing was written.
+        """
+        self.check()
+        return deliver(model, self.apply, target=output.beside(self.suffix), proof=proof, progress=progress)
+
+    def __str__(self) -> str:
+        name, standard = type(self).__name__.lower(), type(self)()
+        options = [(each, getattr(self, each), getattr(standard, each)) for each in _options(type(self))]
+        written = ",".join(f"{each}={_text(value)}" for each, value, usual in options if value != usual)
+        return f"{name}{{{written}}}" if written else name
+
+    @classmethod
+    def read(cls, text: str) -> Pass:
+        """Make the pass from the text of its options, ``factor=1.5,include=a* b*``.
+
+        Raises:
+            OptionError: If that names an option that the pass does not have, or a value of the wrong kind.
+        """
+        standard, found, place = cls(), {}, 0
+        while text[place:].strip():
+            match = OPTION.match(text, place)
+            if match is None:
+                raise OptionError(f"{text[place:]!r} is not of the form option=value", hint=_known(cls))
+            name, place = match[1], match.end()
+            if name not in _options(cls):
+                raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=_known(cls))
+            value = match[2] if match[2] is not None else match[3].strip()
+            try:
+                found[name] = _value(value, getattr(standard, name))
+            except (ValueError, KeyError):
+                usual = f"{_text(getattr(standard, name))!r}"
+                raise OptionError(f"{name}={value} has no meaning; usual is {usual}") from None
+        return cls(**found)
+
+
+def _options(kind: type[Pass]) -> list[str]:
+    assert is_dataclass(kind)
+    return [field.name for field in fields(kind)]
+
+
+def _known(kind: type[Pass]) -> str:
+    return f"options of {kind.__name__.lower()} are {', '.join(_options(kind))}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        text = " ".join(f"{name}:{size}" for name, size in value.items())
+    else:
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f'"{text}"' if QUOTED.search(text) else text
+
+
+def _value(text: str, usual: object) -> Any:
+    """Return what a text stands for where the usual value is of a certain kind."""
+    if isinstance(usual, Mapping):
+        pairs = (entry.rpartition(":") for entry in text.split())
+        return {name: int(size) for name, _, size in pairs}
+    if isinstance(usual, tuple):
+        return tuple(text.split())
+    if isinstance(usual, bool):
+        return {"True": True, "False": False}[text.capitalize()]
+    return type(usual)(text)
