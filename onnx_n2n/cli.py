@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,9 @@ from onnx_n2n import tables
 from onnx_n2n.clones import count_clones
 from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
-from onnx_n2n.passes import Widen
+from onnx_n2n.lineage import digest, history
+from onnx_n2n.passes import Deepen, Pass, Widen, parse
+from onnx_n2n.passes.deepen import KINDS
 from onnx_n2n.plan import NOISE
 from onnx_n2n.report import Report
 from onnx_n2n.verify import parse_shape, read_inputs
@@ -161,9 +164,56 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
         tables.print_clones(console, clones)
 
 
+def _growing(suffix: str) -> Callable[[Command], Command]:
+    """Add what all commands take that make a student, and hand them a way to make it."""
+    options = [
+        click.argument("model", type=click.Path(path_type=Path)),
+        click.option("-o", "--output", type=click.Path(path_type=Path),
+                     help=f"Where to write.  [default: MODEL.{suffix}.onnx]"),
+        click.option("--verify/--no-verify", "verify", default=True, show_default=True,
+                     help="Run both models before writing."),
+        _verifying,
+        click.option("--force", is_flag=True, help="Overwrite the output."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout."),
+        _ends_well,
+    ]  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _deliver(
+    change: Pass,
+    model: Path,
+    *,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+    verify: bool,
+    inputs: Path | None,
+    shapes: tuple[str, ...],
+    provider: str,
+) -> None:
+    """Apply a pass to a file, and print what it did."""
+    proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0))
+    console = _console()
+    with _stages(console) as progress:
+        result = change(model, proof=proof, output=Target(output, force), progress=progress)
+    if not result.modified:
+        raise _nothing(change, model, result.report)
+    if as_json:
+        report = result.report.to_json()
+        _print_json({"teacher": str(model), "student": str(result.model), "pass": str(change), **report})
+    else:
+        tables.print_report(console, result.report)
+        console.print(f"Written to {result.model}", soft_wrap=True)
+
+
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write.  [default: MODEL.widened.onnx]")
 @click.option("--factor", type=float, default=2.0, show_default=True, help="New width over old; need not be whole.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=SIZE", callback=_named_size,
               help="Size of one group; without --factor, only groups named so grow.")
@@ -177,44 +227,68 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
 @click.option("--noise", type=float, default=NOISE, show_default=True,
               help="Noise on copied outgoing weights, relative to theirs; it cancels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run both models before writing.")
-@_verifying
-@click.option("--force", is_flag=True, help="Overwrite the output.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout.")
-@_ends_well
+@_growing("widened")
 @click.pass_context
-def widen(
-    context: click.Context,
-    /,
-    model: Path,
-    *,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
-    verify: bool,
-    inputs: Path | None,
-    shapes: tuple[str, ...],
-    provider: str,
-    **options: Any,
-) -> None:
+def widen(context: click.Context, /, model: Path, **options: Any) -> None:
     """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
     if options["groups"] and context.get_parameter_source("factor") is click.core.ParameterSource.DEFAULT:
         options["factor"] = 1.0
-    grow = Widen(**options)
-    proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=grow.seed)
-    console = _console()
-    with _stages(console) as progress:
-        result = grow(model, proof=proof, output=Target(output, force), progress=progress)
-    if not result.modified:
-        raise _nothing(grow, model, result.report)
+    own = {field.name: options.pop(field.name) for field in fields(Widen)}
+    _deliver(Widen(**own), model, **options)
+
+
+@main.command()
+@click.option("--kind", type=click.Choice(KINDS), default="auto", show_default=True,
+              help="Copies of residual blocks, identity layers, residual pairs of layers, or the first there is.")
+@click.option("--after", multiple=True, metavar="GLOB", help="Only behind layers, weights or tensors of these names.")
+@click.option("--stage", multiple=True, metavar="N", help="Only in these stages; 'inspect' lists them.")
+@click.option("--every", type=int, default=1, show_default=True, help="Take only every n-th place.")
+@click.option("--count", type=int, default=0, help="How many times to add depth, spread evenly.  [default: everywhere]")
+@click.option("--kernel", multiple=True, metavar="3x3",
+              help="Kernel of new convolutions; several make one behind the other.  [default: the neighbour's]")
+@click.option("--calibrate", default="", metavar="FILE.npz",
+              help="Real inputs from which BatchNormalization takes its statistics.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@_growing("deepened")
+def deepen(model: Path, **options: Any) -> None:
+    """Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
+    own = {field.name: options.pop(field.name) for field in fields(Deepen)}
+    _deliver(Deepen(**own), model, **options)
+
+
+@main.command()
+@click.option("-p", "--passes", required=True, metavar="PASSES", help="As in 'widen{factor=1.4},deepen{every=2}'.")
+@_growing("grown")
+def run(model: Path, *, passes: str, **options: Any) -> None:
+    """Apply several passes to MODEL one after the other, verify the outcome, and write it beside MODEL."""
+    _deliver(parse(passes), model, **options)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@_ends_well
+def log(model: Path, *, as_json: bool) -> None:
+    """Show what MODEL was made by: each pass with its options, and the digest of the model that it was given."""
+    opened = onnx_n2n.load(model)
     if as_json:
-        _print_json({"teacher": str(model), "student": str(result.model), "pass": str(grow), **result.report.to_json()})
+        entries = [asdict(entry) for entry in history(opened)]
+        _print_json({"model": str(model), "digest": digest(opened), "history": entries})
     else:
-        tables.print_report(console, result.report)
-        console.print(f"Written to {result.model}", soft_wrap=True)
+        tables.print_history(_console(stderr=False), history(opened), digest(opened))
 
 
-def _nothing(grow: Widen, model: Path, report: Report) -> GrowthError:
+def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
+    """Say why nothing was changed."""
+    if isinstance(change, Widen):
+        return _nothing_wider(change, model, report)
+    hint = f"'onnx-n2n inspect {model}' lists the places for depth, and why others are none"
+    kept = report.change.kept
+    why = f": {kept[0].name!r}: {kept[0].reason}" if kept else ""
+    return GrowthError(f"nothing can be added to the model as asked{why}", hint=hint)
+
+
+def _nothing_wider(grow: Widen, model: Path, report: Report) -> GrowthError:
     """Say why nothing grew."""
     analysis = onnx_n2n.analyze(model)
     groups = [group for group in analysis.groups if group.members]

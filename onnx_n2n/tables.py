@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
+from onnx_n2n.lineage import Entry
 from onnx_n2n.plan import ways
-from onnx_n2n.report import Report
+from onnx_n2n.report import Added, Report
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verify import Verdict
 
@@ -96,11 +97,13 @@ def print_report(console: Console, report: Report) -> None:
     names: dict[tuple[int, int], list[str]] = {}
     for grown in report.change.grown:
         names.setdefault((grown.before, grown.after), []).append(grown.name)
-    table = _table("from>", "to>", "groups>", "")
-    for (before, after), alike in _first(sorted(names.items())):
-        table.add_row(str(before), str(after), str(len(alike)), _listed(alike))
-    console.print(table, "", sep="\n")
-    _print_rest(console, len(names), "size")
+    if names:
+        table = _table("from>", "to>", "groups>", "")
+        for (before, after), alike in _first(sorted(names.items())):
+            table.add_row(str(before), str(after), str(len(alike)), _listed(alike))
+        console.print(table, "", sep="\n")
+        _print_rest(console, len(names), "size")
+    _print_added(console, report.change.added)
     notes: dict[str, list[str]] = {}
     for grown in report.change.grown:
         if grown.note:
@@ -114,6 +117,8 @@ def print_report(console: Console, report: Report) -> None:
         their = "its" if len(alike) == 1 else "their"
         console.print(f"{_count(len(alike), 'group')} kept {their} size ({_listed(alike)}): {reason}.")
     _print_rest(console, len(reasons), "reason")
+    for sentence in report.change.notes:
+        console.print(f"Note: {sentence}.")
     times = report.parameters_after / max(report.parameters_before, 1)
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
     if report.verdict is None:
@@ -122,6 +127,19 @@ def print_report(console: Console, report: Report) -> None:
         print_verdict(console, report.verdict)
     if report.clones is not None and report.clones.channels:
         console.print(_told_apart(report.clones))
+
+
+def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:
+    """Print which passes made a model, the oldest first; digests are short."""
+    if not entries:
+        console.print("no pass of onnx-n2n has made this model.")
+    else:
+        table = _table("", "pass", "seed>", "given", "version")
+        for number, entry in enumerate(entries, 1):
+            seed = "-" if entry.seed is None else str(entry.seed)
+            table.add_row(str(number), entry.text, seed, entry.parent[:12], entry.version)
+        console.print(table)
+    console.print(f"This model is {digest[:12]}.")
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
@@ -138,6 +156,25 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         console.print(
             f"Warning: comparing {_listed([repr(name) for name in verdict.vacuous])} proves nothing, because no input "
             "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+        )
+
+
+def _print_added(console: Console, added: Sequence[Added]) -> None:
+    if not added:
+        return
+    kinds: dict[str, list[Added]] = {}
+    for each in added:
+        kinds.setdefault(each.what, []).append(each)
+    table = _table("times>", "added", "at")
+    for what, alike in _first(kinds.items()):
+        table.add_row(str(len(alike)), what, _listed([each.place for each in alike]))
+    console.print(table, "", sep="\n")
+    _print_rest(console, len(kinds), "kind")
+    drifts = [each.drift for each in added if each.drift is not None]
+    if drifts:
+        console.print(
+            f"In training mode the new BatchNormalizations change their batch by {max(drifts):.1e} of its deviation at "
+            f"most ({min(drifts):.1e} at least); in evaluation by nothing but rounding."
         )
 
 

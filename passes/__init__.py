@@ -1,7 +1,8 @@
 """Passes: what a user composes. One pass per file; each is a frozen dataclass whose fields are its options."""
 
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 
-__all__ = ["Pass", "Sequential", "Widen", "parse"]
+__all__ = ["Deepen", "Pass", "Sequential", "Widen", "parse"]

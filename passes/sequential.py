@@ -11,13 +11,14 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.widen import Widen
 
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
 from onnx_n2n.report import Change, Trace
 
-PASSES: dict[str, type[Pass]] = {"widen": Widen}
+PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen}
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"[^"]*"|[^{}"])*)\})?\s*(?:,|$)')
 
 

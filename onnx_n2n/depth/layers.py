@@ -1,0 +1,148 @@
+"""Layers to insert: one that is the identity behind an activation, and one or two beside it whose last is zero.
+
+Source of the first: T. Chen, I. Goodfellow, J. Shlens, *Net2Net*, ICLR 2016, section 2.3 (Net2DeeperNet).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.depth.neighbours import Neighbour
+from onnx_n2n.depth.splice import Splice
+from onnx_n2n.rules.traits import idempotent
+
+EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What a tensor does on real inputs.
+
+    Attributes:
+        mean: float64[C], the mean of each channel.
+        variance: float64[C], its variance.
+        drift: How far a BatchNormalization that undoes itself is from the identity in one batch, see ``Added.drift``.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    drift: float
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all layers at one place share.
+
+    Attributes:
+        analysis: The model, analysed.
+        near: The layer that they take after.
+        dtype: The type of the numbers.
+        seed: Seed of what is drawn.
+    """
+
+    analysis: Analysis
+    near: Neighbour
+    dtype: ir.DataType
+    seed: int
+
+
+def identity(
+    splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...], moments: Moments | None
+) -> ir.Value:
+    """Add a layer that gives ``value`` back, with the norm and the activation of its neighbour."""
+    near = setting.near
+    out = _layer(splice, setting, value, kernel, _centred(near, kernel), "")
+    if moments is not None and near.norm is not None:
+        out = _undone_norm(splice, setting, out, moments)
+    return _activated(splice, near, out)
+
+
+def residual(splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...]) -> ir.Value:
+    """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random."""
+    near = setting.near
+    shape = _centred(near, kernel).shape
+    fan = int(np.prod(shape[1:] if near.convolves else shape[:1]))
+    rng = np.random.default_rng([setting.seed, zlib.crc32(str(value.name).encode())])
+    first = _layer(splice, setting, value, kernel, rng.standard_normal(shape) * np.sqrt(2 / fan), "first")
+    last = _layer(splice, setting, _activated(splice, near, first), kernel, np.zeros(shape), "last")
+    return splice.node(near.maker, "Add", [value, last], word="sum")
+
+
+def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
+    """Return the weight of a layer that is the identity: [C, C / groups, *kernel], or [C, C]."""
+    if not near.convolves:
+        return np.eye(near.channels)
+    groups = near.groups if near.channels % near.groups == 0 and near.maker.op_type == "Conv" else 1
+    inner = near.channels // groups
+    weight = np.zeros((near.channels, inner, *kernel))
+    places = np.arange(near.channels)
+    weight[(places, places % inner, *(length // 2 for length in kernel))] = 1
+    return weight
+
+
+def _layer(
+    splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...], weight: np.ndarray, word: str
+) -> ir.Value:
+    """Add a convolution, Gemm or MatMul like the neighbour's, with a bias of zeros if that has one."""
+    near, zeros = setting.near, np.zeros(setting.near.channels)
+    like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
+    mark = f"{word}_weight" if word else "weight"
+    if near.convolves:
+        operands = [value, splice.weight(like, mark, weight, setting.dtype)]
+        if bias is not None:
+            operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
+        attributes = [
+            ir.AttrInt64s("kernel_shape", kernel),
+            ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
+            ir.AttrInt64("group", near.channels // weight.shape[1]),
+        ]
+        return splice.node(near.maker, "Conv", operands, attributes, word=word)
+    rank = len(setting.analysis.axes[near.activation.outputs[0]])
+    if near.maker.op_type == "Gemm" and rank == 2:
+        found = near.maker.attributes.get("transB")
+        transposed = found is not None and bool(found.value)
+        matrix = splice.weight(like, mark, weight.T if transposed else weight, setting.dtype)
+        operands = [value, matrix]
+        if near.biased:
+            operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
+        return splice.node(near.maker, "Gemm", operands, [ir.AttrInt64("transB", int(transposed))], word=word)
+    out = splice.node(near.maker, "MatMul", [value, splice.weight(like, mark, weight, setting.dtype)], word=word)
+    if near.biased:
+        out = splice.node(near.maker, "Add", [out, splice.weight(None, "bias", zeros, setting.dtype)], word="bias")
+    return out
+
+
+def _undone_norm(splice: Splice, setting: Setting, value: ir.Value, moments: Moments) -> ir.Value:
+    """Add a BatchNormalization that gives back what it is given: scale = sqrt(variance + epsilon), bias = mean."""
+    norm = setting.near.norm
+    assert norm is not None
+    found = norm.attributes.get("epsilon")
+    epsilon = float(found.value) if found is not None else EPSILON
+    arrays = {
+        "scale": np.sqrt(moments.variance + epsilon),
+        "bias": moments.mean,
+        "mean": moments.mean,
+        "variance": moments.variance,
+    }
+    weights = [
+        splice.weight(like, f"norm_{word}", array, like.dtype or setting.dtype if like is not None else setting.dtype)
+        for like, (word, array) in zip(norm.inputs[1:], arrays.items(), strict=True)
+    ]
+    attributes = [attribute for attribute in norm.attributes.values() if attribute.name != "training_mode"]
+    return splice.node(norm, "BatchNormalization", [value, *weights], attributes)
+
+
+def _activated(splice: Splice, near: Neighbour, value: ir.Value) -> ir.Value:
+    """Add the neighbour's activation once more."""
+    node = near.activation
+    return splice.node(node, node.op_type, [value, *node.inputs[1:]], list(node.attributes.values()))
+
+
+def repeats(near: Neighbour) -> bool:
+    """Say whether the neighbour's activation may be applied again behind an identity."""
+    return idempotent(near.activation)

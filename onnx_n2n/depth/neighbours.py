@@ -1,0 +1,104 @@
+"""What stands around an activation: the layer before it, whose kind, kernel and norm a new layer takes after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import size
+from onnx_n2n.rules import plain
+
+FAR = 8  # nodes to go back from an activation at most
+MAKERS = {"Conv": "conv", "ConvTranspose": "conv", "Gemm": "dense", "MatMul": "dense"}
+SCALED = frozenset({"Add", "Sub", "Mul", "Div"})
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """The layer before an activation.
+
+    Attributes:
+        maker: The convolution, Gemm or MatMul.
+        weight: The input slot of its weight.
+        norm: The BatchNormalization between it and the activation, or None.
+        activation: The activation.
+        biased: Whether numbers are added to the channels.
+        channels: How many channels the activation gives.
+    """
+
+    maker: ir.Node
+    weight: int
+    norm: ir.Node | None
+    activation: ir.Node
+    biased: bool
+    channels: int
+
+    @property
+    def convolves(self) -> bool:
+        """Whether the layer is a convolution, whose channels are the second axis; else they are the last."""
+        return MAKERS[self.maker.op_type] == "conv"
+
+    @property
+    def groups(self) -> int:
+        """Into how many groups of channels the layer is divided."""
+        found = self.maker.attributes.get("group")
+        return int(found.value) if found is not None else 1
+
+    def kernel(self, analysis: Analysis) -> tuple[int, ...]:
+        """Return the lengths of the layer's kernel; none for a layer that has no kernel."""
+        weight = self.maker.inputs[self.weight]
+        assert weight is not None
+        lengths = tuple(analysis.constants[weight].shape.numpy())
+        return tuple(map(int, lengths[2:])) if self.convolves else ()
+
+
+class Lonely(Exception):  # noqa: N818 - not an error: there is no layer to take after, for this reason
+    """No layer can stand behind an activation."""
+
+
+def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
+    """Find the layer before an activation, by going back through what leaves channels where they are.
+
+    Raises:
+        Lonely: If there is none, or its channels are not those of the activation.
+    """
+    made = activation.outputs[0]
+    value, norm, biased = activation.inputs[0], None, False
+    for _ in range(FAR):
+        node = value.producer() if value is not None else None
+        if node is None or plain(node.domain):
+            break
+        if node.op_type in MAKERS:
+            return _checked(analysis, node, norm, activation, biased=biased)
+        if node.op_type == "BatchNormalization":
+            norm = norm or node
+            value = node.inputs[0]
+        elif node.op_type in SCALED:
+            computed = [operand for operand in node.inputs if operand not in analysis.constants]
+            biased = biased or (node.op_type == "Add" and len(computed) == 1)
+            value = computed[-1] if computed else None
+        elif node.op_type in {"Identity", "Cast", "Dropout"}:
+            value = node.inputs[0]
+        else:
+            raise Lonely(f"{node.op_type} {node.name!r} stands between it and the layer before it")
+    raise Lonely(f"there is no convolution or matrix product shortly before {str(made.name)!r}")
+
+
+def _checked(
+    analysis: Analysis, maker: ir.Node, norm: ir.Node | None, activation: ir.Node, *, biased: bool
+) -> Neighbour:
+    slots = [slot for slot in (1, 0) if maker.inputs[slot] in analysis.constants]
+    if not slots:
+        raise Lonely(f"{maker.op_type} {maker.name!r} before it has no constant weight")
+    axes = analysis.axes.get(activation.outputs[0])
+    before = analysis.axes.get(maker.outputs[0])
+    if axes is None or before is None or len(axes) != len(before):
+        raise Lonely("the shape behind it is not that of the layer before it, or is not known")
+    convolves = MAKERS[maker.op_type] == "conv"
+    channels = size(axes[1 if convolves else -1])
+    if not channels or channels != size(before[1 if convolves else -1]):
+        raise Lonely("how many channels it has is not known, or not what the layer before it makes")
+    bias = len(maker.inputs) > 2 and maker.inputs[2] is not None
+    return Neighbour(maker, slots[0], norm, activation, biased or bias, channels)

@@ -1,0 +1,202 @@
+"""The places of a model where depth can be added, what each takes, and why the others take nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from onnx_n2n.analysis import Analysis
+from onnx_n2n.axes import size
+from onnx_n2n.constants import FLOATS
+from onnx_n2n.depth.branches import Branch, branches
+from onnx_n2n.depth.neighbours import Lonely, Neighbour, neighbour
+from onnx_n2n.groups import layer_name
+from onnx_n2n.rules.traits import activation, idempotent
+
+Kind = Literal["block", "identity", "residual"]
+LONGEST = 4  # branches that make up a block
+FAR = 6  # nodes that an activation which is written out may have around its nonlinear one
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Cast", "Identity", "Neg"})
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A tensor behind which depth can be added.
+
+    Attributes:
+        name: The layer that it stands behind, or the block before which a copy is put.
+        kind: What it takes: a copy of a ``block`` that adds zero, a layer that is the ``identity`` behind an activation
+            that may be repeated, or a ``residual`` pair of layers whose last is zero.
+        stage: A number that goes up wherever the shape of the tensor changes from one place to the next.
+        value: The tensor.
+        dtype: Its type.
+        near: The layer that new ones take after; None for a block.
+        block: The branches to copy; none for the other kinds.
+    """
+
+    name: str
+    kind: Kind
+    stage: int
+    value: ir.Value
+    dtype: ir.DataType
+    near: Neighbour | None = None
+    block: tuple[Branch, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person may call it: the layer, the weight that makes it, the tensor."""
+        nodes = [branch.nodes[0] for branch in self.block]
+        weights = []
+        if self.near is not None:
+            nodes += [self.near.maker, self.near.activation]
+            weight = self.near.maker.inputs[self.near.weight]
+            weights = [] if weight is None else [str(weight.name)]
+        return (self.name, str(self.value.name), *(node.name for node in nodes if node.name), *weights)
+
+
+@dataclass(frozen=True)
+class Barred:
+    """A layer behind which no depth can be added, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """All places of a model, in graph order, and the layers that are none."""
+
+    found: tuple[Place, ...]
+    barred: tuple[Barred, ...]
+
+
+def places(analysis: Analysis) -> Places:
+    """Find the places where depth can be added."""
+    graph = analysis.model.graph
+    copied, refused = branches(analysis)
+    barred = [Barred(layer_name(node), f"its residual branch is not copied: {reason}") for node, reason in refused]
+    found: list[Place] = []
+    for block in _blocks(copied):
+        value = block[0].entry
+        found.append(Place(_block_name(block), "block", 0, value, _dtype(analysis, value), block=tuple(block)))
+    for node in graph.all_nodes():
+        if not activation(node):
+            continue
+        try:
+            found.append(_behind(analysis, node))
+        except Lonely as lonely:
+            barred.append(Barred(layer_name(node), str(lonely)))
+    order = {node: place for place, node in enumerate(graph.all_nodes())}
+    found.sort(key=lambda place: order.get(place.value.producer(), -1))  # type: ignore[arg-type]
+    return Places(tuple(_staged(analysis, found)), tuple(barred))
+
+
+def _behind(analysis: Analysis, node: ir.Node) -> Place:
+    """Return the place behind an activation.
+
+    Raises:
+        Lonely: If there is none.
+    """
+    value = node.outputs[0]
+    if node.graph is not analysis.model.graph and not isinstance(node.graph, ir.Graph):
+        raise Lonely("it stands in a function")
+    near = neighbour(analysis, node)
+    dtype = _dtype(analysis, value)
+    if dtype not in FLOATS:
+        raise Lonely("it does not give floating-point numbers")
+    if near.norm is not None and node.graph is not analysis.model.graph:
+        raise Lonely("its BatchNormalization would need statistics from inside a body")
+    if idempotent(node):
+        return Place(_title(near), "identity", 0, value, dtype, near)
+    return Place(_title(near), "residual", 0, _written_out(analysis, node), dtype, near)
+
+
+def _title(near: Neighbour) -> str:
+    return layer_name(near.maker)
+
+
+def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
+    """Return where an activation ends that is written out in several nodes, as ``x * sigmoid(x)``."""
+    near = set(_around(analysis, node))
+    value = node.outputs[0]
+    for _ in range(FAR):
+        uses = list(value.uses())
+        if len(uses) != 1 or uses[0].node.op_type not in ELEMENTWISE or uses[0].node.graph is not node.graph:
+            break
+        others = [each for each in uses[0].node.inputs if each is not value and each not in analysis.constants]
+        if not all(each in near or _made_of(each, near) for each in others):
+            break
+        value = uses[0].node.outputs[0]
+        near.add(value)
+    end = analysis.axes.get(value)
+    return value if end is not None and len(end) == len(analysis.axes.get(node.outputs[0], ())) else node.outputs[0]
+
+
+def _around(analysis: Analysis, node: ir.Node) -> Iterator[ir.Value]:
+    """Yield what an activation is computed from, back through elementwise nodes."""
+    pending = [(value, FAR) for value in node.inputs if value is not None and value not in analysis.constants]
+    while pending:
+        value, left = pending.pop()
+        yield value
+        producer = value.producer()
+        if producer is not None and producer.op_type in ELEMENTWISE and left:
+            pending += [(v, left - 1) for v in producer.inputs if v is not None and v not in analysis.constants]
+
+
+def _made_of(value: ir.Value | None, near: set[ir.Value]) -> bool:
+    """Say whether a tensor is made of one of some others and constants, in one step."""
+    producer = value.producer() if value is not None else None
+    if producer is None or producer.op_type not in ELEMENTWISE:
+        return False
+    return any(operand in near for operand in producer.inputs)
+
+
+def _dtype(analysis: Analysis, value: ir.Value) -> ir.DataType:
+    found = analysis.shapes.get(value)
+    return value.dtype or (found.dtype if found is not None else None) or ir.DataType.UNDEFINED
+
+
+def _blocks(found: Sequence[Branch]) -> Iterator[list[Branch]]:
+    """Cut a row of branches where it repeats: attention and feed-forward layers come in twos, decoders' in threes."""
+    shapes = [branch.shape for branch in found]
+    start = 0
+    while start < len(found):
+        period = next(
+            (
+                length
+                for length in range(1, LONGEST + 1)
+                if shapes[start : start + length] == shapes[start + length : start + 2 * length]
+            ),
+            1,
+        )
+        end = start + period
+        yield list(found[start:end])
+        while shapes[end : end + period] == shapes[start : start + period]:
+            yield list(found[end : end + period])
+            end += period
+        start = end
+
+
+def _block_name(block: Sequence[Branch]) -> str:
+    """Return what the names of all nodes of a block begin with, or the name of the first."""
+    names = [node.name for branch in block for node in branch.nodes if node.name]
+    common = ""
+    for letters in zip(*(name.split("/") for name in names), strict=False):
+        if len(set(letters)) > 1:
+            break
+        common += letters[0] + "/"
+    return common.rstrip("/") or layer_name(block[0].nodes[0])
+
+
+def _staged(analysis: Analysis, found: Sequence[Place]) -> Iterator[Place]:
+    """Number the stages."""
+    before: object = None
+    stage = -1
+    for place in found:
+        lengths = tuple(map(size, analysis.axes.get(place.value, ())))
+        stage += lengths != before
+        before = lengths
+        yield Place(place.name, place.kind, stage, place.value, place.dtype, place.near, place.block)

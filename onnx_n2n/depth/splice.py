@@ -1,0 +1,119 @@
+"""Putting new nodes behind a tensor, so that whatever read the tensor reads what they make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.groups import layer_name
+from onnx_n2n.names import Names
+
+LAST_PART = re.compile(
+    r"([._/:](?:weights?|bias|kernel|gamma|beta|scale|running_\w+|moving_\w+|mean|var))$", re.IGNORECASE
+)
+MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)", re.IGNORECASE)
+MARK = "_deeper"
+
+
+@dataclass
+class Splice:
+    """New nodes that stand behind a tensor.
+
+    Attributes:
+        names: The names that the model uses.
+        origin: The tensor.
+        nodes: The new nodes, in order.
+        weights: The new weights.
+    """
+
+    names: Names
+    origin: ir.Value
+    nodes: list[ir.Node] = field(default_factory=list)
+    weights: list[ir.Value] = field(default_factory=list)
+
+    def node(
+        self,
+        like: ir.Node,
+        operator: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Sequence[ir.Attr] = (),
+        *,
+        made: ir.Value | None = None,
+        word: str = "",
+    ) -> ir.Value:
+        """Add a node named after ``like``, and return what it makes: a tensor of the type and shape of ``made``."""
+        made = made or self.origin
+        name = f"{layer_name(like).split(' ')[0]}{MARK}{word and '_'}{word}"
+        node = ir.Node(
+            like.domain if operator == like.op_type else "", operator, inputs, attributes, name=self.names.node(name)
+        )
+        out = node.outputs[0]
+        out.name = self.names.value(f"{made.name}{MARK}")
+        out.type, out.shape = made.type, made.shape
+        self.nodes.append(node)
+        return out
+
+    def weight(self, like: ir.Value | None, word: str, array: np.ndarray, dtype: ir.DataType) -> ir.Value:
+        """Add a weight named after ``like``, or where its name says nothing, after the origin and ``word``."""
+        name = str(like.name) if like is not None else ""
+        if not name or MACHINE_MADE.match(name):
+            wish = f"{self.origin.name}{MARK}.{word}"
+        elif LAST_PART.search(name):
+            wish = LAST_PART.sub(rf"{MARK}\1", name)
+        else:
+            wish = f"{name}{MARK}"
+        found = self.names.initializer(wish, array.astype(dtype.numpy()))
+        self.weights.append(found)
+        return found
+
+    def close(self, result: ir.Value, graph: ir.Graph, order: Mapping[ir.Node, int]) -> None:
+        """Insert the nodes behind the origin, and let all who read the origin read ``result``.
+
+        All but those whom the new nodes need: these read the origin, which is the same. ``order`` gives the places of
+        the nodes that were there before.
+        """
+        new, origin = set(self.nodes), self.origin
+        needed = self._needed(order)
+        producer = origin.producer()
+        if producer is None:
+            first = next(iter(graph), None)
+            if first is None:
+                graph.extend(self.nodes)
+            else:
+                graph.insert_before(first, self.nodes)
+        else:
+            graph.insert_after(producer, self.nodes)
+        for use in list(origin.uses()):
+            if use.node not in new and use.node not in needed:
+                use.node.replace_input_with(use.idx, result)
+        for position, output in enumerate(graph.outputs):
+            if output is origin:
+                # The name belongs to the interface; what was computed so far gets another one.
+                wanted, origin.name = str(origin.name), self.names.value(f"{origin.name}_before")
+                result.name = wanted
+                result.metadata_props.update(origin.metadata_props)
+                graph.outputs[position] = result
+        if needed:
+            graph.sort()  # some of these stand behind the origin, and so behind the new nodes
+
+    def _needed(self, order: Mapping[ir.Node, int]) -> set[ir.Node]:
+        """Return the nodes behind the origin that the new ones read."""
+        producer = self.origin.producer()
+        first = -1 if producer is None else order.get(producer, -1)
+        new, found = set(self.nodes), set[ir.Node]()
+        pending = list(_read(self.nodes))
+        while pending:
+            node = pending.pop().producer()
+            if node is None or node in new or node in found or order.get(node, first + 1) <= first:
+                continue
+            found.add(node)
+            pending += _read([node])
+        return found
+
+
+def _read(nodes: Iterable[ir.Node]) -> Iterable[ir.Value]:
+    return (value for node in nodes for value in node.inputs if value is not None)

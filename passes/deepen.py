@@ -1,0 +1,239 @@
+"""Net2Deeper for arbitrary graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnx_n2n.passes.base import Pass
+
+from onnx_n2n.analysis import Analysis, analyze
+from onnx_n2n.axes import size
+from onnx_n2n.delivery import Proof
+from onnx_n2n.depth.copies import copy
+from onnx_n2n.depth.layers import Moments, Setting, identity, residual
+from onnx_n2n.depth.moments import measure
+from onnx_n2n.depth.places import Place, places
+from onnx_n2n.depth.splice import Splice
+from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError
+from onnx_n2n.growth import Kept
+from onnx_n2n.names import Names
+from onnx_n2n.report import Added, Change
+
+KINDS = ("auto", "block", "identity", "residual")
+LONGEST = 7  # kernel that a new layer takes over from its neighbour at most
+USUAL = 3  # kernel where the neighbour's has no middle
+
+
+@dataclass(frozen=True)
+class Deepen(Pass):
+    """Make a model deeper without changing what it computes.
+
+    1. Find the places: residual blocks, of which a copy can stand before them that adds zero; activations that may be
+       applied twice, behind which a layer can stand that is the identity; other activations, behind which two layers
+       can stand that add zero.
+    2. Choose: one kind of place unless told otherwise, in that order; of these all, every n-th, or so many, spread
+       evenly.
+    3. Put new layers there, with a kernel, bias and norm as their neighbours have. Nothing else changes.
+
+    Source: Chen, Goodfellow, Shlens, Net2Net, ICLR 2016, section 2.3 (Net2DeeperNet).
+
+    Attributes:
+        kind: The kind of place: ``block``, ``identity``, ``residual``, or ``auto`` for the first of these there is.
+        after: Globs over layers, weights and tensors; when given, only places behind one of these count.
+        stage: Stages to which the places belong; all when not given.
+        every: Take only every n-th place.
+        count: How many times to add depth, spread evenly; more than there are places puts several at one. 0: at all.
+        kernel: Kernels of the convolutions at one place, one after the other, as ``1x7``; the neighbour's if not given.
+        calibrate: A file of arrays by input name, from which the statistics of a BatchNormalization are taken.
+        seed: Seed of everything random: the same model, options and seed give the same bytes.
+    """
+
+    suffix: ClassVar[str] = "deepened"
+
+    kind: str = "auto"
+    after: tuple[str, ...] = ()
+    stage: tuple[str, ...] = ()
+    every: int = 1
+    count: int = 0
+    kernel: tuple[str, ...] = ()
+    calibrate: str = ""
+    seed: int = 0
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If a value has no meaning.
+        """
+        if self.kind not in KINDS:
+            raise OptionError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.every < 1:
+            raise OptionError(f"every must be at least 1, not {self.every}")
+        if self.count < 0:
+            raise OptionError(f"count must be at least 0, not {self.count}")
+        if self.seed < 0:
+            raise OptionError(f"the seed must be at least 0, not {self.seed}")
+        if any(not number.isdecimal() for number in self.stage):
+            raise OptionError(f"stages are numbers, not {' '.join(self.stage)}", hint="'onnx-n2n inspect' lists them")
+        for text in self.kernel:
+            _lengths(text)
+
+    def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
+        """Deepen a private working copy."""
+        self.check()
+        analysis = analyze(model)
+        trace = {str(value.name): (None,) * len(axes) for value, axes in analysis.axes.items()}
+        chosen = self._choose(analysis)
+        moments, origin, failed = self._moments(analysis, chosen, proof, folder)
+        names, order = Names(model), {node: place for place, node in enumerate(model.graph)}
+        added, kept = [], []
+        for place, times in chosen:
+            if place.near is not None and place.near.norm is not None and failed:
+                kept.append(Kept(place.name, place.near.channels, failed))
+                continue
+            try:
+                for _ in range(times):
+                    splice = Splice(names, place.value)
+                    added.append(self._add(splice, analysis, place, moments.get(place.value)))
+                    graph = _graph(place.value, model.graph)
+                    splice.close(splice.nodes[-1].outputs[0], graph, order)
+            except GrowthError as refusal:
+                kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
+        notes = (f"statistics of BatchNormalization are from inputs {origin}",) if moments else ()
+        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes)
+
+    # --- where
+
+    def _choose(self, analysis: Analysis) -> list[tuple[Place, int]]:
+        """Return the places to use, and how often each.
+
+        Raises:
+            GrowthError: If globs or stages match nothing.
+        """
+        found = [place for place in places(analysis).found if self._wants(place)]
+        if not found and (self.after or self.stage or self.kind != "auto"):
+            wish = " ".join((*self.after, *(f"stage {number}" for number in self.stage))) or self.kind
+            raise GrowthError(
+                f"there is no place for depth that matches {wish!r}", hint="'onnx-n2n inspect' lists the places"
+            )
+        if self.kind == "auto":
+            first = next((kind for kind in KINDS[1:] if any(place.kind == kind for place in found)), None)
+            found = [place for place in found if place.kind == first]
+        found = found[:: self.every]
+        if not self.count or not found:
+            return [(place, 1) for place in found]
+        taken = [number * len(found) // self.count for number in range(self.count)]
+        return [(place, taken.count(number)) for number, place in enumerate(found) if number in taken]
+
+    def _wants(self, place: Place) -> bool:
+        named = not self.after or any(fnmatchcase(name, glob) for glob in self.after for name in place.names)
+        staged = not self.stage or str(place.stage) in self.stage
+        return named and staged and self.kind in {"auto", place.kind}
+
+    # --- what
+
+    def _add(self, splice: Splice, analysis: Analysis, place: Place, moments: Moments | None) -> Added:
+        """Add depth at one place.
+
+        Raises:
+            GrowthError: If the kernel does not fit.
+        """
+        value = place.value
+        if place.near is None:
+            copy(splice, analysis, place.block, value)
+            what = f"a copy of {len(place.block)} residual branches that adds zero"
+        else:
+            setting = Setting(analysis, place.near, place.dtype, self.seed)
+            kernels = self._kernels(analysis, place)
+            for kernel in kernels:
+                if place.kind == "identity":
+                    value = identity(splice, setting, value, kernel, moments)
+                else:
+                    value = residual(splice, setting, value, kernel)
+            what = _said(place, kernels)
+        drift = moments.drift if moments is not None else None
+        nodes, weights = tuple(str(node.name) for node in splice.nodes), tuple(str(v.name) for v in splice.weights)
+        return Added(place.name, what, nodes, weights, drift)
+
+    def _kernels(self, analysis: Analysis, place: Place) -> list[tuple[int, ...]]:
+        assert place.near is not None
+        if not place.near.convolves:
+            return [()] * max(1, len(self.kernel))
+        usual = place.near.kernel(analysis)
+        if not self.kernel:
+            axes = analysis.axes[place.value]
+            return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes[2:], strict=True))]
+        kernels = [_lengths(text) for text in self.kernel]
+        for kernel in kernels:
+            if len(kernel) != len(usual):
+                raise GrowthError(
+                    f"a kernel of {len(kernel)} axes does not fit a convolution of {len(usual)}", node=place.name
+                )
+        return kernels
+
+    def _moments(
+        self, analysis: Analysis, chosen: Sequence[tuple[Place, int]], proof: Proof, folder: Path | None
+    ) -> tuple[Mapping[ir.Value, Moments], str, str]:
+        """Measure what the new norms need; return also where the inputs are from, or why nothing could be measured."""
+        wanted = {
+            place.value: 1 if place.near.convolves else len(analysis.axes[place.value]) - 1
+            for place, _ in chosen
+            if place.near is not None and place.near.norm is not None and place.kind == "identity"
+        }
+        if not wanted:
+            return {}, "", ""
+        feeds = None
+        if self.calibrate:
+            from onnx_n2n.verify import read_inputs
+
+            feeds = read_inputs(Path(self.calibrate))
+        try:
+            return *measure(analysis.model, wanted, proof, folder, feeds), ""
+        except (InputError, ModelError) as failure:
+            if self.calibrate:
+                raise
+            return {}, "", f"its BatchNormalization needs statistics, and the model could not be run: {failure.reason}"
+
+
+def _usual(own: int, length: int | None) -> int:
+    """Return the kernel of a new layer along one axis: the neighbour's, if that has a middle and is not too long."""
+    wanted = min(own, LONGEST) if own % 2 else USUAL
+    if length is not None and length < wanted:
+        wanted = length - (length + 1) % 2
+    return max(wanted, 1)
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    """Read a kernel, ``3x3``.
+
+    Raises:
+        OptionError: If it is none, or has no middle.
+    """
+    parts = text.split("x")
+    if not all(part.isdecimal() and int(part) % 2 for part in parts):
+        raise OptionError(f"a kernel is of the form 3x3, with odd lengths, not {text!r}")
+    return tuple(map(int, parts))
+
+
+def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
+    """Say what is added."""
+    assert place.near is not None
+    near = place.near
+    kinds = ["x".join(map(str, kernel)) + " convolution" if kernel else near.maker.op_type for kernel in kernels]
+    if near.convolves and near.groups == near.channels > 1:
+        kinds = [f"depthwise {kind}" for kind in kinds]
+    norm = " with BatchNormalization" if near.norm is not None and place.kind == "identity" else ""
+    layers = " and ".join(f"{kind}{norm}, {near.activation.op_type}" for kind in kinds)
+    return f"identity: {layers}" if place.kind == "identity" else f"two layers that add zero: {layers}"
+
+
+def _graph(value: ir.Value, main: ir.Graph) -> ir.Graph:
+    producer = value.producer()
+    graph = producer.graph if producer is not None else main
+    assert isinstance(graph, ir.Graph)
+    return graph
