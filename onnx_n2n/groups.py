@@ -43,8 +43,13 @@ class Member:
     @property
     def title(self) -> str:
         """How a person knows the layer: by its weight, or by its node where the weight's name says nothing."""
-        bare = WEIGHT_SUFFIX.sub("", self.weight)
-        return bare if bare and not MACHINE_MADE.match(bare) else self.layer.strip("/")
+        return title_of(self.weight, self.layer)
+
+
+def title_of(weight: str, layer: str) -> str:
+    """Return how a person knows a layer: by its weight's name, or by its own where that says nothing."""
+    bare = WEIGHT_SUFFIX.sub("", weight)
+    return bare if bare and not MACHINE_MADE.match(bare) else layer.strip("/")
 
 
 @dataclass(frozen=True)

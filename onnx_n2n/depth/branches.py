@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import same
+from onnx_n2n.axes import same, size
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.obligations import Use
@@ -116,8 +116,11 @@ def _branch(analysis: Analysis, node: ir.Node, order: dict[ir.Node, int]) -> Bra
 
 
 def _alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
+    """Say whether two tensors have the same shape, as far as that is known before run time."""
     first, second = analysis.axes.get(one), analysis.axes.get(other)
-    return first is not None and second is not None and len(first) == len(second) and all(map(same, first, second))
+    if first is None or second is None or len(first) != len(second):
+        return False
+    return all(same(axis, found) or size(axis) == size(found) for axis, found in zip(first, second, strict=True))
 
 
 def _between(

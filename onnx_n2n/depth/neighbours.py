@@ -64,26 +64,34 @@ def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
     Raises:
         Lonely: If there is none, or its channels are not those of the activation.
     """
-    made = activation.outputs[0]
-    value, norm, biased = activation.inputs[0], None, False
-    for _ in range(FAR):
-        node = value.producer() if value is not None else None
-        if node is None or plain(node.domain):
-            break
-        if node.op_type in MAKERS:
-            return _checked(analysis, node, norm, activation, biased=biased)
-        if node.op_type == "BatchNormalization":
-            norm = norm or node
-            value = node.inputs[0]
-        elif node.op_type in SCALED:
-            computed = [operand for operand in node.inputs if operand not in analysis.constants]
-            biased = biased or (node.op_type == "Add" and len(computed) == 1)
-            value = computed[-1] if computed else None
-        elif node.op_type in {"Identity", "Cast", "Dropout"}:
-            value = node.inputs[0]
-        else:
-            raise Lonely(f"{node.op_type} {node.name!r} stands between it and the layer before it")
-    raise Lonely(f"there is no convolution or matrix product shortly before {str(made.name)!r}")
+    value = activation.inputs[0]
+    if value is None:
+        raise Lonely("it has no operand")
+    return _back(analysis, activation, value, None, biased=False, left=FAR)
+
+
+def _back(
+    analysis: Analysis, activation: ir.Node, value: ir.Value, norm: ir.Node | None, *, biased: bool, left: int
+) -> Neighbour:
+    """Go back from a tensor to the layer that makes it; of a sum, first to what was added last."""
+    node = value.producer()
+    if node is None or plain(node.domain) or not left:
+        raise Lonely(f"there is no convolution or matrix product shortly before {str(activation.outputs[0].name)!r}")
+    if node.op_type in MAKERS:
+        return _checked(analysis, node, norm, activation, biased=biased)
+    norm = norm or (node if node.op_type == "BatchNormalization" else None)
+    if node.op_type not in {*SCALED, "BatchNormalization", "Identity", "Cast", "Dropout"}:
+        raise Lonely(f"{node.op_type} {node.name!r} stands between it and the layer before it")
+    operands = node.inputs if node.op_type in SCALED else node.inputs[:1]
+    computed = [operand for operand in operands if operand is not None and operand not in analysis.constants]
+    biased = biased or (node.op_type == "Add" and len(computed) == 1)
+    reasons = []
+    for operand in reversed(computed):
+        try:
+            return _back(analysis, activation, operand, norm, biased=biased, left=left - 1)
+        except Lonely as lonely:
+            reasons.append(lonely)
+    raise reasons[0] if reasons else Lonely(f"{node.op_type} {node.name!r} before it computes with constants only")
 
 
 def _checked(

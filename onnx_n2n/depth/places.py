@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,10 +14,11 @@ from onnx_n2n.axes import size
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.depth.branches import Branch, branches
 from onnx_n2n.depth.neighbours import Lonely, Neighbour, neighbour
-from onnx_n2n.groups import layer_name
+from onnx_n2n.groups import layer_name, title_of
 from onnx_n2n.rules.traits import activation, idempotent
 
 Kind = Literal["block", "identity", "residual"]
+SEPARATOR = re.compile(r"[./]")
 LONGEST = 4  # branches that make up a block
 FAR = 6  # nodes that an activation which is written out may have around its nonlinear one
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Cast", "Identity", "Neg"})
@@ -81,7 +83,7 @@ def places(analysis: Analysis) -> Places:
     found: list[Place] = []
     for block in _blocks(copied):
         value = block[0].entry
-        found.append(Place(_block_name(block), "block", 0, value, _dtype(analysis, value), block=tuple(block)))
+        found.append(Place(_block_name(analysis, block), "block", 0, value, _dtype(analysis, value), block=tuple(block)))
     for node in graph.all_nodes():
         if not activation(node):
             continue
@@ -115,7 +117,7 @@ def _behind(analysis: Analysis, node: ir.Node) -> Place:
 
 
 def _title(near: Neighbour) -> str:
-    return layer_name(near.maker)
+    return title_of(str(near.maker.inputs[near.weight].name), layer_name(near.maker))  # type: ignore[union-attr]
 
 
 def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
@@ -180,15 +182,20 @@ def _blocks(found: Sequence[Branch]) -> Iterator[list[Branch]]:
         start = end
 
 
-def _block_name(block: Sequence[Branch]) -> str:
-    """Return what the names of all nodes of a block begin with, or the name of the first."""
-    names = [node.name for branch in block for node in branch.nodes if node.name]
-    common = ""
-    for letters in zip(*(name.split("/") for name in names), strict=False):
-        if len(set(letters)) > 1:
-            break
-        common += letters[0] + "/"
-    return common.rstrip("/") or layer_name(block[0].nodes[0])
+def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:
+    """Return what the names of all layers of a block begin with, or the name of the first."""
+    titles = [
+        title_of(str(value.name), layer_name(node))
+        for branch in block
+        for node in branch.nodes
+        for value in node.inputs
+        if value in analysis.constants and not analysis.constants.vector_like(value)
+    ]
+    parts = [SEPARATOR.split(title) for title in titles]
+    common = [words[0] for words in zip(*parts, strict=False) if len(set(words)) == 1]
+    first = titles[0] if titles else layer_name(block[0].nodes[0])
+    length = len("".join(common)) + len(common) - 1
+    return first[:length] if common and parts[0][: len(common)] == common else first
 
 
 def _staged(analysis: Analysis, found: Sequence[Place]) -> Iterator[Place]:
