@@ -1,4 +1,4 @@
-"""Make trained ONNX models wider without changing what they compute.
+"""Make trained ONNX models wider and deeper without changing what they compute.
 
     import onnx, onnx_n2n
     student = onnx_n2n.widen(onnx.load("model.onnx"), 1.5).model
@@ -24,7 +24,7 @@ from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.lineage import VERSION
 from onnx_n2n.model import ModelLike, load, open_model, save
-from onnx_n2n.passes import Widen
+from onnx_n2n.passes import Deepen, Widen
 from onnx_n2n.plan import NOISE
 from onnx_n2n.report import Report, Result
 from onnx_n2n.verify import Verdict
@@ -33,9 +33,9 @@ from onnx_n2n.verify import verify as _verify
 __version__ = VERSION
 
 __all__ = [
-    "Analysis", "Clones", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Report",
-    "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "load", "save", "verify",
-    "widen",
+    "Analysis", "Clones", "Deepen", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError",
+    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "load",
+    "save", "verify", "widen",
 ]  # fmt: skip
 
 
@@ -98,6 +98,64 @@ def widen(
     proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
     target = Target(None if output is None else Path(output), force)
     result: Result[Any] = grow(model, proof=proof, output=target)
+    return result
+
+
+def deepen(
+    model: ModelLike,
+    *,
+    kind: Literal["auto", "block", "identity", "residual"] = "auto",
+    after: Sequence[str] = (),
+    stage: Sequence[int] = (),
+    every: int = 1,
+    count: int = 0,
+    kernel: Sequence[str] = (),
+    calibrate: str | Path = "",
+    seed: int = 0,
+    verify: bool = True,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    output: str | Path | None = None,
+    force: bool = False,
+) -> Result[Any]:
+    """Make a model deeper without changing what it computes.
+
+    Args:
+        model: The teacher. A path gives a file beside it, ``model.deepened.onnx``, or ``output``.
+        kind: The kind of place; see :class:`onnx_n2n.passes.Deepen` for it and all options up to ``seed``.
+        after: Globs of layers, weights or tensors behind which depth is added.
+        stage: Stages in which it is.
+        every: Take only every n-th place.
+        count: How many times to add depth; 0 for everywhere.
+        kernel: Kernels of new convolutions, as ``3x3``.
+        calibrate: A file of real inputs for the statistics of BatchNormalization.
+        seed: Seed of everything random.
+        verify: Whether to run both models in ONNX Runtime before anything is handed over.
+        inputs: Arrays by input name to verify with, and to take statistics from; drawn when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        provider: Where to verify.
+        output: Where to write the student of a path.
+        force: Whether to overwrite ``output``.
+
+    Returns:
+        The student as the same kind of model, whether it differs, what was added, and a report.
+
+    Raises:
+        N2NError: One of its subclasses, as :meth:`onnx_n2n.passes.Pass.__call__` says.
+    """
+    grow = Deepen(
+        kind=kind,
+        after=tuple(after),
+        stage=tuple(map(str, stage)),
+        every=every,
+        count=count,
+        kernel=tuple(kernel),
+        calibrate=str(calibrate),
+        seed=seed,
+    )
+    proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
+    result: Result[Any] = grow(model, proof=proof, output=Target(None if output is None else Path(output), force))
     return result
 
 

@@ -19,6 +19,7 @@ import onnx_n2n
 from onnx_n2n import tables
 from onnx_n2n.clones import count_clones
 from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.depth.places import places
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.lineage import digest, history
 from onnx_n2n.passes import Deepen, Pass, Widen, parse
@@ -134,7 +135,7 @@ def _proof(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provid
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(onnx_n2n.__version__, "--version", prog_name="onnx-n2n")
 def main() -> None:
-    """Make trained ONNX models wider without changing what they compute.
+    """Make trained ONNX models wider and deeper without changing what they compute.
 
     Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, or
     nothing in it can grow as asked; 4 a bug.
@@ -147,19 +148,22 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @_ends_well
 def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
-    """Show what in MODEL can grow, and for everything else why not."""
+    """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
     with _stages(_console()) as progress:
         progress("analysing")
         analysis = onnx_n2n.analyze(model)
         clones = count_clones(analysis) if for_clones else None
+        depth = places(analysis)
     if as_json:
-        document = {} if clones is None else {"clones": clones.to_json()}
+        document = {"depth": tables.places_as_json(depth)}
+        document |= {} if clones is None else {"clones": clones.to_json()}
         _print_json({"model": str(model), **tables.groups_as_json(analysis), **document})
         return
     # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
     console = _console(stderr=False)
     if clones is None:
         tables.print_groups(console, analysis)
+        tables.print_places(console, depth)
     else:
         tables.print_clones(console, clones)
 
@@ -283,9 +287,10 @@ def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
     if isinstance(change, Widen):
         return _nothing_wider(change, model, report)
     hint = f"'onnx-n2n inspect {model}' lists the places for depth, and why others are none"
-    kept = report.change.kept
-    why = f": {kept[0].name!r}: {kept[0].reason}" if kept else ""
-    return GrowthError(f"nothing can be added to the model as asked{why}", hint=hint)
+    barred = places(onnx_n2n.analyze(model)).barred
+    reasons = [(each.name, each.reason) for each in (*report.change.kept, *barred)]
+    why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
+    return GrowthError(f"nothing can be added to the model: {why}", hint=hint)
 
 
 def _nothing_wider(grow: Widen, model: Path, report: Report) -> GrowthError:

@@ -16,6 +16,7 @@ from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, size
 from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
+from onnx_n2n.depth.places import Places
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
 from onnx_n2n.lineage import Entry
@@ -27,10 +28,26 @@ from onnx_n2n.verify import Verdict
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
 
+KINDS = """\
+block:    a copy of the block that adds zero, before it
+identity: a layer that changes nothing, behind an activation that may be applied twice
+residual: two layers that add zero, behind an activation"""
+
 LEGEND = """\
 +1 costs: parameters that one more channel adds
 x2 costs: what the model gains when this group alone doubles
 layers:   what else makes these channels -> what reads them"""
+
+
+def places_as_json(found: Places) -> dict[str, Any]:
+    """Return the places for depth, and the layers that are none, as JSON-ready values."""
+    return {
+        "places": [
+            {"name": place.name, "kind": place.kind, "stage": place.stage, "tensor": place.value.name}
+            for place in found.found
+        ],
+        "barred": [{"name": barred.name, "reason": barred.reason} for barred in found.barred],
+    }
 
 
 def groups_as_json(analysis: Analysis) -> dict[str, Any]:
@@ -90,6 +107,28 @@ def print_groups(console: Console, analysis: Analysis) -> None:
         console.print("", table, "", sep="\n")
         console.print(LEGEND)
     _print_pins(console, analysis)
+
+
+def print_places(console: Console, found: Places) -> None:
+    """Print where depth can be added, and where not."""
+    console.print("", f"{_count(len(found.found), 'place')} can take depth.", sep="\n")
+    stages: dict[tuple[str, int], list[str]] = {}
+    for place in found.found:
+        stages.setdefault((place.kind, place.stage), []).append(place.name)
+    if stages:
+        table = _table("kind", "stage>", "places>", "at")
+        for (kind, stage), names in sorted(stages.items()):
+            table.add_row(kind, str(stage), str(len(names)), _listed(names))
+        console.print("", table, KINDS, sep="\n")
+    reasons: dict[str, list[str]] = {}
+    for barred in found.barred:
+        reasons.setdefault(barred.reason, []).append(barred.name)
+    if reasons:
+        table = _table("layers>", "at", "why not")
+        for reason, names in _first(reasons.items()):
+            table.add_row(str(len(names)), _listed(names), reason)
+        console.print("", table, sep="\n")
+        _print_rest(console, len(reasons), "reason")
 
 
 def print_report(console: Console, report: Report) -> None:

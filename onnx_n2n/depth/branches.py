@@ -110,12 +110,12 @@ def _branch(analysis: Analysis, node: ir.Node, order: dict[ir.Node, int]) -> Bra
     for entry in computed:
         tips = tuple(term for term in terms if term is not entry)
         nodes = _between(analysis, entry, tips, order)
-        if nodes is not None and _alike(analysis, entry, node.outputs[0]):
+        if nodes is not None and alike(analysis, entry, node.outputs[0]):
             return _checked(analysis, entry, nodes, tips, tuple(sums))
     return None
 
 
-def _alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
+def alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
     """Say whether two tensors have the same shape, as far as that is known before run time."""
     first, second = analysis.axes.get(one), analysis.axes.get(other)
     if first is None or second is None or len(first) != len(second):

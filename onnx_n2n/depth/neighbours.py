@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import size
+from onnx_n2n.axes import same, size
 from onnx_n2n.rules import plain
 
-FAR = 8  # nodes to go back from an activation at most
+FAR = 10  # nodes to go back from an activation at most
 MAKERS = {"Conv": "conv", "ConvTranspose": "conv", "Gemm": "dense", "MatMul": "dense"}
 SCALED = frozenset({"Add", "Sub", "Mul", "Div"})
+NORMS = frozenset({"InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"})
+PASSED = {*SCALED, *NORMS, "BatchNormalization", "Identity", "Cast", "Dropout", "Reshape"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,20 +75,20 @@ def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
 def _back(
     analysis: Analysis, activation: ir.Node, value: ir.Value, norm: ir.Node | None, *, biased: bool, left: int
 ) -> Neighbour:
-    """Go back from a tensor to the layer that makes it; of a sum, first to what was added last."""
+    """Go back from a tensor to the layer that makes it; of a sum, first to its first operand."""
     node = value.producer()
     if node is None or plain(node.domain) or not left:
         raise Lonely(f"there is no convolution or matrix product shortly before {str(activation.outputs[0].name)!r}")
     if node.op_type in MAKERS:
         return _checked(analysis, node, norm, activation, biased=biased)
     norm = norm or (node if node.op_type == "BatchNormalization" else None)
-    if node.op_type not in {*SCALED, "BatchNormalization", "Identity", "Cast", "Dropout"}:
+    if node.op_type not in PASSED:
         raise Lonely(f"{node.op_type} {node.name!r} stands between it and the layer before it")
     operands = node.inputs if node.op_type in SCALED else node.inputs[:1]
     computed = [operand for operand in operands if operand is not None and operand not in analysis.constants]
     biased = biased or (node.op_type == "Add" and len(computed) == 1)
     reasons = []
-    for operand in reversed(computed):
+    for operand in computed:
         try:
             return _back(analysis, activation, operand, norm, biased=biased, left=left - 1)
         except Lonely as lonely:
@@ -105,8 +107,9 @@ def _checked(
     if axes is None or before is None or len(axes) != len(before):
         raise Lonely("the shape behind it is not that of the layer before it, or is not known")
     convolves = MAKERS[maker.op_type] == "conv"
-    channels = size(axes[1 if convolves else -1])
-    if not channels or channels != size(before[1 if convolves else -1]):
-        raise Lonely("how many channels it has is not known, or not what the layer before it makes")
+    place = 1 if convolves else -1
+    channels = size(axes[place])
+    if not channels or not same(axes[place], before[place]):
+        raise Lonely("its channels are not those that the layer before it makes, or it is not known how many there are")
     bias = len(maker.inputs) > 2 and maker.inputs[2] is not None
     return Neighbour(maker, slots[0], norm, activation, biased or bias, channels)

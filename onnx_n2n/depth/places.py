@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import onnx_ir as ir
@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import size
 from onnx_n2n.constants import FLOATS
-from onnx_n2n.depth.branches import Branch, branches
+from onnx_n2n.depth.branches import Branch, alike, branches
 from onnx_n2n.depth.neighbours import Lonely, Neighbour, neighbour
 from onnx_n2n.groups import layer_name, title_of
 from onnx_n2n.rules.traits import activation, idempotent
@@ -32,7 +32,7 @@ class Place:
         name: The layer that it stands behind, or the block before which a copy is put.
         kind: What it takes: a copy of a ``block`` that adds zero, a layer that is the ``identity`` behind an activation
             that may be repeated, or a ``residual`` pair of layers whose last is zero.
-        stage: A number that goes up wherever the shape of the tensor changes from one place to the next.
+        stage: A number that goes up wherever the shape of the tensor changes from one place of the kind to the next.
         value: The tensor.
         dtype: Its type.
         near: The layer that new ones take after; None for a block.
@@ -81,9 +81,10 @@ def places(analysis: Analysis) -> Places:
     copied, refused = branches(analysis)
     barred = [Barred(layer_name(node), f"its residual branch is not copied: {reason}") for node, reason in refused]
     found: list[Place] = []
-    for block in _blocks(copied):
+    for block in _blocks(analysis, copied):
         value = block[0].entry
-        found.append(Place(_block_name(analysis, block), "block", 0, value, _dtype(analysis, value), block=tuple(block)))
+        name = _block_name(analysis, block)
+        found.append(Place(name, "block", 0, value, _dtype(analysis, value), block=tuple(block)))
     for node in graph.all_nodes():
         if not activation(node):
             continue
@@ -161,8 +162,11 @@ def _dtype(analysis: Analysis, value: ir.Value) -> ir.DataType:
     return value.dtype or (found.dtype if found is not None else None) or ir.DataType.UNDEFINED
 
 
-def _blocks(found: Sequence[Branch]) -> Iterator[list[Branch]]:
-    """Cut a row of branches where it repeats: attention and feed-forward layers come in twos, decoders' in threes."""
+def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch]]:
+    """Cut a row of branches where it repeats: attention and feed-forward layers come in twos, decoders' in threes.
+
+    All branches of a block are added to one tensor, so that they must begin at tensors of one shape.
+    """
     shapes = [branch.shape for branch in found]
     start = 0
     while start < len(found):
@@ -171,6 +175,7 @@ def _blocks(found: Sequence[Branch]) -> Iterator[list[Branch]]:
                 length
                 for length in range(1, LONGEST + 1)
                 if shapes[start : start + length] == shapes[start + length : start + 2 * length]
+                and all(alike(analysis, found[start].entry, each.entry) for each in found[start : start + length])
             ),
             1,
         )
@@ -199,11 +204,10 @@ def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:
 
 
 def _staged(analysis: Analysis, found: Sequence[Place]) -> Iterator[Place]:
-    """Number the stages."""
-    before: object = None
-    stage = -1
+    """Number the stages, those of each kind by itself."""
+    stages: dict[Kind, tuple[int, object]] = {}
     for place in found:
         lengths = tuple(map(size, analysis.axes.get(place.value, ())))
-        stage += lengths != before
-        before = lengths
-        yield Place(place.name, place.kind, stage, place.value, place.dtype, place.near, place.block)
+        stage, before = stages.get(place.kind, (-1, None))
+        stages[place.kind] = (stage + (lengths != before), lengths)
+        yield replace(place, stage=stages[place.kind][0])
