@@ -74,9 +74,20 @@ def branches(analysis: Analysis) -> tuple[list[Branch], list[tuple[ir.Node, str]
             continue
         if branch is not None:
             found.append(branch)
-    inside = {node: branch for branch in found for node in branch.nodes}
-    outer = {id(inside[branch.sums[-1]]) for branch in found if branch.sums[-1] in inside}
-    return [branch for branch in found if id(branch) not in outer], refused
+    return _innermost(found), refused
+
+
+def _innermost(found: list[Branch]) -> list[Branch]:
+    """Leave out branches that have others in them, or end in one: the shorter ones are kept."""
+    kept: set[ir.Value] = set()
+    nodes: set[ir.Node] = set()
+    sums: set[ir.Node] = set()
+    for branch in sorted(found, key=lambda branch: len(branch.nodes)):
+        if sums.isdisjoint(branch.nodes) and branch.sums[-1] not in nodes:
+            kept.add(branch.sums[-1].outputs[0])
+            nodes.update(branch.nodes)
+            sums.add(branch.sums[-1])
+    return [branch for branch in found if branch.sums[-1].outputs[0] in kept]
 
 
 def _inner(node: ir.Node) -> bool:

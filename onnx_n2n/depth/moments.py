@@ -36,22 +36,16 @@ def measure(
 
     with opened(model, folder) as source:
         skeleton, used = source.skeleton(), providers(proof.provider)[0]
-        trial = find_trial(
-            session(source, used),
-            skeleton,
-            feeds if feeds is not None else proof.inputs,
-            proof.shapes,
-            folder,
-            proof.seed,
-            grain(skeleton),
-        )
+        own = feeds if feeds is not None else proof.inputs
+        trial = find_trial(session(source, used), skeleton, own, proof.shapes, folder, proof.seed, grain(skeleton))
+        count = len(trial.feeds) if not own else 1 if isinstance(own, Mapping) else len(own)  # others are made up
         values, found = list(channels), {}
         for start in range(0, len(values), AT_A_TIME):
             some = values[start : start + AT_A_TIME]
             names = [str(value.name) for value in some]
             hidden = [name for name, value in zip(names, some, strict=True) if not value.is_graph_output()]
             exposed = session(source.exposing(hidden), used)
-            batches = [run(exposed, feed, names) for feed in trial.feeds]
+            batches = [run(exposed, feed, names) for feed in trial.feeds[:count]]
             for value, tensors in zip(some, zip(*batches, strict=True), strict=True):
                 found[value] = _moments([np.moveaxis(tensor, channels[value], -1) for tensor in tensors])
     return found, trial.origin
