@@ -104,7 +104,8 @@ class Deepen(Pass):
                     splice.close(splice.nodes[-1].outputs[0], graph, order)
             except GrowthError as refusal:
                 kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
-        notes = (f"statistics of BatchNormalization are from inputs {origin}",) if moments else ()
+        real = "; --calibrate takes them from real ones" if origin.startswith("drawn") else ""
+        notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
         return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes)
 
     # --- where
@@ -146,7 +147,8 @@ class Deepen(Pass):
         value = place.value
         if place.near is None:
             copy(splice, analysis, place.block, value)
-            what = f"a copy of {len(place.block)} residual branches that adds zero"
+            branches = "1 residual branch" if len(place.block) == 1 else f"{len(place.block)} residual branches"
+            what = f"a copy of a block of {branches} that adds zero"
         else:
             setting = Setting(analysis, place.near, place.dtype, self.seed)
             kernels = self._kernels(analysis, place)
