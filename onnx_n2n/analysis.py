@@ -23,7 +23,8 @@ from onnx_n2n.constants import FLOATS, Constants
 from onnx_n2n.contents import LARGEST, Content, Size
 from onnx_n2n.functions import DEPTH, call, defined_by_onnx
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
-from onnx_n2n.obligations import Ledger
+from onnx_n2n.interface import Pickers, settle
+from onnx_n2n.obligations import Ledger, Port
 from onnx_n2n.quantised import zero_point
 from onnx_n2n.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.site import Known, Refusal, Site
@@ -45,6 +46,7 @@ class Analysis:
         ledger: The obligations of all nodes.
         groups: What may grow, in graph order.
         pins: The weight axes that may not grow, with their reasons.
+        ports: The axes of graph inputs and outputs that may grow inside, and only there.
     """
 
     model: ir.Model
@@ -56,6 +58,7 @@ class Analysis:
     ledger: Ledger
     groups: tuple[Group, ...]
     pins: tuple[Pinned, ...]
+    ports: tuple[Port, ...]
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""
@@ -83,7 +86,7 @@ def analyze(model: ir.Model) -> Analysis:
         Groups of tied axes with their sizes, and for every weight axis that may not grow the reason.
     """
     walk = _Walk(model)
-    ledger = walk.run()
+    ledger, ports = walk.run()
     groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,
@@ -95,6 +98,7 @@ def analyze(model: ir.Model) -> Analysis:
         ledger=ledger,
         groups=groups,
         pins=pins_of(model.graph, walk),
+        ports=ports,
     )
 
 
@@ -111,6 +115,8 @@ class _Walk:
         self.contents: dict[ir.Value, Content] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
         self.functions = model.functions
+        self._pickers = Pickers(model.graph, self.constants)
+        self._ports: list[Port] = []  # axes at the interface that might grow
         self._ir_version = model.ir_version
         self._depth = 0  # of the functions whose calls are being walked
 
@@ -175,17 +181,46 @@ class _Walk:
 
     # --- the walk
 
-    def run(self) -> Ledger:
+    def run(self) -> tuple[Ledger, tuple[Port, ...]]:
         symbols: dict[str, Axis] = {}
         for value in self.graph.inputs:
             if value not in self.constants and value.shape is not None:
                 self.known[value] = tuple(self._input_axis(dim, value, symbols) for dim in value.shape)
+                self._offer(value, inward=True)
         ledger = self._walk_nodes(self.graph)
         for value in self.graph.outputs:
             if value in self.constants and value not in self.known:
                 self.known[value] = self._constant_axes(value)
-            self._pin_whole(value, Reason(f"graph output {value.name!r}"))
-        return ledger
+            if value in self.constants or value in self.sequences or not self.floating(value):
+                self._pin_whole(value, Reason(f"graph output {value.name!r}"))
+            else:
+                self._pin_measured(value, Reason(f"graph output {value.name!r}"))
+                self._offer(value, inward=False)
+        return ledger, settle(self.graph, self, ledger, self._ports)
+
+    def _offer(self, value: ir.Value, *, inward: bool) -> None:
+        """Let the axes of an input or output grow, unless something speaks against it in the end."""
+        for position, axis in enumerate(self.known.get(value, ())):
+            self._ports.append(Port(value, position, axis, inward))
+
+    def _cross(self, node: ir.Node) -> bool:
+        """Walk over a Gather at the interface, whose result is as independent of its operand as inside of outside."""
+        origin, destination = self._pickers.origin(node), self._pickers.destination(node)
+        end = origin or destination
+        if end is None or not self.floating(end) or (axes := self.axes(node, 0)) is None:
+            return False
+        stated = node.attributes.get("axis")
+        position = (0 if stated is None else stated.value) % max(len(axes), 1)
+        indices = self.constants.array(node.inputs[1])  # type: ignore[arg-type]
+        length = size(axes[position]) if position < len(axes) else None
+        if indices is None or not length or not np.all((-length <= indices) & (indices < length)):
+            return False
+        result = axis_of(len(indices))
+        inside, outside = (result, axes[position]) if origin is not None else (axes[position], result)
+        pin(outside, Reason(f"graph {'input' if origin is not None else 'output'} {end.name!r}"))
+        self._ports.append(Port(end, position, inside, origin is not None, node))
+        self.known[node.outputs[0]] = (*axes[:position], result, *axes[position + 1 :])
+        return True
 
     def _walk_nodes(self, graph: ir.Graph) -> Ledger:
         ledger = Ledger.empty()
@@ -198,6 +233,8 @@ class _Walk:
         """Let the rule of a node look at it; return its obligations, none if it has to be pinned."""
         for output in node.outputs:
             self._learn(output, Known())  # a body may be walked again, with less known about what it is given
+        if self._cross(node):
+            return Ledger.empty()
         version = node.version or self.opsets.get(rules.plain(node.domain), 1)
         self._derive_types(node, version)
         site = Site(node, version, self)
@@ -342,7 +379,8 @@ class _Walk:
     def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:
         symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
         axis = symbols.setdefault(symbol, axis_of(None)) if symbol else axis_of(known_length(dim))
-        pin(axis, Reason(f"graph input {value.name!r}"))
+        if symbol or not self.floating(value):
+            pin(axis, Reason(f"graph input {value.name!r}"))
         return axis
 
 

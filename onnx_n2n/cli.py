@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import wraps
@@ -17,14 +17,19 @@ from rich.console import Console
 
 import onnx_n2n
 from onnx_n2n import tables
+from onnx_n2n.budget import Budget, shapes_of, sized
+from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.clones import count_clones
-from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.delivery import Proof, Target, check_writable
 from onnx_n2n.depth.places import places
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
+from onnx_n2n.explore import TOLERANCE, Candidate
+from onnx_n2n.explore import explore as explore_from
 from onnx_n2n.lineage import digest, history
-from onnx_n2n.passes import Deepen, Pass, Widen, parse
+from onnx_n2n.passes import Deepen, Enlarge, Pass, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
 from onnx_n2n.plan import NOISE
+from onnx_n2n.record import load as load_record
 from onnx_n2n.report import Report
 from onnx_n2n.verify import parse_shape, read_inputs
 
@@ -177,6 +182,8 @@ def _growing(suffix: str) -> Callable[[Command], Command]:
         click.option("--verify/--no-verify", "verify", default=True, show_default=True,
                      help="Run both models before writing."),
         _verifying,
+        click.option("--record", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Also write what became of every weight, for 'grow-checkpoint' and other tools."),
         click.option("--force", is_flag=True, help="Overwrite the output."),
         click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout."),
         _ends_well,
@@ -195,6 +202,7 @@ def _deliver(
     model: Path,
     *,
     output: Path | None,
+    record: Path | None,
     force: bool,
     as_json: bool,
     verify: bool,
@@ -206,7 +214,7 @@ def _deliver(
     proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0))
     console = _console()
     with _stages(console) as progress:
-        result = change(model, proof=proof, output=Target(output, force), progress=progress)
+        result = change(model, proof=proof, output=Target(output, force, record), progress=progress)
     if not result.modified:
         raise _nothing(change, model, result.report)
     if as_json:
@@ -261,6 +269,19 @@ def deepen(model: Path, **options: Any) -> None:
 
 
 @main.command()
+@click.option("--kernel", default="", metavar="5x5",
+              help="Kernel to grow to; one number holds for every axis.  [default: 2 more for axes longer than 1]")
+@click.option("--include", multiple=True, metavar="GLOB",
+              help="Grow only kernels of layers, nodes or weights of these names, or of these lengths, as 3x3.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such kernels as they are.")
+@_growing("enlarged")
+def enlarge(model: Path, **options: Any) -> None:
+    """Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it beside MODEL."""
+    own = {field.name: options.pop(field.name) for field in fields(Enlarge)}
+    _deliver(Enlarge(**own), model, **options)
+
+
+@main.command()
 @click.option("-p", "--passes", required=True, metavar="PASSES", help="As in 'widen{factor=1.4},deepen{every=2}'.")
 @_growing("grown")
 def run(model: Path, *, passes: str, **options: Any) -> None:
@@ -282,10 +303,44 @@ def log(model: Path, *, as_json: bool) -> None:
         tables.print_history(_console(stderr=False), history(opened), digest(opened))
 
 
+@main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--record", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="What became of every weight, as written with --record.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
+@click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
+@click.option("--keep", multiple=True, metavar="GLOB",
+              help="Tensors that the record does not know and that stay as they are.")
+@click.option("--force", is_flag=True, help="Overwrite the output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@_ends_well
+def grow_checkpoint(
+    checkpoint: Path,
+    *,
+    record: Path,
+    output: Path,
+    optimizer: bool,
+    keep: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
+    check_writable(output, force=force)
+    found = grow_file(load_record(record), checkpoint, output, optimizer=optimizer, keep=keep)
+    if as_json:
+        _print_json({"checkpoint": str(output), "grown": list(found.grown), "kept": list(found.kept)})
+    else:
+        console = _console()
+        console.print(f"{len(found.grown)} tensors grew, {len(found.kept)} stay as they were.")
+        console.print(f"Written to {output}", soft_wrap=True)
+
+
 def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
     """Say why nothing was changed."""
     if isinstance(change, Widen):
         return _nothing_wider(change, model, report)
+    if isinstance(change, Enlarge):
+        return _nothing_larger(report)
     hint = f"'onnx-n2n inspect {model}' lists the places for depth, and why others are none"
     barred = places(onnx_n2n.analyze(model)).barred
     reasons = [(each.name, each.reason) for each in (*report.change.kept, *barred)]
@@ -314,6 +369,15 @@ def _nothing_wider(grow: Widen, model: Path, report: Report) -> GrowthError:
         f"a factor of {grow.factor} adds not even one channel to the largest group, {largest.name!r} of {largest.size}",
         hint="Give a larger --factor",
     )
+
+
+def _nothing_larger(report: Report) -> GrowthError:
+    """Say why no kernel grew."""
+    if not report.change.kept:
+        return GrowthError("no kernel can grow: there is no convolution in the model")
+    kept = report.change.kept[0]
+    hint = "choose another one with --kernel, or other layers with --include"
+    return GrowthError(f"no kernel can grow as asked: {kept.name!r}: {kept.reason}", hint=hint)
 
 
 @main.command()
@@ -348,3 +412,67 @@ def verify(
         tables.print_verdict(console, verdict)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--budget", required=True, metavar="params=2x",
+              help="What students may cost, as params=2x, params=1.5M, macs=2x or macs=300M.")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Folder to write to.  [default: MODEL.explored]")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes at work at once; -1 for all cores.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run all models before writing.")
+@_verifying
+@click.option("--force", is_flag=True, help="Overwrite students in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@_ends_well
+def explore(
+    model: Path,
+    *,
+    budget: str,
+    output: Path | None,
+    jobs: int,
+    seed: int,
+    verify: bool,
+    inputs: Path | None,
+    shapes: tuple[str, ...],
+    provider: Any,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
+    aim = Budget.read(budget)
+    proof = _proof(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    console = _console()
+    with _stages(console) as progress:
+        found = explore_from(
+            model, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, progress=progress
+        )
+    written = [each for each in found if each.path is not None]
+    if not written:
+        raise _none_written(found, budget, model)
+    teacher = sized(onnx_n2n.load(model), shapes_of(proof))
+    if as_json:
+        _print_json({
+            "teacher": str(model), "budget": budget, "goal": aim.goal(teacher), "parameters": teacher.parameters,
+            "multiply_adds": asdict(teacher.cost), "candidates": [each.to_json() for each in found],
+        })  # fmt: skip
+    else:
+        tables.print_candidates(console, found, teacher, aim)
+        console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
+
+
+def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:
+    """Say why an exploration has found nothing."""
+    reasons: dict[str, list[str]] = {}
+    for each in found:
+        nearest = f" ({each.passes})" if each.passes else ""
+        reasons.setdefault(f"{each.failure}{nearest}", []).append(each.name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    if any(each.wrong for each in found):
+        return VerificationError(why, hint="nothing was written. This is a bug in onnx-n2n: please report it")
+    return GrowthError(
+        f"the budget {budget!r}, give or take {100 * TOLERANCE:.0f} %, has no student: {why}",
+        hint=f"'onnx-n2n inspect {model}' shows what can grow",
+    )

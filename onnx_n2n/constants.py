@@ -24,7 +24,7 @@ class Constants:
         self._folded: dict[ir.Value, np.ndarray | None] = {}
         self._opset = model.opset_imports.get("") or model.opset_imports.get("ai.onnx") or 1
         for graph in model.graphs():
-            self._tensors.update(_tensors_of(graph))
+            self._tensors.update(constants_of(graph))
 
     def borrow(self, body: ir.Graph, node: ir.Node) -> None:
         """Take in the constants of a private copy of a function's body, and those that ``node`` passes to it.
@@ -32,7 +32,7 @@ class Constants:
         They can be looked up, but are not among the model's own.
         """
         for graph in (body, *body.subgraphs()):
-            self._borrowed.update(_tensors_of(graph))
+            self._borrowed.update(constants_of(graph))
         for inner, outer in zip(body.inputs, node.inputs, strict=False):
             if outer is not None and outer in self:
                 self._borrowed[inner] = self[outer]
@@ -95,10 +95,11 @@ class Constants:
                 if array is None:
                     return None
                 feeds[str(operand.name)] = array
-        return _evaluate(node, feeds, node.version or self._opset)
+        return evaluate(node, feeds, node.version or self._opset)
 
 
-def _tensors_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+def constants_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    """Yield the initializers and the constants of a graph, with their tensors."""
     for value in graph.initializers.values():
         if value.const_value is not None:
             yield value, value.const_value
@@ -119,7 +120,8 @@ FOLDED = frozenset(
 )  # fmt: skip
 
 
-def _evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray | None:
+def evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray | None:
+    """Return what a node without data makes of small constants, if that is small and the reference can run it."""
     proto = ir.serde.serialize_node(node)
     graph = onnx.helper.make_graph(
         [proto],

@@ -22,8 +22,13 @@ from onnx_n2n.border import carried
 from onnx_n2n.clones import Clones, clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.errors import OptionError, VerificationError
+from onnx_n2n.lineage import digest
 from onnx_n2n.model import ModelLike, open_model, save
+from onnx_n2n.origins import origins
+from onnx_n2n.record import Record
 from onnx_n2n.report import Change, Report, Result
+
+RECORD = ".growth"  # name of the record's draft
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
 
@@ -49,10 +54,14 @@ class Proof:
 
 @dataclass(frozen=True)
 class Target:
-    """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites."""
+    """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites.
+
+    The growth record goes to ``record``, if there is one.
+    """
 
     path: Path | None = None
     force: bool = False
+    record: Path | None = None
     suffix: str = "student"
 
     def beside(self, suffix: str) -> Target:
@@ -68,17 +77,29 @@ class Target:
         path = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
         if path.exists() and teacher.exists() and path.samefile(teacher):
             raise OptionError(f"{str(path)!r} is the teacher itself", hint="choose another output with -o")
-        if path.exists() and not self.force:
-            hint = "choose another output with -o, or allow it with --force"
-            raise OptionError(f"{str(path)!r} exists already", hint=hint)
-        if path.is_dir():
-            raise OptionError(f"{str(path)!r} is a folder", hint="name a file")
-        if not path.parent.is_dir():
-            raise OptionError(f"the folder {str(path.parent)!r} does not exist", hint="make it first")
-        if not os.access(path.parent, os.W_OK):
-            hint = "choose another output with -o"
-            raise OptionError(f"the folder {str(path.parent)!r} cannot be written to", hint=hint)
+        check_writable(path, force=self.force)
+        if self.record is not None:
+            if self.record.absolute() == path.absolute():
+                raise OptionError(f"{str(path)!r} cannot be both the student and its record", hint="name two files")
+            check_writable(self.record, force=self.force)
         return path
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Make sure that a file can be written.
+
+    Raises:
+        OptionError: If there is something already, or nothing can be written there.
+    """
+    if path.exists() and not force:
+        hint = "choose another output with -o, or allow it with --force"
+        raise OptionError(f"{str(path)!r} exists already", hint=hint)
+    if path.is_dir():
+        raise OptionError(f"{str(path)!r} is a folder", hint="name a file")
+    if not path.parent.is_dir():
+        raise OptionError(f"the folder {str(path.parent)!r} does not exist", hint="make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OptionError(f"the folder {str(path.parent)!r} cannot be written to", hint="choose another output with -o")
 
 
 def deliver(
@@ -111,8 +132,13 @@ def deliver(
     done = change(working, proof, path.parent if path is not None else None)
     after = parameters(working)
 
+    def recorded() -> Record:
+        known = origins(open_model(model).model)
+        found = {name: [each.to_json() for each in entries] for name, entries in known.items()}
+        return Record(done.steps, digest(working), found)
+
     def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
-        return Result(student, done, Report(done, before, after, verdict, copies))
+        return Result(student, done, Report(done, before, after, verdict, copies), recorded)
 
     if not done.modified:
         return result(model)
@@ -121,7 +147,9 @@ def deliver(
             progress("writing a draft")
             save(working, draft)
             found = _prove(path, draft, done, proof, progress)
-            _publish(draft, output, force=target.force, kept=carried(working).data_files)
+            if target.record is not None:
+                recorded().save(draft.with_name(RECORD))
+            _publish(draft, output, target, kept=carried(working).data_files)
         return result(output, *found)
     student = loan.give_back(working)
     teacher = open_model(model).model if isinstance(model, gs.Graph) else model
@@ -172,12 +200,14 @@ def _beside(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(draft: Path, output: Path, *, force: bool, kept: frozenset[str]) -> None:
+def _publish(draft: Path, output: Path, target: Target, *, kept: frozenset[str]) -> None:
     """Move a draft and its weights into place, the weights first: the model must never be there without them."""
     files = sorted(draft.parent.iterdir(), key=lambda file: file.name == draft.name)
-    for file in files:
-        place = output.parent / file.name
-        if place.exists() and (not force or str(place.resolve()) in {str(Path(name).resolve()) for name in kept}):
+    read = {str(Path(name).resolve()) for name in kept}
+    places = [target.record if file.name == RECORD else output.parent / file.name for file in files]
+    for place in places:
+        assert place is not None
+        if place.exists() and (not target.force or str(place.resolve()) in read):
             raise OptionError(f"{str(place)!r} exists already", hint="choose another output with -o")
-    for file in files:
-        file.replace(output.parent / file.name)
+    for file, place in zip(files, places, strict=True):
+        shutil.move(file, str(place))

@@ -48,6 +48,10 @@ class InputError(N2NError):
     """The teacher cannot be run on the inputs that were given or drawn."""
 
 
+class ExportError(N2NError):
+    """The model cannot be carried to a framework: an operator has no counterpart there, or the framework is missing."""
+
+
 class VerificationError(N2NError):
     """The student does not compute what the teacher computes; nothing was written."""
 

@@ -145,9 +145,6 @@ class Growth:
         return np.where(self.fresh(axis), -1, self.index(axis))
 
 
-NOTHING = Growth({}, (), ())
-
-
 def copies(before: int, after: int, rng: np.random.Generator | None) -> Channels:
     """Copy channels until there are ``after``: at random (``rng``), or in turn.
 

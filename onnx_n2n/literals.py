@@ -76,7 +76,7 @@ def _rewrite_input(
         for position, length in lengths.items():
             changed.reshape(-1)[position or 0] = length
         if not np.array_equal(changed, known):
-            _replace_constant(names, value, uses, changed)
+            replace_constant(names, value, uses, changed)
         return
     # Written numbers and lengths taken at run time stand in one tensor.
     found = analysis.contents[value]
@@ -117,7 +117,7 @@ def _rewrite_joined(
     for slot, array in changed.items():
         part = producer.inputs[slot]
         assert part is not None
-        _replace_constant(names, part, [(producer, slot)], array)
+        replace_constant(names, part, [(producer, slot)], array)
     return True
 
 
@@ -154,7 +154,7 @@ def _add(analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], del
         graph.insert_after(producer, added)
 
 
-def _replace_constant(names: Names, value: ir.Value, uses: list[Use], array: np.ndarray) -> None:
+def replace_constant(names: Names, value: ir.Value, uses: list[Use], array: np.ndarray) -> None:
     """Give uses other elements: in place when nothing else reads them, else a constant of their own."""
     alone = {(use.node, use.idx) for use in value.uses()} == set(uses) and not value.is_graph_output()
     if value.is_initializer() and alone:
@@ -193,4 +193,4 @@ def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
     value = picks.node.inputs[picks.slot]
     assert value is not None
     dtype = value.dtype if value.dtype in {ir.DataType.INT32, ir.DataType.INT64} else ir.DataType.INT64
-    _replace_constant(names, value, [(picks.node, picks.slot)], array.astype(dtype.numpy()))
+    replace_constant(names, value, [(picks.node, picks.slot)], array.astype(dtype.numpy()))

@@ -58,7 +58,7 @@ def names_of(
         walked: What is known of its tensors.
         ledger: What its nodes sum over and normalise.
     """
-    computed = _computed(graph, walked)
+    computed = computed_in(graph, walked)
     roles: dict[Factor, str] = {}
     for factor, name in itertools.chain(
         _attention(plain, graph, weights, computed, walked, ledger),
@@ -121,7 +121,7 @@ def _nested(axis: Axis, above: frozenset[Factor] = frozenset()) -> Iterator[tupl
             above |= frozenset(leaves(part))
 
 
-def _computed(graph: ir.Graph, walked: Walked) -> set[ir.Value]:
+def computed_in(graph: ir.Graph, walked: Walked) -> set[ir.Value]:
     """Return the tensors that depend on an input of the graph; all others are weights, however they are made."""
     found = {value for value in graph.inputs if value not in walked.constants}
     for node in graph.all_nodes():

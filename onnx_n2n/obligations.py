@@ -137,6 +137,25 @@ class Evenness:
     by: Norm | Mean | None = None
 
 
+@dataclass(frozen=True)
+class Port:
+    """An axis at the interface: outside it keeps its length, inside it may grow.
+
+    Attributes:
+        value: The graph input or output.
+        position: Which of its axes.
+        axis: What that is inside.
+        inward: Whether it is an input, whose channels are copied; those of an output are picked.
+        picker: The Gather that does so already, after an earlier growth.
+    """
+
+    value: ir.Value
+    position: int
+    axis: Axis
+    inward: bool
+    picker: ir.Node | None = None
+
+
 @dataclass
 class Ledger:
     """All obligations of one graph, in the order of its nodes."""

@@ -108,6 +108,7 @@ class _Search:
         size = self.factor.size or 0
         self.zero, self.mean = np.zeros(size), np.full(size, 1 / size)
         self._read_ledger()
+        self._read_interface()
         for node in self.analysis.model.graph.all_nodes():
             self._visit(node)
         holds = self._solve()
@@ -158,7 +159,19 @@ class _Search:
         self._by_node = {norm.node: norm for norm in self.norms}
         self._averaging = {mean.node for mean in self.means}
 
+    def _read_interface(self) -> None:
+        """New channels of an input are computed right behind it, along its last axis; those of outputs are left out."""
+        ports = [port for port in self.analysis.ports if self._on(port.axis)]
+        for port in ports:
+            if port.inward and (resolve(port.axis) is not self.factor or port.picker is not None):
+                raise Loud(f"graph input {port.value.name!r} has these channels as a part of an axis, or copied")
+            if port.inward and port.position != len(port.value.shape or ()) - 1:
+                raise Loud(f"graph input {port.value.name!r} has these channels on another axis than the last")
+        self._picking = {port.picker for port in ports}
+
     def _visit(self, node: ir.Node) -> None:
+        if node in self._picking:
+            return
         operands = [(slot, value) for slot, value in enumerate(node.inputs) if value is not None]
         given = [(slot, value) for slot, value in operands if self._touches(self.analysis.axes_of_use(node, slot))]
         made = [value for value in node.outputs if self._touches(self.analysis.axes.get(value))]

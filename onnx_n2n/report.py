@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from onnx_n2n.growth import NOTHING, Grown, Growth, Kept
+from onnx_n2n.growth import Grown, Growth, Kept
+from onnx_n2n.record import Record, Step
 
 if TYPE_CHECKING:
     from onnx_n2n.clones import Clones
@@ -51,6 +53,7 @@ class Change:
         kept: What was asked for and could not be had, with the reason.
         trace: Where the tensors of the student come from.
         notes: What else a person should know.
+        steps: What became of every weight, pass by pass.
     """
 
     growths: tuple[Growth, ...] = ()
@@ -58,6 +61,7 @@ class Change:
     kept: tuple[Kept, ...] = ()
     trace: Trace = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def grown(self) -> tuple[Grown, ...]:
@@ -115,18 +119,20 @@ class Result(Generic[M]):
             nothing was modified, the teacher as it was given.
         change: What was done.
         report: The same for people, and how far the two models agree.
+        recorded: Makes the growth record.
     """
 
     model: M
     change: Change
     report: Report
+    recorded: Callable[[], Record] = field(repr=False)
 
     @property
     def modified(self) -> bool:
         """Whether the student differs from the teacher."""
         return self.change.modified
 
-    @property
-    def growth(self) -> Growth:
-        """Which old channel every new one stands for; of several passes that of the last one that made it wider."""
-        return self.change.growths[-1] if self.change.growths else NOTHING
+    @cached_property
+    def growth(self) -> Record:
+        """What became of every weight: the record that other tools can read."""
+        return self.recorded()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.adapters import adapt
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, resolve, size
 from onnx_n2n.carriers import Numbers, Scaled, place
@@ -22,10 +23,11 @@ from onnx_n2n.literals import rewrite_literals
 from onnx_n2n.names import Names
 from onnx_n2n.obligations import Default, Mean, Use
 from onnx_n2n.quantised import zero_point
+from onnx_n2n.record import Remade
 from onnx_n2n.weights import Recipe, Row, Summed
 
 
-def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> None:
+def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> tuple[Remade, ...]:
     """Grow the analysed model in place.
 
     Args:
@@ -34,14 +36,20 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
         noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight; it sums to
             zero over the copies of each channel.
         seed: Seed of that noise and of fresh weights.
+
+    Returns:
+        What each weight that grew is made of.
     """
-    _Rewriter(analysis, growth, noise, seed).run()
+    rewriter = _Rewriter(analysis, growth, noise, seed)
+    rewriter.run()
+    return tuple(rewriter.remade)
 
 
 class _Rewriter:
     def __init__(self, analysis: Analysis, growth: Growth, noise: float, seed: int) -> None:
         self.analysis, self.growth, self.noise, self.seed = analysis, growth, noise, seed
         self.names = Names(analysis.model)
+        self.remade: list[Remade] = []
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
@@ -60,8 +68,9 @@ class _Rewriter:
             self._scale(scaled)
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
+        copied = adapt(self.analysis, self.growth, self.names)
         for value in made:
-            self._declare(value, self.analysis.axes.get(value, ()))
+            self._declare(copied.get(value, value), self.analysis.axes.get(value, ()))
 
     # --- shares
 
@@ -163,8 +172,22 @@ class _Rewriter:
             key = _UNCHANGED if recipe.identity else recipe.key()
             if key not in made:
                 made[key] = self._make(value, recipe, replace=not made)
+                alike = [each.node for each, other in zip(uses, recipes, strict=True) if key == other.key()]
+                self.remade.append(self._remade(value, str(made[key].name), recipe, (use.node, use.idx), alike))
             if made[key] is not value:
                 use.node.replace_input_with(use.idx, made[key])
+
+    def _remade(self, value: ir.Value, name: str, recipe: Recipe, use: Use, readers: Iterable[ir.Node]) -> Remade:
+        """Say what a weight is made of, and how its gradients follow: the dual of how it carries shares."""
+        axes = self.analysis.axes_of_use(*use) or ()
+        carrying = {part.axis for part in recipe.summed}
+        dual = [
+            self.growth.share(axis) if self.growth.touches(axis) and position not in carrying else None
+            for position, axis in enumerate(axes)
+        ]
+        shape = tuple(map(int, self.analysis.constants[value].shape.numpy()))
+        nodes = tuple(dict.fromkeys(str(node.name) for node in readers))
+        return Remade(str(value.name), name, shape, recipe, tuple(dual), nodes)
 
     def _recipe(self, value: ir.Value, use: Use, summed: list[Summed]) -> Recipe:
         axes = self.analysis.axes_of_use(*use)

@@ -14,9 +14,11 @@ from rich.table import Table
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, size
+from onnx_n2n.budget import UNITS, Budget, Size
 from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.depth.places import Places
+from onnx_n2n.explore import Candidate
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
 from onnx_n2n.lineage import Entry
@@ -336,3 +338,41 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading.rstrip(">"), justify="right" if heading.endswith(">") else "left", overflow="fold")
     return table
+
+
+def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size, budget: Budget) -> None:
+    """Print which students an exploration made, and why others are missing."""
+    cost = teacher.cost
+    shapes = ", ".join(f"{name} [{','.join(map(str, shape))}]" for name, shape in cost.inputs.items())
+    assumed = f", where {_listed(cost.assumed)} {'is' if len(cost.assumed) == 1 else 'are'} taken as 1"
+    console.print(
+        f"Budget: {budget.goal(teacher):,.0f} {UNITS[budget.unit]}. The model has {teacher.parameters:,} parameters, "
+        f"and {cost.total:,} multiply-adds in a run on {shapes}{assumed * bool(cost.assumed)}."
+    )
+    if cost.uncounted:
+        console.print(f"{_count(len(cost.uncounted), 'node')} could not be counted: {_listed(cost.uncounted)}.")
+    if cost.loops:
+        console.print(f"The bodies of {_count(cost.loops, 'loop')} are counted once.")
+    table = _table("candidate", "passes", "parameters>", ">", "multiply-adds>", ">", "")
+    for each in found:
+        sides = ((each.parameters, teacher.parameters), (each.multiply_adds, cost.total))
+        costs = [text for after, before in sides for text in _grown(after, before)]
+        table.add_row(each.name, each.passes, *costs, each.failure or _proven(each))
+    console.print("", table, "", sep="\n")
+    idle = list(dict.fromkeys(repr(name) for each in found if each.verdict for name in each.verdict.vacuous))
+    if idle:
+        console.print(f"Warning: comparing {_listed(idle)} proves nothing. Give real inputs with --inputs.")
+
+
+def _grown(after: int | None, before: int) -> tuple[str, str]:
+    """Return what there is afterwards, and how many times as much that is."""
+    return ("-", "-") if after is None else (f"{after:,}", f"x{after / max(before, 1):.2f}")
+
+
+def _proven(found: Candidate) -> str:
+    """Say how far a student agrees with its teacher."""
+    verdict = found.verdict
+    if verdict is None:
+        return "not verified"
+    idle = len(verdict.vacuous) == len(verdict.outputs)
+    return f"{'ran alike' if idle else 'verified'}, error {verdict.error:.1e}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,11 +50,11 @@ class Pass(ABC):
 
     def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Change a private working copy, and write into its history what was done."""
-        parent = lineage.digest(model)
+        parent, seed = lineage.digest(model), getattr(self, "seed", None)
         done = self.change(model, proof, folder)
         if done.modified:
-            lineage.record(model, lineage.Entry(str(self), getattr(self, "seed", None), parent))
-        return done
+            lineage.record(model, lineage.Entry(str(self), seed, parent))
+        return replace(done, steps=tuple(replace(s, text=str(self), seed=seed, parent=parent) for s in done.steps))
 
     def __call__(
         self,

@@ -22,6 +22,7 @@ from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError
 from onnx_n2n.growth import Kept
 from onnx_n2n.names import Names
+from onnx_n2n.record import New, Step
 from onnx_n2n.report import Added, Change
 
 KINDS = ("auto", "block", "identity", "residual")
@@ -106,7 +107,9 @@ class Deepen(Pass):
                 kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; --calibrate takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
-        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes)
+        new = [model.graph.initializers[name] for each in added for name in each.weights]
+        step = Step(new=tuple(New(str(value.name), _shape(value)) for value in new))
+        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=(step,))
 
     # --- where
 
@@ -232,6 +235,11 @@ def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
     norm = " with BatchNormalization" if near.norm is not None and place.kind == "identity" else ""
     layers = " and ".join(f"{kind}{norm}, {near.activation.op_type}" for kind in kinds)
     return f"identity: {layers}" if place.kind == "identity" else f"two layers that add zero: {layers}"
+
+
+def _shape(weight: ir.Value) -> tuple[int, ...]:
+    assert weight.const_value is not None
+    return tuple(map(int, weight.const_value.shape.numpy()))
 
 
 def _graph(value: ir.Value, main: ir.Graph) -> ir.Graph:

@@ -12,13 +12,14 @@ import numpy as np
 import onnx_ir as ir
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
+from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.widen import Widen
 
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
 from onnx_n2n.report import Change, Trace
 
-PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen}
+PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge}
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"[^"]*"|[^{}"])*)\})?\s*(?:,|$)')
 
 
@@ -85,6 +86,7 @@ def _joined(changes: list[Change]) -> Change:
         added=tuple(added for change in changes for added in change.added),
         kept=tuple(kept for change in changes for kept in change.kept),
         trace=trace,
+        steps=tuple(step for change in changes for step in change.steps),
         notes=tuple(dict.fromkeys(note for change in changes for note in change.notes)),
     )
 

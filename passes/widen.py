@@ -15,6 +15,7 @@ from onnx_n2n.analysis import Analysis, analyze
 from onnx_n2n.delivery import Proof
 from onnx_n2n.growth import Growth
 from onnx_n2n.plan import Request, plan
+from onnx_n2n.record import Step, changed, settings
 from onnx_n2n.report import Change
 from onnx_n2n.rewrite import rewrite
 
@@ -40,9 +41,12 @@ class Widen(Request, Pass):
         analysis = analyze(model)
         growth = plan(analysis, self)
         trace = _Trace(analysis, growth)
-        if growth.grown:
-            rewrite(analysis, growth, noise=self.noise if self.init == "net2net" else 0.0, seed=self.seed)
-        return Change((growth,), kept=growth.kept, trace=trace)
+        if not growth.grown:
+            return Change((growth,), kept=growth.kept)
+        before = settings(model)
+        remade = rewrite(analysis, growth, noise=self.noise if self.init == "net2net" else 0.0, seed=self.seed)
+        step = Step(remade=remade, settings=changed(before, settings(model)))
+        return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
 
 
 class _Trace(Mapping[str, tuple[np.ndarray | None, ...]]):
@@ -52,8 +56,11 @@ class _Trace(Mapping[str, tuple[np.ndarray | None, ...]]):
         self._growth = growth
         made = {output for node in analysis.model.graph for output in node.outputs}
         self._axes = {str(value.name): axes for value, axes in analysis.axes.items() if value in made}
+        self._outside = {str(value.name) for value in analysis.model.graph.outputs}  # what grows has other names inside
 
     def __getitem__(self, name: str) -> tuple[np.ndarray | None, ...]:
+        if name in self._outside:
+            return (None,) * len(self._axes[name])
         return tuple(self._growth.position(axis) for axis in self._axes[name])
 
     def __iter__(self) -> Iterator[str]:

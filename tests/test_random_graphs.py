@@ -593,7 +593,7 @@ def test_students_of_random_teachers(teacher: onnx.ModelProto, wanted: dict[str,
         sizes = {group.name: group.size + int(rng.integers(1, group.size + 1)) for group in free}
         wanted = {**wanted, "groups": sizes, "exclude": ("*",), "multiple_of": 1}
     result = onnx_n2n.widen(teacher, verify=False, **wanted)
-    grown = {group.name: group.after for group in result.growth.grown}
+    grown = {group.name: group.after for group in result.change.grown}
     assert "hidden" in grown
     assert all(size % wanted["multiple_of"] == 0 for size in grown.values())
     assert interface(result.model) == interface(teacher)

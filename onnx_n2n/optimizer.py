@@ -1,0 +1,76 @@
+"""Grow the state of an optimizer with its parameters, by the dual of how these grew.
+
+A first moment follows the gradient, a second moment its square (Adam: D. Kingma, J. Ba, 2015). Along an axis that a
+layer reads, weights are divided among copies and gradients are not; along one that it makes it is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from onnx_n2n.checkpoint import apply
+from onnx_n2n.errors import GrowthError
+from onnx_n2n.record import Record, Remade
+
+# The state of SGD, Adam, AdamW, RMSprop and Adagrad as PyTorch calls it: the power of a gradient that each one is.
+MOMENTS = {
+    "exp_avg": 1.0,
+    "momentum_buffer": 1.0,
+    "grad_avg": 1.0,
+    "exp_avg_sq": 2.0,
+    "max_exp_avg_sq": 2.0,
+    "square_avg": 2.0,
+    "sum": 2.0,
+}
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+State = Mapping[str, Mapping[str, Any]]
+
+
+def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
+    """Grow the moments of every parameter.
+
+    Args:
+        record: What became of the weights.
+        state: For each parameter its moments by PyTorch's names; arrays, but for numbers such as ``step``.
+
+    Raises:
+        GrowthError: If there is a moment that no gradient of the parameter explains, or the record does not fit.
+    """
+    grown: dict[str, dict[str, Any]] = {name: dict(moments) for name, moments in state.items()}
+    kinds = dict.fromkeys(kind for moments in state.values() for kind, value in moments.items() if np.ndim(value))
+    for kind in kinds:
+        if kind not in MOMENTS:
+            raise GrowthError(
+                f"the optimizer keeps {kind!r} for its parameters, for which there is no rule",
+                hint="SGD, Adam, AdamW, RMSprop and Adagrad can grow; start others afresh",
+            )
+        arrays = {name: np.asarray(moments[kind]) for name, moments in state.items() if np.ndim(moments.get(kind, 0))}
+        for name, array in apply(record, arrays, partial(_moment, power=MOMENTS[kind])).arrays.items():
+            grown[name][kind] = array
+    return grown
+
+
+def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
+    return remade.gradient(array, power)
+
+
+def names_in(groups: Sequence[Mapping[str, Any]], parameters: Sequence[str]) -> dict[int, str]:
+    """Return the name of each parameter number in a PyTorch optimizer's ``param_groups``.
+
+    Raises:
+        GrowthError: If the groups do not say, and there are more or fewer parameters than in the checkpoint.
+    """
+    numbers = [number for group in groups for number in group["params"]]
+    named = [name for group in groups for name in group.get("param_names", ())]
+    if len(named) != len(numbers):
+        named = [name for name in parameters if not name.endswith(BUFFERS)]
+    if len(named) != len(numbers):
+        raise GrowthError(
+            f"the optimizer has {len(numbers)} parameters and the checkpoint {len(named)}: which is which is not known",
+            hint="make the optimizer with model.named_parameters(), so that its state says",
+        )
+    return dict(zip(numbers, named, strict=True))

@@ -1,0 +1,300 @@
+"""The growth record: what became of every weight, in a file of its own that other tools can read.
+
+A record is a list of steps, one for each pass that was applied since the first teacher. A step says for every weight
+that grew how each of its axes grew, and which weights are new. It is about axes, not about values: so it can be applied
+to anything that has the teacher's axes, to a checkpoint of a later epoch, or to the state of an optimizer.
+
+The file is in the safetensors format. Its metadata hold ``format`` (``onnx-n2n.growth``), ``version``, and
+``document``, which is JSON; its tensors are the arrays that the document names. ``docs/growth-record.md`` describes
+both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import safetensors
+from safetensors.numpy import save as to_bytes
+
+from onnx_n2n.errors import ModelError
+from onnx_n2n.weights import Recipe, Row, Summed
+
+FORMAT, VERSION = "onnx-n2n.growth", "1"
+
+
+@dataclass(frozen=True, eq=False)
+class Remade:
+    """A weight of a student that is made of one of its teacher.
+
+    Attributes:
+        teacher: Name of the teacher's weight.
+        student: Name of the student's weight; another one where the teacher's served several uses.
+        before: The teacher's shape.
+        recipe: How the values are made.
+        dual: Per axis float64[n'], what a gradient is multiplied by that belongs to the teacher's weight, None for 1.
+            Where a weight carries shares its gradient does not, and the other way round.
+        readers: Names of the nodes that read the student's weight.
+    """
+
+    teacher: str
+    student: str
+    before: tuple[int, ...]
+    recipe: Recipe
+    dual: tuple[np.ndarray | None, ...]
+    readers: tuple[str, ...] = ()
+
+    def gradient(self, teacher: np.ndarray, power: float = 1.0) -> np.ndarray:
+        """Return the gradient of the student's weight for the teacher's, or a moment of it of some power.
+
+        New channels with values of their own have had no gradient, and get zeros.
+        """
+        grown = teacher
+        for axis, index in enumerate(self.recipe.index):
+            if index is None:
+                continue
+            inside = np.minimum(index, grown.shape[axis] - 1)  # a row that is appended has no counterpart
+            grown = np.take(grown, inside, axis=axis)
+            scale = np.ones(len(index)) if self.dual[axis] is None else self.dual[axis]
+            scale = np.where(self._new(axis), 0.0, scale) ** power
+            grown = grown * scale.reshape(-1, *[1] * (grown.ndim - axis - 1)).astype(grown.dtype)
+        return np.asarray(grown, teacher.dtype) / teacher.dtype.type(self.recipe.scale**power)
+
+    def _new(self, axis: int) -> np.ndarray:
+        index = self.recipe.index[axis]
+        assert index is not None
+        fresh = self.recipe.fresh[axis] if axis < len(self.recipe.fresh) else None
+        return (index >= self.before[axis]) | (np.zeros(len(index), bool) if fresh is None else fresh)
+
+
+@dataclass(frozen=True)
+class New:
+    """A weight that a pass has put in: its values are the student's own, or those of a weight of the teacher."""
+
+    student: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one pass did.
+
+    Attributes:
+        text: The pass with its options.
+        seed: The seed of everything random in it.
+        parent: Digest of the model that it was given.
+        remade: The weights that grew.
+        new: The weights that were put in.
+        settings: What else a model's code must follow: for each node and attribute the value before and after.
+    """
+
+    text: str = ""
+    seed: int | None = None
+    parent: str = ""
+    remade: tuple[Remade, ...] = ()
+    new: tuple[New, ...] = ()
+    settings: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """All that happened between a first teacher and a student.
+
+    Attributes:
+        steps: The passes, in order.
+        student: Digest of the student.
+        origins: For weights of the first teacher whose parameter in a training framework is known: what is known of it.
+    """
+
+    steps: tuple[Step, ...]
+    student: str
+    origins: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def teacher(self) -> str:
+        """Digest of the first teacher."""
+        return self.steps[0].parent if self.steps else self.student
+
+    def lines(self, teacher: str) -> Iterator[tuple[str, tuple[Remade, ...]]]:
+        """Yield the names of all weights of the student that come from one of the teacher, with how, step by step."""
+        found: list[tuple[str, tuple[Remade, ...]]] = [(teacher, ())]
+        for step in self.steps:
+            grown = {name: [each for each in step.remade if each.teacher == name] for name, _ in found}
+            found = [
+                (each.student if each is not None else name, (*line, each) if each is not None else line)
+                for name, line in found
+                for each in (grown[name] or [None])
+            ]
+        yield from found
+
+    def joined(self, later: Record) -> Record:
+        """Return one record of both, from the first teacher to the last student.
+
+        Raises:
+            ModelError: If the later one does not begin where this one ends.
+        """
+        if later.teacher != self.student:
+            raise ModelError(
+                f"the second record begins at {later.teacher[:12]}, and the first one ends at {self.student[:12]}",
+                hint="records can be joined when the student of one is the teacher of the other",
+            )
+        return Record((*self.steps, *later.steps), later.student, self.origins)
+
+    def save(self, path: Path) -> None:
+        """Write the record to a file."""
+        arrays = _Arrays()
+        document = {
+            "teacher": self.teacher,
+            "student": self.student,
+            "steps": [_step_document(step, arrays) for step in self.steps],
+            "origins": {name: list(found) for name, found in self.origins.items()},
+        }
+        metadata = {"format": FORMAT, "version": VERSION, "document": json.dumps(document, sort_keys=True)}
+        path.write_bytes(to_bytes(arrays.tensors, metadata))
+
+
+Numbers = Mapping[str, float]
+
+
+def settings(model: ir.Model) -> Numbers:
+    """Return all attributes of a model's nodes that are numbers, by node and name: what its code may have to follow."""
+    return {
+        f"{node.name or node.outputs[0].name}.{attribute.name}": attribute.value
+        for node in model.graph.all_nodes()
+        for attribute in node.attributes.values()
+        if not attribute.is_ref() and attribute.type in {ir.AttributeType.FLOAT, ir.AttributeType.INT}
+    }
+
+
+def changed(before: Numbers, after: Numbers) -> dict[str, tuple[float | None, float]]:
+    """Return which settings differ, with both values; one that was not written out before is None."""
+    return {name: (before.get(name), value) for name, value in after.items() if before.get(name) != value}
+
+
+def load(path: Path) -> Record:
+    """Read a record from a file.
+
+    Raises:
+        ModelError: If it cannot be read, or is no record, or one of a later version.
+    """
+    try:
+        with safetensors.safe_open(str(path), "numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, safetensors.SafetensorError) as failure:
+        raise ModelError(f"the growth record {str(path)!r} cannot be read: {failure}") from failure
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{str(path)!r} is no growth record", hint="one is written by --record")
+    if metadata.get("version") != VERSION:
+        raise ModelError(f"{str(path)!r} is a growth record of version {metadata.get('version')}, not {VERSION}")
+    document = json.loads(metadata["document"])
+    steps = tuple(_step(entry, arrays) for entry in document["steps"])
+    return Record(steps, document["student"], document["origins"])
+
+
+class _Arrays:
+    """The arrays of a file; equal ones are written once."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, np.ndarray] = {}
+        self._known: dict[tuple[str, bytes], str] = {}
+
+    def name(self, array: np.ndarray | None) -> str | None:
+        if array is None:
+            return None
+        key = (str(array.dtype), array.tobytes())
+        if key not in self._known:
+            self._known[key] = f"{len(self._known)}"
+            self.tensors[self._known[key]] = np.ascontiguousarray(array)
+        return self._known[key]
+
+
+def _step_document(step: Step, arrays: _Arrays) -> dict[str, Any]:
+    return {
+        "pass": step.text,
+        "seed": step.seed,
+        "parent": step.parent,
+        "tensors": [_tensor_document(each, arrays) for each in step.remade],
+        "new": [{"student": each.student, "shape": list(each.shape)} for each in step.new],
+        "settings": {name: list(pair) for name, pair in step.settings.items()},
+    }
+
+
+def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
+    recipe = remade.recipe
+    summed = {part.axis: part for part in recipe.summed}
+    axes = []
+    for axis, index in enumerate(recipe.index):
+        if index is None:
+            continue
+        row = recipe.rows[axis] if axis < len(recipe.rows) else None
+        fresh = recipe.fresh[axis] if axis < len(recipe.fresh) else None
+        part = summed.get(axis)
+        axes.append(
+            {
+                "axis": axis,
+                "role": "reads" if part is not None else "makes",
+                "index": arrays.name(index),
+                "share": arrays.name(part.share if part is not None else None),
+                "copies": arrays.name(part.key if part is not None else None),
+                "gradient": arrays.name(remade.dual[axis]),
+                "fresh": arrays.name(None if fresh is None else fresh.astype(np.uint8)),
+                "row": None if row is None else "ones" if row.combination is None else arrays.name(row.combination),
+            }
+        )
+    return {
+        "teacher": remade.teacher,
+        "student": remade.student,
+        "readers": list(remade.readers),
+        "before": list(remade.before),
+        "after": list(recipe.shape(remade.before)),
+        "axes": axes,
+        "scale": recipe.scale,
+        "noise": recipe.noise,
+        "seed": list(recipe.seed),
+        "zero": arrays.name(recipe.zero),
+    }
+
+
+def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
+    return Step(
+        entry["pass"],
+        entry["seed"],
+        entry["parent"],
+        tuple(_remade(each, arrays) for each in entry["tensors"]),
+        tuple(New(each["student"], tuple(each["shape"])) for each in entry["new"]),
+        {name: (before, after) for name, (before, after) in entry["settings"].items()},
+    )
+
+
+def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remade:
+    before = tuple(entry["before"])
+    axes = {each["axis"]: each for each in entry["axes"]}
+
+    def array(name: str | None) -> np.ndarray | None:
+        return None if name is None else arrays[name]
+
+    def each(key: str) -> tuple[np.ndarray | None, ...]:
+        return tuple(array(axes[axis][key]) if axis in axes else None for axis in range(len(before)))
+
+    summed = tuple(
+        Summed(axis, arrays[found["share"]], arrays[found["copies"]])
+        for axis, found in axes.items()
+        if found["share"] is not None
+    )
+    rows = tuple(
+        None if axis not in axes or axes[axis]["row"] is None
+        else Row(None if axes[axis]["row"] == "ones" else arrays[axes[axis]["row"]])
+        for axis in range(len(before))
+    )  # fmt: skip
+    fresh = tuple(None if flags is None else flags.astype(bool) for flags in each("fresh"))
+    seed = tuple(entry["seed"])
+    recipe = Recipe(
+        each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, array(entry["zero"])
+    )
+    return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

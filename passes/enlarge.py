@@ -1,0 +1,125 @@
+"""Larger kernels for the convolutions of arbitrary graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnx_n2n.passes.base import Pass
+
+from onnx_n2n.analysis import analyze
+from onnx_n2n.delivery import Proof
+from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.growth import Kept
+from onnx_n2n.kernels import Layer, Margin, grow, layers_of, prepare, remade, trace, written
+from onnx_n2n.record import Step
+from onnx_n2n.report import Added, Change
+
+
+@dataclass(frozen=True)
+class Enlarge(Pass):
+    """Make the kernels of convolutions larger without changing what the model computes.
+
+    1. Find the convolutions, with the weights that their kernels are in.
+    2. Put zeros around each kernel, as many on both sides of an axis, so that its centre stays.
+    3. Pad what the kernel moves over by as much more. Nothing else changes.
+
+    Attributes:
+        kernel: The kernel to grow to, as ``5x5``; one number holds for every axis. Without it, axes longer than 1 grow
+            by 2.
+        include: Globs over layers, nodes, weights and kernels, as ``3x3``; when given, only such kernels grow.
+        exclude: Globs over the same; such kernels do not grow.
+    """
+
+    suffix: ClassVar[str] = "enlarged"
+
+    kernel: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If a value has no meaning.
+        """
+        if self.kernel and not all(part.isdecimal() and int(part) for part in self.kernel.split("x")):
+            raise OptionError(f"a kernel is of the form 5x5, not {self.kernel!r}")
+
+    def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
+        """Enlarge kernels in a private working copy."""
+        self.check()
+        analysis = analyze(model)
+        wanted, kept = [], []
+        for layer in self._choose(layers_of(analysis)):
+            try:
+                wanted.append(prepare(analysis, layer, self._margin(layer)))
+            except GrowthError as refusal:
+                kept.append(_kept(layer, refusal.reason))
+        grown, refused = grow(analysis, wanted)
+        kept += [_kept(growing.layer, reason) for growing, reason in refused.items()]
+        added = tuple(
+            Added(
+                growing.layer.title,
+                f"kernel {written(growing.layer.kernel)} -> {written(growing.kernel)}",
+                weights=(name,),
+            )
+            for growing, name in grown.items()
+        )
+        steps = (Step(remade=remade(grown)),) if grown else ()
+        return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), steps=steps)
+
+    def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
+        """Return the layers whose kernels are to grow.
+
+        Raises:
+            GrowthError: If globs leave none.
+        """
+        found = [
+            layer
+            for layer in layers
+            if (not self.include or _matches(layer, self.include)) and not _matches(layer, self.exclude)
+        ]
+        if not found and (self.include or self.exclude):
+            wish = f" that matches {' '.join(self.include)!r}" if self.include else ""
+            but = f" beside {' '.join(self.exclude)!r}" if self.exclude else ""
+            hint = "globs are matched with names of layers, nodes and weights, and with kernels, as 3x3"
+            raise GrowthError(f"there is no convolution{wish}{but}", hint=hint)
+        return found
+
+    def _margin(self, layer: Layer) -> Margin:
+        """Return how far a kernel grows on either side.
+
+        Raises:
+            GrowthError: If it cannot grow as asked.
+        """
+        own = layer.kernel
+        if layer.barred:
+            raise GrowthError(layer.barred)
+        if not self.kernel:
+            if all(length == 1 for length in own):
+                raise GrowthError(f"its kernel is {written(own)}, which grows only to a kernel that is stated")
+            return tuple(int(length > 1) for length in own)
+        wanted = tuple(map(int, self.kernel.split("x")))
+        wanted = wanted * len(own) if len(wanted) == 1 else wanted
+        if len(wanted) != len(own):
+            raise GrowthError(f"a kernel of {len(wanted)} axes does not fit a convolution of {len(own)}")
+        if wanted == own:
+            raise GrowthError(f"its kernel is {written(own)} already")
+        if any(longer < length for longer, length in zip(wanted, own, strict=True)):
+            raise GrowthError(f"its kernel is {written(own)}, and none shrinks along any axis")
+        if any((longer - length) % 2 for longer, length in zip(wanted, own, strict=True)):
+            raise GrowthError(f"its kernel is {written(own)}, which only grows evenly, by as much on both sides")
+        return tuple((longer - length) // 2 for longer, length in zip(wanted, own, strict=True))
+
+
+def _kept(layer: Layer, reason: str) -> Kept:
+    return Kept(layer.title, max(layer.kernel, default=0), reason)
+
+
+def _matches(layer: Layer, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs for name in layer.names)
