@@ -255,6 +255,8 @@ class Site:
             self.pin(axis, text)
         elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
+            if size(axis) is None:
+                self.pin(axis, "a length is stated for this axis, of which a part is not known before run time")
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:
             self.pin(axis, text)
