@@ -155,8 +155,7 @@ def print_report(console: Console, report: Report) -> None:
     for kept in report.change.kept:
         reasons.setdefault(kept.reason, []).append(kept.name)
     for reason, alike in _first(reasons.items()):
-        their = "its" if len(alike) == 1 else "their"
-        console.print(f"{_count(len(alike), 'group')} kept {their} size ({_listed(alike)}): {reason}.")
+        console.print(f"{len(alike)} kept as they were ({_listed(alike)}): {reason}.")
     _print_rest(console, len(reasons), "reason")
     for sentence in report.change.notes:
         console.print(f"Note: {sentence}.")

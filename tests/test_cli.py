@@ -411,8 +411,9 @@ def test_import_is_light() -> None:
 
 def session() -> list[tuple[str, str]]:
     """The commands that README.md shows, each with what it prints there."""
-    text = "\n".join(line[4:] for line in README.splitlines() if line.startswith("    ") or not line)
-    return [(part.split("\n")[0], part.split("\n", 1)[1].strip()) for part in text.split("$ onnx-n2n ")[1:]]
+    text = "\n".join(line[4:] if line.startswith("    ") or not line else "\0" for line in README.splitlines())
+    parts = [part.split("\0")[0] for part in text.split("$ onnx-n2n ")[1:]]
+    return [(part.split("\n")[0], part.split("\n", 1)[1].strip()) for part in parts]
 
 
 @pytest.mark.parametrize(("command", "shown"), session())
