@@ -343,7 +343,8 @@ def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
         return _nothing_larger(report)
     hint = f"'onnx-n2n inspect {model}' lists the places for depth, and why others are none"
     barred = places(onnx_n2n.analyze(model)).barred
-    reasons = [(each.name, each.reason) for each in (*report.change.kept, *barred)]
+    reasons = [(each.name, each.reason) for each in report.change.kept]
+    reasons += [(each.name, each.reason) for each in barred]
     why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
     return GrowthError(f"nothing can be added to the model: {why}", hint=hint)
 

@@ -43,7 +43,7 @@ class Constants:
         """Say whether a constant is that of a function."""
         return value in self._borrowed
 
-    def __contains__(self, value: ir.Value) -> bool:
+    def __contains__(self, value: ir.Value | None) -> bool:
         return value in self._tensors or value in self._borrowed
 
     def __getitem__(self, value: ir.Value) -> ir.TensorProtocol:

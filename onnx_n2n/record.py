@@ -60,16 +60,15 @@ class Remade:
                 continue
             inside = np.minimum(index, grown.shape[axis] - 1)  # a row that is appended has no counterpart
             grown = np.take(grown, inside, axis=axis)
-            scale = np.ones(len(index)) if self.dual[axis] is None else self.dual[axis]
-            scale = np.where(self._new(axis), 0.0, scale) ** power
+            dual = self.dual[axis]
+            scale = np.where(self._new(axis, index), 0.0, 1.0 if dual is None else dual) ** power
             grown = grown * scale.reshape(-1, *[1] * (grown.ndim - axis - 1)).astype(grown.dtype)
-        return np.asarray(grown, teacher.dtype) / teacher.dtype.type(self.recipe.scale**power)
+        found: np.ndarray = (grown / self.recipe.scale**power).astype(teacher.dtype)
+        return found
 
-    def _new(self, axis: int) -> np.ndarray:
-        index = self.recipe.index[axis]
-        assert index is not None
+    def _new(self, axis: int, index: np.ndarray) -> np.ndarray:
         fresh = self.recipe.fresh[axis] if axis < len(self.recipe.fresh) else None
-        return (index >= self.before[axis]) | (np.zeros(len(index), bool) if fresh is None else fresh)
+        return np.logical_or(index >= self.before[axis], False if fresh is None else fresh)
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,11 @@ class Record:
         """Yield the names of all weights of the student that come from one of the teacher, with how, step by step."""
         found: list[tuple[str, tuple[Remade, ...]]] = [(teacher, ())]
         for step in self.steps:
-            grown = {name: [each for each in step.remade if each.teacher == name] for name, _ in found}
-            found = [
-                (each.student if each is not None else name, (*line, each) if each is not None else line)
-                for name, line in found
-                for each in (grown[name] or [None])
-            ]
+            after = []
+            for name, line in found:
+                grown = [(each.student, (*line, each)) for each in step.remade if each.teacher == name]
+                after += grown or [(name, line)]
+            found = after
         yield from found
 
     def joined(self, later: Record) -> Record:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -81,7 +82,8 @@ def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
     inner = near.channels // groups
     weight = np.zeros((near.channels, inner, *kernel))
     places = np.arange(near.channels)
-    weight[(places, places % inner, *(length // 2 for length in kernel))] = 1
+    centre: tuple[Any, ...] = (places, places % inner, *(length // 2 for length in kernel))
+    weight[centre] = 1
     return weight
 
 

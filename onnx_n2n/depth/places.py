@@ -118,7 +118,8 @@ def _behind(analysis: Analysis, node: ir.Node) -> Place:
 
 
 def _title(near: Neighbour) -> str:
-    return title_of(str(near.maker.inputs[near.weight].name), layer_name(near.maker))  # type: ignore[union-attr]
+    weight = near.maker.inputs[near.weight]
+    return title_of(str(weight.name) if weight is not None else "", layer_name(near.maker))
 
 
 def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
@@ -194,7 +195,7 @@ def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:
         for branch in block
         for node in branch.nodes
         for value in node.inputs
-        if value in analysis.constants and not analysis.constants.vector_like(value)
+        if value is not None and value in analysis.constants and not analysis.constants.vector_like(value)
     ]
     parts = [SEPARATOR.split(title) for title in titles]
     common = [words[0] for words in zip(*parts, strict=False) if len(set(words)) == 1]
