@@ -122,7 +122,7 @@ class _Rewriter:
         """Multiply an operand by a vector along one of its axes."""
         value = node.inputs[slot]
         assert value is not None
-        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node))
+        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
         self._graph_of(node).insert_before(node, scaled)
         node.replace_input_with(slot, scaled.outputs[0])
         self._ranks[scaled.outputs[0]] = rank
@@ -131,7 +131,7 @@ class _Rewriter:
         """Multiply what a node makes by a number."""
         value = node.outputs[0]
         uses = list(value.uses())
-        scaled = self._product(node, value, np.array(factor), self._dtype(node))
+        scaled = self._product(node, value, np.array(factor), self._dtype(node, value))
         self._graph_of(node).insert_after(node, scaled)
         for use in uses:
             use.node.replace_input_with(use.idx, scaled.outputs[0])
@@ -149,11 +149,11 @@ class _Rewriter:
         assert isinstance(graph, ir.Graph)
         return graph
 
-    def _dtype(self, node: ir.Node) -> ir.DataType:
-        """Return the floating-point type that a contraction computes in: that of its operands."""
-        values = [value for value in node.inputs if value is not None]
-        inferred = [self.analysis.shapes.get(value) for value in values]
-        known = [value.dtype for value in values] + [found.dtype for found in inferred if found is not None]
+    def _dtype(self, node: ir.Node, scaled: ir.Value) -> ir.DataType:
+        """Return the floating-point type of a tensor; where that is not known, that of what its node computes with."""
+        values = [scaled, *(value for value in node.inputs if value is not None)]
+        inferred = [(value.dtype, self.analysis.shapes.get(value)) for value in values]
+        known = [dtype or (found.dtype if found is not None else None) for dtype, found in inferred]
         return next(dtype for dtype in known if dtype in FLOATS)
 
     # --- weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -203,4 +204,13 @@ def test_the_model_is_not_changed_by_analysis() -> None:
 def test_operators_that_onnx_defines_by_a_function(body: str, found: list[int]) -> None:
     proto = calling(body, opset=18, last=[2, 3])
     assert sizes(proto) == found
+    same(proto)
+
+
+def test_a_scale_has_the_type_of_what_it_scales() -> None:
+    """Among the operands of a call there may be others, as here a double that is cast inside."""
+    summed = function("Summed (k, a, m) => (c)", "l = CastLike(k, a) d = Mul(a, l) c = MatMul(d, m)")
+    body = "r = Relu(h) n = Softplus(e) t = f.Summed(k, r, n) z = Relu(t)"
+    proto = calling(body, summed, k=np.array([0.5]), e=(8, 8))
+    assert sizes(proto) == [8, 8]
     same(proto)
