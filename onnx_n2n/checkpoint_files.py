@@ -36,6 +36,8 @@ def grow_file(
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
         N2NError: PyTorch is not installed, and the file needs it.
     """
+    if not source.is_file():
+        raise ModelError(f"the checkpoint {str(source)!r} does not exist, or is no file")
     if source.suffix == ".safetensors":
         if optimizer:
             raise GrowthError("a safetensors file holds no optimizer", hint="pass the checkpoint that torch.save wrote")

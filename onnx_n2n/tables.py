@@ -155,7 +155,8 @@ def print_report(console: Console, report: Report) -> None:
     for kept in report.change.kept:
         reasons.setdefault(kept.reason, []).append(kept.name)
     for reason, alike in _first(reasons.items()):
-        console.print(f"{len(alike)} kept as they were ({_listed(alike)}): {reason}.")
+        as_before = "as it was" if len(alike) == 1 else "as they were"
+        console.print(f"{len(alike)} kept {as_before} ({_listed(alike)}): {reason}.")
     _print_rest(console, len(reasons), "reason")
     for sentence in report.change.notes:
         console.print(f"Note: {sentence}.")
