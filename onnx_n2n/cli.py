@@ -477,3 +477,49 @@ def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NEr
         f"the budget {budget!r}, give or take {100 * TOLERANCE:.0f} %, has no student: {why}",
         hint=f"'onnx-n2n inspect {model}' shows what can grow",
     )
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["torch", "jax", "safetensors"]), required=True,
+              help="A trainable PyTorch module, a JAX function with its trees, or the weights only.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True,
+              help="Run the export beside ONNX Runtime before writing.")
+@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+              help="Verify with these arrays, by input name.")
+@click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
+              help="Shape of an input whose dimensions are free.")
+@click.option("--force", is_flag=True, help="Overwrite an export that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@_ends_well
+def export(
+    model: Path,
+    *,
+    to: Any,
+    output: Path,
+    verify: bool,
+    inputs: Path | None,
+    shapes: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Carry MODEL back to a training framework, with the names its weights had there, and check what it computes."""
+    from onnx_n2n.export.folder import export as export_to
+
+    feeding = {"inputs": None if inputs is None else read_inputs(inputs), "shapes": dict(map(parse_shape, shapes))}
+    console = _console()
+    with _stages(console) as progress:
+        progress("exporting")
+        found = export_to(model, to, output, force=force, verify=verify, **feeding)
+    if as_json:
+        _print_json({"model": str(model), **found.to_json()})
+        return
+    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
+    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
+    if found.agreement is not None:
+        console.print(
+            f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
+            f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
+        )
+    console.print(f"Written to {found.folder}", soft_wrap=True)

@@ -1,0 +1,125 @@
+"""The proof of an export: what it computes beside what ONNX Runtime makes of the file, on the same inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import ExportError
+from onnx_n2n.verify.compare import compare, grain, yardstick
+from onnx_n2n.verify.sessions import CPU, AnyModel, Source, first_line, opened, session
+from onnx_n2n.verify.trial import find_trial, with_noise
+
+TOLERANCE = 1e-4
+"""The largest acceptable error of an output without noise in float32; coarser types have 16 times their own floor."""
+
+Runner = Callable[[Mapping[str, np.ndarray]], Sequence[Any]]
+"""Runs the export on a feed, and returns its outputs in the order of the graph."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an export is from ONNX Runtime.
+
+    Attributes:
+        ok: Whether it is near enough.
+        error: The worst error of any output, as a fraction of how far that output moves between two inputs, or of its
+            own size where it does not move.
+        tolerance: The largest acceptable error of that output. It is above 1e-4 where ONNX Runtime itself moves by more
+            than a sixteenth of that when its inputs move by one rounding step.
+        worst: The output of the worst error, in units of what is acceptable.
+        inputs: How the inputs came about, for people.
+    """
+
+    ok: bool
+    error: float
+    tolerance: float
+    worst: str
+    inputs: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON takes it."""
+        return asdict(self) | {"error": self.error if np.isfinite(self.error) else None}
+
+
+def agreement(
+    model: AnyModel,
+    run: Runner,
+    *,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    seed: int = 0,
+    folder: Path | None = None,
+) -> Agreement:
+    """Run an export beside ONNX Runtime.
+
+    Args:
+        model: The model that it was made of.
+        run: Runs the export.
+        inputs: A feed, or several; found or drawn as :func:`onnx_n2n.verify.verify` does it without one.
+        shapes: Shapes by input, for free dimensions.
+        seed: Seed of everything drawn.
+        folder: Where external data and test data sets of models in memory live.
+
+    Raises:
+        ExportError: The export does not run.
+        InputError: ONNX Runtime runs on no inputs.
+        ModelError: ONNX Runtime refuses the model.
+    """
+    with _at_rest(model, folder) as (source, skeleton):
+        fine = grain(skeleton)
+        running = session(source, CPU)
+        trial = find_trial(running, skeleton, inputs, shapes or {}, source.folder, seed, fine)
+        trial = with_noise(running, trial, seed)
+    answers = [_answer(run, feed) for feed in trial.feeds]
+    least = max(TOLERANCE, 16 * fine.floor if fine.epsilon > 1e-6 else 0.0)
+    found = Agreement(True, 0.0, least, "", trial.origin)
+    for k, name in enumerate(trial.names):
+        truth = [values[k] for values in trial.truth]
+        stick = yardstick(truth, fine, nudged=[values[k] for values in trial.nudged])
+        given = [_typed(values[k], like) for values, like in zip(answers, truth, strict=True)]
+        error, tolerance = compare(name, stick, given).error, max(least, stick.tolerance)
+        if not found.worst or error / tolerance > found.error / found.tolerance:
+            found = Agreement(error <= tolerance, error, tolerance, name, trial.origin)
+    return found
+
+
+@contextmanager
+def _at_rest(model: AnyModel, folder: Path | None) -> Iterator[tuple[Source, ir.Model]]:
+    """Open a model, without the noise of a Dropout that was exported as it trains."""
+    with opened(model, folder) as source:
+        skeleton = source.skeleton()
+        noisy = [node for node in skeleton.graph.all_nodes() if node.op_type == "Dropout" and len(node.inputs) > 2]
+        if not noisy:
+            yield source, skeleton
+            return
+        for node in noisy:
+            node.replace_input_with(2, None)
+        with opened(skeleton) as quiet:
+            yield Source(quiet.data, source.folder), skeleton
+
+
+def _answer(run: Runner, feed: Mapping[str, np.ndarray]) -> Sequence[Any]:
+    try:
+        return run(feed)
+    except ExportError:
+        raise
+    except Exception as failure:  # a framework may raise anything
+        raise ExportError(f"the export does not run: {type(failure).__name__}: {first_line(failure)}") from failure
+
+
+def _typed(value: Any, like: Any) -> Any:
+    """Bring a value into the type that ONNX says; frameworks have fewer types, and no rank below theirs is lost."""
+    if isinstance(value, list | tuple):
+        return [_typed(one, other) for one, other in zip(value, like, strict=True)]
+    array = np.asarray(value)
+    kind = np.asarray(like).dtype
+    if array.dtype != kind and (array.dtype.kind in "iub") == (kind.kind in "iub"):
+        return array.astype(kind)
+    return array

@@ -1,0 +1,214 @@
+"""An export as a folder: the weights under their names, the model that says what is computed, and what was checked.
+
+    DIR/weights.safetensors    the tensors, by dotted name, as the framework has them: what training changes
+    DIR/model.onnx             the graph (not for --to safetensors); its own weights are only where training began
+    DIR/export.json            for every tensor where its name comes from, and how far the export is from ONNX Runtime
+
+A folder is opened with three lines, and saved by writing ``weights.safetensors`` anew:
+
+    from onnx_n2n.export import load
+    module = load("DIR")
+    module.train()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from onnx_n2n.errors import ExportError, OptionError, VerificationError
+from onnx_n2n.export.check import Agreement, agreement
+from onnx_n2n.export.frameworks import missing
+from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.model import ModelLike, open_model, save
+
+Framework = Literal["torch", "jax", "safetensors"]
+FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "safetensors")
+WEIGHTS, MODEL, RECORD = "weights.safetensors", "model.onnx", "export.json"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        to: For which framework.
+        tensors: How many tensors, by where their names come from.
+        parameters: How many numbers are trained.
+        agreement: How far the export is from ONNX Runtime; None where it was not run, or cannot be.
+    """
+
+    folder: Path
+    to: Framework
+    tensors: Mapping[str, int]
+    parameters: int
+    agreement: Agreement | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON takes it."""
+        return {
+            "folder": str(self.folder),
+            "to": self.to,
+            "tensors": dict(self.tensors),
+            "parameters": self.parameters,
+            "agreement": None if self.agreement is None else self.agreement.to_json(),
+        }
+
+
+def export(
+    model: ModelLike,
+    to: Framework,
+    folder: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    verify: bool = True,
+    **feeding: Any,
+) -> Exported:
+    """Carry a model to a framework, check what it computes there, and write a folder.
+
+    Args:
+        model: Stays as it is.
+        to: The framework; ``safetensors`` is weights only, which nothing can be computed with.
+        folder: Where to write.
+        force: Whether to overwrite an export that is there.
+        verify: Whether to run the export beside ONNX Runtime first.
+        feeding: What :func:`onnx_n2n.export.check.agreement` takes to find inputs.
+
+    Raises:
+        ExportError: The framework is missing, or has no counterpart of an operator. Nothing was written.
+        OptionError: There is something at the folder already.
+        VerificationError: The export computes something else. Nothing was written.
+    """
+    target = Path(folder)
+    _check_folder(target, force)
+    with missing(to):
+        program, run, tensors = CONVERTERS[to](model)
+        from safetensors.numpy import save_file
+    found = None
+    if verify and run is not None:
+        found = agreement(model, run, **feeding)
+        if not found.ok:
+            raise VerificationError(
+                f"the export does not compute what ONNX Runtime computes: {found.worst!r} is off by {found.error:.1e} "
+                f"of its movement, where {found.tolerance:.1e} is acceptable",
+                hint="Nothing was written",
+            )
+    exported = Exported(
+        folder=target,
+        to=to,
+        tensors=_counted(program),
+        parameters=sum(tensor.array.size for tensor in program.tensors.values() if tensor.trained),
+        agreement=found,
+    )
+    target.mkdir(exist_ok=True)
+    if to != "safetensors":
+        save(open_model(model).model, target / MODEL, force=force)
+    save_file({name: np.array(array, order="C") for name, array in tensors.items()}, target / WEIGHTS)
+    record = exported.to_json() | {"tensors": _recorded(program)}
+    record.pop("folder")
+    (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    return exported
+
+
+def load_torch(folder: str | os.PathLike[str]) -> Any:
+    """Open a folder as a PyTorch module; see :func:`onnx_n2n.export.load`."""
+    from safetensors.torch import load_file
+
+    from onnx_n2n.export.torch import to_torch
+
+    module = to_torch(_model_in(Path(folder)))
+    try:
+        module.load_state_dict(load_file(Path(folder) / WEIGHTS))
+    except (RuntimeError, OSError) as failure:
+        reason = f"the weights in {str(folder)!r} are not those of its model: {' '.join(str(failure).split())[:300]}"
+        raise ExportError(reason) from failure
+    return module
+
+
+def load_jax(folder: str | os.PathLike[str]) -> Any:
+    """Open a folder as a JAX function with its trees; the shapes of the weights have to be those of the model."""
+    from safetensors.numpy import load_file
+
+    from onnx_n2n.export.jax import apply_of, known, trees_of
+
+    program = program_of(_model_in(Path(folder)), known)
+    return apply_of(program), *trees_of(program, load_file(Path(folder) / WEIGHTS))
+
+
+def _model_in(folder: Path) -> Path:
+    for name in (MODEL, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ExportError(f"{str(folder)!r} is no export: there is no {name!r} in it")
+    return folder / MODEL
+
+
+def _check_folder(target: Path, force: bool) -> None:
+    if not target.parent.is_dir():
+        raise OptionError(f"there is no folder {str(target.parent)!r} to write {target.name!r} to")
+    if target.exists() and not target.is_dir():
+        raise OptionError(f"{str(target)!r} is not a folder")
+    if target.is_dir() and any(target.iterdir()) and not force:
+        raise OptionError(f"{str(target)!r} is not empty", hint="Choose another folder, or force overwriting")
+
+
+def _counted(program: Program) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for tensor in program.tensors.values():
+        found[tensor.source] = found.get(tensor.source, 0) + 1
+    return found
+
+
+def _recorded(program: Program) -> dict[str, Any]:
+    """Say for every tensor what it is in the file."""
+    layouts = {part: weight for weight in program.weights.values() for part in weight.parts}
+    return {
+        name: {
+            "initializers": sorted(set(tensor.initializers)),
+            "name from": tensor.source,
+            "trained": tensor.trained,
+            "transposed": layouts[name].layout.transposed,
+            "gates": list(layouts[name].layout.gates),
+        }
+        for name, tensor in program.tensors.items()
+    }
+
+
+Converted = tuple[Program, Any, Mapping[str, np.ndarray]]
+
+
+def _torch(model: ModelLike) -> Converted:
+    from onnx_n2n.export.torch import dtypes, known, module_of, runner
+
+    program = program_of(model, known)
+    module = module_of(program)
+    return program, runner(module), {name: dtypes.to_array(tensor) for name, tensor in module.state_dict().items()}
+
+
+def _jax(model: ModelLike) -> Converted:
+    from onnx_n2n.export.jax import apply_of, known, runner, trees_of
+
+    program = program_of(model, known)
+    return program, runner(apply_of(program), *trees_of(program)), _arrays(program)
+
+
+def _safetensors(model: ModelLike) -> Converted:
+    program = program_of(model, lambda *_: True)
+    return program, None, _arrays(program)
+
+
+def _arrays(program: Program) -> dict[str, np.ndarray]:
+    return {name: tensor.array for name, tensor in program.tensors.items()}
+
+
+CONVERTERS: dict[Framework, Callable[[ModelLike], Converted]] = {
+    "torch": _torch,
+    "jax": _jax,
+    "safetensors": _safetensors,
+}

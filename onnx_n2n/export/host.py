@@ -1,0 +1,388 @@
+"""The host lane: what a model computes with lengths, in plain Python numbers and lists.
+
+A value is a number (rank 0) or a list, of lists where its rank is above 1. Nothing here knows of arrays, so a compiler
+that traces Python (``torch.compile``) keeps lengths symbolic and sees no data leave the device.
+
+Every function takes an operator's inputs in order and its attributes by name, like the functions of the other lane.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.export.calling import several
+
+Host = Any
+"""A number, or a list of them."""
+
+
+def from_array(array: np.ndarray) -> Host:
+    """Return an array as the host lane has it."""
+    return array.tolist()
+
+
+def rank(value: Host) -> int:
+    """Return how deep lists are nested."""
+    depth = 0
+    while isinstance(value, list):
+        depth += 1
+        value = value[0] if value else 0
+    return depth
+
+
+def shape(value: Host) -> list[int]:
+    """Return the lengths of a value."""
+    lengths = []
+    while isinstance(value, list):
+        lengths.append(len(value))
+        value = value[0] if value else 0
+    return lengths
+
+
+def flat(value: Host) -> list[Any]:
+    """Return all numbers of a value."""
+    if not isinstance(value, list):
+        return [value]
+    return [number for entry in value for number in flat(entry)]
+
+
+def ints(value: Host) -> list[int]:
+    """Return the numbers of a value that is a list or a single number."""
+    return flat(value)
+
+
+def _each(function: Callable[..., Any], *values: Host) -> Host:
+    """Apply a function to numbers, with broadcasting."""
+    depth = max(rank(value) for value in values)
+    if depth == 0:
+        return function(*values)
+    deep = [rank(value) == depth for value in values]
+    lengths = {len(value) for value, whole in zip(values, deep, strict=True) if whole}
+    length = 0 if 0 in lengths else max(lengths)
+    return [
+        _each(
+            function,
+            *(value[k if len(value) > 1 else 0] if whole else value for value, whole in zip(values, deep, strict=True)),
+        )
+        for k in range(length)
+    ]
+
+
+def add(a: Host, b: Host) -> Host:
+    """Add."""
+    return _each(lambda x, y: x + y, a, b)
+
+
+def sub(a: Host, b: Host) -> Host:
+    """Subtract."""
+    return _each(lambda x, y: x - y, a, b)
+
+
+def mul(a: Host, b: Host) -> Host:
+    """Multiply."""
+    return _each(lambda x, y: x * y, a, b)
+
+
+def _quotient(x: Any, y: Any) -> Any:
+    if isinstance(x, float) or isinstance(y, float):
+        return x / y
+    return x // y if (x >= 0) == (y > 0) else -(-x // y)
+
+
+def div(a: Host, b: Host) -> Host:
+    """Divide; whole numbers are rounded towards zero."""
+    return _each(_quotient, a, b)
+
+
+def mod(a: Host, b: Host, *, fmod: int = 0) -> Host:
+    """Return the remainder."""
+    return _each(math.fmod if fmod else lambda x, y: x % y, a, b)
+
+
+def power(a: Host, b: Host) -> Host:
+    """Raise to a power."""
+    return _each(lambda x, y: x**y, a, b)
+
+
+def negative(a: Host) -> Host:
+    """Negate."""
+    return _each(lambda x: -x, a)
+
+
+def absolute(a: Host) -> Host:
+    """Return the absolute value."""
+    return _each(abs, a)
+
+
+def square_root(a: Host) -> Host:
+    """Return the square root."""
+    return _each(lambda x: x**0.5, a)
+
+
+def floor(a: Host) -> Host:
+    """Round down."""
+    return _each(lambda x: float(math.floor(x)), a)
+
+
+def ceil(a: Host) -> Host:
+    """Round up."""
+    return _each(lambda x: float(math.ceil(x)), a)
+
+
+def maximum(*values: Host) -> Host:
+    """Return the largest."""
+    return _each(lambda *numbers: max(numbers), *values)
+
+
+def minimum(*values: Host) -> Host:
+    """Return the smallest."""
+    return _each(lambda *numbers: min(numbers), *values)
+
+
+def equal(a: Host, b: Host) -> Host:
+    """Compare."""
+    return _each(lambda x, y: x == y, a, b)
+
+
+def greater(a: Host, b: Host) -> Host:
+    """Compare."""
+    return _each(lambda x, y: x > y, a, b)
+
+
+def greater_or_equal(a: Host, b: Host) -> Host:
+    """Compare."""
+    return _each(lambda x, y: x >= y, a, b)
+
+
+def less(a: Host, b: Host) -> Host:
+    """Compare."""
+    return _each(lambda x, y: x < y, a, b)
+
+
+def less_or_equal(a: Host, b: Host) -> Host:
+    """Compare."""
+    return _each(lambda x, y: x <= y, a, b)
+
+
+def both(a: Host, b: Host) -> Host:
+    """Return whether both are true."""
+    return _each(lambda x, y: bool(x and y), a, b)
+
+
+def either(a: Host, b: Host) -> Host:
+    """Return whether one is true."""
+    return _each(lambda x, y: bool(x or y), a, b)
+
+
+def negation(a: Host) -> Host:
+    """Return whether it is false."""
+    return _each(lambda x: not x, a)
+
+
+def where(condition: Host, a: Host, b: Host) -> Host:
+    """Choose."""
+    return _each(lambda c, x, y: x if c else y, condition, a, b)
+
+
+def cast(a: Host, *, to: int, saturate: int = 1) -> Host:
+    """Change the type."""
+    kind = ir.DataType(to)
+    if kind == ir.DataType.BOOL:
+        return _each(bool, a)
+    if kind.is_integer():
+        return _each(lambda x: int(x) if isinstance(x, (bool, float)) else x, a)
+    return _each(float, a)
+
+
+def identity(a: Host) -> Host:
+    """Return it as it is."""
+    return a
+
+
+def gather(data: Host, indices: Host, *, axis: int = 0) -> Host:
+    """Pick entries along an axis."""
+    if axis % rank(data):
+        return [gather(row, indices, axis=axis % rank(data) - 1) for row in data]
+    return _each(lambda k: k, [gather(data, k) for k in indices]) if isinstance(indices, list) else data[indices]
+
+
+def concat(*values: Host, axis: int = 0) -> Host:
+    """Join along an axis."""
+    if axis % rank(values[0]):
+        return [concat(*rows, axis=axis % rank(values[0]) - 1) for rows in zip(*values, strict=True)]
+    return [entry for value in values for entry in value]
+
+
+def unsqueeze(data: Host, axes: Host) -> Host:
+    """Insert axes of length 1."""
+    depth = rank(data) + len(ints(axes))
+    for axis in sorted(axis % depth for axis in ints(axes)):
+        data = _insert(data, axis)
+    return data
+
+
+def _insert(data: Host, axis: int) -> Host:
+    return [_insert(entry, axis - 1) for entry in data] if axis else [data]
+
+
+def squeeze(data: Host, axes: Host | None = None) -> Host:
+    """Remove axes of length 1."""
+    lengths = shape(data)
+    chosen = [k for k, n in enumerate(lengths) if n == 1] if axes is None else [k % len(lengths) for k in ints(axes)]
+    return _fold(flat(data), [n for k, n in enumerate(lengths) if k not in chosen])
+
+
+def reshape(data: Host, shape: Host, *, allowzero: int = 0) -> Host:
+    """Lay out anew."""
+    numbers, lengths = flat(data), list(shape)
+    if -1 in lengths:
+        rest = math.prod(n for n in lengths if n != -1)
+        lengths[lengths.index(-1)] = len(numbers) // rest
+    return _fold(numbers, lengths)
+
+
+def _fold(numbers: list[Any], lengths: list[int]) -> Host:
+    if not lengths:
+        return numbers[0]
+    size = len(numbers) // lengths[0] if lengths[0] else 0
+    return [_fold(numbers[k * size : (k + 1) * size], lengths[1:]) for k in range(lengths[0])]
+
+
+def transpose(data: Host, *, perm: list[int] | None = None) -> Host:
+    """Exchange two axes."""
+    if rank(data) < 2 or (perm is not None and list(perm) == sorted(perm)):
+        return data
+    return [list(row) for row in zip(*data, strict=True)]
+
+
+def slices(data: Host, starts: Host, ends: Host, axes: Host | None = None, steps: Host | None = None) -> Host:
+    """Cut out along axes."""
+    chosen = list(range(len(ints(starts)))) if axes is None else ints(axes)
+    strides = [1] * len(chosen) if steps is None else ints(steps)
+    for start, end, axis, step in zip(ints(starts), ints(ends), chosen, strides, strict=True):
+        data = _cut(data, axis % rank(data), slice(start, bound(end, step), step))
+    return data
+
+
+def bound(end: int, step: int) -> int | None:
+    """Return where a slice ends; backwards, Python has no number for "beyond the first entry"."""
+    return None if step < 0 and end < -(2**30) else end
+
+
+def _cut(data: Host, axis: int, part: slice) -> Host:
+    return [_cut(entry, axis - 1, part) for entry in data] if axis else data[part]
+
+
+@several
+def split(data: Host, split: Host | None = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> Any:
+    """Cut into parts."""
+    parts, start = [], 0
+    for size in sizes(len(data), split, num_outputs or outputs):
+        parts.append(data[start : start + size])
+        start += size
+    return tuple(parts)
+
+
+def sizes(length: int, split: Host | None, count: int) -> list[int]:
+    """Return the lengths of the parts of an axis: as said, or as equal as they can be."""
+    if split is not None:
+        return ints(split)
+    size = -(-length // count)
+    return [size] * (count - 1) + [length - size * (count - 1)]
+
+
+def product(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
+    """Multiply all numbers."""
+    return _reduced(math.prod, data, keepdims)
+
+
+def total(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
+    """Add all numbers up."""
+    return _reduced(sum, data, keepdims)
+
+
+def largest(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
+    """Return the largest number."""
+    return _reduced(max, data, keepdims)
+
+
+def smallest(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
+    """Return the smallest number."""
+    return _reduced(min, data, keepdims)
+
+
+def _reduced(function: Callable[[list[Any]], Any], data: Host, keepdims: int) -> Host:
+    found = function(flat(data))
+    return [found] if keepdims and isinstance(data, list) else found
+
+
+def counting(start: Host, limit: Host, delta: Host) -> Host:
+    """Count."""
+    if isinstance(start, float):
+        return [start + k * delta for k in range(max(math.ceil((limit - start) / delta), 0))]
+    return list(range(start, limit, delta))
+
+
+def filled(shape: Host, *, value: Any = 0.0, dtype: int = 1) -> Host:
+    """Return one number, many times."""
+    return value if not shape else [filled(shape[1:], value=value) for _ in range(shape[0])]
+
+
+def expand(data: Host, shape: Host) -> Host:
+    """Repeat along axes of length 1."""
+    return _each(lambda x, _: x, data, filled(shape, value=0))
+
+
+def tile(data: Host, repeats: Host) -> Host:
+    """Repeat."""
+    return data * ints(repeats)[0]
+
+
+TABLE: Mapping[str, Callable[..., Any]] = {
+    "Abs": absolute,
+    "Add": add,
+    "And": both,
+    "Cast": cast,
+    "Ceil": ceil,
+    "Concat": concat,
+    "ConstantOfShape": filled,
+    "Div": div,
+    "Equal": equal,
+    "Expand": expand,
+    "Floor": floor,
+    "Gather": gather,
+    "Greater": greater,
+    "GreaterOrEqual": greater_or_equal,
+    "Identity": identity,
+    "Less": less,
+    "LessOrEqual": less_or_equal,
+    "Max": maximum,
+    "Min": minimum,
+    "Mod": mod,
+    "Mul": mul,
+    "Neg": negative,
+    "Not": negation,
+    "Or": either,
+    "Pow": power,
+    "Range": counting,
+    "ReduceMax": largest,
+    "ReduceMin": smallest,
+    "ReduceProd": product,
+    "ReduceSum": total,
+    "Reshape": reshape,
+    "Slice": slices,
+    "Split": split,
+    "Sqrt": square_root,
+    "Squeeze": squeeze,
+    "Sub": sub,
+    "Tile": tile,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+    "Where": where,
+}
+"""What the host lane can do. Everything else is done with data, on the device."""

@@ -1,0 +1,126 @@
+"""JAX: a model as a pure function of its parameters, its state and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from onnx_n2n.errors import ExportError
+from onnx_n2n.export.check import Runner
+from onnx_n2n.export.jax import dtypes
+from onnx_n2n.export.jax.run import Frame, known, prepared
+from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.model import ModelLike
+
+__all__ = ["Apply", "apply_of", "known", "runner", "to_jax", "trees_of"]
+
+Tree = dict[str, Any]
+
+
+class Apply(Protocol):
+    """A model as a function; see :func:`onnx_n2n.export.to_jax`."""
+
+    def __call__(
+        self,
+        params: Tree,
+        state: Tree,
+        inputs: Mapping[str, Any] | Sequence[Any],
+        *,
+        train: bool = False,
+        rngs: Any = None,
+    ) -> tuple[dict[str, Any], Tree]:
+        """Run it.
+
+        Args:
+            params: What is trained.
+            state: What goes with it: the statistics of BatchNormalization.
+            inputs: By name, or in the order of the graph.
+            train: Whether BatchNormalization normalises by the batch and Dropout drops.
+            rngs: A key for Dropout, or a dict with one at ``dropout``; without one it lets everything through.
+
+        Returns:
+            The outputs by name, and the new state.
+        """
+        ...
+
+
+def to_jax(model: ModelLike) -> tuple[Apply, Tree, Tree]:
+    """Turn a model into a function and its trees; see :func:`onnx_n2n.export.to_jax`."""
+    program = program_of(model, known)
+    return apply_of(program), *trees_of(program)
+
+
+def trees_of(program: Program, arrays: Mapping[str, np.ndarray] | None = None) -> tuple[Tree, Tree]:
+    """Return parameters and state as nested dicts, by the parts of their names."""
+    params: Tree = {}
+    state: Tree = {}
+    for name, tensor in program.tensors.items():
+        array = tensor.array if arrays is None else arrays[name]
+        _put(params if tensor.trained else state, name, dtypes.to_jax(np.array(array)))
+    return params, state
+
+
+def apply_of(program: Program) -> Apply:
+    """Return a program as a function.
+
+    Raises:
+        ExportError: A step asks for what its function does not know.
+    """
+    recipe = prepared(program)
+
+    def apply(
+        params: Tree,
+        state: Tree,
+        inputs: Mapping[str, Any] | Sequence[Any],
+        *,
+        train: bool = False,
+        rngs: Any = None,
+    ) -> tuple[dict[str, Any], Tree]:
+        tensors = {name: _get(params if tensor.trained else state, name) for name, tensor in program.tensors.items()}
+        key = rngs.get("dropout") if isinstance(rngs, Mapping) else rngs
+        frame = Frame(recipe, tensors, train, key)
+        named = inputs if isinstance(inputs, Mapping) else dict(zip(program.main.inputs, inputs, strict=True))
+        frame.arrays.update({name: jnp.asarray(named[name]) for name in program.main.inputs})
+        frame.run(program.main)
+        new: Tree = {}
+        for name, tensor in program.tensors.items():
+            if not tensor.trained:
+                _put(new, name, frame.tensors[name])
+        return {name: frame.device(name) for name in program.main.outputs}, new
+
+    return apply
+
+
+def runner(apply: Apply, params: Tree, state: Tree) -> Runner:
+    """Return what runs a function on arrays, for :func:`onnx_n2n.export.check.agreement`."""
+
+    def outputs_of(feed: Mapping[str, Any]) -> list[Any]:
+        return list(apply(params, state, feed)[0].values())  # jit would sort a dict by its keys
+
+    quick = jax.jit(outputs_of)
+
+    def run(feed: Mapping[str, np.ndarray]) -> list[Any]:
+        try:
+            outputs = quick(dict(feed))
+        except ExportError:  # a length depends on data
+            outputs = outputs_of(feed)
+        return [jax.tree.map(np.asarray, value) for value in outputs]
+
+    return run
+
+
+def _put(tree: Tree, name: str, value: Any) -> None:
+    *path, leaf = name.split(".")
+    for part in path:
+        tree = tree.setdefault(part, {})
+    tree[leaf] = value
+
+
+def _get(tree: Tree, name: str) -> Any:
+    for part in name.split("."):
+        tree = tree[part]
+    return tree

@@ -1,0 +1,306 @@
+"""A model as a list of steps that any framework can take: what is computed, in which lane, with which weights.
+
+    model -> functions written out -> constants folded -> weights named -> steps -> lanes
+
+What comes out is immutable and holds no nodes of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, evaluate
+from onnx_n2n.errors import ExportError
+from onnx_n2n.export import lanes
+from onnx_n2n.export.names import Origins
+from onnx_n2n.export.weights import Tensor, Weight, Weights
+from onnx_n2n.functions import defined_by_onnx
+from onnx_n2n.model import ModelLike, open_model
+
+OWN = frozenset({"", "ai.onnx"})
+Known = Callable[[str, int], bool]
+"""Says whether a framework has an operator, at a version."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator at work.
+
+    Attributes:
+        operator: Its type, with its domain unless that is ONNX's own: ``Conv``, ``com.microsoft.BiasGelu``.
+        version: The version of its operator set.
+        name: The name of the node, for people.
+        inputs: Names of values; empty for what is left out.
+        outputs: Names of values; empty for what nobody wants.
+        attributes: Numbers, texts, lists of them and arrays, by name.
+        blocks: The graphs inside of it, by attribute.
+    """
+
+    operator: str
+    version: int
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    blocks: Mapping[str, Block]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps, one after the other: of the main graph, or of one inside of a step.
+
+    Attributes:
+        inputs: Names of the values that come in.
+        outputs: Names of the values that go out.
+        steps: What is done.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything that a framework needs to know of a model.
+
+    Attributes:
+        main: The main graph.
+        tensors: The framework's own tensors, by name: what is trained, and what goes with it.
+        weights: How values of the graph are made of those, by name of the value.
+        constants: Values that never change.
+        host: Values that are worked out on the host.
+    """
+
+    main: Block
+    tensors: Mapping[str, Tensor]
+    weights: Mapping[str, Weight]
+    constants: Mapping[str, np.ndarray]
+    host: frozenset[str]
+
+
+def program_of(model: ModelLike, known: Known) -> Program:
+    """Turn a model into a program for a framework.
+
+    Args:
+        model: Stays as it is.
+        known: The operators that the framework has. Others are written out as ONNX defines them, if it does.
+
+    Raises:
+        ExportError: There are operators that the framework does not have.
+        ModelError: The model cannot be read.
+    """
+    working = open_model(model).model
+    common.InlinePass()(working)
+    _write_out(working, known)
+    common.RemoveUnusedNodesPass()(working)
+    return _Build(working).program()
+
+
+def _write_out(model: ir.Model, known: Known) -> None:
+    """Replace operators that the framework lacks by what ONNX defines them as."""
+    for _ in range(4):  # definitions are made of operators that may need one, too
+        lacking = [
+            node
+            for node in model.graph.all_nodes()
+            if not known(operator_of(node), version_of(node, model)) and not _is_constant(node)
+        ]
+        written = [node for node in lacking if _as_function(node, model)]
+        if not lacking:
+            return
+        if not written:
+            names = sorted({operator_of(node) for node in lacking})
+            raise ExportError(
+                "the operator has no counterpart in the framework" if len(names) == 1
+                else f"these operators have no counterpart in the framework: {', '.join(names)}",
+                node=lacking[0].name or "",
+                operator=operator_of(lacking[0]),
+            )  # fmt: skip
+        common.InlinePass()(model)
+
+
+def _is_constant(node: ir.Node) -> bool:
+    return operator_of(node) == "Constant" and constant_tensor(node) is not None
+
+
+def _as_function(node: ir.Node, model: ir.Model) -> bool:
+    """Turn a node into a call of the function that ONNX defines it as."""
+    types = [_type(value) for value in node.inputs]
+    function = defined_by_onnx(node, version_of(node, model), types)
+    if function is None:
+        return False
+    domain, name = "onnx_n2n.definitions", f"{node.op_type}_{len(model.functions)}"
+    call = ir.Function(domain, name, graph=function.graph, attributes=list(function.attributes.values()))
+    for inner in function.graph.all_nodes():
+        inner.version = function.opset_imports.get(inner.domain, inner.version)
+    model.functions[call.identifier()] = call
+    node.domain, node.op_type, node.overload, node.version = domain, name, "", None
+    model.opset_imports.setdefault(domain, 1)
+    return True
+
+
+def _type(value: ir.Value | None) -> onnx.TypeProto:
+    kind = onnx.TypeProto()
+    if value is not None and value.dtype is not None:
+        kind.tensor_type.elem_type = value.dtype.value
+    return kind
+
+
+def operator_of(node: ir.Node) -> str:
+    """Return an operator with its domain, unless that is ONNX's own."""
+    return node.op_type if node.domain in OWN else f"{node.domain}.{node.op_type}"
+
+
+def version_of(node: ir.Node, model: ir.Model) -> int:
+    """Return the version of the operator set that a node is of."""
+    imports = model.opset_imports
+    declared = imports.get(node.domain) or (imports.get("") or imports.get("ai.onnx") if node.domain in OWN else None)
+    return node.version or declared or 1
+
+
+class _Build:
+    """The program of a model in the making."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._names: dict[ir.Value, str] = {}
+        self._taken: set[str] = {""}
+        self._arrays: dict[ir.Value, np.ndarray] = {}  # constants, also folded ones
+        self._weights = Weights(Origins(model))
+        for graph in model.graphs():
+            self._read(graph)
+
+    def program(self) -> Program:
+        main = self._block(self._model.graph)
+        constants = {self._name(value): array for value, array in self._arrays.items()}
+        given = {value for value in self._model.graph.inputs if value not in self._arrays}
+        used = {name for step in lanes.walk(main) for name in (*step.inputs, *_ends(step))} | {*main.outputs}
+        constants = {name: array for name, array in constants.items() if name in used}
+        assert not given & self._arrays.keys()
+        return Program(
+            main=main,
+            tensors=self._weights.tensors,
+            weights=self._weights.weights,
+            constants=constants,
+            host=lanes.on_host(main, constants),
+        )
+
+    def _read(self, graph: ir.Graph) -> None:
+        """Take in the tensors of a graph."""
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                self._take(value, value.const_value)
+        for node in graph:
+            if _is_constant(node):
+                tensor = constant_tensor(node)
+                assert tensor is not None
+                self._take(node.outputs[0], tensor)
+            elif operator_of(node) == "Identity" and (merged := self._weights.merged(node.inputs[0])) is not None:
+                self._take(node.outputs[0], merged)
+            elif (array := self._folded(node)) is not None:
+                self._take(node.outputs[0], ir.Tensor(array))
+
+    def _take(self, value: ir.Value, tensor: ir.TensorProtocol) -> None:
+        if tensor.dtype == ir.DataType.STRING:
+            raise ExportError("tensors of texts have no counterpart in the framework", node=str(value.name))
+        if not self._weights.take(value, tensor):
+            self._arrays[value] = tensor.numpy()
+
+    def _folded(self, node: ir.Node) -> np.ndarray | None:
+        """Return what a node makes of constants."""
+        if node.domain not in OWN or len(node.outputs) != 1 or not node.inputs:
+            return None
+        if any(value is not None and value not in self._arrays for value in node.inputs):
+            return None
+        arrays = [self._arrays[value] for value in node.inputs if value is not None]
+        if node.op_type == "ConstantOfShape":
+            value = node.attributes.get_tensor("value") if "value" in node.attributes else None
+            filling = np.zeros(1, np.float32) if value is None else value.numpy()
+            return np.full(tuple(arrays[0].tolist()), filling.reshape(-1)[0], filling.dtype)
+        if node.op_type not in FOLDED or any(array.size > SMALL for array in arrays):
+            return None
+        feeds = {str(value.name): self._arrays[value] for value in node.inputs if value is not None}
+        return evaluate(node, feeds, version_of(node, self._model))
+
+    def _block(self, graph: ir.Graph) -> Block:
+        steps = tuple(self._steps(graph))
+        inputs = [value for value in graph.inputs if value not in self._arrays and not self._weights.holds(value)]
+        outputs = [self._operand(value, None) for value in graph.outputs]
+        return Block(tuple(self._name(value) for value in inputs), tuple(outputs), steps)
+
+    def _steps(self, graph: ir.Graph) -> Iterator[Step]:
+        for node in graph:
+            if all(value in self._arrays or self._weights.holds(value) for value in node.outputs):
+                continue
+            yield Step(
+                operator=operator_of(node),
+                version=version_of(node, self._model),
+                name=node.name or "",
+                inputs=_trimmed(self._operand(value, (node, slot)) for slot, value in enumerate(node.inputs)),
+                outputs=_trimmed(self._name(value) if value.uses() or value.is_graph_output() else ""
+                                 for value in node.outputs),
+                attributes=_attributes(node),
+                blocks={
+                    name: self._block(attribute.as_graph())
+                    for name, attribute in node.attributes.items()
+                    if attribute.type == ir.AttributeType.GRAPH
+                },
+            )  # fmt: skip
+
+    def _operand(self, value: ir.Value | None, use: tuple[ir.Node, int] | None) -> str:
+        if value is None or not value.name:
+            return ""
+        if self._weights.holds(value):
+            return self._weights.use(value, use)
+        return self._name(value)
+
+    def _name(self, value: ir.Value) -> str:
+        if value not in self._names:
+            name, number = value.name or "value", 1
+            while name in self._taken:
+                number += 1
+                name = f"{value.name}#{number}"
+            self._taken.add(name)
+            self._names[value] = name
+        return self._names[value]
+
+
+def _ends(step: Step) -> Iterator[str]:
+    for block in step.blocks.values():
+        yield from block.outputs
+
+
+def _trimmed(names: Iterator[str]) -> tuple[str, ...]:
+    """Return names without the empty ones at the end."""
+    found = list(names)
+    while found and not found[-1]:
+        found.pop()
+    return tuple(found)
+
+
+def _attributes(node: ir.Node) -> dict[str, Any]:
+    """Return the attributes of a node as Python has them."""
+    found = {
+        name: _plain(attribute)
+        for name, attribute in node.attributes.items()
+        if attribute.type not in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
+    }
+    if operator_of(node) == "ConstantOfShape":
+        value = found.get("value", np.zeros(1, np.float32)).reshape(-1)
+        return {"value": value[0].item(), "dtype": ir.DataType.from_numpy(value.dtype).value}
+    return found
+
+
+def _plain(attribute: ir.Attr) -> Any:
+    if attribute.type == ir.AttributeType.TENSOR:
+        return attribute.as_tensor().numpy()
+    if attribute.type in {ir.AttributeType.INTS, ir.AttributeType.FLOATS, ir.AttributeType.STRINGS}:
+        return list(attribute.value)
+    return attribute.value

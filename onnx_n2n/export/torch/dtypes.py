@@ -1,0 +1,60 @@
+"""Types and arrays between ONNX, numpy and PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+TYPES: dict[int, torch.dtype] = {
+    ir.DataType.FLOAT.value: torch.float32,
+    ir.DataType.FLOAT16.value: torch.float16,
+    ir.DataType.DOUBLE.value: torch.float64,
+    ir.DataType.BFLOAT16.value: torch.bfloat16,
+    ir.DataType.INT64.value: torch.int64,
+    ir.DataType.INT32.value: torch.int32,
+    ir.DataType.INT16.value: torch.int16,
+    ir.DataType.INT8.value: torch.int8,
+    ir.DataType.UINT8.value: torch.uint8,
+    ir.DataType.UINT16.value: torch.uint16,
+    ir.DataType.UINT32.value: torch.uint32,
+    ir.DataType.UINT64.value: torch.uint64,
+    ir.DataType.BOOL.value: torch.bool,
+    ir.DataType.COMPLEX64.value: torch.complex64,
+    ir.DataType.COMPLEX128.value: torch.complex128,
+}
+
+
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor with memory of its own."""
+    array = np.array(array, order="C", copy=True)
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def to_array(tensor: Any) -> np.ndarray:
+    """Return the values of a tensor, on the host."""
+    if isinstance(tensor, (list, tuple)):
+        return [to_array(each) for each in tensor]  # type: ignore[return-value]
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(ir.DataType.BFLOAT16.numpy())
+    return tensor.numpy()
+
+
+def sent(value: Any, like: torch.Tensor | None) -> torch.Tensor:
+    """Send a value of the host lane to the device."""
+    return torch.tensor(value, device=None if like is None else like.device)
+
+
+def fetched(value: torch.Tensor) -> Any:
+    """Fetch a value from the device; this waits for it."""
+    return value.tolist()
+
+
+def lengths(x: torch.Tensor) -> list[int]:
+    """Return the lengths of a tensor."""
+    return list(x.shape)

@@ -1,0 +1,335 @@
+"""From a program to the graph of a ``torch.fx.GraphModule``: one call per step, in Python that can be read."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from onnx_n2n.errors import ExportError
+from onnx_n2n.export import host
+from onnx_n2n.export.calling import Call, bind, find
+from onnx_n2n.export.lanes import LENGTHS, wants_number
+from onnx_n2n.export.layouts import Layout
+from onnx_n2n.export.program import Block, Program, Step
+from onnx_n2n.export.torch import dtypes, layers
+from onnx_n2n.export.torch.norm import batch_norm_as_is
+from onnx_n2n.export.torch.table import TABLE
+
+Captured = tuple[str, bool]
+"""A value from outside, and whether it is wanted on the host."""
+
+STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+
+def known(operator_type: str, version: int) -> bool:
+    """Say whether there is a way to do an operator."""
+    return operator_type in SPECIAL or find(TABLE, operator_type, version) is not None
+
+
+def pack_gates(*parts: torch.Tensor, gates: Sequence[int], joined: int) -> torch.Tensor:
+    """Make the weight of a recurrent cell as ONNX has it of what PyTorch has: gates in order, directions stacked."""
+    blocks = [torch.cat([part.chunk(len(gates))[gate] for gate in gates]) for part in parts]
+    return torch.stack([torch.cat(blocks[k : k + joined]) for k in range(0, len(blocks), joined)])
+
+
+def transposed(x: torch.Tensor) -> torch.Tensor:
+    """Transpose a matrix."""
+    return x.t()
+
+
+class Emitter:
+    """Writes the steps of one block into an fx graph."""
+
+    def __init__(self, program: Program, root: nn.Module, outer: Emitter | None = None) -> None:
+        self.program, self.root, self.outer = program, root, outer
+        self.graph = fx.Graph()
+        self.captured: list[Captured] = []
+        self._device: dict[str, Any] = {}
+        self._host: dict[str, Any] = {}
+        self._last_input: fx.Node | None = None
+        self._anchor: str = program.main.inputs[0] if program.main.inputs else ""
+        self._constants: fx.Node | None = None
+        self.arrays: list[np.ndarray] = []
+
+    # Values -----------------------------------------------------------------------------------------------------------
+
+    def input(self, name: str, *, number: bool = False) -> None:
+        """Take a value in."""
+        (self._host if number else self._device)[name] = self._placeholder(name)
+
+    def device(self, name: str) -> Any:
+        """Return a value as a tensor."""
+        if not name:
+            return None
+        if name not in self._device:
+            self._device[name] = self._found(name)
+        return self._device[name]
+
+    def host(self, name: str) -> Any:
+        """Return a value as a number, or a list of them."""
+        if not name:
+            return None
+        if name in self.program.constants:
+            return host.from_array(self.program.constants[name])
+        if name not in self._host:
+            if name in self._device or name in self.program.weights:
+                self._host[name] = self.graph.call_function(dtypes.fetched, (self.device(name),))
+            elif self.outer is not None:
+                self._host[name] = self._capture(name, number=True)
+            else:
+                raise AssertionError(f"no value {name}")
+        return self._host[name]
+
+    def like(self) -> Any:
+        """Return a tensor that says where new ones belong."""
+        return self.device(self._anchor) if self._anchor else None
+
+    def _found(self, name: str) -> Any:
+        if name in self._host:
+            return self.graph.call_function(dtypes.sent, (self._host[name], self.like()))
+        if self.outer is not None:
+            return self._capture(name, number=False)
+        if name in self.program.weights:
+            return self._weight(name)
+        if name in self.program.constants:
+            if self._constants is None:
+                self._constants = self.graph.call_module("constants")
+            self.arrays.append(self.program.constants[name])
+            return self.graph.call_function(operator.getitem, (self._constants, len(self.arrays) - 1))
+        raise AssertionError(f"no value {name}")
+
+    def _weight(self, name: str) -> Any:
+        weight = self.program.weights[name]
+        parts = [self.graph.get_attr(part) for part in weight.parts]
+        for part in weight.parts:
+            self.place(part)
+        return self._packed(parts, weight.layout)
+
+    def _packed(self, parts: list[fx.Node], layout: Layout) -> fx.Node:
+        if layout.gates:
+            return self.graph.call_function(
+                pack_gates, tuple(parts), {"gates": list(layout.gates), "joined": layout.joined}
+            )
+        return self.graph.call_function(transposed, (parts[0],)) if layout.transposed else parts[0]
+
+    def _capture(self, name: str, *, number: bool) -> fx.Node:
+        self.captured.append((name, number))
+        return self._placeholder(name)
+
+    def _placeholder(self, name: str) -> fx.Node:
+        """Add an input behind the others, which come before everything else."""
+        with self.graph.inserting_after(self._last_input) if self._last_input else self.graph.inserting_before():
+            self._last_input = self.graph.placeholder(_identifier(name))
+        return self._last_input
+
+    # Modules ----------------------------------------------------------------------------------------------------------
+
+    def place(self, name: str) -> None:
+        """Register a tensor of the program under its dotted name."""
+        tensor = self.program.tensors[name]
+        *path, leaf = name.split(".")
+        owner = self._owner(path)
+        if leaf in owner._parameters or leaf in owner._buffers:
+            return
+        data = dtypes.to_tensor(tensor.array)
+        if tensor.trained:
+            owner.register_parameter(leaf, nn.Parameter(data))
+        else:
+            owner.register_buffer(leaf, data)
+
+    def add(self, name: str, module: nn.Module) -> str:
+        """Register a module, at the root of all blocks or of this one; return its name."""
+        wish, number = name, 1
+        while hasattr(self.root, name) or any(each.split(".")[0] == name for each in self.program.tensors):
+            number += 1
+            name = f"{wish}_{number}"
+        self.root.add_module(name, module)
+        return name
+
+    def _owner(self, path: list[str]) -> nn.Module:
+        owner = self.root
+        for part in path:
+            if part not in owner._modules:
+                owner.add_module(part, nn.Module())
+            found = owner._modules[part]
+            assert found is not None
+            owner = found
+        return owner
+
+    # Steps ------------------------------------------------------------------------------------------------------------
+
+    def step(self, step: Step) -> None:
+        """Write one step."""
+        if step.operator in SPECIAL:
+            SPECIAL[step.operator](self, step)
+        elif step.operator in LENGTHS:
+            call = _bound(TABLE, step)
+            self._host[step.outputs[0]] = self._call(call, (self.device(step.inputs[0]),))
+        elif step.outputs and step.outputs[0] in self.program.host:
+            call = _bound(host.TABLE, step)
+            self._give(step, self._call(call, tuple(self.host(name) for name in step.inputs)), call, self._host)
+        else:
+            call = _bound(TABLE, step)
+            arguments = tuple(
+                self.host(name) if wants_number(step.operator, slot) else self.device(name)
+                for slot, name in enumerate(step.inputs)
+            )
+            self._give(step, self._call(call, arguments), call, self._device)
+
+    def _call(self, call: Call, arguments: tuple[Any, ...]) -> fx.Node:
+        keywords = {key: _literal(value) for key, value in call.keywords.items()}
+        if call.like:
+            keywords["like"] = self.like()
+        return self.graph.call_function(call.function, arguments, keywords)
+
+    def _give(self, step: Step, node: fx.Node, call: Call, lane: dict[str, Any]) -> None:
+        if not call.several:
+            lane[step.outputs[0]] = node
+        else:
+            self.give(step, node, lane)
+
+    def give(self, step: Step, node: fx.Node, lane: dict[str, Any] | None = None) -> None:
+        """Hand the parts of a tuple out as the outputs of a step."""
+        for slot, name in enumerate(step.outputs):
+            if name:
+                (self._device if lane is None else lane)[name] = self.graph.call_function(
+                    operator.getitem, (node, slot)
+                )
+
+    def block(
+        self, block: Block, inputs: Sequence[bool], outputs: Sequence[bool]
+    ) -> tuple[fx.GraphModule, list[Captured]]:
+        """Write a block inside of a step as a module, which takes its inputs and then what it captures.
+
+        Args:
+            block: The block.
+            inputs: For every input whether it is a number.
+            outputs: The same for every output.
+        """
+        inner = Emitter(self.program, nn.Module(), self)
+        for name, number in zip(block.inputs, inputs, strict=True):
+            inner.input(name, number=number)
+        for step in block.steps:
+            inner.step(step)
+        found = [
+            inner.host(name) if number else inner.device(name)
+            for name, number in zip(block.outputs, outputs, strict=True)
+        ]
+        inner.graph.output(tuple(found))
+        return fx.GraphModule(inner.root, inner.graph), inner.captured
+
+    def outside(self, captured: Sequence[Captured]) -> tuple[Any, ...]:
+        """Return what a block captures."""
+        return tuple(self.host(name) if number else self.device(name) for name, number in captured)
+
+
+def _bound(table: Any, step: Step) -> Call:
+    return bind(table, step.operator, step.version, step.name, step.attributes, len(step.outputs))
+
+
+def _literal(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _identifier(name: str) -> str:
+    found = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
+    return found if found and not found[0].isdigit() else f"input_{found}"
+
+
+# Operators that are modules -------------------------------------------------------------------------------------------
+
+
+def _batch_norm(emitter: Emitter, step: Step) -> None:
+    if step.attributes.get("training_mode"):
+        reason = "the file says that it trains, so that ONNX Runtime normalises by the batch"
+        raise ExportError(reason, node=step.name, operator=step.operator, hint="Export the model in evaluation mode")
+    epsilon, momentum = step.attributes.get("epsilon", 1e-5), step.attributes.get("momentum", 0.9)
+    x = emitter.device(step.inputs[0])
+    weights = [emitter.program.weights.get(name) for name in step.inputs[1:5]]
+    names = [weight.parts[0] if weight is not None else "" for weight in weights]
+    where = names[0].rpartition(".")[0]
+    if emitter.outer is not None or not where or names != [f"{where}.{leaf}" for leaf in STATISTICS]:
+        parts = [emitter.device(name) for name in step.inputs[1:5]]
+        node = emitter.graph.call_function(batch_norm_as_is, (x, *parts, epsilon))
+    else:
+        for name in names:
+            emitter.place(name)
+        module = emitter.root.get_submodule(where)
+        if not isinstance(module, nn.modules.batchnorm._BatchNorm):
+            parent, _, leaf = where.rpartition(".")
+            emitter.root.get_submodule(parent).add_module(leaf, _norm(module, epsilon, momentum))
+        node = emitter.graph.call_module(where, (x,))
+    emitter._device[step.outputs[0]] = node
+
+
+def _norm(tensors: nn.Module, epsilon: float, momentum: float) -> nn.Module:
+    """Return PyTorch's module with these tensors."""
+    norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)  # type: ignore[arg-type]
+    norm.weight, norm.bias = tensors.weight, tensors.bias  # type: ignore[assignment]
+    norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var  # type: ignore[assignment]
+    return norm
+
+
+def _dropout(emitter: Emitter, step: Step) -> None:
+    ratio = (
+        emitter.host(step.inputs[1]) if len(step.inputs) > 1 and step.inputs[1] else step.attributes.get("ratio", 0.5)
+    )
+    ratio = host.flat(ratio)[0] if not isinstance(ratio, fx.Node) else 0.5
+    name = emitter.add("dropout", nn.Dropout(ratio))
+    node = emitter.graph.call_module(name, (emitter.device(step.inputs[0]),))
+    emitter._device[step.outputs[0]] = node
+    if len(step.outputs) > 1:
+        emitter._device[step.outputs[1]] = emitter.graph.call_function(torch.ones_like, (node,), {"dtype": torch.bool})
+
+
+def _if(emitter: Emitter, step: Step) -> None:
+    condition = emitter.host(step.inputs[0])
+    branches = [step.blocks[name] for name in ("then_branch", "else_branch")]
+    modules, captured = zip(*(emitter.block(each, [], [False] * len(each.outputs)) for each in branches), strict=True)
+    together = list(dict.fromkeys([*captured[0], *captured[1]]))
+    taken = [[together.index(each) for each in one] for one in captured]
+    name = emitter.add("branch", layers.If(modules[0], modules[1], taken))
+    emitter.give(step, emitter.graph.call_module(name, (condition, *emitter.outside(together))))
+
+
+def _loop(emitter: Emitter, step: Step) -> None:
+    body = step.blocks["body"]
+    carried = len(body.inputs) - 2
+    module, captured = emitter.block(body, [True, True] + [False] * carried, [True] + [False] * (len(body.outputs) - 1))
+    inputs = [*step.inputs, *[""] * (2 - len(step.inputs))]
+    numbers = [emitter.host(name) for name in inputs[:2]]
+    values = [emitter.device(name) for name in inputs[2:]]
+    name = emitter.add("loop", layers.Loop(module, carried))
+    emitter.give(step, emitter.graph.call_module(name, (*numbers, *values, *emitter.outside(captured))))
+
+
+def _scan(emitter: Emitter, step: Step) -> None:
+    body, scanned = step.blocks["body"], int(step.attributes["num_scan_inputs"])
+    if step.version < 9:
+        reason = "a Scan of the operator sets before 9 runs over a batch as well"
+        raise ExportError(reason, node=step.name, operator=step.operator)
+    states = len(body.inputs) - scanned
+    module, captured = emitter.block(body, [False] * len(body.inputs), [False] * len(body.outputs))
+    options = {
+        "input_axes": step.attributes.get("scan_input_axes") or [0] * scanned,
+        "input_directions": step.attributes.get("scan_input_directions") or [0] * scanned,
+        "output_axes": step.attributes.get("scan_output_axes"),
+        "output_directions": step.attributes.get("scan_output_directions"),
+    }
+    values = [emitter.device(name) for name in step.inputs]
+    name = emitter.add("scan", layers.Scan(module, states, scanned, options))
+    emitter.give(step, emitter.graph.call_module(name, (*values, *emitter.outside(captured))))
+
+
+SPECIAL: dict[str, Any] = {
+    "BatchNormalization": _batch_norm,
+    "Dropout": _dropout,
+    "If": _if,
+    "Loop": _loop,
+    "Scan": _scan,
+}

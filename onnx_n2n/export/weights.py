@@ -1,0 +1,204 @@
+"""Which tensors of a model are trained, which go with it, and which never change; and what they are called.
+
+A parameter is what gradients reach in training. A buffer changes too, or was one in the framework: the statistics of
+BatchNormalization. Everything else is a constant: whole numbers, masks, tables, the numbers in formulas. Where the
+exporter says what was a parameter, that holds; else it is read off how a tensor is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.constants import FLOATS
+from onnx_n2n.export.layouts import SAME, Layout
+from onnx_n2n.export.names import Origin, Origins, Source, Use, common_parent, path
+
+# Slots that hold weights, whatever they look like.
+SLOTS: Mapping[str, frozenset[int]] = {
+    "BatchNormalization": frozenset({1, 2, 3, 4}),
+    "Conv": frozenset({1, 2}),
+    "ConvTranspose": frozenset({1, 2}),
+    "Einsum": frozenset({0, 1, 2}),
+    "GRU": frozenset({1, 2, 3}),
+    "Gemm": frozenset({0, 1, 2}),
+    "GroupNormalization": frozenset({1, 2}),
+    "InstanceNormalization": frozenset({1, 2}),
+    "LSTM": frozenset({1, 2, 3, 7}),
+    "LayerNormalization": frozenset({1, 2}),
+    "MatMul": frozenset({0, 1}),
+    "PRelu": frozenset({1}),
+    "RMSNormalization": frozenset({1}),
+    "RNN": frozenset({1, 2, 3}),
+    "com.microsoft.Attention": frozenset({1, 2}),
+    "com.microsoft.BiasGelu": frozenset({1}),
+    "com.microsoft.EmbedLayerNormalization": frozenset({2, 3, 4, 5, 6}),
+    "com.microsoft.FastGelu": frozenset({1}),
+    "com.microsoft.FusedConv": frozenset({1, 2}),
+    "com.microsoft.FusedGemm": frozenset({0, 1, 2}),
+    "com.microsoft.FusedMatMul": frozenset({0, 1}),
+    "com.microsoft.MultiHeadAttention": frozenset({3}),
+    "com.microsoft.SkipLayerNormalization": frozenset({2, 3, 4}),
+    "com.microsoft.SkipSimplifiedLayerNormalization": frozenset({2, 3}),
+}
+
+# Operators that pass a weight on: what uses their output counts.
+PASSED = frozenset({"Cast", "Concat", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
+
+# Operators whose floating-point operands are weights if they are more than one number.
+ARITHMETIC = frozenset({"Add", "Div", "Gather", "Mul", "Sub", "Sum", "Expand"})
+
+STATISTICS = frozenset({3, 4})  # slots of BatchNormalization
+MASK = 1e4  # what a mask adds is larger than any weight
+ROLES = {1: "weight", 2: "bias", 3: "running_mean", 4: "running_var"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the framework.
+
+    Attributes:
+        name: Its dotted name.
+        array: Its values, as the framework has them.
+        trained: Whether it is a parameter; else a buffer.
+        source: Where its name comes from.
+        initializers: Names of the initializers that it is in.
+    """
+
+    name: str
+    array: np.ndarray
+    trained: bool
+    source: Source
+    initializers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A value of the graph, made of the framework's tensors.
+
+    Attributes:
+        parts: Names of the tensors.
+        layout: How it is made of them.
+        initializer: Name of the initializer that it is in the file.
+    """
+
+    parts: tuple[str, ...]
+    layout: Layout
+    initializer: str
+
+
+class Weights:
+    """The weights of a model, as they are found and named."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._held: dict[ir.Value, tuple[ir.TensorProtocol, bool]] = {}
+        self._keys: dict[tuple[ir.Value, tuple[str, ...]], str] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.weights: dict[str, Weight] = {}
+
+    def take(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool:
+        """Keep a tensor if it is a weight, and say whether it is."""
+        trained = self._trained(value, tensor)
+        if trained is not None:
+            self._held[value] = (tensor, trained)
+        return trained is not None
+
+    def merged(self, value: ir.Value | None) -> ir.TensorProtocol | None:
+        """Return the vector that a value is, if it is a weight.
+
+        Where vectors are equal, the TorchScript exporter keeps one and writes the others as its Identity. They were
+        scales and biases of different layers, and become that again; equal matrices were tied, and stay so.
+        """
+        tensor = self._held[value][0] if value in self._held else None
+        return tensor if tensor is not None and len(tensor.shape) < 2 else None
+
+    def holds(self, value: ir.Value) -> bool:
+        """Say whether a value is a weight."""
+        return value in self._held
+
+    def use(self, value: ir.Value, use: Use | None) -> str:
+        """Return the name of the value that a weight is for a node: merged weights are several."""
+        tensor, trained = self._held[value]
+        origin = self._origins.of(value, use)
+        if use is not None and use[0].op_type == "BatchNormalization":
+            origin = self._normalisation(use[0], use[1], origin)
+        if (value, origin.names) not in self._keys:
+            arrays = origin.layout.unpack(tensor.numpy())
+            parts = tuple(
+                self._put(name, array, trained, origin.source, str(value.name))
+                for name, array in zip(origin.names, arrays, strict=True)
+            )
+            key = f"weight:{len(self.weights)}:{parts[0]}"
+            self.weights[key] = Weight(parts, origin.layout, str(value.name))
+            self._keys[value, origin.names] = key
+        return self._keys[value, origin.names]
+
+    def _put(self, name: str, array: np.ndarray, trained: bool, source: Source, initializer: str) -> str:
+        """Register a tensor; one of the same name and values is the same tensor."""
+        wish, number = name, 1
+        while (there := self.tensors.get(name)) is not None or self._blocked(name):
+            if there is not None and there.array.shape == array.shape and np.array_equal(there.array, array):
+                self.tensors[name] = replace(there, initializers=(*there.initializers, initializer))
+                return name
+            number += 1
+            name = f"{wish}_{number}"
+        self.tensors[name] = Tensor(name, array, trained, source, (initializer,))
+        return name
+
+    def _blocked(self, name: str) -> bool:
+        """Say whether a name is a module of other tensors, or one of its modules is a tensor."""
+        parts = name.split(".")
+        inside = any(".".join(parts[:k]) in self.tensors for k in range(1, len(parts)))
+        return inside or any(other.startswith(name + ".") for other in self.tensors)
+
+    def _normalisation(self, node: ir.Node, slot: int, origin: Origin) -> Origin:
+        """Give the four tensors of a BatchNormalization the names that a module of it has."""
+        names = [self._origins.of(value, (node, k)).names[0] for k, value in enumerate(node.inputs) if k and value]
+        where = common_parent(names)
+        if names == [f"{where}.{role}" for role in ROLES.values()]:
+            return origin
+        if not where or any(name.startswith(where + ".") for name in self._others(node)):
+            where = path(node.name or str(node.outputs[0].name)) + ".batch_norm"
+        return Origin((f"{where}.{ROLES[slot]}",), SAME, origin.source)
+
+    def _others(self, node: ir.Node) -> list[str]:
+        """Return the names of the weights that a node does not use."""
+        return [path(str(value.name)) for value in self._held if value not in node.inputs]
+
+    def _trained(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool | None:
+        """Say whether a tensor is a parameter (true), a buffer (false), or neither."""
+        if tensor.dtype not in FLOATS:
+            return None
+        kind = self._origins.kinds.get(str(value.name))
+        if kind is not None:
+            return {"PARAMETER": True, "BUFFER": False}.get(kind)
+        uses = list(_uses(value))
+        if any(node.op_type == "BatchNormalization" and slot in STATISTICS for node, slot in uses):
+            return False
+        if any(slot in SLOTS.get(_operator(node), frozenset()) for node, slot in uses):
+            return True
+        if tensor.size <= 1 or not any(node.op_type in ARITHMETIC for node, _ in uses):
+            return None
+        if self._origins.kinds:  # the exporter has named the parameters; others may be a part of one
+            told = {name for node, _ in uses for name in self._origins.arguments(node)}
+            return True if any(self._origins.kinds[name] == "PARAMETER" for name in told) else None
+        array = tensor.numpy().astype(np.float64)
+        return True if np.isfinite(array).all() and np.abs(array).max(initial=0.0) < MASK else None
+
+
+def _operator(node: ir.Node) -> str:
+    return node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"
+
+
+def _uses(value: ir.Value, depth: int = 8) -> list[Use]:
+    """Return where a value is used, also behind what passes it on."""
+    found: list[Use] = []
+    for node, slot in value.uses():
+        found.append((node, slot))
+        if node.op_type in PASSED and depth:
+            found += [use for output in node.outputs for use in _uses(output, depth - 1)]
+    return found

@@ -1,0 +1,50 @@
+"""Where the windows of convolutions and pools lie: numbers only, for every framework."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Pads = tuple[list[int], list[int]]
+"""How much is put, or cut off, in front of and behind each spatial axis."""
+
+
+def pads_of(
+    auto_pad: str, pads: Sequence[int] | None, lengths: Sequence[int], strides: Sequence[int], extents: Sequence[int]
+) -> Pads:
+    """Return how much is put around the input of a window of some extents."""
+    count = len(lengths)
+    if auto_pad not in {"SAME_UPPER", "SAME_LOWER"}:
+        found = list(pads or [0] * 2 * count) if auto_pad == "NOTSET" else [0] * 2 * count
+        return found[:count], found[count:]
+    before, after = [], []
+    for length, stride, extent in zip(lengths, strides, extents, strict=True):
+        total = max((-(-length // stride) - 1) * stride + extent - length, 0)
+        less = total // 2
+        before.append(less if auto_pad == "SAME_UPPER" else total - less)
+        after.append(total - before[-1])
+    return before, after
+
+
+def transposed_pads(
+    auto_pad: str,
+    pads: Sequence[int] | None,
+    output_shape: Sequence[int] | None,
+    lengths: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    extra: Sequence[int],
+) -> Pads:
+    """Return how much of the full result of a transposed convolution is cut off."""
+    rank = len(lengths)
+    if output_shape is None and auto_pad in {"NOTSET", "VALID"}:
+        found = list(pads or [0] * 2 * rank)
+        return found[:rank], found[rank:]
+    wanted = list(output_shape or [length * stride for length, stride in zip(lengths, strides, strict=True)])
+    before, after = [], []
+    for k in range(rank):
+        full = strides[k] * (lengths[k] - 1) + extra[k] + (kernel[k] - 1) * dilations[k] + 1
+        total = full - wanted[-rank:][k]
+        before.append(total - total // 2 if auto_pad == "SAME_LOWER" else total // 2)
+        after.append(total - before[-1])
+    return before, after
