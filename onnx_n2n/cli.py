@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
 
 import onnx_n2n
 from onnx_n2n import tables
@@ -72,8 +74,8 @@ def _stages(console: Console) -> Iterator[Callable[[str], None]]:
     if not console.file.isatty():
         yield lambda _: None
         return
-    with console.status("starting ...") as status:
-        yield lambda stage: status.update(f"{stage} ...")
+    with Live(console=console, transient=True) as live:  # drawn at once, so that no stage is too short to be seen
+        yield lambda stage: live.update(Spinner("dots", f"{stage} ..."), refresh=True)
 
 
 def _ends_well(command: Command) -> Command:
