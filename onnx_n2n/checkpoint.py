@@ -6,14 +6,13 @@ norms were folded into the exported weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.layouts import join, split
 from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record, Remade
 from onnx_n2n.weights import Recipe
@@ -35,11 +34,13 @@ class Grown:
         arrays: All parameters, by name.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
+        untied: Names of those that were one with another parameter, by the name of that, and no longer are.
     """
 
     arrays: Arrays
     grown: tuple[str, ...]
     kept: tuple[str, ...]
+    untied: Mapping[str, str]
 
 
 def grow(record: Record, arrays: Arrays, keep: Sequence[str] = ()) -> Grown:
@@ -47,13 +48,13 @@ def grow(record: Record, arrays: Arrays, keep: Sequence[str] = ()) -> Grown:
 
     Args:
         record: The record; its origins say which parameter lies in which weight.
-        arrays: The parameters, by name.
+        arrays: The parameters, by name. Tied ones share their memory, or are there under one of their names.
         keep: Globs of parameters that the record does not know, and that stay as they are.
 
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
             that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart; or if layers were added.
+            grow apart and have one name only; or if layers were added.
     """
     _check_complete(record, arrays, keep)
     return apply(record, arrays, values)
@@ -66,56 +67,85 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
         GrowthError: If one has another shape than the teacher had, or two that are tied would grow apart.
     """
     found: dict[str, np.ndarray] = {}
+    source: dict[str, str] = {}
+    for weight, origin in _known(record):
+        at = _at(origin, arrays)
+        if not at:
+            continue
+        for own, name, array in zip(_own(origin), at, _grown(record, weight, origin, at, arrays, to), strict=True):
+            if own in found and not np.array_equal(found[own], array):
+                raise GrowthError(
+                    f"{own!r} is used in two places that grew differently, so that it cannot stay one parameter",
+                    node=weight,
+                    hint="untie it in the network's own code first, or --exclude what reads it",
+                )
+            found[own], source[own] = array, name
+    for name in [name for name in found if name not in arrays]:
+        if np.array_equal(found[name], found.get(source[name], arrays[source[name]])):
+            del found[name]  # it is still the same as the one that it is tied to
+    merged = {name: found.get(name, array) for name, array in arrays.items()} | found
+    grown = tuple(name for name, array in found.items() if array.shape != arrays[source[name]].shape)
+    untied = {name: source[name] for name in found if name not in arrays} | _parted(arrays, merged)
+    return Grown(merged, grown, tuple(name for name in arrays if name not in grown), untied)
+
+
+def _known(record: Record) -> Iterator[tuple[str, Origin]]:
+    """Yield all weights with what they are made of."""
     for weight, entries in record.origins.items():
-        known = [Origin(**entry) for entry in entries if entry["name"] in arrays]
-        for held in _held(known):
-            for name, array in _grown(record, weight, held, arrays, to).items():
-                if name in found and not np.array_equal(found[name], array):
-                    raise GrowthError(
-                        f"{name!r} is used in two places that grew differently, so that it cannot stay one parameter",
-                        node=weight,
-                        hint="untie it in the network's own code first, or --exclude what reads it",
-                    )
-                found[name] = array
-    grown = tuple(name for name, array in found.items() if array.shape != arrays[name].shape)
-    merged = {name: found.get(name, array) for name, array in arrays.items()}
-    return Grown(merged, grown, tuple(name for name in arrays if name not in grown))
+        for origin in entries:
+            yield weight, origin
 
 
-def _held(known: Sequence[Origin]) -> list[list[Origin]]:
-    """Group what a weight holds at a time: all parts of a recurrent layer, else each parameter by itself."""
-    parts = [origin for origin in known if ":" in origin.layout and not origin.layout.startswith("channels")]
-    return [[origin] for origin in known if origin not in parts] + ([parts] if parts else [])
+def _own(origin: Origin) -> tuple[str, ...]:
+    """Return the names that parameters have in the place that a node reads them for."""
+    return (origin.tied,) if origin.tied else origin.names
+
+
+def _at(origin: Origin, arrays: Arrays) -> tuple[str, ...]:
+    """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
+    for names in (_own(origin), origin.names):
+        if names and all(name in arrays for name in names):
+            return names
+    return ()
+
+
+def _parted(before: Arrays, after: Arrays) -> dict[str, str]:
+    """Return the parameters that shared their memory with another one, and differ from it now."""
+    first: dict[tuple[int, tuple[int, ...]], str] = {}
+    found = {}
+    for name, array in before.items():
+        other = first.setdefault((array.__array_interface__["data"][0], array.shape), name)
+        if other != name and array.size and not np.array_equal(after[name], after[other]):
+            found[name] = other
+    return found
 
 
 def _grown(
-    record: Record, weight: str, held: Sequence[Origin], arrays: Arrays, to: Apply
-) -> dict[str, np.ndarray]:
-    """Return the parameters that a weight holds, after all steps."""
+    record: Record, weight: str, origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
+) -> list[np.ndarray]:
+    """Return the parameters that a weight is made of, after all steps."""
     line = next(
-        (line for _, line in record.lines(weight) if not line or held[0].node in line[-1].readers),
+        (line for _, line in record.lines(weight) if not line or origin.node in line[-1].readers),
         next(iter(record.lines(weight)))[1],
     )
+    parts = [arrays[name] for name in at]
     if not line:
-        return {}
-    layout = held[0].layout
-    if layout.startswith("channels"):
-        axis, name = int(layout.split(":")[1]), held[0].name
-        array = arrays[name]
+        return parts
+    if origin.layout.kind == "channels":
+        (array,) = parts
         for remade in line:
-            array = to(_along(remade, axis, name), array)
-        return {name: array}
-    layouts = [origin.layout for origin in held]
-    array = join(layouts, [arrays[origin.name] for origin in held])
+            array = to(_along(remade, int(origin.layout.detail), at[0]), array)
+        return [array]
+    array = origin.layout.pack(parts)
     for remade in line:
         if array.shape != remade.before:
             raise GrowthError(
-                f"{held[0].name!r} is not of the shape that the teacher had",
-                shapes=f"{list(array.shape)} as {layout}, where the teacher has {list(remade.before)}",
+                f"{at[0]!r} is not of the shape that the teacher had",
+                shapes=f"{list(array.shape)} as {origin.layout}, where the teacher has {list(remade.before)}",
                 hint="the record must belong to the model that was exported from this network",
             )
         array = to(remade, array)
-    return dict(zip((origin.name for origin in held), split(layouts, array), strict=True))
+    return origin.layout.unpack(array)
 
 
 def _along(remade: Remade, axis: int, name: str) -> Remade:
@@ -139,15 +169,16 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
         )
     unknown = []
     for weight in dict.fromkeys(each.teacher for step in record.steps[:1] for each in step.remade):
-        names = [entry["name"] for entry in record.origins.get(weight, ())]
-        if not any(name in arrays for name in names) and names != [""]:
-            unknown.append(f"{weight!r}" + (f" (known as {names[0]!r})" if names else ""))
+        entries = record.origins.get(weight, ())
+        if not any(origin.layout.kind == "even" or _at(origin, arrays) for origin in entries):
+            unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         raise GrowthError(
             f"the checkpoint has no parameter for {len(unknown)} weights that grew: {', '.join(unknown[:8])}",
-            hint="export with torch.onnx.export(..., dynamo=True), which keeps names",
+            hint="export with torch.onnx.export(..., dynamo=True), which keeps names; what the network's own code "
+            "computes, as a table of frequencies, must not grow: --exclude its group",
         )
-    known = {entry["name"] for entries in record.origins.values() for entry in entries}
+    known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
     strange = [name for name, array in arrays.items() if name not in known and array.ndim]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:

@@ -133,9 +133,7 @@ def deliver(
     after = parameters(working)
 
     def recorded() -> Record:
-        known = origins(open_model(model).model)
-        found = {name: [each.to_json() for each in entries] for name, entries in known.items()}
-        return Record(done.steps, digest(working), found)
+        return Record(done.steps, digest(working), origins(open_model(model).model))
 
     def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
         return Result(student, done, Report(done, before, after, verdict, copies), recorded)

@@ -1,71 +1,93 @@
 """Which parameters of a training framework the weights of a model were, and how they lie there.
 
-What exporters leave behind is tried in the order of trust: the names of parameters in the metadata of the torch.export
-exporter; the arguments that its nodes name; the paths of modules in the node names of the TorchScript exporter; names
-of weights that are paths themselves. Nothing is guessed from values here.
+What exporters leave behind is tried in the order of trust. The torch.export exporter writes which placeholders of its
+graph are parameters and buffers, under which names (``graph_signature``), and for every node the operation it came from
+(``fx_node``), which tells what an anonymous weight is: ``val_17`` beside ``aten.linear(%x, %p_fc_weight)`` is
+``fc.weight``, transposed. The TorchScript exporter writes the path of modules into node names: ``onnx::MatMul_12`` of
+``/blocks.0/fc/MatMul`` is ``blocks.0.fc.weight``, transposed. Else a name that no exporter made up is the parameter's
+own. Nothing is guessed from values here.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS, constants_of
+from onnx_n2n.layouts import GATES, SAME, TRANSPOSED, Layout
 
-SIGNATURE = re.compile(r"^(\w+): (?:PARAMETER|BUFFER) target='([^']*)'", re.MULTILINE)
-ARGUMENT = re.compile(r"%(\w+)")
-SCOPED = re.compile(r"^/(.*)/(Conv|ConvTranspose|Gemm|MatMul|LSTM|GRU|RNN|\w+Normalization)(_\d+)?$")
-PATH = re.compile(r"^[A-Za-z_][\w]*(\.[\w]+)+$")
-LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-NORMS = {  # the parameters of norms, by input slot
-    "BatchNormalization": ("", "weight", "bias", "running_mean", "running_var"),
-    "InstanceNormalization": ("", "weight", "bias"),
-    "GroupNormalization": ("", "weight", "bias"),
-    "LayerNormalization": ("", "weight", "bias"),
-    "RMSNormalization": ("", "weight"),
-}
-RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+Source = Literal["metadata", "node", "name", "values", "content", "user"]
+Use = tuple[ir.Node, int]
+
+SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
+PLACEHOLDER = re.compile(r"%(\w+)")
+QUOTED = re.compile(r"'([^']*)'")
+ANONYMOUS = re.compile(r"^onnx::|^val_\d+$|^_v_\d+$|^_val_\d+$|^const(ant)?_|^\d+$")
+
+# The parameters of a module, by the slot of the node that it becomes.
+LAYERS = {operator: {1: "weight", 2: "bias"} for operator in ("Conv", "ConvTranspose", "Gemm", "MatMul")}
+NORMS = {
+    operator: {1: "weight", 2: "bias", 3: "running_mean", 4: "running_var"}
+    for operator in (
+        "BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "RMSNormalization",
+    )
+}  # fmt: skip
+ROLES: Mapping[str, Mapping[int, str]] = {**LAYERS, **NORMS}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """One parameter that a weight holds.
+    """The parameters that a weight is made of, for one of the nodes that read it.
 
     Attributes:
-        name: The parameter.
-        layout: How it lies in the weight: ``same``, ``transposed``, ``gates:LSTM:0`` (reordered, of that direction of a
-            weight), ``biases:LSTM:0`` (joined, too; the two biases of a direction follow each other), or ``channels:0``
-            (a vector, as of a norm that was folded into the weight, that grows as the axis does).
-        node: The node that reads the weight as this parameter; a merged weight serves several.
-        source: Where that is known from: ``metadata``, ``node`` or ``name``. Of a weight that is one number throughout,
-            and so may be no parameter, nothing else is known (``values``).
+        names: The parameters.
+        layout: How they lie in the weight.
+        node: The node; a merged weight serves several.
+        source: Where that is known from: ``metadata``, ``node`` (its name), ``name`` (of the weight); ``content`` (the
+            weight is equal to a parameter of a checkpoint), ``user``; or, of weights of one number throughout,
+            ``values``.
+        tied: Another name of the same parameter, which its framework used in two places.
     """
 
-    name: str
-    layout: str
+    names: tuple[str, ...]
+    layout: Layout
     node: str
-    source: str
+    source: Source
+    tied: str = ""
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Return the origin as JSON-ready values."""
-        return asdict(self)
+        document = {"names": list(self.names), "layout": str(self.layout), "node": self.node, "source": self.source}
+        return document | ({"tied": self.tied} if self.tied else {})
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Origin:
+        """Read what :meth:`to_json` gives."""
+        layout, tied = Layout.read(document["layout"]), document.get("tied", "")
+        return cls(tuple(document["names"]), layout, document["node"], document["source"], tied)
 
 
 def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:
     """Return what is known of every weight of a model's main graph, by its name."""
-    found: dict[str, dict[str, Origin]] = {}
-    for origin, weight in _all(model):
-        if weight:
-            found.setdefault(weight, {}).setdefault(origin.name, origin)
+    known = Origins(model)
+    found: dict[str, list[Origin]] = {}
+    weights = set(model.graph.initializers.values())
+    for node in model.graph.all_nodes():
+        for slot, value in enumerate(node.inputs):
+            if value in weights and (origin := known.of(value, (node, slot))) is not None:
+                found.setdefault(str(value.name), []).append(origin)
+        for value, origin in known.folded(node):
+            found.setdefault(str(value.name), []).append(origin)
     for value, tensor in constants_of(model.graph):
-        name = str(value.name)
-        if name not in found and tensor.dtype in FLOATS and _even(tensor.numpy()):
-            found[name] = {"": Origin("", "even", "", "values")}
-    return {weight: tuple(known.values()) for weight, known in found.items()}
+        if not found.get(str(value.name)) and tensor.dtype in FLOATS and _even(tensor.numpy()):
+            found[str(value.name)] = [Origin((), Layout("even"), "", "values")]
+    return {weight: tuple(dict.fromkeys(entries)) for weight, entries in found.items() if entries}
 
 
 def _even(array: np.ndarray) -> bool:
@@ -73,73 +95,135 @@ def _even(array: np.ndarray) -> bool:
     return array.size == 0 or bool(np.all(array == array.flat[0]))
 
 
-def _all(model: ir.Model) -> Iterator[tuple[Origin, str]]:
-    weights = set(model.graph.initializers)
-    targets = dict(SIGNATURE.findall(_metadata(model.graph.metadata_props, "graph_signature")))
-    parameters = set(targets.values())
-    rows: dict[str, int] = {}  # how many layers of a recurrent module have been met
-    for node in model.graph:
-        name = str(node.name)
-        call = _metadata(node.metadata_props, "fx_node").split("(args", 1)[-1]
-        named = list(dict.fromkeys(targets[each] for each in ARGUMENT.findall(call) if each in targets))
-        read = [str(value.name) for value in node.inputs if value is not None and value.name in weights]
-        if node.op_type in RECURRENT:
-            yield from _recurrent(node, named, weights, rows)
-            continue
-        if node.op_type in NORMS:
-            yield from _norm(node, named, weights)
-        exact = [weight for weight in read if weight in parameters]
-        for weight in exact:
-            yield Origin(weight, "same", name, "metadata"), weight
-        if node.op_type in LAYERS:
-            yield from _layer(node, named, weights, parameters)
-        for weight in read:
-            if weight not in parameters and PATH.match(weight):
-                yield Origin(weight, "same", name, "name"), weight
-        if node.op_type == "Identity" and read and PATH.match(str(node.outputs[0].name)):
-            yield Origin(str(node.outputs[0].name), "same", name, "name"), read[0]  # one of several equal ones
+class Origins:
+    """What is known of the weights of a model.
+
+    Attributes:
+        kinds: ``PARAMETER``, ``BUFFER`` or ``CONSTANT_TENSOR``, by the framework's names; empty if nothing says so.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._placeholders: dict[str, str] = {}
+        self.kinds: dict[str, str] = {}
+        for placeholder, kind, target in SIGNATURE.findall(_metadata(model.graph.metadata_props, "graph_signature")):
+            self._placeholders[placeholder] = target
+            self.kinds[target] = kind
+        nodes = list(model.graph.all_nodes())
+        named = {name for node in nodes for name in self.arguments(node)}
+        self._unread = {name for name, kind in self.kinds.items() if kind == "PARAMETER" and name not in named}
+        self._layers: Counter[str] = Counter()  # how many layers of a recurrent module have been met
+        self._cells = {use: origin for node in nodes for use, origin in self._of_cell(node)}
+
+    def arguments(self, node: ir.Node) -> list[str]:
+        """Return the weights of the operation that a node came from, in order."""
+        found = PLACEHOLDER.findall(_metadata(node.metadata_props, "fx_node").partition("(args")[2])
+        return list(dict.fromkeys(self._placeholders[name] for name in found if name in self._placeholders))
+
+    def of(self, value: ir.Value, use: Use) -> Origin | None:
+        """Return what a weight is made of for a node that reads it at a slot; None if nothing is known."""
+        name, (node, slot) = str(value.name), use
+        if use in self._cells:
+            return self._cells[use]
+        told = self._told(value, node, slot) or self._walked(value, node, slot)
+        if told is not None:
+            return told
+        if name in self.kinds:
+            return Origin((name,), SAME, str(node.name), "metadata", self._tied(node, name))
+        return None if ANONYMOUS.match(name) else self._copied(node) or Origin((name,), SAME, str(node.name), "name")
+
+    def folded(self, node: ir.Node) -> Iterator[tuple[ir.Value, Origin]]:
+        """Yield the parameters of norms that were folded into a layer, with the weights whose channels they have."""
+        if node.op_type not in LAYERS:
+            return
+        module = self._module(node)
+        for name in self.arguments(node):
+            if name.rpartition(".")[0] != module:
+                for value, axis in zip(node.inputs[1:3], (_outputs(node), 0), strict=False):
+                    if value is not None and value.const_value is not None:
+                        yield value, Origin((name,), Layout("channels", str(axis)), str(node.name), "metadata")
+
+    def _module(self, node: ir.Node) -> str:
+        """Return the module of a layer: that of its weight, or of the first of its arguments."""
+        weight = str(node.inputs[1].name) if len(node.inputs) > 1 and node.inputs[1] is not None else ""
+        arguments = [weight] if weight in self.kinds else self.arguments(node)
+        return arguments[0].rpartition(".")[0] if arguments else ""
+
+    def _told(self, value: ir.Value, node: ir.Node, slot: int) -> Origin | None:
+        """Read the metadata of a node."""
+        arguments, name, role = self.arguments(node), str(value.name), ROLES.get(node.op_type, {}).get(slot)
+        rewritten = any(key.endswith("rule_name") for key in node.metadata_props)  # its arguments are those of a norm
+        if not arguments or name in arguments or (rewritten and name in self.kinds):
+            return None
+        if name in self.kinds or node.op_type in NORMS:  # equal weights are merged: this node had another one
+            others = {str(each.name) for each in node.inputs if each is not None and each is not value}
+            last = role if node.op_type in NORMS else name.rpartition(".")[2]
+            found = [each for each in arguments if each not in others and each.rpartition(".")[2] == last]
+        else:
+            own = f"{self._module(node)}.{role}".lstrip(".")
+            found = [own] if role is not None and own in (self.kinds if rewritten else arguments) else []
+        linear = "linear" in _metadata(node.metadata_props, "fx_node").partition("(args")[0]
+        layout = TRANSPOSED if node.op_type == "MatMul" and linear else SAME
+        return Origin((found[0],), layout, str(node.name), "metadata") if len(found) == 1 else None
+
+    def _tied(self, node: ir.Node, name: str) -> str:
+        """Return the parameter of a node's own module, if it reads one of the same kind of another module instead.
+
+        Of tied parameters torch.export names one, wherever they are read.
+        """
+        modules = QUOTED.findall(_metadata(node.metadata_props, "name_scopes"))
+        last = name.rpartition(".")[2]
+        return next((own for module in modules[::-1] if (own := f"{module}.{last}") in self._unread), "")
+
+    def _walked(self, value: ir.Value, node: ir.Node, slot: int) -> Origin | None:
+        """Read the path of modules in a node's name."""
+        where, role = module_path(node), ROLES.get(node.op_type, {}).get(slot)
+        if not where or role is None or self.kinds:
+            return None
+        merged = node.op_type in NORMS and len({use.node for use in value.uses()}) > 1
+        if not merged and not ANONYMOUS.match(str(value.name)):
+            return None
+        return Origin((f"{where}.{role}",), TRANSPOSED if node.op_type == "MatMul" else SAME, str(node.name), "node")
+
+    def _copied(self, node: ir.Node) -> Origin | None:
+        """Read the name that a weight has behind an Identity: TorchScript keeps one of several equal ones."""
+        name = str(node.outputs[0].name)
+        if node.op_type != "Identity" or ANONYMOUS.match(name):
+            return None
+        return Origin((name,), SAME, str(node.name), "name")
+
+    def _of_cell(self, node: ir.Node) -> Iterator[tuple[Use, Origin]]:
+        """Name the packed weights of a recurrent cell."""
+        if node.op_type not in GATES or node.domain not in {"", "ai.onnx"}:
+            return
+        arguments = [name for name in self.arguments(node) if "weight_ih_l" in name]
+        source: Source = "metadata" if arguments else "node"
+        where = arguments[0].rpartition("weight_ih_l")[0] if arguments else module_path(node) + "."
+        weights = node.inputs[1]
+        shape = weights.shape if weights is not None else None
+        if weights is None or shape is None or where == "." or str(weights.name) in self.kinds:
+            return
+        layer = self._layers[where]
+        self._layers[where] += 1
+        directions = ["", "_reverse"] if shape[0] == 2 else [""]
+        for slot, stems in ((1, ["weight_ih"]), (2, ["weight_hh"]), (3, ["bias_ih", "bias_hh"])):
+            if slot < len(node.inputs) and node.inputs[slot] is not None:
+                names = tuple(f"{where}{stem}_l{layer}{end}" for end in directions for stem in stems)
+                layout = Layout("biases" if len(stems) > 1 else "gates", node.op_type)
+                yield (node, slot), Origin(names, layout, str(node.name), source)
 
 
-def _layer(
-    node: ir.Node, named: list[str], weights: set[str], parameters: set[str]
-) -> Iterator[tuple[Origin, str]]:
-    """Yield what the arguments of a layer, or its path, say of its weight, its bias, and of a norm folded into it."""
-    name, weight = str(node.name), node.inputs[1] if len(node.inputs) > 1 else None
-    if weight is None or weight.name not in weights:
-        return
-    layout = "transposed" if node.op_type == "MatMul" else "same"
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if named:
-        own = str(weight.name)
-        if own not in parameters:
-            own = next((each for each in named if each.endswith("weight")), "")
-            if own:
-                yield Origin(own, layout, name, "metadata"), str(weight.name)
-        prefix = own.rpartition(".")[0]
-        for each in named:
-            module, _, kind = each.rpartition(".")
-            added = bias is not None and bias.name in weights and bias.name != each and kind == "bias"
-            if module != prefix:  # of a norm that was folded into the layer
-                yield Origin(each, f"channels:{_outputs(node)}", name, "metadata"), str(weight.name)
-            if added and bias is not None:
-                yield Origin(each, "same" if module == prefix else "channels:0", name, "metadata"), str(bias.name)
-        return
-    scope = SCOPED.match(name)
-    if scope and not PATH.match(str(weight.name)):
-        path = _module(scope[1].split("/"))
-        yield Origin(f"{path}.weight", layout, name, "node"), str(weight.name)
-        if bias is not None and bias.name in weights and not PATH.match(str(bias.name)):
-            yield Origin(f"{path}.bias", "same", name, "node"), str(bias.name)
-
-
-def _norm(node: ir.Node, named: list[str], weights: set[str]) -> Iterator[tuple[Origin, str]]:
-    """Yield the parameters of a norm by where they stand: equal ones are merged, and only one name is left of them."""
-    scope = SCOPED.match(str(node.name))
-    module = named[0].rpartition(".")[0] if named else _module(scope[1].split("/")) if scope else ""
-    for slot, kind in enumerate(NORMS[node.op_type]):
-        value = node.inputs[slot] if slot < len(node.inputs) else None
-        if kind and module and value is not None and value.name in weights:
-            yield Origin(f"{module}.{kind}", "same", str(node.name), "metadata" if named else "node"), str(value.name)
+def module_path(node: ir.Node) -> str:
+    """Return the module that the TorchScript exporter made a node for: ``stem.0`` for ``/stem/stem.0/Conv``."""
+    name = node.name or ""
+    if not name.startswith("/"):
+        return ""
+    found: list[str] = []
+    for part in name.split("/")[1:-1]:
+        if found and part.startswith(found[-1] + "."):  # a child of a list is printed with the list's name
+            found[-1] = part
+        else:
+            found.append(part)
+    return ".".join(found)
 
 
 def _outputs(node: ir.Node) -> int:
@@ -150,51 +234,6 @@ def _outputs(node: ir.Node) -> int:
         transposed = node.attributes.get("transB")
         return 0 if transposed is not None and transposed.value else 1
     return 1 if node.op_type == "ConvTranspose" else 0
-
-
-def _recurrent(
-    node: ir.Node, named: list[str], weights: set[str], rows: dict[str, int]
-) -> Iterator[tuple[Origin, str]]:
-    scope = SCOPED.match(str(node.name))
-    own = [each for each in named if "weight_ih" in each]
-    if own:
-        prefix = own[0].rpartition("weight_ih")[0]
-    elif scope:
-        prefix = f"{_module(scope[1].split('/'))}."
-    else:
-        return
-    row = rows.get(prefix, 0)
-    rows[prefix] = row + 1
-    shape = node.inputs[1].const_value if node.inputs[1] is not None else None
-    count = int(shape.shape.numpy()[0]) if shape is not None else 1
-    source = "metadata" if own else "node"
-    for direction, suffix in enumerate(("", "_reverse")[:count]):
-        for slot, part in ((1, "weight_ih"), (2, "weight_hh")):
-            layout = f"gates:{node.op_type}:{direction}"
-            yield _part(node, slot, f"{prefix}{part}_l{row}{suffix}", layout, source, weights)
-        if len(node.inputs) > 3 and node.inputs[3] is not None:
-            for part in ("bias_ih", "bias_hh"):
-                layout = f"biases:{node.op_type}:{direction}"
-                yield _part(node, 3, f"{prefix}{part}_l{row}{suffix}", layout, source, weights)
-
-
-def _part(
-    node: ir.Node, slot: int, name: str, layout: str, source: str, weights: set[str]
-) -> tuple[Origin, str]:
-    value = node.inputs[slot]
-    weight = str(value.name) if value is not None and value.name in weights else ""
-    return Origin(name, layout, str(node.name), source), weight
-
-
-def _module(parts: list[str]) -> str:
-    """Return a module's path from the scopes in a node's name, where a child may repeat the name of its parent."""
-    path: list[str] = []
-    for part in parts:
-        if path and (part.startswith(f"{path[-1]}.") or ("." in part and path[-1] == part.split(".")[0])):
-            path[-1] = part
-        else:
-            path.append(part)
-    return ".".join(path)
 
 
 def _metadata(properties: Mapping[str, str], ending: str) -> str:

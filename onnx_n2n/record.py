@@ -23,6 +23,7 @@ import safetensors
 from safetensors.numpy import save as to_bytes
 
 from onnx_n2n.errors import ModelError
+from onnx_n2n.origins import Origin
 from onnx_n2n.weights import Recipe, Row, Summed
 
 FORMAT, VERSION = "onnx-n2n.growth", "1"
@@ -112,7 +113,7 @@ class Record:
 
     steps: tuple[Step, ...]
     student: str
-    origins: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    origins: Mapping[str, Sequence[Origin]] = field(default_factory=dict)
 
     @property
     def teacher(self) -> str:
@@ -150,7 +151,7 @@ class Record:
             "teacher": self.teacher,
             "student": self.student,
             "steps": [_step_document(step, arrays) for step in self.steps],
-            "origins": {name: list(found) for name, found in self.origins.items()},
+            "origins": {name: [each.to_json() for each in found] for name, found in self.origins.items()},
         }
         metadata = {"format": FORMAT, "version": VERSION, "document": json.dumps(document, sort_keys=True)}
         path.write_bytes(to_bytes(arrays.tensors, metadata))
@@ -192,7 +193,8 @@ def load(path: Path) -> Record:
         raise ModelError(f"{str(path)!r} is a growth record of version {metadata.get('version')}, not {VERSION}")
     document = json.loads(metadata["document"])
     steps = tuple(_step(entry, arrays) for entry in document["steps"])
-    return Record(steps, document["student"], document["origins"])
+    origins = {name: tuple(map(Origin.from_json, found)) for name, found in document["origins"].items()}
+    return Record(steps, document["student"], origins)
 
 
 class _Arrays:

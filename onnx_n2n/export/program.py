@@ -19,10 +19,10 @@ import onnx_ir.passes.common as common
 from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, evaluate
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lanes
-from onnx_n2n.export.names import Origins
 from onnx_n2n.export.weights import Tensor, Weight, Weights
 from onnx_n2n.functions import defined_by_onnx
 from onnx_n2n.model import ModelLike, open_model
+from onnx_n2n.origins import Origins
 
 OWN = frozenset({"", "ai.onnx"})
 Known = Callable[[str, int], bool]

@@ -7,15 +7,16 @@ exporter says what was a parameter, that holds; else it is read off how a tensor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS
-from onnx_n2n.export.layouts import SAME, Layout
-from onnx_n2n.export.names import Origin, Origins, Source, Use, common_parent, path
+from onnx_n2n.layouts import SAME, Layout
+from onnx_n2n.origins import NORMS, Origin, Origins, Source, Use
 
 # Slots that hold weights, whatever they look like.
 SLOTS: Mapping[str, frozenset[int]] = {
@@ -53,7 +54,7 @@ ARITHMETIC = frozenset({"Add", "Div", "Gather", "Mul", "Sub", "Sum", "Expand"})
 
 STATISTICS = frozenset({3, 4})  # slots of BatchNormalization
 MASK = 1e4  # what a mask adds is larger than any weight
-ROLES = {1: "weight", 2: "bias", 3: "running_mean", 4: "running_var"}
+ROLES = NORMS["BatchNormalization"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Weights:
         self._origins = origins
         self._held: dict[ir.Value, tuple[ir.TensorProtocol, bool]] = {}
         self._keys: dict[tuple[ir.Value, tuple[str, ...]], str] = {}
+        self._tied: dict[str, str] = {}
         self.tensors: dict[str, Tensor] = {}
         self.weights: dict[str, Weight] = {}
 
@@ -123,9 +125,12 @@ class Weights:
     def use(self, value: ir.Value, use: Use | None) -> str:
         """Return the name of the value that a weight is for a node: merged weights are several."""
         tensor, trained = self._held[value]
-        origin = self._origins.of(value, use)
+        origin = self._origin(value, use)
         if use is not None and use[0].op_type == "BatchNormalization":
             origin = self._normalisation(use[0], use[1], origin)
+        if origin.tied:  # under a name for each place, so that both can be told apart once they differ
+            self._tied[origin.names[0]] = origin.tied
+            origin = replace(origin, names=(origin.tied,))
         if (value, origin.names) not in self._keys:
             arrays = origin.layout.unpack(tensor.numpy())
             parts = tuple(
@@ -137,17 +142,29 @@ class Weights:
             self._keys[value, origin.names] = key
         return self._keys[value, origin.names]
 
+    def _origin(self, value: ir.Value, use: Use | None) -> Origin:
+        """Return the names of a weight; its own as a path of identifiers, if nothing else is known."""
+        found = self._origins.of(value, use) if use is not None else None
+        if found is not None and found.source != "name":
+            return found
+        return Origin((path(found.names[0] if found is not None else str(value.name)),), SAME, "", "name")
+
     def _put(self, name: str, array: np.ndarray, trained: bool, source: Source, initializer: str) -> str:
-        """Register a tensor; one of the same name and values is the same tensor."""
+        """Register a tensor; one of the same name, or one tied to it, with the same values is the same tensor."""
         wish, number = name, 1
+        if self._same(self._tied.get(name, ""), array):
+            name = self._tied[name]
         while (there := self.tensors.get(name)) is not None or self._blocked(name):
-            if there is not None and there.array.shape == array.shape and np.array_equal(there.array, array):
+            if there is not None and self._same(name, array):
                 self.tensors[name] = replace(there, initializers=(*there.initializers, initializer))
                 return name
             number += 1
             name = f"{wish}_{number}"
         self.tensors[name] = Tensor(name, array, trained, source, (initializer,))
         return name
+
+    def _same(self, name: str, array: np.ndarray) -> bool:
+        return name in self.tensors and np.array_equal(self.tensors[name].array, array)
 
     def _blocked(self, name: str) -> bool:
         """Say whether a name is a module of other tensors, or one of its modules is a tensor."""
@@ -157,13 +174,13 @@ class Weights:
 
     def _normalisation(self, node: ir.Node, slot: int, origin: Origin) -> Origin:
         """Give the four tensors of a BatchNormalization the names that a module of it has."""
-        names = [self._origins.of(value, (node, k)).names[0] for k, value in enumerate(node.inputs) if k and value]
-        where = common_parent(names)
+        names = [self._origin(value, (node, k)).names[0] for k, value in enumerate(node.inputs) if k and value]
+        where = _common_parent(names)
         if names == [f"{where}.{role}" for role in ROLES.values()]:
             return origin
         if not where or any(name.startswith(where + ".") for name in self._others(node)):
             where = path(node.name or str(node.outputs[0].name)) + ".batch_norm"
-        return Origin((f"{where}.{ROLES[slot]}",), SAME, origin.source)
+        return replace(origin, names=(f"{where}.{ROLES[slot]}",), layout=SAME)
 
     def _others(self, node: ir.Node) -> list[str]:
         """Return the names of the weights that a node does not use."""
@@ -202,3 +219,15 @@ def _uses(value: ir.Value, depth: int = 8) -> list[Use]:
         if node.op_type in PASSED and depth:
             found += [use for output in node.outputs for use in _uses(output, depth - 1)]
     return found
+
+
+def path(name: str) -> str:
+    """Return a name as a path of identifiers: ``dense_1.kernel_0`` for ``dense_1/kernel:0``."""
+    parts = [re.sub(r"\W+", "_", part).strip("_") for part in re.split(r"[./]", name.replace("::", "__"))]
+    return ".".join(part for part in parts if part) or "weight"
+
+
+def _common_parent(names: Iterable[str]) -> str:
+    """Return the module that all of these belong to, or an empty text."""
+    parents = {name.rpartition(".")[0] for name in names}
+    return parents.pop() if len(parents) == 1 else ""

@@ -17,7 +17,6 @@ from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.jax.table import TABLE
 from onnx_n2n.export.lanes import LENGTHS, walk, wants_number
-from onnx_n2n.export.layouts import Layout
 from onnx_n2n.export.program import Block, Program, Step
 
 Array = jax.Array
@@ -97,7 +96,7 @@ class Frame:
             return self.outer._found(name)
         if name in self.recipe.program.weights:
             weight = self.recipe.program.weights[name]
-            return packed([self.tensors[part] for part in weight.parts], weight.layout)
+            return weight.layout.pack([self.tensors[part] for part in weight.parts], jnp)
         return dtypes.to_jax(self.recipe.program.constants[name])
 
     def host(self, name: str) -> Any:
@@ -141,16 +140,6 @@ class Frame:
         for name, value in zip(step.outputs, values, strict=False):
             if name:
                 (self.arrays if lane is None else lane)[name] = value
-
-
-def packed(parts: Sequence[Array], layout: Layout) -> Array:
-    """Make a value of the graph of the framework's tensors."""
-    if layout.gates:
-        blocks = [
-            jnp.concatenate([jnp.split(part, len(layout.gates))[gate] for gate in layout.gates]) for part in parts
-        ]
-        return jnp.stack([jnp.concatenate(blocks[k : k + layout.joined]) for k in range(0, len(blocks), layout.joined)])
-    return parts[0].T if layout.transposed else parts[0]
 
 
 # Operators with a state, or with graphs inside of them ----------------------------------------------------------------

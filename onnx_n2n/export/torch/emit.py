@@ -14,11 +14,11 @@ from onnx_n2n.errors import ExportError
 from onnx_n2n.export import host
 from onnx_n2n.export.calling import Call, bind, find
 from onnx_n2n.export.lanes import LENGTHS, wants_number
-from onnx_n2n.export.layouts import Layout
 from onnx_n2n.export.program import Block, Program, Step
 from onnx_n2n.export.torch import dtypes, layers
 from onnx_n2n.export.torch.norm import batch_norm_as_is
 from onnx_n2n.export.torch.table import TABLE
+from onnx_n2n.layouts import SAME, Layout
 
 Captured = tuple[str, bool]
 """A value from outside, and whether it is wanted on the host."""
@@ -31,15 +31,10 @@ def known(operator_type: str, version: int) -> bool:
     return operator_type in SPECIAL or find(TABLE, operator_type, version) is not None
 
 
-def pack_gates(*parts: torch.Tensor, gates: Sequence[int], joined: int) -> torch.Tensor:
-    """Make the weight of a recurrent cell as ONNX has it of what PyTorch has: gates in order, directions stacked."""
-    blocks = [torch.cat([part.chunk(len(gates))[gate] for gate in gates]) for part in parts]
-    return torch.stack([torch.cat(blocks[k : k + joined]) for k in range(0, len(blocks), joined)])
-
-
-def transposed(x: torch.Tensor) -> torch.Tensor:
-    """Transpose a matrix."""
-    return x.t()
+def packed(*parts: torch.Tensor, layout: str) -> torch.Tensor:
+    """Make a weight as ONNX has it of the tensors that PyTorch has."""
+    weight: torch.Tensor = Layout.read(layout).pack(parts, torch)
+    return weight
 
 
 class Emitter:
@@ -108,14 +103,9 @@ class Emitter:
         parts = [self.graph.get_attr(part) for part in weight.parts]
         for part in weight.parts:
             self.place(part)
-        return self._packed(parts, weight.layout)
-
-    def _packed(self, parts: list[fx.Node], layout: Layout) -> fx.Node:
-        if layout.gates:
-            return self.graph.call_function(
-                pack_gates, tuple(parts), {"gates": list(layout.gates), "joined": layout.joined}
-            )
-        return self.graph.call_function(transposed, (parts[0],)) if layout.transposed else parts[0]
+        if weight.layout == SAME:
+            return parts[0]
+        return self.graph.call_function(packed, tuple(parts), {"layout": str(weight.layout)})
 
     def _capture(self, name: str, *, number: bool) -> fx.Node:
         self.captured.append((name, number))

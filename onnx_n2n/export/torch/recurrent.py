@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from onnx_n2n.export.calling import several
-from onnx_n2n.export.layouts import GATES
 from onnx_n2n.export.torch.indexing import turned
+from onnx_n2n.layouts import GATES, inverse, reorder
 
 Tensor = torch.Tensor
 Activation = Callable[[Tensor], Tensor]
@@ -192,10 +192,8 @@ def _directions(direction: str) -> list[tuple[int, bool]]:
 
 def _gates(kind: str, w: Tensor, r: Tensor, b: Tensor | None, direction: int) -> list[Tensor]:
     """Return weights with the gates in PyTorch's order."""
-    order = GATES[kind]
-    back = [order.index(k) for k in range(len(order))]
     tensors = [w, r] if b is None else [w, r, *b[direction].chunk(2)]
-    return [torch.cat([tensor.chunk(len(order))[gate] for gate in back]) for tensor in tensors]
+    return [reorder(tensor, inverse(GATES[kind]), torch) for tensor in tensors]
 
 
 def _quick(kernel: Any, x: Tensor, state: Any, weights: list[Tensor], back: bool) -> tuple[Tensor, ...]:
