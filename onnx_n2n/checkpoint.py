@@ -6,13 +6,17 @@ norms were folded into the exported weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.insertion import insert
+from onnx_n2n.matching import matched
 from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record, Remade
 from onnx_n2n.weights import Recipe
@@ -31,33 +35,66 @@ class Grown:
     """What became of a checkpoint.
 
     Attributes:
+        record: The record, with the names of the checkpoint.
         arrays: All parameters, by name.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
+        added: Names of those of new layers, by the parameter that each one is like.
+        renamed: Parameters that go by another name now, since new layers took theirs.
     """
 
+    record: Record
     arrays: Arrays
     grown: tuple[str, ...]
     kept: tuple[str, ...]
-    untied: Mapping[str, str]
+    untied: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The names as JSON takes them."""
+        names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
+        return names | {"added": dict(self.added), "renamed": dict(self.renamed)}
 
 
-def grow(record: Record, arrays: Arrays, keep: Sequence[str] = ()) -> Grown:
+def grow(
+    record: Record,
+    arrays: Arrays,
+    keep: Sequence[str] = (),
+    *,
+    given: Mapping[str, str] | None = None,
+    teacher: ir.Model | None = None,
+    student: ir.Model | None = None,
+) -> Grown:
     """Grow all parameters of a checkpoint as a record says.
 
     Args:
         record: The record; its origins say which parameter lies in which weight.
         arrays: The parameters, by name. Tied ones share their memory, or are there under one of their names.
         keep: Globs of parameters that the record does not know, and that stay as they are.
+        given: Parameters by weight, where the record does not know them, as ``name`` or ``name:transposed``; and what
+            those of new layers are to be called.
+        teacher: The model that was exported from this very checkpoint; parameters without a name are known by value.
+        student: The last student; needed where layers were added.
 
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
             that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart and have one name only; or if layers were added.
+            grow apart and have one name only; or if layers were added that cannot be named.
     """
+    record = matched(record, arrays, given=given, teacher=teacher)
     _check_complete(record, arrays, keep)
-    return apply(record, arrays, values)
+    found = apply(record, arrays, values)
+    inserted = insert(record, found.arrays, student, given or {})
+
+    def now(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(inserted.renamed.get(name, name) for name in names)
+
+    untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
+    return Grown(
+        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed
+    )
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
@@ -68,8 +105,9 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """
     found: dict[str, np.ndarray] = {}
     source: dict[str, str] = {}
+    ties = _ties(record)
     for weight, origin in _known(record):
-        at = _at(origin, arrays)
+        at = _at(origin, arrays, ties)
         if not at:
             continue
         for own, name, array in zip(_own(origin), at, _grown(record, weight, origin, at, arrays, to), strict=True):
@@ -85,8 +123,21 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
             del found[name]  # it is still the same as the one that it is tied to
     merged = {name: found.get(name, array) for name, array in arrays.items()} | found
     grown = tuple(name for name, array in found.items() if array.shape != arrays[source[name]].shape)
-    untied = {name: source[name] for name in found if name not in arrays} | _parted(arrays, merged)
-    return Grown(merged, grown, tuple(name for name in arrays if name not in grown), untied)
+    parted = {name: other for name, other in shared(arrays).items() if not np.array_equal(merged[name], merged[other])}
+    untied = {name: source[name] for name in found if name not in arrays} | parted
+    return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), untied)
+
+
+def shared(arrays: Arrays) -> dict[str, str]:
+    """Return the parameters that share their memory with another one, by name, with the first of these."""
+    first: dict[tuple[int, tuple[int, ...]], str] = {}
+    found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
+    return {name: other for name, other in found.items() if other != name and arrays[name].size}
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _known(record: Record) -> Iterator[tuple[str, Origin]]:
@@ -96,28 +147,23 @@ def _known(record: Record) -> Iterator[tuple[str, Origin]]:
             yield weight, origin
 
 
+def _ties(record: Record) -> dict[str, str]:
+    """Return for each parameter that is tied to another one the other, both ways."""
+    pairs = [(origin.names[0], origin.tied) for _, origin in _known(record) if origin.tied]
+    return dict(pairs) | {other: name for name, other in pairs}
+
+
 def _own(origin: Origin) -> tuple[str, ...]:
     """Return the names that parameters have in the place that a node reads them for."""
     return (origin.tied,) if origin.tied else origin.names
 
 
-def _at(origin: Origin, arrays: Arrays) -> tuple[str, ...]:
+def _at(origin: Origin, arrays: Arrays, ties: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
-    for names in (_own(origin), origin.names):
+    for names in (_own(origin), origin.names, tuple(ties.get(name, "") for name in origin.names)):
         if names and all(name in arrays for name in names):
             return names
     return ()
-
-
-def _parted(before: Arrays, after: Arrays) -> dict[str, str]:
-    """Return the parameters that shared their memory with another one, and differ from it now."""
-    first: dict[tuple[int, tuple[int, ...]], str] = {}
-    found = {}
-    for name, array in before.items():
-        other = first.setdefault((array.__array_interface__["data"][0], array.shape), name)
-        if other != name and array.size and not np.array_equal(after[name], after[other]):
-            found[name] = other
-    return found
 
 
 def _grown(
@@ -131,10 +177,11 @@ def _grown(
     parts = [arrays[name] for name in at]
     if not line:
         return parts
-    if origin.layout.kind == "channels":
+    if origin.layout.kind in {"channels", "part"}:
         (array,) = parts
         for remade in line:
-            array = to(_along(remade, int(origin.layout.detail), at[0]), array)
+            along = _channels if origin.layout.kind == "channels" else _whole
+            array = to(along(remade, origin, array), array)
         return [array]
     array = origin.layout.pack(parts)
     for remade in line:
@@ -148,35 +195,50 @@ def _grown(
     return origin.layout.unpack(array)
 
 
-def _along(remade: Remade, axis: int, name: str) -> Remade:
-    """Return what becomes of a vector that runs along an axis of a weight."""
-    recipe = remade.recipe
+def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
+    """Return what becomes of a vector that runs along an axis of a weight.
+
+    Raises:
+        GrowthError: If the channels are mixed.
+    """
+    recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
     if axis < len(recipe.rows) and recipe.rows[axis] is not None:
         reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
         raise GrowthError(reason, node=remade.teacher)
-    return Remade(
-        name, name, (remade.before[axis],), Recipe((recipe.index[axis],)), (remade.dual[axis],), remade.readers
+    return Remade(name, name, array.shape, Recipe((recipe.index[axis],)), (remade.dual[axis],), remade.readers)
+
+
+def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
+    """Return what becomes of a tensor of which a weight is a part; its last axes are the weight's.
+
+    Raises:
+        GrowthError: If the weight grew along an axis of which it has a part.
+    """
+    recipe, name, first = remade.recipe, origin.names[0], len(remade.before) - array.ndim
+    for axis, index in enumerate(recipe.index):
+        if index is not None and (axis < first or array.shape[axis - first] != remade.before[axis]):
+            raise GrowthError(f"{name!r} is more than the weight that grew", node=remade.teacher)
+    summed = tuple(replace(part, axis=part.axis - first) for part in recipe.summed)
+    whole = replace(
+        recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]
     )
+    return Remade(name, name, array.shape, whole, remade.dual[first:], remade.readers)
 
 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
     """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
-    if any(step.new for step in record.steps):
-        names = [new.student for step in record.steps for new in step.new]
-        raise GrowthError(
-            f"layers were added, {names[0]!r} among their weights, and their names in a checkpoint are not known",
-            hint="grow the checkpoint by the record of the wider model, and take new layers from the student",
-        )
+    ties = _ties(record)
     unknown = []
     for weight in dict.fromkeys(each.teacher for step in record.steps[:1] for each in step.remade):
         entries = record.origins.get(weight, ())
-        if not any(origin.layout.kind == "even" or _at(origin, arrays) for origin in entries):
+        if not any(origin.layout.kind == "even" or _at(origin, arrays, ties) for origin in entries):
             unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         raise GrowthError(
             f"the checkpoint has no parameter for {len(unknown)} weights that grew: {', '.join(unknown[:8])}",
-            hint="export with torch.onnx.export(..., dynamo=True), which keeps names; what the network's own code "
-            "computes, as a table of frequencies, must not grow: --exclude its group",
+            hint="--teacher finds parameters by their values, --name WEIGHT=PARAMETER gives one, and exports with "
+            "torch.onnx.export(..., dynamo=True) keep names. What the network's own code computes, as a table of "
+            "frequencies, must not grow: --exclude its group",
         )
     known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
     strange = [name for name, array in arrays.items() if name not in known and array.ndim]

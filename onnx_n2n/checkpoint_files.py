@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import safetensors
 from safetensors.numpy import save as to_bytes
 
-from onnx_n2n.checkpoint import Grown, grow
+from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
-from onnx_n2n.optimizer import grow_state, names_in
+from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # where a training loop keeps the parameters
 OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")
 
 
+Growing = Callable[[Arrays], Grown]
+
+
 def grow_file(
-    record: Record, source: Path, target: Path, *, optimizer: bool = False, keep: Sequence[str] = ()
+    record: Record,
+    source: Path,
+    target: Path,
+    *,
+    optimizer: bool = False,
+    keep: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
+    teacher: ir.Model | None = None,
+    student: ir.Model | None = None,
+    prove: Callable[[Grown, Arrays], None] = lambda *_: None,
 ) -> Grown:
     """Grow the checkpoint in a file, and write it to another, in the same format and with all else that is in it.
 
@@ -29,7 +42,11 @@ def grow_file(
         source: A ``.safetensors`` file, or one of ``torch.save`` with a dictionary of tensors, perhaps as an entry.
         target: Where to write.
         optimizer: Whether to grow the optimizer's state too, which must be in the file.
-        keep: Globs of parameters that the record does not know, and that stay as they are.
+        keep: See :func:`onnx_n2n.checkpoint.grow`, as for what follows.
+        given: Parameters by weight.
+        teacher: The model that was exported from this checkpoint.
+        student: The model that has grown.
+        prove: Is given what has grown and what was there before anything is written.
 
     Raises:
         ModelError: The file cannot be read.
@@ -38,26 +55,32 @@ def grow_file(
     """
     if not source.is_file():
         raise ModelError(f"the checkpoint {str(source)!r} does not exist, or is no file")
+
+    def growing(arrays: Arrays) -> Grown:
+        found = grow(record, arrays, keep, given=given, teacher=teacher, student=student)
+        prove(found, arrays)
+        return found
+
     if source.suffix == ".safetensors":
         if optimizer:
             raise GrowthError("a safetensors file holds no optimizer", hint="pass the checkpoint that torch.save wrote")
-        return _grow_safetensors(record, source, target, keep)
-    return _grow_torch(record, source, target, optimizer=optimizer, keep=keep)
+        return _grow_safetensors(growing, source, target)
+    return _grow_torch(growing, source, target, optimizer=optimizer)
 
 
-def _grow_safetensors(record: Record, source: Path, target: Path, keep: Sequence[str]) -> Grown:
+def _grow_safetensors(growing: Growing, source: Path, target: Path) -> Grown:
     try:
         with safetensors.safe_open(str(source), "numpy") as file:
             metadata = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, TypeError, safetensors.SafetensorError) as failure:
         raise ModelError(f"the checkpoint {str(source)!r} cannot be read: {failure}") from failure
-    found = grow(record, arrays, keep=keep)
+    found = growing(arrays)
     target.write_bytes(to_bytes({name: np.ascontiguousarray(each) for name, each in found.arrays.items()}, metadata))
     return found
 
 
-def _grow_torch(record: Record, source: Path, target: Path, *, optimizer: bool, keep: Sequence[str]) -> Grown:
+def _grow_torch(growing: Growing, source: Path, target: Path, *, optimizer: bool) -> Grown:
     torch = _torch()
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
@@ -69,36 +92,48 @@ def _grow_torch(record: Record, source: Path, target: Path, *, optimizer: bool, 
     place = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
     tensors = loaded if place is None else loaded[place]
     arrays = {name: _to_numpy(torch, tensor) for name, tensor in tensors.items() if torch.is_tensor(tensor)}
-    found = grow(record, arrays, keep=keep)
-    grown: dict[str, Any] = dict(tensors)
-    grown |= {name: _to_torch(torch, found.arrays[name], tensors[name]) for name in arrays}
+    found = growing(arrays)
+    old_names = {now: old for old, now in found.renamed.items()}
+    grown: dict[str, Any] = {name: each for name, each in tensors.items() if name not in arrays}
+    for name, array in found.arrays.items():
+        like = found.untied.get(name, found.added.get(name, old_names.get(name, name)))
+        like = old_names.get(like, like)
+        grown[name] = _to_torch(torch, array, tensors[like]) if like in tensors else torch.from_numpy(np.array(array))
     document = grown if place is None else {**loaded, place: grown}
     if optimizer:
         key = next((key for key in OPTIMIZERS if isinstance(loaded.get(key), Mapping)), None)
         if key is None:
             raise GrowthError(f"there is no optimizer in {str(source)!r}", hint=f"save it under {OPTIMIZERS[0]!r}")
-        document = {**document, key: _grow_optimizer(torch, record, loaded[key], list(arrays))}
+        document = {**document, key: _grow_optimizer(torch, found, loaded[key], arrays)}
     torch.save(document, target)
     return found
 
 
-def _grow_optimizer(
-    torch: Any, record: Record, state: Mapping[str, Any], parameters: Sequence[str]
-) -> dict[str, Any]:
-    names = names_in(state["param_groups"], parameters)
+def _grow_optimizer(torch: Any, found: Grown, state: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Grow the state that PyTorch's optimizers save, where parameters are numbers in the order of their groups."""
+    twice = shared(arrays)
+    names = names_in(state["param_groups"], [name for name in arrays if name not in twice])
+    old = {names[number]: moments for number, moments in state["state"].items()}
     plain = {
-        names[number]: {k: _to_numpy(torch, each) if torch.is_tensor(each) else each for k, each in moments.items()}
-        for number, moments in state["state"].items()
+        name: {kind: _to_numpy(torch, each) if torch.is_tensor(each) else each for kind, each in moments.items()}
+        for name, moments in old.items()
     }
-    grown = grow_state(record, plain)
-    moments = {
-        number: {
-            kind: _to_torch(torch, grown[names[number]][kind], each) if torch.is_tensor(each) else each
-            for kind, each in old.items()
+    grown = {
+        name: {
+            kind: _to_torch(torch, each, old[was][kind]) if torch.is_tensor(old[was][kind]) else each
+            for kind, each in moments.items()
         }
-        for number, old in state["state"].items()
+        for name, (was, moments) in grown_moments(found, plain).items()
     }
-    return {**state, "state": moments}
+    groups = [[names[number] for number in group["params"]] for group in state["param_groups"]]
+    numbers: dict[str, int] = {}
+    after = []
+    for group, members in zip(state["param_groups"], grown_groups(found, groups), strict=True):
+        for name in members:
+            numbers[name] = len(numbers)
+        named = {"param_names": members} if "param_names" in group else {}
+        after.append({**group, **named, "params": [numbers[name] for name in members]})
+    return {**state, "state": {numbers[name]: moments for name, moments in grown.items()}, "param_groups": after}
 
 
 def _to_numpy(torch: Any, tensor: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 # Which block of rows of a PyTorch cell is which gate of ONNX: i o f c of i f g o, z r h of r z n.
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
-Kind = Literal["same", "transposed", "gates", "biases", "channels", "even"]
+Kind = Literal["same", "transposed", "gates", "biases", "channels", "part", "even"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Layout:
     Attributes:
         kind: ``same`` or ``transposed``; ``gates``, of a recurrent cell, reordered, one tensor for each direction;
             ``biases``, as these, two for each direction, joined; ``channels``, a vector that is not in the weight, as
-            of a norm that was folded into it, but grows as an axis of it does; or ``even``, no tensor at all perhaps,
-            since the weight is one number throughout.
+            of a norm that was folded into it, but grows as an axis of it does; ``part``, a tensor of which the weight
+            has only the first places, or copies, along some axes, and whose last axes are the weight's; or ``even``, no
+            tensor at all perhaps, since the weight is one number throughout.
         detail: The cell, ``LSTM``, or the axis, ``0``.
     """
 

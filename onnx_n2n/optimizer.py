@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.checkpoint import apply
+from onnx_n2n.checkpoint import Grown, apply
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.record import Record, Remade
 
@@ -56,6 +56,37 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
 
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
     return remade.gradient(array, power)
+
+
+def grown_moments(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Grow the moments of the parameters of a checkpoint, as that has grown.
+
+    New layers have no moments, and neither have parameters that were one and are no longer: theirs are mixed.
+
+    Returns:
+        By name, the name before, and the moments.
+    """
+    mixed = {*found.untied, *found.untied.values()}
+    names = {name: found.renamed.get(name, name) for name in state}
+    kept = {name: moments for name, moments in state.items() if names[name] not in mixed}
+    return {names[name]: (name, moments) for name, moments in grow_state(found.record, kept).items()}
+
+
+def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the names in the groups of an optimizer, with new ones in the group of what they are like.
+
+    A new one stands behind the one that stands before it in the checkpoint.
+    """
+    after = [[found.renamed.get(name, name) for name in group] for group in groups]
+    like = {**found.added, **found.untied}
+    order = list(found.arrays)
+    for place, name in enumerate(order):
+        group = next((group for group in after if like.get(name) in group), None)
+        if group is None or name in group:
+            continue
+        before = next((group.index(other) for other in reversed(order[:place]) if other in group), -1)
+        group.insert(before + 1, name)
+    return after
 
 
 def names_in(groups: Sequence[Mapping[str, Any]], parameters: Sequence[str]) -> dict[int, str]:

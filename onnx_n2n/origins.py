@@ -138,7 +138,7 @@ class Origins:
         module = self._module(node)
         for name in self.arguments(node):
             if name.rpartition(".")[0] != module:
-                for value, axis in zip(node.inputs[1:3], (_outputs(node), 0), strict=False):
+                for value, axis in zip(node.inputs[1:3], (outputs(node), 0), strict=False):
                     if value is not None and value.const_value is not None:
                         yield value, Origin((name,), Layout("channels", str(axis)), str(node.name), "metadata")
 
@@ -226,7 +226,7 @@ def module_path(node: ir.Node) -> str:
     return ".".join(found)
 
 
-def _outputs(node: ir.Node) -> int:
+def outputs(node: ir.Node) -> int:
     """Return which axis of a layer's weight has the channels that it makes."""
     if node.op_type == "MatMul":
         return 1

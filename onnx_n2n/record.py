@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import onnx_ir as ir
 import safetensors
 from safetensors.numpy import save as to_bytes
 
+from onnx_n2n.constants import FLOATS, constants_of
 from onnx_n2n.errors import ModelError
 from onnx_n2n.origins import Origin
 from onnx_n2n.weights import Recipe, Row, Summed
@@ -74,10 +75,24 @@ class Remade:
 
 @dataclass(frozen=True)
 class New:
-    """A weight that a pass has put in: its values are the student's own, or those of a weight of the teacher."""
+    """A weight that a pass has put in.
+
+    Attributes:
+        student: Its name.
+        shape: Its shape.
+        like: Name of the weight of the same model that it is a copy of, or that has the same part in the layer that the
+            new one was modelled on; empty for none.
+        readers: Names of the nodes that read that one, and whose copies read this one; empty for all.
+        kind: The kind of place: ``block`` stands before the block that it is a copy of, others behind their neighbour.
+        place: A number that the weights of one place share.
+    """
 
     student: str
     shape: tuple[int, ...]
+    like: str = ""
+    readers: tuple[str, ...] = ()
+    kind: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +105,7 @@ class Step:
         parent: Digest of the model that it was given.
         remade: The weights that grew.
         new: The weights that were put in.
-        settings: What else a model's code must follow: for each node and attribute the value before and after.
+        settings: What else a model's code must follow: for each node and attribute, or slot, the number before and after.
     """
 
     text: str = ""
@@ -161,13 +176,22 @@ Numbers = Mapping[str, float]
 
 
 def settings(model: ir.Model) -> Numbers:
-    """Return all attributes of a model's nodes that are numbers, by node and name: what its code may have to follow."""
-    return {
-        f"{node.name or node.outputs[0].name}.{attribute.name}": attribute.value
-        for node in model.graph.all_nodes()
-        for attribute in node.attributes.values()
-        if not attribute.is_ref() and attribute.type in {ir.AttributeType.FLOAT, ir.AttributeType.INT}
-    }
+    """Return all numbers that nodes have of their own, by node and attribute, or slot: what code may have to follow.
+
+    The epsilon of a norm is an attribute where the norm is one node, and an operand where it is written out.
+    """
+    found: dict[str, float] = {}
+    constants = {value: tensor for graph in model.graphs() for value, tensor in constants_of(graph)}
+    for node in model.graph.all_nodes():
+        name = node.name or str(node.outputs[0].name)
+        for attribute in node.attributes.values():
+            if not attribute.is_ref() and attribute.type in {ir.AttributeType.FLOAT, ir.AttributeType.INT}:
+                found[f"{name}.{attribute.name}"] = attribute.value
+        for slot, value in enumerate(node.inputs):
+            tensor = constants.get(value) if value is not None else None
+            if tensor is not None and tensor.size == 1 and tensor.dtype in FLOATS:
+                found[f"{name}.{slot}"] = float(tensor.numpy().reshape(-1)[0])
+    return found
 
 
 def changed(before: Numbers, after: Numbers) -> dict[str, tuple[float | None, float]]:
@@ -220,7 +244,7 @@ def _step_document(step: Step, arrays: _Arrays) -> dict[str, Any]:
         "seed": step.seed,
         "parent": step.parent,
         "tensors": [_tensor_document(each, arrays) for each in step.remade],
-        "new": [{"student": each.student, "shape": list(each.shape)} for each in step.new],
+        "new": [asdict(each) for each in step.new],
         "settings": {name: list(pair) for name, pair in step.settings.items()},
     }
 
@@ -267,7 +291,7 @@ def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
         entry["seed"],
         entry["parent"],
         tuple(_remade(each, arrays) for each in entry["tensors"]),
-        tuple(New(each["student"], tuple(each["shape"])) for each in entry["new"]),
+        tuple(New(**each | {key: tuple(each[key]) for key in ("shape", "readers")}) for each in entry["new"]),
         {name: (before, after) for name, (before, after) in entry["settings"].items()},
     )
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, leaves, size
 from onnx_n2n.budget import UNITS, Budget, Size
+from onnx_n2n.checkpoint import Grown
 from onnx_n2n.clones import Clones
 from onnx_n2n.constants import parameters
 from onnx_n2n.depth.places import Places
@@ -168,6 +169,35 @@ def print_report(console: Console, report: Report) -> None:
         print_verdict(console, report.verdict)
     if report.clones is not None and report.clones.channels:
         console.print(_told_apart(report.clones))
+
+
+def print_grown(console: Console, found: Grown, proof: Any) -> None:
+    """Print what became of a checkpoint, and its proof, if there is one."""
+    console.print(f"{_count(len(found.grown), 'tensor')} grew, {len(found.kept)} stay as they were.")
+    for name, other in found.untied.items():
+        console.print(f"{name} was tied to {other} and no longer is: the network must have both, and moments of both "
+                      "start afresh.", soft_wrap=True)  # fmt: skip
+    if found.added:
+        console.print(f"{_count(len(found.added), 'tensor')} of new layers: {_listed(found.added)}.", soft_wrap=True)
+    if found.renamed:
+        moves = [f"{old} -> {now}" for old, now in found.renamed.items()]
+        console.print(f"{len(moves)} moved up: {_listed(moves)}.", soft_wrap=True)
+    changes: dict[str, list[str]] = {}
+    for step in found.record.steps:
+        for name, (before, after) in step.settings.items():
+            node, _, what = name.rpartition(".")
+            said = f"{'' if what.isdecimal() else f'{what} '}{'' if before is None else f'{before:g} -> '}{after:g}"
+            changes.setdefault(said, []).append(node)
+    if changes:
+        console.print("The network's own code has to follow:")
+    for said, nodes in changes.items():
+        console.print(f"  {said} in {_listed(nodes)}", soft_wrap=True)
+    if proof is not None:
+        console.print(
+            f"Proven with the values of the {proof.values}: outputs differ by {proof.outputs:.1e}, gradients of "
+            f"{_count(proof.compared, 'weight')} from the mapped ones by {proof.gradients:.1e}.",
+            soft_wrap=True,
+        )
 
 
 def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:

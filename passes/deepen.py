@@ -92,7 +92,7 @@ class Deepen(Pass):
         chosen = self._choose(analysis)
         moments, origin, failed = self._moments(analysis, chosen, proof, folder)
         names, order = Names(model), {node: place for place, node in enumerate(model.graph)}
-        added, kept = [], []
+        added, kept, new = [], [], []
         for place, times in chosen:
             if place.near is not None and place.near.norm is not None and failed:
                 kept.append(Kept(place.name, place.near.channels, failed))
@@ -103,13 +103,16 @@ class Deepen(Pass):
                     added.append(self._add(splice, analysis, place, moments.get(place.value)))
                     graph = _graph(place.value, model.graph)
                     splice.close(splice.nodes[-1].outputs[0], graph, order)
+                    new += [
+                        New(str(weight.name), _shape(weight), like, tuple(readers), place.kind, len(added))
+                        for weight, (like, readers) in splice.weights.items()
+                    ]
             except GrowthError as refusal:
                 kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; --calibrate takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
-        new = [model.graph.initializers[name] for each in added for name in each.weights]
-        step = Step(new=tuple(New(str(value.name), _shape(value)) for value in new))
-        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=(step,))
+        steps = (Step(new=tuple(new)),)
+        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
 
     # --- where
 

@@ -71,7 +71,9 @@ class _Copy:
             return None
         if value in self.new:
             return self.new[value]
-        return self._weight(value, zero=(node, slot) in self.zeroed)
+        found = self._weight(value, zero=(node, slot) in self.zeroed)
+        self.splice.read(found, node)
+        return found
 
     def _weight(self, value: ir.Value, *, zero: bool) -> ir.Value:
         """Return a copy of a weight, also of one behind nodes that only move it; everything else is shared."""
@@ -84,7 +86,7 @@ class _Copy:
                 array = np.zeros(tensor.shape.numpy(), tensor.numpy().dtype) if zero else tensor.numpy()
                 found = self.splice.weight(value, "weight", array, tensor.dtype)
         elif (node := mover(value)) is not None and self._fixed(node):
-            self._node(node, [self._weight(each, zero=False) if each is not None else None for each in node.inputs])
+            self._node(node, [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)])
             found = self.new.pop(value)
         self.shared[value, zero] = found
         return found

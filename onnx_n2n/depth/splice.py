@@ -27,13 +27,13 @@ class Splice:
         names: The names that the model uses.
         origin: The tensor.
         nodes: The new nodes, in order.
-        weights: The new weights.
+        weights: The new weights, by the weight that each one is named after and the nodes that read that.
     """
 
     names: Names
     origin: ir.Value
     nodes: list[ir.Node] = field(default_factory=list)
-    weights: list[ir.Value] = field(default_factory=list)
+    weights: dict[ir.Value, tuple[str, list[str]]] = field(default_factory=dict)
 
     def node(
         self,
@@ -67,8 +67,13 @@ class Splice:
         else:
             wish = f"{name}{MARK}"
         found = self.names.initializer(wish, array.astype(dtype.numpy()))
-        self.weights.append(found)
+        self.weights[found] = (name, [])
         return found
+
+    def read(self, weight: ir.Value, node: ir.Node) -> None:
+        """Note that a weight is read as ``node`` reads the one that it is named after."""
+        if weight in self.weights:
+            self.weights[weight][1].append(str(node.name))
 
     def close(self, result: ir.Value, graph: ir.Graph, order: Mapping[ir.Node, int]) -> None:
         """Insert the nodes behind the origin, and let all who read the origin read ``result``.

@@ -90,6 +90,18 @@ def agreement(
     return found
 
 
+def feeds(model: AnyModel, seed: int = 0) -> Sequence[Mapping[str, np.ndarray]]:
+    """Return inputs on which a model runs in ONNX Runtime, found as verification finds them.
+
+    Raises:
+        InputError: ONNX Runtime runs on no inputs.
+        ModelError: ONNX Runtime refuses the model.
+    """
+    with _at_rest(model, None) as (source, skeleton):
+        running = session(source, CPU)
+        return find_trial(running, skeleton, None, {}, source.folder, seed, grain(skeleton)).feeds
+
+
 @contextmanager
 def _at_rest(model: AnyModel, folder: Path | None) -> Iterator[tuple[Source, ir.Model]]:
     """Open a model, without the noise of a Dropout that was exported as it trains."""
