@@ -20,6 +20,7 @@ from rich.spinner import Spinner
 import onnx_n2n
 from onnx_n2n import tables
 from onnx_n2n.budget import Budget, shapes_of, sized
+from onnx_n2n.checkpoint import Arrays, Grown
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.clones import count_clones
 from onnx_n2n.delivery import Proof, Target, check_writable
@@ -27,6 +28,7 @@ from onnx_n2n.depth.places import places
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.explore import TOLERANCE, Candidate
 from onnx_n2n.explore import explore as explore_from
+from onnx_n2n.export.frameworks import missing
 from onnx_n2n.lineage import digest, history
 from onnx_n2n.passes import Deepen, Enlarge, Pass, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
@@ -117,6 +119,12 @@ def _named_size(_context: click.Context, _option: click.Parameter, values: tuple
             raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE.")
         found[name] = int(size)
     return found
+
+
+def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    if wrong := [value for value in values if not all(value.partition("="))]:
+        raise click.BadParameter(f"{wrong[0]!r} is not of the form WEIGHT=PARAMETER.")
+    return {weight: name for weight, _, name in (value.partition("=") for value in values)}
 
 
 def _verifying(command: Command) -> Command:
@@ -311,6 +319,14 @@ def log(model: Path, *, as_json: bool) -> None:
               help="What became of every weight, as written with --record.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
 @click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
+@click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that was exported from this very checkpoint: finds parameters without names by value.")
+@click.option("--student", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that has grown: has the values of layers that were added.")
+@click.option("--name", "names", multiple=True, metavar="WEIGHT=PARAMETER", callback=_pairs,
+              help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.")
+@click.option("--verify/--no-verify", default=True, show_default=True,
+              help="Given both models, run them in PyTorch with both checkpoints before writing.")
 @click.option("--keep", multiple=True, metavar="GLOB",
               help="Tensors that the record does not know and that stay as they are.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
@@ -322,19 +338,34 @@ def grow_checkpoint(
     record: Path,
     output: Path,
     optimizer: bool,
+    teacher: Path | None,
+    student: Path | None,
+    names: dict[str, str],
+    verify: bool,
     keep: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
     """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
     check_writable(output, force=force)
-    found = grow_file(load_record(record), checkpoint, output, optimizer=optimizer, keep=keep)
+    sides = [None if model is None else onnx_n2n.load(model) for model in (teacher, student)]
+    proofs: list[Any] = []
+
+    def prove(found: Grown, before: Arrays) -> None:
+        with missing("torch"):
+            from onnx_n2n.export.torch.growth import prove as run
+        proofs.append(run(*sides, found, before))
+
+    found = grow_file(
+        load_record(record), checkpoint, output, optimizer=optimizer, keep=keep, given=names, teacher=sides[0],
+        student=sides[1], **({"prove": prove} if verify and None not in sides else {}),
+    )  # fmt: skip
     if as_json:
-        _print_json({"checkpoint": str(output), "grown": list(found.grown), "kept": list(found.kept)})
+        proof = proofs[0].to_json() if proofs else None
+        _print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
     else:
-        console = _console()
-        console.print(f"{len(found.grown)} tensors grew, {len(found.kept)} stay as they were.")
-        console.print(f"Written to {output}", soft_wrap=True)
+        tables.print_grown(_console(), found, proofs[0] if proofs else None)
+        _console().print(f"Written to {output}", soft_wrap=True)
 
 
 def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
@@ -483,8 +514,8 @@ def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NEr
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["torch", "jax", "safetensors"]), required=True,
-              help="A trainable PyTorch module, a JAX function with its trees, or the weights only.")
+@click.option("--to", type=click.Choice(["torch", "jax", "keras", "safetensors"]), required=True,
+              help="A trainable PyTorch module, a JAX function with its trees, a Keras model, or the weights only.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--verify/--no-verify", "verify", default=True, show_default=True,
               help="Run the export beside ONNX Runtime before writing.")

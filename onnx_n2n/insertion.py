@@ -123,14 +123,15 @@ class _State:
         self.arrays = dict([*entries[:at], *new_entries, *entries[at:]])
 
     def _like(self, new: New) -> list[Origin]:
-        """Return the parameters that those of a new weight are called after."""
-        return [
-            origin
+        """Return the parameters that those of a new weight are called after, each once."""
+        found = {
+            origin.names: origin
             for origin in self.known.get(new.like, ())
             if (not new.readers or not origin.node or origin.node in new.readers)
             and origin.names
             and all(name in self.arrays for name in origin.names)
-        ]
+        }
+        return list(found.values())
 
     def _counters(self) -> set[str]:
         return {name for name in self.arrays if name.endswith(f".{COUNTER}")}

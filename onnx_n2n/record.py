@@ -105,7 +105,7 @@ class Step:
         parent: Digest of the model that it was given.
         remade: The weights that grew.
         new: The weights that were put in.
-        settings: What else a model's code must follow: for each node and attribute, or slot, the number before and after.
+        settings: What else code must follow: for each node and attribute, or slot, the number before and after.
     """
 
     text: str = ""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_n2n.passes import Widen
+from onnx_n2n.passes import Widen, parse
 from safetensors.numpy import save_file
 
 import onnx_n2n
@@ -226,6 +226,44 @@ def test_growing_twice_gives_one_record(tmp_path: Path, net: Any) -> None:
         second.growth.joined(first.growth)
 
 
+class Deeper(Net):
+    """The network with a layer more behind each activation, called as new layers are."""
+
+    def __init__(self, channels: int = 12, hidden: int = 20) -> None:
+        super().__init__(channels, hidden)
+        self.conv1_deeper = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1_deeper = nn.BatchNorm2d(channels)
+        self.conv2_deeper = nn.Conv2d(channels, channels, 3, padding=1)
+        self.fc1_deeper = nn.Linear(hidden, hidden)
+
+    def forward(self, x: Any) -> Any:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn1_deeper(self.conv1_deeper(x)))
+        x = torch.relu(self.conv2(x))
+        x = torch.relu(self.conv2_deeper(x)).mean((2, 3))
+        return self.fc2(torch.relu(self.fc1_deeper(torch.relu(self.fc1(x)))))
+
+
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("order", ["deepen", "widen,deepen", "deepen,widen"])
+def test_new_layers_are_called_after_their_neighbours(tmp_path: Path, net: Any, order: str, dynamo: bool) -> None:
+    path = exported(net, batch(0)[0], dynamo=dynamo, folded=False, tmp=tmp_path)
+    result = parse(order)(path)
+    arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    found = grow(result.growth, arrays, student=onnx_n2n.load(result.model))
+    assert len(found.added) == 10
+    state = {name: torch.from_numpy(np.array(array)) for name, array in found.arrays.items()}
+    deeper = Deeper(**sizes(state)).eval()
+    deeper.load_state_dict(state, strict=True)
+    net.eval()
+    x, _ = batch(3)
+    assert torch.allclose(deeper(x), net(x), atol=2e-5)
+    named = {"conv2_deeper.weight": "again.weight"}
+    weight = next(new.student for step in result.growth.steps for new in step.new if new.student.startswith("conv2"))
+    again = grow(result.growth, arrays, given={weight: "again.weight"}, student=onnx_n2n.load(result.model))
+    assert {named.get(name, name) for name in found.arrays} == set(again.arrays)
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     path = exported(net, batch(0)[0], dynamo=True, folded=True, tmp=tmp_path)
     record = onnx_n2n.widen(path, 1.5).growth
@@ -238,8 +276,10 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     with pytest.raises(onnx_n2n.GrowthError, match="not of the shape"):
         grow(record, {**arrays, "conv2.weight": arrays["conv2.weight"][:4]})
     deeper = onnx_n2n.deepen(path, output=tmp_path / "deeper.onnx")
-    with pytest.raises(onnx_n2n.GrowthError, match="layers were added"):
+    with pytest.raises(onnx_n2n.GrowthError, match="layers were added, and their values are in the student"):
         grow(deeper.growth, arrays)
+    with pytest.raises(onnx_n2n.GrowthError, match="a norm was folded into 'conv1.weight'"):
+        grow(deeper.growth, arrays, student=onnx_n2n.load(deeper.model))
     save_file({"a": np.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(onnx_n2n.ModelError, match="no growth record"):
         records.load(tmp_path / "other.safetensors")

@@ -1,4 +1,4 @@
-"""Hugging Face models from a configuration: exported, grown, and loaded into the same class at a larger configuration."""
+"""Hugging Face models from a configuration: exported, grown, and loaded into the same class at a larger one."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def exported(folder: Path, kind: str, *, dynamic: bool = True) -> Path:
         warnings.simplefilter("ignore")
         batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=16)
         free = ({0: batch} if kind == "vit" else {0: batch, 1: length},) if dynamic else None
-        program = torch.onnx.export(Logits(net(kind)), (example(kind),), dynamo=True, verbose=False, dynamic_shapes=free)
+        wrapped = Logits(net(kind))
+        program = torch.onnx.export(wrapped, (example(kind),), dynamo=True, verbose=False, dynamic_shapes=free)
     program.save(str(path))
     return path
 

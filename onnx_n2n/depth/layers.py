@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
+from onnx_n2n.movers import mover
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
@@ -96,7 +97,7 @@ def _layer(
     mark = f"{word}_weight" if word else "weight"
     if near.convolves:
         operands = [value, splice.weight(like, mark, weight, setting.dtype)]
-        if bias is not None:
+        if _stored(setting, bias):  # torch.export writes out zeros for a bias that there is not
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
         attributes = [
             ir.AttrInt64s("kernel_shape", kernel),
@@ -117,6 +118,13 @@ def _layer(
     if near.biased:
         out = splice.node(near.maker, "Add", [out, splice.weight(None, "bias", zeros, setting.dtype)], word="bias")
     return out
+
+
+def _stored(setting: Setting, value: ir.Value | None) -> bool:
+    """Say whether a tensor is a weight, perhaps behind nodes that only move it."""
+    while (node := mover(value)) is not None:
+        value = node.inputs[0]
+    return value in setting.analysis.constants
 
 
 def _undone_norm(splice: Splice, setting: Setting, value: ir.Value, moments: Moments) -> ir.Value:

@@ -1,23 +1,32 @@
-"""The way back to a training framework: PyTorch modules and JAX functions that compute what a model computes.
+"""The way back to a training framework: PyTorch, JAX and Keras models that compute what a model computes.
 
     module = onnx_n2n.export.to_torch("grown.onnx")      # an nn.Module, its parameters under their original names
     apply, params, state = onnx_n2n.export.to_jax("grown.onnx")
+    model = onnx_n2n.export.to_keras("grown.onnx")       # a keras.Model, on Keras's JAX or TensorFlow backend
 
 The frameworks are extras (``pip install 'onnx-n2n[torch]'``), and imported when they are asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.model import ModelLike
 
 if TYPE_CHECKING:
+    import keras
+
     from onnx_n2n.export.jax import Apply
     from onnx_n2n.export.torch import Network
 
-__all__ = ["load", "to_jax", "to_torch"]
+__all__ = ["load", "to_jax", "to_keras", "to_torch"]
+
+if "keras" in sys.modules:  # keras.models.load_model knows only the layers that have been imported
+    with contextlib.suppress(ImportError):
+        import onnx_n2n.export.keras  # noqa: F401
 
 
 def to_torch(model: ModelLike) -> Network:
@@ -51,13 +60,37 @@ def to_jax(model: ModelLike) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
     return convert(model)
 
 
-def load(folder: Any) -> Network:
-    """Open a folder that ``onnx-n2n export --to torch`` wrote, as a module with the weights that are in it now.
+def to_keras(model: ModelLike) -> keras.Model:
+    """Turn a model into a ``keras.Model`` of one layer, on Keras's JAX or TensorFlow backend.
+
+    It takes the inputs in the order of the graph, or by name, and returns one tensor, or a dict of several by name.
+    Weights are variables under their original names, statistics of BatchNormalization among the non-trainable ones.
 
     Raises:
-        ExportError: PyTorch or safetensors is missing, or the folder is not such a folder.
+        ExportError: Keras or JAX is missing, Keras runs on another backend, or an operator has no counterpart in JAX.
+        ModelError: The model cannot be read.
     """
+    with missing("keras"):
+        from onnx_n2n.export.keras import to_keras as convert
+    return convert(model)
+
+
+def load(path: Any) -> Any:
+    """Open what ``onnx-n2n export`` wrote, with the weights that are in it now.
+
+    Args:
+        path: A folder of ``--to torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
+
+    Returns:
+        A ``keras.Model`` of what is for Keras, else an ``nn.Module``.
+
+    Raises:
+        ExportError: The framework or safetensors is missing, or there is no such export.
+    """
+    from onnx_n2n.export.folder import is_keras, load_keras, load_torch
+
+    if is_keras(path):
+        with missing("keras"):
+            return load_keras(path)
     with missing("torch"):
-        from onnx_n2n.export.folder import load_torch
-    module: Network = load_torch(folder)
-    return module
+        return load_torch(path)

@@ -2,9 +2,10 @@
 
     DIR/weights.safetensors    the tensors, by dotted name, as the framework has them: what training changes
     DIR/model.onnx             the graph (not for --to safetensors); its own weights are only where training began
+    DIR/model.keras            for --to keras in place of both: Keras keeps the graph and the weights in one file
     DIR/export.json            for every tensor where its name comes from, and how far the export is from ONNX Runtime
 
-A folder is opened with three lines, and saved by writing ``weights.safetensors`` anew:
+A folder is opened with three lines, and saved by writing ``weights.safetensors``, or ``model.keras``, anew:
 
     from onnx_n2n.export import load
     module = load("DIR")
@@ -28,9 +29,9 @@ from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.model import ModelLike, open_model, save
 
-Framework = Literal["torch", "jax", "safetensors"]
-FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "safetensors")
-WEIGHTS, MODEL, RECORD = "weights.safetensors", "model.onnx", "export.json"
+Framework = Literal["torch", "jax", "keras", "safetensors"]
+FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
+WEIGHTS, MODEL, KERAS, RECORD = "weights.safetensors", "model.onnx", "model.keras", "export.json"
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ def export(
     target = Path(folder)
     _check_folder(target, force)
     with missing(to):
-        program, run, tensors = CONVERTERS[to](model)
-        from safetensors.numpy import save_file
+        program, run, write = CONVERTERS[to](model)
     found = None
     if verify and run is not None:
         found = agreement(model, run, **feeding)
@@ -108,9 +108,7 @@ def export(
         agreement=found,
     )
     target.mkdir(exist_ok=True)
-    if to != "safetensors":
-        save(open_model(model).model, target / MODEL, force=force)
-    save_file({name: np.array(array, order="C") for name, array in tensors.items()}, target / WEIGHTS)
+    write(target, force)
     record = exported.to_json() | {"tensors": _recorded(program)}
     record.pop("folder")
     (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
@@ -140,6 +138,21 @@ def load_jax(folder: str | os.PathLike[str]) -> Any:
 
     program = program_of(_model_in(Path(folder)), known)
     return apply_of(program), *trees_of(program, load_file(Path(folder) / WEIGHTS))
+
+
+def load_keras(path: str | os.PathLike[str]) -> Any:
+    """Open a folder, or a file that ``model.save`` wrote, as a Keras model; see :func:`onnx_n2n.export.load`."""
+    from onnx_n2n.export.keras import load
+
+    return load(Path(path) / KERAS if Path(path).is_dir() else path)
+
+
+def is_keras(path: str | os.PathLike[str]) -> bool:
+    """Say whether something on the disk is for Keras: a folder by what its export.json says, a file by its name."""
+    record = Path(path) / RECORD
+    if not record.is_file():
+        return Path(path).suffix == ".keras"
+    return bool(json.loads(record.read_text("utf-8")).get("to") == "keras")
 
 
 def _model_in(folder: Path) -> Path:
@@ -173,14 +186,15 @@ def _recorded(program: Program) -> dict[str, Any]:
             "initializers": sorted(set(tensor.initializers)),
             "name from": tensor.source,
             "trained": tensor.trained,
-            "transposed": layouts[name].layout.transposed,
-            "gates": list(layouts[name].layout.gates),
+            "layout": str(layouts[name].layout),
         }
         for name, tensor in program.tensors.items()
     }
 
 
-Converted = tuple[Program, Any, Mapping[str, np.ndarray]]
+Write = Callable[[Path, bool], None]
+Converted = tuple[Program, Any, Write]
+"""The program, what runs it if anything can, and what writes it to a folder, forced or not."""
 
 
 def _torch(model: ModelLike) -> Converted:
@@ -188,19 +202,40 @@ def _torch(model: ModelLike) -> Converted:
 
     program = program_of(model, known)
     module = module_of(program)
-    return program, runner(module), {name: dtypes.to_array(tensor) for name, tensor in module.state_dict().items()}
+    arrays = {name: dtypes.to_array(tensor) for name, tensor in module.state_dict().items()}
+    return program, runner(module), _written(arrays, model)
 
 
 def _jax(model: ModelLike) -> Converted:
     from onnx_n2n.export.jax import apply_of, known, runner, trees_of
 
     program = program_of(model, known)
-    return program, runner(apply_of(program), *trees_of(program)), _arrays(program)
+    return program, runner(apply_of(program), *trees_of(program)), _written(_arrays(program), model)
+
+
+def _keras(model: ModelLike) -> Converted:
+    from onnx_n2n.export.keras import known, model_of, runner
+
+    program = program_of(model, known)
+    network = model_of(program, model)
+    return program, runner(network), lambda folder, _: network.save(folder / KERAS)
 
 
 def _safetensors(model: ModelLike) -> Converted:
     program = program_of(model, lambda *_: True)
-    return program, None, _arrays(program)
+    return program, None, _written(_arrays(program))
+
+
+def _written(tensors: Mapping[str, np.ndarray], model: ModelLike | None = None) -> Write:
+    """Return what writes tensors, and the model that says what is computed with them."""
+    from safetensors.numpy import save_file
+
+    def write(folder: Path, force: bool) -> None:
+        if model is not None:
+            save(open_model(model).model, folder / MODEL, force=force)
+        save_file({name: np.array(array, order="C") for name, array in tensors.items()}, folder / WEIGHTS)
+
+    return write
 
 
 def _arrays(program: Program) -> dict[str, np.ndarray]:
@@ -210,5 +245,6 @@ def _arrays(program: Program) -> dict[str, np.ndarray]:
 CONVERTERS: dict[Framework, Callable[[ModelLike], Converted]] = {
     "torch": _torch,
     "jax": _jax,
+    "keras": _keras,
     "safetensors": _safetensors,
 }

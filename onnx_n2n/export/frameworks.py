@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from onnx_n2n.errors import ExportError
 
+BROUGHT = frozenset({"keras", "jax", "jaxlib"})  # by the extra of Keras, which runs on others too
+
 
 @contextmanager
 def missing(extra: str) -> Iterator[None]:
@@ -18,4 +20,6 @@ def missing(extra: str) -> Iterator[None]:
         if package == "onnx_n2n":
             raise
         hint = f"Run: pip install 'onnx-n2n[{extra}]'"
+        if extra == "keras" and package not in BROUGHT:
+            hint = "Keras is told to run on it: set KERAS_BACKEND=jax, or install it"
         raise ExportError(f"{package} is not installed, which this export needs", hint=hint) from failure

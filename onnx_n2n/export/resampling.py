@@ -15,13 +15,18 @@ def targets(
     own = [lengths[axis] for axis in axes]
     if scales is not None and host.ints(scales):
         given: list[float] = host.flat(scales)
-        return [int(length * factor) for length, factor in zip(own, given, strict=True)], given
+        return [_times(length, factor) for length, factor in zip(own, given, strict=True)], given
     wanted = host.ints(sizes)
-    factors = [wish / length for wish, length in zip(wanted, own, strict=True)]
+    factors = [1.0 if wish == length else wish / length for wish, length in zip(wanted, own, strict=True)]
     if policy != "stretch":
         factor = min(factors) if policy == "not_larger" else max(factors)
         return [int(length * factor + 0.5) for length in own], [factor] * len(own)
     return wanted, list(factors)
+
+
+def _times(length: int, factor: float) -> int:
+    """Multiply; by a whole number a length stays whole, also one that is not known yet."""
+    return length * int(factor) if factor == int(factor) else int(length * factor)
 
 
 def refusal(attributes: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -16,7 +16,7 @@ from onnx_n2n.export.jax.run import Frame, known, prepared
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.model import ModelLike
 
-__all__ = ["Apply", "apply_of", "known", "runner", "to_jax", "trees_of"]
+__all__ = ["Apply", "apply_of", "function_of", "known", "runner", "to_jax", "trees_of"]
 
 Tree = dict[str, Any]
 
@@ -70,7 +70,7 @@ def apply_of(program: Program) -> Apply:
     Raises:
         ExportError: A step asks for what its function does not know.
     """
-    recipe = prepared(program)
+    run = function_of(program)
 
     def apply(
         params: Tree,
@@ -82,17 +82,38 @@ def apply_of(program: Program) -> Apply:
     ) -> tuple[dict[str, Any], Tree]:
         tensors = {name: _get(params if tensor.trained else state, name) for name, tensor in program.tensors.items()}
         key = rngs.get("dropout") if isinstance(rngs, Mapping) else rngs
-        frame = Frame(recipe, tensors, train, key)
-        named = inputs if isinstance(inputs, Mapping) else dict(zip(program.main.inputs, inputs, strict=True))
-        frame.arrays.update({name: jnp.asarray(named[name]) for name in program.main.inputs})
-        frame.run(program.main)
+        given = [inputs[name] for name in program.main.inputs] if isinstance(inputs, Mapping) else inputs
+        outputs, left = run(tensors, given, key, train)
         new: Tree = {}
-        for name, tensor in program.tensors.items():
-            if not tensor.trained:
-                _put(new, name, frame.tensors[name])
-        return {name: frame.device(name) for name in program.main.outputs}, new
+        for name, value in left.items():
+            _put(new, name, value)
+        return dict(zip(program.main.outputs, outputs, strict=True)), new
 
     return apply
+
+
+def function_of(program: Program) -> Callable[..., tuple[list[Any], dict[str, Any]]]:
+    """Return a program as a function without trees.
+
+    Returns:
+        ``run(tensors, inputs, key, train) -> (outputs, state)``: parameters and state by dotted name, inputs and
+        outputs in the order of the graph, a key for Dropout or None, and the new state by dotted name.
+
+    Raises:
+        ExportError: A step asks for what its function does not know.
+    """
+    recipe = prepared(program)
+
+    def run(
+        tensors: Mapping[str, Any], inputs: Sequence[Any], key: Any, train: bool
+    ) -> tuple[list[Any], dict[str, Any]]:
+        frame = Frame(recipe, dict(tensors), train, key)
+        frame.arrays.update(zip(program.main.inputs, map(jnp.asarray, inputs), strict=True))
+        frame.run(program.main)
+        state = {name: frame.tensors[name] for name, tensor in program.tensors.items() if not tensor.trained}
+        return [frame.device(name) for name in program.main.outputs], state
+
+    return run
 
 
 def runner(apply: Apply, params: Tree, state: Tree) -> Runner:

@@ -103,10 +103,10 @@ def batch_norm(
     """Normalise channels, in training by the batch; returns the statistics as they are from then on."""
     if train:
         axes = (0, *range(2, x.ndim))
-        count = x.size // x.shape[1]
+        count = jnp.asarray(math.prod(x.shape[axis] for axis in axes), jnp.float32)  # TensorFlow may not know it yet
         found = x.mean(axes)
         spread = jnp.square(x - _by_channel(found, x)).mean(axes)
-        unbiased = lax.stop_gradient(spread) * (count / max(count - 1, 1))
+        unbiased = lax.stop_gradient(spread) * (count / jnp.maximum(count - 1, 1)).astype(spread.dtype)
         new_mean = momentum * mean + (1 - momentum) * lax.stop_gradient(found)
         new_variance = momentum * variance + (1 - momentum) * unbiased
     else:

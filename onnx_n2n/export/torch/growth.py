@@ -33,7 +33,8 @@ class Proof:
     Attributes:
         outputs: The largest difference of an output, relative to the largest of its numbers.
         gradients: The largest difference of a gradient of the student from that of the teacher as the record maps it,
-            relative to the largest of its numbers, or to a thousandth of the largest of all. Noise on copies shows here, as it makes their gradients differ.
+            relative to the largest of its numbers, or to a thousandth of the largest of all. Noise on copies shows
+            here, as it makes their gradients differ.
         worst: The weight of that gradient.
         compared: How many weights were compared: those that one parameter is made of, and that only one is made of.
         values: Whose values were run: the ``checkpoint``'s, or the ``models``' own, where these hold no parameters, as
