@@ -1,19 +1,22 @@
 """Every model of a folder, carried to a framework: does it convert, agree with ONNX Runtime, and train?
 
-    python benchmarks/export_corpus.py FOLDER [--to torch|jax] [--only GLOB] [--out FILE.json]
+    python benchmarks/export_corpus.py FOLDER [--to torch|jax] [--factor 1.5] [--only GLOB] [--out FILE.json]
 
 The folder holds a ``models.json``: by file, a list of ``inputs`` with name, dtype, shape and kind (how to draw them).
 Errors are fractions of how far an output moves between two inputs. A step of gradient descent, in evaluation mode and
-with the statistics of BatchNormalization at rest, has to lower the mean square of outputs less a random target.
+with the statistics of BatchNormalization at rest, has to lower the mean square of outputs less a random target. With
+``--factor``, each model is widened first, and models that do not grow are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import fnmatch
 import json
 import multiprocessing
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -135,7 +138,22 @@ def jax_export(path: str) -> tuple[Runner, Trained]:
     return runner(apply, params, state), trained
 
 
-def outcome(path: Path, name: str, specs: list[dict[str, Any]], to: str) -> dict[str, Any]:
+class StaysError(Exception):
+    """A model does not grow."""
+
+
+def grown(path: Path, student: Path, factor: float) -> Path:
+    """Widen a model; unverified, as that is not what is measured here."""
+    try:
+        result = onnx_n2n.widen(path, factor, output=student, verify=False)
+    except onnx_n2n.N2NError as refusal:
+        raise StaysError from refusal
+    if not student.is_file():
+        raise StaysError(result)
+    return student
+
+
+def outcome(path: Path, name: str, specs: list[dict[str, Any]], to: str, factor: float) -> dict[str, Any]:
     """Return what became of one model."""
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
@@ -144,11 +162,15 @@ def outcome(path: Path, name: str, specs: list[dict[str, Any]], to: str) -> dict
     start = time.perf_counter()
     try:
         row["precision"] = precision(onnx_n2n.load(path))
-        run, trained = {"torch": torch_export, "jax": jax_export}[to](str(path))
-        row["converted"] = True
-        found = agreement(path, run, inputs=feeds)
+        with tempfile.TemporaryDirectory() as scratch:
+            model = path if factor == 1 else grown(path, Path(scratch) / "student.onnx", factor)
+            run, trained = {"torch": torch_export, "jax": jax_export}[to](str(model))
+            row["converted"] = True
+            found = agreement(model, run, inputs=feeds)
         row |= {"agrees": found.ok, "error": found.to_json()["error"], "tolerance": found.tolerance}
         row["parameters"], row["reached"], row["lowers"] = trained(feeds[0])
+    except StaysError:
+        row["precision"] = "does not grow"
     except Exception as failure:  # that is what is looked for
         row["reason"] = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
     return row | {"seconds": round(time.perf_counter() - start, 1)}
@@ -176,6 +198,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--to", choices=["torch", "jax"], default="torch")
+    parser.add_argument("--factor", type=float, default=1.0, help="1: as it is")
     parser.add_argument("--only", default="*")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--workers", type=int, default=2)
@@ -185,7 +208,10 @@ def main() -> int:
     rows = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        waiting = [pool.submit(outcome, options.folder / name, name, specs, options.to) for name, specs in jobs.items()]
+        waiting = [
+            pool.submit(outcome, options.folder / name, name, specs, options.to, options.factor)
+            for name, specs in jobs.items()
+        ]
         for each in waiting:
             row = each.result()
             rows.append(row)
@@ -197,7 +223,8 @@ def main() -> int:
                 f"{row['seconds']:.1f}s {row['reason']}",
                 flush=True,
             )
-    table = {"to": options.to, "summary": summary(rows), "models": rows}
+    made = {"to": options.to, "factor": options.factor, "date": f"{datetime.date.today()}"}
+    table = made | {"summary": summary(rows), "models": rows}
     print(json.dumps(table["summary"], indent=1))
     if options.out:
         options.out.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
