@@ -348,17 +348,20 @@ def grow_checkpoint(
 ) -> None:
     """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
     check_writable(output, force=force)
-    sides = [None if model is None else onnx_n2n.load(model) for model in (teacher, student)]
+    before = None if teacher is None else onnx_n2n.load(teacher)
+    after = None if student is None else onnx_n2n.load(student)
     proofs: list[Any] = []
 
-    def prove(found: Grown, before: Arrays) -> None:
+    def prove(found: Grown, arrays: Arrays) -> None:
+        if not verify or before is None or after is None:
+            return
         with missing("torch"):
             from onnx_n2n.export.torch.growth import prove as run
-        proofs.append(run(*sides, found, before))
+        proofs.append(run(before, after, found, arrays))
 
     found = grow_file(
-        load_record(record), checkpoint, output, optimizer=optimizer, keep=keep, given=names, teacher=sides[0],
-        student=sides[1], **({"prove": prove} if verify and None not in sides else {}),
+        load_record(record), checkpoint, output, optimizer=optimizer, keep=keep, given=names, teacher=before,
+        student=after, prove=prove,
     )  # fmt: skip
     if as_json:
         proof = proofs[0].to_json() if proofs else None
