@@ -12,6 +12,7 @@ import safetensors
 from safetensors.numpy import save as to_bytes
 
 from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
+from onnx_n2n.delivery import beside
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
@@ -76,7 +77,10 @@ def _grow_safetensors(growing: Growing, source: Path, target: Path) -> Grown:
     except (OSError, TypeError, safetensors.SafetensorError) as failure:
         raise ModelError(f"the checkpoint {str(source)!r} cannot be read: {failure}") from failure
     found = growing(arrays)
-    target.write_bytes(to_bytes({name: np.ascontiguousarray(each) for name, each in found.arrays.items()}, metadata))
+    whole = to_bytes({name: np.ascontiguousarray(each) for name, each in found.arrays.items()}, metadata)
+    with beside(target) as draft:
+        draft.write_bytes(whole)
+        draft.replace(target)
     return found
 
 
@@ -105,7 +109,9 @@ def _grow_torch(growing: Growing, source: Path, target: Path, *, optimizer: bool
         if key is None:
             raise GrowthError(f"there is no optimizer in {str(source)!r}", hint=f"save it under {OPTIMIZERS[0]!r}")
         document = {**document, key: _grow_optimizer(torch, found, loaded[key], arrays)}
-    torch.save(document, target)
+    with beside(target) as draft:
+        torch.save(document, draft)
+        draft.replace(target)
     return found
 
 

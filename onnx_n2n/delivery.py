@@ -141,7 +141,7 @@ def deliver(
     if not done.modified:
         return result(model)
     if path is not None and output is not None:
-        with _beside(output) as draft:
+        with beside(output) as draft:
             progress("writing a draft")
             save(working, draft)
             found = _prove(path, draft, done, proof, progress)
@@ -185,8 +185,8 @@ def _prove(
 
 
 @contextmanager
-def _beside(output: Path) -> Iterator[Path]:
-    """Lend a folder on the same disk as ``output``, so that what is proven there can be moved into place."""
+def beside(output: Path) -> Iterator[Path]:
+    """Lend a place of the name of ``output`` on the same disk, so that what is whole there can be moved into place."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=output.parent))
     except OSError as failure:

@@ -19,7 +19,6 @@ pytest.importorskip("safetensors", reason="the jax extra is not installed")
 import jax.numpy as jnp  # noqa: E402
 
 from onnx_n2n.export.folder import export as export_to  # noqa: E402
-from onnx_n2n.export.folder import load_jax  # noqa: E402
 from onnx_n2n.export.jax import runner  # noqa: E402
 
 jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longer than running here
@@ -160,5 +159,5 @@ def test_a_length_that_depends_on_data_is_said() -> None:
 def test_a_folder_is_opened_again(tmp_path: Path) -> None:
     path = MODELS / GOLDEN["resnet"]["file"]
     export_to(path, "jax", tmp_path / "out", verify=False)
-    opened, made = load_jax(tmp_path / "out"), export.to_jax(path)
+    opened, made = export.load(tmp_path / "out"), export.to_jax(path)
     assert jax.tree.all(jax.tree.map(jnp.array_equal, opened[1:], made[1:]))

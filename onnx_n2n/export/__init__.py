@@ -82,15 +82,13 @@ def load(path: Any) -> Any:
         path: A folder of ``--to torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
 
     Returns:
-        A ``keras.Model`` of what is for Keras, else an ``nn.Module``.
+        An ``nn.Module``, what :func:`to_jax` returns, or a ``keras.Model``.
 
     Raises:
         ExportError: The framework or safetensors is missing, or there is no such export.
     """
-    from onnx_n2n.export.folder import is_keras, load_keras, load_torch
+    from onnx_n2n.export.folder import LOADERS, framework_of
 
-    if is_keras(path):
-        with missing("keras"):
-            return load_keras(path)
-    with missing("torch"):
-        return load_torch(path)
+    to = framework_of(path)
+    with missing(to):
+        return LOADERS[to](path)

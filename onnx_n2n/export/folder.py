@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from onnx_n2n.delivery import beside
 from onnx_n2n.errors import ExportError, OptionError, VerificationError
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.frameworks import missing
@@ -107,11 +108,15 @@ def export(
         parameters=sum(tensor.array.size for tensor in program.tensors.values() if tensor.trained),
         agreement=found,
     )
-    target.mkdir(exist_ok=True)
-    write(target, force)
     record = exported.to_json() | {"tensors": _recorded(program)}
     record.pop("folder")
-    (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    with beside(target) as draft:
+        draft.mkdir()
+        write(draft)
+        (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        target.mkdir(exist_ok=True)
+        for file in draft.iterdir():
+            file.replace(target / file.name)
     return exported
 
 
@@ -147,12 +152,21 @@ def load_keras(path: str | os.PathLike[str]) -> Any:
     return load(Path(path) / KERAS if Path(path).is_dir() else path)
 
 
-def is_keras(path: str | os.PathLike[str]) -> bool:
-    """Say whether something on the disk is for Keras: a folder by what its export.json says, a file by its name."""
-    record = Path(path) / RECORD
-    if not record.is_file():
-        return Path(path).suffix == ".keras"
-    return bool(json.loads(record.read_text("utf-8")).get("to") == "keras")
+def framework_of(path: str | os.PathLike[str]) -> Framework:
+    """Return for which framework something on the disk is: a folder by its export.json, a file by its name.
+
+    Raises:
+        ExportError: It is no export, or one of weights only.
+    """
+    if Path(path).suffix == ".keras" and not Path(path).is_dir():
+        return "keras"
+    try:
+        to = json.loads((Path(path) / RECORD).read_text("utf-8"))["to"]
+    except (OSError, ValueError, KeyError, TypeError) as failure:
+        raise ExportError(f"{str(path)!r} is no export: there is no {RECORD!r} in it that can be read") from failure
+    if to not in LOADERS:
+        raise ExportError(f"{str(path)!r} was exported to {to!r}, and there is nothing in it that can be run")
+    return to  # type: ignore[no-any-return]
 
 
 def _model_in(folder: Path) -> Path:
@@ -192,9 +206,9 @@ def _recorded(program: Program) -> dict[str, Any]:
     }
 
 
-Write = Callable[[Path, bool], None]
+Write = Callable[[Path], None]
 Converted = tuple[Program, Any, Write]
-"""The program, what runs it if anything can, and what writes it to a folder, forced or not."""
+"""The program, what runs it if anything can, and what writes it to a folder."""
 
 
 def _torch(model: ModelLike) -> Converted:
@@ -218,7 +232,7 @@ def _keras(model: ModelLike) -> Converted:
 
     program = program_of(model, known)
     network = model_of(program, model)
-    return program, runner(network), lambda folder, _: network.save(folder / KERAS)
+    return program, runner(network), lambda folder: network.save(folder / KERAS)
 
 
 def _safetensors(model: ModelLike) -> Converted:
@@ -230,9 +244,9 @@ def _written(tensors: Mapping[str, np.ndarray], model: ModelLike | None = None) 
     """Return what writes tensors, and the model that says what is computed with them."""
     from safetensors.numpy import save_file
 
-    def write(folder: Path, force: bool) -> None:
+    def write(folder: Path) -> None:
         if model is not None:
-            save(open_model(model).model, folder / MODEL, force=force)
+            save(open_model(model).model, folder / MODEL)
         save_file({name: np.array(array, order="C") for name, array in tensors.items()}, folder / WEIGHTS)
 
     return write
@@ -247,4 +261,9 @@ CONVERTERS: dict[Framework, Callable[[ModelLike], Converted]] = {
     "jax": _jax,
     "keras": _keras,
     "safetensors": _safetensors,
+}
+LOADERS: dict[Framework, Callable[[str | os.PathLike[str]], Any]] = {
+    "torch": load_torch,
+    "jax": load_jax,
+    "keras": load_keras,
 }
