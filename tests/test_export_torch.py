@@ -48,6 +48,12 @@ GRAPHS: dict[str, onnx.ModelProto] = {
         """y = ConvTranspose<group = 2, strides = [2, 2], pads = [1, 0, 1, 1], output_padding = [1, 0]>(x, w, b)""",
         "float[N,4,5,5] x", "float[N,6,?,?] y", w=(4, 3, 3, 3), b=(6,),
     ),
+    "transposed convolution of a stated size": model(
+        """u = ConvTranspose<auto_pad = "SAME_UPPER", strides = [2, 2], output_shape = [10, 8]>(x, w, b)
+        v = ConvTranspose<strides = [2, 2], output_shape = [12, 10]>(u, w, b)
+        y = ConvTranspose<auto_pad = "VALID", strides = [2, 2], output_shape = [26, 22]>(v, w, b)""",
+        "float[N,4,5,4] x", "float[N,4,26,22] y", w=(4, 4, 3, 3), b=(4,),
+    ),
     "softmax before version 13": model(
         "h = Softmax(x) y = MatMul(h, w)", "float[N,3,4] x", "float[N,3,5] y", opset=11, w=(4, 5)
     ),

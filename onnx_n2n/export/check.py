@@ -17,7 +17,7 @@ from onnx_n2n.verify.sessions import CPU, AnyModel, Source, first_line, opened, 
 from onnx_n2n.verify.trial import find_trial, with_noise
 
 TOLERANCE = 1e-4
-"""The largest acceptable error of an output without noise in float32; coarser types have 16 times their own floor."""
+"""The largest acceptable error of an output without noise in float32; coarser types have the floor of verification."""
 
 Runner = Callable[[Mapping[str, np.ndarray]], Sequence[Any]]
 """Runs the export on a feed, and returns its outputs in the order of the graph."""
@@ -78,7 +78,7 @@ def agreement(
         trial = find_trial(running, skeleton, inputs, shapes or {}, source.folder, seed, fine)
         trial = with_noise(running, trial, seed)
     answers = [_answer(run, feed) for feed in trial.feeds]
-    least = max(TOLERANCE, 16 * fine.floor if fine.epsilon > 1e-6 else 0.0)
+    least = max(TOLERANCE, fine.floor)
     found = Agreement(True, 0.0, least, "", trial.origin)
     for k, name in enumerate(trial.names):
         truth = [values[k] for values in trial.truth]

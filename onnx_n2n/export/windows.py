@@ -45,6 +45,7 @@ def transposed_pads(
     for k in range(rank):
         full = strides[k] * (lengths[k] - 1) + extra[k] + (kernel[k] - 1) * dilations[k] + 1
         total = full - wanted[-rank:][k]
-        before.append(total - total // 2 if auto_pad == "SAME_LOWER" else total // 2)
+        cut = max(total, 0)  # a result that is too short gets zeros behind it
+        before.append(cut // 2 if auto_pad == "SAME_UPPER" else cut - cut // 2)
         after.append(total - before[-1])
     return before, after

@@ -171,8 +171,9 @@ def conv_transpose(
     before, after = transposed_pads(auto_pad, pads, output_shape, x.shape[2:], w.shape[2:], strides, dilations, extra)
     if before == after and min(before) >= 0 and all(e < max(s, d) for e, s, d in zip(extra, strides, dilations)):  # noqa: B905
         return TRANSPOSED[rank](x, w, b, strides, before, extra, group, dilations)
-    y = TRANSPOSED[rank](x, w, b, strides, 0, 0, group, dilations)
-    return padded(y, [-size for size in before], [add - size for add, size in zip(extra, after, strict=True)])
+    y = TRANSPOSED[rank](x, w, None, strides, 0, 0, group, dilations)
+    y = padded(y, [-size for size in before], [add - size for add, size in zip(extra, after, strict=True)])
+    return y if b is None else y + b.reshape(-1, *[1] * rank)
 
 
 @several
