@@ -1,0 +1,233 @@
+"""What is run, as data: arms, learning rates, experiments, and the sizes at which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
+from onnx_n2n.plan import NOISE
+
+Size = Literal["smoke", "cpu", "gpu"]
+Kind = Literal["images", "language"]
+
+
+@dataclass(frozen=True)
+class Init:
+    """How a growth starts: the options of the product's ``widen``, and shares that the product does not have.
+
+    Attributes:
+        init: Copies that share outgoing weights, or fresh channels without any.
+        noise: On the outgoing weights of copies, relative to theirs; it cancels over the copies.
+        shares: ``halves`` are the product's; ``dirichlet`` draws them instead, as other tools do.
+    """
+
+    init: Literal["net2net", "zero"] = "net2net"
+    noise: float = NOISE
+    shares: Literal["halves", "dirichlet"] = "halves"
+
+    @property
+    def name(self) -> str:
+        """A name for folders."""
+        return f"{self.init}-{self.noise:g}-{self.shares}"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to go on from a teacher, or to do without.
+
+    Attributes:
+        name: What it is called in tables and plots.
+        start: ``grown`` by the product; ``pad``: the teacher's weights in their places and fresh ones around them;
+            ``fresh``; or the ``teacher`` itself.
+        net: Its size: that of the ``teacher``, of the ``student``, or what is left after growing ``again``.
+        distil: Whether it also learns what the teacher says.
+        init: How it is grown.
+        moments: Whether the state of the optimizer grows too, or starts afresh.
+        again: Whether it grows a second time, in the middle.
+    """
+
+    name: str
+    start: Literal["grown", "pad", "fresh", "teacher"]
+    net: Literal["teacher", "student", "again"] = "student"
+    distil: bool = False
+    init: Init = Init()
+    moments: Literal["grown", "reset"] = "reset"
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate: times the teacher's, and whether it is warmed up at the start and after growth."""
+
+    name: str
+    scale: float
+    warmup: bool
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms that run beside one another on the same batches.
+
+    Attributes:
+        growth: Which growth, of the plan's.
+        arms: What is compared.
+        rates: Among these each arm has its own, by validation.
+        schedule: How the rate goes on after the warm-up: down to nothing over the budget, or as it is.
+        steps: The budget in steps; 0 for the plan's in epochs.
+        probes: After how many steps rank and clones are measured.
+        classes: The teacher sees only so many classes; 0 for all.
+        choose: Whether rates are chosen; else all run with every seed.
+    """
+
+    growth: str
+    arms: tuple[Arm, ...]
+    rates: tuple[Rate, ...]
+    schedule: Literal["cosine", "constant"] = "cosine"
+    steps: int = 0
+    probes: tuple[int, ...] = ()
+    classes: int = 0
+    choose: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large everything is.
+
+    Attributes:
+        nets: Specifications by name.
+        growths: For each growth the names of teacher, student, and what the student grows to later.
+        epochs: The budget of every arm.
+        teacher_epochs: That of the teacher.
+        steps: Batches in an epoch; 0 for as many as the data has.
+        batch: Examples in a batch.
+        rate: The teacher's learning rate.
+        warmup: Steps of warm-up.
+        decay: Weight decay of AdamW.
+        evaluated: Validation and test examples that are looked at; 0 for all.
+    """
+
+    nets: Mapping[str, Spec]
+    growths: Mapping[str, tuple[str, str, str]]
+    epochs: int
+    teacher_epochs: int
+    steps: int
+    batch: int
+    rate: float
+    warmup: int
+    decay: float = 0.01
+    evaluated: int = 0
+
+
+TENTH = Rate("tenth", 0.1, warmup=False)
+FULL = Rate("full", 1.0, warmup=True)
+ON = Rate("on", 1.0, warmup=False)
+WARM = Rate("tenth-warm", 0.1, warmup=True)
+RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, FULL, ON)}
+
+TEACHER = Arm("teacher", "fresh", net="teacher")
+SCRATCH = Arm("scratch", "fresh")
+ARMS = (
+    Arm("grown", "grown"),
+    Arm("grown-moments", "grown", moments="grown"),
+    Arm("random-pad", "pad"),
+    SCRATCH,
+    Arm("distilled", "fresh", distil=True),
+    Arm("continued", "teacher", net="teacher"),
+)
+MOMENTS = (
+    Arm("moments-grown", "grown", moments="grown", again=True),
+    Arm("moments-reset", "grown", moments="reset", again=True),
+    Arm("scratch", "fresh", net="again"),
+    Arm("continued", "teacher", net="teacher", moments="grown"),
+)
+SYMMETRY = (
+    *(Arm(f"noise-{noise:g}", "grown", init=Init(noise=noise)) for noise in (0.0, 0.01, 0.1, 0.3, 1.0)),
+    Arm("dirichlet", "grown", init=Init(noise=0.0, shares="dirichlet")),
+    Arm("zero-fan-out", "grown", init=Init(init="zero")),
+    Arm("random-pad", "pad"),
+    SCRATCH,
+)
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "wider": Experiment("wider", ARMS, (TENTH, FULL)),
+    "deeper": Experiment("deeper", ARMS, (TENTH, FULL)),
+    "both": Experiment("both", ARMS, (TENTH, FULL)),
+    "moments": Experiment("wider", MOMENTS, (ON, FULL), schedule="constant", choose=False),
+    "symmetry": Experiment(
+        "wider", SYMMETRY, (FULL,), schedule="constant", steps=1000, probes=(0, 100, 1000), choose=False
+    ),
+    "classes": Experiment("wider", ARMS, (TENTH, FULL), classes=5),
+}
+
+
+# --- sizes
+
+
+def _images(stem: int, stages: tuple[tuple[Widths, ...], ...]) -> dict[str, Spec]:
+    """Return the paper's networks: the full one, its modules cut by sqrt(0.3), pairs added, and sqrt(2) wider."""
+    full = InceptionSpec(stem, stages)
+    wider = full.cut(2**0.5)
+    pairs = {"deep": full, "both": wider}
+    deeper = {name: InceptionSpec(each.stem, each.stages, pairs=1) for name, each in pairs.items()}
+    return {"cut": full.cut(CUT), "full": full, "wider": wider, **deeper}
+
+
+IMAGES = {
+    "wider": ("cut", "full", "wider"),
+    "deeper": ("full", "deep", ""),
+    "both": ("full", "both", ""),
+}
+LANGUAGE = {
+    "wider": ("small", "wide", "wider"),
+    "deeper": ("small", "deep", ""),
+    "both": ("small", "both", ""),
+}
+
+
+def _language(width: int, layers: int, context: int, head: int) -> dict[str, Spec]:
+    """Return a GPT, the same twice and three times as wide, twice as deep, and one and a half times both."""
+
+    def gpt(times: float, deep: float) -> GPTSpec:
+        wide = round(width * times)
+        return GPTSpec(wide, wide // head, 4 * wide, round(layers * deep), context, head)
+
+    sizes = {"small": (1, 1), "wide": (2, 1), "wider": (3, 1), "deep": (1, 2), "both": (1.5, 1.5)}
+    return {name: gpt(*times) for name, times in sizes.items()}
+
+
+_SMOKE = Widths(4, 4, 6, 3, 4, 4, 3, 3)
+_SLIM = (
+    (Widths(16, 16, 28, 10, 20, 20, 12, 7),),
+    (Widths(24, 24, 40, 16, 32, 32, 16, 5), Widths(32, 32, 56, 20, 40, 40, 24, 3)),
+)
+_WHOLE = (
+    (Widths(64, 64, 96, 48, 64, 64, 32, 7), Widths(64, 64, 96, 64, 96, 96, 64, 7)),
+    (Widths(160, 96, 160, 80, 128, 128, 96, 5), Widths(160, 128, 192, 96, 160, 160, 96, 5)),
+    (Widths(224, 160, 256, 128, 192, 192, 128, 3), Widths(256, 192, 320, 160, 224, 224, 128, 3)),
+)
+
+PLANS: Mapping[tuple[Kind, Size], Plan] = {
+    ("images", "smoke"): Plan(
+        _images(8, ((_SMOKE,), (_SMOKE,))), IMAGES, epochs=2, teacher_epochs=2, steps=6, batch=20, rate=3e-3, warmup=3
+    ),
+    ("images", "cpu"): Plan(
+        _images(16, _SLIM), IMAGES, epochs=12, teacher_epochs=12, steps=0, batch=100, rate=3e-3, warmup=100
+    ),
+    ("images", "gpu"): Plan(
+        _images(64, _WHOLE), IMAGES, epochs=100, teacher_epochs=100, steps=0, batch=128, rate=2e-3, warmup=1000,
+        decay=0.05,
+    ),
+    ("language", "smoke"): Plan(
+        _language(16, 2, 16, 4), LANGUAGE, epochs=2, teacher_epochs=2, steps=6, batch=8, rate=3e-3, warmup=3,
+        evaluated=40,
+    ),
+    ("language", "cpu"): Plan(
+        _language(64, 4, 64, 16), LANGUAGE, epochs=20, teacher_epochs=20, steps=100, batch=32, rate=2e-3, warmup=100,
+        evaluated=512,
+    ),
+    ("language", "gpu"): Plan(
+        _language(256, 6, 256, 64), LANGUAGE, epochs=50, teacher_epochs=50, steps=100, batch=64, rate=1e-3, warmup=200,
+        decay=0.1,
+    ),
+}  # fmt: skip

@@ -1,0 +1,136 @@
+"""What to run, small enough to be sent to another process, and where everything of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from net2net import tables
+from net2net.data import Dataset, load
+from net2net.experiments import EXPERIMENTS, PLANS, TEACHER, Arm, Experiment, Plan, Rate, Size
+from net2net.grow import Grown, fitted, grow_model
+from net2net.nets import Spec
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, small enough to be sent to another process.
+
+    Attributes:
+        experiment: Name of the experiment.
+        data: Name of the data set.
+        source: Its folder; None for the usual one.
+        size: How large everything is.
+        arm: What is run.
+        rate: At which learning rate.
+        seed: Seed of fresh parameters, of the order of the data and of growth.
+        out: The folder of all results.
+        schedule: How the learning rate goes on.
+        deadline: When to stop, in seconds as ``time.time`` counts; None for never.
+        device: Where to train.
+        threads: Threads of this process; 0 leaves them as they are.
+    """
+
+    experiment: str
+    data: str
+    source: Path | None
+    size: Size
+    arm: Arm
+    rate: Rate
+    seed: int
+    out: Path
+    schedule: str
+    deadline: float | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def what(self) -> Experiment:
+        """The experiment's declaration."""
+        return EXPERIMENTS[self.experiment]
+
+    @property
+    def plan(self) -> Plan:
+        """How large everything is."""
+        kind = "language" if self.data in {"shakespeare", "synthetic-text"} else "images"
+        return PLANS[kind, self.size]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What tells the run from others, in tables."""
+        values = (self.data, self.size, self.experiment, self.seed, self.arm.name, self.rate.name)
+        return dict(zip(tables.RUN, values, strict=True))
+
+    @property
+    def place(self) -> Path:
+        """Folder of what all experiments on this data share."""
+        return self.out / "work" / f"{self.data}-{self.size}"
+
+    @property
+    def teacher(self) -> Path:
+        """Folder of the teacher, which experiments share that start from the same one."""
+        name = self.plan.growths[self.what.growth][0]
+        half = f"-{self.what.classes}-classes" if self.what.classes else ""
+        return self.place / "teachers" / f"{name}-{self.schedule}{half}-{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        if self.arm.name == TEACHER.name:
+            return self.teacher
+        name = f"{self.experiment}-{self.schedule}"
+        return self.place / "runs" / name / f"{self.seed}-{self.arm.name}-{self.rate.name}"
+
+    def dataset(self) -> Dataset:
+        """Return the data that it trains on; the teacher's may have fewer classes."""
+        context = next((spec.context for spec in self.plan.nets.values() if hasattr(spec, "context")), 0)
+        data = load(self.data, self.source, context)
+        half = self.what.classes if self.arm.name == TEACHER.name else 0
+        return data.only(half) if half and data.kind == "images" else data
+
+    def spec(self, role: str, data: Dataset) -> Spec:
+        """Return the sizes of the teacher, the student, or what that grows to."""
+        names = self.plan.growths[self.what.growth]
+        return fitted(self.plan.nets[dict(zip(("teacher", "student", "again"), names, strict=True))[role]], data)
+
+    def grown(self, data: Dataset) -> Grown:
+        """Grow the teacher, once for all arms that start alike."""
+        folder = self.teacher / f"{self.what.growth}-{self.arm.init.name}"
+        teacher, student = self.spec("teacher", data), self.spec("student", data)
+        net = teacher.build()
+        net.load_state_dict(restored(self.teacher / "last.pt")["model"])
+        return grow_model(folder, net, teacher, student, self.arm.init, data, self.seed)
+
+
+def restored(path: Path) -> dict[str, Any]:
+    """Return the checkpoint in a file."""
+    found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return found
+
+
+def finished(job: Job) -> bool:
+    """Whether a run has reached its budget."""
+    path = job.folder / "last.pt"
+    if not path.is_file():
+        return False
+    known = restored(path)
+    return bool(known["done"] >= known["epochs"])
+
+
+@contextmanager
+def alone(job: Job) -> Iterator[None]:
+    """Let no other process train or grow the same teacher, where the system has locks that end with a process."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    job.teacher.mkdir(parents=True, exist_ok=True)
+    with (job.teacher / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

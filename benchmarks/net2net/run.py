@@ -1,0 +1,155 @@
+"""Run an experiment; what is done already is not done again, so that the same command goes on where it stopped.
+
+    python benchmarks/net2net/run.py wider --data cifar10 --folder FOLDER --size cpu --seeds 3 --out results
+    python benchmarks/net2net/run.py language-wider --folder FOLDER --size cpu --seeds 3 --out results
+
+Teachers come first, then growth, then with the first seed every arm at every learning rate, then with the other seeds
+every arm at the rate that validation chose for it. Tables are in OUT/EXPERIMENT-DATA-SIZE; checkpoints are in OUT/work.
+Exit codes: 0 everything is done, 3 the budget of minutes is spent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import torch
+
+import onnx_n2n
+from net2net import tables
+from net2net.data import SOURCES
+from net2net.experiments import EXPERIMENTS, FULL, RATES, TEACHER, Rate
+from net2net.jobs import Job
+from net2net.training import prepare, train
+
+LANGUAGE = "language-"
+STOPPED = 3
+
+
+class Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """The budget is spent."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line says; return the exit code."""
+    options = _options(arguments)
+    experiment = EXPERIMENTS[options.experiment]
+    begun = time.time()
+    deadline = begun + 60 * options.budget_minutes if options.budget_minutes else None
+    base = Job(
+        options.experiment, options.data, options.folder, options.size, TEACHER, FULL, 0, options.out,
+        options.schedule or experiment.schedule, deadline, options.device, options.threads,
+    )  # fmt: skip
+    place = options.out / f"{options.experiment}-{options.data}-{options.size}"
+    place = place.with_name(f"{place.name}-{options.schedule}") if options.schedule else place
+    place.mkdir(parents=True, exist_ok=True)
+    (options.out / "work").mkdir(exist_ok=True)
+    (options.out / "work" / ".gitignore").write_text("*\n", "utf-8")
+    tables.append(place / "machines.csv", tables.MACHINES, _machine(base, options.jobs))
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    done: list[Job] = []
+
+    def work(task: Callable[[Job], bool], jobs: Iterable[Job]) -> list[Job]:
+        """Do a task for all jobs, side by side."""
+        listed = list(jobs)
+        finished = _each(task, listed, options.jobs)
+        if task is train:
+            done.extend(listed)
+            _join(place, done)
+        if not all(finished):
+            raise Stopped
+        return listed
+
+    arms = [arm for arm in experiment.arms if not options.arms or arm.name in options.arms]
+    rates = [RATES[name] for name in options.rates] if options.rates else experiment.rates
+    first, others = seeds[0], seeds[1:]
+    try:
+        for these in ([first], others) if experiment.choose else (seeds,):
+            work(train, [replace(base, seed=seed) for seed in these])
+            inits = {arm.init.name: arm for arm in arms}.values()
+            work(prepare, [replace(base, seed=seed, arm=arm) for seed in these for arm in inits])
+            chosen = _chosen(place) if experiment.choose and first not in these else {}
+            work(
+                train,
+                [
+                    replace(base, seed=seed, arm=arm, rate=rate)
+                    for seed in these
+                    for arm in arms
+                    for rate in ((chosen[arm.name],) if arm.name in chosen else rates)
+                ],
+            )
+    except Stopped:
+        print("The budget is spent. The same command goes on from here.", flush=True)
+        return STOPPED
+    print(f"Done in {(time.time() - begun) / 60:.1f} minutes. Tables are in {place}.", flush=True)
+    return 0
+
+
+def _each(task: Callable[[Job], bool], jobs: list[Job], processes: int) -> list[bool]:
+    """Do a task for all jobs, in so many processes."""
+    if processes == 1 or len(jobs) < 2:
+        return [task(job) for job in jobs]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        return list(pool.map(task, jobs))
+
+
+def _join(place: Path, jobs: list[Job]) -> None:
+    """Write the tables of all runs so far as those of the experiment; a teacher may be from another one."""
+    for name, columns in tables.TABLES.items():
+        rows = [{**row, **job.key} for job in jobs for row in tables.read(job.folder / f"{name}.csv")]
+        tables.write(place / f"{name}.csv", columns, rows)
+
+
+def _chosen(place: Path) -> dict[str, Rate]:
+    """Return for each arm the learning rate that ends best on the validation split."""
+    return {arm: RATES[name] for arm, name in tables.chosen(tables.read(place / "epochs.csv")).items()}
+
+
+def _machine(job: Job, jobs: int) -> tables.Row:
+    device = torch.cuda.get_device_name() if job.device.startswith("cuda") else f"CPU {platform.machine()}"
+    return {
+        **job.key, "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="minutes"), "jobs": jobs,
+        "device": f"{device}, {os.cpu_count()} cores", "threads": job.threads, "python": platform.python_version(),
+        "torch": torch.__version__, "onnx_n2n": onnx_n2n.__version__,
+    }  # fmt: skip
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("experiment", help=f"{', '.join(EXPERIMENTS)}; with {LANGUAGE} before it on tiny Shakespeare")
+    add("--data", choices=SOURCES, help="cifar10, or shakespeare for a language experiment, if not given")
+    add("--folder", type=Path, help="where the data is")
+    add("--size", choices=("smoke", "cpu", "gpu"), default="cpu")
+    add("--seeds", type=int, default=3, help="how many")
+    add("--first-seed", type=int, default=0)
+    add("--arms", nargs="*", help="only these")
+    add("--rates", nargs="*", choices=RATES, help="these instead of the experiment's")
+    add("--out", type=Path, required=True, help="folder of all results")
+    add("--schedule", choices=("cosine", "constant"), help="another one than the experiment's")
+    add("--budget-minutes", type=float, help="stop after the epoch in which this is spent; the same command goes on")
+    add("--jobs", type=int, default=1, help="runs side by side, each in a process of its own")
+    add("--threads", type=int, default=1, help="threads of each; 0 for as many as PyTorch takes")
+    add("--device", default="cpu", help="as PyTorch calls it: cpu, cuda")
+    options = parser.parse_args(arguments)
+    language = options.experiment.startswith(LANGUAGE)
+    options.experiment = options.experiment.removeprefix(LANGUAGE)
+    if options.experiment not in EXPERIMENTS:
+        parser.error(f"there is no experiment {options.experiment!r}")
+    options.data = options.data or ("shakespeare" if language else "cifar10")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,179 @@
+"""The experiments of benchmarks/net2net at their smallest: arms start where they should, and runs can be stopped."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+
+ROOT = Path(__file__).parent.parent / "benchmarks"
+UNTIMED = ("epochs", "steps", "probes", "growths")
+MODULES = ("run", "report", "tables", "data", "grow", "experiments", "probes", "nets")
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def net2net(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The benchmark's modules, by name."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return SimpleNamespace(**{name: importlib.import_module(f"net2net.{name}") for name in MODULES})
+
+
+def command(experiment: str, data: str, out: Path, *more: str) -> list[str]:
+    return [experiment, "--data", data, "--size", "smoke", "--seeds", "1", "--out", str(out), *more]
+
+
+def tables_of(net2net: Any, folder: Path) -> dict[str, list[dict[str, str]]]:
+    found = {name: net2net.tables.read(folder / f"{name}.csv") for name in UNTIMED}
+    return {name: [row | {"seconds": ""} for row in rows] for name, rows in found.items()}
+
+
+@pytest.mark.parametrize(("experiment", "data"), [("wider", "synthetic-images"), ("both", "synthetic-text")])
+def test_arms_start_where_they_should_and_runs_can_be_stopped(
+    net2net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: str, data: str
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert net2net.run.main(command(experiment, data, whole)) == 0
+    folder = whole / f"{experiment}-{data}-smoke"
+    rows = tables_of(net2net, folder)["epochs"]
+
+    losses = {(row["arm"], int(row["epoch"])): float(row["test_loss"]) for row in rows}
+    learned = losses["teacher", 2]
+    for arm in ("grown", "grown-moments", "continued"):
+        assert abs(losses[arm, 0] - learned) < 1e-4, arm
+    for arm in ("random-pad", "scratch", "distilled"):
+        assert abs(losses[arm, 0] - learned) > 1e-3, arm
+    assert losses["scratch", 0] == losses["distilled", 0]
+    sizes = {row["arm"]: int(row["parameters"]) for row in rows}
+    assert sizes["grown"] == sizes["random-pad"] == sizes["scratch"] > sizes["teacher"] == sizes["continued"]
+    spent = {row["arm"]: int(row["multiply_adds"]) for row in rows}
+    assert spent["continued"] < spent["grown"] == spent["scratch"] < spent["distilled"]
+    growth = tables_of(net2net, folder)["growths"][0]
+    assert float(growth["error"]) < 1e-5
+
+    # The clock stops every run after each epoch; in the end there is what there would have been.
+    monkeypatch.setattr("net2net.training.time.time", Clock().time)
+    codes = [net2net.run.main(command(experiment, data, parts, "--budget-minutes", "1")) for _ in range(42)]
+    assert codes[:20] == [net2net.run.STOPPED] * 20
+    assert codes[-1] == 0
+    assert tables_of(net2net, parts / folder.name) == tables_of(net2net, folder)
+
+    # A report needs the tables only.
+    (tmp_path / "report").mkdir()
+    alone = tmp_path / "report" / folder.name
+    alone.mkdir()
+    for path in folder.glob("*.csv"):
+        (alone / path.name).write_bytes(path.read_bytes())
+    assert net2net.report.main([str(alone), "--no-plots"]) == 0
+    summary = json.loads((alone / "summary.json").read_text("utf-8"))
+    assert {entry["arm"] for entry in summary["arms"]} == {row["arm"] for row in rows} - {"teacher"}
+    assert next(entry for entry in summary["arms"] if entry["arm"] == "grown")["teacher"]["epochs"]["mean"] == 0
+    assert not summary["unfinished"]
+    assert "| grown |" in (alone / "summary.md").read_text("utf-8")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    net2net.report.main([str(alone)])
+    assert (alone / "scores.png").stat().st_size > 1000
+    assert (alone / "first-steps.png").stat().st_size > 1000
+
+
+class Clock:
+    """A clock that goes on by 40 seconds whenever it is looked at, so that a minute lasts for one epoch."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def time(self) -> float:
+        self.looks += 1
+        return 40.0 * self.looks
+
+
+def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
+    options = ["--arms", "moments-grown", "moments-reset"]
+    assert net2net.run.main(command("moments", "synthetic-text", tmp_path, *options)) == 0
+    found = tables_of(net2net, tmp_path / "moments-synthetic-text-smoke")
+    sizes = [int(row["parameters"]) for row in found["epochs"] if (row["arm"], row["rate"]) == ("moments-grown", "on")]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0]
+    assert [row["step"] for row in found["growths"] if row["arm"] == "moments-grown"] == ["0", "6", "0", "6"]
+    # Right after the second growth the loss is what it was.
+    steps = [row for row in found["steps"] if (row["arm"], row["rate"]) == ("moments-grown", "on")]
+    evaluated = {
+        int(row["epoch"]): row for row in found["epochs"] if (row["arm"], row["rate"]) == ("moments-grown", "on")
+    }
+    after = next(row for row in steps if row["since"] == "0" and row["step"] == "6")
+    assert abs(float(after["validation_loss"]) - float(evaluated[1]["validation_loss"])) < 1e-4
+
+
+def test_padding_keeps_the_teachers_weights_and_nothing_of_copies(net2net: Any, tmp_path: Path) -> None:
+    data = net2net.data.load("synthetic-images", None, 0)
+    plan = net2net.experiments.PLANS["images", "smoke"]
+    teacher, student = (net2net.grow.fitted(plan.nets[name], data) for name in ("cut", "both"))
+    torch.manual_seed(0)
+    net, fresh = teacher.build(), student.build()
+    before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
+    grown = net2net.grow.grow_model(tmp_path, net, teacher, student, net2net.experiments.Init(), data, 0)
+    state = net2net.grow.padded(grown, net.state_dict(), fresh.state_dict())
+    fresh.load_state_dict(state, strict=True)
+    known = np.sort(net.state_dict()["modules_.0.square.weight"].numpy().ravel())
+    kept = np.isin(state["modules_.0.square.weight"].numpy(), known)
+    assert kept.sum() == known.size < kept.size
+    new = "modules_.1.high_deeper.weight"
+    assert torch.equal(state[new], before[new])
+
+
+def test_rank_and_clones_see_copies(net2net: Any) -> None:
+    probes = net2net.probes
+    columns = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    twice = torch.cat([columns, columns], dim=1)
+    assert probes.near_clones(columns) == 0
+    assert probes.near_clones(twice) == 16
+    assert probes.effective_rank(columns) > 0.95
+    assert probes.effective_rank(twice) < 0.55
+
+
+def test_batches_are_the_same_for_all_arms_and_others_in_every_epoch(net2net: Any) -> None:
+    for name in ("synthetic-images", "synthetic-text"):
+        data = net2net.data.load(name, None, 16)
+        first, again, later = (next(data.epoch(8, 2, 3, number)) for number in (0, 0, 1))
+        assert torch.equal(first[0], again[0])
+        assert not torch.equal(first[0], later[0])
+
+
+def test_files_of_the_usual_distributions_are_read(net2net: Any, tmp_path: Path) -> None:
+    import gzip
+    import pickle
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20, 3072), np.uint8), rng.integers(0, 10, 20)
+    cifar = tmp_path / "cifar-10-batches-py"
+    cifar.mkdir()
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        (cifar / name).write_bytes(pickle.dumps({b"data": images, b"labels": labels.tolist()}))
+    data = net2net.data.load("cifar10", tmp_path, 0)
+    assert (len(data.train), len(data.validation), len(data.test)) == (90, 10, 20)
+    assert np.array_equal(data.test.inputs[3].numpy().ravel(), images[3])
+
+    grey = rng.integers(0, 256, (20, 28, 28), np.uint8)
+    for part in ("train", "t10k"):
+        head = b"\0\0\x08\x03" + np.array([20, 28, 28], ">i4").tobytes()
+        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + grey.tobytes()))
+        head = b"\0\0\x08\x01" + np.array([20], ">i4").tobytes()
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(head + labels.astype(np.uint8).tobytes()))
+    data = net2net.data.load("fashion-mnist", tmp_path, 0)
+    assert np.array_equal(data.test.inputs[:, 0].numpy(), grey)
+    assert data.only(5).train.targets.max() < 5
