@@ -76,6 +76,12 @@ def _lookup(
     return found if found is not None or value is None else axes.get(value)
 
 
+def _cut(value: ir.Value) -> bool:
+    """Say whether all that reads a tensor is pieces of it, as the gates of a recurrent bias: these stay one tensor."""
+    uses = value.uses()
+    return len(uses) > 1 and all(use.node.op_type == "Slice" and use.idx == 0 for use in uses)
+
+
 def analyze(model: ir.Model) -> Analysis:
     """Work out what in a model may grow.
 
@@ -131,7 +137,7 @@ class _Walk:
         found = self.known.get(value)
         if found is None and value in self.constants:
             found = self._constant_axes(value)
-            if self.constants.vector_like(value) and not all(map(is_unit, found)):
+            if self.constants.vector_like(value) and not all(map(is_unit, found)) and not _cut(value):
                 # One zero bias may serve eleven layers: every use gets axes, and if need be a copy, of its own.
                 self.uses[node, slot] = found
             else:

@@ -54,11 +54,15 @@ class Placement:
         weights: For each use of a constant, the axes of it that carry shares.
         numbers: The constant numbers that carry some.
         products: The operands that are multiplied, because nothing else can carry them.
+        apart: For uses of weights that products stand in for, since other uses do not agree: what they would carry.
+        replaced: These products.
     """
 
     weights: dict[Use, list[Summed]]
     numbers: list[Numbers]
     products: list[Scaled]
+    apart: dict[Use, list[Summed]]
+    replaced: frozenset[Scaled]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,14 @@ class _Placer:
 
         Only where there is no other way every use gets a copy.
         """
+        apart: dict[Use, list[Summed]] = {}
+        numbered = {spare for load, spare in loads if isinstance(load, Numbers)}
+        replaced: set[Scaled] = set()
         while refused := self._refused(loads):
+            for load, spare in loads:
+                if spare in refused - numbered and isinstance(load, _Weight):
+                    replaced.add(spare)
+                    apart.setdefault(load.use, []).append(load.summed)
             products += list(dict.fromkeys(spare for _, spare in loads if spare is not None and spare in refused))
             loads = [(load, spare) for load, spare in loads if spare not in refused]
         weights: dict[Use, list[Summed]] = {}
@@ -122,7 +133,7 @@ class _Placer:
                 numbers.append(load)
             else:
                 weights.setdefault(load.use, []).append(load.summed)
-        return Placement(weights, numbers, products)
+        return Placement(weights, numbers, products, apart, frozenset(replaced))
 
     def _refused(self, loads: list[tuple[_Load, Scaled | None]]) -> set[Scaled]:
         wanted: dict[ir.Value, list[tuple[_Weight, Scaled | None]]] = {}
@@ -253,6 +264,8 @@ class _Placer:
             place = next(place for place, output in enumerate(node.outputs) if output is value)
             before, after = total(*sizes[:place], summand.before), total(summand.after, *sizes[place + 1 :])
             yield from self._back(contraction, node, replace(summand, slot=0, before=before, after=after))
+        elif operator == "Slice" and self._apart(node, position, rank):
+            yield from self._back(contraction, node, replace(summand, slot=0))
         elif operator == "Concat" and _axis(node, 1) % rank != position:
             for slot in range(len(node.inputs)):
                 yield from self._back(contraction, node, replace(summand, slot=slot))
@@ -260,6 +273,13 @@ class _Placer:
             yield from self._made(contraction, node, rank, summand)
         else:
             yield None
+
+    def _apart(self, node: ir.Node, position: int, rank: int) -> bool:
+        """Say whether a Slice cuts other axes than one."""
+        stated = node.attributes.get("axes")
+        cut = node.inputs[3] if len(node.inputs) > 3 else None
+        axes = self.analysis.constants.small(cut) if cut is not None else stated.value if stated is not None else None
+        return axes is not None and all(int(axis) % rank != position for axis in axes)
 
     def _scale(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
         """Go on with one operand of a product or quotient, or take the number that the tensor is scaled by."""

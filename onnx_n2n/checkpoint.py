@@ -83,7 +83,7 @@ def grow(
             that the record does not know; if one has another shape than the teacher had; if two that are tied would
             grow apart and have one name only; or if layers were added that cannot be named.
     """
-    record = matched(record, arrays, given=given, teacher=teacher)
+    record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
     _check_complete(record, arrays, keep)
     found = apply(record, arrays, values)
     inserted = insert(record, found.arrays, student, given or {})
@@ -153,6 +153,16 @@ def _ties(record: Record) -> dict[str, str]:
     return dict(pairs) | {other: name for name, other in pairs}
 
 
+def _confirmed(record: Record, arrays: Arrays) -> Record:
+    """Return a record without the second names that a checkpoint does not know, where these are only likely."""
+
+    def plain(origin: Origin) -> Origin:
+        sure = origin.source != "name" or origin.tied in arrays
+        return origin if sure else replace(origin, tied="")
+
+    return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
+
+
 def _own(origin: Origin) -> tuple[str, ...]:
     """Return the names that parameters have in the place that a node reads them for."""
     return (origin.tied,) if origin.tied else origin.names
@@ -174,6 +184,7 @@ def _grown(
         (line for _, line in record.lines(weight) if not line or origin.node in line[-1].readers),
         next(iter(record.lines(weight)))[1],
     )
+    line = tuple(_alone(record, remade, origin.node) for remade in line)
     parts = [arrays[name] for name in at]
     if not line:
         return parts
@@ -193,6 +204,30 @@ def _grown(
             )
         array = to(remade, array)
     return origin.layout.unpack(array)
+
+
+def _alone(record: Record, remade: Remade, node: str) -> Remade:
+    """Return what becomes of a weight for one node, where the student multiplies for it since others read it too."""
+    apart = (each for step in record.steps if remade in step.remade for each in step.apart)
+    same = (each for each in apart if (each.teacher, each.student) == (remade.teacher, remade.student))
+    return next((each for each in same if node in each.readers), remade)
+
+
+def _check_multiplied(record: Record) -> None:
+    """Make sure that all that the student multiplies by is in parameters, and these are known for their readers."""
+    if nodes := [node for step in record.steps for node in step.multiplied]:
+        raise GrowthError(
+            f"the student multiplies what {len(nodes)} nodes read by shares, which the network's own code does not do: "
+            + ", ".join(map(repr, nodes[:8])),
+            hint="grow by a whole factor, or --exclude the group that these read",
+        )
+    lines = [(origin.node, line) for weight, origin in _known(record) for _, line in record.lines(weight)]
+    found = {_alone(record, remade, node) for node, line in lines for remade in line}
+    for weight in (each.teacher for step in record.steps for each in step.apart if each not in found):
+        raise GrowthError(
+            f"{weight!r} is used in two places that grew differently, and what it is called in these is not known",
+            hint="untie it in the network's own code before it is exported, or --exclude what reads it",
+        )
 
 
 def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
@@ -228,6 +263,7 @@ def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
     """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
     ties = _ties(record)
+    _check_multiplied(record)
     unknown = []
     for weight in dict.fromkeys(each.teacher for step in record.steps[:1] for each in step.remade):
         entries = record.origins.get(weight, ())

@@ -15,6 +15,8 @@ from onnx_n2n.movers import mover
 from onnx_n2n.naming import Weight, names_of
 from onnx_n2n.obligations import Ledger
 
+CUTTERS = frozenset({"Gather", "Slice"})
+CUT_AWAY = Reason("nothing reads what is cut away", "")
 TAKEN_APART = Reason("its channels are taken apart one by one, as where they are shuffled", "")
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
@@ -127,6 +129,7 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
     weights: list[Weight] = []
+    passed: set[Factor] = set()
     for node in graph.all_nodes():
         for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
@@ -145,6 +148,10 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
             for axis in walked.known.get(output, ()):
                 for factor in leaves(axis):
                     members.setdefault(factor, [])
+                    passed.add(factor)
+    for factor, found in members.items():
+        if factor not in passed and found and all(member.operator in CUTTERS for member in found):
+            factor.limits.setdefault(Limit.PINNED, CUT_AWAY)
     free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
     names = names_of({factor: _name(found) for factor, found in free.items()}, graph, weights, walked, ledger)
     return tuple(_group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True))

@@ -8,22 +8,18 @@ it, or the teacher's own values say which parameter a weight is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
+from onnx_n2n.by_value import Arrays, Origins, by_value, plain
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.layouts import GATES, SAME, TRANSPOSED, Layout
-from onnx_n2n.origins import LAYERS, NORMS, Origin, outputs
-from onnx_n2n.record import Record
-
-Arrays = Mapping[str, np.ndarray]
-STATISTICS = tuple(NORMS["BatchNormalization"].values())
-CLOSE = 1e-4  # of the largest number: folding was done in float32
-LEAST = 8  # numbers that are not the same by chance
+from onnx_n2n.layouts import PERMUTED, SAME, TRANSPOSED, Layout, permuted
+from onnx_n2n.origins import Origin
+from onnx_n2n.record import Record, Remade
 
 
 def matched(
@@ -40,51 +36,146 @@ def matched(
 
     Raises:
         OptionError: If a layout that was given is none.
-        GrowthError: If a weight or a parameter that was given does not exist.
+        GrowthError: If a weight or a parameter that was given does not exist, or has axes that are one in the weight,
+            and how each of them grew is not known.
     """
     found = _without_prefix(record.origins, arrays)
     if teacher is not None:
-        found = _by_content(found, arrays, teacher)
+        found = by_value(found, arrays, teacher, _grown_axes(record))
     added = {new.student for step in record.steps for new in step.new}
     for weight, text in (given or {}).items():
         if weight in added:
             continue
         found[weight] = (_given(record, arrays, weight, text),)
-    return replace(record, origins=found)
+    return replace(record, origins={name: _settled(record, arrays, name, entries) for name, entries in found.items()})
 
 
-Origins = dict[str, tuple[Origin, ...]]
+def _grown_axes(record: Record) -> dict[str, set[int]]:
+    """Return which axes grew, by the teacher's weight."""
+    weights = dict.fromkeys(each.teacher for step in record.steps for each in step.remade)
+    return {
+        weight: {
+            axis
+            for _, line in record.lines(weight)
+            for remade in line
+            for axis, index in enumerate(remade.recipe.index)
+            if index is not None
+        }
+        for weight in weights
+    }
 
 
 def _given(record: Record, arrays: Arrays, weight: str, text: str) -> Origin:
     """Read what a user says that a weight is."""
-    name, _, layout = text.partition(":")
-    if name not in arrays:
+    ends = [at for at, sign in enumerate(f"{text}:") if sign == ":"]  # a name may have colons of its own
+    name, layout = next(((text[:at], text[at + 1 :]) for at in ends[::-1] if text[:at] in arrays), ("", ""))
+    if not name:
+        name = text.partition(":")[0]
         raise GrowthError(f"there is no {name!r} in the checkpoint, which {weight!r} is said to be")
     if weight not in record.origins and all(each.teacher != weight for step in record.steps for each in step.remade):
         raise GrowthError(f"there is no weight {weight!r} that the record knows, which is said to be {name!r}")
-    if layout not in {"", "same", "transposed"}:
-        raise OptionError(f"a layout is 'same' or 'transposed', not {layout!r}")
-    return Origin((name,), TRANSPOSED if layout == "transposed" else SAME, "", "user")
+    return Origin((name,), _layout(layout, arrays[name].shape), "", "user")
+
+
+def _layout(text: str, shape: Sequence[int]) -> Layout:
+    """Read a layout that a user gives."""
+    if text in {"", "same", "transposed"}:
+        return TRANSPOSED if text == "transposed" else SAME
+    layout = Layout.read(text)
+    if layout.kind != "permuted" or not PERMUTED.fullmatch(layout.detail):
+        raise OptionError(f"a layout is 'same', 'transposed' or 'permuted:3201', not {text!r}")
+    groups = layout.axes(0)
+    if sorted(axis for group in groups for axis in group) != list(range(len(shape))):
+        raise OptionError(f"{text!r} does not name each of the {len(shape)} axes of a parameter {list(shape)} once")
+    return permuted(groups, shape)
+
+
+# Axes that are one in the weight --------------------------------------------------------------------------------------
+
+
+def _settled(record: Record, arrays: Arrays, weight: str, entries: Sequence[Origin]) -> tuple[Origin, ...]:
+    """Return what a weight is made of, with the lengths that axes have grown to that are one in it."""
+    return tuple(
+        replace(origin, layout=_lengthened(record, arrays, weight, origin))
+        if any(len(group) > 1 for group in origin.layout.joined) and origin.names[0] in arrays
+        else origin
+        for origin in entries
+    )
+
+
+def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> Layout:
+    lengths = list(arrays[origin.names[0]].shape)
+    groups = origin.layout.axes(0)
+    for axis, group in enumerate(groups):
+        before = tuple(lengths[each] for each in group)
+        found = {_split(line, axis, before) for _, line in record.lines(weight)} if len(group) > 1 else {before}
+        after = found.pop()
+        if found or after is None:
+            raise GrowthError(
+                f"axes {' and '.join(map(str, group))} of {origin.names[0]!r} are one in the weight, and how much each "
+                "of them grew is not known",
+                node=weight,
+                hint="--exclude what grew it, or export with these axes apart",
+            )
+        for each, length in zip(group, after, strict=True):
+            lengths[each] = length
+    return permuted(groups, lengths)
+
+
+def _split(line: Sequence[Remade], axis: int, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return what lengths several axes have grown to that are one; None if it was not each of them by itself."""
+    for remade in line:
+        index = remade.recipe.index[axis]
+        if index is None:
+            continue
+        if index.max() >= prod(lengths):
+            return None
+        places = np.unravel_index(index, lengths)
+        found = [after for after in _factors(len(index), lengths) if _apart(places, after)]
+        if len(found) != 1:
+            return None
+        lengths = found[0]
+    return lengths
+
+
+def _factors(length: int, least: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the lengths, each at least so much, that several axes can have that are one of some length."""
+    if len(least) == 1:
+        if length >= least[0]:
+            yield (length,)
+        return
+    for first in range(least[0], length + 1):
+        if length % first == 0:
+            yield from ((first, *rest) for rest in _factors(length // first, least[1:]))
+
+
+def _apart(places: Sequence[np.ndarray], lengths: tuple[int, ...]) -> bool:
+    """Say whether each place depends on its own axis only, where the axes have some lengths."""
+    grids = (np.moveaxis(place.reshape(lengths), axis, 0) for axis, place in enumerate(places))
+    return all(bool(np.all(grid.reshape(len(grid), -1) == grid.reshape(len(grid), -1)[:, :1])) for grid in grids)
 
 
 # Prefixes -------------------------------------------------------------------------------------------------------------
 
 
 def _without_prefix(origins: Mapping[str, Sequence[Origin]], arrays: Arrays) -> Origins:
-    """Take away, or add, the prefix that makes most names the same."""
+    """Take away, or add, the prefix that makes most names the same, whatever stands between their parts."""
     names = {name for entries in origins.values() for origin in entries for name in (*origin.names, origin.tied)} - {""}
-    more, less = _prefixes(names, arrays), _prefixes(arrays, names)
-    as_they_are = len(names & set(arrays))
+    spelt = Counter(map(plain, arrays))
+    actual = {plain(name): name for name in arrays if spelt[plain(name)] == 1}
+    wanted = {plain(name) for name in names}
+    more, less = _prefixes(wanted, actual), _prefixes(actual, wanted)
+    as_they_are = len(wanted & set(actual))
     best = max([(count, prefix, True) for prefix, count in more.items()]
                + [(count, prefix, False) for prefix, count in less.items()], default=(0, "", True))  # fmt: skip
-    if best[0] <= as_they_are:
-        return {weight: tuple(entries) for weight, entries in origins.items()}
-    _, prefix, longer = best
+    _, prefix, longer = best if best[0] > as_they_are else (0, "", True)
 
     def renamed(name: str) -> str:
-        other = name.removeprefix(prefix) if longer else f"{prefix}{name}" if name else name
-        return other if other in arrays or name not in arrays else name
+        if not name or (name in arrays and not prefix):
+            return name
+        own = plain(name)
+        other = own.removeprefix(prefix) if longer else f"{prefix}{own}"
+        return actual.get(other) or (name if name in arrays else actual.get(own, name))
 
     return {
         weight: tuple(
@@ -94,7 +185,7 @@ def _without_prefix(origins: Mapping[str, Sequence[Origin]], arrays: Arrays) -> 
     }
 
 
-def _prefixes(longer: Sequence[str] | set[str] | Arrays, shorter: set[str] | Arrays) -> Counter[str]:
+def _prefixes(longer: Collection[str], shorter: Collection[str]) -> Counter[str]:
     """Count how many names become one of the shorter ones without a prefix, by prefix."""
     found: Counter[str] = Counter()
     for name in longer:
@@ -103,155 +194,3 @@ def _prefixes(longer: Sequence[str] | set[str] | Arrays, shorter: set[str] | Arr
             name.removesuffix(rest) for at in range(1, len(parts)) if (rest := ".".join(parts[at:])) in shorter
         )
     return found
-
-
-# Content --------------------------------------------------------------------------------------------------------------
-
-
-def _by_content(origins: Origins, arrays: Arrays, teacher: ir.Model) -> Origins:
-    """Find the parameters of weights whose names say nothing, by their values."""
-    found = dict(origins)
-    content = _Content(arrays)
-    for value in teacher.graph.initializers.values():
-        entries = found.get(str(value.name), ())
-        if value.const_value is None or value.const_value.dtype not in FLOATS or _known(entries, arrays):
-            continue
-        match = content.of(value.const_value.numpy()) or content.part(value.const_value.numpy())
-        if match is not None:
-            names, layout = match
-            # A parameter of a known name that the checkpoint has under another one only was tied to that.
-            tied = entries[0].names[0] if entries and entries[0].source != "name" and len(names) == 1 else ""
-            node = next((str(use.node.name) for use in value.uses()), "")
-            found[str(value.name)] = (Origin(names, layout, node, "content", tied),)
-    for node in teacher.graph:
-        for weight, entries in _folded(found, content, node):
-            found[weight] = (*found.get(weight, ()), *entries)
-    return found
-
-
-def _known(entries: Sequence[Origin], arrays: Arrays) -> bool:
-    return any(origin.names and set(origin.names) <= arrays.keys() for origin in entries)
-
-
-def _folded(origins: Origins, content: _Content, node: ir.Node) -> Iterator[tuple[str, Sequence[Origin]]]:
-    """Yield what weight and bias of a layer hold, if a norm was folded into it."""
-    if node.op_type not in LAYERS or len(node.inputs) < 3:
-        return
-    weight, bias = node.inputs[1:3]
-    if weight is None or bias is None or weight.const_value is None or bias.const_value is None:
-        return
-    if _known(origins.get(str(bias.name), ()), content.arrays):
-        return
-    axis = outputs(node)
-    named = [name for origin in origins.get(str(weight.name), ()) for name in origin.names if name in content.arrays]
-    found = content.folded(weight.const_value.numpy(), bias.const_value.numpy(), axis, named)
-    if found is None:
-        return
-    layer, norm = found
-    own = [] if named else [Origin((layer,), SAME, str(node.name), "content")]
-    for value, along in ((weight, axis), (bias, 0)):
-        layout = Layout("channels", str(along))
-        parts = [Origin((f"{norm}.{role}",), layout, str(node.name), "content") for role in STATISTICS]
-        yield str(value.name), [*(own if value is weight else []), *parts]
-    if (bias_name := f"{layer.rpartition('.')[0]}.bias") in content.arrays:
-        yield str(bias.name), [Origin((bias_name,), SAME, str(node.name), "content")]
-
-
-class _Content:
-    """Parameters, by their values."""
-
-    def __init__(self, arrays: Arrays) -> None:
-        self.arrays = arrays
-        self._same: dict[tuple[tuple[int, ...], bytes], str] = {}
-        for name, array in arrays.items():
-            if not _even(array):  # many of these are equal
-                self._same.setdefault((array.shape, _bytes(array)), name)
-
-    def of(self, array: np.ndarray) -> tuple[tuple[str, ...], Layout] | None:
-        """Return what a weight is made of, and how."""
-        if _even(array):
-            return None
-        for layout in _layouts(array):
-            names = [self._same.get((part.shape, _bytes(part))) for part in layout.unpack(array)]
-            if all(name is not None for name in names):
-                return tuple(map(str, names)), layout
-        return None
-
-    def part(self, array: np.ndarray) -> tuple[tuple[str, ...], Layout] | None:
-        """Return the tensor of whose first places, or copies, a weight is made; nothing if several may be."""
-        if _even(array) or array.size < LEAST:
-            return None
-        found = [name for name, whole in self.arrays.items() if _contains(whole, array)]
-        return ((found[0],), Layout("part")) if len(found) == 1 else None
-
-    def folded(
-        self, weight: np.ndarray, bias: np.ndarray, axis: int, named: Sequence[str]
-    ) -> tuple[str, str] | None:
-        """Return the layer's weight and the norm that make up a weight and a bias; nothing if several may."""
-        layers = [name for name in named or self.arrays if self.arrays[name].shape == weight.shape]
-        found = [
-            (name, norm)
-            for name in layers
-            if (ratio := _ratio(weight, self.arrays[name], axis)) is not None
-            for norm in self._norms(ratio, bias, self.arrays.get(f"{name.rpartition('.')[0]}.bias"))
-        ]
-        return found[0] if len(found) == 1 else None
-
-    def _norms(self, ratio: np.ndarray, bias: np.ndarray, before: np.ndarray | None) -> Iterator[str]:
-        """Yield the norms that multiply channels by a ratio, and leave a bias."""
-        for name, mean in self.arrays.items():
-            norm = name.removesuffix(".running_mean")
-            if norm == name or mean.shape != ratio.shape:
-                continue
-            scale, shift, _, variance = (self.arrays.get(f"{norm}.{role}") for role in STATISTICS)
-            if scale is None or shift is None or variance is None:
-                continue
-            epsilon = max(float(np.median(np.square(scale / ratio) - variance)), 0.0)
-            factor = scale / np.sqrt(variance + epsilon)
-            offset = shift - mean * factor + (0 if before is None else before * factor)
-            if _close(factor, ratio) and _close(offset, bias):
-                yield norm
-
-
-def _ratio(weight: np.ndarray, layer: np.ndarray, axis: int) -> np.ndarray | None:
-    """Return by what each channel of a layer's weight was multiplied; None if that is not one number."""
-    ours, theirs = (np.moveaxis(each, axis, 0).reshape(each.shape[axis], -1) for each in (weight, layer))
-    square = np.square(theirs, dtype=np.float64).sum(1)
-    if not square.all():
-        return None
-    ratio: np.ndarray = (ours * theirs).sum(1, dtype=np.float64) / square
-    return ratio if ratio.all() and _close(theirs * ratio[:, None], ours) else None
-
-
-def _close(found: np.ndarray, wanted: np.ndarray) -> bool:
-    return bool(np.abs(found - wanted).max() <= CLOSE * np.abs(wanted).max())
-
-
-def _contains(whole: np.ndarray, part: np.ndarray) -> bool:
-    """Say whether a weight is made of the first places, or of copies, of a tensor that has as many last places."""
-    if not 0 < whole.ndim <= part.ndim or whole.shape[-1] != part.shape[-1]:
-        return False
-    lengths = part.shape[part.ndim - whole.ndim :]
-    if any(there not in {1, here} and there < here for there, here in zip(whole.shape, lengths, strict=True)):
-        return False
-    inside = whole[tuple(slice(length) for length in lengths)]
-    return bool(np.all(part == inside))
-
-
-def _layouts(array: np.ndarray) -> Iterator[Layout]:
-    """Yield the layouts that a weight may have."""
-    yield SAME
-    if array.ndim == 2:
-        yield TRANSPOSED
-    if array.ndim in {2, 3} and array.shape[0] in {1, 2}:
-        for cell, order in GATES.items():
-            if array.shape[1] % (len(order) * (2 if array.ndim == 2 else 1)) == 0:
-                yield Layout("gates" if array.ndim == 3 else "biases", cell)
-
-
-def _even(array: np.ndarray) -> bool:
-    return array.size < 2 or bool(np.all(array == array.flat[0]))
-
-
-def _bytes(array: np.ndarray) -> bytes:
-    return np.ascontiguousarray(array, np.float32).tobytes()

@@ -50,8 +50,9 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
             )
         # RMSprop adds up gradients that are divided by their size already.
         divided = kind == "momentum_buffer" and any("square_avg" in moments for moments in state.values())
+        rule = partial(_moment, power=0.0 if divided else MOMENTS[kind])
         arrays = {name: np.asarray(moments[kind]) for name, moments in state.items() if np.ndim(moments.get(kind, 0))}
-        for name, array in apply(record, arrays, partial(_moment, power=0.0 if divided else MOMENTS[kind])).arrays.items():
+        for name, array in apply(record, arrays, rule).arrays.items():
             grown[name][kind] = array
     return grown
 

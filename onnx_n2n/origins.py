@@ -27,6 +27,8 @@ Use = tuple[ir.Node, int]
 
 SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(\w+)")
+OPERATION = re.compile(r"target=torch\.ops\.aten\.(\w+)")
+NESTED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
 QUOTED = re.compile(r"'([^']*)'")
 ANONYMOUS = re.compile(r"^onnx::|^val_\d+$|^_v_\d+$|^_val_\d+$|^const(ant)?_|^\d+$")
 
@@ -38,7 +40,14 @@ NORMS = {
         "BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "RMSNormalization",
     )
 }  # fmt: skip
-ROLES: Mapping[str, Mapping[int, str]] = {**LAYERS, **NORMS}
+ROLES: Mapping[str, Mapping[int, str]] = {**LAYERS, **NORMS, "PRelu": {1: "weight"}}
+
+# Which argument of an operation of PyTorch an operand is, by the operation and the node that it becomes a part of.
+OPERANDS: Mapping[tuple[str, str], int] = {
+    ("linear", "MatMul"): 1, ("linear", "Add"): 2, ("group_norm", "Mul"): 2, ("group_norm", "Add"): 3,
+    ("prelu", "PRelu"): 1,
+}  # fmt: skip
+VECTORS = frozenset({"group_norm", "prelu"})  # whose parameters are vectors, however many axes an operand has
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ class Origin:
         source: Where that is known from: ``metadata``, ``node`` (its name), ``name`` (of the weight); ``content`` (the
             weight is equal to a parameter of a checkpoint), ``user``; or, of weights of one number throughout,
             ``values``.
-        tied: Another name of the same parameter, which its framework used in two places.
+        tied: Another name of the same parameter, which its framework used in two places; of a weight that is known by
+            its own name only, a name that it may have.
     """
 
     names: tuple[str, ...]
@@ -129,7 +139,9 @@ class Origins:
             return told
         if name in self.kinds:
             return Origin((name,), SAME, str(node.name), "metadata", self._tied(node, name))
-        return None if ANONYMOUS.match(name) else self._copied(node) or Origin((name,), SAME, str(node.name), "name")
+        if self.kinds or ANONYMOUS.match(name):  # what the signature does not list is no parameter, or was computed
+            return None
+        return self._copied(node) or Origin((name,), SAME, str(node.name), "name", _elsewhere(node, name))
 
     def folded(self, node: ir.Node) -> Iterator[tuple[ir.Value, Origin]]:
         """Yield the parameters of norms that were folded into a layer, with the weights whose channels they have."""
@@ -150,9 +162,13 @@ class Origins:
 
     def _told(self, value: ir.Value, node: ir.Node, slot: int) -> Origin | None:
         """Read the metadata of a node."""
+        if node.op_type == "InstanceNormalization" and _operation(node) == "group_norm":
+            return None  # it has ones and zeros, and the weights come behind it
         arguments, name, role = self.arguments(node), str(value.name), ROLES.get(node.op_type, {}).get(slot)
         rewritten = any(key.endswith("rule_name") for key in node.metadata_props)  # its arguments are those of a norm
-        if not arguments or name in arguments or (rewritten and name in self.kinds):
+        # Ones may be the scale and the variance of one norm, and of others.
+        own_place = node.op_type not in NORMS or role == name.rpartition(".")[2]
+        if not arguments or (name in arguments and own_place) or (rewritten and name in self.kinds):
             return None
         if name in self.kinds or node.op_type in NORMS:  # equal weights are merged: this node had another one
             others = {str(each.name) for each in node.inputs if each is not None and each is not value}
@@ -161,9 +177,23 @@ class Origins:
         else:
             own = f"{self._module(node)}.{role}".lstrip(".")
             found = [own] if role is not None and own in (self.kinds if rewritten else arguments) else []
-        linear = "linear" in _metadata(node.metadata_props, "fx_node").partition("(args")[0]
-        layout = TRANSPOSED if node.op_type == "MatMul" and linear else SAME
+        operation = _operation(node)
+        if not found and not rewritten and name not in self.kinds:
+            found = self._operand(node, operation)
+        layout = TRANSPOSED if node.op_type == "MatMul" and operation == "linear" else SAME
+        if operation in VECTORS and node.op_type not in NORMS:
+            layout = _vector(value)
         return Origin((found[0],), layout, str(node.name), "metadata") if len(found) == 1 else None
+
+    def _operand(self, node: ir.Node, operation: str) -> list[str]:
+        """Return the argument of an operation that a node has as its own: anonymous, since it was computed from it."""
+        position = OPERANDS.get((operation, node.op_type), -1)
+        text = _metadata(node.metadata_props, "fx_node").partition("(args = (")[2].partition("), kwargs")[0]
+        while NESTED.search(text):
+            text = NESTED.sub("", text)
+        given = text.split(", ")
+        placeholder = given[position].removeprefix("%") if 0 <= position < len(given) else ""
+        return [self._placeholders[placeholder]] if placeholder in self._placeholders else []
 
     def _tied(self, node: ir.Node, name: str) -> str:
         """Return the parameter of a node's own module, if it reads one of the same kind of another module instead.
@@ -182,7 +212,9 @@ class Origins:
         merged = node.op_type in NORMS and len({use.node for use in value.uses()}) > 1
         if not merged and not ANONYMOUS.match(str(value.name)):
             return None
-        return Origin((f"{where}.{role}",), TRANSPOSED if node.op_type == "MatMul" else SAME, str(node.name), "node")
+        own = _beside(node, where) or f"{where}.{role}"
+        layout = TRANSPOSED if node.op_type == "MatMul" else _vector(value) if node.op_type == "PRelu" else SAME
+        return Origin((own,), layout, str(node.name), "node")
 
     def _copied(self, node: ir.Node) -> Origin | None:
         """Read the name that a weight has behind an Identity: TorchScript keeps one of several equal ones."""
@@ -212,6 +244,29 @@ class Origins:
                 yield (node, slot), Origin(names, layout, str(node.name), source)
 
 
+def _beside(node: ir.Node, where: str) -> str:
+    """Return the name of a weight that goes with a bias that is added: ``attn.in_proj_weight`` of ``in_proj_bias``."""
+    uses = list(node.outputs[0].uses()) if node.op_type == "MatMul" else []
+    if len(uses) != 1 or uses[0].node.op_type != "Add":
+        return ""
+    values = [value for value in uses[0].node.inputs if value is not None]
+    makers = [value.producer() for value in values]  # an Identity copies one of several equal biases
+    stored = [value for value, node in zip(values, makers, strict=True) if node is None or node.op_type == "Identity"]
+    names = [str(value.name).rpartition(".")[2] for value in stored]
+    found = [name for name in names if name.endswith("bias") and module_path(uses[0].node) == where]
+    return f"{where}.{found[0].removesuffix('bias')}weight" if found else ""
+
+
+def _elsewhere(node: ir.Node, name: str) -> str:
+    """Return what a parameter is called in the module that reads it, if that may have been given another module's.
+
+    TorchScript keeps one name of tied parameters. That there is another one, only a checkpoint can tell.
+    """
+    where, (module, _, last) = module_path(node), name.rpartition(".")
+    tied = where and module and not f"{module}.".startswith(f"{where}.") and not f"{where}.".startswith(f"{module}.")
+    return f"{where}.{last}" if tied else ""
+
+
 def module_path(node: ir.Node) -> str:
     """Return the module that the TorchScript exporter made a node for: ``stem.0`` for ``/stem/stem.0/Conv``."""
     name = node.name or ""
@@ -226,6 +281,15 @@ def module_path(node: ir.Node) -> str:
     return ".".join(found)
 
 
+def _vector(value: ir.Value) -> Layout:
+    """Return how a vector lies in a weight that has axes of length one around it, so that it broadcasts."""
+    lengths = [int(length) for length in value.shape or () if isinstance(length, int)]
+    if len(lengths) < 2:
+        return SAME
+    at = next((place for place, length in enumerate(lengths) if length != 1), 0)
+    return Layout("permuted", f"{'-' * at}0{'-' * (len(lengths) - at - 1)}")
+
+
 def outputs(node: ir.Node) -> int:
     """Return which axis of a layer's weight has the channels that it makes."""
     if node.op_type == "MatMul":
@@ -234,6 +298,12 @@ def outputs(node: ir.Node) -> int:
         transposed = node.attributes.get("transB")
         return 0 if transposed is not None and transposed.value else 1
     return 1 if node.op_type == "ConvTranspose" else 0
+
+
+def _operation(node: ir.Node) -> str:
+    """Return the operation of PyTorch that a node came from: ``linear``."""
+    found = OPERATION.search(_metadata(node.metadata_props, "fx_node"))
+    return found.group(1) if found else ""
 
 
 def _metadata(properties: Mapping[str, str], ending: str) -> str:

@@ -52,7 +52,7 @@ class Remade:
     readers: tuple[str, ...] = ()
 
     def gradient(self, teacher: np.ndarray, power: float = 1.0) -> np.ndarray:
-        """Return the gradient of the student's weight for the teacher's, or a moment of it of some power.
+        """Return the gradient of the student's weight for the teacher's, or a moment of it of some power, perhaps 0.
 
         New channels with values of their own have had no gradient, and get zeros.
         """
@@ -63,7 +63,7 @@ class Remade:
             inside = np.minimum(index, grown.shape[axis] - 1)  # a row that is appended has no counterpart
             grown = np.take(grown, inside, axis=axis)
             dual = self.dual[axis]
-            scale = np.where(self._new(axis, index), 0.0, 1.0 if dual is None else dual) ** power
+            scale = np.where(self._new(axis, index), 0.0, (1.0 if dual is None else dual) ** power)
             grown = grown * scale.reshape(-1, *[1] * (grown.ndim - axis - 1)).astype(grown.dtype)
         found: np.ndarray = (grown / self.recipe.scale**power).astype(teacher.dtype)
         return found
@@ -106,6 +106,9 @@ class Step:
         remade: The weights that grew.
         new: The weights that were put in.
         settings: What else code must follow: for each node and attribute, or slot, the number before and after.
+        apart: What weights would be for some of their readers, if they were not one for all: the student multiplies
+            what these read by the shares, which code does not do.
+        multiplied: Nodes whose operands the student multiplies by shares that no weight carries.
     """
 
     text: str = ""
@@ -114,6 +117,8 @@ class Step:
     remade: tuple[Remade, ...] = ()
     new: tuple[New, ...] = ()
     settings: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
+    apart: tuple[Remade, ...] = ()
+    multiplied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +251,8 @@ def _step_document(step: Step, arrays: _Arrays) -> dict[str, Any]:
         "tensors": [_tensor_document(each, arrays) for each in step.remade],
         "new": [asdict(each) for each in step.new],
         "settings": {name: list(pair) for name, pair in step.settings.items()},
+        "apart": [_tensor_document(each, arrays) for each in step.apart],
+        "multiplied": list(step.multiplied),
     }
 
 
@@ -293,6 +300,8 @@ def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
         tuple(_remade(each, arrays) for each in entry["tensors"]),
         tuple(New(**each | {key: tuple(each[key]) for key in ("shape", "readers")}) for each in entry["new"]),
         {name: (before, after) for name, (before, after) in entry["settings"].items()},
+        tuple(_remade(each, arrays) for each in entry.get("apart", ())),
+        tuple(entry.get("multiplied", ())),
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from onnx_n2n.constants import FLOATS
 from onnx_n2n.groups import layer_name, measures
 from onnx_n2n.growth import Growth
 from onnx_n2n.literals import rewrite_literals
+from onnx_n2n.movers import stored
 from onnx_n2n.names import Names
 from onnx_n2n.obligations import Default, Mean, Use
 from onnx_n2n.quantised import zero_point
@@ -27,7 +29,23 @@ from onnx_n2n.record import Remade
 from onnx_n2n.weights import Recipe, Row, Summed
 
 
-def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> tuple[Remade, ...]:
+@dataclass(frozen=True)
+class Rewritten:
+    """What was done to a model.
+
+    Attributes:
+        remade: What each weight that grew is made of.
+        apart: What weights would be made of for some of their readers, if they were not one for all of them, so that
+            the student multiplies what these read besides.
+        multiplied: Names of other nodes whose operands are multiplied by shares, since no weight can carry these.
+    """
+
+    remade: tuple[Remade, ...]
+    apart: tuple[Remade, ...]
+    multiplied: tuple[str, ...]
+
+
+def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> Rewritten:
     """Grow the analysed model in place.
 
     Args:
@@ -37,12 +55,10 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
             zero over the copies of each channel.
         seed: Seed of that noise and of fresh weights.
 
-    Returns:
-        What each weight that grew is made of.
     """
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
-    return tuple(rewriter.remade)
+    return Rewritten(tuple(rewriter.remade), tuple(rewriter.apart), tuple(dict.fromkeys(rewriter.multiplied)))
 
 
 class _Rewriter:
@@ -50,22 +66,26 @@ class _Rewriter:
         self.analysis, self.growth, self.noise, self.seed = analysis, growth, noise, seed
         self.names = Names(analysis.model)
         self.remade: list[Remade] = []
+        self.apart: list[Remade] = []
+        self.multiplied: list[str] = []
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._readers = {use for use, _ in self._summing}
+        moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
+        self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
         made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
         for value in list(self.analysis.constants):
-            self._grow_constant(value, placement.weights)
+            self._grow_constant(value, placement.weights, placement.apart)
         for default in self.analysis.ledger.defaults:
             self._write_out(default)
         for numbers in placement.numbers:
             self._spread(numbers)
         for scaled in placement.products:
-            self._scale(scaled)
+            self._scale(scaled, replaced=scaled in placement.replaced)
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
         copied = adapt(self.analysis, self.growth, self.names)
@@ -74,7 +94,7 @@ class _Rewriter:
 
     # --- shares
 
-    def _scale(self, scaled: Scaled) -> None:
+    def _scale(self, scaled: Scaled, *, replaced: bool) -> None:
         """Multiply an operand by its shares, or an attribute when all of these are the same."""
         share = float(scaled.vector.flat[0])
         if scaled.attribute is not None and np.all(scaled.vector == share):
@@ -84,6 +104,8 @@ class _Rewriter:
         value = scaled.node.inputs[scaled.slot]
         assert value is not None
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
+        if not replaced:
+            self.multiplied.append(layer_name(scaled.node))
         self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector)
 
     def _spread(self, numbers: Numbers) -> None:
@@ -95,6 +117,7 @@ class _Rewriter:
         array = teacher.reshape(()) * numbers.vector
         if np.any(array != array[0]):
             array = array.reshape(-1, *[1] * (numbers.rank - numbers.position - 1))
+            self.multiplied.append(layer_name(node))
         else:
             array = array[0].reshape(teacher.shape)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
@@ -116,6 +139,7 @@ class _Rewriter:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        self.multiplied.append(layer_name(mean.node))
         self._scale_operand(mean.node, 0, mean.position, rank, vector)
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
@@ -158,7 +182,9 @@ class _Rewriter:
 
     # --- weights
 
-    def _grow_constant(self, value: ir.Value, placed: dict[Use, list[Summed]]) -> None:
+    def _grow_constant(
+        self, value: ir.Value, placed: Mapping[Use, list[Summed]], apart: Mapping[Use, list[Summed]]
+    ) -> None:
         """Give every use of a constant the values it needs: one tensor where they agree, copies where they do not."""
         uses = list(value.uses())
         if not self.analysis.constants.vector_like(value):
@@ -174,6 +200,9 @@ class _Rewriter:
                 made[key] = self._make(value, recipe, replace=not made)
                 alike = [each.node for each, other in zip(uses, recipes, strict=True) if key == other.key()]
                 self.remade.append(self._remade(value, str(made[key].name), recipe, (use.node, use.idx), alike))
+            if summed := apart.get((use.node, use.idx)):
+                alone = self._recipe(value, (use.node, use.idx), [*placed.get((use.node, use.idx), []), *summed])
+                self.apart.append(self._remade(value, str(made[key].name), alone, (use.node, use.idx), [use.node]))
             if made[key] is not value:
                 use.node.replace_input_with(use.idx, made[key])
 

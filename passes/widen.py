@@ -44,8 +44,14 @@ class Widen(Request, Pass):
         if not growth.grown:
             return Change((growth,), kept=growth.kept)
         before = settings(model)
-        remade = rewrite(analysis, growth, noise=self.noise if self.init == "net2net" else 0.0, seed=self.seed)
-        step = Step(remade=remade, settings=changed(before, settings(model)))
+        noise = self.noise if self.init == "net2net" else 0.0
+        done = rewrite(analysis, growth, noise=noise, seed=self.seed)
+        step = Step(
+            remade=done.remade,
+            settings=changed(before, settings(model)),
+            apart=done.apart,
+            multiplied=done.multiplied,
+        )
         return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from carried import GRAPHS as ONCE_WRONG
+from carried import REFUSED
 from graphs import model
 
 from onnx_n2n import export
@@ -160,6 +162,26 @@ def test_a_length_that_depends_on_data_is_said() -> None:
     assert apply(params, state, inputs)[0]["y"].shape == (4, 2)
     with pytest.raises(ExportError, match="depends on data"):
         jax.jit(apply)(params, state, inputs)
+
+
+@pytest.mark.parametrize("name", ONCE_WRONG)
+def test_what_was_wrong_once(name: str) -> None:
+    apply, params, state = export.to_jax(ONCE_WRONG[name])
+    found = agreement(ONCE_WRONG[name], lambda feed: list(apply(params, state, feed)[0].values()))
+    assert found.ok, found
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_counterpart_is_refused(name: str) -> None:
+    proto, reason = REFUSED[name]
+    with pytest.raises(ExportError, match=reason):
+        export.to_jax(proto)
+
+
+def test_places_of_a_pool_are_refused() -> None:
+    proto = model("y, z = MaxPool<kernel_shape = [2, 2]>(x)", "float[2,2,5,4] x", "float[2,2,4,3] y, int64[2,2,4,3] z")
+    with pytest.raises(ExportError, match="no output number 2"):
+        export.to_jax(proto)
 
 
 def test_a_folder_is_opened_again(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from carried import GRAPHS as ONCE_WRONG
+from carried import REFUSED
 from click.testing import CliRunner
 from graphs import model
 
@@ -16,6 +18,7 @@ import onnx_n2n
 from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ExportError, OptionError
+from onnx_n2n.export import host
 from onnx_n2n.export.check import agreement
 
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
@@ -237,6 +240,44 @@ def test_an_unknown_attribute_is_refused() -> None:
     proto = model("h = MatMul(x, w) y = Relu<strange = 1>(h)", "float[N,4] x", "float[N,3] y", w=(4, 3))
     with pytest.raises(ExportError, match="strange"):
         export.to_torch(proto)
+
+
+@pytest.mark.parametrize("name", ONCE_WRONG)
+def test_what_was_wrong_once(name: str) -> None:
+    agrees(ONCE_WRONG[name], export.to_torch(ONCE_WRONG[name]))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_counterpart_is_refused(name: str) -> None:
+    proto, reason = REFUSED[name]
+    with pytest.raises(ExportError, match=reason):
+        export.to_torch(proto)
+
+
+def test_places_of_a_pool_by_column() -> None:
+    body = "y, z = MaxPool<kernel_shape = [2, 2], strides = [2, 1], pads = [1, 0, 0, 1], storage_order = 1>(x)"
+    proto = model(body, "float[2,2,5,4] x", "float[2,2,3,4] y, int64[2,2,3,4] z")
+    agrees(proto, export.to_torch(proto))
+
+
+def test_unsigned_numbers_without_arithmetic_are_refused() -> None:
+    proto = model("y = Add(x, x)", "uint16[3] x", "uint16[3] y")
+    with pytest.raises(ExportError, match="unsigned"):
+        export.to_torch(proto)
+
+
+def test_the_host_lane_does_as_numpy_does() -> None:
+    data = np.arange(24).reshape(2, 3, 4)
+    given = host.from_array(data)
+    assert host.transpose(given, perm=[1, 2, 0]) == data.transpose(1, 2, 0).tolist()
+    assert host.transpose(given) == data.T.tolist()
+    assert host.tile(given, [1, 2, 3]) == np.tile(data, (1, 2, 3)).tolist()
+    assert host.total(given, [0, -1], keepdims=0) == data.sum((0, 2)).tolist()
+    assert host.largest(given, [1]) == data.max(1, keepdims=True).tolist()
+    assert host.product(given) == data.prod(keepdims=True).tolist()
+    assert host.total(given, noop_with_empty_axes=1) == given
+    assert host.reshape(given, [0, -1]) == data.reshape(2, 12).tolist()
+    assert list(host.split(given, [1, 3], axis=2)) == [part.tolist() for part in np.split(data, [1], 2)]
 
 
 def test_a_folder_is_opened_again(tmp_path: Path) -> None:

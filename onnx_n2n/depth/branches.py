@@ -15,6 +15,7 @@ from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import same, size
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS
+from onnx_n2n.movers import stored
 from onnx_n2n.obligations import Use
 from onnx_n2n.rules import plain
 from onnx_n2n.rules.traits import idempotent
@@ -236,7 +237,8 @@ def _writers(analysis: Analysis, value: ir.Value, nodes: set[ir.Node], reader: i
     maker = _weight(analysis, node)
     if maker is not None:
         biases = [slot for slot in range(maker + 1, len(node.inputs)) if node.inputs[slot] is not None]
-        found = [(node, maker)]
+        _, moved = stored(node.inputs[maker])
+        found: list[Use] = [(moved[-1], 0) if moved else (node, maker)]
         for slot in biases:
             bias = node.inputs[slot]
             assert bias is not None
@@ -274,5 +276,12 @@ def _weight(analysis: Analysis, node: ir.Node) -> int | None:
     slot = MAKERS.get(node.op_type)
     if slot is None or len(node.inputs) <= slot:
         return None
-    value = node.inputs[slot]
-    return slot if value is not None and value in analysis.constants and analysis.constants.scalable(value) else None
+    value, moved = stored(node.inputs[slot])
+    # A zero behind a Transpose is one in front of it, too, and in all other uses.
+    turned = all(each.op_type in {"Identity", "Transpose"} and _lone(each.inputs[0]) for each in moved)
+    held = value is not None and value in analysis.constants and analysis.constants.scalable(value)
+    return slot if held and turned else None
+
+
+def _lone(value: ir.Value | None) -> bool:
+    return value is not None and len(value.uses()) == 1

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.movers import mover
+from onnx_n2n.movers import stored
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
@@ -97,7 +97,7 @@ def _layer(
     mark = f"{word}_weight" if word else "weight"
     if near.convolves:
         operands = [value, splice.weight(like, mark, weight, setting.dtype)]
-        if _stored(setting, bias):  # torch.export writes out zeros for a bias that there is not
+        if stored(bias)[0] in setting.analysis.constants:  # torch.export writes out zeros for a bias that there is not
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
         attributes = [
             ir.AttrInt64s("kernel_shape", kernel),
@@ -114,17 +114,22 @@ def _layer(
         if near.biased:
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
         return splice.node(near.maker, "Gemm", operands, [ir.AttrInt64("transB", int(transposed))], word=word)
-    out = splice.node(near.maker, "MatMul", [value, splice.weight(like, mark, weight, setting.dtype)], word=word)
+    out = splice.node(near.maker, "MatMul", [value, _turned(splice, setting, weight, mark)], word=word)
     if near.biased:
         out = splice.node(near.maker, "Add", [out, splice.weight(None, "bias", zeros, setting.dtype)], word="bias")
     return out
 
 
-def _stored(setting: Setting, value: ir.Value | None) -> bool:
-    """Say whether a tensor is a weight, perhaps behind nodes that only move it."""
-    while (node := mover(value)) is not None:
-        value = node.inputs[0]
-    return value in setting.analysis.constants
+def _turned(splice: Splice, setting: Setting, weight: np.ndarray, mark: str) -> ir.Value:
+    """Add a matrix [C, C] for a MatMul, stored transposed if the neighbour's is."""
+    near = setting.near
+    like, moved = stored(near.maker.inputs[near.weight])
+    transposes = [node for node in moved if node.op_type == "Transpose"]
+    found = splice.weight(like, mark, weight.T if len(transposes) % 2 else weight, setting.dtype)
+    if len(transposes) % 2:
+        found = splice.node(transposes[0], "Transpose", [found], [ir.AttrInt64s("perm", (1, 0))])
+        found.shape = ir.Shape(weight.shape)
+    return found
 
 
 def _undone_norm(splice: Splice, setting: Setting, value: ir.Value, moments: Moments) -> ir.Value:

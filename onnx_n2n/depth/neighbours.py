@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import same, size
+from onnx_n2n.movers import stored
 from onnx_n2n.rules import plain
 
 FAR = 10  # nodes to go back from an activation at most
@@ -50,7 +51,7 @@ class Neighbour:
 
     def kernel(self, analysis: Analysis) -> tuple[int, ...]:
         """Return the lengths of the layer's kernel; none for a layer that has no kernel."""
-        weight = self.maker.inputs[self.weight]
+        weight, _ = stored(self.maker.inputs[self.weight])
         assert weight is not None
         lengths = tuple(analysis.constants[weight].shape.numpy())
         return tuple(map(int, lengths[2:])) if self.convolves else ()
@@ -99,7 +100,7 @@ def _back(
 def _checked(
     analysis: Analysis, maker: ir.Node, norm: ir.Node | None, activation: ir.Node, *, biased: bool
 ) -> Neighbour:
-    slots = [slot for slot in (1, 0) if maker.inputs[slot] in analysis.constants]
+    slots = [slot for slot in (1, 0) if _holds(analysis, maker, slot)]
     if not slots:
         raise Lonely(f"{maker.op_type} {maker.name!r} before it has no constant weight")
     axes = analysis.axes.get(activation.outputs[0])
@@ -113,3 +114,10 @@ def _checked(
         raise Lonely("its channels are not those that the layer before it makes, or it is not known how many there are")
     bias = len(maker.inputs) > 2 and maker.inputs[2] is not None
     return Neighbour(maker, slots[0], norm, activation, biased or bias, channels)
+
+
+def _holds(analysis: Analysis, maker: ir.Node, slot: int) -> bool:
+    """Say whether a slot of a layer has a weight; a MatMul may have it transposed."""
+    weight, moved = stored(maker.inputs[slot])
+    turned = {"Identity", "Transpose"} if maker.op_type == "MatMul" else {"Identity"}
+    return weight in analysis.constants and all(node.op_type in turned for node in moved)

@@ -14,9 +14,14 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
+
+if TYPE_CHECKING:
+    from onnx_n2n.export.program import Step
 
 Function = Callable[..., Any]
 Table = Mapping[str, Function | Mapping[int, Function]]
@@ -24,25 +29,26 @@ Table = Mapping[str, Function | Mapping[int, Function]]
 
 F = TypeVar("F", bound=Function)
 
-# Attributes that do not change what is computed from what a model of a trained network gives.
-IGNORED = frozenset(
-    {
-        "consumed_inputs",
-        "is_test",
-        "spatial",
-        "storage_order",
-        "seed",
-        "stash_type",
-        "sm_count",
-        "do_rotary_interleaved",
-    }
-)
+UNMADE = frozenset(kind.value for kind in ir.DataType if kind.name.startswith(("FLOAT8", "FLOAT4", "STRING")))
+UNCAST = UNMADE | {kind.value for kind in ir.DataType if kind.name.lstrip("U") in {"INT4", "INT2"}}
+"""Types that nothing is turned into, or only by quantisation: numbers beyond their ends would not be ONNX Runtime's."""
+
+# Attributes that say how to compute, not what: what is computed in place, and in which type sums are kept.
+IGNORED = frozenset({"consumed_inputs", "sm_count", "stash_type"})
+
+NO_TURN = "a loop that takes no turn has outputs of unknown shape"
+ANY = 2**31
+"""As many inputs or outputs as there are."""
 
 
-def several(function: F) -> F:
-    """Mark a function that returns a tuple of outputs, also where there is only one."""
-    function.several = True  # type: ignore[attr-defined]
-    return function
+def several(most: int) -> Callable[[F], F]:
+    """Mark a function that returns a tuple of outputs, also where there is only one, and say how many it has."""
+
+    def mark(function: F) -> F:
+        function.several = most  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 def refusing(reason: Callable[[Mapping[str, Any]], str]) -> Callable[[F], F]:
@@ -80,11 +86,20 @@ def find(table: Table, operator: str, version: int) -> Function | None:
     return entry[max((since for since in entry if since <= version), default=min(entry))]
 
 
-def bind(table: Table, operator: str, version: int, name: str, attributes: Mapping[str, Any], outputs: int = 1) -> Call:
+def bind(
+    table: Table,
+    operator: str,
+    version: int,
+    name: str,
+    attributes: Mapping[str, Any],
+    inputs: int = 1,
+    outputs: int = 1,
+) -> Call:
     """Find the function of a node, and give it the node's attributes.
 
     Raises:
-        ExportError: There is no function, or it does not know an attribute, or cannot do what an attribute says.
+        ExportError: There is no function, or it does not know an attribute, an input or an output, or cannot do what an
+            attribute says.
     """
     function = find(table, operator, version)
     if function is None:
@@ -94,13 +109,20 @@ def bind(table: Table, operator: str, version: int, name: str, attributes: Mappi
     if unknown:
         reason = f"the operator's counterpart does not know its attribute {unknown[0]!r}"
         raise ExportError(reason, node=name, operator=operator)
+    for what, wanted, most in (
+        ("input", inputs, _most_inputs(function)),
+        ("output", outputs, getattr(function, "several", 1)),
+    ):
+        if wanted > most:
+            reason = f"the operator's counterpart has no {what} number {wanted}"
+            raise ExportError(reason, node=name, operator=operator)
     reason = getattr(function, "refusing", lambda _: "")(attributes)
     if reason:
         raise ExportError(reason, node=name, operator=operator)
     keywords = {key: value for key, value in attributes.items() if key in known}
     if "outputs" in known:
         keywords["outputs"] = outputs
-    return Call(function, keywords, getattr(function, "several", False), "like" in known)
+    return Call(function, keywords, hasattr(function, "several"), "like" in known)
 
 
 @functools.cache
@@ -112,3 +134,44 @@ def _parameters(function: Function) -> frozenset[str]:
     if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
         return frozenset()
     return frozenset(parameter.name for parameter in parameters)
+
+
+@functools.cache
+def _most_inputs(function: Function) -> int:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return ANY
+    if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
+        return ANY
+    return sum(parameter.kind != parameter.KEYWORD_ONLY for parameter in parameters)
+
+
+def refuse(step: Step) -> None:
+    """Refuse what has no counterpart in any framework yet: what needs more than the attributes to be seen.
+
+    Raises:
+        ExportError: The step is such a one.
+    """
+    reason = hint = ""
+    if step.operator == "BatchNormalization":
+        if step.attributes.get("training_mode"):
+            reason = "the file says that it trains, so that ONNX Runtime normalises by the batch"
+            hint = "Export the model in evaluation mode"
+        elif not step.attributes.get("spatial", 1):
+            reason = "statistics of every entry, not of every channel, have no counterpart in the framework yet"
+        elif len(step.outputs) > 1:
+            reason = "statistics of the batch that are used in the graph have no counterpart in the framework yet"
+    elif step.operator == "Scan" and step.version < 9:
+        reason = "a Scan of the operator sets before 9 runs over a batch as well"
+    elif (UNCAST if step.operator in {"Cast", "CastLike"} else UNMADE).intersection(made(step)):
+        reason = "the type that it makes has no counterpart in the framework yet"
+    if reason:
+        raise ExportError(reason, node=step.name, operator=step.operator, hint=hint)
+
+
+def made(step: Step) -> set[int]:
+    """Return the types that a step turns numbers into, as far as it says so."""
+    made = {step.attributes[name] for name in ("to", "dtype", "output_dtype") if name in step.attributes}
+    like = {"CastLike": 1, "QuantizeLinear": 2}.get(step.operator, len(step.types))
+    return made | set(step.types[like : like + 1])

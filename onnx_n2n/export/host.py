@@ -8,6 +8,8 @@ Every function takes an operator's inputs in order and its attributes by name, l
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.calling import ANY, several
 
 Host = Any
 """A number, or a list of them."""
@@ -42,6 +44,9 @@ def shape(value: Host) -> list[int]:
         lengths.append(len(value))
         value = value[0] if value else 0
     return lengths
+
+
+lengths_of = shape  # where an operator has an input of that name
 
 
 def flat(value: Host) -> list[Any]:
@@ -73,19 +78,39 @@ def _each(function: Callable[..., Any], *values: Host) -> Host:
     ]
 
 
+def _in_single(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Round what comes of numbers of 32 bits to 32 bits: what is rounded down behind it may depend on that."""
+
+    def rounded(*values: Any) -> Any:
+        found = function(*values)
+        if not isinstance(found, float) or any(value != _single(value) for value in values):
+            return found
+        return _single(found)
+
+    return rounded
+
+
+def _single(x: Any) -> Any:
+    """Round to 24 binary digits, by arithmetic alone, as compilers see it too (Veltkamp's splitting)."""
+    if not isinstance(x, float):
+        return x
+    wide = x * (2.0**29 + 1)
+    return wide - (wide - x)
+
+
 def add(a: Host, b: Host) -> Host:
     """Add."""
-    return _each(lambda x, y: x + y, a, b)
+    return _each(_in_single(lambda x, y: x + y), a, b)
 
 
 def sub(a: Host, b: Host) -> Host:
     """Subtract."""
-    return _each(lambda x, y: x - y, a, b)
+    return _each(_in_single(lambda x, y: x - y), a, b)
 
 
 def mul(a: Host, b: Host) -> Host:
     """Multiply."""
-    return _each(lambda x, y: x * y, a, b)
+    return _each(_in_single(lambda x, y: x * y), a, b)
 
 
 def _quotient(x: Any, y: Any) -> Any:
@@ -96,7 +121,7 @@ def _quotient(x: Any, y: Any) -> Any:
 
 def div(a: Host, b: Host) -> Host:
     """Divide; whole numbers are rounded towards zero."""
-    return _each(_quotient, a, b)
+    return _each(_in_single(_quotient), a, b)
 
 
 def mod(a: Host, b: Host, *, fmod: int = 0) -> Host:
@@ -106,7 +131,7 @@ def mod(a: Host, b: Host, *, fmod: int = 0) -> Host:
 
 def power(a: Host, b: Host) -> Host:
     """Raise to a power."""
-    return _each(lambda x, y: x**y, a, b)
+    return _each(_in_single(lambda x, y: x**y), a, b)
 
 
 def negative(a: Host) -> Host:
@@ -121,7 +146,7 @@ def absolute(a: Host) -> Host:
 
 def square_root(a: Host) -> Host:
     """Return the square root."""
-    return _each(lambda x: x**0.5, a)
+    return _each(_in_single(lambda x: x**0.5), a)
 
 
 def floor(a: Host) -> Host:
@@ -238,8 +263,9 @@ def squeeze(data: Host, axes: Host | None = None) -> Host:
 
 
 def reshape(data: Host, shape: Host, *, allowzero: int = 0) -> Host:
-    """Lay out anew."""
-    numbers, lengths = flat(data), list(shape)
+    """Lay out anew; 0 is the length that was there, -1 whatever is left."""
+    numbers, own = flat(data), lengths_of(data)
+    lengths = [own[k] if n == 0 and not allowzero else n for k, n in enumerate(shape)]
     if -1 in lengths:
         rest = math.prod(n for n in lengths if n != -1)
         lengths[lengths.index(-1)] = len(numbers) // rest
@@ -254,10 +280,16 @@ def _fold(numbers: list[Any], lengths: list[int]) -> Host:
 
 
 def transpose(data: Host, *, perm: list[int] | None = None) -> Host:
-    """Exchange two axes."""
-    if rank(data) < 2 or (perm is not None and list(perm) == sorted(perm)):
-        return data
-    return [list(row) for row in zip(*data, strict=True)]
+    """Reorder axes."""
+    lengths = shape(data)
+    order = list(range(len(lengths)))[::-1] if perm is None else list(perm)
+    places = itertools.product(*(range(lengths[axis]) for axis in order))
+    numbers = [functools.reduce(lambda part, k: part[k], _sorted(place, order), data) for place in places]
+    return _fold(numbers, [lengths[axis] for axis in order])
+
+
+def _sorted(place: tuple[int, ...], order: list[int]) -> list[int]:
+    return [k for _, k in sorted(zip(order, place, strict=True))]
 
 
 def slices(data: Host, starts: Host, ends: Host, axes: Host | None = None, steps: Host | None = None) -> Host:
@@ -278,12 +310,12 @@ def _cut(data: Host, axis: int, part: slice) -> Host:
     return [_cut(entry, axis - 1, part) for entry in data] if axis else data[part]
 
 
-@several
+@several(ANY)
 def split(data: Host, split: Host | None = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> Any:
     """Cut into parts."""
-    parts, start = [], 0
-    for size in sizes(len(data), split, num_outputs or outputs):
-        parts.append(data[start : start + size])
+    parts, start, axis = [], 0, axis % rank(data)
+    for size in sizes(shape(data)[axis], split, num_outputs or outputs):
+        parts.append(_cut(data, axis, slice(start, start + size)))
         start += size
     return tuple(parts)
 
@@ -297,28 +329,40 @@ def sizes(length: int, split: Host | None, count: int) -> list[int]:
 
 
 def product(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
-    """Multiply all numbers."""
-    return _reduced(math.prod, data, keepdims)
+    """Multiply."""
+    return _reduced(math.prod, data, axes, keepdims, noop_with_empty_axes)
 
 
 def total(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
-    """Add all numbers up."""
-    return _reduced(sum, data, keepdims)
+    """Add up."""
+    return _reduced(sum, data, axes, keepdims, noop_with_empty_axes)
 
 
 def largest(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
     """Return the largest number."""
-    return _reduced(max, data, keepdims)
+    return _reduced(max, data, axes, keepdims, noop_with_empty_axes)
 
 
 def smallest(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Host:
     """Return the smallest number."""
-    return _reduced(min, data, keepdims)
+    return _reduced(min, data, axes, keepdims, noop_with_empty_axes)
 
 
-def _reduced(function: Callable[[list[Any]], Any], data: Host, keepdims: int) -> Host:
-    found = function(flat(data))
-    return [found] if keepdims and isinstance(data, list) else found
+def _reduced(function: Callable[[Any], Any], data: Host, axes: Host | None, keepdims: int, noop: int) -> Host:
+    """Reduce over axes; over all of them where none are given."""
+    chosen = [] if axes is None else [axis % rank(data) for axis in ints(axes)]
+    if not chosen and noop:
+        return data
+    for axis in sorted(chosen or range(rank(data)), reverse=True):
+        data = _along(function, data, axis)
+        data = _insert(data, axis) if keepdims else data
+    return data
+
+
+def _along(function: Callable[[Any], Any], data: Host, axis: int) -> Host:
+    if axis:
+        return [_along(function, row, axis - 1) for row in data]
+    return function(data) if rank(data) == 1 else _each(lambda *numbers: function(numbers), *data)
 
 
 def counting(start: Host, limit: Host, delta: Host) -> Host:
@@ -340,7 +384,8 @@ def expand(data: Host, shape: Host) -> Host:
 
 def tile(data: Host, repeats: Host) -> Host:
     """Repeat."""
-    return data * ints(repeats)[0]
+    counts = ints(repeats)
+    return [tile(row, counts[1:]) for row in data] * counts[0] if counts else data
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {

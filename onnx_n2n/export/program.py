@@ -41,6 +41,7 @@ class Step:
         outputs: Names of values; empty for what nobody wants.
         attributes: Numbers, texts, lists of them and arrays, by name.
         blocks: The graphs inside of it, by attribute.
+        types: The types of the inputs as ONNX numbers them, 0 where they are not known.
     """
 
     operator: str
@@ -50,6 +51,7 @@ class Step:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
     blocks: Mapping[str, Block]
+    types: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,11 @@ def _write_out(model: ir.Model, known: Known) -> None:
             for node in model.graph.all_nodes()
             if not known(operator_of(node), version_of(node, model)) and not _is_constant(node)
         ]
-        written = [node for node in lacking if _as_function(node, model)]
         if not lacking:
             return
+        if any(value is not None and value.dtype is None for node in lacking for value in node.inputs):
+            common.ShapeInferencePass(check_type=False, strict_mode=False)(model)  # what was written out has no types
+        written = [node for node in lacking if _as_function(node, model)]
         if not written:
             names = sorted({operator_of(node) for node in lacking})
             raise ExportError(
@@ -134,12 +138,13 @@ def _as_function(node: ir.Node, model: ir.Model) -> bool:
     """Turn a node into a call of the function that ONNX defines it as."""
     types = [_type(value) for value in node.inputs]
     function = defined_by_onnx(node, version_of(node, model), types)
-    if function is None:
+    if function is None or not function.outputs:  # what ONNX gives where it cannot tell from the types
         return False
     domain, name = "onnx_n2n.definitions", f"{node.op_type}_{len(model.functions)}"
     call = ir.Function(domain, name, graph=function.graph, attributes=list(function.attributes.values()))
     for inner in function.graph.all_nodes():
         inner.version = function.opset_imports.get(inner.domain, inner.version)
+    call.opset_imports.update(model.opset_imports)  # each node says its version now, and the inliner wants them equal
     model.functions[call.identifier()] = call
     node.domain, node.op_type, node.overload, node.version = domain, name, "", None
     model.opset_imports.setdefault(domain, 1)
@@ -147,9 +152,16 @@ def _as_function(node: ir.Node, model: ir.Model) -> bool:
 
 
 def _type(value: ir.Value | None) -> onnx.TypeProto:
+    """Return the type of a value, with the lengths that the file states: some definitions depend on them."""
     kind = onnx.TypeProto()
     if value is not None and value.dtype is not None:
         kind.tensor_type.elem_type = value.dtype.value
+        if value.shape is not None:
+            kind.tensor_type.shape.SetInParent()
+            for length in value.shape:
+                dim = kind.tensor_type.shape.dim.add()
+                if isinstance(length, int):
+                    dim.dim_value = length
     return kind
 
 
@@ -252,6 +264,7 @@ class _Build:
                     for name, attribute in node.attributes.items()
                     if attribute.type == ir.AttributeType.GRAPH
                 },
+                types=tuple(0 if value is None or value.dtype is None else value.dtype.value for value in node.inputs),
             )  # fmt: skip
 
     def _operand(self, value: ir.Value | None, use: tuple[ir.Node, int] | None) -> str:

@@ -26,7 +26,7 @@ def targets(
 
 def _times(length: int, factor: float) -> int:
     """Multiply; by a whole number a length stays whole, also one that is not known yet."""
-    return length * int(factor) if factor == int(factor) else int(length * factor)
+    return length * int(factor) if factor == int(factor) else int(host.mul(float(length), factor))
 
 
 def refusal(attributes: Mapping[str, Any]) -> str:

@@ -52,6 +52,9 @@ PASSED = frozenset({"Cast", "Concat", "Identity", "Reshape", "Slice", "Split", "
 # Operators whose floating-point operands are weights if they are more than one number.
 ARITHMETIC = frozenset({"Add", "Div", "Gather", "Mul", "Sub", "Sum", "Expand"})
 
+# Operators that exporters give tensors of one number: states of zeros, the norm of one group that has no weights.
+FILLED = frozenset({"Expand", "InstanceNormalization", "Slice"})
+
 STATISTICS = frozenset({3, 4})  # slots of BatchNormalization
 MASK = 1e4  # what a mask adds is larger than any weight
 ROLES = NORMS["BatchNormalization"]
@@ -129,8 +132,9 @@ class Weights:
         if use is not None and use[0].op_type == "BatchNormalization":
             origin = self._normalisation(use[0], use[1], origin)
         if origin.tied:  # under a name for each place, so that both can be told apart once they differ
-            self._tied[origin.names[0]] = origin.tied
+            self._tied |= {origin.names[0]: origin.tied, origin.tied: origin.names[0]}
             origin = replace(origin, names=(origin.tied,))
+        trained = self._trained_in(use, origin.names[0], trained)
         if (value, origin.names) not in self._keys:
             arrays = origin.layout.unpack(tensor.numpy())
             parts = tuple(
@@ -186,6 +190,18 @@ class Weights:
         """Return the names of the weights that a node does not use."""
         return [path(str(value.name)) for value in self._held if value not in node.inputs]
 
+    def _trained_in(self, use: Use | None, name: str, trained: bool) -> bool:
+        """Say whether a tensor is a parameter for one of its uses: ones may be scales and variances."""
+        kind = self._origins.kinds.get(name)
+        if kind is not None:
+            return kind == "PARAMETER"
+        if use is None or self._origins.kinds:
+            return trained
+        node, slot = use
+        if node.op_type == "BatchNormalization":
+            return slot not in STATISTICS
+        return trained or slot in SLOTS.get(_operator(node), frozenset())
+
     def _trained(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool | None:
         """Say whether a tensor is a parameter (true), a buffer (false), or neither."""
         if tensor.dtype not in FLOATS:
@@ -193,6 +209,10 @@ class Weights:
         kind = self._origins.kinds.get(str(value.name))
         if kind is not None:
             return {"PARAMETER": True, "BUFFER": False}.get(kind)
+        operators = {node.op_type for node, _ in value.uses()}
+        made = value.producer() is not None or bool(self._origins.kinds)  # a parameter is an initializer, by its name
+        if made and operators and operators <= FILLED and _even(tensor):
+            return None
         uses = list(_uses(value))
         if any(node.op_type == "BatchNormalization" and slot in STATISTICS for node, slot in uses):
             return False
@@ -205,6 +225,11 @@ class Weights:
             return True if any(self._origins.kinds[name] == "PARAMETER" for name in told) else None
         array = tensor.numpy().astype(np.float64)
         return True if np.isfinite(array).all() and np.abs(array).max(initial=0.0) < MASK else None
+
+
+def _even(tensor: ir.TensorProtocol) -> bool:
+    array = tensor.numpy()
+    return bool(np.all(array == array.flat[0])) if array.size else True
 
 
 def _operator(node: ir.Node) -> str:

@@ -8,6 +8,11 @@ Pads = tuple[list[int], list[int]]
 """How much is put, or cut off, in front of and behind each spatial axis."""
 
 
+def extents_of(kernel: Sequence[int], dilations: Sequence[int] | None) -> list[int]:
+    """Return how far windows reach, with what lies between their entries."""
+    return [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations or [1] * len(kernel), strict=True)]
+
+
 def pads_of(
     auto_pad: str, pads: Sequence[int] | None, lengths: Sequence[int], strides: Sequence[int], extents: Sequence[int]
 ) -> Pads:
@@ -23,6 +28,23 @@ def pads_of(
         before.append(less if auto_pad == "SAME_UPPER" else total - less)
         after.append(total - before[-1])
     return before, after
+
+
+def behind(
+    lengths: Sequence[int], strides: Sequence[int], extents: Sequence[int], pads: Pads, ceil_mode: int
+) -> list[int]:
+    """Return how much is put behind each axis for windows that a pool begins and cannot fill.
+
+    Such a window counts if it begins before what is put behind.
+    """
+    if not ceil_mode:
+        return [0] * len(lengths)
+    found = []
+    for length, stride, extent, before, after in zip(lengths, strides, extents, *pads, strict=True):
+        last = -(-(length + before + after - extent) // stride) * stride  # where the last window begins
+        last = last if last < length + before else last - stride
+        found.append(max(last + extent - length - before - after, 0))
+    return found
 
 
 def transposed_pads(

@@ -79,7 +79,7 @@ CASES["MatMul"] += [  # weights that other nodes make out of weights
     rows("v, u = Split<axis=0>(w) a, b = Split<axis=2>(h) c = MatMul(a, v) d = MatMul(b, u) z = Mul(c, d)", 6, 6, 8,
          w=(12, 8)),
     rows("v = Slice(w, s, e) z = MatMul(h, v)", 8, 12, w=(14, 8), s=[1], e=[13]),
-    rows("v = Gather(w, i) z = MatMul(h, v)", 2, 8, 12, w=(14, 8), i=list(range(2, 14))),
+    rows("v = Gather(w, i) z = MatMul(h, v)", 8, 12, w=(14, 8), i=list(range(2, 14))),
     rows("v = Mul(w, s) z = MatMul(h, v)", 8, 12, w=(12, 8), s=(8,)),
     rows("v = Mul(w, s) z = MatMul(h, v)", 8, 12, w=(12, 8), s=(12, 1)),
     rows("d = MatMul(a, b) v = Add(w, d) z = MatMul(h, v)", 2, 8, 12, w=(12, 8), a=(12, 2), b=(2, 8)),

@@ -61,7 +61,7 @@ def scatter_nd(x: Array, indices: Array, updates: Array, *, reduction: str = "no
     return _put(x, where, updates, reduction)
 
 
-@several
+@several(2)
 def top_k(
     x: Array,
     k: Any,
@@ -85,12 +85,15 @@ def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: in
 
 def arg_min(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
     """Return where the smallest entry is."""
-    return arg_max(-x, axis=axis, keepdims=keepdims, select_last_index=select_last_index)
+    if select_last_index:
+        return x.shape[axis] - 1 - jnp.argmin(jnp.flip(x, axis), axis, keepdims=bool(keepdims))
+    return jnp.argmin(x, axis, keepdims=bool(keepdims))
 
 
 def one_hot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Array:
-    """Return one value at an index and another elsewhere."""
+    """Return one value at an index and another elsewhere; an index beyond both ends is nowhere."""
     count = int(host.flat(depth)[0])
+    indices = indices.astype(int)
     return jnp.where(jax.nn.one_hot(_wrapped(indices, count), count, axis=axis, dtype=bool), values[1], values[0])
 
 
@@ -116,8 +119,10 @@ def cumulative_sum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0)
     """Add up along an axis."""
     along = host.ints(axis)[0]
     y = jnp.flip(x, along) if reverse else x
+    if exclusive:
+        first = jnp.zeros_like(jax.lax.slice_in_dim(y, 0, 1, axis=along % x.ndim))
+        y = jnp.concatenate([first, jax.lax.slice_in_dim(y, 0, -1, axis=along % x.ndim)], along)
     total = jnp.cumsum(y, along, dtype=x.dtype)
-    total = total - y if exclusive else total
     return jnp.flip(total, along) if reverse else total
 
 

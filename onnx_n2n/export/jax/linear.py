@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from onnx_n2n.export.calling import several
-from onnx_n2n.export.windows import pads_of, transposed_pads
+from onnx_n2n.export.activations import fused_refusal, parameters_of
+from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.windows import behind, extents_of, pads_of, transposed_pads
 
 Array = jax.Array
 
@@ -77,15 +78,15 @@ ACTIVATIONS: dict[str, Callable[..., Array]] = {
 }
 
 
+@refusing(fused_refusal)
 def fused_gemm(
     a: Array,
     b: Array,
     c: Array | None = None,
     *,
     activation: str = "",
-    activation_alpha: float = 0.01,
-    activation_beta: float = 0.0,
-    activation_gamma: float = 0.0,
+    activation_alpha: float | None = None,
+    activation_beta: float | None = None,
     alpha: float = 1.0,
     beta: float = 1.0,
     transA: int = 0,  # noqa: N803
@@ -93,7 +94,7 @@ def fused_gemm(
 ) -> Array:
     """Do the same with an activation behind."""
     y = gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
-    return ACTIVATIONS[activation](y, *([activation_alpha] if activation == "LeakyRelu" else []))
+    return ACTIVATIONS[activation](y, *parameters_of(activation, activation_alpha, activation_beta))
 
 
 def _biased(y: Array, b: Array | None) -> Array:
@@ -115,7 +116,7 @@ def conv(
     """Convolve."""
     rank = w.ndim - 2
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
-    extents = [(size - 1) * dilation + 1 for size, dilation in zip(w.shape[2:], dilations, strict=True)]
+    extents = extents_of(w.shape[2:], dilations)
     around = list(zip(*pads_of(auto_pad, pads, x.shape[2:], strides, extents), strict=True))
     y = lax.conv_general_dilated(
         x, w, strides, around, rhs_dilation=dilations, dimension_numbers=LAYOUTS[rank], feature_group_count=group
@@ -123,6 +124,7 @@ def conv(
     return _biased(y, b)
 
 
+@refusing(fused_refusal)
 def fused_conv(
     x: Array,
     w: Array,
@@ -189,19 +191,12 @@ def _window(
     """Reduce windows; ``inside`` is what padding counts as, where that is not the same as nothing."""
     rank = len(kernel)
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
-    extents = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+    extents = extents_of(kernel, dilations)
     before, after = pads_of(auto_pad, pads, x.shape[2:], strides, extents)
+    more = behind(x.shape[2:], strides, extents, (before, after), ceil_mode)
     if inside is not None:
         x = jnp.pad(x, [(0, 0), (0, 0), *zip(before, after, strict=True)], constant_values=inside)
         before, after = [0] * rank, [0] * rank
-    more = [0] * rank
-    if ceil_mode:
-        for k in range(rank):
-            length = x.shape[2 + k] + before[k] + after[k]
-            count = -(-(length - extents[k]) // strides[k]) + 1
-            if (count - 1) * strides[k] >= x.shape[2 + k] + before[k]:
-                count -= 1  # a window that lies wholly in the padding
-            more[k] = max((count - 1) * strides[k] + extents[k] - length, 0)
     around = [(0, 0), (0, 0), *((a, b + c) for a, b, c in zip(before, after, more, strict=True))]
     start = np.asarray(fill, x.dtype)[()]  # no JAX array: gradients are known of reductions that JAX recognises
     return lax.reduce_window(
@@ -209,7 +204,7 @@ def _window(
     )
 
 
-@several
+@several(1)
 def max_pool(
     x: Array,
     *,
@@ -218,9 +213,10 @@ def max_pool(
     dilations: Sequence[int] | None = None,
     kernel_shape: Sequence[int],
     pads: Sequence[int] | None = None,
+    storage_order: int = 0,
     strides: Sequence[int] | None = None,
 ) -> tuple[Array, ...]:
-    """Take the largest of each window."""
+    """Take the largest of each window; the order of storage is about places, which JAX does not return."""
     fill = -math.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(jnp.iinfo(x.dtype).min)
     return (_window(x, fill, lax.max, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode),)
 

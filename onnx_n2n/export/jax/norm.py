@@ -52,7 +52,7 @@ def _normalised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array,
     return (x - mean) * inverse, mean, inverse
 
 
-@several
+@several(3)
 def layer_norm(
     x: Array, scale: Array, bias: Array | None = None, *, axis: int = -1, epsilon: float = 1e-5
 ) -> tuple[Array, ...]:
@@ -62,7 +62,7 @@ def layer_norm(
     return y if bias is None else y + bias, mean, inverse
 
 
-@several
+@several(2)
 def rms_norm(x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5) -> tuple[Array, ...]:
     """Divide by the root of the mean square over the axes from one on."""
     wide = x.astype(jnp.float32)
@@ -125,8 +125,10 @@ def local_response_norm(x: Array, *, alpha: float = 1e-4, beta: float = 0.75, bi
 
 
 def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
-    """Divide by the norm along an axis."""
-    return x / jnp.linalg.norm(x, p, axis, keepdims=True)
+    """Divide by the norm along an axis; zeros stay."""
+    total = (jnp.abs(x) if p == 1 else x * x).sum(axis, keepdims=True)
+    total = jnp.where(total == 0, 1, total)
+    return x / (total if p == 1 else jnp.sqrt(total))
 
 
 def mean_variance_norm(x: Array, *, axes: Sequence[int] = (0, 2, 3)) -> Array:
@@ -135,7 +137,7 @@ def mean_variance_norm(x: Array, *, axes: Sequence[int] = (0, 2, 3)) -> Array:
     return (x - mean) / (x.std(tuple(axes), keepdims=True) + 1e-9)
 
 
-@several
+@several(4)
 def skip_layer_norm(
     x: Array,
     skip: Array,
@@ -150,7 +152,7 @@ def skip_layer_norm(
     return layer_norm(total, scale, shift, epsilon=epsilon)[0], None, None, total
 
 
-@several
+@several(4)
 def skip_rms_norm(
     x: Array, skip: Array, scale: Array, bias: Array | None = None, *, epsilon: float = 1e-12
 ) -> tuple[Array | None, ...]:
@@ -159,7 +161,7 @@ def skip_rms_norm(
     return rms_norm(total, scale, epsilon=epsilon)[0], None, None, total
 
 
-@several
+@several(3)
 def embed_layer_norm(
     tokens: Array,
     segments: Array | None,

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.jax.dtypes import kind_of
 from onnx_n2n.export.jax.linear import conv, global_average_pool
 
@@ -22,18 +22,25 @@ def _along(values: Array, x: Array, axis: int) -> Array:
     return values.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
 
 
+def _beside(values: Array, x: Array, axis: int, block_size: int) -> Array:
+    """Bring one number per channel, or per block of entries, beside the entries."""
+    if not block_size:
+        return _along(values, x, axis)
+    axis %= x.ndim
+    values = jnp.repeat(values, block_size, axis)
+    return jax.lax.slice_in_dim(values, 0, x.shape[axis], axis=axis)  # the last block may be short
+
+
 def dequantize(
     x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0
 ) -> Array:
     """Return the numbers that whole numbers stand for."""
-    if block_size:
-        scale = jnp.repeat(scale, block_size, axis)
-        zero = None if zero is None else jnp.repeat(zero, block_size, axis)
-    else:
-        scale = _along(scale, x, axis)
-        zero = None if zero is None else _along(zero, x, axis)
-    y = x.astype(jnp.int32) if zero is None else x.astype(jnp.int32) - zero.astype(jnp.int32)
-    return y.astype(scale.dtype) * scale
+    scale = _beside(scale, x, axis, block_size)
+    zero = None if zero is None else _beside(zero, x, axis, block_size)
+    wide = scale.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32  # there are floats of 8 bits, too
+    y = x.astype(wide) if zero is None else x.astype(wide) - zero.astype(wide)
+    y = y.astype(scale.dtype) * scale
+    return y.astype(kind_of(output_dtype)) if output_dtype else y
 
 
 def quantize(
@@ -49,22 +56,24 @@ def quantize(
 ) -> Array:
     """Return the whole numbers that stand for numbers."""
     kind = zero.dtype if zero is not None else kind_of(output_dtype) if output_dtype else jnp.uint8
-    scale = _along(scale, x, axis)
+    scale = _beside(scale, x, axis, block_size)
+    if precision:
+        x, scale = x.astype(kind_of(precision)), scale.astype(kind_of(precision))
     y = jnp.round(x / scale)
     if zero is not None:
-        y = y + _along(zero, x, axis).astype(y.dtype)
+        y = y + _beside(zero, x, axis, block_size).astype(y.dtype)
     limits = jnp.iinfo(kind)
     return jnp.clip(y, limits.min, limits.max).astype(kind)
 
 
-@several
+@several(3)
 def quantize_by_range(x: Array) -> tuple[Array, Array, Array]:
     """Quantise by the range of what comes in."""
     low, high = jnp.minimum(x.min(), 0), jnp.maximum(x.max(), 0)
     scale = (high - low) / 255
     scale = jnp.where(scale == 0, 1.0, scale)
     zero = jnp.clip(jnp.round(-low / scale), 0, 255)
-    return jnp.clip(jnp.round(x / scale + zero), 0, 255).astype(jnp.uint8), scale, zero.astype(jnp.uint8)
+    return jnp.clip(jnp.round(x / scale) + zero, 0, 255).astype(jnp.uint8), scale, zero.astype(jnp.uint8)
 
 
 def _shifted(x: Array, zero: Array | None, axis: int) -> Array:
@@ -175,6 +184,10 @@ def linear_add(
     return quantize(dequantize(a, a_scale, a_zero) + dequantize(b, b_scale, b_zero), y_scale, y_zero)
 
 
+@refusing(
+    lambda attributes: "a pool over the last axes has no counterpart in the framework yet"
+    if attributes.get("channels_last") else ""
+)  # fmt: skip
 def linear_global_average_pool(
     x: Array, x_scale: Array, x_zero: Array, y_scale: Array, y_zero: Array, *, channels_last: int = 0
 ) -> Array:

@@ -5,7 +5,6 @@ Shapes: x (time, batch, input), weights (directions, gates * hidden, ...), state
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.activations import recurrent_refusal, with_parameters
+from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.jax.indexing import turned
 
 Array = jax.Array
@@ -34,7 +34,8 @@ ACTIVATIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-@several
+@refusing(recurrent_refusal)
+@several(3)
 def lstm(
     x: Array,
     w: Array,
@@ -72,7 +73,8 @@ def lstm(
     return _run(cell, x, w, both, lengths, [h, c], r.shape[-1], direction, layout)
 
 
-@several
+@refusing(recurrent_refusal)
+@several(2)
 def gru(
     x: Array,
     w: Array,
@@ -110,7 +112,8 @@ def gru(
     return _run(cell, x, w, outer, lengths, [h], size, direction, layout)
 
 
-@several
+@refusing(recurrent_refusal)
+@several(2)
 def rnn(
     x: Array,
     w: Array,
@@ -190,17 +193,11 @@ def _one_way(
 def _activations(
     names: Sequence[str], alphas: Sequence[float], betas: Sequence[float]
 ) -> list[Callable[[Array], Array]]:
-    found: list[Callable[[Array], Array]] = []
-    for k, name in enumerate(names):
-        arguments = tuple(numbers[k] for numbers in (alphas, betas) if k < len(numbers))
-        function = ACTIVATIONS[name]
-        takes = name in {"Affine", "Elu", "HardSigmoid", "LeakyRelu"}
-        found.append(functools.partial(_with, function, arguments) if takes else function)
-    return found
+    return [_with(ACTIVATIONS[name], numbers) for name, numbers in with_parameters(names, alphas, betas)]
 
 
-def _with(function: Callable[..., Array], arguments: tuple[float, ...], x: Array) -> Array:
-    return function(x, *arguments)
+def _with(function: Callable[..., Array], numbers: Sequence[float]) -> Callable[[Array], Array]:
+    return (lambda x: function(x, *numbers)) if numbers else function
 
 
 def _clipped(x: Array, clip: float) -> Array:

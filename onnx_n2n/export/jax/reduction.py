@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,15 @@ def _over(function: Reduced, x: Array, axes: Any, keepdims: int, noop: int) -> A
     return function(x, chosen, bool(keepdims)) if chosen else x
 
 
+def _limits(x: Array) -> tuple[Any, Any]:
+    """Return the smallest and the largest number of a type: what the largest and the smallest of nothing are."""
+    if x.dtype == bool:
+        return False, True
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return -jnp.inf, jnp.inf
+    return jnp.iinfo(x.dtype).min, jnp.iinfo(x.dtype).max
+
+
 def total(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
     """Add up."""
     return _over(lambda t, a, k: t.sum(tuple(a), keepdims=k, dtype=t.dtype), x, axes, keepdims, noop_with_empty_axes)
@@ -30,22 +40,32 @@ def total(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes
 
 def mean(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
     """Return the mean."""
-    return _over(lambda t, a, k: t.mean(tuple(a), keepdims=k), x, axes, keepdims, noop_with_empty_axes)
+
+    def function(t: Array, chosen: list[int], keep: bool) -> Array:
+        if jnp.issubdtype(t.dtype, jnp.floating):
+            return t.mean(tuple(chosen), keepdims=keep)
+        count = math.prod(t.shape[axis] for axis in chosen)
+        sums = t.sum(tuple(chosen), keepdims=keep)
+        return jax.lax.div(sums, jnp.full_like(sums, count)).astype(t.dtype)
+
+    return _over(function, x, axes, keepdims, noop_with_empty_axes)
 
 
 def largest(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
     """Return the largest."""
-    return _over(lambda t, a, k: t.max(tuple(a), keepdims=k), x, axes, keepdims, noop_with_empty_axes)
+    least = _limits(x)[0]
+    return _over(lambda t, a, k: t.max(tuple(a), keepdims=k, initial=least), x, axes, keepdims, noop_with_empty_axes)
 
 
 def smallest(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
     """Return the smallest."""
-    return _over(lambda t, a, k: t.min(tuple(a), keepdims=k), x, axes, keepdims, noop_with_empty_axes)
+    most = _limits(x)[1]
+    return _over(lambda t, a, k: t.min(tuple(a), keepdims=k, initial=most), x, axes, keepdims, noop_with_empty_axes)
 
 
 def product(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
     """Multiply."""
-    return _over(lambda t, a, k: t.prod(tuple(a), keepdims=k), x, axes, keepdims, noop_with_empty_axes)
+    return _over(lambda t, a, k: t.prod(tuple(a), keepdims=k, dtype=t.dtype), x, axes, keepdims, noop_with_empty_axes)
 
 
 def norm_1(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:

@@ -12,7 +12,7 @@ from jax import lax
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import host
-from onnx_n2n.export.calling import Call, bind, find
+from onnx_n2n.export.calling import NO_TURN, Call, bind, find, refuse
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.jax.table import TABLE
@@ -48,13 +48,12 @@ def prepared(program: Program) -> Recipe:
     """
     calls = {}
     for step in walk(program.main):
+        refuse(step)
         if step.operator not in SPECIAL:
             on_host = bool(step.outputs) and step.outputs[0] in program.host and step.operator not in LENGTHS
             table = host.TABLE if on_host else TABLE
-            calls[id(step)] = bind(table, step.operator, step.version, step.name, step.attributes, len(step.outputs))
-        elif step.attributes.get("training_mode"):
-            reason = "the file says that it trains, so that ONNX Runtime normalises by the batch"
-            raise ExportError(reason, node=step.name, operator=step.operator, hint="Export it in evaluation mode")
+            sides = len(step.inputs), len(step.outputs)
+            calls[id(step)] = bind(table, step.operator, step.version, step.name, step.attributes, *sides)
     return Recipe(program, calls)
 
 
@@ -205,6 +204,8 @@ def _loop(frame: Frame, step: Step) -> tuple[Any, ...]:
         values = found[:carried]
         gathered.append(found[carried:])
         turn += 1
+    if not gathered and len(body.outputs) > 1 + carried:
+        raise ExportError(NO_TURN, node=step.name, operator=step.operator)
     return *values, *(jnp.stack(column) for column in zip(*gathered, strict=True))
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from onnx_n2n.export import host
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.calling import ANY, several
 from onnx_n2n.export.jax.dtypes import kind_of
 
 Array = jax.Array
@@ -63,7 +63,7 @@ def slices(x: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None
     return x[tuple(cut)]
 
 
-@several
+@several(ANY)
 def split(x: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> tuple[Array, ...]:
     """Cut into parts along an axis."""
     return tuple(_parts(x, host.sizes(x.shape[axis], split, num_outputs or outputs), axis))

@@ -8,6 +8,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from onnx_n2n.errors import ExportError
+
 TYPES: dict[int, torch.dtype] = {
     ir.DataType.FLOAT.value: torch.float32,
     ir.DataType.FLOAT16.value: torch.float16,
@@ -26,13 +28,24 @@ TYPES: dict[int, torch.dtype] = {
     ir.DataType.COMPLEX128.value: torch.complex128,
 }
 
+NARROW = {"int4": np.int8, "int2": np.int8, "uint4": np.uint8, "uint2": np.uint8}
+
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor with memory of its own."""
+    """Return a tensor with memory of its own; whole numbers of fewer bits have 8.
+
+    Raises:
+        ExportError: PyTorch has no such type.
+    """
     array = np.array(array, order="C", copy=True)
+    if array.dtype.name in NARROW:
+        array = array.astype(NARROW[array.dtype.name])
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+    try:
+        return torch.from_numpy(array)
+    except TypeError as failure:
+        raise ExportError(f"PyTorch has no tensors of {array.dtype.name}") from failure
 
 
 def to_array(tensor: Any) -> np.ndarray:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import torch
 from torch import fx, nn
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import host
-from onnx_n2n.export.calling import Call, bind, find
+from onnx_n2n.export.calling import Call, bind, find, made, refuse
 from onnx_n2n.export.lanes import LENGTHS, wants_number
 from onnx_n2n.export.program import Block, Program, Step
 from onnx_n2n.export.torch import dtypes, layers
@@ -24,6 +25,18 @@ Captured = tuple[str, bool]
 """A value from outside, and whether it is wanted on the host."""
 
 STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+UNSIGNED = frozenset({ir.DataType.UINT16.value, ir.DataType.UINT32.value, ir.DataType.UINT64.value})
+UNCOUNTED = frozenset(
+    {
+        "Abs", "Add", "ArgMax", "ArgMin", "BitShift", "BitwiseNot", "Clip", "Compress", "Div", "Einsum",
+        "GatherElements", "Gemm", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "MatMul", "Max", "Min", "Mod",
+        "Neg", "NonZero", "Pow", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+        "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "ReverseSequence", "Scatter", "ScatterElements",
+        "ScatterND", "Sign", "Sub", "Sum", "Trilu",
+    }
+)  # fmt: skip
+"""Operators that PyTorch does not do with unsigned numbers of more than 8 bits."""
 
 
 def known(operator_type: str, version: int) -> bool:
@@ -155,6 +168,8 @@ class Emitter:
 
     def step(self, step: Step) -> None:
         """Write one step."""
+        refuse(step)
+        _refuse_types(step)
         if step.operator in SPECIAL:
             SPECIAL[step.operator](self, step)
         elif step.operator in LENGTHS:
@@ -218,8 +233,18 @@ class Emitter:
         return tuple(self.host(name) if number else self.device(name) for name, number in captured)
 
 
+def _refuse_types(step: Step) -> None:
+    reason = ""
+    if step.operator in UNCOUNTED and UNSIGNED.intersection(step.types):
+        reason = "PyTorch has no arithmetic with unsigned numbers of 16 and more bits"
+    elif unknown := made(step) - dtypes.TYPES.keys() - {0}:
+        reason = f"PyTorch has no type {ir.DataType(unknown.pop()).name}"
+    if reason:
+        raise ExportError(reason, node=step.name, operator=step.operator)
+
+
 def _bound(table: Any, step: Step) -> Call:
-    return bind(table, step.operator, step.version, step.name, step.attributes, len(step.outputs))
+    return bind(table, step.operator, step.version, step.name, step.attributes, len(step.inputs), len(step.outputs))
 
 
 def _literal(value: Any) -> Any:
@@ -235,9 +260,6 @@ def _identifier(name: str) -> str:
 
 
 def _batch_norm(emitter: Emitter, step: Step) -> None:
-    if step.attributes.get("training_mode"):
-        reason = "the file says that it trains, so that ONNX Runtime normalises by the batch"
-        raise ExportError(reason, node=step.name, operator=step.operator, hint="Export the model in evaluation mode")
     epsilon, momentum = step.attributes.get("epsilon", 1e-5), step.attributes.get("momentum", 0.9)
     x = emitter.device(step.inputs[0])
     weights = [emitter.program.weights.get(name) for name in step.inputs[1:5]]
@@ -294,18 +316,16 @@ def _loop(emitter: Emitter, step: Step) -> None:
     inputs = [*step.inputs, *[""] * (2 - len(step.inputs))]
     numbers = [emitter.host(name) for name in inputs[:2]]
     values = [emitter.device(name) for name in inputs[2:]]
-    name = emitter.add("loop", layers.Loop(module, carried))
+    name = emitter.add("loop", layers.Loop(module, carried, len(body.outputs) - 1 - carried))
     emitter.give(step, emitter.graph.call_module(name, (*numbers, *values, *emitter.outside(captured))))
 
 
 def _scan(emitter: Emitter, step: Step) -> None:
     body, scanned = step.blocks["body"], int(step.attributes["num_scan_inputs"])
-    if step.version < 9:
-        reason = "a Scan of the operator sets before 9 runs over a batch as well"
-        raise ExportError(reason, node=step.name, operator=step.operator)
     states = len(body.inputs) - scanned
     module, captured = emitter.block(body, [False] * len(body.inputs), [False] * len(body.outputs))
     options = {
+        "gathers": len(body.outputs) - states,
         "input_axes": step.attributes.get("scan_input_axes") or [0] * scanned,
         "input_directions": step.attributes.get("scan_input_directions") or [0] * scanned,
         "output_axes": step.attributes.get("scan_output_axes"),

@@ -27,7 +27,7 @@ def gather(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     if axis == 0 and x.dim() == 2 and x.is_floating_point() and places.dim() > 0:
         return F.embedding(places, x)
     picked = x.index_select(axis, places.reshape(-1))
-    return picked.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return picked.reshape([*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]])
 
 
 def gather_elements(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
@@ -71,7 +71,7 @@ def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor, *, reduction: str = 
     return table.scatter_reduce(0, there, new, REDUCTIONS[reduction]).reshape(x.shape)
 
 
-@several
+@several(2)
 def top_k(
     x: Tensor,
     k: Any,
@@ -95,7 +95,9 @@ def arg_max(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: i
 
 def arg_min(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
     """Return where the smallest entry is."""
-    return arg_max(-x, axis=axis, keepdims=keepdims, select_last_index=select_last_index)
+    if select_last_index:
+        return x.shape[axis] - 1 - torch.argmin(x.flip(axis), axis, bool(keepdims))
+    return torch.argmin(x, axis, bool(keepdims))
 
 
 def non_zero(x: Tensor) -> Tensor:
@@ -104,10 +106,10 @@ def non_zero(x: Tensor) -> Tensor:
 
 
 def one_hot(indices: Tensor, depth: Any, values: Tensor, *, axis: int = -1) -> Tensor:
-    """Return one value at an index and another elsewhere."""
+    """Return one value at an index and another elsewhere; an index beyond both ends is nowhere."""
     count = int(host.flat(depth)[0])
-    spread = F.one_hot(_wrapped(indices, count), count)
-    return torch.where(spread.bool(), values[1], values[0]).movedim(-1, axis)
+    spread = _wrapped(indices, count).unsqueeze(-1) == torch.arange(count, device=indices.device)
+    return torch.where(spread, values[1], values[0]).movedim(-1, axis)
 
 
 def compress(x: Tensor, condition: Tensor, *, axis: int | None = None) -> Tensor:
@@ -134,8 +136,9 @@ def cumulative_sum(x: Tensor, axis: Any, *, exclusive: int = 0, reverse: int = 0
     """Add up along an axis."""
     along = host.ints(axis)[0]
     y = x.flip(along) if reverse else x
+    if exclusive:
+        y = torch.cat([torch.zeros_like(y.narrow(along, 0, 1)), y.narrow(along, 0, y.shape[along] - 1)], along)
     total = torch.cumsum(y, along).to(x.dtype)
-    total = total - y if exclusive else total
     return total.flip(along) if reverse else total
 
 

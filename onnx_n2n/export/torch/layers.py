@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from onnx_n2n.errors import ExportError
+from onnx_n2n.export.calling import NO_TURN
+
 Tensor = torch.Tensor
 
 
@@ -57,9 +60,9 @@ class If(nn.Module):
 class Loop(nn.Module):
     """A graph that runs again and again, and what it gathers on the way."""
 
-    def __init__(self, body: nn.Module, carried: int) -> None:
+    def __init__(self, body: nn.Module, carried: int, gathers: int) -> None:
         super().__init__()
-        self.body, self._carried = body, carried
+        self.body, self._carried, self._gathers = body, carried, gathers
 
     def forward(self, trips: Any, going: Any, *rest: Any) -> list[Any]:
         """Run the body while there are trips left and it says so."""
@@ -73,7 +76,7 @@ class Loop(nn.Module):
             values = found[: self._carried]
             gathered.append(found[self._carried :])
             turn += 1
-        return values + [torch.stack(list(column)) for column in zip(*gathered, strict=True)]
+        return values + [torch.stack(list(column)) for column in _columns(gathered, self._gathers)]
 
 
 class Scan(nn.Module):
@@ -100,11 +103,22 @@ class Scan(nn.Module):
             found = self.body(*states, *slices, *captured)
             states = list(found[: self._states])
             gathered.append(found[self._states :])
-        columns = list(zip(*gathered, strict=True))
+        columns = _columns(gathered, self._options["gathers"])
         axes = self._options["output_axes"] or [0] * len(columns)
         backs = self._options["output_directions"] or [0] * len(columns)
         stacked = [torch.stack(list(column), axis) for column, axis in zip(columns, axes, strict=True)]
         return states + [y.flip(axis) if back else y for y, axis, back in zip(stacked, axes, backs, strict=True)]
+
+
+def _columns(gathered: list[list[Any]], count: int) -> list[tuple[Any, ...]]:
+    """Return what each output gathers.
+
+    Raises:
+        ExportError: There was no turn, so that nobody knows of what shape it would be.
+    """
+    if count and not gathered:
+        raise ExportError(NO_TURN)
+    return list(zip(*gathered, strict=True))
 
 
 def _number(value: Any) -> Any:

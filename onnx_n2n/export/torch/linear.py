@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 
-from onnx_n2n.export.calling import several
-from onnx_n2n.export.windows import pads_of, transposed_pads
+from onnx_n2n.export.activations import fused_refusal, parameters_of
+from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.windows import behind, extents_of, pads_of, transposed_pads
 
 Tensor = torch.Tensor
 
@@ -81,15 +82,15 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
+@refusing(fused_refusal)
 def fused_gemm(
     a: Tensor,
     b: Tensor,
     c: Tensor | None = None,
     *,
     activation: str = "",
-    activation_alpha: float = 0.01,
-    activation_beta: float = 0.0,
-    activation_gamma: float = 0.0,
+    activation_alpha: float | None = None,
+    activation_beta: float | None = None,
     alpha: float = 1.0,
     beta: float = 1.0,
     transA: int = 0,  # noqa: N803
@@ -97,7 +98,7 @@ def fused_gemm(
 ) -> Tensor:
     """Do the same with an activation behind."""
     y = gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
-    return ACTIVATIONS[activation](y, *([activation_alpha] if activation == "LeakyRelu" else []))
+    return ACTIVATIONS[activation](y, *parameters_of(activation, activation_alpha, activation_beta))
 
 
 def padded(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
@@ -123,13 +124,14 @@ def conv(
     """Convolve."""
     rank = w.dim() - 2
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
-    extents = [(size - 1) * dilation + 1 for size, dilation in zip(w.shape[2:], dilations, strict=True)]
+    extents = extents_of(w.shape[2:], dilations)
     before, after = pads_of(auto_pad, pads, x.shape[2:], strides, extents)
     if before != after:
         x, before = padded(x, before, after), [0] * rank
     return CONV[rank](x, w, b, strides, before, dilations, group)
 
 
+@refusing(fused_refusal)
 def fused_conv(
     x: Tensor,
     w: Tensor,
@@ -176,7 +178,7 @@ def conv_transpose(
     return y if b is None else y + b.reshape(-1, *[1] * rank)
 
 
-@several
+@several(2)
 def max_pool(
     x: Tensor,
     *,
@@ -185,34 +187,37 @@ def max_pool(
     dilations: Sequence[int] | None = None,
     kernel_shape: Sequence[int],
     pads: Sequence[int] | None = None,
+    storage_order: int = 0,
     strides: Sequence[int] | None = None,
     outputs: int = 1,
 ) -> tuple[Tensor, ...]:
     """Take the largest of each window, and its place in the whole tensor."""
     rank = len(kernel_shape)
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
-    extents = [(size - 1) * dilation + 1 for size, dilation in zip(kernel_shape, dilations, strict=True)]
+    extents = extents_of(kernel_shape, dilations)
     before, after = pads_of(auto_pad, pads, x.shape[2:], strides, extents)
-    lengths = x.shape[2:]
+    lengths, shifted = x.shape[2:], [0] * rank
     if before != after or any(2 * size > kernel for size, kernel in zip(before, kernel_shape, strict=True)):
-        x, shifted, before = padded(x, before, after, -torch.inf), before, [0] * rank
-    else:
-        shifted = [0] * rank
+        more = behind(lengths, strides, extents, (before, after), ceil_mode)
+        least = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+        x = padded(x, before, [size + add for size, add in zip(after, more, strict=True)], least)
+        shifted, before, ceil_mode = before, [0] * rank, 0
     settings = (list(kernel_shape), strides, before, dilations, bool(ceil_mode))
     if outputs == 1:
         return (MAX[rank](x, *settings),)
     y, places = MAX[rank](x, *settings, return_indices=True)
-    return y, _places(places, x.shape[2:], lengths, shifted)
+    return y, _places(places, x.shape[2:], lengths, shifted, storage_order)
 
 
-def _places(places: Tensor, inside: Sequence[int], lengths: Sequence[int], shifted: Sequence[int]) -> Tensor:
+def _places(
+    places: Tensor, inside: Sequence[int], lengths: Sequence[int], shifted: Sequence[int], by_column: int
+) -> Tensor:
     """Turn places in a padded plane into places in the whole tensor."""
-    found = torch.zeros_like(places)
-    size = 1
-    for length, wide, moved in zip(reversed(lengths), reversed(inside), reversed(shifted), strict=True):
-        found = found + (places % wide - moved) * size
-        places = torch.div(places, wide, rounding_mode="floor")
-        size *= length
+    found, size = torch.zeros_like(places), math.prod(lengths)
+    for k in reversed(range(len(lengths))):
+        step = math.prod(lengths[:k] if by_column else lengths[k + 1 :])
+        found = found + (places % inside[k] - shifted[k]) * step
+        places = torch.div(places, inside[k], rounding_mode="floor")
     planes = torch.arange(found.shape[0] * found.shape[1], device=found.device)
     return found + planes.reshape(*found.shape[:2], *[1] * len(lengths)) * size
 
@@ -231,15 +236,34 @@ def average_pool(
     """Take the mean of each window, of what is in the tensor or also of what was put around it."""
     rank = len(kernel_shape)
     strides, kernel = list(strides or [1] * rank), list(kernel_shape)
-    before, after = pads_of(auto_pad, pads, x.shape[2:], strides, kernel)
+    extents = extents_of(kernel, dilations)
+    before, after = pads_of(auto_pad, pads, x.shape[2:], strides, extents)
     fits = all(2 * size <= length for size, length in zip(before, kernel, strict=True))
-    pool = functools.partial(AVERAGE[rank], kernel_size=kernel, stride=strides, ceil_mode=bool(ceil_mode))
-    if before == after and fits:
-        return pool(x, padding=before, count_include_pad=bool(count_include_pad))
-    y = pool(padded(x, before, after))
-    if count_include_pad:
-        return y
-    return y / pool(padded(torch.ones_like(x[:1, :1]), before, after))
+    if before == after and fits and extents == kernel:
+        return AVERAGE[rank](x, kernel, strides, before, bool(ceil_mode), bool(count_include_pad))
+    settings = (auto_pad, ceil_mode, dilations, kernel, pads, strides)
+    return _sums(x, *settings) / _sums(torch.ones_like(x[:1, :1]), *settings, outside=float(count_include_pad))
+
+
+def _sums(
+    x: Tensor,
+    auto_pad: str,
+    ceil_mode: int,
+    dilations: Sequence[int] | None,
+    kernel: Sequence[int],
+    pads: Sequence[int] | None,
+    strides: Sequence[int] | None,
+    outside: float = 0.0,
+) -> Tensor:
+    """Add up each window; ``outside`` is what padding counts as."""
+    rank, lengths, extents = len(kernel), x.shape[2:], extents_of(kernel, dilations)
+    strides = list(strides or [1] * rank)
+    before, after = pads_of(auto_pad, pads, lengths, strides, extents)
+    x = padded(x, before, after, outside)
+    x = padded(x, [0] * rank, behind(lengths, strides, extents, (before, after), ceil_mode))
+    planes = x.reshape(-1, 1, *x.shape[2:])
+    y = CONV[rank](planes, planes.new_ones(1, 1, *kernel), None, strides, 0, list(dilations or [1] * rank))
+    return y.reshape(*x.shape[:2], *y.shape[2:])
 
 
 def lp_pool(
@@ -254,19 +278,8 @@ def lp_pool(
     strides: Sequence[int] | None = None,
 ) -> Tensor:
     """Take the norm of each window."""
-    size = 1
-    for length in kernel_shape:
-        size *= length
-    y = average_pool(
-        x.abs() ** p,
-        auto_pad=auto_pad,
-        ceil_mode=ceil_mode,
-        count_include_pad=1,
-        kernel_shape=kernel_shape,
-        pads=pads,
-        strides=strides,
-    )
-    return (y * size) ** (1 / p)
+    sums = _sums(x.abs() ** p, auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+    return sums ** (1 / p)
 
 
 def global_average_pool(x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def hardmax(x: Tensor, *, axis: int = -1) -> Tensor:
     return torch.zeros_like(x).scatter(axis, x.argmax(axis, keepdim=True), 1.0)
 
 
-@several
+@several(3)
 def layer_norm(
     x: Tensor,
     scale: Tensor,
@@ -62,7 +62,7 @@ def layer_norm(
     return y, mean, torch.rsqrt(variance + epsilon)
 
 
-@several
+@several(2)
 def rms_norm(
     x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, outputs: int = 1
 ) -> tuple[Tensor, ...]:
@@ -107,8 +107,9 @@ def local_response_norm(x: Tensor, *, alpha: float = 1e-4, beta: float = 0.75, b
 
 
 def lp_normalization(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
-    """Divide by the norm along an axis."""
-    return x / torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    """Divide by the norm along an axis; zeros stay."""
+    norm = torch.linalg.vector_norm(x, p, axis, keepdim=True)
+    return x / torch.where(norm == 0, 1, norm)
 
 
 def mean_variance_norm(x: Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
@@ -117,7 +118,7 @@ def mean_variance_norm(x: Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
     return (x - mean) / (torch.sqrt(variance) + 1e-9)
 
 
-@several
+@several(4)
 def skip_layer_norm(
     x: Tensor,
     skip: Tensor,
@@ -133,7 +134,7 @@ def skip_layer_norm(
     return layer_norm(total, scale, shift, epsilon=epsilon)[0], None, None, total
 
 
-@several
+@several(4)
 def skip_rms_norm(
     x: Tensor, skip: Tensor, scale: Tensor, bias: Tensor | None = None, *, epsilon: float = 1e-12, outputs: int = 1
 ) -> tuple[Tensor | None, ...]:
@@ -147,7 +148,7 @@ def simplified_layer_norm(x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: 
     return rms_norm(x, scale, axis=axis, epsilon=epsilon)[0]
 
 
-@several
+@several(3)
 def embed_layer_norm(
     tokens: Tensor,
     segments: Tensor | None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.torch.dtypes import TYPES
 from onnx_n2n.export.torch.linear import conv, global_average_pool
 
@@ -21,18 +21,24 @@ def _along(values: Tensor, x: Tensor, axis: int) -> Tensor:
     return values.reshape([-1 if k == axis % x.dim() else 1 for k in range(x.dim())])
 
 
+def _beside(values: Tensor, x: Tensor, axis: int, block_size: int) -> Tensor:
+    """Bring one number per channel, or per block of entries, beside the entries."""
+    if not block_size:
+        return _along(values, x, axis)
+    axis %= x.dim()
+    values = values.repeat_interleave(block_size, axis)
+    return values.narrow(axis, 0, x.shape[axis])  # the last block may be short
+
+
 def dequantize(
     x: Tensor, scale: Tensor, zero: Tensor | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0
 ) -> Tensor:
     """Return the numbers that whole numbers stand for."""
-    if block_size:
-        scale = scale.repeat_interleave(block_size, axis)
-        zero = None if zero is None else zero.repeat_interleave(block_size, axis)
-    else:
-        scale = _along(scale, x, axis)
-        zero = None if zero is None else _along(zero, x, axis)
+    scale = _beside(scale, x, axis, block_size)
+    zero = None if zero is None else _beside(zero, x, axis, block_size)
     y = x.to(torch.int32) if zero is None else x.to(torch.int32) - zero.to(torch.int32)
-    return y.to(scale.dtype) * scale
+    y = y.to(scale.dtype) * scale
+    return y.to(TYPES[output_dtype]) if output_dtype else y
 
 
 def quantize(
@@ -48,22 +54,24 @@ def quantize(
 ) -> Tensor:
     """Return the whole numbers that stand for numbers."""
     kind = zero.dtype if zero is not None else TYPES[output_dtype] if output_dtype else torch.uint8
-    scale = _along(scale, x, axis)
+    scale = _beside(scale, x, axis, block_size)
+    if precision:
+        x, scale = x.to(TYPES[precision]), scale.to(TYPES[precision])
     y = torch.round(x / scale)
     if zero is not None:
-        y = y + _along(zero, x, axis).to(y.dtype)
+        y = y + _beside(zero, x, axis, block_size).to(y.dtype)
     limits = torch.iinfo(kind)
     return y.clamp(limits.min, limits.max).to(kind)
 
 
-@several
+@several(3)
 def quantize_by_range(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Quantise by the range of what comes in."""
     low, high = torch.clamp(x.min(), max=0), torch.clamp(x.max(), min=0)
     scale = (high - low) / 255
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     zero = torch.round(-low / scale).clamp(0, 255)
-    return torch.round(x / scale + zero).clamp(0, 255).to(torch.uint8), scale, zero.to(torch.uint8)
+    return (torch.round(x / scale) + zero).clamp(0, 255).to(torch.uint8), scale, zero.to(torch.uint8)
 
 
 def _shifted(x: Tensor, zero: Tensor | None, axis: int) -> Tensor:
@@ -174,6 +182,10 @@ def linear_add(
     return quantize(dequantize(a, a_scale, a_zero) + dequantize(b, b_scale, b_zero), y_scale, y_zero)
 
 
+@refusing(
+    lambda attributes: "a pool over the last axes has no counterpart in the framework yet"
+    if attributes.get("channels_last") else ""
+)  # fmt: skip
 def linear_global_average_pool(
     x: Tensor, x_scale: Tensor, x_zero: Tensor, y_scale: Tensor, y_zero: Tensor, *, channels_last: int = 0
 ) -> Tensor:

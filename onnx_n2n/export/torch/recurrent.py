@@ -5,13 +5,13 @@ Shapes: x (time, batch, input), weights (directions, gates * hidden, ...), state
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.activations import recurrent_refusal, with_parameters
+from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.torch.indexing import turned
 from onnx_n2n.layouts import GATES, inverse, reorder
 
@@ -32,7 +32,8 @@ ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
 USUAL = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 
 
-@several
+@refusing(recurrent_refusal)
+@several(3)
 def lstm(
     x: Tensor,
     w: Tensor,
@@ -88,7 +89,8 @@ def lstm(
     return _joined(outputs, layout)
 
 
-@several
+@refusing(recurrent_refusal)
+@several(2)
 def gru(
     x: Tensor,
     w: Tensor,
@@ -143,7 +145,8 @@ def gru(
     return _joined(outputs, layout)
 
 
-@several
+@refusing(recurrent_refusal)
+@several(2)
 def rnn(
     x: Tensor,
     w: Tensor,
@@ -241,17 +244,12 @@ def _activations(
     names: Sequence[str], alphas: Sequence[float], betas: Sequence[float], direction: int, count: int
 ) -> list[Activation]:
     """Return the activations of one direction."""
-    found: list[Activation] = []
-    for k in range(direction * count, (direction + 1) * count):
-        arguments = tuple(numbers[k] for numbers in (alphas, betas) if k < len(numbers))
-        function = ACTIVATIONS[names[k]]
-        takes = names[k] in {"Affine", "Elu", "HardSigmoid", "LeakyRelu"}
-        found.append(functools.partial(_with, function, arguments) if takes else function)
-    return found
+    found = [_with(ACTIVATIONS[name], numbers) for name, numbers in with_parameters(names, alphas, betas)]
+    return found[direction * count : (direction + 1) * count]
 
 
-def _with(function: Callable[..., Tensor], arguments: tuple[float, ...], x: Tensor) -> Tensor:
-    return function(x, *arguments)
+def _with(function: Callable[..., Tensor], numbers: Sequence[float]) -> Activation:
+    return (lambda x: function(x, *numbers)) if numbers else function
 
 
 def _clipped(x: Tensor, clip: float) -> Tensor:

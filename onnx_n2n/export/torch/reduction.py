@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,16 @@ def _over(function: Reduced, x: Tensor, axes: Any, keepdims: int, noop: int) -> 
     return function(x, chosen, bool(keepdims)) if chosen else x
 
 
+def _nothing(x: Tensor, axes: list[int], keep: bool, *, least: bool) -> Tensor:
+    """Return what the largest, or the smallest, of nothing is."""
+    lengths = [1 if k in axes else n for k, n in enumerate(x.shape) if keep or k not in axes]
+    if x.dtype == torch.bool:
+        return x.new_full(lengths, not least)
+    if x.is_floating_point():
+        return x.new_full(lengths, -torch.inf if least else torch.inf)
+    return x.new_full(lengths, torch.iinfo(x.dtype).min if least else torch.iinfo(x.dtype).max)
+
+
 def total(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
     """Add up."""
     return _over(lambda t, a, k: t.sum(a, keepdim=k, dtype=t.dtype), x, axes, keepdims, noop_with_empty_axes)
@@ -29,17 +40,32 @@ def total(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axe
 
 def mean(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
     """Return the mean."""
-    return _over(lambda t, a, k: t.mean(a, keepdim=k), x, axes, keepdims, noop_with_empty_axes)
+
+    def function(t: Tensor, chosen: list[int], keep: bool) -> Tensor:
+        if t.is_floating_point():
+            return t.mean(chosen, keepdim=keep)
+        count = math.prod(t.shape[axis] for axis in chosen)
+        return torch.div(t.sum(chosen, keepdim=keep), count, rounding_mode="trunc").to(t.dtype)
+
+    return _over(function, x, axes, keepdims, noop_with_empty_axes)
 
 
 def largest(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
     """Return the largest."""
-    return _over(lambda t, a, k: t.amax(a, keepdim=k), x, axes, keepdims, noop_with_empty_axes)
+
+    def function(t: Tensor, chosen: list[int], keep: bool) -> Tensor:
+        return t.amax(chosen, keepdim=keep) if t.numel() else _nothing(t, chosen, keep, least=True)
+
+    return _over(function, x, axes, keepdims, noop_with_empty_axes)
 
 
 def smallest(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
     """Return the smallest."""
-    return _over(lambda t, a, k: t.amin(a, keepdim=k), x, axes, keepdims, noop_with_empty_axes)
+
+    def function(t: Tensor, chosen: list[int], keep: bool) -> Tensor:
+        return t.amin(chosen, keepdim=keep) if t.numel() else _nothing(t, chosen, keep, least=False)
+
+    return _over(function, x, axes, keepdims, noop_with_empty_axes)
 
 
 def product(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
@@ -47,7 +73,7 @@ def product(x: Tensor, axes: Any = None, *, keepdims: int = 1, noop_with_empty_a
 
     def function(t: Tensor, chosen: list[int], keep: bool) -> Tensor:
         for axis in sorted(chosen, reverse=True):
-            t = t.prod(axis, keepdim=keep)
+            t = t.prod(axis, keepdim=keep, dtype=t.dtype)
         return t
 
     return _over(function, x, axes, keepdims, noop_with_empty_axes)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from onnx_n2n.export import host
-from onnx_n2n.export.calling import several
+from onnx_n2n.export.calling import ANY, several
 from onnx_n2n.export.torch.dtypes import TYPES
 
 Tensor = torch.Tensor
@@ -80,7 +80,7 @@ def _cut(x: Tensor, axis: int, start: int, end: int, step: int) -> Tensor:
     return x.index_select(axis, torch.tensor(list(places), dtype=torch.int64, device=x.device))
 
 
-@several
+@several(ANY)
 def split(x: Tensor, split: Any = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> tuple[Tensor, ...]:
     """Cut into parts along an axis."""
     return torch.split(x, host.sizes(x.shape[axis], split, num_outputs or outputs), axis)
