@@ -15,7 +15,7 @@ import numpy as np
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
 Kind = Literal[
-    "same", "transposed", "permuted", "vector", "gates", "biases", "columns", "bias", "channels", "part", "even"
+    "same", "transposed", "permuted", "gates", "biases", "columns", "bias", "channels", "part", "even"
 ]
 CELLS = ("gates", "biases", "columns", "bias")
 PERMUTED = re.compile(r"(\d|-|\(\d(=\d+)?(,\d(=\d+)?)*\))+")
@@ -27,15 +27,13 @@ class Layout:
     """How tensors of a framework make one weight.
 
     Attributes:
-        kind: ``same`` or ``transposed``; ``permuted``, with other axes; ``vector``, among axes of length 1; ``gates``,
-            of a recurrent cell, reordered, one tensor for each direction; ``biases``, as these, two for each direction,
-            joined; ``columns`` and ``bias``, the same for Keras, which has units as columns, and one bias;
+        kind: ``same`` or ``transposed``; ``permuted``, with other axes; ``gates``, of a recurrent cell, reordered,
+            one tensor for each direction; ``biases``, as these, two for each direction, joined; ``columns`` and ``bias``, the same for Keras, which has units as columns, and one bias;
             ``channels``, a vector that is not in the weight, as of a norm that was folded into it, but grows as an axis
             of it does; ``part``, a tensor of which the weight has only the first places, or copies, along some axes,
             and whose last axes are the weight's; or ``even``, no tensor at all perhaps, since the weight is one number
             throughout.
-        detail: The cell, ``LSTM``, or the axis, ``0``, or how many axes stand before and behind a vector, ``1,2``. Of
-            ``permuted``, for each axis of the weight which axis of the tensor it is: ``3201`` brings a kernel of rows,
+        detail: The cell, ``LSTM``, or the axis, ``0``. Of ``permuted``, for each axis of the weight which axis of the tensor it is: ``3201`` brings a kernel of rows,
             columns, inputs and outputs to what ONNX has; ``-`` is an axis of length 1 that the tensor has not, and
             ``0(1,2=4)`` joins axes 1 and 2, of which the last has length 4, in the tensor that has grown.
     """
@@ -66,9 +64,6 @@ class Layout:
     def joined(self) -> tuple[tuple[tuple[int, int | None], ...], ...]:
         """For each axis of the weight the axes of the tensor that it is made of, with their lengths where given."""
         found: list[tuple[tuple[int, int | None], ...]] = []
-        if self.kind == "vector":
-            before, behind = map(int, self.detail.split(","))
-            return (*[()] * before, ((0, None),), *[()] * behind)
         for group in re.findall(r"\d|-|\([^)]*\)", self.detail if self.kind == "permuted" else ""):
             axes = [each.partition("=") for each in group.strip("()-").split(",") if each]
             found.append(tuple((int(axis), int(length) if length else None) for axis, _, length in axes))
