@@ -14,9 +14,7 @@ import numpy as np
 # Which block of rows of a PyTorch cell is which gate of ONNX: i o f c of i f g o, z r h of r z n. Keras's LSTM too.
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
-Kind = Literal[
-    "same", "transposed", "permuted", "gates", "biases", "columns", "bias", "channels", "part", "even"
-]
+Kind = Literal["same", "transposed", "permuted", "gates", "biases", "columns", "bias", "channels", "part", "even"]
 CELLS = ("gates", "biases", "columns", "bias")
 PERMUTED = re.compile(r"(\d|-|\(\d(=\d+)?(,\d(=\d+)?)*\))+")
 MOST = 5  # axes that are tried in every order
@@ -27,15 +25,16 @@ class Layout:
     """How tensors of a framework make one weight.
 
     Attributes:
-        kind: ``same`` or ``transposed``; ``permuted``, with other axes; ``gates``, of a recurrent cell, reordered,
-            one tensor for each direction; ``biases``, as these, two for each direction, joined; ``columns`` and ``bias``, the same for Keras, which has units as columns, and one bias;
-            ``channels``, a vector that is not in the weight, as of a norm that was folded into it, but grows as an axis
-            of it does; ``part``, a tensor of which the weight has only the first places, or copies, along some axes,
-            and whose last axes are the weight's; or ``even``, no tensor at all perhaps, since the weight is one number
-            throughout.
-        detail: The cell, ``LSTM``, or the axis, ``0``. Of ``permuted``, for each axis of the weight which axis of the tensor it is: ``3201`` brings a kernel of rows,
-            columns, inputs and outputs to what ONNX has; ``-`` is an axis of length 1 that the tensor has not, and
-            ``0(1,2=4)`` joins axes 1 and 2, of which the last has length 4, in the tensor that has grown.
+        kind: ``same`` or ``transposed``; ``permuted``, with other axes; ``gates``, of a recurrent cell, reordered, one
+            tensor for each direction; ``biases``, as these, two for each direction, joined; ``columns`` and ``bias``,
+            the same for Keras, which has units as columns, and one bias; ``channels``, a vector that is not in the
+            weight, as of a norm that was folded into it, but grows as an axis of it does; ``part``, a tensor of which
+            the weight has only the first places, or copies, along some axes, and whose last axes are the weight's; or
+            ``even``, no tensor at all perhaps, since the weight is one number throughout.
+        detail: The cell, ``LSTM``, or the axis, ``0``. Of ``permuted``, for each axis of the weight which axis of the
+            tensor it is: ``3201`` brings a kernel of rows, columns, inputs and outputs to what ONNX has; ``-`` is an
+            axis of length 1 that the tensor has not, and ``0(1,2=4)`` joins axes 1 and 2, of which the last has length
+            4, in the tensor that has grown.
     """
 
     kind: Kind = "same"
