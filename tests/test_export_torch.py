@@ -347,3 +347,14 @@ def test_strict_names_from_the_torchscript_exporter(net: Small, tmp_path: Path) 
         "stem.1.num_batches_tracked"
     }
     agrees(path, module)
+
+
+def test_data_parallel_training_takes_the_module(tmp_path: Path) -> None:
+    module = export.to_torch(MODELS / "resnet.onnx").train()
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        parallel = torch.nn.parallel.DistributedDataParallel(module)
+        parallel(torch.randn(4, 1, 16, 16)).square().mean().backward()
+        assert all(parameter.grad is not None for parameter in module.parameters())
+    finally:
+        torch.distributed.destroy_process_group()
