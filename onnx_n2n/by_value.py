@@ -61,8 +61,8 @@ def by_value(origins: Origins, arrays: Arrays, teacher: ir.Model, grown: Mapping
             others = (origin for weight, each in found.items() if weight != value.name for origin in each)
             claimed = len(names) == 1 and any(names[0] in origin.names for origin in others)
             tied = entries[0].names[0] if entries and entries[0].source != "name" and claimed else ""
-            node = next((str(use.node.name) for use in value.uses()), "")
-            found[str(value.name)] = (Origin(names, layout, node, "content", tied),)
+            readers = dict.fromkeys(str(use.node.name) for use in value.uses()) or [""]
+            found[str(value.name)] = tuple(Origin(names, layout, node, "content", tied) for node in readers)
     for rule in (_folded, _scaled, _even_beside):
         for each in teacher.graph:
             for weight, more in rule(found, content, each):

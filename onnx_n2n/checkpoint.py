@@ -179,15 +179,31 @@ def _at(origin: Origin, arrays: Arrays, ties: Mapping[str, str]) -> tuple[str, .
 def _grown(
     record: Record, weight: str, origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
 ) -> list[np.ndarray]:
-    """Return the parameters that a weight is made of, after all steps."""
-    line = next(
-        (line for _, line in record.lines(weight) if not line or origin.node in line[-1].readers),
-        next(iter(record.lines(weight)))[1],
-    )
-    line = tuple(_alone(record, remade, origin.node) for remade in line)
+    """Return the parameters that a weight is made of, after all steps.
+
+    Raises:
+        GrowthError: If one has another shape than the teacher had, or it is not known for which node they are, and the
+            weight grew differently for several.
+    """
+    lines = [line for _, line in record.lines(weight)]
+    own = [line for line in lines if not line or origin.node in line[-1].readers]
+    found, *others = [_followed(record, line, origin, at, arrays, to) for line in own or lines]
+    if not all(all(map(np.array_equal, found, other)) for other in others):
+        raise GrowthError(
+            f"{at[0]!r} is used in several places that grew differently, and which of them it is for is not known",
+            node=weight,
+            hint="--exclude what reads it, or export with names",
+        )
+    return found
+
+
+def _followed(
+    record: Record, line: Sequence[Remade], origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
+) -> list[np.ndarray]:
     parts = [arrays[name] for name in at]
     if not line:
         return parts
+    line = [_alone(record, remade, origin.node) for remade in line]
     if origin.layout.kind in {"channels", "part"}:
         (array,) = parts
         for remade in line:

@@ -54,7 +54,6 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
         noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight; it sums to
             zero over the copies of each channel.
         seed: Seed of that noise and of fresh weights.
-
     """
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()

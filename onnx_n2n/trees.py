@@ -106,8 +106,7 @@ def grow_optax(
 
     Raises:
         GrowthError: As for that one; or the state has something for which there is no rule, as the momentum of RMSprop,
-            which is of steps and not of gradients; or layers were added, and
-            there is no state made anew.
+            which is of steps and not of gradients; or layers were added, and there is no state made anew.
         N2NError: JAX is not installed.
     """
     tree, old = _Tree(params), _Tree(state)

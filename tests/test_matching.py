@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from graphs import STABLE
+from graphs import model as written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -326,3 +327,18 @@ def test_users_can_give_layouts(plain_growth: tuple[Record, Arrays]) -> None:
     ):
         with pytest.raises(onnx_n2n.N2NError, match=reason):
             grow(record, arrays, ["d"], given={**names, "const_1": wrong})
+
+
+def test_a_parameter_that_two_nodes_read_grows_for_both_or_is_refused() -> None:
+    """A vector that is added in two places is found by value; where these grow differently it cannot stay one."""
+    names = {"W": (4, 6), "V": (6, 6), "b": (6,), "U": (6, 3)}
+    weights = {name: numbers(*shape, seed=seed) for seed, (name, shape) in enumerate(names.items())}
+    teacher = written(
+        "u = MatMul(x, W) v = Add(u, b) r = Relu(v) p = MatMul(r, V) q = Add(p, b) s = Relu(q) y = MatMul(s, U)",
+        "float[2,4] x", "float[2,3] y", **weights,
+    )  # fmt: skip
+    record = onnx_n2n.widen(teacher, 1.5, noise=0).growth
+    unnamed = Record(record.steps, record.student, {})
+    arrays = {f"net.{name}": array for name, array in weights.items()}
+    with pytest.raises(onnx_n2n.GrowthError, match="grew differently"):
+        grow(unnamed, arrays, teacher=ir.from_proto(teacher))
