@@ -10,7 +10,7 @@ same kind, and the argument is never changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,6 +176,7 @@ def verify(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Literal["auto", "cuda", "cpu"] = "auto",
     seed: int = 0,
+    gained: Collection[str] = (),
 ) -> Verdict:
     """Run two models in ONNX Runtime and say whether they compute the same.
 
@@ -186,13 +187,14 @@ def verify(
         shapes: Shapes of inputs with free dimensions, for drawing.
         provider: Where to run.
         seed: Seed of drawn inputs.
+        gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
 
     Raises:
         InputError: The teacher cannot be run on the inputs.
         OptionError: The provider is not there.
     """
     old, new = (_runnable(model) for model in (teacher, student))
-    return _verify(old, new, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    return _verify(old, new, inputs=inputs, shapes=shapes, provider=provider, seed=seed, gained=gained)
 
 
 def _runnable(model: ModelLike) -> Any:

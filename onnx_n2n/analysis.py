@@ -9,7 +9,7 @@ Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,17 +82,18 @@ def _cut(value: ir.Value) -> bool:
     return len(uses) > 1 and all(use.node.op_type == "Slice" and use.idx == 0 for use in uses)
 
 
-def analyze(model: ir.Model) -> Analysis:
+def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
     """Work out what in a model may grow.
 
     Args:
         model: The model; its graph must be sorted topologically, as ONNX asks.
+        opened: Names of graph outputs that may become longer; all others keep their shapes.
 
     Returns:
         Groups of tied axes with their sizes, and for every weight axis that may not grow the reason.
     """
     walk = _Walk(model)
-    ledger, ports = walk.run()
+    ledger, ports = walk.run(opened)
     groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,
@@ -187,7 +188,7 @@ class _Walk:
 
     # --- the walk
 
-    def run(self) -> tuple[Ledger, tuple[Port, ...]]:
+    def run(self, opened: Collection[str]) -> tuple[Ledger, tuple[Port, ...]]:
         symbols: dict[str, Axis] = {}
         for value in self.graph.inputs:
             if value not in self.constants and value.shape is not None:
@@ -201,7 +202,8 @@ class _Walk:
                 self._pin_whole(value, Reason(f"graph output {value.name!r}"))
             else:
                 self._pin_measured(value, Reason(f"graph output {value.name!r}"))
-                self._offer(value, inward=False)
+                if value.name not in opened:
+                    self._offer(value, inward=False)
         return ledger, settle(self.graph, self, ledger, self._ports)
 
     def _offer(self, value: ir.Value, *, inward: bool) -> None:

@@ -30,7 +30,7 @@ from onnx_n2n.explore import TOLERANCE, Candidate
 from onnx_n2n.explore import explore as explore_from
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.lineage import digest, history
-from onnx_n2n.passes import Deepen, Enlarge, Pass, Widen, parse
+from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
 from onnx_n2n.plan import NOISE
 from onnx_n2n.record import load as load_record
@@ -119,6 +119,15 @@ def _named_size(_context: click.Context, _option: click.Parameter, values: tuple
             raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE.")
         found[name] = int(size)
     return found
+
+
+def _output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
+    if value is None:
+        return None
+    name, _, size = value.rpartition("=")
+    if not size.isdecimal():
+        raise click.BadParameter(f"{value!r} is not of the form SIZE or NAME=SIZE.")
+    return Outputs(int(size), name)
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -249,14 +258,22 @@ def _deliver(
 @click.option("--noise", type=float, default=NOISE, show_default=True,
               help="Noise on copied outgoing weights, relative to theirs; it cancels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option("--outputs", metavar="[NAME=]SIZE", callback=_output_size,
+              help="More classes: a new length for an output, whose old entries stay as they are; without --factor and "
+              "--group, nothing else grows.")
 @_growing("widened")
 @click.pass_context
-def widen(context: click.Context, /, model: Path, **options: Any) -> None:
+def widen(context: click.Context, /, model: Path, *, outputs: Outputs | None, **options: Any) -> None:
     """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
-    if options["groups"] and context.get_parameter_source("factor") is click.core.ParameterSource.DEFAULT:
+    inside = context.get_parameter_source("factor") is not click.core.ParameterSource.DEFAULT
+    if options["groups"] and not inside:
         options["factor"] = 1.0
-    own = {field.name: options.pop(field.name) for field in fields(Widen)}
-    _deliver(Widen(**own), model, **options)
+    inside = inside or bool(options["groups"])
+    grow = Widen(**{field.name: options.pop(field.name) for field in fields(Widen)})
+    if outputs is None:
+        _deliver(grow, model, **options)
+    else:
+        _deliver(Sequential((outputs, grow)) if inside else outputs, model, **options)
 
 
 @main.command()
@@ -377,6 +394,8 @@ def _nothing(change: Pass, model: Path, report: Report) -> GrowthError:
         return _nothing_wider(change, model, report)
     if isinstance(change, Enlarge):
         return _nothing_larger(report)
+    if isinstance(change, Outputs):
+        return GrowthError(f"the output has {change.size} entries already", hint="Give a larger --outputs")
     hint = f"'onnx-n2n inspect {model}' lists the places for depth, and why others are none"
     barred = places(onnx_n2n.analyze(model)).barred
     reasons = [(each.name, each.reason) for each in report.change.kept]
@@ -421,6 +440,8 @@ def _nothing_larger(report: Report) -> GrowthError:
 @click.argument("teacher", type=click.Path(path_type=Path))
 @click.argument("student", type=click.Path(path_type=Path))
 @_verifying
+@click.option("--gained", multiple=True, metavar="OUTPUT",
+              help="An output in which STUDENT says more along one axis, behind what TEACHER says.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of drawn inputs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON document on stdout.")
 @_ends_well
@@ -431,6 +452,7 @@ def verify(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: Any,
+    gained: tuple[str, ...],
     seed: int,
     as_json: bool,
 ) -> None:
@@ -441,7 +463,7 @@ def verify(
     with _stages(console) as progress:
         progress("verifying")
         verdict = onnx_n2n.verify(
-            teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed
+            teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed, gained=gained
         )
     if as_json:
         _print_json(verdict.to_json())

@@ -172,6 +172,7 @@ def _prove(
         provider=proof.provider,
         seed=proof.seed,
         trace=done.trace,
+        gained=done.gained,
     )
     if not verdict.ok:
         wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""

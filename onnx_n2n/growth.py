@@ -29,12 +29,14 @@ class Channels:
             shares sum to exactly 1. Each is a sum of powers of two, so that scaling loses no bit.
         fresh: How many channels at the end are new, with values of their own and no outgoing weight.
         quiet: What these hold instead, so that no mean over the channels notices them.
+        mean: Whether these hold the mean of the old ones instead.
     """
 
     index: np.ndarray
     share: np.ndarray
     fresh: int = 0
     quiet: Quiet | None = None
+    mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,16 @@ def quieted(before: int, after: int, quiet: Quiet) -> Channels:
     """Add channels that no mean over them notices."""
     plain = added(before, after, fresh=True)
     return Channels(plain.index, plain.share, plain.fresh, quiet)
+
+
+def averaged(before: int, after: int) -> Channels:
+    """Add channels without outgoing weight that hold the mean of the old ones.
+
+    Source: J. Hewitt, *Initializing New Word Embeddings for Pretrained Language Models*, 2021: an output that is the
+    mean of the others takes little probability from them, where one that is drawn may take most of it.
+    """
+    plain = added(before, after, fresh=True)
+    return Channels(plain.index, plain.share, plain.fresh, mean=True)
 
 
 def shares(index: np.ndarray, before: int) -> np.ndarray:

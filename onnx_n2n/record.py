@@ -109,6 +109,7 @@ class Step:
         apart: What weights would be for some of their readers, if they were not one for all: the student multiplies
             what these read by the shares, which code does not do.
         multiplied: Nodes whose operands the student multiplies by shares that no weight carries.
+        gained: Names of the outputs that became longer; what the teacher gives comes first in them.
     """
 
     text: str = ""
@@ -119,6 +120,7 @@ class Step:
     settings: Mapping[str, tuple[float | None, float]] = field(default_factory=dict)
     apart: tuple[Remade, ...] = ()
     multiplied: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +141,11 @@ class Record:
     def teacher(self) -> str:
         """Digest of the first teacher."""
         return self.steps[0].parent if self.steps else self.student
+
+    @property
+    def gained(self) -> frozenset[str]:
+        """Names of the outputs that became longer."""
+        return frozenset(name for step in self.steps for name in step.gained)
 
     def lines(self, teacher: str) -> Iterator[tuple[str, tuple[Remade, ...]]]:
         """Yield the names of all weights of the student that come from one of the teacher, with how, step by step."""
@@ -253,6 +260,7 @@ def _step_document(step: Step, arrays: _Arrays) -> dict[str, Any]:
         "settings": {name: list(pair) for name, pair in step.settings.items()},
         "apart": [_tensor_document(each, arrays) for each in step.apart],
         "multiplied": list(step.multiplied),
+        "gained": list(step.gained),
     }
 
 
@@ -302,6 +310,7 @@ def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
         {name: (before, after) for name, (before, after) in entry["settings"].items()},
         tuple(_remade(each, arrays) for each in entry.get("apart", ())),
         tuple(entry.get("multiplied", ())),
+        tuple(entry.get("gained", ())),
     )
 
 

@@ -69,6 +69,11 @@ class Change:
         return tuple(grown for growth in self.growths for grown in growth.grown)
 
     @property
+    def gained(self) -> frozenset[str]:
+        """Names of the outputs that became longer; what the teacher gives comes first in them."""
+        return frozenset(name for step in self.steps for name in step.gained)
+
+    @property
     def modified(self) -> bool:
         """Whether the student differs from the teacher."""
         return bool(self.grown or self.added)

@@ -244,9 +244,15 @@ class _Rewriter:
         return any(other in self._readers for other in uses)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
-        """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses."""
+        """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.
+
+        Those of an axis whose new channels are a mean are the same for all constants.
+        """
         found = resolve(axis)
-        quiet = self._quiet.get(found) if isinstance(found, Factor) else None
+        channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
+        if channels is not None and channels.mean:
+            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
+        quiet = channels.quiet if channels is not None else None
         if quiet is None:
             return None
         if use in quiet.ones:

@@ -3,7 +3,8 @@
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
+from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 
-__all__ = ["Deepen", "Enlarge", "Pass", "Sequential", "Widen", "parse"]
+__all__ = ["Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "parse"]

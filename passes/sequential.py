@@ -13,13 +13,14 @@ import onnx_ir as ir
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
+from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.widen import Widen
 
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
 from onnx_n2n.report import Change, Trace
 
-PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge}
+PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"[^"]*"|[^{}"])*)\})?\s*(?:,|$)')
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -39,30 +39,45 @@ class Widen(Request, Pass):
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
         """Widen a private working copy."""
         analysis = analyze(model)
-        growth = plan(analysis, self)
-        trace = _Trace(analysis, growth)
-        if not growth.grown:
-            return Change((growth,), kept=growth.kept)
-        before = settings(model)
         noise = self.noise if self.init == "net2net" else 0.0
-        done = rewrite(analysis, growth, noise=noise, seed=self.seed)
-        step = Step(
-            remade=done.remade,
-            settings=changed(before, settings(model)),
-            apart=done.apart,
-            multiplied=done.multiplied,
-        )
-        return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
+        return carry_out(analysis, plan(analysis, self), noise=noise, seed=self.seed)
 
 
-class _Trace(Mapping[str, tuple[np.ndarray | None, ...]]):
+def carry_out(
+    analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0, gained: tuple[str, ...] = ()
+) -> Change:
+    """Rewrite a model as a growth says, and say what became of it.
+
+    Args:
+        analysis: The analysis of the working copy, which is changed in place.
+        growth: How every factor grows.
+        noise: On copied outgoing weights, relative to theirs.
+        seed: Of everything random.
+        gained: The outputs that become longer by it.
+    """
+    if not growth.grown:
+        return Change((growth,), kept=growth.kept)
+    before, trace = settings(analysis.model), Places(analysis, growth, gained)
+    done = rewrite(analysis, growth, noise=noise, seed=seed)
+    step = Step(
+        remade=done.remade,
+        settings=changed(before, settings(analysis.model)),
+        apart=done.apart,
+        multiplied=done.multiplied,
+        gained=gained,
+    )
+    return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
+
+
+class Places(Mapping[str, tuple[np.ndarray | None, ...]]):
     """For each tensor that nodes make, where its places come from; worked out only when it is asked for."""
 
-    def __init__(self, analysis: Analysis, growth: Growth) -> None:
+    def __init__(self, analysis: Analysis, growth: Growth, gained: Collection[str] = ()) -> None:
         self._growth = growth
         made = {output for node in analysis.model.graph for output in node.outputs}
         self._axes = {str(value.name): axes for value, axes in analysis.axes.items() if value in made}
-        self._outside = {str(value.name) for value in analysis.model.graph.outputs}  # what grows has other names inside
+        outside = {str(value.name) for value in analysis.model.graph.outputs}  # what grows has other names inside
+        self._outside = outside.difference(gained)
 
     def __getitem__(self, name: str) -> tuple[np.ndarray | None, ...]:
         if name in self._outside:

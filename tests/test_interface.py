@@ -16,7 +16,7 @@ from graphs import STABLE, TOLERANCE, WRONG, Judge, grow, model, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from onnx_n2n.passes.widen import _Trace
+from onnx_n2n.passes.widen import Places
 
 import onnx_n2n
 from onnx_n2n.adapters import first_places
@@ -391,7 +391,7 @@ def test_clones_are_counted_across_the_interface() -> None:
 
 def test_a_trace_says_that_outputs_are_the_teachers() -> None:
     analysis = analyze(opened(teacher_of(*OUTPUTS["behind an activation"])))
-    trace = _Trace(analysis, plan(analysis, Request(factor=2)))
+    trace = Places(analysis, plan(analysis, Request(factor=2)))
     assert trace["h"] == trace["y"] == (None, None, None)
     assert [None if index is None else len(index) for index in trace["k"]] == [None, None, 2 * D]
 
@@ -402,7 +402,7 @@ def test_a_wrong_student_is_localised_before_its_outputs() -> None:
     assert onnx_n2n.widen(teacher, 2).report.verdict.ok
     analysis = analyze(opened(teacher))
     growth = plan(analysis, Request(factor=2))
-    trace = _Trace(analysis, growth)
+    trace = Places(analysis, growth)
     student, _ = grow(teacher, factor=2)
     for tensor in student.graph.initializer:
         if tensor.name == "V":

@@ -119,6 +119,30 @@ def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
     assert abs(float(after["validation_loss"]) - float(evaluated[1]["validation_loss"])) < 1e-4
 
 
+def test_a_classifier_gains_the_classes_that_its_teacher_did_not_see(net2net: Any, tmp_path: Path) -> None:
+    assert net2net.run.main(command("classes", "synthetic-images", tmp_path)) == 0
+    found = tables_of(net2net, tmp_path / "classes-synthetic-images-smoke")
+    known = {(row["arm"], row["epoch"]): float(row["test_accuracy"]) for row in found["epochs"]}
+    for arm in ("grown", "gained"):
+        assert known[arm, "0"] == known["teacher", "2"] <= 0.6, arm  # of a half of the classes
+    sizes = {row["arm"]: int(row["parameters"]) for row in found["epochs"]}
+    assert sizes["teacher"] < sizes["gained"] < sizes["grown"]
+    assert {row["passes"].split("{")[0] for row in found["growths"]} == {"outputs"}
+
+
+def test_tables_keep_what_other_calls_have_found(net2net: Any, tmp_path: Path) -> None:
+    options = ["--arms", "continued", "--rates", "tenth"]
+    for seed, place in (("0", "first"), ("1", "second")):
+        out = tmp_path / place
+        assert net2net.run.main(command("wider", "synthetic-images", out, "--first-seed", seed, *options)) == 0
+        rows = net2net.tables.read(out / "wider-synthetic-images-smoke" / "epochs.csv")
+        assert [row["seed"] for row in rows] == [str(n) for n in range(int(seed) + 1) for _ in range(6)]
+        (tmp_path / "second" / "wider-synthetic-images-smoke").mkdir(parents=True, exist_ok=True)
+        net2net.tables.write(
+            tmp_path / "second" / "wider-synthetic-images-smoke" / "epochs.csv", net2net.tables.EPOCHS, rows
+        )
+
+
 def test_padding_keeps_the_teachers_weights_and_nothing_of_copies(net2net: Any, tmp_path: Path) -> None:
     data = net2net.data.load("synthetic-images", None, 0)
     plan = net2net.experiments.PLANS["images", "smoke"]

@@ -55,9 +55,9 @@ class Dataset:
     shift: int = 0
 
     def only(self, classes: int) -> Dataset:
-        """Return the same data with training images of the first classes only."""
+        """Return the same data with training images of the first classes only; what is evaluated stays as it is."""
         chosen = self.train.targets < classes
-        return replace(self, train=Examples(self.train.inputs[chosen], self.train.targets[chosen]))
+        return replace(self, train=Examples(self.train.inputs[chosen], self.train.targets[chosen]), outputs=classes)
 
     def steps(self, batch: int, most: int) -> int:
         """Return how many batches an epoch has: all there are, for images, and at most so many (0: no limit)."""

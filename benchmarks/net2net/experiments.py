@@ -41,7 +41,8 @@ class Arm:
         name: What it is called in tables and plots.
         start: ``grown`` by the product; ``pad``: the teacher's weights in their places and fresh ones around them;
             ``fresh``; or the ``teacher`` itself.
-        net: Its size: that of the ``teacher``, of the ``student``, or what is left after growing ``again``.
+        net: Its size: that of the ``teacher``, of the ``student``, of what is left after growing ``again``, or that of
+            the teacher with all classes, where it has ``gained`` those that it did not see.
         distil: Whether it also learns what the teacher says.
         init: How it is grown.
         moments: Whether the state of the optimizer grows too, or starts afresh.
@@ -50,7 +51,7 @@ class Arm:
 
     name: str
     start: Literal["grown", "pad", "fresh", "teacher"]
-    net: Literal["teacher", "student", "again"] = "student"
+    net: Literal["teacher", "student", "again", "gained"] = "student"
     distil: bool = False
     init: Init = Init()
     moments: Literal["grown", "reset"] = "reset"
@@ -77,7 +78,7 @@ class Experiment:
         schedule: How the rate goes on after the warm-up: down to nothing over the budget, or as it is.
         steps: The budget in steps; 0 for the plan's in epochs.
         probes: After how many steps rank and clones are measured.
-        classes: The teacher sees only so many classes; 0 for all.
+        classes: The teacher knows only so many classes, and its classifier gains the others; 0 for all.
         choose: Whether rates are chosen; else all run with every seed.
     """
 
@@ -136,6 +137,10 @@ ARMS = (
     Arm("distilled", "fresh", distil=True),
     Arm("continued", "teacher", net="teacher"),
 )
+CLASSES = (
+    *(arm for arm in ARMS if arm.name != "continued"),
+    Arm("gained", "grown", net="gained"),
+)
 MOMENTS = (
     Arm("moments-grown", "grown", moments="grown", again=True),
     Arm("moments-reset", "grown", moments="reset", again=True),
@@ -157,7 +162,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "symmetry": Experiment(
         "wider", SYMMETRY, (FULL,), schedule="constant", steps=1000, probes=(0, 100, 1000), choose=False
     ),
-    "classes": Experiment("wider", ARMS, (TENTH, FULL), classes=5),
+    "classes": Experiment("wider", CLASSES, (TENTH, FULL), classes=5),
 }
 
 

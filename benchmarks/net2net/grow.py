@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx_n2n.passes import Deepen, Pass, Sequential, Widen
+from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
 from torch import Tensor, nn
 
 import onnx_n2n
@@ -108,6 +108,8 @@ def passes(teacher: Spec, student: Spec, init: Init, calibrate: Path, seed: int)
         return Sequential(tuple(found))
     assert isinstance(teacher, InceptionSpec)
     assert isinstance(student, InceptionSpec)
+    if student.classes != teacher.classes:
+        found.append(Outputs(student.classes))
     before, after = teacher.targets(), student.targets()
     sizes = {name: after[name] for name in before if after[name] != before[name]}
     if sizes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from net2net import tables
 from net2net.data import Dataset, load
 from net2net.experiments import EXPERIMENTS, PLANS, TEACHER, Arm, Experiment, Plan, Rate, Size
 from net2net.grow import Grown, fitted, grow_model
-from net2net.nets import Spec
+from net2net.nets import InceptionSpec, Spec
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Job:
         seed: Seed of fresh parameters, of the order of the data and of growth.
         out: The folder of all results.
         schedule: How the learning rate goes on.
+        epochs: The budget of every arm; 0 for the plan's.
         deadline: When to stop, in seconds as ``time.time`` counts; None for never.
         device: Where to train.
         threads: Threads of this process; 0 leaves them as they are.
@@ -45,6 +46,7 @@ class Job:
     seed: int
     out: Path
     schedule: str
+    epochs: int = 0
     deadline: float | None = None
     device: str = "cpu"
     threads: int = 1
@@ -83,7 +85,7 @@ class Job:
         """Folder of the run."""
         if self.arm.name == TEACHER.name:
             return self.teacher
-        name = f"{self.experiment}-{self.schedule}"
+        name = f"{self.experiment}-{self.schedule}" + (f"-{self.epochs}-epochs" if self.epochs else "")
         return self.place / "runs" / name / f"{self.seed}-{self.arm.name}-{self.rate.name}"
 
     def dataset(self) -> Dataset:
@@ -91,17 +93,27 @@ class Job:
         context = next((spec.context for spec in self.plan.nets.values() if hasattr(spec, "context")), 0)
         data = load(self.data, self.source, context)
         half = self.what.classes if self.arm.name == TEACHER.name else 0
-        return data.only(half) if half and data.kind == "images" else data
+        return data.only(half) if half else data
 
     def spec(self, role: str, data: Dataset) -> Spec:
-        """Return the sizes of the teacher, the student, or what that grows to."""
-        names = self.plan.growths[self.what.growth]
-        return fitted(self.plan.nets[dict(zip(("teacher", "student", "again"), names, strict=True))[role]], data)
+        """Return the sizes of the teacher, the student, what that grows to, or the teacher that gained classes."""
+        teacher, student, again = self.plan.growths[self.what.growth]
+        nets = {"teacher": teacher, "student": student, "again": again, "gained": teacher}
+        spec = fitted(self.plan.nets[nets[role]], data)
+        if role == "teacher" and self.what.classes and isinstance(spec, InceptionSpec):
+            return replace(spec, classes=self.what.classes)
+        return spec
+
+    @property
+    def goal(self) -> str:
+        """What its teacher is grown to."""
+        return "gained" if self.arm.net == "gained" else "student"
 
     def grown(self, data: Dataset) -> Grown:
         """Grow the teacher, once for all arms that start alike."""
-        folder = self.teacher / f"{self.what.growth}-{self.arm.init.name}"
-        teacher, student = self.spec("teacher", data), self.spec("student", data)
+        names = (self.what.growth, self.arm.init.name, "" if self.goal == "student" else self.goal)
+        folder = self.teacher / "-".join(filter(None, names))
+        teacher, student = self.spec("teacher", data), self.spec(self.goal, data)
         net = teacher.build()
         net.load_state_dict(restored(self.teacher / "last.pt")["model"])
         return grow_model(folder, net, teacher, student, self.arm.init, data, self.seed)

@@ -85,8 +85,9 @@ class InceptionSpec:
             stages.append(tuple(modules))
         behind = takewhile(lambda name: f"{name}.weight" in state, (f"modules_.0.high{s}" for s in suffixes()))
         return replace(
-            self, stem=state["stem.weight"].shape[0], stages=tuple(stages), pairs=sum(1 for _ in behind) // 2
-        )
+            self, stem=state["stem.weight"].shape[0], stages=tuple(stages), pairs=sum(1 for _ in behind) // 2,
+            classes=state["head.weight"].shape[0],
+        )  # fmt: skip
 
     def targets(self) -> dict[str, int]:
         """Return the channels that layers make, by the layer's name."""

@@ -49,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     deadline = begun + 60 * options.budget_minutes if options.budget_minutes else None
     base = Job(
         options.experiment, options.data, options.folder, options.size, TEACHER, FULL, 0, options.out,
-        options.schedule or experiment.schedule, deadline, options.device, options.threads,
+        options.schedule or experiment.schedule, options.epochs, deadline, options.device, options.threads,
     )  # fmt: skip
-    place = options.out / f"{options.experiment}-{options.data}-{options.size}"
-    place = place.with_name(f"{place.name}-{options.schedule}") if options.schedule else place
+    budget = f"{options.epochs}-epochs" if options.epochs else ""
+    name = "-".join(filter(None, (options.experiment, options.data, options.size, options.schedule, budget)))
+    place = options.out / name
     place.mkdir(parents=True, exist_ok=True)
     (options.out / "work").mkdir(exist_ok=True)
     (options.out / "work" / ".gitignore").write_text("*\n", "utf-8")
@@ -105,10 +106,16 @@ def _each(task: Callable[[Job], bool], jobs: list[Job], processes: int) -> list[
 
 
 def _join(place: Path, jobs: list[Job]) -> None:
-    """Write the tables of all runs so far as those of the experiment; a teacher may be from another one."""
+    """Write the tables of all runs so far as those of the experiment; a teacher may be from another one.
+
+    What the tables have of other runs, of other seeds perhaps whose checkpoints are elsewhere, stays in them.
+    """
+    ours = {tuple(map(str, job.key.values())) for job in jobs}
     for name, columns in tables.TABLES.items():
+        path = place / f"{name}.csv"
+        kept = [row for row in tables.read(path) if tuple(row[each] for each in tables.RUN) not in ours]
         rows = [{**row, **job.key} for job in jobs for row in tables.read(job.folder / f"{name}.csv")]
-        tables.write(place / f"{name}.csv", columns, rows)
+        tables.write(path, columns, [*kept, *rows])
 
 
 def _chosen(place: Path) -> dict[str, Rate]:
@@ -138,6 +145,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--rates", nargs="*", choices=RATES, help="these instead of the experiment's")
     add("--out", type=Path, required=True, help="folder of all results")
     add("--schedule", choices=("cosine", "constant"), help="another one than the experiment's")
+    add("--epochs", type=int, default=0, help="the budget of every arm but the teacher, instead of the plan's")
     add("--budget-minutes", type=float, help="stop after the epoch in which this is spent; the same command goes on")
     add("--jobs", type=int, default=1, help="runs side by side, each in a process of its own")
     add("--threads", type=int, default=1, help="threads of each; 0 for as many as PyTorch takes")

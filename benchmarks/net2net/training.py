@@ -67,8 +67,8 @@ class Run:
         self.job, self.plan, self.data = job, job.plan, job.dataset()
         self.steps = self.data.steps(self.plan.batch, self.plan.steps)
         wanted = job.what.steps if job.size != "smoke" else 0
-        usual = self.plan.teacher_epochs if job.arm.name == TEACHER.name else self.plan.epochs
-        self.epochs = ceil(wanted / self.steps) if wanted and job.arm.name != TEACHER.name else usual
+        usual = ceil(wanted / self.steps) if wanted else self.plan.epochs
+        self.epochs = self.plan.teacher_epochs if job.arm.name == TEACHER.name else job.epochs or usual
         self.teacher = self._teacher() if job.arm.distil else None
 
     # --- the loop
@@ -133,8 +133,9 @@ class Run:
             return loss
         with torch.no_grad():
             said = self.teacher(inputs).flatten(0, -2)
+        known = logits[:, : said.shape[1]]  # it may have fewer classes
         soft = functional.kl_div(
-            functional.log_softmax(logits / TEMPERATURE, -1), functional.softmax(said / TEMPERATURE, -1),
+            functional.log_softmax(known / TEMPERATURE, -1), functional.softmax(said / TEMPERATURE, -1),
             reduction="batchmean",
         )  # fmt: skip
         return (1 - SOFT) * loss + SOFT * TEMPERATURE**2 * soft
@@ -159,7 +160,7 @@ class Run:
                 state.optimizer.load_state_dict(known["optimizer"])
             return state
         grown = job.grown(data)
-        spec = job.spec("student", data)
+        spec = job.spec(job.goal, data)
         macs = grown.facts["multiply_adds"][1]
         if arm.start == "fresh":
             return self._state(self._fresh(spec), spec, macs)
@@ -228,19 +229,21 @@ class Run:
                   seconds=round(seconds, 2), **found)  # fmt: skip
 
     def _score(self, net: nn.Module, examples: Any, most: int) -> tuple[float, float]:
-        """Return the mean loss and accuracy over examples."""
-        loss, right, count = 0.0, 0, 0
+        """Return the accuracy over examples, and the mean loss over those of classes that a network knows."""
+        loss, right, count, known = 0.0, 0, 0, 0
         training = net.training
         net.eval()
         with torch.no_grad():
             for batch in self.data.evaluation(examples, CHUNK, most):
                 inputs, targets = (tensor.to(self.job.device) for tensor in batch)
                 logits, targets = net(inputs).flatten(0, -2), targets.flatten()
-                loss += functional.cross_entropy(logits, targets, reduction="sum").item()
                 right += int((logits.argmax(-1) == targets).sum())
                 count += len(targets)
+                seen = targets < logits.shape[1]
+                loss += functional.cross_entropy(logits[seen], targets[seen], reduction="sum").item()
+                known += int(seen.sum())
         net.train(training)
-        return loss / count, right / count
+        return loss / known, right / count
 
     def _loss_of(self, net: nn.Module, most: int) -> float:
         return self._score(net, self.data.validation, most)[0]

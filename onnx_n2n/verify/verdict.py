@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,7 @@ def verify(
     provider: Provider = "auto",
     seed: int = 0,
     trace: Mapping[str, Index] | None = None,
+    gained: Collection[str] = (),
     folder: Path | None = None,
 ) -> Verdict:
     """Run a student beside its teacher and say whether it computes the same.
@@ -81,6 +82,7 @@ def verify(
         seed: Seed of everything drawn.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
             an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
+        gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
         folder: Where external data and test data sets of models in memory live.
 
     Raises:
@@ -95,7 +97,7 @@ def verify(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
         used, trial = _tried(old, providers(provider), find, seed)
-        outputs, reason = _judged(new, used, trial, _yardsticks(old, used, trial, fine))
+        outputs, reason = _judged(new, used, trial, _yardsticks(old, used, trial, fine), gained)
         ok = reason is None and all(output.ok for output in outputs)
         if reason is None and not ok and trace:
             reason = _located(old, new, trace, trial, used, fine, seed)
@@ -143,7 +145,7 @@ def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain) -> list[Yards
 
 
 def _judged(
-    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick]
+    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick], gained: Collection[str]
 ) -> tuple[tuple[OutputVerdict, ...], str | None]:
     """The student's outputs, compared, and if it does not run the reason why."""
     reason, answers = None, [[None] * len(trial.names)] * len(trial.feeds)
@@ -152,8 +154,20 @@ def _judged(
         answers = [run(grown, feed, trial.names) for feed in trial.feeds]
     except (InputError, ModelError) as failure:
         reason = f"unknown: {failure.reason}"
-    columns = zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
-    return tuple(compare(name, stick, values) for name, stick, values in columns), reason
+    columns = [
+        (name, stick, map(_first, stick.truth, values) if name in gained else values)
+        for name, stick, values in zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
+    ]
+    return tuple(compare(name, stick, tuple(values)) for name, stick, values in columns), reason
+
+
+def _first(truth: np.ndarray, value: Any) -> Any:
+    """The first entries along the one axis on which a value is longer than the truth; else the value as it is."""
+    shape = np.shape(value)
+    longer = [axis for axis, (before, after) in enumerate(zip(truth.shape, shape, strict=False)) if before < after]
+    if len(shape) != truth.ndim or len(longer) != 1:
+        return value
+    return value[(slice(None),) * longer[0] + (slice(truth.shape[longer[0]]),)]
 
 
 def _located(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ TOLERANCE = 1e-3
 SMALL = 1e-3  # of the largest gradient of all: one that is less is nothing but rounding where it should be zero
 
 Arrays = Mapping[str, np.ndarray]
+NONE: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, se
         sides[0].load(old)
         sides[1].load(new)
     feed = feeds(teacher, seed)[0]
-    (ours, theirs), (mapped, own) = zip(*(side.run(feed, seed) for side in sides), strict=True)
-    outputs = max((_difference(x, y) for x, y in zip(theirs, ours, strict=True)), default=0.0)
+    theirs, mapped = sides[0].run(feed, seed)
+    said = {name: theirs[name].shape for name in found.record.gained & theirs.keys()}
+    ours, own = sides[1].run(feed, seed, said)
+    outputs = max((_difference(ours[name], truth) for name, truth in theirs.items()), default=0.0)
     if outputs > TOLERANCE:
         raise VerificationError(
             f"the student with the grown checkpoint is off by {outputs:.1e} from the teacher with the one before",
@@ -140,13 +144,15 @@ class _Side:
                 for part, values in zip(weight.parts, weight.layout.unpack(array), strict=True):
                     state[part].copy_(dtypes.to_tensor(np.array(values)))
 
-    def run(self, feed: Arrays, seed: int) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-        """Return the outputs, and the gradients of weights by a random sum of the outputs."""
+    def run(self, feed: Arrays, seed: int, said: Mapping[str, tuple[int, ...]] = NONE) -> tuple[Arrays, Arrays]:
+        """Return the outputs, those in ``said`` cut to a shape, and the gradients by a random sum of them."""
         outputs = self.module(*(dtypes.to_tensor(feed[name]) for name in self.program.main.inputs))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        floats = [y for y in outputs if torch.is_tensor(y) and y.is_floating_point()]
+        named = dict(zip(self.program.main.outputs, outputs, strict=True))
+        floats = {name: y for name, y in named.items() if torch.is_tensor(y) and y.is_floating_point()}
+        floats |= {name: floats[name][tuple(map(slice, shape))] for name, shape in said.items()}
         generator = torch.Generator().manual_seed(seed)
-        loss = sum((y.float() * torch.randn(y.shape, generator=generator)).sum() for y in floats)
+        loss = sum((y.float() * torch.randn(y.shape, generator=generator)).sum() for y in floats.values())
         if torch.is_tensor(loss) and loss.requires_grad:
             loss.backward()
         parameters = dict(self.module.named_parameters())
@@ -155,4 +161,4 @@ class _Side:
             parts = [parameters.get(part) for part in weight.parts]
             if all(part is not None and part.grad is not None for part in parts):
                 gradients[name] = weight.layout.pack([dtypes.to_array(part.grad) for part in parts])
-        return [dtypes.to_array(y) for y in floats], gradients
+        return {name: dtypes.to_array(y) for name, y in floats.items()}, gradients

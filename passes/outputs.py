@@ -1,0 +1,132 @@
+"""More outputs for a classifier: what it said before, it says still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.widen import carry_out
+
+from onnx_n2n.analysis import Analysis, analyze
+from onnx_n2n.axes import Axis, Factor, Limit, Reason, leaves, resolve
+from onnx_n2n.delivery import Proof
+from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.groups import Group
+from onnx_n2n.growth import Channels, Grown, Growth, added, averaged
+from onnx_n2n.plan import MOST
+from onnx_n2n.report import Change
+
+
+@dataclass(frozen=True)
+class Outputs(Pass):
+    """Let a classifier tell more classes apart: an output becomes longer, and what it said before stays as it is.
+
+    1. Find the layer that makes the output, by the axis along which weights make its entries.
+    2. Give it further entries, each with the mean of what the old ones have in every weight. Behind one linear layer
+       they then say the mean of the old ones, and the largest of these stays the largest. In a quantised layer they
+       are copies of old ones. They are all alike, until training tells them apart by their labels.
+    3. Rewrite weights, attributes and shape constants. Nothing else changes.
+
+    What normalises over the entries, as Softmax does, would change them; such an output is refused.
+
+    Attributes:
+        size: The new length.
+        output: Name of the output; without it the one that can grow, if there is only one.
+    """
+
+    suffix: ClassVar[str] = "widened"
+
+    size: int = 0
+    output: str = ""
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If the size has no meaning.
+        """
+        if not 0 < self.size <= MOST:
+            raise OptionError(f"the size of an output must be from 1 to {MOST}, not {self.size}")
+
+    def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
+        """Give the output of a private working copy more entries.
+
+        Raises:
+            GrowthError: If there is no such output, or it cannot grow.
+            OptionError: If it would shrink.
+        """
+        self.check()
+        name, group, analysis = self._choose(model)
+        if self.size < group.size:
+            raise OptionError(f"output {name!r} has {group.size} entries already and cannot shrink to {self.size}")
+        if self.size == group.size:
+            return Change()
+        channels = _channels(analysis, group, self.size)
+        grown = Grown(group.name, group.size, self.size)
+        return carry_out(analysis, Growth({group.factor: channels}, (grown,), ()), gained=(name,))
+
+    def _choose(self, model: ir.Model) -> tuple[str, Group, Analysis]:
+        """Return the output that grows, the group of its entries, and the analysis in which that is free.
+
+        Raises:
+            GrowthError: If none can, or several.
+        """
+        names = [str(value.name) for value in model.graph.outputs]
+        if self.output and self.output not in names:
+            raise GrowthError(f"there is no output named {self.output!r}", hint=f"outputs are {', '.join(names)}")
+        found, refused = [], []
+        for name in [self.output] if self.output else names:
+            analysis = analyze(model, opened={name})
+            try:
+                found.append((name, _made(analysis, name), analysis))
+            except GrowthError as refusal:
+                refused.append(refusal)
+        if not found:
+            raise refused[0]
+        if len(found) > 1:
+            named = " or ".join(repr(name) for name, _, _ in found)
+            raise GrowthError("several outputs can gain entries", hint=f"say which one: {named}")
+        return found[0]
+
+
+def _made(analysis: Analysis, name: str) -> Group:
+    """Return the group of the entries that weights make in an output.
+
+    Raises:
+        GrowthError: If there is none that can grow, or there are several.
+    """
+    value = next(value for value in analysis.model.graph.outputs if value.name == name)
+    axes = analysis.axes.get(value, ())
+    made = {group.factor: group for group in analysis.groups if any(not member.consumes for member in group.members)}
+    plain = [axis for axis in map(resolve, axes) if isinstance(axis, Factor)]
+    found = [made[factor] for factor in dict.fromkeys(plain) if factor in made]
+    free = [group for group in found if group.limit is None and plain.count(group.factor) == 1]
+    if len(free) == 1:
+        return free[0]
+    why = next(_reasons(axes, made), None) or "no layer with weights makes its entries"
+    raise GrowthError(
+        f"output {name!r} cannot gain entries: {why if not free else 'it could along several axes'}",
+        shapes=f"its shape is {value.shape}" if value.shape is not None else "",
+        hint="an output can that a layer with weights makes, as logits; cut off what follows them, or name another one",
+    )
+
+
+def _reasons(axes: Sequence[Axis], made: Mapping[Factor, Group]) -> Iterator[Reason | str | None]:
+    """Yield why axes of an output may not grow: what a node says goes before what is an input's."""
+    yield from (made[axis].reason for axis in map(resolve, axes) if isinstance(axis, Factor) and axis in made)
+    if any(leaf in made for axis in axes for leaf in leaves(axis)):
+        yield "its entries are those of several layers or axes, side by side or nested"
+    pinned = [leaf for axis in axes for leaf in leaves(axis) if Limit.PINNED in leaf.limits]
+    for leaf in sorted(pinned, key=lambda leaf: (not leaf.limits[Limit.PINNED].node, leaf.size is None)):
+        yield leaf.limits[Limit.PINNED]
+
+
+def _channels(analysis: Analysis, group: Group, after: int) -> Channels:
+    """Return the further entries: the mean of the old ones where all weights are real numbers, else copies."""
+    weights = {member.weight for member in group.members}
+    real = all(analysis.constants.scalable(value) for value in analysis.constants if value.name in weights)
+    return averaged(group.size, after) if real else added(group.size, after, fresh=False)
