@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
@@ -169,12 +169,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 # --- sizes
 
 
-def _images(stem: int, stages: tuple[tuple[Widths, ...], ...]) -> dict[str, Spec]:
+def _images(stem: int, stages: tuple[tuple[Widths, ...], ...], stride: int = 1) -> dict[str, Spec]:
     """Return the paper's networks: the full one, its modules cut by sqrt(0.3), pairs added, and sqrt(2) wider."""
-    full = InceptionSpec(stem, stages)
+    full = InceptionSpec(stem, stages, stride=stride)
     wider = full.cut(2**0.5)
     pairs = {"deep": full, "both": wider}
-    deeper = {name: InceptionSpec(each.stem, each.stages, pairs=1) for name, each in pairs.items()}
+    deeper = {name: replace(each, pairs=1) for name, each in pairs.items()}
     return {"cut": full.cut(CUT), "full": full, "wider": wider, **deeper}
 
 
@@ -217,7 +217,7 @@ PLANS: Mapping[tuple[Kind, Size], Plan] = {
         _images(8, ((_SMOKE,), (_SMOKE,))), IMAGES, epochs=2, teacher_epochs=2, steps=6, batch=20, rate=3e-3, warmup=3
     ),
     ("images", "cpu"): Plan(
-        _images(16, _SLIM), IMAGES, epochs=12, teacher_epochs=12, steps=0, batch=100, rate=3e-3, warmup=100
+        _images(16, _SLIM, stride=2), IMAGES, epochs=30, teacher_epochs=30, steps=0, batch=100, rate=3e-3, warmup=100
     ),
     ("images", "gpu"): Plan(
         _images(64, _WHOLE), IMAGES, epochs=100, teacher_epochs=100, steps=0, batch=128, rate=2e-3, warmup=1000,

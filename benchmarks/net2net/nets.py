@@ -57,6 +57,7 @@ class InceptionSpec:
         pairs: Pairs of rectangular layers that stand behind the one that every module has.
         colours: Channels of the image.
         classes: What it tells apart.
+        stride: Of the convolution before the modules.
     """
 
     stem: int
@@ -64,6 +65,7 @@ class InceptionSpec:
     pairs: int = 0
     colours: int = 3
     classes: int = 10
+    stride: int = 1
 
     def cut(self, factor: float) -> InceptionSpec:
         """Return the same network with the channels of its modules times a factor."""
@@ -153,7 +155,7 @@ class Inception(nn.Module):
 
     def __init__(self, spec: InceptionSpec) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(spec.colours, spec.stem, 3, padding=1, bias=False)
+        self.stem = nn.Conv2d(spec.colours, spec.stem, 3, spec.stride, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(spec.stem)
         self.modules_, channels, self.ends = nn.ModuleList(), spec.stem, []
         for stage in spec.stages:
