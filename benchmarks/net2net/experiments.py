@@ -132,6 +132,7 @@ SCRATCH = Arm("scratch", "fresh")
 ARMS = (
     Arm("grown", "grown"),
     Arm("grown-moments", "grown", moments="grown"),
+    Arm("grown-zero", "grown", init=Init(init="zero")),
     Arm("random-pad", "pad"),
     SCRATCH,
     Arm("distilled", "fresh", distil=True),
