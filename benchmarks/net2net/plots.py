@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -94,7 +94,9 @@ def _probes(folder: Path) -> None:
             axes.plot(places, values, marker="o", markersize=4, label=arm, color=COLOURS[number % len(COLOURS)])
             axes.set_xticks(list(places), [str(step) for step in steps])
         axes.set(title=title, xlabel="steps")
-    grid[0].legend(fontsize=7)
+    losses = [float(row["validation_loss"]) for row in rows]
+    grid[-1].set_ylim(min(losses) - 0.02, 1.3 * median(losses))  # from scratch it is far above
+    grid[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     _finish(figure, folder, "probes")
 
 

@@ -126,6 +126,7 @@ def summary(folder: Path) -> dict[str, Any]:
         entry["start"] = spread(curve.scores[0] for curve in curves.values())
         entry["final"] = spread(curve.final() for curve in curves.values())
         entry["best"] = spread(curve.best() for curve in curves.values())
+        entry["train_loss"] = spread(float(curve.rows[-1]["train_loss"]) for curve in curves.values())
         entry["multiply_adds"] = spread(curve.spent[-1] for curve in curves.values())
         for name, target in targets.items():
             entry[name] = _reached(curves, target, {} if arm == "scratch" else results.teachers)
@@ -272,9 +273,10 @@ def markdown(found: Mapping[str, Any]) -> str:
     text = [f"# {found['experiment']}", "", f"Mean ± standard deviation over seeds{dates}. Teacher: {teacher}.", ""]
     text += _table(
         ["arm", "rate", "seeds", "parameters", f"{name} before the first step", f"final {name}", f"best {name}",
-         "lost against the teacher on the way", "T multiply-adds"],
+         "training loss, last epoch", "lost against the teacher on the way", "T multiply-adds"],
         [[e["arm"], e["rate"], e["seeds"], f"{e['parameters']:,}", _said(e["start"], signed), _said(e["final"], signed),
-          _said(e["best"], signed), _said(e["lost_on_the_way"]), _tera(e["multiply_adds"])] for e in arms],
+          _said(e["best"], signed), _said(e["train_loss"]), _said(e["lost_on_the_way"]),
+          _tera(e["multiply_adds"])] for e in arms],
     )  # fmt: skip
     titles = {
         "teacher": f"Until the teacher's {name}",
@@ -282,6 +284,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         "scratch_best": "Until the best of scratch",
     }
     for target, title in titles.items():
+        if found["probes"]:  # a thousand steps are no way to a goal
+            continue
         rows = []
         for entry in arms:
             e = entry[target]
@@ -311,10 +315,11 @@ def markdown(found: Mapping[str, Any]) -> str:
              for e in found["first_steps"]],
         )]  # fmt: skip
     if found["probes"]:
-        keys = tables.PROBES[len(tables.RUN) + 1 :]
+        keys = {key: 4 if key.endswith(("loss", "rank")) else 0 for key in tables.PROBES[len(tables.RUN) + 1 :]}
         text += ["", "## Rank and clones", "", *_table(
             ["arm", "rate", "step", *(key.replace("_", " ") for key in keys)],
-            [[e["arm"], e["rate"], e["step"], *(_said(e[key]) for key in keys)] for e in found["probes"]],
+            [[e["arm"], e["rate"], e["step"], *(_said(e[key], digits=digits) for key, digits in keys.items())]
+             for e in found["probes"]],
         )]  # fmt: skip
     if found["unfinished"]:
         text += ["", f"Not finished, and left out: {', '.join(found['unfinished'])}."]
