@@ -25,7 +25,7 @@ from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, Optio
 from onnx_n2n.lineage import VERSION
 from onnx_n2n.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Deepen, Widen
-from onnx_n2n.plan import NOISE
+from onnx_n2n.plan import INIT, NOISE
 from onnx_n2n.report import Report, Result
 from onnx_n2n.verify import Verdict
 from onnx_n2n.verify import verify as _verify
@@ -47,7 +47,7 @@ def widen(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     multiple_of: int = 1,
-    init: Literal["net2net", "zero"] = "net2net",
+    init: Literal["zero", "net2net"] = INIT,
     mapping: Literal["random", "cyclic"] = "random",
     noise: float = NOISE,
     seed: int = 0,
@@ -67,7 +67,7 @@ def widen(
         include: Globs of what grows.
         exclude: Globs of what does not.
         multiple_of: Round new widths up to a multiple of this.
-        init: Copies, or fresh channels with zero outgoing weights.
+        init: Fresh channels with zero outgoing weights, or copies that share theirs.
         mapping: Which channels are copied.
         noise: Noise on copied outgoing weights, which cancels.
         seed: Seed of everything random.

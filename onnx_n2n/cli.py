@@ -32,7 +32,7 @@ from onnx_n2n.export.frameworks import missing
 from onnx_n2n.lineage import digest, history
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
-from onnx_n2n.plan import NOISE
+from onnx_n2n.plan import INIT, NOISE
 from onnx_n2n.record import load as load_record
 from onnx_n2n.report import Report
 from onnx_n2n.verify import parse_shape, read_inputs
@@ -251,12 +251,12 @@ def _deliver(
 @click.option("--include", multiple=True, metavar="GLOB", help="Grow only what layers or weights of these names make.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave layers and weights of these names as they are.")
 @click.option("--multiple-of", type=int, default=1, show_default=True, help="Round new widths up to a multiple.")
-@click.option("--init", type=click.Choice(["net2net", "zero"]), default="net2net", show_default=True,
-              help="Copies of channels, or fresh ones with zero outgoing weights.")
+@click.option("--init", type=click.Choice(["zero", "net2net"]), default=INIT, show_default=True,
+              help="Fresh channels with zero outgoing weights, or copies of channels that share theirs.")
 @click.option("--mapping", type=click.Choice(["random", "cyclic"]), default="random", show_default=True,
               help="Copy channels at random or in turn.")
 @click.option("--noise", type=float, default=NOISE, show_default=True,
-              help="Noise on copied outgoing weights, relative to theirs; it cancels.")
+              help="Noise on the outgoing weights of copies, relative to theirs; it cancels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--outputs", metavar="[NAME=]SIZE", callback=_output_size,
               help="More classes: a new length for an output, whose old entries stay as they are; without --factor and "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
-from onnx_n2n.plan import NOISE
+from onnx_n2n.plan import INIT, NOISE
 
 Size = Literal["smoke", "cpu", "gpu"]
 Kind = Literal["images", "language"]
@@ -18,12 +18,12 @@ class Init:
     """How a growth starts: the options of the product's ``widen``, and shares that the product does not have.
 
     Attributes:
-        init: Copies that share outgoing weights, or fresh channels without any.
+        init: Fresh channels without outgoing weights, or copies that share those.
         noise: On the outgoing weights of copies, relative to theirs; it cancels over the copies.
         shares: ``halves`` are the product's; ``dirichlet`` draws them instead, as other tools do.
     """
 
-    init: Literal["net2net", "zero"] = "net2net"
+    init: Literal["zero", "net2net"] = INIT
     noise: float = NOISE
     shares: Literal["halves", "dirichlet"] = "halves"
 
@@ -132,7 +132,7 @@ SCRATCH = Arm("scratch", "fresh")
 ARMS = (
     Arm("grown", "grown"),
     Arm("grown-moments", "grown", moments="grown"),
-    Arm("grown-zero", "grown", init=Init(init="zero")),
+    Arm("grown-copies", "grown", init=Init("net2net")),
     Arm("random-pad", "pad"),
     SCRATCH,
     Arm("distilled", "fresh", distil=True),
@@ -149,9 +149,9 @@ MOMENTS = (
     Arm("continued", "teacher", net="teacher", moments="grown"),
 )
 SYMMETRY = (
-    *(Arm(f"noise-{noise:g}", "grown", init=Init(noise=noise)) for noise in (0.0, 0.01, 0.1, 0.3, 1.0)),
-    Arm("dirichlet", "grown", init=Init(noise=0.0, shares="dirichlet")),
-    Arm("zero-fan-out", "grown", init=Init(init="zero")),
+    *(Arm(f"noise-{noise:g}", "grown", init=Init("net2net", noise)) for noise in (0.0, 0.01, 0.1, 0.3, 1.0)),
+    Arm("dirichlet", "grown", init=Init("net2net", 0.0, "dirichlet")),
+    Arm("zero-fan-out", "grown"),
     Arm("random-pad", "pad"),
     SCRATCH,
 )
