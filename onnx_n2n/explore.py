@@ -41,7 +41,7 @@ DIRECTIONS = (
     Direction("deeper", (Deepen(),)),
     Direction("wider-deeper", (Widen(), Deepen())),
     Direction("deeper-wider", (Deepen(), Widen())),
-    Direction("wider-zero", (Widen(init="zero"),)),
+    Direction("wider-copies", (Widen(init="net2net"),)),
 )
 
 

@@ -62,11 +62,11 @@ class Remade:
                 continue
             inside = np.minimum(index, grown.shape[axis] - 1)  # a row that is appended has no counterpart
             grown = np.take(grown, inside, axis=axis)
-            dual = self.dual[axis]
-            scale = np.where(self._new(axis, index), 0.0, (1.0 if dual is None else dual) ** power)
+            dual = np.ones(len(index)) if (found := self.dual[axis]) is None else found
+            scale = np.where(self._new(axis, index) | (dual == 0), 0.0, dual**power)
             grown = grown * scale.reshape(-1, *[1] * (grown.ndim - axis - 1)).astype(grown.dtype)
-        found: np.ndarray = (grown / self.recipe.scale**power).astype(teacher.dtype)
-        return found
+        result: np.ndarray = (grown / self.recipe.scale**power).astype(teacher.dtype)
+        return result
 
     def _new(self, axis: int, index: np.ndarray) -> np.ndarray:
         fresh = self.recipe.fresh[axis] if axis < len(self.recipe.fresh) else None

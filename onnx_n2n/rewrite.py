@@ -210,12 +210,19 @@ class _Rewriter:
         axes = self.analysis.axes_of_use(*use) or ()
         carrying = {part.axis for part in recipe.summed}
         dual = [
-            self.growth.share(axis) if self.growth.touches(axis) and position not in carrying else None
+            self._dual(axis, carries=position in carrying) if self.growth.touches(axis) else None
             for position, axis in enumerate(axes)
         ]
         shape = tuple(map(int, self.analysis.constants[value].shape.numpy()))
         nodes = tuple(dict.fromkeys(str(node.name) for node in readers))
         return Remade(str(value.name), name, shape, recipe, tuple(dual), nodes)
+
+    def _dual(self, axis: Axis, *, carries: bool) -> np.ndarray | None:
+        """Return what a gradient is multiplied by along an axis: what reads a channel that is new has had none."""
+        if not carries:
+            return self.growth.share(axis)
+        fresh = self.growth.fresh(axis)
+        return np.where(fresh, 0.0, 1.0) if fresh.any() else None
 
     def _recipe(self, value: ir.Value, use: Use, summed: list[Summed]) -> Recipe:
         axes = self.analysis.axes_of_use(*use)

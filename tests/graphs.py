@@ -60,8 +60,8 @@ def apply(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int =
 
 
 def grow(proto: onnx.ModelProto, **options: Any) -> tuple[onnx.ModelProto, Growth]:
-    """Return the student, and how it grew."""
-    request = Request(**options)
+    """Return the student, and how it grew: by copies, where nothing else is asked for."""
+    request = Request(**{"init": "net2net", **options})
     analysis = analyze(opened(proto))
     growth = plan(analysis, request)
     noise = request.noise if request.init == "net2net" else 0.0

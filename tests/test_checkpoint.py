@@ -112,13 +112,13 @@ def sizes(state: dict[str, Any]) -> dict[str, int]:
 
 
 @functools.cache
-def record_of(folder: Path, *, dynamo: bool, folded: bool) -> records.Record:
+def record_of(folder: Path, *, dynamo: bool, folded: bool, init: Any = "net2net") -> records.Record:
     """Export and widen the network once for each exporter: what it learns later does not matter to a record."""
     torch.manual_seed(0)
-    place = folder / f"{dynamo}{folded}"
+    place = folder / f"{dynamo}{folded}{init}"
     place.mkdir(exist_ok=True)
     path = exported(Net(), batch(0)[0], dynamo=dynamo, folded=folded, tmp=place)
-    Widen(factor=1.5, noise=0)(path).growth.save(place / "growth.safetensors")
+    Widen(factor=1.5, init=init, noise=0)(path).growth.save(place / "growth.safetensors")
     return records.load(place / "growth.safetensors")
 
 
@@ -186,13 +186,31 @@ def test_moments_are_those_of_the_gradients_that_the_wider_network_would_have_ha
             assert np.abs(moments[kind] - theirs).max() <= 1e-5 * np.abs(theirs).max() + least, (name, kind)
 
 
+def test_fresh_channels_change_no_gradient_and_start_without_moments(shared: Path, net: Any) -> None:
+    record = record_of(shared, dynamo=True, folded=False, init="zero")
+    start = grow(record, {name: tensor.numpy() for name, tensor in net.state_dict().items()}).arrays
+    wider = Net(**sizes(start))
+    wider.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in start.items()}, strict=True)
+    for each in (net, wider):
+        each.zero_grad()
+        functional.cross_entropy(each(batch(99)[0]), batch(99)[1]).backward()
+    gradients = {name: p.grad.numpy() for name, p in net.named_parameters()}
+    ones = {name: np.ones_like(array) for name, array in gradients.items()}
+    mapped, known = (apply(record, each, lambda r, a: r.gradient(a)).arrays for each in (gradients, ones))
+    assert any(np.any(mask == 0) for mask in known.values())
+    for name, parameter in wider.named_parameters():
+        difference = np.abs(parameter.grad.numpy() - mapped[name]) * known[name]
+        assert difference.max() <= 1e-5 * np.abs(mapped[name]).max() + 1e-8, name
+        assert np.count_nonzero(known[name]) == gradients[name].size, name
+
+
 @pytest.mark.parametrize(("kind", "dynamo"), [("LSTM", True), ("LSTM", False), ("GRU", False), ("RNN", False)])
 def test_recurrent_layers_keep_their_gates(tmp_path: Path, kind: str, dynamo: bool) -> None:
     torch.manual_seed(0)
     net = Rows(kind=kind)
     x = torch.randn(2, 7, 5)
     path = exported(net, x, dynamo=dynamo, folded=True, tmp=tmp_path)
-    result = onnx_n2n.widen(path, 1.5, noise=0)
+    result = onnx_n2n.widen(path, 1.5, init="net2net", noise=0)
     arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     found = grow(result.growth, arrays)
     assert set(found.grown) >= {"cell.weight_ih_l0", "cell.weight_hh_l1_reverse", "cell.bias_ih_l1", "into.weight"}

@@ -167,7 +167,7 @@ def test_training_goes_on_at_the_new_width(name: str, export: Callable[[Any], on
     variables, state = trained(net, variables, optimizer, optimizer.init(variables["params"]), range(1, 5))
     model = export(variables)
     teacher = ir.from_proto(model)
-    record = onnx_n2n.widen(model, 1.5, noise=0).growth
+    record = onnx_n2n.widen(model, 1.5, init="net2net", noise=0).growth
 
     grown = grow_tree(record, variables, teacher=teacher)
     wider = Net(**sizes(grown))
@@ -195,7 +195,7 @@ def test_trees_stay_of_their_kind() -> None:
     net = Net()
     variables, _ = trained(net, start(net), optax.sgd(0.1), optax.sgd(0.1).init(start(net)["params"]), range(1, 3))
     model = written(variables)
-    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, noise=0).growth
+    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, init="net2net", noise=0).growth
     frozen = flax.core.freeze(variables)
     assert isinstance(grow_tree(record, frozen, teacher=teacher), flax.core.FrozenDict)
     grown = grow_tree(record, names(variables), teacher=teacher)
@@ -242,7 +242,7 @@ def test_states_of_nnx() -> None:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", n]) for name, n in (("x", 4), ("y", 3))]
     graph = helper.make_graph(nodes, "two", ends[:1], ends[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    record = onnx_n2n.widen(model, 1.5, noise=0).growth
+    record = onnx_n2n.widen(model, 1.5, init="net2net", noise=0).growth
 
     wider = Two(12)
     nnx.update(wider, grow_tree(record, params, teacher=ir.from_proto(model)))  # the bias of fc2 is all zeros
@@ -275,7 +275,7 @@ def test_states_without_a_rule_are_refused() -> None:
     net = Net()
     variables, _ = trained(net, start(net), optax.sgd(0.1), optax.sgd(0.1).init(start(net)["params"]), range(1, 3))
     model = written(variables)
-    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, noise=0).growth
+    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, init="net2net", noise=0).growth
     for optimizer, reason in (
         (optax.adafactor(1e-3), "the optimizer keeps .* no moment of one parameter"),
         (optax.MultiSteps(optax.adam(1e-3), 2).gradient_transformation(), "the optimizer keeps 'acc_grads"),
@@ -301,7 +301,7 @@ def test_a_momentum_of_keras_beside_a_velocity_must_be_of_an_adam(name: str, fit
     net = Net()
     variables, _ = trained(net, start(net), optax.sgd(0.1), optax.sgd(0.1).init(start(net)["params"]), range(1, 3))
     model = written(variables)
-    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, noise=0).growth
+    teacher, record = ir.from_proto(model), onnx_n2n.widen(model, 1.5, init="net2net", noise=0).growth
     weights = {leaf.replace(".", "/"): array for leaf, array in names(variables).items()}
     kinds = ("momentum", "velocity")
     kernel = "params/fc1/kernel"
@@ -360,7 +360,7 @@ for seed in range(4):
     model.train_on_batch(*batch(seed))
 path = Path(sys.argv[1]) / "net.onnx"
 model.export(path, format="onnx", verbose=False)
-record = onnx_n2n.widen(path, 1.5, noise=0).growth
+record = onnx_n2n.widen(path, 1.5, init="net2net", noise=0).growth
 teacher = onnx_n2n.load(path)
 weights = paths(model.weights)
 grown = grow_tree(record, weights, teacher=teacher)

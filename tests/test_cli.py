@@ -273,7 +273,7 @@ def test_json_is_the_only_thing_on_stdout_and_nothing_is_on_stderr(folder: Path)
     assert document["grown"] == [{"group": "w", "before": 4, "after": 8, "note": ""}]
     assert document["parameters"] == {"before": 20, "after": 40}
     assert document["verification"]["ok"]
-    counts = {"channels": 8, "incoming_clones": 8, "outgoing_clones": 0, "twins": 0}
+    counts = {"channels": 8, "incoming_clones": 0, "outgoing_clones": 4, "twins": 0}
     assert document["clones"] == {**counts, "groups": [{"group": "w", **counts}]}
 
 
@@ -339,9 +339,9 @@ def test_unknown_operators_pin_with_a_reason(folder: Path) -> None:
 
 def test_clones_are_counted_after_growing_and_on_request(folder: Path) -> None:
     assert call("inspect", "--clones", "net.onnx").stdout == "Clones: training can tell all 4 channels apart.\n"
-    widened = call("widen", "net.onnx", "-o", "noisy.onnx")
+    widened = call("widen", "net.onnx", "-o", "noisy.onnx", "--init", "net2net")
     assert "tell all 8 channels apart; 8 start with the incoming weights of another." in widened.stderr
-    widened = call("widen", "net.onnx", "-o", "plain.onnx", "--noise", "0", "--factor", "1.5")
+    widened = call("widen", "net.onnx", "-o", "plain.onnx", "--init", "net2net", "--noise", "0", "--factor", "1.5")
     assert "training can never tell 4 of 6 channels from another, because all" in widened.stderr
     listed = call("inspect", "--clones", "plain.onnx")
     assert (listed.exit_code, listed.stderr) == (0, "")
@@ -442,4 +442,4 @@ def test_readme_calls_the_library_as_it_is(tmp_path: Path, monkeypatch: pytest.M
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("True ")
-    assert "widen{factor=1.5,init=zero}" in done.stdout
+    assert "widen{factor=1.5,multiple_of=8}" in done.stdout

@@ -23,7 +23,7 @@ MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.onnx"))
 
 
 def student(file: Path, factor: float, **options: Any) -> onnx.ModelProto:
-    return onnx_n2n.widen(onnx.load(file), factor, verify=False, **options).model
+    return onnx_n2n.widen(onnx.load(file), factor, verify=False, **{"init": "net2net", **options}).model
 
 
 def dense(*, first: np.ndarray, bias: np.ndarray, second: np.ndarray) -> onnx.ModelProto:
@@ -75,7 +75,7 @@ def test_copies_of_channels_made_from_inputs_keep_their_incoming_weights() -> No
     rng = np.random.default_rng(0)
     teacher = dense(first=rng.random((4, 3)), bias=rng.random(4), second=rng.random((2, 4)))
     assert counts(teacher) == [(0, 0, 0)]
-    assert counts(onnx_n2n.widen(teacher, 1.5, verify=False).model) == [(4, 0, 0)]
+    assert counts(onnx_n2n.widen(teacher, 1.5, init="net2net", verify=False).model) == [(4, 0, 0)]
 
 
 # --- what counts
@@ -221,6 +221,6 @@ def test_every_kind_of_model_has_the_same_clones(tmp_path: Path) -> None:
 def test_report_counts_the_student() -> None:
     teacher = onnx.load(MODELS[0])
     for noise in (0.0, 0.1):
-        result = onnx_n2n.widen(teacher, 2, noise=noise)
+        result = onnx_n2n.widen(teacher, 2, init="net2net", noise=noise)
         assert result.report.clones == clones(result.model)
     assert onnx_n2n.widen(teacher, 2, verify=False).report.clones is None

@@ -140,7 +140,7 @@ EXCLUDED = ("*qk_dim", "*v_dim")
 @pytest.mark.parametrize("factor", [2, 1.5])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_same_class_takes_the_wider_checkpoint(exports: Path, tmp_path: Path, kind: str, factor: float) -> None:
-    change = Widen(factor=factor, noise=0, exclude=EXCLUDED)
+    change = Widen(factor=factor, init="net2net", noise=0, exclude=EXCLUDED)
     state, found, proof = grown(exports, tmp_path, kind, change)
     larger = wider(kind, state, found).eval()
     assert sum(p.numel() for p in larger.parameters()) > 1.5 * sum(p.numel() for p in net(kind).parameters())
@@ -158,7 +158,7 @@ def test_the_same_class_takes_the_wider_checkpoint(exports: Path, tmp_path: Path
 def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: Path, kind: str) -> None:
     """With fixed shapes, an export holds the positions of one length, and the class token for one batch."""
     path = exported(exports, kind, dynamic=False)
-    result = Widen(factor=1.5, noise=0)(path, output=Target(tmp_path / "student.onnx"))
+    result = Widen(factor=1.5, init="net2net", noise=0)(path, output=Target(tmp_path / "student.onnx"))
     arrays = {name: tensor.numpy() for name, tensor in net(kind).state_dict().items()}
     with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 weights that grew"):
         grow(result.growth, arrays)
@@ -172,11 +172,11 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
 
 
 def test_tied_embeddings_are_untied_and_that_is_said(exports: Path, tmp_path: Path) -> None:
-    state, found, _ = grown(exports, tmp_path, "gpt2", Widen(factor=2, noise=0, exclude=EXCLUDED))
+    state, found, _ = grown(exports, tmp_path, "gpt2", Widen(factor=2, init="net2net", noise=0, exclude=EXCLUDED))
     assert found.untied == {"lm_head.weight": "transformer.wte.weight"}
     assert not torch.equal(state["lm_head.weight"], state["transformer.wte.weight"])
     # A stream that stays as it is leaves them tied.
-    _, found, _ = grown(exports, tmp_path, "gpt2", Widen(factor=2, exclude=(*EXCLUDED, "stream")))
+    _, found, _ = grown(exports, tmp_path, "gpt2", Widen(factor=2, init="net2net", exclude=(*EXCLUDED, "stream")))
     assert not found.untied
 
 

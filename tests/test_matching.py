@@ -57,7 +57,7 @@ PLAIN = {
 
 
 def widened(teacher: onnx.ModelProto, **options: Any) -> tuple[Record, Arrays]:
-    result = onnx_n2n.widen(teacher, 1.5, noise=0, **options)
+    result = onnx_n2n.widen(teacher, 1.5, noise=0, **{"init": "net2net", **options})
     return result.growth, {each.name: numpy_helper.to_array(each) for each in result.model.graph.initializer}
 
 
@@ -337,7 +337,7 @@ def test_a_parameter_that_two_nodes_read_grows_for_both_or_is_refused() -> None:
         "u = MatMul(x, W) v = Add(u, b) r = Relu(v) p = MatMul(r, V) q = Add(p, b) s = Relu(q) y = MatMul(s, U)",
         "float[2,4] x", "float[2,3] y", **weights,
     )  # fmt: skip
-    record = onnx_n2n.widen(teacher, 1.5, noise=0).growth
+    record = onnx_n2n.widen(teacher, 1.5, init="net2net", noise=0).growth
     unnamed = Record(record.steps, record.student, {})
     arrays = {f"net.{name}": array for name, array in weights.items()}
     with pytest.raises(onnx_n2n.GrowthError, match="grew differently"):
