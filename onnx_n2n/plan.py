@@ -24,7 +24,7 @@ from onnx_n2n.quiet import Loud, quieten
 
 Init = Literal["net2net", "zero"]
 Choice = Literal["random", "cyclic"]
-# Measured, see docs/net2net.md: fresh channels learn the fastest, and copies the sooner the more noise tells them apart,
+# As measured in docs/net2net.md: fresh channels learn fastest, and copies the faster the more noise tells them apart,
 # up to where the loss jumps in the first hundred steps.
 INIT: Init = "zero"
 NOISE = 0.3
