@@ -105,6 +105,28 @@ class Clock:
         return 40.0 * self.looks
 
 
+def test_goals_are_those_of_scratch_wherever_that_has_run(net2net: Any, tmp_path: Path) -> None:
+    def written(name: str, **accuracies: list[float]) -> str:
+        rows = [
+            {"data": "cifar10", "experiment": "wider", "seed": 0, "arm": arm, "rate": "full", "epoch": epoch,
+             "multiply_adds": 10.0 * epoch, "train_loss": 1, "validation_loss": 1, "validation_accuracy": accuracy,
+             "test_accuracy": accuracy, "parameters": 5}
+            for arm, each in accuracies.items() for epoch, accuracy in enumerate(each)
+        ]  # fmt: skip
+        (tmp_path / name).mkdir()
+        net2net.tables.write(tmp_path / name / "epochs.csv", net2net.tables.EPOCHS, rows)
+        return str(tmp_path / name)
+
+    short = written("short", teacher=[0.1, 0.6], grown=[0.6, 0.75, 0.8], scratch=[0.1, 0.5, 0.7])
+    long = written("long", scratch=[0.1, 0.5, 0.7, 0.75, 0.78, 0.8, 0.802])
+    for more, epochs, ratio in (([], 1, 2 / 1), (["--scratch", long], 2, 5 / 2)):
+        net2net.report.main([short, "--no-plots", *more])
+        summary = json.loads((tmp_path / "short" / "summary.json").read_text("utf-8"))
+        grown = next(entry for entry in summary["arms"] if entry["arm"] == "grown")["near_scratch_best"]
+        assert grown["epochs"]["mean"] == epochs
+        assert grown["of_scratch"]["epochs"] == grown["of_scratch"]["multiply_adds"] == ratio
+
+
 def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
     options = ["--arms", "moments-grown", "moments-reset"]
     assert net2net.run.main(command("moments", "synthetic-text", tmp_path, *options)) == 0

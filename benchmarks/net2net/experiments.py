@@ -11,6 +11,7 @@ from onnx_n2n.plan import INIT, NOISE
 
 Size = Literal["smoke", "cpu", "gpu"]
 Kind = Literal["images", "language"]
+Schedule = Literal["cosine", "constant", "late"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Experiment:
         growth: Which growth, of the plan's.
         arms: What is compared.
         rates: Among these each arm has its own, by validation.
-        schedule: How the rate goes on after the warm-up: down to nothing over the budget, or as it is.
+        schedule: How the rate goes on after the warm-up: down to nothing over the budget, or as it is, or ``late``: as
+            it is for the teacher, and down for what goes on from it.
         steps: The budget in steps; 0 for the plan's in epochs.
         probes: After how many steps rank and clones are measured.
         classes: The teacher knows only so many classes, and its classifier gains the others; 0 for all.
@@ -85,7 +87,7 @@ class Experiment:
     growth: str
     arms: tuple[Arm, ...]
     rates: tuple[Rate, ...]
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     steps: int = 0
     probes: tuple[int, ...] = ()
     classes: int = 0
@@ -125,7 +127,8 @@ TENTH = Rate("tenth", 0.1, warmup=False)
 FULL = Rate("full", 1.0, warmup=True)
 ON = Rate("on", 1.0, warmup=False)
 WARM = Rate("tenth-warm", 0.1, warmup=True)
-RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, FULL, ON)}
+THIRD = Rate("third", 0.3, warmup=True)
+RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, THIRD, FULL, ON)}
 
 TEACHER = Arm("teacher", "fresh", net="teacher")
 SCRATCH = Arm("scratch", "fresh")

@@ -1,8 +1,9 @@
 """Make a summary, tables for people and plots of an experiment from its CSV files alone.
 
-    python benchmarks/net2net/report.py results/wider-cifar10-cpu [MORE ...] [--no-plots]
+    python benchmarks/net2net/report.py results/wider-cifar10-cpu [MORE ...] [--scratch FOLDER] [--no-plots]
 
-Writes summary.json, summary.md and PNG files beside the CSV files of each folder.
+Writes summary.json, summary.md and PNG files beside the CSV files of each folder. Goals are set by scratch in the same
+folder, or in another one, where it had a larger budget.
 """
 
 from __future__ import annotations
@@ -109,10 +110,11 @@ def _score(row: tables.Row, part: str = "test") -> float:
 # --- the summary
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    """Return what is reported of an experiment."""
+def summary(folder: Path, other: Path | None = None) -> dict[str, Any]:
+    """Return what is reported of an experiment, with the goals that scratch sets there or in another one."""
     results = read(folder)
-    scratch = next((curves for (arm, _), curves in results.lines.items() if arm == "scratch"), {})
+    lines = read(other).lines if other else results.lines
+    scratch = next((curves for (arm, _), curves in lines.items() if arm == "scratch"), {})
     near, point = NEAR[results.kind], POINT[results.kind]
     targets: Mapping[str, Callable[[int], float | None]] = {
         "teacher": lambda seed: _of(results.teachers, seed, Curve.final),
@@ -130,7 +132,8 @@ def summary(folder: Path) -> dict[str, Any]:
         entry["multiply_adds"] = spread(curve.spent[-1] for curve in curves.values())
         for name, target in targets.items():
             entry[name] = _reached(curves, target, {} if arm == "scratch" else results.teachers)
-            entry[name]["of_scratch"] = _ratio(entry[name], _reached(scratch, target, {}))
+            same = {seed: curve for seed, curve in scratch.items() if seed in curves}
+            entry[name]["of_scratch"] = _ratio(entry[name], _reached(same, target, {}))
         pairs = [(results.teachers[seed], curve) for seed, curve in curves.items() if seed in results.teachers]
         lost = [teacher.final() - min(curve.scores) for teacher, curve in pairs]
         entry["lost_on_the_way"] = spread(lost)
@@ -143,6 +146,7 @@ def summary(folder: Path) -> dict[str, Any]:
         arms.append(entry)
     return {
         "experiment": folder.name,
+        "scratch": (other or folder).name,
         "kind": results.kind,
         "score": "minus the test loss in nats" if results.kind == "language" else "test accuracy",
         "near": near,
@@ -294,7 +298,8 @@ def markdown(found: Mapping[str, Any]) -> str:
             cells = [f"{cost} ({ratio}x)" if ratio else cost for cost, ratio in zip(costs, times, strict=True)]
             rows.append([entry["arm"], entry["rate"], f"{e['reached']} of {e['of']}", *cells])
         head = ["arm", "rate", "reached", "epochs", "with the teacher's", "T multiply-adds", "with the teacher's"]
-        times = "In brackets: how many times less than from scratch."
+        whose = "" if found["scratch"] == found["experiment"] else f" in `{found['scratch']}`, which sets the goal"
+        times = f"In brackets: how many times less than from scratch{whose}."
         text += ["", f"## {title}", "", times, "", *_table(head, rows)]
     for entry in arms:
         ahead = [f"{other} at {e['ahead']} of {e['of']}" for other, e in entry["ahead_in_the_first_third"].items()]
@@ -346,10 +351,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where the run from scratch is that sets goals")
     parser.add_argument("--no-plots", action="store_true")
     options = parser.parse_args(arguments)
     for folder in options.folders:
-        found = summary(folder)
+        found = summary(folder, options.scratch)
         (folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         (folder / "summary.md").write_text(markdown(found), "utf-8")
         if not options.no_plots:

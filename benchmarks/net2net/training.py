@@ -121,7 +121,7 @@ class Run:
         whole = self.plan.rate * self.job.rate.scale
         if self.job.rate.warmup or self.job.arm.name == TEACHER.name:
             whole *= min(1.0, (state.step - state.since + 1) / self.plan.warmup)
-        if self.job.schedule == "constant":
+        if not self.job.falls:
             return whole
         return whole * (1 + cos(pi * state.step / (self.epochs * self.steps))) / 2
 
