@@ -2,6 +2,10 @@
 
 A first moment follows the gradient, a second moment its square (Adam: D. Kingma, J. Ba, 2015). Along an axis that a
 layer reads, weights are divided among copies and gradients are not; along one that it makes it is the other way round.
+
+Places that have had no gradient have no first moment, and as their second the mean over the parameter. With none, steps
+there (Adam, usual betas, a constant gradient) would be (1 - 0.9^n) / sqrt(1 - 0.999^n), up to 6.6, times the rate: the
+count of steps goes on, and no longer makes up for moments that have just begun.
 """
 
 from __future__ import annotations
@@ -16,15 +20,16 @@ from onnx_n2n.checkpoint import Grown, apply
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.record import Record, Remade
 
+SECOND = 2.0
 # The state of SGD, Adam, AdamW, RMSprop and Adagrad as PyTorch calls it: the power of a gradient that each one is.
 MOMENTS = {
     "exp_avg": 1.0,
     "momentum_buffer": 1.0,
     "grad_avg": 1.0,
-    "exp_avg_sq": 2.0,
-    "max_exp_avg_sq": 2.0,
-    "square_avg": 2.0,
-    "sum": 2.0,
+    "exp_avg_sq": SECOND,
+    "max_exp_avg_sq": SECOND,
+    "square_avg": SECOND,
+    "sum": SECOND,
 }
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 State = Mapping[str, Mapping[str, Any]]
@@ -58,7 +63,11 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
 
 
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
-    return remade.gradient(array, power)
+    grown = remade.gradient(array, power)
+    if power != SECOND:
+        return grown
+    known = remade.gradient(np.ones_like(array), 0.0) != 0
+    return np.where(known, grown, array.mean(dtype=np.float64)).astype(array.dtype)
 
 
 def grown_moments(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:

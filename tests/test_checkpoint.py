@@ -204,6 +204,27 @@ def test_fresh_channels_change_no_gradient_and_start_without_moments(shared: Pat
         assert np.count_nonzero(known[name]) == gradients[name].size, name
 
 
+def test_places_without_a_gradient_start_with_the_mean_second_moment(shared: Path, net: Any) -> None:
+    """So that the optimizer's steps are no longer there than elsewhere, though its count of steps goes on."""
+    record = record_of(shared, dynamo=True, folded=False, init="zero")
+    rng = np.random.default_rng(0)
+    shapes = {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+    state = {
+        name: {"exp_avg": rng.normal(size=shape) + 5, "exp_avg_sq": rng.random(shape) + 1, "step": 1000}
+        for name, shape in shapes.items()
+    }
+    ones = {name: np.ones(shape) for name, shape in shapes.items()}
+    known = apply(record, ones, lambda remade, array: remade.gradient(array, 0.0)).arrays
+    assert any(not mask.all() for mask in known.values())
+    for name, moments in grow_state(record, state).items():
+        new = known[name] == 0
+        assert moments["step"] == 1000
+        assert np.all(moments["exp_avg"][new] == 0), name
+        assert np.all(moments["exp_avg"][~new] != 0), name
+        assert np.allclose(moments["exp_avg_sq"][new], state[name]["exp_avg_sq"].mean(), rtol=1e-12), name
+        assert np.array_equal(np.sort(moments["exp_avg_sq"][~new]), np.sort(state[name]["exp_avg_sq"].ravel())), name
+
+
 @pytest.mark.parametrize(("kind", "dynamo"), [("LSTM", True), ("LSTM", False), ("GRU", False), ("RNN", False)])
 def test_recurrent_layers_keep_their_gates(tmp_path: Path, kind: str, dynamo: bool) -> None:
     torch.manual_seed(0)

@@ -127,6 +127,20 @@ def test_goals_are_those_of_scratch_wherever_that_has_run(net2net: Any, tmp_path
         assert grown["of_scratch"]["epochs"] == grown["of_scratch"]["multiply_adds"] == ratio
 
 
+@pytest.mark.parametrize(
+    ("schedule", "falls"), [("cosine", (True, True)), ("constant", (False, False)), ("late", (False, True))]
+)
+def test_rates_fall_for_the_teacher_and_for_arms_as_the_schedule_says(
+    net2net: Any, tmp_path: Path, schedule: str, falls: tuple[bool, bool]
+) -> None:
+    options = ["--schedule", schedule, "--arms", "continued", "--rates", "on"]
+    assert net2net.run.main(command("wider", "synthetic-images", tmp_path, *options)) == 0
+    rows = net2net.tables.read(tmp_path / f"wider-synthetic-images-smoke-{schedule}" / "steps.csv")
+    for arm, fell in zip(("teacher", "continued"), falls, strict=True):
+        rates = [float(row["learning_rate"]) for row in rows if row["arm"] == arm]
+        assert (rates[-1] < 0.1 * max(rates)) == fell, arm
+
+
 def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
     options = ["--arms", "moments-grown", "moments-reset"]
     assert net2net.run.main(command("moments", "synthetic-text", tmp_path, *options)) == 0

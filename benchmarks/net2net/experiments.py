@@ -11,7 +11,6 @@ from onnx_n2n.plan import INIT, NOISE
 
 Size = Literal["smoke", "cpu", "gpu"]
 Kind = Literal["images", "language"]
-Schedule = Literal["cosine", "constant", "late"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,19 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How learning rates go on after the warm-up: down to nothing over the budget, as a cosine, or as they are.
+
+    Attributes:
+        teacher: The teacher's.
+        arms: That of all others.
+    """
+
+    teacher: Literal["cosine", "constant"]
+    arms: Literal["cosine", "constant"]
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Arms that run beside one another on the same batches.
 
@@ -76,8 +88,7 @@ class Experiment:
         growth: Which growth, of the plan's.
         arms: What is compared.
         rates: Among these each arm has its own, by validation.
-        schedule: How the rate goes on after the warm-up: down to nothing over the budget, or as it is, or ``late``: as
-            it is for the teacher, and down for what goes on from it.
+        schedule: Name of the one that the rates have.
         steps: The budget in steps; 0 for the plan's in epochs.
         probes: After how many steps rank and clones are measured.
         classes: The teacher knows only so many classes, and its classifier gains the others; 0 for all.
@@ -87,7 +98,7 @@ class Experiment:
     growth: str
     arms: tuple[Arm, ...]
     rates: tuple[Rate, ...]
-    schedule: Schedule = "cosine"
+    schedule: str = "cosine"
     steps: int = 0
     probes: tuple[int, ...] = ()
     classes: int = 0
@@ -130,6 +141,12 @@ WARM = Rate("tenth-warm", 0.1, warmup=True)
 THIRD = Rate("third", 0.3, warmup=True)
 RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, THIRD, FULL, ON)}
 
+SCHEDULES: Mapping[str, Schedule] = {
+    "cosine": Schedule("cosine", "cosine"),
+    "constant": Schedule("constant", "constant"),
+    "late": Schedule("constant", "cosine"),
+}
+
 TEACHER = Arm("teacher", "fresh", net="teacher")
 SCRATCH = Arm("scratch", "fresh")
 ARMS = (
@@ -141,6 +158,7 @@ ARMS = (
     Arm("distilled", "fresh", distil=True),
     Arm("continued", "teacher", net="teacher"),
 )
+DEEPER = tuple(arm for arm in ARMS if arm.name != "grown-copies")  # new layers are no copies
 CLASSES = (
     *(arm for arm in ARMS if arm.name != "continued"),
     Arm("gained", "grown", net="gained"),
@@ -160,7 +178,7 @@ SYMMETRY = (
 )
 EXPERIMENTS: Mapping[str, Experiment] = {
     "wider": Experiment("wider", ARMS, (TENTH, FULL)),
-    "deeper": Experiment("deeper", ARMS, (TENTH, FULL)),
+    "deeper": Experiment("deeper", DEEPER, (TENTH, FULL)),
     "both": Experiment("both", ARMS, (TENTH, FULL)),
     "moments": Experiment("wider", MOMENTS, (ON, FULL), schedule="constant", choose=False),
     "symmetry": Experiment(

@@ -12,7 +12,7 @@ import torch
 
 from net2net import tables
 from net2net.data import Dataset, load
-from net2net.experiments import EXPERIMENTS, PLANS, TEACHER, Arm, Experiment, Plan, Rate, Schedule, Size
+from net2net.experiments import EXPERIMENTS, PLANS, SCHEDULES, TEACHER, Arm, Experiment, Plan, Rate, Size
 from net2net.grow import Grown, fitted, grow_model
 from net2net.nets import InceptionSpec, Spec
 
@@ -30,7 +30,7 @@ class Job:
         rate: At which learning rate.
         seed: Seed of fresh parameters, of the order of the data and of growth.
         out: The folder of all results.
-        schedule: How the learning rate goes on.
+        schedule: Name of how learning rates go on.
         epochs: The budget of every arm; 0 for the plan's.
         deadline: When to stop, in seconds as ``time.time`` counts; None for never.
         device: Where to train.
@@ -45,7 +45,7 @@ class Job:
     rate: Rate
     seed: int
     out: Path
-    schedule: Schedule
+    schedule: str
     epochs: int = 0
     deadline: float | None = None
     device: str = "cpu"
@@ -77,14 +77,14 @@ class Job:
     def teacher(self) -> Path:
         """Folder of the teacher, which experiments share that start from the same one."""
         name = self.plan.growths[self.what.growth][0]
-        schedule = "cosine" if self.schedule == "cosine" else "constant"
         half = f"-{self.what.classes}-classes" if self.what.classes else ""
-        return self.place / "teachers" / f"{name}-{schedule}{half}-{self.seed}"
+        return self.place / "teachers" / f"{name}-{SCHEDULES[self.schedule].teacher}{half}-{self.seed}"
 
     @property
     def falls(self) -> bool:
         """Whether its learning rate goes down over its budget."""
-        return self.schedule == "cosine" or (self.schedule == "late" and self.arm.name != TEACHER.name)
+        schedule = SCHEDULES[self.schedule]
+        return (schedule.teacher if self.arm.name == TEACHER.name else schedule.arms) == "cosine"
 
     @property
     def folder(self) -> Path:

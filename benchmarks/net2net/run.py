@@ -21,7 +21,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -30,7 +29,7 @@ import torch
 import onnx_n2n
 from net2net import tables
 from net2net.data import SOURCES
-from net2net.experiments import EXPERIMENTS, FULL, RATES, TEACHER, Rate, Schedule
+from net2net.experiments import EXPERIMENTS, FULL, RATES, SCHEDULES, TEACHER, Rate
 from net2net.jobs import Job
 from net2net.training import prepare, train
 
@@ -145,7 +144,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--arms", nargs="*", help="only these")
     add("--rates", nargs="*", choices=RATES, help="these instead of the experiment's")
     add("--out", type=Path, required=True, help="folder of all results")
-    add("--schedule", choices=get_args(Schedule), help="another one than the experiment's; late: it falls after growth")
+    add("--schedule", choices=SCHEDULES, help="another one than the experiment's; late: it falls after growth")
     add("--epochs", type=int, default=0, help="the budget of every arm but the teacher, instead of the plan's")
     add("--budget-minutes", type=float, help="stop after the epoch in which this is spent; the same command goes on")
     add("--jobs", type=int, default=1, help="runs side by side, each in a process of its own")
