@@ -26,9 +26,8 @@ from onnx_n2n.passes import widen as widen_module
 from rich.console import Console
 
 import onnx_n2n
-from onnx_n2n import tables
 from onnx_n2n.analysis import Analysis
-from onnx_n2n.cli import main
+from onnx_n2n.cli import main, tables
 from onnx_n2n.growth import Growth
 
 MODELS = Path(__file__).parent.parent / "models"

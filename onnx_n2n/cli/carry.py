@@ -1,0 +1,124 @@
+"""Commands that carry a student back to where training goes on: as a grown checkpoint, or as an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import onnx_n2n
+from onnx_n2n.checkpoint import Arrays, Grown
+from onnx_n2n.checkpoint_files import grow_file
+from onnx_n2n.cli import tables
+from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.errors import ends_well
+from onnx_n2n.cli.options import pairs
+from onnx_n2n.delivery import check_writable
+from onnx_n2n.export.frameworks import missing
+from onnx_n2n.record import load as load_record
+from onnx_n2n.verify import parse_shape, read_inputs
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--record", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="What became of every weight, as written with --record.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
+@click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
+@click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that was exported from this very checkpoint: finds parameters without names by value.")
+@click.option("--student", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that has grown: has the values of layers that were added.")
+@click.option("--name", "names", multiple=True, metavar="WEIGHT=PARAMETER", callback=pairs,
+              help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.")
+@click.option("--verify/--no-verify", default=True, show_default=True,
+              help="Given both models, run them in PyTorch with both checkpoints before writing.")
+@click.option("--keep", multiple=True, metavar="GLOB",
+              help="Tensors that the record does not know and that stay as they are.")
+@click.option("--force", is_flag=True, help="Overwrite the output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@ends_well
+def grow_checkpoint(
+    checkpoint: Path,
+    *,
+    record: Path,
+    output: Path,
+    optimizer: bool,
+    teacher: Path | None,
+    student: Path | None,
+    names: dict[str, str],
+    verify: bool,
+    keep: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
+    check_writable(output, force=force)
+    before = None if teacher is None else onnx_n2n.load(teacher)
+    after = None if student is None else onnx_n2n.load(student)
+    proofs: list[Any] = []
+
+    def prove(found: Grown, arrays: Arrays) -> None:
+        if not verify or before is None or after is None:
+            return
+        with missing("torch"):
+            from onnx_n2n.export.torch.growth import prove as run
+        proofs.append(run(before, after, found, arrays))
+
+    found = grow_file(
+        load_record(record), checkpoint, output, optimizer=optimizer, keep=keep, given=names, teacher=before,
+        student=after, prove=prove,
+    )  # fmt: skip
+    if as_json:
+        proof = proofs[0].to_json() if proofs else None
+        print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
+    else:
+        tables.print_grown(terminal(), found, proofs[0] if proofs else None)
+        terminal().print(f"Written to {output}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["torch", "jax", "keras", "safetensors"]), required=True,
+              help="A trainable PyTorch module, a JAX function with its trees, a Keras model, or the weights only.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True,
+              help="Run the export beside ONNX Runtime before writing.")
+@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+              help="Verify with these arrays, by input name.")
+@click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
+              help="Shape of an input whose dimensions are free.")
+@click.option("--force", is_flag=True, help="Overwrite an export that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@ends_well
+def export(
+    model: Path,
+    *,
+    to: Any,
+    output: Path,
+    verify: bool,
+    inputs: Path | None,
+    shapes: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Carry MODEL back to a training framework, with the names its weights had there, and check what it computes."""
+    from onnx_n2n.export.folder import export as export_to
+
+    feeding = {"inputs": None if inputs is None else read_inputs(inputs), "shapes": dict(map(parse_shape, shapes))}
+    console = terminal()
+    with stages(console) as progress:
+        progress("exporting")
+        found = export_to(model, to, output, force=force, verify=verify, **feeding)
+    if as_json:
+        print_json({"model": str(model), **found.to_json()})
+        return
+    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
+    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
+    if found.agreement is not None:
+        console.print(
+            f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
+            f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
+        )
+    console.print(f"Written to {found.folder}", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Every failure ends as one paragraph and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from onnx_n2n.errors import N2NError, OptionError
+
+BUG, INTERRUPTED = 4, 130
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Misuse(click.ClickException):
+    exit_code = OptionError.exit_code
+
+
+class Commands(click.Group):
+    """Commands that say what is wrong with an option as all other errors are said: in one paragraph."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as failure:
+            path = failure.ctx.command_path if failure.ctx is not None else ctx.command_path
+            message = " ".join(failure.format_message().split())
+            raise _Misuse(f"{message} '{path} -h' shows what there is.") from None
+
+
+def ends_well(command: Command) -> Command:
+    """Turn every error into one paragraph and an exit code."""
+
+    @wraps(command)
+    def guarded(*args: Any, verbose: bool, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as failure:
+            if verbose:
+                traceback.print_exc()
+            text, code = _said(failure)
+            click.echo(f"Error: {' '.join(text.split())}", err=True)
+            sys.exit(code)
+
+    option = click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+    return option(guarded)  # type: ignore[return-value]
+
+
+def _said(failure: BaseException) -> tuple[str, int]:
+    """Return the text and the exit code of an error."""
+    if isinstance(failure, N2NError):
+        return str(failure), failure.exit_code
+    if isinstance(failure, KeyboardInterrupt):
+        return "interrupted; nothing was written.", INTERRUPTED
+    if isinstance(failure, MemoryError):
+        return "there is not enough memory. Ask for less growth.", N2NError.exit_code
+    return f"a bug in onnx-n2n ({type(failure).__name__}: {failure}). Please report it, with what -v shows.", BUG

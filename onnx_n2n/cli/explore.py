@@ -1,0 +1,84 @@
+"""The command that makes students for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+import onnx_n2n
+from onnx_n2n.budget import Budget, shapes_of, sized
+from onnx_n2n.cli import tables
+from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.errors import ends_well
+from onnx_n2n.cli.options import proof_of, verifying
+from onnx_n2n.errors import GrowthError, N2NError, VerificationError
+from onnx_n2n.explore import TOLERANCE, Candidate
+from onnx_n2n.explore import explore as explore_from
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--budget", required=True, metavar="params=2x",
+              help="What students may cost, as params=2x, params=1.5M, macs=2x or macs=300M.")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Folder to write to.  [default: MODEL.explored]")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes at work at once; -1 for all cores.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run all models before writing.")
+@verifying
+@click.option("--force", is_flag=True, help="Overwrite students in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@ends_well
+def explore(
+    model: Path,
+    *,
+    budget: str,
+    output: Path | None,
+    jobs: int,
+    seed: int,
+    verify: bool,
+    inputs: Path | None,
+    shapes: tuple[str, ...],
+    provider: Any,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
+    aim = Budget.read(budget)
+    proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    console = terminal()
+    with stages(console) as progress:
+        found = explore_from(
+            model, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, progress=progress
+        )
+    written = [each for each in found if each.path is not None]
+    if not written:
+        raise _none_written(found, budget, model)
+    teacher = sized(onnx_n2n.load(model), shapes_of(proof))
+    if as_json:
+        print_json({
+            "teacher": str(model), "budget": budget, "goal": aim.goal(teacher), "parameters": teacher.parameters,
+            "multiply_adds": asdict(teacher.cost), "candidates": [each.to_json() for each in found],
+        })  # fmt: skip
+    else:
+        tables.print_candidates(console, found, teacher, aim)
+        console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
+
+
+def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:
+    """Say why an exploration has found nothing."""
+    reasons: dict[str, list[str]] = {}
+    for each in found:
+        nearest = f" ({each.passes})" if each.passes else ""
+        reasons.setdefault(f"{each.failure}{nearest}", []).append(each.name)
+    why = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    if any(each.wrong for each in found):
+        return VerificationError(why, hint="nothing was written. This is a bug in onnx-n2n: please report it")
+    return GrowthError(
+        f"the budget {budget!r}, give or take {100 * TOLERANCE:.0f} %, has no student: {why}",
+        hint=f"'onnx-n2n inspect {model}' shows what can grow",
+    )

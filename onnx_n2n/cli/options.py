@@ -1,0 +1,87 @@
+"""Options that several commands have, and how values of options are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onnx_n2n.cli.errors import Command, ends_well
+from onnx_n2n.delivery import Proof
+from onnx_n2n.passes import Outputs
+from onnx_n2n.verify import parse_shape, read_inputs
+
+
+def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    """Read NAME=SIZE, as often as it is given."""
+    found = {}
+    for value in values:
+        name, _, size = value.rpartition("=")
+        if not name or not size.isdecimal():
+            raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE.")
+        found[name] = int(size)
+    return found
+
+
+def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
+    """Read SIZE or NAME=SIZE."""
+    if value is None:
+        return None
+    name, _, size = value.rpartition("=")
+    if not size.isdecimal():
+        raise click.BadParameter(f"{value!r} is not of the form SIZE or NAME=SIZE.")
+    return Outputs(int(size), name)
+
+
+def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read WEIGHT=PARAMETER, as often as it is given."""
+    if wrong := [value for value in values if not all(value.partition("="))]:
+        raise click.BadParameter(f"{wrong[0]!r} is not of the form WEIGHT=PARAMETER.")
+    return {weight: name for weight, _, name in (value.partition("=") for value in values)}
+
+
+def verifying(command: Command) -> Command:
+    """Add the options that say how to run models."""
+    options = [
+        click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+                     help="Verify with these arrays, by input name."),
+        click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
+                     help="Shape of an input whose dimensions are free."),
+        click.option("--provider", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", show_default=True,
+                     help="Where to run both models."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def proof_of(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int) -> Proof:
+    """Return the proof that the options of ``verifying`` ask for."""
+    feed = None if inputs is None else read_inputs(inputs)
+    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed)
+
+
+def growing(suffix: str) -> Callable[[Command], Command]:
+    """Add what all commands take that make a student, and hand them a way to make it."""
+    options = [
+        click.argument("model", type=click.Path(path_type=Path)),
+        click.option("-o", "--output", type=click.Path(path_type=Path),
+                     help=f"Where to write.  [default: MODEL.{suffix}.onnx]"),
+        click.option("--verify/--no-verify", "verify", default=True, show_default=True,
+                     help="Run both models before writing."),
+        verifying,
+        click.option("--record", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Also write what became of every weight, for 'grow-checkpoint' and other tools."),
+        click.option("--force", is_flag=True, help="Overwrite the output."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout."),
+        ends_well,
+    ]  # fmt: skip
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
