@@ -15,7 +15,9 @@ from onnx_n2n.analysis import analyze
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.growth import Kept
-from onnx_n2n.kernels import Layer, Margin, grow, layers_of, prepare, remade, trace, written
+from onnx_n2n.kernels.growth import grow, remade, trace
+from onnx_n2n.kernels.layers import Layer, layers_of, written
+from onnx_n2n.kernels.padding import Margin, prepare
 from onnx_n2n.record import Step
 from onnx_n2n.report import Added, Change
 

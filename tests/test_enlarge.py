@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from onnx_n2n.passes import Enlarge
 
 import onnx_n2n
-from onnx_n2n import kernels
+from onnx_n2n.kernels import padding
 
 # --- the law
 
@@ -68,7 +68,7 @@ def text(kernel: Sequence[int]) -> str:
 def sees_nothing(teacher: onnx.ModelProto, kernel: str) -> bool:
     """Say whether what a kernel gets along some axis makes no difference, whatever it holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "_blind", lambda *_: False)
+        patch.setattr(padding, "_blind", lambda *_: False)
         student = enlarge(teacher, kernel=kernel).model
     judge, old, new = Judge(teacher), weights(teacher)["W"], weights(student)["W"]
     for axis in range(2, old.ndim):
@@ -112,7 +112,7 @@ def test_a_kernel_without_its_padding_is_wrong(
     check(teacher, enlarge(teacher).model)
     dilation = said.get("dilations", [1])[0]
     wrong = [pad + dilation * extra for pad, extra in zip(said.get("pads", [0] * 4), more, strict=True)]
-    monkeypatch.setattr(kernels, "_pads", lambda *_: tuple(wrong))
+    monkeypatch.setattr(padding, "_pads", lambda *_: tuple(wrong))
     with pytest.raises(onnx_n2n.VerificationError):
         Enlarge()(teacher)
     if any(more):  # else the result is smaller
