@@ -64,10 +64,13 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
 
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
     grown = remade.gradient(array, power)
-    if power != SECOND:
-        return grown
     known = remade.gradient(np.ones_like(array), 0.0) != 0
-    return np.where(known, grown, array.mean(dtype=np.float64)).astype(array.dtype)
+    return np.where(known, grown, without_gradient(array, power)).astype(array.dtype)
+
+
+def without_gradient(array: np.ndarray, power: float) -> float:
+    """Return the moment that places without a gradient start with, beside those in the ``array`` of a parameter."""
+    return float(array.mean(dtype=np.float64)) if power == SECOND else 0.0
 
 
 def grown_moments(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:

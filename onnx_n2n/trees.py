@@ -17,7 +17,8 @@ import onnx_ir as ir
 from onnx_n2n.by_value import plain
 from onnx_n2n.checkpoint import Grown, grow
 from onnx_n2n.errors import GrowthError, N2NError
-from onnx_n2n.optimizer import grown_moments
+from onnx_n2n.optimizer import MOMENTS as POWERS
+from onnx_n2n.optimizer import grown_moments, without_gradient
 from onnx_n2n.record import Record
 
 # What optax and Keras call the moments that PyTorch's optimizers keep, for which there are rules.
@@ -86,8 +87,8 @@ def grow_optax(
 
     Moments are what has the path of a parameter under the name of a moment: ``mu``, ``nu``, ``trace``; or, in Keras,
     before it: ``adam/fc1_kernel_momentum``. Numbers stay as they are, and so does optax's ``count``, which is one for
-    all parameters. Those of new layers start with moments of zero, for which Adam at a high count no longer makes up:
-    they take steps of several learning rates at first, unless the rate is warmed up again.
+    all parameters: Adam at a high count no longer makes up for moments that begin at zero. So second moments of new
+    parameters begin with the mean over what they are like, as those of new places in others do.
 
     Args:
         record: What became of the weights.
@@ -128,6 +129,14 @@ def grow_optax(
         for slot, each in slots.items()
     }
     after: Shapes = {name: array.shape for name, array in found.arrays.items()}
+    old_names = {now: name for name, now in found.renamed.items()}
+
+    def begun(slot: tuple[str, str], name: str) -> float:
+        """Return a moment of a new parameter, or of one that was two: as new places have in what it is like."""
+        like = found.added.get(name, found.untied.get(name, name))
+        known = slots.get(slot, {}).get(old_names.get(like, like), {}).get(slot[1], np.zeros(1))
+        return without_gradient(known, POWERS[slot[1]])
+
     target = old if anew is None else _Tree(anew)
     arrays = {}
     for path, array in target.arrays.items():
@@ -136,8 +145,8 @@ def grow_optax(
             arrays[path] = old.arrays.get(path, array)
         else:
             slot, name = place
-            fresh = np.zeros(after[name], array.dtype)  # of a new parameter, or of one that was two
-            arrays[path] = grown.get(slot, {}).get(name, fresh)
+            moment = grown.get(slot, {}).get(name)
+            arrays[path] = np.full(after[name], begun(slot, name), array.dtype) if moment is None else moment
     return target.unflattened(arrays)
 
 
