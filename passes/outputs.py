@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +12,7 @@ from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.widen import carry_out
 
 from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.axes import Axis, Factor, Limit, Reason, leaves, resolve
+from onnx_n2n.axes import Factor, Limit, Reason, leaves, resolve
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.groups import Group
@@ -27,8 +27,9 @@ class Outputs(Pass):
 
     1. Find the layer that makes the output, by the axis along which weights make its entries.
     2. Give it further entries, each with the mean of what the old ones have in every weight. Behind one linear layer
-       they then say the mean of the old ones, and the largest of these stays the largest. In a quantised layer they
-       are copies of old ones. They are all alike, until training tells them apart by their labels.
+       they then say the mean of the old ones, and the largest of these stays the largest. In a quantised layer, or
+       where a mean may have no value, they are copies of old ones. They are all alike, until training tells them
+       apart by their labels.
     3. Rewrite weights, attributes and shape constants. Nothing else changes.
 
     What normalises over the entries, as Softmax does, would change them; such an output is refused.
@@ -104,10 +105,10 @@ def _made(analysis: Analysis, name: str) -> Group:
     made = {group.factor: group for group in analysis.groups if any(not member.consumes for member in group.members)}
     plain = [axis for axis in map(resolve, axes) if isinstance(axis, Factor)]
     found = [made[factor] for factor in dict.fromkeys(plain) if factor in made]
-    free = [group for group in found if group.limit is None and plain.count(group.factor) == 1]
+    free = [group for group in found if group.limit in {None, Limit.COPIES} and plain.count(group.factor) == 1]
     if len(free) == 1:
         return free[0]
-    why = next(_reasons(axes, made), None) or "no layer with weights makes its entries"
+    why = next(_reasons(analysis, value, made), None) or "no layer with weights makes its entries"
     raise GrowthError(
         f"output {name!r} cannot gain entries: {why if not free else 'it could along several axes'}",
         shapes=f"its shape is {value.shape}" if value.shape is not None else "",
@@ -115,18 +116,28 @@ def _made(analysis: Analysis, name: str) -> Group:
     )
 
 
-def _reasons(axes: Sequence[Axis], made: Mapping[Factor, Group]) -> Iterator[Reason | str | None]:
-    """Yield why axes of an output may not grow: what a node says goes before what is an input's."""
+def _reasons(analysis: Analysis, value: ir.Value, made: Mapping[Factor, Group]) -> Iterator[Reason | str | None]:
+    """Yield why axes of an output may not grow: what a node says goes first, and what an input has too goes last."""
+    axes = analysis.axes.get(value, ())
     yield from (made[axis].reason for axis in map(resolve, axes) if isinstance(axis, Factor) and axis in made)
     if any(leaf in made for axis in axes for leaf in leaves(axis)):
         yield "its entries are those of several layers or axes, side by side or nested"
-    pinned = [leaf for axis in axes for leaf in leaves(axis) if Limit.PINNED in leaf.limits]
-    for leaf in sorted(pinned, key=lambda leaf: (not leaf.limits[Limit.PINNED].node, leaf.size is None)):
-        yield leaf.limits[Limit.PINNED]
+    inputs = [axis for each in analysis.model.graph.inputs for axis in analysis.axes.get(each, ())]
+    given = {leaf for axis in inputs for leaf in leaves(axis)}
+    pinned = {leaf: leaf.limits.get(Limit.PINNED) for axis in axes for leaf in leaves(axis)}
+    found = [(leaf, reason) for leaf, reason in pinned.items() if reason is not None]
+    for _, reason in sorted(found, key=lambda each: (each[0] in given, not each[1].node, each[0].size is None)):
+        if reason.text == f"graph output {value.name!r}":
+            yield "what follows the layer that makes its entries puts them in another order"
+        elif reason.text.startswith("graph "):
+            yield f"{reason.text} has them too"
+        else:
+            yield reason
 
 
 def _channels(analysis: Analysis, group: Group, after: int) -> Channels:
-    """Return the further entries: the mean of the old ones where all weights are real numbers, else copies."""
+    """Return the further entries: the mean of the old ones where all weights may have it, else copies."""
     weights = {member.weight for member in group.members}
     real = all(analysis.constants.scalable(value) for value in analysis.constants if value.name in weights)
+    real = real and group.limit is None
     return averaged(group.size, after) if real else added(group.size, after, fresh=False)

@@ -81,8 +81,9 @@ def test_real_models_gain_outputs_and_grow_wider_in_one_go(name: str, tmp_path: 
         ("h = MatMul(x, v) g = Gemm<transB=1>(h, w, b) y = Sigmoid(g)", {}),
         ("h = MatMul(x, v) g = Gemm<transB=1>(h, w, b) y = BatchNormalization(g, b, b, b, s)", {"s": [0.5] * 5}),
         ("h = MatMul(x, v) g = Gemm<transB=1>(h, w, b) k = Relu(g) z = MatMul(k, r) y = Add(z, k)", {"r": (5, 5)}),
+        ("h = MatMul(x, v) g = Gemm<transB=1>(h, w, b) y = Div(g, d)", {"d": [1.0, -1.0, 2.0, -2.0, 0.5]}),
     ],
-    ids=["gemm", "matmul", "sigmoid", "norm", "read inside"],
+    ids=["gemm", "matmul", "sigmoid", "norm", "read inside", "division"],
 )
 def test_layers_that_make_an_output(body: str, constants: dict[str, Any]) -> None:
     teacher = classifier(body, **constants)
@@ -109,15 +110,16 @@ def test_a_student_that_says_something_else_is_found_out(monkeypatch: pytest.Mon
     ("body", "outputs", "why"),
     [
         (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Softmax(z)", "float[N,5] y", "Softmax: it normalises over"),
-        ("y = Relu(x)", "float[N,6] y", "graph input 'x'"),
+        ("y = Relu(x)", "float[N,6] y", "graph input 'x' has them too"),
+        (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Gather<axis=1>(z, o)", "float[N,5] y", "in another order"),
         (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Concat<axis=1>(z, z)", "float[N,10] y", "several layers"),
-        (f"g = MatMul(x, v) {HEAD} z = Sigmoid(y)", "float[N,5] y, float[N,5] z", "graph output"),
+        (f"g = MatMul(x, v) {HEAD} z = Sigmoid(y)", "float[N,5] y, float[N,5] z", "graph output 'z' has"),
     ],
-    ids=["softmax", "input", "joined", "another output"],
+    ids=["softmax", "input", "order", "joined", "another output"],
 )
 def test_what_cannot_gain_says_why(body: str, outputs: str, why: str) -> None:
     with pytest.raises(GrowthError, match=why):
-        Outputs(9)(classifier(body, outputs))
+        Outputs(9)(classifier(body, outputs, o=[3, 1, 4, 0, 2]))
 
 
 def test_several_outputs_have_to_be_told_apart() -> None:
