@@ -126,7 +126,9 @@ def _reasons(analysis: Analysis, value: ir.Value, made: Mapping[Factor, Group]) 
     given = {leaf for axis in inputs for leaf in leaves(axis)}
     pinned = {leaf: leaf.limits.get(Limit.PINNED) for axis in axes for leaf in leaves(axis)}
     found = [(leaf, reason) for leaf, reason in pinned.items() if reason is not None]
-    for _, reason in sorted(found, key=lambda each: (each[0] in given, not each[1].node, each[0].size is None)):
+    for leaf, reason in sorted(found, key=lambda each: (each[0] in given, not each[1].node, each[0].size is None)):
+        if leaf in given and any(next(leaves(axis), None) is None for axis in axes):
+            yield "it has a single one, and an axis of length 1 does not grow"
         if reason.text == f"graph output {value.name!r}":
             yield "what follows the layer that makes its entries puts them in another order"
         elif reason.text.startswith("graph "):

@@ -111,11 +111,12 @@ def test_a_student_that_says_something_else_is_found_out(monkeypatch: pytest.Mon
     [
         (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Softmax(z)", "float[N,5] y", "Softmax: it normalises over"),
         ("y = Relu(x)", "float[N,6] y", "graph input 'x' has them too"),
+        (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = ReduceMax<axes=[1]>(z)", "float[N,1] y", "a single one"),
         (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Gather<axis=1>(z, o)", "float[N,5] y", "in another order"),
         (f"g = MatMul(x, v) {HEAD.replace('y', 'z')} y = Concat<axis=1>(z, z)", "float[N,10] y", "several layers"),
         (f"g = MatMul(x, v) {HEAD} z = Sigmoid(y)", "float[N,5] y, float[N,5] z", "graph output 'z' has"),
     ],
-    ids=["softmax", "input", "order", "joined", "another output"],
+    ids=["softmax", "input", "single", "order", "joined", "another output"],
 )
 def test_what_cannot_gain_says_why(body: str, outputs: str, why: str) -> None:
     with pytest.raises(GrowthError, match=why):
