@@ -141,6 +141,17 @@ def test_rates_fall_for_the_teacher_and_for_arms_as_the_schedule_says(
         assert (rates[-1] < 0.1 * max(rates)) == fell, arm
 
 
+def test_teachers_of_several_budgets_have_folders_of_their_own(net2net: Any, tmp_path: Path) -> None:
+    options = ["--arms", "continued", "--rates", "on", "--epochs", "1"]
+    for more, name, epochs in (([], "", 2), (["--teacher-epochs", "3"], "-3-teacher-epochs", 3)):
+        assert net2net.run.main(command("wider", "synthetic-images", tmp_path, *options, *more)) == 0
+        rows = net2net.tables.read(tmp_path / f"wider-synthetic-images-smoke-1-epochs{name}" / "epochs.csv")
+        last = {row["arm"]: row for row in rows}
+        assert int(last["teacher"]["epoch"]) == epochs
+        assert int(last["continued"]["epoch"]) == 1
+        assert next(row for row in rows if row["arm"] == "continued")["test_loss"] == last["teacher"]["test_loss"]
+
+
 def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
     options = ["--arms", "moments-grown", "moments-reset"]
     assert net2net.run.main(command("moments", "synthetic-text", tmp_path, *options)) == 0

@@ -32,6 +32,7 @@ class Job:
         out: The folder of all results.
         schedule: Name of how learning rates go on.
         epochs: The budget of every arm; 0 for the plan's.
+        teacher_epochs: That of the teacher; 0 for the plan's.
         deadline: When to stop, in seconds as ``time.time`` counts; None for never.
         device: Where to train.
         threads: Threads of this process; 0 leaves them as they are.
@@ -47,6 +48,7 @@ class Job:
     out: Path
     schedule: str
     epochs: int = 0
+    teacher_epochs: int = 0
     deadline: float | None = None
     device: str = "cpu"
     threads: int = 1
@@ -78,7 +80,8 @@ class Job:
         """Folder of the teacher, which experiments share that start from the same one."""
         name = self.plan.growths[self.what.growth][0]
         half = f"-{self.what.classes}-classes" if self.what.classes else ""
-        return self.place / "teachers" / f"{name}-{SCHEDULES[self.schedule].teacher}{half}-{self.seed}"
+        long = f"-{self.teacher_epochs}-epochs" if self.teacher_epochs else ""
+        return self.place / "teachers" / f"{name}-{SCHEDULES[self.schedule].teacher}{half}{long}-{self.seed}"
 
     @property
     def falls(self) -> bool:
@@ -87,11 +90,17 @@ class Job:
         return (schedule.teacher if self.arm.name == TEACHER.name else schedule.arms) == "cosine"
 
     @property
+    def budgets(self) -> tuple[str, ...]:
+        """What names of folders say of epochs that are not the plan's."""
+        said = {"epochs": self.epochs, "teacher-epochs": self.teacher_epochs}
+        return tuple(f"{number}-{name}" for name, number in said.items() if number)
+
+    @property
     def folder(self) -> Path:
         """Folder of the run."""
         if self.arm.name == TEACHER.name:
             return self.teacher
-        name = f"{self.experiment}-{self.schedule}" + (f"-{self.epochs}-epochs" if self.epochs else "")
+        name = "-".join((self.experiment, self.schedule, *self.budgets))
         return self.place / "runs" / name / f"{self.seed}-{self.arm.name}-{self.rate.name}"
 
     def dataset(self) -> Dataset:

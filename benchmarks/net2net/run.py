@@ -49,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     deadline = begun + 60 * options.budget_minutes if options.budget_minutes else None
     base = Job(
         options.experiment, options.data, options.folder, options.size, TEACHER, FULL, 0, options.out,
-        options.schedule or experiment.schedule, options.epochs, deadline, options.device, options.threads,
+        options.schedule or experiment.schedule, options.epochs, options.teacher_epochs, deadline, options.device,
+        options.threads,
     )  # fmt: skip
-    budget = f"{options.epochs}-epochs" if options.epochs else ""
-    name = "-".join(filter(None, (options.experiment, options.data, options.size, options.schedule, budget)))
+    named = (options.experiment, options.data, options.size, options.schedule, *base.budgets)
+    name = "-".join(filter(None, named))
     place = options.out / name
     place.mkdir(parents=True, exist_ok=True)
     (options.out / "work").mkdir(exist_ok=True)
@@ -146,6 +147,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder of all results")
     add("--schedule", choices=SCHEDULES, help="another one than the experiment's; late: it falls after growth")
     add("--epochs", type=int, default=0, help="the budget of every arm but the teacher, instead of the plan's")
+    add("--teacher-epochs", type=int, default=0, help="the teacher's budget, instead of the plan's")
     add("--budget-minutes", type=float, help="stop after the epoch in which this is spent; the same command goes on")
     add("--jobs", type=int, default=1, help="runs side by side, each in a process of its own")
     add("--threads", type=int, default=1, help="threads of each; 0 for as many as PyTorch takes")

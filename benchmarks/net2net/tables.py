@@ -50,11 +50,6 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def join(target: Path, columns: Sequence[str], parts: Iterable[Path]) -> None:
-    """Write what several tables have, one after the other."""
-    write(target, columns, (row for part in parts for row in read(part)))
-
-
 def _text(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 

@@ -68,7 +68,8 @@ class Run:
         self.steps = self.data.steps(self.plan.batch, self.plan.steps)
         wanted = job.what.steps if job.size != "smoke" else 0
         usual = ceil(wanted / self.steps) if wanted else self.plan.epochs
-        self.epochs = self.plan.teacher_epochs if job.arm.name == TEACHER.name else job.epochs or usual
+        of_teacher = job.teacher_epochs or self.plan.teacher_epochs
+        self.epochs = of_teacher if job.arm.name == TEACHER.name else job.epochs or usual
         self.teacher = self._teacher() if job.arm.distil else None
 
     # --- the loop
