@@ -5,7 +5,9 @@ layer reads, weights are divided among copies and gradients are not; along one t
 
 Places that have had no gradient have no first moment, and as their second the mean over the parameter. With none, steps
 there (Adam, usual betas, a constant gradient) would be (1 - 0.9^n) / sqrt(1 - 0.999^n), up to 6.6, times the rate: the
-count of steps goes on, and no longer makes up for moments that have just begun.
+count of steps goes on, and no longer makes up for moments that have just begun. What makes a fresh channel has a
+hundredth of that: its gradients are small as long as the weights are that read the channel, and with the mean it would
+hardly move.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from onnx_n2n.errors import GrowthError
 from onnx_n2n.record import Record, Remade
 
 SECOND = 2.0
+MAKES_FRESH = 0.01  # of the mean second moment: gradients of a tenth of the usual size
 # The state of SGD, Adam, AdamW, RMSprop and Adagrad as PyTorch calls it: the power of a gradient that each one is.
 MOMENTS = {
     "exp_avg": 1.0,
@@ -65,7 +68,11 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
     grown = remade.gradient(array, power)
     known = remade.gradient(np.ones_like(array), 0.0) != 0
-    return np.where(known, grown, without_gradient(array, power)).astype(array.dtype)
+    begun = np.full(grown.shape, without_gradient(array, power))
+    for axis, flags in enumerate(remade.recipe.fresh):
+        if flags is not None:
+            begun[(slice(None),) * axis + (flags,)] = MAKES_FRESH * without_gradient(array, power)
+    return np.where(known, grown, begun).astype(array.dtype)
 
 
 def without_gradient(array: np.ndarray, power: float) -> float:
