@@ -82,4 +82,5 @@ optimizer = torch.optim.AdamW(wider.named_parameters(), 2e-3)
 optimizer.load_state_dict(state["optimizer"])
 train(wider, optimizer, seed=1)
 if world > 1:
+    dist.barrier()  # or a thread of gloo may still hold gradients when Python ends
     dist.destroy_process_group()
