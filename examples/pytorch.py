@@ -82,5 +82,5 @@ optimizer = torch.optim.AdamW(wider.named_parameters(), 2e-3)
 optimizer.load_state_dict(state["optimizer"])
 train(wider, optimizer, seed=1)
 if world > 1:
-    dist.barrier()  # or a thread of gloo may still hold gradients when Python ends
     dist.destroy_process_group()
+    os._exit(0)  # DistributedDataParallel keeps threads of gloo alive, which may abort while Python ends (PyTorch 2.13)
