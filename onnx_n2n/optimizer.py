@@ -23,7 +23,7 @@ from onnx_n2n.errors import GrowthError
 from onnx_n2n.record import Record, Remade
 
 SECOND = 2.0
-MAKES_FRESH = 0.01  # of the mean second moment: gradients of a tenth of the usual size
+FRESH = 0.01  # times the mean second moment, of what makes a fresh channel: gradients of a tenth of the usual size
 # The state of SGD, Adam, AdamW, RMSprop and Adagrad as PyTorch calls it: the power of a gradient that each one is.
 MOMENTS = {
     "exp_avg": 1.0,
@@ -68,10 +68,11 @@ def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
     grown = remade.gradient(array, power)
     known = remade.gradient(np.ones_like(array), 0.0) != 0
-    begun = np.full(grown.shape, without_gradient(array, power))
+    usual = without_gradient(array, power)
+    begun = np.full(grown.shape, usual)
     for axis, flags in enumerate(remade.recipe.fresh):
         if flags is not None:
-            begun[(slice(None),) * axis + (flags,)] = MAKES_FRESH * without_gradient(array, power)
+            np.moveaxis(begun, axis, 0)[flags] = FRESH * usual
     return np.where(known, grown, begun).astype(array.dtype)
 
 
