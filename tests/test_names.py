@@ -24,12 +24,10 @@ from onnx_n2n.record import Record
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
 
-from architectures import (  # noqa: E402
-    ARCHITECTURES,
+from architectures import ARCHITECTURES, TABLES, TIED  # noqa: E402
+from exports import (  # noqa: E402
     FOLDED,
     KEPT,
-    TABLES,
-    TIED,
     example,
     exported,
     known,

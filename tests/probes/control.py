@@ -1,4 +1,4 @@
-"""Control flow; tests/test_control_flow.py has more."""
+"""Control flow; tests/test_branches.py and tests/test_loops.py have more."""
 
 from __future__ import annotations
 
