@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from graphs import TOLERANCE, Judge, model, opened, run
+from deepening import (
+    BN,
+    CONV,
+    EXACT,
+    FLAT,
+    IMAGE,
+    NORM,
+    ROWS,
+    C,
+    V,
+    W,
+    added,
+    changed,
+    check_learning,
+    deepen,
+    distance,
+    new_weights,
+    resnet,
+)
+from graphs import Judge, model, run
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
-from onnx_n2n.passes import Deepen, Sequential, Widen, parse
+from onnx_n2n.passes import Deepen
 
 import onnx_n2n
-from onnx_n2n.analysis import analyze
-from onnx_n2n.depth.places import places
 from onnx_n2n.rules.traits import IDEMPOTENT, OTHERS
-
-EXACT = 1e-6  # of how far an output moves: identities are exact, and norms round
-
-
-def deepen(teacher: onnx.ModelProto, **options: Any) -> onnx.ModelProto:
-    result = Deepen(**options)(teacher)
-    assert result.modified
-    onnx.checker.check_model(result.model, full_check=True)
-    return result.model
-
-
-def added(teacher: onnx.ModelProto, student: onnx.ModelProto) -> list[str]:
-    before = [node.op_type for node in teacher.graph.node]
-    after = [node.op_type for node in student.graph.node]
-    for operator in before:
-        after.remove(operator)
-    return sorted(after)
-
-
-def new_weights(teacher: onnx.ModelProto, student: onnx.ModelProto) -> list[str]:
-    known = {tensor.name for tensor in teacher.graph.initializer}
-    return [tensor.name for tensor in student.graph.initializer if tensor.name not in known]
-
-
-def changed(student: onnx.ModelProto, names: list[str], amount: float, seed: int = 0) -> onnx.ModelProto:
-    """Add noise to some weights, as a step of training does."""
-    rng = np.random.default_rng(seed)
-    moved = onnx.ModelProto.FromString(student.SerializeToString())
-    for tensor in moved.graph.initializer:
-        if tensor.name in names:
-            array = numpy_helper.to_array(tensor)
-            noise = amount * rng.standard_normal(array.shape)
-            tensor.CopyFrom(numpy_helper.from_array(array + noise.astype(array.dtype), tensor.name))
-    return moved
-
-
-def distance(one: onnx.ModelProto, other: onnx.ModelProto, judge: Judge) -> float:
-    return max(
-        float(np.abs(a - b).max())
-        for feed in judge.feeds
-        for a, b in zip(run(one, feed), run(other, feed), strict=True)
-    )
-
-
-IMAGE, ROWS, FLAT = "float[2,3,8,9] x", "float[2,5,3] x", "float[4,3] x"
-BN = {"s": (8,), "b": (8,), "m": (8,), "v": np.linspace(0.5, 2, 8, dtype=np.float32)}
-CONV, NORM = "h = Conv<pads=[1,1,1,1]>(x, W, c)", "n = BatchNormalization(h, s, b, m, v)"
-W, C, V = (8, 3, 3, 3), (8,), (3, 8, 1, 1)
 
 IDENTITIES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {  # input, body, weights, what is added
     "convolution": (IMAGE, f"{CONV} r = Relu(h) y = Conv(r, V)", {"W": W, "c": C, "V": V}, ["Conv", "Relu"]),
@@ -222,93 +190,6 @@ def test_two_layers_behind_any_other_activation_add_zero(name: str, layer: str) 
     check_learning(teacher, student, judge)
 
 
-def check_learning(teacher: onnx.ModelProto, student: onnx.ModelProto, judge: Judge) -> None:
-    """Gradients: the zero weights get one at once, and all others once these have taken a step."""
-    tensors = {t.name: numpy_helper.to_array(t) for t in student.graph.initializer}
-    new = new_weights(teacher, student)
-    zero = [name for name in new if not tensors[name].any()]
-    last = [name for name in zero if distance(student, changed(student, [name], 0.3), judge) > 1e-4]
-    assert last
-    stepped = changed(student, last, 0.3)
-    for name in new:
-        assert distance(stepped, changed(stepped, [name], 0.5, seed=1), judge) > 1e-5, name
-
-
-LN = "LayerNormalization"
-FFN = "u = MatMul({n}, A) r = Relu(u) m = MatMul(r, B)"
-ATTENTION = (
-    "q = MatMul({n}, Q) k = MatMul({n}, K) v = MatMul({n}, S) t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) "
-    "a = Softmax(s) o = MatMul(a, v) p = MatMul(o, O)"
-)
-SHAPES = {"W": (3, 8), "V": (8, 3), "A": (8, 12), "B": (12, 8), "Q": (8, 8), "K": (8, 8), "S": (8, 8), "O": (8, 8),
-          "g": (8,), "b": (8,), "g2": (8,), "b2": (8,), "bias": (8,)}  # fmt: skip
-BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many blocks are copied
-    "pre-norm": (f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} i = Add(h, p) l = {LN}(i, g2, b2) "
-                 f"{FFN.format(n='l')} z = Add(i, m) y = MatMul(z, V)", 2),
-    "post-norm": (f"h = MatMul(x, W) {ATTENTION.format(n='h')} i = Add(p, h) l = {LN}(i, g, b) {FFN.format(n='l')} "
-                  f"j = Add(l, m) z = {LN}(j, g2, b2) y = MatMul(z, V)", 2),
-    "parallel": (f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} {FFN.format(n='n')} c = Add(p, m) "
-                 "z = Add(c, h) y = MatMul(z, V)", 1),
-    "biased": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Add(bias, m) z = Add(h, c) "
-               "y = MatMul(z, V)", 1),
-    "a mask made of the stream": (
-        f"h = MatMul(x, W) z0 = Shape(h) f = ConstantOfShape(z0) n = {LN}(h, g, b) n2 = Add(n, f) {FFN.format(n='n2')} "
-        f"i = Add(h, m) l = {LN}(i, g2, b2) l2 = Mul(l, bias) l3 = Add(l2, f) p = MatMul(l3, O) z = Add(i, p) "
-        "y = MatMul(z, V)", 2),
-    "a gate": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) k = Sigmoid(u) w = Mul(u, k) m = MatMul(w, B) "
-               "z = Add(h, m) y = MatMul(z, V)", 1),
-    "a layer scale": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Mul(m, bias) z = Add(h, c) "
-                      "y = MatMul(z, V)", 1),
-    "a tied weight": (f"h = MatMul(x, W) n = {LN}(h, g, b) t = Transpose(A) u = MatMul(n, A) r = Relu(u) "
-                      "m = MatMul(r, t) z = Add(h, m) y = MatMul(z, V)", 1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_a_copy_of_a_block_adds_zero_and_learns(name: str) -> None:
-    body, count = BLOCKS[name]
-    words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
-    teacher = model(body, ROWS, "y", **{key: value for key, value in SHAPES.items() if key in words})
-    judge = Judge(teacher)
-    found = [place for place in places(analyze(opened(teacher))).found if place.kind == "block"]
-    if name == "a tied weight":  # a zero behind a Transpose would be zero in front of it, and in the other use, too
-        assert not found
-        return
-    assert sum(len(place.block) for place in found) == count
-    student = deepen(teacher, kind="block")
-    assert judge.error(student) < EXACT
-    check_learning(teacher, student, judge)
-
-
-def resnet(blocks: int = 3, *, norm: bool = True) -> onnx.ModelProto:
-    body, weights = "h = Conv(x, W) r0 = Relu(h)", {"W": (8, 3, 1, 1), "V": V}
-    for number in range(blocks):
-        one, two = f"a{number}", f"b{number}"
-        weights |= {f"layers_{number}_{each}_weight": (8, 8, 3, 3) for each in (one, two)}
-        body += f" c{number} = Conv<pads=[1,1,1,1]>(r{number}, layers_{number}_{one}_weight)"
-        body += f" d{number} = Relu(c{number})"
-        body += f" e{number} = Conv<pads=[1,1,1,1]>(d{number}, layers_{number}_{two}_weight)"
-        tip = f"e{number}"
-        if norm:
-            weights |= {f"{key}{number}": value for key, value in BN.items()}
-            body += f" n{number} = BatchNormalization({tip}, s{number}, b{number}, m{number}, v{number})"
-            tip = f"n{number}"
-        body += f" f{number} = Add({tip}, r{number}) r{number + 1} = Relu(f{number})"
-    return model(f"{body} y = Conv(r{blocks}, V)", IMAGE, "y", **weights)
-
-
-@pytest.mark.parametrize("norm", [True, False])
-def test_residual_blocks_of_convolutions(norm: bool) -> None:
-    teacher = resnet(norm=norm)
-    judge = Judge(teacher)
-    student = deepen(teacher)
-    last = "BatchNormalization" if norm else "Conv"
-    assert added(teacher, student).count(last) == 3 * (1 if norm else 2)
-    assert added(teacher, student).count("Relu") == 6  # the one behind the sum is repeated with the block
-    assert judge.error(student) == 0
-    check_learning(teacher, student, judge)
-
-
 def test_where() -> None:
     teacher = resnet(5)
     judge = Judge(teacher)
@@ -351,27 +232,6 @@ def test_a_kernel_that_does_not_fit_is_kept_with_the_reason() -> None:
     result = Deepen(kind="identity", kernel=("3",))(resnet(1))
     assert not result.modified
     assert "does not fit" in result.report.change.kept[0].reason
-
-
-REFUSED = {  # what may not be copied
-    "a cache that goes out": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) m = MatMul(u, B) z = Add(h, m) "
-                              "y = MatMul(z, V)", "y, u", "out of the model"),
-    "dice": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) d = RandomNormalLike<seed=1.0>(u) w = Mul(u, d) "
-             "m = MatMul(w, B) z = Add(h, m) y = MatMul(z, V)", "y", "dice"),
-    "a Relu before the sum": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) m = MatMul(u, B) w = Relu(m) "
-                              "z = Add(h, w) y = MatMul(z, V)", "y", "Relu"),
-    "a formula": ("h = MatMul(x, W) c = Mul(h, h) d = Mul(c, bias) z = Add(h, d) y = MatMul(z, V)", "y", ""),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_looks_like_a_block_and_is_not_copied(name: str) -> None:
-    body, outputs, reason = REFUSED[name]
-    words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
-    teacher = model(body, ROWS, outputs, **{key: value for key, value in SHAPES.items() if key in words})
-    found = places(analyze(opened(teacher)))
-    assert not [place for place in found.found if place.kind == "block"]
-    assert any(reason in barred.reason for barred in found.barred) or not reason
 
 
 def test_inside_a_body() -> None:
@@ -427,56 +287,3 @@ def test_statistics_come_from_real_inputs(tmp_path: Any) -> None:
 
 def test_drawn_statistics_are_said_to_be_drawn() -> None:
     assert any("drawn" in note for note in Deepen()(teacher_of("norm")).report.change.notes)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["widen{factor=1.5},deepen", "deepen,widen{factor=1.5}", "deepen{every=2},deepen{kind=identity},widen",
-     "widen{init=zero},deepen{kernel=5x5,kind=identity},widen{factor=1.3}"],
-)  # fmt: skip
-def test_passes_compose(text: str) -> None:
-    transformer = model(BLOCKS["pre-norm"][0], ROWS, "y", **{k: v for k, v in SHAPES.items() if k != "bias"})
-    for teacher in (resnet(2), transformer):
-        if "kernel" in text and teacher.graph.node[0].op_type != "Conv":
-            continue
-        passes = parse(text)
-        assert parse(str(passes)) == passes
-        result = passes(teacher)
-        assert result.report.verdict is not None
-        assert Judge(teacher).error(result.model) < TOLERANCE
-        assert len(result.change.growths) == text.count("widen")
-        assert bool(result.change.added)
-
-
-def test_a_model_grown_five_times_still_computes_what_the_first_teacher_computes() -> None:
-    teacher = resnet(2)
-    judge, model_ = Judge(teacher), teacher
-    steps = [Widen(factor=1.3), Deepen(kind="identity", count=2), Widen(factor=1.5, init="zero"), Deepen(count=1),
-             Sequential((Widen(factor=1.2, seed=5), Deepen(kind="identity", count=1)))]  # fmt: skip
-    digests = []
-    for step in steps:
-        digests.append(onnx_n2n.lineage.digest(opened(model_)))
-        model_ = step(model_).model
-        assert judge.error(model_) < TOLERANCE
-    history = onnx_n2n.lineage.history(opened(model_))
-    assert [entry.text.split("{")[0] for entry in history] == ["widen", "deepen", "widen", "deepen", "widen", "deepen"]
-    assert [entry.parent for entry in history][:5] == digests
-    assert history[4].seed == 5
-    assert len({entry.parent for entry in history}) == 6
-
-
-def test_a_history_that_is_not_one_is_left_out() -> None:
-    teacher = resnet(1)
-    helper.set_model_props(teacher, {"onnx_n2n.lineage": json.dumps({"not": "a list"})})
-    assert onnx_n2n.lineage.history(opened(teacher)) == ()
-    assert len(onnx_n2n.lineage.history(opened(Deepen()(teacher).model))) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [("wider", "no pass 'wider'"), ("widen{factr=2}", "no option 'factr'"), ("widen{factor=much}", "has no meaning"),
-     ("widen{factor=2", "not of the form"), ("", "no pass to run"), ("widen{factor}", "option=value")],
-)  # fmt: skip
-def test_texts_that_are_no_passes(text: str, reason: str) -> None:
-    with pytest.raises(onnx_n2n.OptionError, match=reason):
-        parse(text)(resnet(1))
