@@ -16,7 +16,7 @@ import numpy as np
 from onnx_n2n.axes import Axis, Factor, Product, Sum, leaves, resolve, size
 
 if TYPE_CHECKING:
-    from onnx_n2n.quiet import Quiet
+    from onnx_n2n.quiet.channels import Quiet
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,8 @@ from onnx_n2n.groups import Group, Member
 from onnx_n2n.growth import Channels, Grown, Growth, Kept, added, copies, quieted
 from onnx_n2n.obligations import Mean
 from onnx_n2n.quantised import rounds
-from onnx_n2n.quiet import Loud, quieten
+from onnx_n2n.quiet.channels import Loud
+from onnx_n2n.quiet.search import quieten
 
 Init = Literal["net2net", "zero"]
 Choice = Literal["random", "cyclic"]

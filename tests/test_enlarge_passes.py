@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner
+from calling import call
 from enlarging import (
     IMAGE,
     UNPROVEN,
@@ -25,7 +24,6 @@ from onnx_n2n.passes import Enlarge, Sequential, parse
 
 import onnx_n2n
 from onnx_n2n.analysis import analyze
-from onnx_n2n.cli import main
 
 
 def test_the_trace_is_that_of_the_student() -> None:
@@ -92,10 +90,6 @@ def test_groups_are_what_they_were() -> None:
 
 
 # --- the command line
-
-
-def call(*arguments: object) -> Any:
-    return CliRunner().invoke(main, list(map(str, arguments)), prog_name="onnx-n2n")
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

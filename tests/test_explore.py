@@ -10,32 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import calling
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
+from calling import MODELS, files
+from click.testing import Result
 from graphs import TOLERANCE as ROUNDING
 from graphs import Judge, model
 from onnx_n2n.passes import parse
 
 import onnx_n2n
 from onnx_n2n.budget import Budget, sized
-from onnx_n2n.cli import main
 from onnx_n2n.cost import multiply_adds
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
 from onnx_n2n.explore import DIRECTIONS, TOLERANCE, Candidate, explore
 
-MODELS = Path(__file__).parent.parent / "models"
 NAMES = [direction.name for direction in DIRECTIONS]
 
 
 def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["explore", *map(str, arguments)], prog_name="onnx-n2n")
-
-
-def files(folder: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    return calling.call("explore", *arguments)
 
 
 def net() -> onnx.ModelProto:

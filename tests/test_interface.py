@@ -24,7 +24,8 @@ from onnx_n2n.analysis import analyze
 from onnx_n2n.axes import Axis, Factor, Limit, leaves, product, size, total
 from onnx_n2n.growth import Channels, Growth, added, copies
 from onnx_n2n.plan import Request, plan
-from onnx_n2n.quiet import Loud, quieten
+from onnx_n2n.quiet.channels import Loud
+from onnx_n2n.quiet.search import quieten
 from onnx_n2n.verify import verify
 
 Teacher = tuple[str, str, str, dict[str, Any]]

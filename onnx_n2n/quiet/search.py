@@ -1,11 +1,4 @@
-"""Quiet channels: how a normalised stream grows by a factor that is not whole.
-
-Under LayerNorm a channel may not simply be copied, because the mean and the variance would shift. But a new channel
-that always holds the *mean* of the teacher's channels leaves the mean alone and shrinks the variance by D/D', for which
-the gain (times sqrt(D/D')) and epsilon (times D/D') make up; its normalised value is 0. Under RMSNorm a new channel
-that holds *zero* does the same. So every writer to the stream must write one fixed combination of its own channels to
-the new ones. Which one each tensor must hold is found here, by walking from the norms through whatever is linear.
-"""
+"""The search for quiet channels: what every node asks for, from the norms through whatever is linear."""
 
 from __future__ import annotations
 
@@ -19,42 +12,9 @@ from onnx_n2n.analysis import Analysis
 from onnx_n2n.axes import Axis, Factor, Product, leaves, resolve
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.obligations import Contraction, Mean, Norm, Use
-
-
-class Loud(Exception):  # noqa: N818 - not an error: the channels cannot be kept quiet, for this reason
-    """New channels of a factor cannot be kept quiet."""
-
-
-@dataclass(frozen=True, eq=False)
-class Quiet:
-    """What new channels of a factor hold.
-
-    Attributes:
-        holds: For each tensor, float64[D]: new channels are the sum of the teacher's channels with these weights.
-        rows: For a use of a constant (node, input slot): what it has in new places, as weights of its old ones.
-        ones: The uses of constants that have 1 in new places, because they scale.
-        norms: The norms that have to make up for the new length.
-        written: The norms written out in single nodes that have to: the uses of their epsilon and of their gain.
-        means: The other means over new channels that are zero; they have to make up for the new length themselves.
-    """
-
-    holds: Mapping[ir.Value, np.ndarray]
-    rows: Mapping[Use, np.ndarray]
-    ones: frozenset[Use]
-    norms: tuple[Norm, ...]
-    written: tuple[tuple[Use, Use], ...]
-    means: tuple[Mean, ...]
-
-    @property
-    def gains(self) -> frozenset[Use]:
-        """The uses of all gains."""
-        return frozenset([(norm.node, norm.gain) for norm in self.norms] + [gain for _, gain in self.written])
-
-    def silent(self, value: ir.Value) -> bool:
-        """Say whether the new channels of a tensor are zero."""
-        held = self.holds.get(value)
-        return held is not None and not held.any()
-
+from onnx_n2n.quiet.channels import Loud, Quiet, operand, title
+from onnx_n2n.quiet.equations import Equations
+from onnx_n2n.quiet.written import written
 
 LINEAR = frozenset({"Add", "Sub", "Sum", "Mean", "Where", "Concat"})  # in all operands together
 MOVING = frozenset(
@@ -81,22 +41,11 @@ def quieten(analysis: Analysis, factor: Factor) -> Quiet:
     return _Search(analysis, factor).run()
 
 
-@dataclass(frozen=True, eq=False)
-class _Tie:
-    """``one`` holds what ``other`` holds, times ``gain`` (float64[D] or 1.0)."""
-
-    one: ir.Value
-    other: ir.Value
-    gain: np.ndarray | float
-    node: ir.Node
-
-
 @dataclass
 class _Search:
     analysis: Analysis
     factor: Factor
-    ties: list[_Tie] = field(default_factory=list)
-    fixed: dict[ir.Value, tuple[np.ndarray, ir.Node]] = field(default_factory=dict)
+    equations: Equations = field(default_factory=Equations)
     whole: dict[ir.Value, ir.Node] = field(default_factory=dict)  # the weights sum to 1: all channels get the same
     writers: dict[Use, ir.Value] = field(default_factory=dict)  # which tensor decides what a constant writes
     rows: dict[Use, np.ndarray] = field(default_factory=dict)
@@ -111,30 +60,30 @@ class _Search:
         self._read_interface()
         for node in self.analysis.model.graph.all_nodes():
             self._visit(node)
-        holds = self._solve()
+        holds = self.equations.solve(self.mean, (node for node, _ in self.writers))
         for value, held in holds.items():
             if not np.abs(held).sum() < LARGEST:
                 raise Loud(f"new channels of {str(value.name)!r} would be made of numbers too large to be exact")
         for value, node in self.whole.items():
             if abs(holds[value].sum() - 1) > 1e-9:
-                raise Loud(f"{_title(node)} writes the same to every channel, and the new ones must stay zero")
-        shrunk, written = [], []
+                raise Loud(f"{title(node)} writes the same to every channel, and the new ones must stay zero")
+        shrunk, followed = [], []
         for mean in self.means:
-            held = holds[_operand(mean.node, 0)]
+            held = holds[operand(mean.node, 0)]
             if held.any() and not np.allclose(held, self.mean):
-                raise Loud(f"{_title(mean.node)} takes a mean of scaled channels")
+                raise Loud(f"{title(mean.node)} takes a mean of scaled channels")
             if not held.any():
-                found = self._written(mean.node)
+                found = written(mean.node, self.analysis.constants, self.ones)
                 if found is None and mean.node.outputs[0].is_graph_output():
-                    raise Loud(f"{_title(mean.node)} is an output of the model")
+                    raise Loud(f"{title(mean.node)} is an output of the model")
                 if found is None:
                     shrunk.append(mean)
                 else:
-                    written.append(found)
+                    followed.append(found)
         rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
         self._check_shared(rows)
         holds = {value: held for value, held in holds.items() if value not in self.analysis.constants}
-        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(written), tuple(shrunk))
+        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(followed), tuple(shrunk))
 
     # --- what nodes ask for
 
@@ -185,7 +134,7 @@ class _Search:
         elif not made:
             self._ends(node)
         elif node.domain not in {"", "ai.onnx", "com.microsoft"}:
-            raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
+            raise Loud(f"{title(node)} stands between what writes the stream and its norm")
         elif node.op_type in MAPS:
             self._map(node, given, made[0])
         elif node.op_type in LINEAR:
@@ -195,17 +144,17 @@ class _Search:
         elif node.op_type in MOVING:
             self._move(node, given, made)
         elif node.op_type in THROUGH_ZERO or (node.op_type in SQUARES and self._squares(node)):
-            self._fix(self._computed(node, given[0][0]), self.zero, node)
-            self._fix(made[0], self.zero, node)
+            self.equations.fix(self._computed(node, given[0][0]), self.zero, node)
+            self.equations.fix(made[0], self.zero, node)
         else:
-            raise Loud(f"{_title(node)} stands between what writes the stream and its norm")
+            raise Loud(f"{title(node)} stands between what writes the stream and its norm")
 
     def _ends(self, node: ir.Node) -> None:
         """A node after which the factor is gone: a sum, a mean, or a question for its length."""
         if node not in self.sums and node not in self._averaging and node.op_type not in {"Shape", "Size"}:
-            raise Loud(f"{_title(node)} looks at all channels at once")
+            raise Loud(f"{title(node)} looks at all channels at once")
         if node in self._averaging:
-            self._tie(self._computed(node, 0), _operand(node, 0), 1.0, node)
+            self.equations.tie(self._computed(node, 0), operand(node, 0), 1.0, node)
 
     def _norm(self, norm: Norm) -> None:
         node = norm.node
@@ -213,26 +162,26 @@ class _Search:
         if node.op_type == "EmbedLayerNormalization":
             others = []  # what it also gives counts the places
         if any(node.outputs[slot].uses() or node.outputs[slot].is_graph_output() for slot in others):
-            raise Loud(f"{_title(node)} also gives its mean or variance")
+            raise Loud(f"{title(node)} also gives its mean or variance")
         if not self._constant(node, norm.gain) or (norm.bias is not None and not self._constant(node, norm.bias)):
-            raise Loud(f"{_title(node)} has a gain or bias that is computed")
+            raise Loud(f"{title(node)} has a gain or bias that is computed")
         if norm.bias is not None and not self._touches(self.analysis.axes_of_use(node, norm.bias)):
-            raise Loud(f"{_title(node)} adds the same number to every channel")
+            raise Loud(f"{title(node)} adds the same number to every channel")
         held = self.mean if norm.centred else self.zero
         for slot in norm.inputs:
             if not self._touches(self.analysis.axes_of_use(node, slot)):
-                raise Loud(f"{_title(node)} adds the same number to every channel")
+                raise Loud(f"{title(node)} adds the same number to every channel")
             if not self._constant(node, slot):
-                self._fix(_operand(node, slot), held, node)
-            elif self.analysis.constants.vector_like(_operand(node, slot)):
+                self.equations.fix(operand(node, slot), held, node)
+            elif self.analysis.constants.vector_like(operand(node, slot)):
                 self.rows[node, slot] = held
             else:
-                self.writers[node, slot] = _operand(node, slot)
-                self._fix(_operand(node, slot), held, node)
+                self.writers[node, slot] = operand(node, slot)
+                self.equations.fix(operand(node, slot), held, node)
         for slot in norm.sums:
             if slot < len(node.outputs):
-                self._fix(node.outputs[slot], held, node)
-        self._fix(node.outputs[0], self.zero, node)
+                self.equations.fix(node.outputs[slot], held, node)
+        self.equations.fix(node.outputs[0], self.zero, node)
         if norm.bias is not None:
             self.rows[node, norm.bias] = self.zero
         self.ones.add((node, norm.gain))
@@ -253,13 +202,13 @@ class _Search:
             elif self._constant(node, slot):
                 self._write(node, slot, made)
             elif not scaled:
-                self._tie(value, made, 1.0, node)
+                self.equations.tie(value, made, 1.0, node)
         if scaled:
             computed = [value for slot, value in passing if not self._constant(node, slot) and slot != added]
             if not computed or any(slot == added and not self._constant(node, slot) for slot, _ in passing):
-                raise Loud(f"{_title(node)} scales channels by channels")
-            self._fix(computed[0], self.zero, node)
-            self._fix(made, self.zero, node)
+                raise Loud(f"{title(node)} scales channels by channels")
+            self.equations.fix(computed[0], self.zero, node)
+            self.equations.fix(made, self.zero, node)
         biased = node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None
         if biased and not self._touches(self.analysis.axes_of_use(node, 2)):
             self.whole[made] = node
@@ -268,177 +217,102 @@ class _Search:
         self, node: ir.Node, operands: list[tuple[int, ir.Value]], given: list[tuple[int, ir.Value]], made: ir.Value
     ) -> None:
         if node.op_type == "Sub" and self._centres(node):
-            self._fix(self._computed(node, 0), self.mean, node)
-            self._fix(made, self.zero, node)
+            self.equations.fix(self._computed(node, 0), self.mean, node)
+            self.equations.fix(made, self.zero, node)
             return
         slots = {slot for slot, _ in given}
         for slot, value in operands:
             if node.op_type == "Where" and slot == 0:
                 if slot in slots:
-                    raise Loud(f"{_title(node)} chooses by channel")
+                    raise Loud(f"{title(node)} chooses by channel")
             elif slot not in slots:
                 if node.op_type != "Concat":  # there it is laid beside the channels
                     self.whole[made] = node
             elif self._constant(node, slot):
                 self._write(node, slot, made)
             else:
-                self._tie(value, made, 1.0, node)
+                self.equations.tie(value, made, 1.0, node)
 
     def _write(self, node: ir.Node, slot: int, made: ir.Value) -> None:
         """Let a constant write what a tensor holds; a matrix stays one, so that it writes the same for all its uses."""
-        value = _operand(node, slot)
+        value = operand(node, slot)
         self.writers[node, slot] = made
         if not self.analysis.constants.vector_like(value):
-            self._tie(value, made, 1.0, node)
+            self.equations.tie(value, made, 1.0, node)
 
     def _centres(self, node: ir.Node) -> bool:
         """Say whether a node subtracts the mean over the factor from the tensor that it is the mean of."""
-        mean = _operand(node, 1).producer()
+        mean = operand(node, 1).producer()
         while mean is not None and mean.op_type in {"Identity", "Cast"}:
-            mean = _operand(mean, 0).producer()
+            mean = operand(mean, 0).producer()
         return mean in self._averaging and mean is not None and mean.inputs[0] is node.inputs[0]
 
     def _scale(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: ir.Value) -> None:
         if len(given) == 1:
             slot, value = given[0]
             if slot == 1 and node.op_type == "Div":
-                raise Loud(f"{_title(node)} divides by the stream")
+                raise Loud(f"{title(node)} divides by the stream")
             if self._constant(node, slot):  # it makes the channels of something that has none
                 self._write(node, slot, made)
             else:
-                self._tie(value, made, 1.0, node)
+                self.equations.tie(value, made, 1.0, node)
             return
         constants = [slot for slot, _ in given if self._constant(node, slot)]
         if len(constants) == 1 and (node.op_type == "Mul" or constants == [1]):
             (slot,) = constants
             gain = self._vector(node, slot)
             if gain is None or not gain.all():
-                raise Loud(f"{_title(node)} scales by a matrix, or by zero")
-            value = _operand(node, 1 - slot)
-            self._tie(value, made, gain if node.op_type == "Mul" else 1 / gain, node)
+                raise Loud(f"{title(node)} scales by a matrix, or by zero")
+            value = operand(node, 1 - slot)
+            self.equations.tie(value, made, gain if node.op_type == "Mul" else 1 / gain, node)
             self.ones.add((node, slot))
             return
         if node.op_type == "Div" or constants:
-            raise Loud(f"{_title(node)} divides by the stream, or makes it of constants only")
+            raise Loud(f"{title(node)} divides by the stream, or makes it of constants only")
         # A product is zero where one operand is: in a square, or where a stream is gated. With both at zero none of
         # them would ever learn.
-        self._fix(given[0][1], self.zero, node)
-        self._fix(made, self.zero, node)
+        self.equations.fix(given[0][1], self.zero, node)
+        self.equations.fix(made, self.zero, node)
 
     def _move(self, node: ir.Node, given: list[tuple[int, ir.Value]], made: list[ir.Value]) -> None:
         if node.op_type == "Pad" and not self._pads_with_zero(node):
             self.whole[made[0]] = node
         if node.op_type == "Dropout" and any(mask.uses() or mask.is_graph_output() for mask in made[1:]):
-            raise Loud(f"{_title(node)} also gives its mask")
+            raise Loud(f"{title(node)} also gives its mask")
         if node.op_type == "Cast" and node.attributes["to"].value not in FLOATS:
-            raise Loud(f"{_title(node)} rounds to whole numbers")
+            raise Loud(f"{title(node)} rounds to whole numbers")
         if not given:  # the axis arises, with equal values along it
             self.whole[made[0]] = node
-            self._tie(made[0], made[0], 1.0, node)
+            self.equations.tie(made[0], made[0], 1.0, node)
         for slot, value in given:
             if slot:
-                raise Loud(f"{_title(node)} is steered by the channels")
+                raise Loud(f"{title(node)} is steered by the channels")
             for output in made:
                 if self._constant(node, slot):
                     self._write(node, slot, output)
                 else:
-                    self._tie(value, output, 1.0, node)
+                    self.equations.tie(value, output, 1.0, node)
 
     def _squares(self, node: ir.Node) -> bool:
         if node.op_type == "Abs":
             return True
-        power = self.analysis.constants.small(_operand(node, 1))
+        power = self.analysis.constants.small(operand(node, 1))
         return power is not None and power.size == 1 and float(power.reshape(-1)[0]) > 1
 
     def _pads_with_zero(self, node: ir.Node) -> bool:
         if len(node.inputs) < 3 or node.inputs[2] is None:
             value = node.attributes.get("value")
             return value is None or not value.value
-        array = self.analysis.constants.small(_operand(node, 2))
+        array = self.analysis.constants.small(operand(node, 2))
         return array is not None and not array.any()
 
     def _check_shared(self, rows: Mapping[Use, np.ndarray]) -> None:
         """Make sure that all uses of a matrix, which stays one, write the same."""
         first: dict[ir.Value, np.ndarray] = {}
         for (node, slot), row in rows.items():
-            value = _operand(node, slot)
+            value = operand(node, slot)
             if not self.analysis.constants.vector_like(value) and not np.allclose(first.setdefault(value, row), row):
                 raise Loud(f"{str(value.name)!r} would have to write differently in two places")
-
-    def _written(self, mean: ir.Node) -> tuple[Use, Use] | None:
-        """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain."""
-        added = self._only_reader(mean, {"Add"})
-        epsilon = self._number(added) if added is not None else None
-        root = self._only_reader(added, {"Sqrt"}) if added is not None else None
-        if root is None or epsilon is None:
-            return None
-        inverse = self._only_reader(root, {"Reciprocal"})
-        node = self._only_reader(inverse, {"Mul"}) if inverse is not None else self._only_reader(root, {"Div"})
-        if node is None or (inverse is None and node.inputs[1] is not root.outputs[0]):
-            return None
-        while node is not None:
-            gain = next((slot for slot in range(len(node.inputs)) if (node, slot) in self.ones), None)
-            if gain is not None:
-                return epsilon, (node, gain)
-            node = self._only_reader(node, {"Mul", "Cast", "Identity", "Transpose"})
-        return None
-
-    def _only_reader(self, node: ir.Node, operators: set[str]) -> ir.Node | None:
-        uses = list(node.outputs[0].uses())
-        alone = len(uses) == 1 and not node.outputs[0].is_graph_output()
-        return uses[0].node if alone and uses[0].node.op_type in operators else None
-
-    def _number(self, node: ir.Node) -> Use | None:
-        """Return the operand of a node that is a constant number."""
-        constants = self.analysis.constants
-        for slot, value in enumerate(node.inputs):
-            if value is not None and value in constants and constants[value].size == 1:
-                return node, slot
-        return None
-
-    # --- equations
-
-    def _tie(self, one: ir.Value, other: ir.Value, gain: np.ndarray | float, node: ir.Node) -> None:
-        self.ties.append(_Tie(one, other, gain, node))
-
-    def _fix(self, value: ir.Value, held: np.ndarray, node: ir.Node) -> None:
-        known = self.fixed.setdefault(value, (held, node))
-        if not np.array_equal(known[0], held):
-            raise Loud(_conflict(known[1], node))
-
-    def _solve(self) -> dict[ir.Value, np.ndarray]:
-        """Spread what is fixed along all ties; what nothing asks for holds the mean, which all linear nodes keep."""
-        near: dict[ir.Value, list[_Tie]] = {}
-        for tie in self.ties:
-            near.setdefault(tie.one, []).append(tie)
-            near.setdefault(tie.other, []).append(tie)
-        holds: dict[ir.Value, np.ndarray] = {}
-        origin: dict[ir.Value, ir.Node] = {}
-        starts = [(value, held, node) for value, (held, node) in self.fixed.items()]
-        starts += [(value, self.mean, ties[0].node) for value, ties in near.items()]
-        starts += [(value, self.mean, node) for node, _ in self.writers for value in node.outputs if value not in near]
-        for position, (start, held, node) in enumerate(starts):
-            if start in holds:
-                if position < len(self.fixed) and not np.allclose(holds[start], held, rtol=1e-9, atol=1e-12):
-                    raise Loud(_conflict(origin[start], node))
-                continue
-            holds[start], origin[start] = held, node
-            pending = [start]
-            while pending:
-                value = pending.pop()
-                for tie in near.get(value, ()):
-                    other, found = self._across(tie, value, holds[value])
-                    if other not in holds:
-                        holds[other], origin[other] = found, origin[value]
-                        pending.append(other)
-                    elif not np.allclose(holds[other], found, rtol=1e-9, atol=1e-12):
-                        raise Loud(_conflict(origin[other], origin[value]))
-        return holds
-
-    def _across(self, tie: _Tie, value: ir.Value, held: np.ndarray) -> tuple[ir.Value, np.ndarray]:
-        if value is tie.other:
-            return tie.one, held * tie.gain
-        return tie.other, held / tie.gain
 
     # --- questions
 
@@ -455,9 +329,9 @@ class _Search:
 
     def _computed(self, node: ir.Node, slot: int) -> ir.Value:
         """Return an operand that must not be a constant, for whose new channels there is no rule here."""
-        value = _operand(node, slot)
+        value = operand(node, slot)
         if value in self.analysis.constants:
-            raise Loud(f"{_title(node)} reads the channels of a constant, {str(value.name)!r}")
+            raise Loud(f"{title(node)} reads the channels of a constant, {str(value.name)!r}")
         return value
 
     def _on(self, axis: Axis) -> bool:
@@ -468,7 +342,7 @@ class _Search:
 
     def _constant(self, node: ir.Node, slot: int) -> bool:
         """Say whether an operand is a constant that can be given new channels of its own."""
-        value = _operand(node, slot)
+        value = operand(node, slot)
         if value not in self.analysis.constants:
             return False
         axes = self.analysis.axes_of_use(node, slot) or ()
@@ -479,24 +353,7 @@ class _Search:
         return True
 
     def _vector(self, node: ir.Node, slot: int) -> np.ndarray | None:
-        array = self.analysis.constants.array(_operand(node, slot))
+        array = self.analysis.constants.array(operand(node, slot))
         if array is None or array.size != self.factor.size:
             return None
         return array.reshape(-1).astype(np.float64)
-
-
-def _operand(node: ir.Node, slot: int) -> ir.Value:
-    value = node.inputs[slot]
-    assert value is not None
-    return value
-
-
-def _title(node: ir.Node) -> str:
-    return f"{node.op_type} {node.name or '-> ' + str(node.outputs[0].name)!r}"
-
-
-def _conflict(one: ir.Node, other: ir.Node) -> str:
-    return (
-        f"{_title(one)} and {_title(other)} ask for different values in the new channels, as where a normalised "
-        "tensor is added to the stream again"
-    )
