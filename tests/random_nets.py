@@ -1,18 +1,17 @@
-"""Networks drawn at random: blocks of nodes over images, and layers over rows."""
+"""Networks drawn at random: blocks of nodes over images, and then layers over rows."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from hypothesis import assume
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper, shape_inference
+from random_rows import Rows
 
 SIDE = 4  # of the first image
 
@@ -26,99 +25,20 @@ class Image:
     side: int
 
 
-class Net:
-    """A network in the making: ``draw`` decides, methods add blocks of nodes, and ``images`` are what they may use."""
+class Net(Rows):
+    """A network: blocks of nodes over images, then layers over rows; ``images`` are what a block may use."""
 
     def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
-        self.opset = draw(st.sampled_from([11, 13, 17, 21, 23]))
-        self.rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+        super().__init__(draw)
         self.batch = draw(st.sampled_from([2, "N"]))
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: dict[str, np.ndarray] = {}
-        self.count = 0
         self.images = [Image("x", 3, SIDE)]
         self.functions: list[onnx.FunctionProto] = []
-        self.reads: Counter[str] = Counter()
-
-    # --- choices
-
-    def chance(self, percent: int = 50) -> bool:
-        return self.draw(st.integers(0, 99)) >= 100 - percent
-
-    def one_of(self, choices: Any) -> Any:
-        return self.draw(st.sampled_from(list(choices)))
 
     def image(self, suits: Callable[[Image], bool] = lambda image: True) -> Image:
         """Choose an image, mostly a late one; give the example up if none suits."""
         found = [image for image in self.images if suits(image)]
         assume(found)
         return found[-1 - self.draw(st.integers(0, min(2, len(found) - 1)))]
-
-    def divisor(self, number: int) -> int:
-        return int(self.one_of(n for n in range(1, number + 1) if number % n == 0))
-
-    # --- nodes and constants
-
-    def name(self, stem: str) -> str:
-        self.count += 1
-        return f"{stem}_{self.count}"
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        return self.several(1, operator, *inputs, **attributes)[0]
-
-    def several(self, outputs: int, operator: str, *inputs: str, **attributes: Any) -> list[str]:
-        names = [self.name(operator.lower()) for _ in range(outputs)]
-        name = self.name(operator) if self.rng.random() < 0.8 else ""
-        self.reads.update(inputs)
-        self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
-        return names
-
-    def constant(self, array: Any, stem: str = "constant") -> str:
-        """Add a constant: an initializer or a Constant node, and now and then one that is there already."""
-        array = np.asarray(array)
-        same = [n for n, other in self.weights.items() if other.dtype == array.dtype and np.array_equal(other, array)]
-        if same and self.chance(70):  # exporters merge what is equal
-            return same[0]
-        if self.chance(15):
-            return self.add("Constant", value=numpy_helper.from_array(array))
-        name = self.name(f"{stem}.weight" if array.ndim > 1 and array.dtype == np.float32 else stem)
-        self.weights[name] = array
-        return name
-
-    def ints(self, *numbers: int) -> str:
-        return self.constant(np.array(numbers, np.int64))
-
-    def weight(self, *shape: int, stem: str = "layer") -> str:
-        """Add a weight, sometimes behind nodes that carry it to where it is used."""
-        scale = 1.4 / math.sqrt(max(1, math.prod(shape[1:])))
-        array = (self.rng.standard_normal(shape) * scale).astype(np.float32)
-        kind = self.draw(st.integers(0, 9))
-        if kind == 0:
-            return self.add("Identity", self.constant(array, stem))
-        if kind == 1:
-            swap = [1, 0, *range(2, len(shape))]
-            return self.add("Transpose", self.constant(array.transpose(swap), stem), perm=swap)
-        if kind == 2:
-            return self.add("Cast", self.constant(array.astype(np.float64), stem), to=onnx.TensorProto.FLOAT)
-        return self.constant(array, stem)
-
-    def vector(self, length: int, *after: int, low: float = -0.5, high: float = 0.5) -> str:
-        """Add a bias or a scale; zeros are common, so that they are merged."""
-        zeros = low < 0 and self.chance()
-        array = np.zeros(length) if zeros else self.rng.uniform(low, high, length)
-        return self.constant(array.astype(np.float32).reshape(-1, *after), "vector")
-
-    def axes(self, operator: str, value: str, *axes: int, since: int = 13, **attributes: Any) -> str:
-        """Add a node whose axes are an input since ``since`` and an attribute before."""
-        if self.opset >= since:
-            return self.add(operator, value, self.ints(*axes), **attributes)
-        return self.add(operator, value, axes=list(axes), **attributes)
-
-    @property
-    def halves(self) -> dict[str, Any]:
-        """What Split needs to be told when it cuts an axis into two equal parts."""
-        return {"num_outputs": 2} if self.opset >= 18 else {}
 
     # --- blocks: each takes images and returns one
 
@@ -380,129 +300,14 @@ class Net:
         ]
         self.images.append(self.one_of(blocks)())
 
-    # --- rows: tensors of shape [batch, places, width]
-
-    def rows(self, image: Image) -> tuple[str, int]:
-        """Turn an image into rows and let a few layers mix their widths; return them averaged over the places."""
-        places, width = image.side**2, image.channels
-        value = self.add("Reshape", image.name, self.ints(0, self.one_of([-1, width]), places))
-        value = self.add("Transpose", value, perm=[0, 2, 1])
-        for _ in range(self.draw(st.integers(1, 3))):
-            layers = [self.perceptron, self.tied, self.gated, self.heads, self.unit_length, self.recurrent, self.stream]
-            value, width = self.one_of(layers)(value, width, places)
-        return self.axes("ReduceMean", value, 1, since=18, keepdims=0), width
-
-    def perceptron(self, value: str, width: int, places: int) -> tuple[str, int]:
-        inner = self.add("Relu", self.linear(value, width, 5, flat=False))
-        found = self.add("Add", value, self.linear(inner, 5, width, flat=False))
-        return (self.layer_norm(found) if self.chance() else found), width
-
-    def tied(self, value: str, width: int, places: int) -> tuple[str, int]:
-        weight = self.weight(width, 6)
-        inner = self.add("Tanh", self.add("MatMul", value, weight))
-        return self.add("MatMul", inner, self.add("Transpose", weight, perm=[1, 0])), width
-
-    def gated(self, value: str, width: int, places: int) -> tuple[str, int]:
-        both = self.linear(value, width, 8, flat=False)
-        one, other = self.several(2, "Split", both, axis=-1, **self.halves)
-        return self.add("Mul", one, self.add("Sigmoid", other)), 4
-
-    def heads(self, value: str, width: int, places: int) -> tuple[str, int]:
-        heads, inner = self.one_of([1, 2, 3]), self.one_of([2, 4])
-        names = []
-        for _ in range(3):
-            wide = self.linear(value, width, heads * inner, flat=False)
-            apart = self.add("Reshape", wide, self.ints(0, places, heads, self.one_of([-1, inner])))
-            names.append(self.add("Transpose", apart, perm=[0, 2, 1, 3]))
-        score = self.add("MatMul", names[0], self.add("Transpose", names[1], perm=[0, 1, 3, 2]))
-        mixed = self.add("MatMul", self.add("Softmax", score, axis=3), names[2])
-        back = self.add("Transpose", mixed, perm=[0, 2, 1, 3])
-        merged = self.add("Reshape", back, self.ints(0, places, heads * inner))
-        if self.chance():
-            return self.add("Add", value, self.linear(merged, heads * inner, width, flat=False)), width
-        return merged, heads * inner
-
-    def stream(self, value: str, width: int, places: int) -> tuple[str, int]:
-        """A residual stream that some layers write to, each behind a norm, with another norm at the end."""
-        width, value = 6, self.linear(value, width, 6, flat=False)
-        if self.chance():
-            value = self.add("Add", value, self.constant(self.rng.standard_normal((1, places, 6)).astype(np.float32)))
-        for _ in range(self.draw(st.integers(1, 2))):
-            read = self.norm(value, width)
-            if self.chance():
-                inner = self.add("Relu", self.linear(read, width, 8, flat=False))
-                written = self.linear(inner, 8, width, flat=False)
-            else:
-                merged, inside = self.attend(read, width, places)
-                written = self.linear(merged, inside, width, flat=False)
-            if self.chance(30):  # a scale of what a layer writes
-                written = self.add("Mul", written, self.vector(width, low=0.5, high=1.5))
-            value = self.add("Add", value, written)
-        return (self.norm(value, width) if self.chance(70) else value), width
-
-    def norm(self, value: str, width: int) -> str:
-        """LayerNormalization or RMSNormalization, as one operator or written out."""
-        gain = self.vector(width, low=0.5, high=1.5)
-        if self.opset >= 17 and self.chance():
-            bias = [self.vector(width)] if self.chance() else []
-            return self.add("LayerNormalization", value, gain, *bias, axis=-1, epsilon=0.1)
-        if self.opset >= 23 and self.chance():
-            return self.add("RMSNormalization", value, gain, axis=-1, epsilon=0.1)
-        if self.chance():
-            return self.add("Add", self.add("Mul", self.layer_norm(value), gain), self.vector(width))
-        squares = self.add("Pow", value, self.constant(np.float32(2)))
-        mean = self.axes("ReduceMean", squares, -1, since=18, keepdims=1)
-        spread = self.add("Sqrt", self.add("Add", mean, self.constant(np.float32(0.1))))
-        return self.add("Mul", self.add("Mul", value, self.add("Reciprocal", spread)), gain)
-
-    def attend(self, value: str, width: int, places: int) -> tuple[str, int]:
-        """Attention as one operator, where groups of query heads share those of keys."""
-        if self.opset < 23:
-            return self.heads(value, width, places)
-        shared, each, inner, outer = self.one_of([1, 2]), self.one_of([1, 2]), self.one_of([2, 4]), self.one_of([2, 3])
-        sizes = [shared * each * inner, shared * inner, shared * outer]
-        operands = [self.linear(value, width, size, flat=False) for size in sizes]
-        scale = {"scale": 0.4} if self.chance() else {}
-        found = self.add("Attention", *operands, q_num_heads=shared * each, kv_num_heads=shared, **scale)
-        return found, shared * each * outer
-
-    def recurrent(self, value: str, width: int, places: int) -> tuple[str, int]:
-        """LSTM, GRU or RNN over the places, in one direction or both."""
-        operator, hidden = self.one_of(["LSTM", "GRU", "RNN"]), self.one_of([2, 3, 4])
-        gates, ways = {"LSTM": 4, "GRU": 3, "RNN": 1}[operator], self.one_of([1, 2])
-        shapes = [(ways, gates * hidden, width), (ways, gates * hidden, hidden), (ways, 2 * gates * hidden)]
-        weights = [self.constant((self.rng.standard_normal(s) / 2).astype(np.float32), "recurrent") for s in shapes]
-        turned = self.add("Transpose", value, perm=[1, 0, 2])
-        direction = "bidirectional" if ways == 2 else self.one_of(["forward", "reverse"])
-        found = self.add(operator, turned, *weights, hidden_size=hidden, direction=direction)
-        back = self.add("Transpose", found, perm=[2, 0, 1, 3])
-        return self.add("Reshape", back, self.ints(0, places, self.one_of([-1, ways * hidden]))), ways * hidden
-
-    def unit_length(self, value: str, width: int, places: int) -> tuple[str, int]:
-        length = self.axes("ReduceL2", value, -1, since=18, keepdims=1)
-        return self.add("Div", value, self.add("Add", length, self.constant(np.float32(0.1)))), width
-
     # --- the end
-
-    def linear(self, value: str, width: int, to: int, *, flat: bool = True) -> str:
-        if flat and self.chance():
-            flip = int(self.chance())
-            weight = self.weight(to, width, stem="linear") if flip else self.weight(width, to, stem="linear")
-            return self.add("Gemm", value, weight, self.vector(to), transB=flip)
-        return self.add("Add", self.add("MatMul", value, self.weight(width, to, stem="linear")), self.vector(to))
-
-    def layer_norm(self, value: str) -> str:
-        centred = self.add("Sub", value, self.axes("ReduceMean", value, -1, since=18, keepdims=1))
-        variance = self.axes("ReduceMean", self.add("Mul", centred, centred), -1, since=18, keepdims=1)
-        spread = self.add("Sqrt", self.add("Add", variance, self.constant(np.float32(0.1))))
-        return self.add("Div", centred, spread)
 
     def head(self) -> str:
         image = self.images[-1]
         n, places = image.channels, image.side**2
         kind = self.one_of(["rows", "rows", "rows", "pool", "mean", "flatten", "reshape", "max"])
         if kind == "rows":
-            value, width = self.rows(image)
+            value, width = self.rows(image.name, n, places)
         elif kind == "pool":
             value, width = self.add("Flatten", self.add("GlobalAveragePool", image.name)), n
         elif kind in {"mean", "max"}:
