@@ -54,7 +54,14 @@ class Equations:
             raise Loud(_conflict(known[1], node))
 
     def solve(self, usual: np.ndarray, writers: Iterable[ir.Node]) -> dict[ir.Value, np.ndarray]:
-        """Spread what is fixed along all ties; what nothing asks for, also behind ``writers``, holds the ``usual``.
+        """Spread what is fixed along all ties.
+
+        Args:
+            usual: float64[D], what tensors hold that nothing asks for: the mean, which all linear nodes keep.
+            writers: Nodes whose outputs hold something too, if no tie has them.
+
+        Returns:
+            For each tensor float64[D].
 
         Raises:
             Loud: If a tensor would have to hold two things.
