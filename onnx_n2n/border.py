@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ import onnx_ir as ir
 from onnx.numpy_helper import to_array
 
 from onnx_n2n.errors import ModelError, N2NError
+from onnx_n2n.io.sources import Source
 from onnx_n2n.stream import LARGE, check_length, fill, locate, outline
 
 Read = Callable[[], ir.TensorProtocol]
@@ -47,6 +49,19 @@ class Kept(ir.LazyTensor):
 
 
 @dataclass(frozen=True)
+class Files:
+    """The files that a model was read from.
+
+    Attributes:
+        read: All of them, as they were then.
+        external: Whether there are weights in files of their own.
+    """
+
+    read: tuple[Source, ...] = ()
+    external: bool = False
+
+
+@dataclass(frozen=True)
 class Carried:
     """What one graph has and the IR has no room for.
 
@@ -54,12 +69,12 @@ class Carried:
         described: The initializers that have a ``value_info`` as well; left alone, the IR gives one to each of them.
             None where the IR is all there ever was.
         training: ``ModelProto.training_info``, as it came, even where a weight that it names grows.
-        data_files: The files that hold the teacher's external weights.
+        files: The files that the model was read from.
     """
 
     described: frozenset[str] | None = None
     training: tuple[onnx.TrainingInfoProto, ...] = ()
-    data_files: frozenset[str] = frozenset()
+    files: Files = Files()
 
 
 @dataclass(frozen=True)
@@ -80,8 +95,8 @@ def carried(model: ir.Model) -> Carried:
     if isinstance(found, Carried):
         return found
     held = (value.const_value for graph in _all_graphs(model) for value in graph.initializers.values())
-    files = (tensor.path for tensor in held if isinstance(tensor, ir.ExternalTensor))
-    return Carried(data_files=frozenset(map(os.path.realpath, files)))
+    paths = {os.path.realpath(tensor.path) for tensor in held if isinstance(tensor, ir.ExternalTensor)}
+    return Carried(files=Files(tuple(Source.of(Path(path)) for path in sorted(paths)), bool(paths)))
 
 
 @contextmanager
@@ -129,7 +144,7 @@ def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.T
 def from_proto(
     proto: onnx.ModelProto,
     lazy: Iterable[tuple[onnx.TensorProto, Read]] = (),
-    data_files: frozenset[str] = frozenset(),
+    files: Files = Files(),
 ) -> ir.Model:
     """Turn a proto into the working representation. Its nodes are then in order, whatever they were before.
 
@@ -139,7 +154,7 @@ def from_proto(
     Args:
         proto: Becomes part of the model: do not use it again.
         lazy: Tensors of the proto whose values are elsewhere, and how to fetch them.
-        data_files: See :class:`Carried`.
+        files: The files that the proto and its weights are from.
 
     Raises:
         ModelError: There is no graph, or something that the IR cannot represent, or a value that nothing makes.
@@ -176,7 +191,7 @@ def from_proto(
     model = ir.serde.deserialize_model(proto)
     for before, after, types in zip(graphs, _graphs(model.graph), untyped, strict=True):
         described = frozenset(info.name for info in before.value_info).intersection(after.initializers)
-        after.meta[_CARRIED] = Carried(described, tuple(proto.training_info), data_files)
+        after.meta[_CARRIED] = Carried(described, tuple(proto.training_info), files)
         for value in _values(after) if types else ():
             if value.name in types:
                 value.meta[_TYPE] = types[value.name]

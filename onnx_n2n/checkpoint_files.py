@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import safetensors
 from safetensors.numpy import save as to_bytes
 
 from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
-from onnx_n2n.delivery import beside
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
+from onnx_n2n.io.atomic import drafting, unwritten
+from onnx_n2n.io.sources import Source
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
 
@@ -22,6 +23,7 @@ OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")
 
 
 Growing = Callable[[Arrays], Grown]
+Write = Callable[[Path], object]
 
 
 def grow_file(
@@ -29,6 +31,8 @@ def grow_file(
     source: Path,
     target: Path,
     *,
+    force: bool = False,
+    read: Iterable[Source] = (),
     optimizer: bool = False,
     keep: Sequence[str] = (),
     given: Mapping[str, str] | None = None,
@@ -42,6 +46,8 @@ def grow_file(
         record: What became of the weights.
         source: A ``.safetensors`` file, or one of ``torch.save`` with a dictionary of tensors, perhaps as an entry.
         target: Where to write.
+        force: Whether to replace a file that is there.
+        read: Other files that are read on the way, and are never written.
         optimizer: Whether to grow the optimizer's state too, which must be in the file.
         keep: See :func:`onnx_n2n.checkpoint.grow`, as for what follows.
         given: Parameters by weight.
@@ -51,25 +57,34 @@ def grow_file(
 
     Raises:
         ModelError: The file cannot be read.
+        OptionError: Nothing can be written at the target.
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
         N2NError: PyTorch is not installed, and the file needs it.
     """
-    if not source.is_file():
-        raise ModelError(f"the checkpoint {str(source)!r} does not exist, or is no file")
+    checkpoint = Source.of(source, f"the checkpoint {str(source)!r}")
 
     def growing(arrays: Arrays) -> Grown:
         found = grow(record, arrays, keep, given=given, teacher=teacher, student=student)
         prove(found, arrays)
         return found
 
-    if source.suffix == ".safetensors":
-        if optimizer:
-            raise GrowthError("a safetensors file holds no optimizer", hint="pass the checkpoint that torch.save wrote")
-        return _grow_safetensors(growing, source, target)
-    return _grow_torch(growing, source, target, optimizer=optimizer)
+    with drafting(target, force=force, read=(checkpoint, *read)) as draft:
+        if source.suffix == ".safetensors":
+            if optimizer:
+                hint = "pass the checkpoint that torch.save wrote"
+                raise GrowthError("a safetensors file holds no optimizer", hint=hint)
+            found, write = _grown_safetensors(growing, source)
+        else:
+            found, write = _grown_torch(growing, source, optimizer=optimizer)
+        try:
+            write(draft.path)
+        except (OSError, RuntimeError) as failure:  # PyTorch raises the latter where the disk is full
+            raise unwritten(target, failure) from failure
+        draft.publish()
+    return found
 
 
-def _grow_safetensors(growing: Growing, source: Path, target: Path) -> Grown:
+def _grown_safetensors(growing: Growing, source: Path) -> tuple[Grown, Write]:
     try:
         with safetensors.safe_open(str(source), "numpy") as file:
             metadata = file.metadata()
@@ -78,13 +93,10 @@ def _grow_safetensors(growing: Growing, source: Path, target: Path) -> Grown:
         raise ModelError(f"the checkpoint {str(source)!r} cannot be read: {failure}") from failure
     found = growing(arrays)
     whole = to_bytes({name: np.ascontiguousarray(each) for name, each in found.arrays.items()}, metadata)
-    with beside(target) as draft:
-        draft.write_bytes(whole)
-        draft.replace(target)
-    return found
+    return found, lambda path: path.write_bytes(whole)
 
 
-def _grow_torch(growing: Growing, source: Path, target: Path, *, optimizer: bool) -> Grown:
+def _grown_torch(growing: Growing, source: Path, *, optimizer: bool) -> tuple[Grown, Write]:
     torch = _torch()
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
@@ -109,10 +121,7 @@ def _grow_torch(growing: Growing, source: Path, target: Path, *, optimizer: bool
         if key is None:
             raise GrowthError(f"there is no optimizer in {str(source)!r}", hint=f"save it under {OPTIMIZERS[0]!r}")
         document = {**document, key: _grow_optimizer(torch, found, loaded[key], arrays)}
-    with beside(target) as draft:
-        torch.save(document, draft)
-        draft.replace(target)
-    return found
+    return found, lambda path: torch.save(document, path)
 
 
 def _grow_optimizer(torch: Any, found: Grown, state: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from onnx_n2n.border import carried
 from onnx_n2n.budget import Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import N2NError, OptionError, VerificationError
+from onnx_n2n.files import remove
 from onnx_n2n.fit import Scale, fit
+from onnx_n2n.io.atomic import check
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.verify import Verdict
@@ -138,13 +141,14 @@ def explore(
     budget = Budget.read(budget) if isinstance(budget, str) else budget
     place = Path(folder) if folder is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
-    goal = budget.goal(sized(load(path), shapes_of(proof)))
+    teacher = load(path)
+    goal = budget.goal(sized(teacher, shapes_of(proof)))
     task = _Task(path, budget.unit, goal, replace(proof, seed=seed))
     parallel = Parallel(n_jobs=jobs)
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
-        for target in targets.values():
-            target.resolve(path)
+        for name in targets:
+            check(place / f"{name}.onnx", force=force, read=carried(teacher).files.read)
         progress("looking for candidates near the budget")
         drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
         progress("making and verifying them")
@@ -222,7 +226,7 @@ def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
     """Make, verify and write a student."""
     found = _delivered(task, draft, target)
     if found.failure is not None and target.path is not None:
-        target.path.unlink(missing_ok=True)  # from an earlier run: what force allows to overwrite
+        remove(target.path)  # from an earlier run: what force allows to overwrite
     return found
 
 

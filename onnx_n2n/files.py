@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import mmap
+import hashlib
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n import border, stream
-from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.errors import ModelError
+from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
+from onnx_n2n.io.rooms import is_plain, same_bytes
+from onnx_n2n.io.sources import Pages, Source
 
 LIMIT = 1_900_000_000
 """Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
@@ -23,43 +23,55 @@ _PAGE = 4096  # a runtime can map a tensor that starts on a page
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
-    """Read an ONNX file; its large weights, embedded or external, stay mapped on disk.
+    """Read an ONNX file; its large weights, embedded or external, stay on disk.
 
     Raises:
         ModelError: See :func:`onnx_n2n.load`.
     """
-    file, name = Path(path), repr(os.fspath(path))
-    data = _map(file, name)
-    if data[:20] == b"version https://git-":
-        raise ModelError(f"{name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
-    try:
-        proto, places = stream.skim(data)
-    except ValueError as error:
-        raise ModelError(f"{name} is not an ONNX file, or is cut short: {error}") from error
+    source = Source.of(Path(path), repr(os.fspath(path)))
+    proto, places = _skim(source)
     lazy = []
     for position, (start, length) in places.items():
         tensor = proto.graph.initializer[position]
-        lazy.append((tensor, _reader(tensor, data, start, length)))
-    return from_proto(proto, lazy, file.parent, file.resolve().parent)
+        lazy.append((tensor, _reader(tensor, source, start, length)))
+    return from_proto(proto, lazy, source.path.parent, source.path.resolve().parent, source=source)
+
+
+def _skim(source: Source) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
+    if source.size == 0:
+        raise ModelError(f"{source.name} is empty")
+    data = Pages(source)
+    if data[:20] == b"version https://git-":
+        raise ModelError(f"{source.name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
+    try:
+        return stream.skim(data)
+    except ValueError as error:
+        raise ModelError(f"{source.name} is not an ONNX file, or is cut short: {error}") from error
 
 
 @border.told("the model cannot be represented")
-def from_proto(proto: onnx.ModelProto, lazy: list[tuple[onnx.TensorProto, border.Read]], *folders: Path) -> ir.Model:
-    """Turn a proto into the working representation, with its external weights mapped.
+def from_proto(
+    proto: onnx.ModelProto,
+    lazy: list[tuple[onnx.TensorProto, border.Read]],
+    *folders: Path,
+    source: Source | None = None,
+) -> ir.Model:
+    """Turn a proto into the working representation, with its external weights left in their files.
 
     Args:
         proto: Becomes part of the model: do not use it again.
         lazy: Tensors of the proto whose values are elsewhere, and how to fetch them.
         folders: The model's folder, in which external data files are looked for, and others in which they may really
             be if that has symbolic links to them (as in a download cache).
+        source: The file that the proto is from.
 
     Raises:
         ModelError: The model, or one of its data files, is not as it should be.
     """
-    maps: dict[Path, mmap.mmap] = {}
+    sources: dict[Path, Source] = {} if source is None else {source.path.resolve(): source}
     external = [tensor for tensor in border.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
-    lazy = [*lazy, *((tensor, _external_reader(tensor, folders, maps)) for tensor in external)]
-    return border.from_proto(proto, lazy, frozenset(map(str, maps)))
+    lazy = [*lazy, *((tensor, _external_reader(tensor, folders, sources)) for tensor in external)]
+    return border.from_proto(proto, lazy, border.Files(tuple(sources.values()), bool(external)))
 
 
 def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -69,8 +81,26 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         OptionError: See :func:`onnx_n2n.save`.
         ModelError: See :func:`onnx_n2n.save`.
     """
-    target, teachers = Path(path), border.carried(model).data_files
-    _check_target(target, force, teachers)
+    place = Path(path)
+    with drafting(place, force=force, read=border.carried(model).files.read, companions=data_files) as draft:
+        write_draft(model, draft.path, place)
+        draft.publish()
+
+
+def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
+    """Write a model to a file that is not there yet, and its external weights beside it.
+
+    The name of the data file is its own for each student. So a model never points to the weights of another one, not
+    even for the moment in which one takes the other's place.
+
+    Args:
+        model: Stays as it is.
+        draft: Where to write.
+        place: Where the file will be; ``-`` for stdout, which takes a single file.
+
+    Raises:
+        ModelError: See :func:`onnx_n2n.save`.
+    """
     sketch = border.to_sketch(model)
     proto, large = sketch.proto, dict[int, ir.TensorProtocol]()
     for position, slot in enumerate(border.tensors(proto)):  # the initializers of the main graph come first
@@ -84,53 +114,79 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         size = proto.ByteSize()
     if size > LIMIT:
         raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
+    whole = size + sum(tensor.nbytes for tensor in large.values())
+    if place == STDOUT and whole > LIMIT:
+        raise ModelError(f"the model has {whole} bytes, and a single file holds fewer", hint="Name a file with -o")
+    apart = large and place != STDOUT and (border.carried(model).files.external or whole > LIMIT)
     try:
-        if large and (teachers or size + sum(tensor.nbytes for tensor in large.values()) > LIMIT):
-            data = target.with_name(target.name + ".data")
-            _check_target(data, force, teachers)
-            _write_pair(proto, large, target, data)
+        if apart:
+            _write_pair(proto, large, draft, place)
         else:
             for position in large:
                 stream.unlocate(proto.graph.initializer[position])
-            with _replacing(target) as (temporary,), temporary.open("xb") as file:
+            with draft.open("xb") as file:
                 stream.pour(file, proto, large)
-    except OSError as error:
-        raise ModelError(f"{os.fspath(path)!r} could not be written: {error.strerror or error}") from error
+    except OSError as failure:
+        raise unwritten(place, failure) from failure
 
 
-def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], target: Path, data: Path) -> None:
-    end = 0
-    with _replacing(data, target) as (temporary_data, temporary_target):
-        with temporary_data.open("xb") as file:
-            for position, tensor in large.items():
-                file.seek(-(-end // _PAGE) * _PAGE)
-                stream.locate(proto.graph.initializer[position], data.name, file.tell(), tensor.nbytes)
-                stream.write_tensor(file, tensor)
-                end = file.tell()
-        temporary_target.write_bytes(proto.SerializeToString())
-
-
-def _map(file: Path, name: str) -> mmap.mmap:
+def data_files(path: Path) -> frozenset[str]:
+    """Return the names of the data files beside a model that were written for it, as its own name in theirs says."""
+    ours = re.compile(re.escape(path.name) + r"(\.[0-9a-f]{16})?\.data")
     try:
-        if not file.exists():
-            raise ModelError(f"{name} does not exist", hint=f"It was looked for in {str(file.parent.resolve())!r}")
-        if not file.is_file():
-            raise ModelError(f"{name} is not a file")
-        if file.stat().st_size == 0:
-            raise ModelError(f"{name} is empty")
-        with file.open("rb") as handle:
-            return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{name} cannot be read: {error}") from error
+        proto, _ = _skim(Source.of(path))
+    except ModelError:
+        return frozenset()
+    external = (tensor for tensor in border.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
+    said = (entry.value for tensor in external for entry in tensor.external_data if entry.key == "location")
+    return frozenset(name for name in said if ours.fullmatch(name) and is_plain(path.with_name(name)))
 
 
-def _reader(tensor: onnx.TensorProto, data: mmap.mmap, start: int, length: int) -> border.Read:
-    """Return what reads a tensor from mapped bytes, without copying them where numpy knows the type."""
+def remove(path: Path) -> None:
+    """Remove a model with the data files that were written for it, if it is there."""
+    for each in (path, *map(path.with_name, data_files(path))):
+        each.unlink(missing_ok=True)
+
+
+def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path) -> None:
+    data, spans, end = draft.with_name("data"), {}, 0
+    with data.open("xb") as file:
+        for position, tensor in large.items():
+            file.seek(-(-end // _PAGE) * _PAGE)
+            spans[position] = file.tell()
+            stream.write_tensor(file, tensor)
+            end = file.tell()
+    name = _data_name(proto, data, place)
+    for position, start in spans.items():
+        stream.locate(proto.graph.initializer[position], name, start, large[position].nbytes)
+    data.rename(draft.with_name(name))
+    draft.write_bytes(proto.SerializeToString())
+
+
+def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
+    """Return a name that no other weights have: by the graph with its history, and by a sixteenth of the bytes.
+
+    Where that is not enough to tell two files apart, all of their bytes are.
+    """
+    found = hashlib.sha256(proto.SerializeToString(deterministic=True))
+    with data.open("rb") as file:
+        for start in range(0, data.stat().st_size, 16 * _PAGE):
+            file.seek(start)
+            found.update(file.read(_PAGE))
+    while True:
+        name = f"{place.name}.{found.hexdigest()[:16]}.data"
+        if not os.path.lexists(place.with_name(name)) or same_bytes(place.with_name(name), data):
+            return name
+        found.update(b"another")
+
+
+def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -> border.Read:
+    """Return what reads a tensor from a file."""
     like = stream.outline(tensor)
     stream.check_length(like, length)
 
     def read() -> ir.TensorProtocol:
-        raw = np.frombuffer(data, np.uint8, length, start)
+        raw = source.read(start, length)
         if like.dtype.bitwidth < 8:
             return ir.PackedTensor(raw, like.dtype, shape=like.shape)
         return ir.Tensor(raw.view(like.dtype.numpy()).reshape(like.shape.numpy()), like.dtype)
@@ -138,8 +194,8 @@ def _reader(tensor: onnx.TensorProto, data: mmap.mmap, start: int, length: int) 
     return read
 
 
-def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], maps: dict[Path, mmap.mmap]) -> border.Read:
-    """Do the same for an external tensor; a file is mapped once, however many tensors are in it."""
+def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], sources: dict[Path, Source]) -> border.Read:
+    """Do the same for an external tensor."""
     said = {entry.key: entry.value for entry in tensor.external_data}
     location = said.get("location", "")
     name = f"external data file {location!r} of tensor {tensor.name!r}"
@@ -151,44 +207,8 @@ def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], maps: 
         raise ModelError(f"{name} cannot be read: {error}") from error
     if not location or not inside:
         raise ModelError(f"{name} is outside of the model's folder", hint="Copy it into that folder")
-    if file not in maps:
-        maps[file] = _map(file, name)
-    if start < 0 or start + length > len(maps[file]):
-        raise ModelError(f"{name} is too short: {len(maps[file])} bytes, where {start + length} are needed")
-    return _reader(tensor, maps[file], start, length)
-
-
-def _check_target(target: Path, force: bool, teachers: frozenset[str]) -> None:
-    name, folder = repr(str(target)), target.parent
-    if not folder.is_dir():
-        raise OptionError(f"there is no folder {str(folder)!r} to write {target.name!r} to")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OptionError(f"folder {str(folder)!r} is not writable")
-    if str(target.resolve()) in teachers:
-        raise OptionError(f"{name} holds weights of the model that is being read", hint="Choose another output")
-    if os.path.lexists(target):
-        if not target.is_file():
-            raise OptionError(f"{name} is not a file")
-        if not force:
-            raise OptionError(f"{name} exists already", hint="Choose another output, or force overwriting")
-
-
-@contextmanager
-def _replacing(*targets: Path) -> Iterator[list[Path]]:
-    """Give a temporary path for each target; in the end the files written there take the targets' places, or vanish."""
-    token = secrets.token_hex(4)
-    temporary = [target.with_name(f".onnx-n2n-{token}-{number}") for number, target in enumerate(targets)]
-    created = []
-    try:
-        yield temporary
-        for source, target in zip(temporary, targets, strict=True):
-            if not os.path.lexists(target):
-                created.append(target)
-            source.replace(target)
-    except BaseException:
-        for path in created:
-            path.unlink(missing_ok=True)
-        raise
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+    if file not in sources:
+        sources[file] = Source.of(file, name)
+    if start < 0 or length < 0 or start + length > sources[file].size:
+        raise ModelError(f"{name} is too short: {sources[file].size} bytes, where {start + length} are needed")
+    return _reader(tensor, sources[file], start, length)

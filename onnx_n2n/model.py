@@ -75,9 +75,9 @@ def open_model(model: ModelLike) -> Loan[Any]:
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:
-    """Read an ONNX file. Its large weights stay on disk, mapped, until somebody asks for their values.
+    """Read an ONNX file. Its large weights stay on disk until somebody asks for their values.
 
-    Until then the file must not change in place; to put another in its place, as :func:`save` does, is fine.
+    If the file, or one with external data, is not what it was by then, reading them raises a ModelError.
 
     Args:
         path: A binary ONNX file. Its external data files must be in the same folder, or below.
@@ -92,17 +92,18 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 def save(model: ModelLike, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a model to a file, all of it or nothing. The same model gives the same bytes.
 
-    Weights are written one after the other, into the file itself. They go into ``<path>.data`` instead if the teacher
-    had external weights, or if one file would be too large for protobuf.
+    Weights are written one after the other, into the file itself. They go into ``<path>.<digest>.data`` instead if the
+    teacher had external weights, or if one file would be too large for protobuf; ``<digest>`` tells the data of one
+    model from that of the next. The model takes its place when all of its data has, and at once.
 
     Args:
         model: Stays as it is.
-        path: Where to write.
-        force: Whether to overwrite files that exist. The files that hold the model's own external weights are never
-            overwritten.
+        path: Where to write; ``-`` is stdout, for a single file.
+        force: Whether to replace a file that is there, and the data file that was written with it. The files that the
+            model was read from are never replaced, and neither are links, pipes, devices and folders.
 
     Raises:
-        OptionError: The folder does not exist or is not writable, or there is a file already.
+        OptionError: The folder does not exist or is not writable, or there is something that may not be replaced.
         ModelError: The model is not valid, a tensor cannot be read, or the disk does not take the file.
     """
     files.write(model if isinstance(model, ir.Model) else open_model(model).model, path, force=force)

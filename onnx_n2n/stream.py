@@ -7,7 +7,6 @@ is known before the first byte is.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
@@ -15,8 +14,9 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError
+from onnx_n2n.io.sources import Pages
 
-Data = bytes | mmap.mmap
+Data = bytes | Pages
 
 LARGE = 1024  # bytes; a tensor above this is left on disk, or streamed to it
 
@@ -30,7 +30,7 @@ def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
     """Parse an ONNX file, all but the bytes of its large initializers.
 
     Args:
-        data: The whole file; a memory map does as well, and only what is parsed is read.
+        data: The whole file; of one on disk only what is parsed is read.
 
     Returns:
         The model, and where in ``data`` the missing bytes are (start, length), by position in

@@ -48,6 +48,10 @@ class Pass(ABC):
             folder: Where the teacher's file is, with test data sets perhaps.
         """
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that it reads besides the model."""
+        return ()
+
     def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Change a private working copy, and write into its history what was done."""
         parent, seed = lineage.digest(model), getattr(self, "seed", None)
@@ -83,7 +87,8 @@ class Pass(ABC):
             VerificationError: The student differs from the teacher. Nothing was written.
         """
         self.check()
-        return deliver(model, self.apply, target=output.beside(self.suffix), proof=proof, progress=progress)
+        target = output.beside(self.suffix)
+        return deliver(model, self.apply, target=target, proof=proof, read=self.files(), progress=progress)
 
     def __str__(self) -> str:
         name, standard = type(self).__name__.lower(), type(self)()

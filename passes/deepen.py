@@ -84,6 +84,10 @@ class Deepen(Pass):
         for text in self.kernel:
             _lengths(text)
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the file of real inputs."""
+        return (Path(self.calibrate),) if self.calibrate else ()
+
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Deepen a private working copy."""
         self.check()

@@ -47,6 +47,10 @@ class Sequential(Pass):
         for each in self.passes:
             each.check()
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that any of the passes reads."""
+        return tuple(path for each in self.passes for path in each.files())
+
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Apply all passes to a private working copy."""
         return _joined([each.apply(model, proof, folder) for each in self.passes])

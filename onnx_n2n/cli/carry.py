@@ -8,14 +8,18 @@ from typing import Any
 import click
 
 import onnx_n2n
+from onnx_n2n.border import carried
 from onnx_n2n.checkpoint import Arrays, Grown
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import pairs
-from onnx_n2n.delivery import check_writable
+from onnx_n2n.cli.streams import readable
+from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
+from onnx_n2n.io.atomic import STDOUT, check
+from onnx_n2n.io.sources import Source
 from onnx_n2n.record import load as load_record
 from onnx_n2n.verify import parse_shape, read_inputs
 
@@ -54,9 +58,12 @@ def grow_checkpoint(
     as_json: bool,
 ) -> None:
     """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
-    check_writable(output, force=force)
+    if output == STDOUT:
+        raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
+    check(output, force=force)
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
+    read = [Source.of(record), *(each for model in (before, after) if model for each in carried(model).files.read)]
     proofs: list[Any] = []
 
     def prove(found: Grown, arrays: Arrays) -> None:
@@ -67,15 +74,16 @@ def grow_checkpoint(
         proofs.append(run(before, after, found, arrays))
 
     found = grow_file(
-        load_record(record), checkpoint, output, optimizer=optimizer, keep=keep, given=names, teacher=before,
-        student=after, prove=prove,
+        load_record(record), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
+        teacher=before, student=after, prove=prove,
     )  # fmt: skip
-    if as_json:
-        proof = proofs[0].to_json() if proofs else None
-        print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
-    else:
-        tables.print_grown(terminal(), found, proofs[0] if proofs else None)
-        terminal().print(f"Written to {output}", soft_wrap=True)
+    with printing():
+        if as_json:
+            proof = proofs[0].to_json() if proofs else None
+            print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
+        else:
+            tables.print_grown(terminal(), found, proofs[0] if proofs else None)
+            terminal().print(f"Written to {output}", soft_wrap=True)
 
 
 @click.command()
@@ -108,17 +116,13 @@ def export(
 
     feeding = {"inputs": None if inputs is None else read_inputs(inputs), "shapes": dict(map(parse_shape, shapes))}
     console = terminal()
-    with stages(console) as progress:
+    if output == STDOUT:
+        raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with -o")
+    with readable(model) as file, stages(console) as progress:
         progress("exporting")
-        found = export_to(model, to, output, force=force, verify=verify, **feeding)
-    if as_json:
-        print_json({"model": str(model), **found.to_json()})
-        return
-    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
-    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
-    if found.agreement is not None:
-        console.print(
-            f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
-            f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
-        )
-    console.print(f"Written to {found.folder}", soft_wrap=True)
+        found = export_to(file, to, output, force=force, verify=verify, **feeding)
+    with printing():
+        if as_json:
+            print_json({"model": str(model), **found.to_json()})
+        else:
+            tables.print_exported(console, found)

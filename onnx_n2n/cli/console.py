@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
+from onnx_n2n.errors import N2NError
+
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 
@@ -22,6 +25,34 @@ def terminal(*, stderr: bool = True) -> Console:
     return Console(
         stderr=stderr, width=None if file.isatty() else UNBROKEN, markup=False, emoji=False, highlight=False
     )
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Let a block print its report, the last thing that a command does.
+
+    Whoever reads stdout may leave early, as ``head`` does. What has been written to files stays in any case.
+
+    Raises:
+        N2NError: The report cannot be printed for another reason.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _silence()
+    except (OSError, ValueError) as failure:
+        _silence()
+        reason = getattr(failure, "strerror", None) or failure
+        raise N2NError(f"all is done, but the report cannot be printed: {reason}") from failure
+
+
+def _silence() -> None:
+    """Lead stdout nowhere, so that Python does not try once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def print_json(document: dict[str, Any]) -> None:

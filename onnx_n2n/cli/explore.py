@@ -12,12 +12,14 @@ import click
 import onnx_n2n
 from onnx_n2n.budget import Budget, shapes_of, sized
 from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
-from onnx_n2n.errors import GrowthError, N2NError, VerificationError
+from onnx_n2n.cli.streams import check_streams, readable
+from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.explore import TOLERANCE, Candidate
 from onnx_n2n.explore import explore as explore_from
+from onnx_n2n.io.atomic import STDOUT
 
 
 @click.command()
@@ -51,22 +53,27 @@ def explore(
     aim = Budget.read(budget)
     proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
     console = terminal()
-    with stages(console) as progress:
-        found = explore_from(
-            model, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, progress=progress
-        )
-    written = [each for each in found if each.path is not None]
-    if not written:
-        raise _none_written(found, budget, model)
-    teacher = sized(onnx_n2n.load(model), shapes_of(proof))
-    if as_json:
-        print_json({
-            "teacher": str(model), "budget": budget, "goal": aim.goal(teacher), "parameters": teacher.parameters,
-            "multiply_adds": asdict(teacher.cost), "candidates": [each.to_json() for each in found],
-        })  # fmt: skip
-    else:
-        tables.print_candidates(console, found, teacher, aim)
-        console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
+    check_streams(model, output)
+    if output == STDOUT:
+        raise OptionError("an exploration is a folder and cannot be written to stdout", hint="name one with -o")
+    with readable(model) as file:
+        with stages(console) as progress:
+            found = explore_from(
+                file, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, progress=progress
+            )
+        written = [each for each in found if each.path is not None]
+        if not written:
+            raise _none_written(found, budget, model)
+        teacher = sized(onnx_n2n.load(file), shapes_of(proof))
+    with printing():
+        if as_json:
+            print_json({
+                "teacher": str(model), "budget": budget, "goal": aim.goal(teacher), "parameters": teacher.parameters,
+                "multiply_adds": asdict(teacher.cost), "candidates": [each.to_json() for each in found],
+            })  # fmt: skip
+        else:
+            tables.print_candidates(console, found, teacher, aim)
+            console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
 
 
 def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.nothing import nothing
 from onnx_n2n.cli.options import growing, named_size, output_size, proof_of
+from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.delivery import Target
+from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
 from onnx_n2n.plan import INIT, NOISE
@@ -34,16 +36,20 @@ def _deliver(
     """Apply a pass to a file, and print what it did."""
     proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0))
     console = terminal()
-    with stages(console) as progress:
-        result = change(model, proof=proof, output=Target(output, force, record), progress=progress)
-    if not result.modified:
-        raise nothing(change, model, result.report)
-    if as_json:
-        report = result.report.to_json()
-        print_json({"teacher": str(model), "student": str(result.model), "pass": str(change), **report})
-    else:
-        tables.print_report(console, result.report)
-        console.print(f"Written to {result.model}", soft_wrap=True)
+    check_streams(model, output, as_json=as_json)
+    with readable(model) as file:
+        with stages(console) as progress:
+            result = change(file, proof=proof, output=Target(output, force, record), progress=progress)
+        if not result.modified:
+            raise nothing(change, file, result.report)
+    with printing():
+        if as_json:
+            report = result.report.to_json()
+            print_json({"teacher": str(model), "student": str(result.model), "pass": str(change), **report})
+        else:
+            tables.print_report(console, result.report)
+            written = "stdout" if result.model == STDOUT else result.model
+            console.print(f"Written to {written}", soft_wrap=True)
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 
 from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.delivery import Proof
+from onnx_n2n.io.sources import Source
 from onnx_n2n.passes import Outputs
 from onnx_n2n.verify import parse_shape, read_inputs
 
@@ -60,7 +61,8 @@ def verifying(command: Command) -> Command:
 def proof_of(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int) -> Proof:
     """Return the proof that the options of ``verifying`` ask for."""
     feed = None if inputs is None else read_inputs(inputs)
-    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed)
+    read = () if inputs is None else (Source.of(inputs),)
+    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, read)
 
 
 def growing(suffix: str) -> Callable[[Command], Command]:

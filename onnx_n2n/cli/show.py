@@ -9,8 +9,9 @@ import click
 
 import onnx_n2n
 from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
+from onnx_n2n.cli.streams import readable
 from onnx_n2n.clones import count_clones
 from onnx_n2n.depth.places import places
 from onnx_n2n.lineage import digest, history
@@ -23,23 +24,24 @@ from onnx_n2n.lineage import digest, history
 @ends_well
 def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
-    with stages(terminal()) as progress:
-        progress("analysing")
-        analysis = onnx_n2n.analyze(model)
-        clones = count_clones(analysis) if for_clones else None
-        depth = places(analysis)
-    if as_json:
-        document = {"depth": tables.places_as_json(depth)}
-        document |= {} if clones is None else {"clones": clones.to_json()}
-        print_json({"model": str(model), **tables.groups_as_json(analysis), **document})
-        return
-    # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
-    console = terminal(stderr=False)
-    if clones is None:
-        tables.print_groups(console, analysis)
-        tables.print_places(console, depth)
-    else:
-        tables.print_clones(console, clones)
+    with readable(model) as file:
+        with stages(terminal()) as progress:
+            progress("analysing")
+            analysis = onnx_n2n.analyze(file)
+            clones = count_clones(analysis) if for_clones else None
+            depth = places(analysis)
+        with printing():
+            # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
+            console = terminal(stderr=False)
+            if as_json:
+                document = {"depth": tables.places_as_json(depth)}
+                document |= {} if clones is None else {"clones": clones.to_json()}
+                print_json({"model": str(model), **tables.groups_as_json(analysis), **document})
+            elif clones is None:
+                tables.print_groups(console, analysis)
+                tables.print_places(console, depth)
+            else:
+                tables.print_clones(console, clones)
 
 
 @click.command()
@@ -48,9 +50,12 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
 @ends_well
 def log(model: Path, *, as_json: bool) -> None:
     """Show what MODEL was made by: each pass with its options, and the digest of the model that it was given."""
-    opened = onnx_n2n.load(model)
-    if as_json:
-        entries = [asdict(entry) for entry in history(opened)]
-        print_json({"model": str(model), "digest": digest(opened), "history": entries})
-    else:
-        tables.print_history(terminal(stderr=False), history(opened), digest(opened))
+    with readable(model) as file:
+        opened = onnx_n2n.load(file)
+        own = digest(opened)
+    with printing():
+        if as_json:
+            entries = [asdict(entry) for entry in history(opened)]
+            print_json({"model": str(model), "digest": own, "history": entries})
+        else:
+            tables.print_history(terminal(stderr=False), history(opened), own)

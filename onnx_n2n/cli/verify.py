@@ -10,10 +10,11 @@ import click
 
 import onnx_n2n
 from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, stages, terminal
+from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
-from onnx_n2n.errors import VerificationError
+from onnx_n2n.cli.streams import STDIN, readable
+from onnx_n2n.errors import OptionError, VerificationError
 
 
 @click.command()
@@ -39,15 +40,19 @@ def verify(
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
     console = terminal()
     proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
-    onnx_n2n.load(student)  # an unreadable file is no wrong student
-    with stages(console) as progress:
-        progress("verifying")
-        verdict = onnx_n2n.verify(
-            teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed, gained=gained
-        )
-    if as_json:
-        print_json(verdict.to_json())
-    else:
-        tables.print_verdict(console, verdict)
+    if teacher == student == STDIN:
+        raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
+    with readable(teacher) as old, readable(student) as new:
+        onnx_n2n.load(new)  # an unreadable file is no wrong student
+        with stages(console) as progress:
+            progress("verifying")
+            verdict = onnx_n2n.verify(
+                old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed, gained=gained
+            )
+    with printing():
+        if as_json:
+            print_json(verdict.to_json())
+        else:
+            tables.print_verdict(console, verdict)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)

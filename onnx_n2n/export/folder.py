@@ -23,12 +23,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from onnx_n2n.delivery import beside
-from onnx_n2n.errors import ExportError, OptionError, VerificationError
+from onnx_n2n.border import carried
+from onnx_n2n.errors import ExportError, VerificationError
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.program import Program, program_of
-from onnx_n2n.model import ModelLike, open_model, save
+from onnx_n2n.files import data_files, write_draft
+from onnx_n2n.io.atomic import unwritten
+from onnx_n2n.io.folders import check_folder, making_folder
+from onnx_n2n.model import ModelLike, open_model
 
 Framework = Literal["torch", "jax", "keras", "safetensors"]
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
@@ -88,8 +91,8 @@ def export(
         OptionError: There is something at the folder already.
         VerificationError: The export computes something else. Nothing was written.
     """
-    target = Path(folder)
-    _check_folder(target, force)
+    target, read = Path(folder), carried(open_model(model).model).files.read
+    check_folder(target, _own, force=force, read=read)
     with missing(to):
         program, run, write = CONVERTERS[to](model)
     found = None
@@ -110,13 +113,12 @@ def export(
     )
     record = exported.to_json() | {"tensors": _recorded(program)}
     record.pop("folder")
-    with beside(target) as draft:
-        draft.mkdir()
-        write(draft)
-        (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        target.mkdir(exist_ok=True)
-        for file in draft.iterdir():
-            file.replace(target / file.name)
+    with making_folder(target, _own, force=force, read=read) as draft:
+        try:
+            write(draft)
+            (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        except OSError as failure:
+            raise unwritten(target, failure) from failure
     return exported
 
 
@@ -176,13 +178,9 @@ def _model_in(folder: Path) -> Path:
     return folder / MODEL
 
 
-def _check_folder(target: Path, force: bool) -> None:
-    if not target.parent.is_dir():
-        raise OptionError(f"there is no folder {str(target.parent)!r} to write {target.name!r} to")
-    if target.exists() and not target.is_dir():
-        raise OptionError(f"{str(target)!r} is not a folder")
-    if target.is_dir() and any(target.iterdir()) and not force:
-        raise OptionError(f"{str(target)!r} is not empty", hint="Choose another folder, or force overwriting")
+def _own(folder: Path) -> frozenset[str]:
+    """Return what an export in a folder is made of."""
+    return frozenset((WEIGHTS, MODEL, KERAS, RECORD)) | data_files(folder / MODEL)
 
 
 def _counted(program: Program) -> dict[str, int]:
@@ -246,7 +244,7 @@ def _written(tensors: Mapping[str, np.ndarray], model: ModelLike | None = None) 
 
     def write(folder: Path) -> None:
         if model is not None:
-            save(open_model(model).model, folder / MODEL)
+            write_draft(open_model(model).model, folder / MODEL, folder / MODEL)
         save_file({name: np.array(array, order="C") for name, array in tensors.items()}, folder / WEIGHTS)
 
     return write

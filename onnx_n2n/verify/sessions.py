@@ -25,6 +25,7 @@ import onnx_ir as ir
 
 from onnx_n2n import files, model
 from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError
+from onnx_n2n.io.rooms import room
 
 AnyModel = model.ModelLike | bytes
 Provider = Literal["auto", "cuda", "cpu"]
@@ -98,8 +99,8 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
     if isinstance(given, bytes):
         yield Source(given, folder)
         return
-    with tempfile.TemporaryDirectory(prefix="onnx-n2n-", ignore_cleanup_errors=True) as temporary:
-        path = Path(temporary, "model.onnx")
+    with room(Path(tempfile.gettempdir())) as temporary:
+        path = temporary / "model.onnx"
         model.save(given, path)
         yield Source(path, folder)
 

@@ -1,0 +1,36 @@
+"""``python -m onnx_n2n``, and what the command ``onnx-n2n`` runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from onnx_n2n.cli import main as command
+from onnx_n2n.cli.console import printing
+from onnx_n2n.errors import N2NError
+from onnx_n2n.supervisor import supervised
+
+
+def main() -> None:
+    """Run the command line in a process of its own."""
+    sys.exit(supervised(_work))
+
+
+def _work() -> int:
+    try:
+        with printing():  # the help, too, may have a reader who leaves early
+            code = command(prog_name="onnx-n2n", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except click.ClickException as failure:
+        failure.show()
+        return failure.exit_code
+    except N2NError as failure:
+        click.echo(f"Error: {failure}", err=True)
+        return failure.exit_code
+
+
+if __name__ == "__main__":
+    main()

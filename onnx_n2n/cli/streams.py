@@ -1,0 +1,48 @@
+"""Models on stdin and stdout, which a dash stands for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.io.rooms import room
+
+STDIN = Path("-")
+
+
+@contextmanager
+def readable(model: Path) -> Iterator[Path]:
+    """Lend the file of a model; one that comes on stdin is kept in a file for as long.
+
+    Raises:
+        ModelError: stdin is closed, or the disk does not take what comes.
+    """
+    if model != STDIN:
+        yield model
+        return
+    with room(Path(tempfile.gettempdir())) as inside:
+        path = inside / "stdin"
+        try:
+            with path.open("xb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except (OSError, ValueError, AttributeError) as failure:
+            raise ModelError(f"no model can be read from stdin: {failure}") from failure
+        yield path
+
+
+def check_streams(model: Path, output: Path | None, *, as_json: bool = False) -> None:
+    """Make sure that there is a place to write, and that only one thing goes to stdout.
+
+    Raises:
+        OptionError: There is none, or two things would.
+    """
+    if model == STDIN and output is None:
+        raise OptionError("a model from stdin has no file to write beside", hint="say where to write with -o")
+    if output == STDOUT and as_json:
+        raise OptionError("the model and the JSON document cannot both go to stdout", hint="name a file with -o")

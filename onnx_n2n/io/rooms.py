@@ -1,0 +1,186 @@
+"""Hidden folders in which files are made, and what becomes of those that killed processes leave.
+
+A room is locked for as long as its process lives. So whoever writes in the same folder next can tell that it was left,
+and sweeps it: a publication that had been decided is finished, any other is taken back, and the room is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from onnx_n2n.errors import OptionError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing tells there whether a process is still at work, so nothing is swept
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = ".onnx-n2n-"
+PATIENCE = 30.0  # seconds to wait for another process that publishes into the same folder
+_INSIDE, _JOURNAL = "new", "journal.json"
+
+watchers: list[Callable[[Path], None]] = []
+"""Are told each folder in which rooms are made, so that somebody can sweep it if this process is killed."""
+
+
+@contextmanager
+def room(folder: Path) -> Iterator[Path]:
+    """Lend a hidden folder, which vanishes with the block; sweep what killed processes have left beside it.
+
+    Raises:
+        OptionError: Nothing can be written there.
+    """
+    for watcher in watchers:
+        watcher(folder.absolute())
+    sweep(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            inside = _hidden(folder, stack) / _INSIDE
+            inside.mkdir()
+        except OSError as failure:
+            reason = f"cannot write in {str(folder)!r}: {failure.strerror}"
+            raise OptionError(reason, hint="choose another output") from None
+        yield inside
+
+
+def sweep(folder: Path) -> None:
+    """Finish or take back what killed processes have left in a folder; leave what others are at work on."""
+    for hidden in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            if hidden.is_symlink() or (hasattr(os, "getuid") and hidden.stat().st_uid != os.getuid()):
+                continue
+            with _lock(hidden) as left:
+                if left:
+                    if (hidden / _JOURNAL).exists():
+                        with publishing(folder):
+                            Journal(**json.loads((hidden / _JOURNAL).read_text("utf-8"))).settle(hidden)
+                    shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[None]:
+    """Let one process at a time change what is in a folder.
+
+    Raises:
+        OSError: Another process takes longer than ``PATIENCE``.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        with _lock(folder) as mine:
+            if mine is not False:
+                yield
+                return
+        if time.monotonic() > end:
+            raise OSError(errno.EBUSY, "another process is writing in the folder")
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a publication moves out of its room, and removes afterwards, all of it in one folder.
+
+    Attributes:
+        moves: Names of files, which are the same in the room and in the folder, each with its inode, in order.
+        decides: Which of the moves decides: before it all can be taken back, after it all can be finished.
+        stale: Names and inodes of the files to remove.
+    """
+
+    moves: Sequence[Sequence[str | int]]
+    decides: int
+    stale: Sequence[Sequence[str | int]] = ()
+
+    @classmethod
+    def of(cls, inside: Path, names: Sequence[str], decides: int, stale: Sequence[str], folder: Path) -> Journal:
+        """Return the journal of moving files out of a room."""
+        found = [(name, folder / name) for name in stale]
+        return cls(
+            [(name, (inside / name).stat().st_ino) for name in names],
+            decides,
+            [(name, path.stat().st_ino) for name, path in found if is_plain(path)],
+        )
+
+    def carry_out(self, hidden: Path) -> None:
+        """Move the files; if that fails before it is decided, everything is as it was."""
+        draft = hidden / f"{_JOURNAL}.draft"
+        draft.write_text(json.dumps(asdict(self)), "utf-8")
+        draft.replace(hidden / _JOURNAL)
+        try:
+            for name, _ in self.moves[: self.decides + 1]:
+                (hidden / _INSIDE / str(name)).replace(hidden.parent / str(name))
+        finally:
+            self.settle(hidden)
+
+    def settle(self, hidden: Path) -> None:
+        """Finish what is decided, or take back what is not."""
+        inside, folder = hidden / _INSIDE, hidden.parent
+        if (inside / str(self.moves[self.decides][0])).exists():
+            for entry in self.moves[: self.decides]:
+                _remove(folder, *entry)
+            return
+        for name, _ in self.moves[self.decides + 1 :]:
+            with contextlib.suppress(FileNotFoundError):
+                (inside / str(name)).replace(folder / str(name))
+        for entry in self.stale:
+            _remove(folder, *entry)
+
+
+def is_plain(path: Path) -> bool:
+    """Say whether a regular file is at a path, and no link to one."""
+    return path.is_file() and not path.is_symlink()
+
+
+def same_bytes(path: Path, other: Path) -> bool:
+    """Say whether a path is that of a regular file with the bytes of another one."""
+    return is_plain(path) and filecmp.cmp(path, other, shallow=False)
+
+
+def _remove(folder: Path, name: str | int, inode: str | int) -> None:
+    path = folder / str(name)
+    if is_plain(path) and path.stat().st_ino == inode:  # and not another file that has its name by now
+        path.unlink()
+
+
+def _hidden(folder: Path, stack: contextlib.ExitStack) -> Path:
+    """Make a hidden folder that is locked, and goes with the stack; again if it was swept before it was locked."""
+    while True:
+        hidden = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+        with contextlib.suppress(FileNotFoundError):
+            mine = stack.enter_context(_lock(hidden))
+            if mine is not False and hidden.exists():
+                stack.callback(shutil.rmtree, hidden, ignore_errors=True)
+                return hidden
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool | None]:
+    """Lock a folder during a block; False if another process has locked it, None where that cannot be told."""
+    descriptor, mine = None, None
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(PermissionError):
+                descriptor = os.open(folder, os.O_RDONLY)
+        if descriptor is not None:
+            mine = _try_lock(descriptor)
+        yield mine
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as failure:
+        return False if failure.errno == errno.EWOULDBLOCK else None  # some network file systems have no locks
+    return True

@@ -1,0 +1,128 @@
+"""A process that watches the one that works, and clears up after it however that ends.
+
+A signal reaches Python only between two of its instructions, and a library may crash the process on a damaged file. So
+the command line works in a child. Its parent waits, ends it when it is told to stop, finishes or takes back what it had
+begun to write, and says in a sentence what has happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from onnx_n2n.errors import N2NError
+from onnx_n2n.io import rooms
+
+STOPPED = 128  # plus the signal's number, as shells have it
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def supervised(work: Callable[[], int]) -> int:
+    """Do a piece of work in a child process.
+
+    Args:
+        work: Returns an exit code.
+
+    Returns:
+        The exit code of the work, 3 if it crashed, or 128 and the number of the signal that stopped it.
+    """
+    _fill_closed_streams()
+    if not hasattr(os, "fork"):
+        return work()
+    stops = {getattr(signal, name) for name in STOPS}
+    stops = {each for each in stops if signal.getsignal(each) is not signal.SIG_IGN}  # as under nohup
+    parent, (receiver, sender) = os.getpid(), os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    child = os.fork()
+    if child == 0:
+        os.close(receiver)
+        _die_with(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
+        rooms.watchers.append(lambda folder: _tell(sender, folder))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+        return work()
+    os.close(sender)
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+    for each in stops:
+        signal.signal(each, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code >= 0:
+        return code
+    for folder in _told(receiver):
+        rooms.sweep(folder)
+    return _ended(-code, told)
+
+
+def _die_with(parent: int) -> None:
+    """Let this process be killed when its parent is, where the system has that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell(sender: int, folder: Path) -> None:
+    os.write(sender, os.fsencode(folder) + b"\0")
+
+
+def _told(receiver: int) -> set[Path]:
+    """Return the folders in which the child has had rooms."""
+    os.set_blocking(receiver, False)
+    with contextlib.suppress(BlockingIOError):
+        return {Path(os.fsdecode(name)) for name in os.read(receiver, 1 << 20).split(b"\0") if name}
+    return set()
+
+
+def _ended(number: int, told: list[int]) -> int:
+    """Say why the child was killed, and return the exit code."""
+    name = signal.Signals(number).name
+    if told:
+        said, code = "stopped; what was not finished has been cleared away", STOPPED + told[0]
+    elif number == signal.SIGKILL:
+        said, code = "killed, most likely because memory ran out. Ask for less growth", N2NError.exit_code
+    elif number == getattr(signal, "SIGBUS", None):
+        said, code = "a file became shorter while it was read. Run again when nothing writes to it", N2NError.exit_code
+    elif number in {signal.SIGTERM, getattr(signal, "SIGHUP", None)}:
+        said, code = "stopped; what was not finished has been cleared away", STOPPED + number
+    else:
+        said = (
+            f"a library crashed on this model ({name}); nothing was written. If ONNX Runtime did, --no-verify goes "
+            "without it"
+        )
+        code = N2NError.exit_code
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"Error: {said}.\n")
+        sys.stderr.flush()
+    return code
+
+
+def _fill_closed_streams() -> None:
+    """Open what stands for a closed stream, so that no file of a model gets its number.
+
+    What is printed to a closed stdout fails, and is said; a closed stderr has nobody to say it to.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
