@@ -142,7 +142,10 @@ def is_plain(path: Path) -> bool:
 
 def same_bytes(path: Path, other: Path) -> bool:
     """Say whether a path is that of a regular file with the bytes of another one."""
-    return is_plain(path) and filecmp.cmp(path, other, shallow=False)
+    try:
+        return is_plain(path) and filecmp.cmp(path, other, shallow=False)
+    except FileNotFoundError:  # another process has replaced what it belonged to
+        return False
 
 
 def _remove(folder: Path, name: str | int, inode: str | int) -> None:
