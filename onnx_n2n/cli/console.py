@@ -19,10 +19,15 @@ from onnx_n2n.errors import N2NError
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - the error that is being handled; rich would end with 1, which is ours for a wrong student
+
+
 def terminal(*, stderr: bool = True) -> Console:
     """Return the console of a stream, which breaks lines on a terminal only."""
     file = sys.stderr if stderr else sys.stdout
-    return Console(
+    return _Console(
         stderr=stderr, width=None if file.isatty() else UNBROKEN, markup=False, emoji=False, highlight=False
     )
 
