@@ -18,7 +18,7 @@ from onnx_n2n.verify import parse_shape, read_inputs, verify
 from onnx_n2n.verify.compare import grain
 from onnx_n2n.verify.dims import sizings
 from onnx_n2n.verify.draw import Drawn, wanted
-from onnx_n2n.verify.sessions import CPU, Source, session
+from onnx_n2n.verify.sessions import CPU, Source, Timed, session
 from onnx_n2n.verify.trial import Trial, find_trial
 
 
@@ -33,7 +33,7 @@ def model(inputs: str, outputs: str, body: str, **weights: Any) -> onnx.ModelPro
 def trial(proto: onnx.ModelProto, folder: Path | None = None, seed: int = 0, **options: Any) -> Trial:
     source, read = Source(proto.SerializeToString(), folder), ir.from_proto(proto)
     inputs, shapes = options.get("inputs"), options.get("shapes", {})
-    return find_trial(session(source, CPU), read, inputs, shapes, folder, seed, grain(read))
+    return find_trial(Timed(session(source, CPU)), read, inputs, shapes, folder, seed, grain(read))
 
 
 def shapes(proto: onnx.ModelProto, **options: Any) -> dict[str, tuple[int, ...]]:

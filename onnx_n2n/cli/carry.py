@@ -13,7 +13,7 @@ from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, stages, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.cli.options import pairs
+from onnx_n2n.cli.options import pairs, time_limited
 from onnx_n2n.delivery import check_writable
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.record import load as load_record
@@ -89,6 +89,7 @@ def grow_checkpoint(
               help="Verify with these arrays, by input name.")
 @click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
               help="Shape of an input whose dimensions are free.")
+@time_limited
 @click.option("--force", is_flag=True, help="Overwrite an export that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -100,6 +101,7 @@ def export(
     verify: bool,
     inputs: Path | None,
     shapes: tuple[str, ...],
+    time_limit: float,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -110,7 +112,7 @@ def export(
     console = terminal()
     with stages(console) as progress:
         progress("exporting")
-        found = export_to(model, to, output, force=force, verify=verify, **feeding)
+        found = export_to(model, to, output, force=force, verify=verify, time_limit=time_limit, **feeding)
     if as_json:
         print_json({"model": str(model), **found.to_json()})
         return

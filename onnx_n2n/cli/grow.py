@@ -30,9 +30,13 @@ def _deliver(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: str,
+    time_limit: float,
 ) -> None:
     """Apply a pass to a file, and print what it did."""
-    proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0))
+    proof = proof_of(
+        wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0),
+        time_limit=time_limit,
+    )  # fmt: skip
     console = terminal()
     with stages(console) as progress:
         result = change(model, proof=proof, output=Target(output, force, record), progress=progress)

@@ -32,19 +32,23 @@ def verify(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: Any,
+    time_limit: float,
     gained: tuple[str, ...],
     seed: int,
     as_json: bool,
 ) -> None:
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
     console = terminal()
-    proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    proof = proof_of(
+        wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit
+    )
     onnx_n2n.load(student)  # an unreadable file is no wrong student
     with stages(console) as progress:
         progress("verifying")
         verdict = onnx_n2n.verify(
-            teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed, gained=gained
-        )
+            teacher, student, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed,
+            time_limit=time_limit, gained=gained,
+        )  # fmt: skip
     if as_json:
         print_json(verdict.to_json())
     else:
