@@ -97,8 +97,7 @@ def drawable(plans: Sequence[Drawn]) -> list[Drawn]:
         raise InputError(
             f"input {largest!r} of shape {list(shapes[largest])} is too large to be drawn",
             shapes=f"all inputs together would take {_bytes(shapes):,} bytes, and may take {LARGEST_FEED:,}",
-            hint="Pass arrays with --inputs data.npz, or if its dimensions are free a smaller shape with --input "
-            f"{largest}:1,3,224,224",
+            hint="Pass arrays with --inputs data.npz, or a smaller shape with --input where dimensions are free",
         )
     return small
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -113,7 +113,8 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
 
 def first_line(failure: BaseException) -> str:
     """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .* was false\. ", "", str(failure).strip())
+    ends = r" was false\. |(?=Failed to allocate)"
+    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .*({ends})", "", str(failure).strip())
     return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
@@ -249,14 +250,13 @@ def run(model: Timed, feed: Feed, names: Sequence[str]) -> list[Any]:
         except BaseException as failure:
             answer.set_exception(failure)
 
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
+    threading.Thread(target=work, daemon=True).start()
     try:
-        worker.join(min(model.limit, threading.TIMEOUT_MAX))
-        late = worker.is_alive()
+        wait((answer,), min(model.limit, threading.TIMEOUT_MAX))
+        late = not answer.done()
     finally:
         options.terminate = True  # also when a signal has ended the wait
-        worker.join(GRACE)
+        wait((answer,), GRACE)  # an interpreter that ends while ONNX Runtime returns to it crashes
     if late:
         raise TimeLimitError(
             f"one run of a model was stopped after {model.limit:g} seconds",
