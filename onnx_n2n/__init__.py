@@ -27,7 +27,7 @@ from onnx_n2n.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Deepen, Widen
 from onnx_n2n.plan import INIT, NOISE
 from onnx_n2n.report import Report, Result
-from onnx_n2n.verify import Verdict
+from onnx_n2n.verify import TIME_LIMIT, Verdict
 from onnx_n2n.verify import verify as _verify
 
 __version__ = VERSION
@@ -55,6 +55,7 @@ def widen(
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Literal["auto", "cuda", "cpu"] = "auto",
+    time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
 ) -> Result[Any]:
@@ -75,6 +76,7 @@ def widen(
         inputs: Arrays by input name to verify with; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
         provider: Where to verify.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
 
@@ -95,7 +97,7 @@ def widen(
         noise=noise,
         seed=seed,
     )
-    proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
+    proof = Proof(verify, inputs, shapes or {}, provider, seed, time_limit)
     target = Target(None if output is None else Path(output), force)
     result: Result[Any] = grow(model, proof=proof, output=target)
     return result
@@ -116,6 +118,7 @@ def deepen(
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Literal["auto", "cuda", "cpu"] = "auto",
+    time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
 ) -> Result[Any]:
@@ -135,6 +138,7 @@ def deepen(
         inputs: Arrays by input name to verify with, and to take statistics from; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
         provider: Where to verify.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
 
@@ -154,7 +158,7 @@ def deepen(
         calibrate=str(calibrate),
         seed=seed,
     )
-    proof = Proof(wanted=verify, inputs=inputs, shapes=shapes or {}, provider=provider, seed=seed)
+    proof = Proof(verify, inputs, shapes or {}, provider, seed, time_limit)
     result: Result[Any] = grow(model, proof=proof, output=Target(None if output is None else Path(output), force))
     return result
 
@@ -175,6 +179,7 @@ def verify(
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Literal["auto", "cuda", "cpu"] = "auto",
+    time_limit: float = TIME_LIMIT,
     seed: int = 0,
     gained: Collection[str] = (),
 ) -> Verdict:
@@ -186,15 +191,18 @@ def verify(
         inputs: Arrays by input name, or several such; drawn to fit the teacher when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
         provider: Where to run.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         seed: Seed of drawn inputs.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
 
     Raises:
-        InputError: The teacher cannot be run on the inputs.
-        OptionError: The provider is not there.
+        InputError: The teacher cannot be run on the inputs, or a run takes longer than it may.
+        OptionError: The provider is not there, or the time limit is not above zero.
     """
     old, new = (_runnable(model) for model in (teacher, student))
-    return _verify(old, new, inputs=inputs, shapes=shapes, provider=provider, seed=seed, gained=gained)
+    return _verify(
+        old, new, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit, gained=gained
+    )
 
 
 def _runnable(model: ModelLike) -> Any:

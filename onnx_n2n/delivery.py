@@ -42,6 +42,7 @@ class Proof:
         shapes: Shapes of inputs with free dimensions.
         provider: Where to run: on CUDA if that loads (``auto``), or as said.
         seed: Seed of drawn inputs.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         read: The files that the inputs are from.
     """
 
@@ -50,6 +51,7 @@ class Proof:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     provider: Literal["auto", "cuda", "cpu"] = "auto"
     seed: int = 0
+    time_limit: float = 30.0
     read: tuple[Source, ...] = ()
 
 
@@ -156,6 +158,7 @@ def _prove(
         shapes=proof.shapes,
         provider=proof.provider,
         seed=proof.seed,
+        time_limit=proof.time_limit,
         trace=done.trace,
         gained=done.gained,
     )

@@ -48,6 +48,14 @@ class InputError(N2NError):
     """The teacher cannot be run on the inputs that were given or drawn."""
 
 
+class RunError(InputError):
+    """ONNX Runtime fails on one feed; it may run on another one."""
+
+
+class TimeLimitError(InputError):
+    """One run of a model took longer than is allowed, and was stopped. No other feed is tried."""
+
+
 class ExportError(N2NError):
     """The model cannot be carried to a framework: an operator has no counterpart there, or the framework is missing."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from onnx_n2n.border import carried
 from onnx_n2n.budget import Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof, Target
-from onnx_n2n.errors import N2NError, OptionError, VerificationError
+from onnx_n2n.errors import N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.files import remove
 from onnx_n2n.fit import Scale, fit
 from onnx_n2n.io.atomic import check
@@ -235,6 +235,8 @@ def _delivered(task: _Task, draft: _Draft, target: Target) -> Candidate:
         return draft.candidate()
     try:
         result = draft.growth(task.model, proof=task.proof, output=target)
+    except TimeLimitError:  # the others cost as much
+        raise
     except (N2NError, MemoryError) as failure:
         return draft.candidate(failure=_reason(failure), wrong=isinstance(failure, VerificationError))
     return draft.candidate(path=result.model, verdict=result.report.verdict)

@@ -19,7 +19,7 @@ from onnx_n2n.depth.layers import Moments, Setting, identity, residual
 from onnx_n2n.depth.moments import measure
 from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError
+from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.growth import Kept
 from onnx_n2n.names import Names
 from onnx_n2n.record import New, Step
@@ -207,7 +207,7 @@ class Deepen(Pass):
         try:
             return *measure(analysis.model, wanted, proof, folder, feeds), ""
         except (InputError, ModelError) as failure:
-            if self.calibrate:
+            if self.calibrate or isinstance(failure, TimeLimitError):
                 raise
             return {}, "", f"its BatchNormalization needs statistics, and the model could not be run: {failure.reason}"
 

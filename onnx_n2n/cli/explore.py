@@ -46,12 +46,15 @@ def explore(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: Any,
+    time_limit: float,
     force: bool,
     as_json: bool,
 ) -> None:
     """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
     aim = Budget.read(budget)
-    proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    proof = proof_of(
+        wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit
+    )
     console = terminal()
     check_streams(model, output)
     if output == STDOUT:

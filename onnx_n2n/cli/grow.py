@@ -32,9 +32,13 @@ def _deliver(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: str,
+    time_limit: float,
 ) -> None:
     """Apply a pass to a file, and print what it did."""
-    proof = proof_of(wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0))
+    proof = proof_of(
+        wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=getattr(change, "seed", 0),
+        time_limit=time_limit,
+    )  # fmt: skip
     console = terminal()
     check_streams(model, output, as_json=as_json)
     with readable(model) as file:

@@ -12,7 +12,7 @@ from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.delivery import Proof
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes import Outputs
-from onnx_n2n.verify import parse_shape, read_inputs
+from onnx_n2n.verify import TIME_LIMIT, parse_shape, read_inputs
 
 
 def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -43,6 +43,10 @@ def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     return {weight: name for weight, _, name in (value.partition("=") for value in values)}
 
 
+time_limited = click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=TIME_LIMIT,
+                            show_default=True, metavar="SECONDS", help="What one run of a model may take, or 'inf'.")
+
+
 def verifying(command: Command) -> Command:
     """Add the options that say how to run models."""
     options = [
@@ -52,17 +56,20 @@ def verifying(command: Command) -> Command:
                      help="Shape of an input whose dimensions are free."),
         click.option("--provider", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", show_default=True,
                      help="Where to run both models."),
+        time_limited,
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def proof_of(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int) -> Proof:
+def proof_of(
+    *, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int, time_limit: float
+) -> Proof:
     """Return the proof that the options of ``verifying`` ask for."""
     feed = None if inputs is None else read_inputs(inputs)
     read = () if inputs is None else (Source.of(inputs),)
-    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, read)
+    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)
 
 
 def growing(suffix: str) -> Callable[[Command], Command]:

@@ -33,13 +33,16 @@ def verify(
     inputs: Path | None,
     shapes: tuple[str, ...],
     provider: Any,
+    time_limit: float,
     gained: tuple[str, ...],
     seed: int,
     as_json: bool,
 ) -> None:
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
     console = terminal()
-    proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed)
+    proof = proof_of(
+        wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit
+    )
     if teacher == student == STDIN:
         raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
     with readable(teacher) as old, readable(student) as new:
@@ -47,8 +50,9 @@ def verify(
         with stages(console) as progress:
             progress("verifying")
             verdict = onnx_n2n.verify(
-                old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed, gained=gained
-            )
+                old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed,
+                time_limit=time_limit, gained=gained,
+            )  # fmt: skip
     with printing():
         if as_json:
             print_json(verdict.to_json())

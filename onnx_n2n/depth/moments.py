@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnx_n2n.delivery import Feeds, Proof
 from onnx_n2n.depth.layers import EPSILON, Moments
+from onnx_n2n.errors import InputError
 
 AT_A_TIME = 16  # tensors held in memory
 
@@ -27,27 +28,32 @@ def measure(
         feeds: Inputs to measure with.
 
     Raises:
-        InputError: The model cannot be run on the inputs.
+        InputError: The model cannot be run on the inputs, or gives something there that is not finite, or takes too
+            long, or there is not enough memory.
         ModelError: ONNX Runtime refuses the model.
     """
     from onnx_n2n.verify.compare import grain
-    from onnx_n2n.verify.sessions import opened, providers, run, session
+    from onnx_n2n.verify.sessions import Timed, opened, providers, run, session, within_memory
     from onnx_n2n.verify.trial import find_trial
 
-    with opened(model, folder) as source:
+    with within_memory(), opened(model, folder) as source:
         skeleton, used = source.skeleton(), providers(proof.provider)[0]
         own = feeds if feeds is not None else proof.inputs
-        trial = find_trial(session(source, used), skeleton, own, proof.shapes, folder, proof.seed, grain(skeleton))
+        teacher = Timed(session(source, used), proof.time_limit)
+        trial = find_trial(teacher, skeleton, own, proof.shapes, folder, proof.seed, grain(skeleton))
         count = len(trial.feeds) if not own else 1 if isinstance(own, Mapping) else len(own)  # others are made up
         values, found = list(channels), {}
         for start in range(0, len(values), AT_A_TIME):
             some = values[start : start + AT_A_TIME]
             names = [str(value.name) for value in some]
             hidden = [name for name, value in zip(names, some, strict=True) if not value.is_graph_output()]
-            exposed = session(source.exposing(hidden), used)
+            exposed = Timed(session(source.exposing(hidden), used), proof.time_limit)
             batches = [run(exposed, feed, names) for feed in trial.feeds[:count]]
             for value, tensors in zip(some, zip(*batches, strict=True), strict=True):
                 found[value] = _moments([np.moveaxis(tensor, channels[value], -1) for tensor in tensors])
+                if not np.isfinite([*found[value].mean, *found[value].variance]).all():
+                    reason = f"the mean or variance of {value.name!r} is not finite on the inputs it was measured with"
+                    raise InputError(reason, hint="Give others with --inputs or --calibrate")
     return found, trial.origin
 
 
@@ -55,8 +61,9 @@ def _moments(tensors: Sequence[np.ndarray]) -> Moments:
     """Return the moments of tensors whose last axis holds the channels: together, and how far each is from that."""
     rows = [tensor.reshape(-1, tensor.shape[-1]).astype(np.float64) for tensor in tensors]
     together = np.concatenate(rows)
-    mean, variance = together.mean(0), together.var(0)
-    return Moments(mean, variance, max(_drift(batch.mean(0), batch.var(0), mean, variance) for batch in rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = together.mean(0), together.var(0)
+        return Moments(mean, variance, max(_drift(batch.mean(0), batch.var(0), mean, variance) for batch in rows))
 
 
 def _drift(batch_mean: np.ndarray, batch_variance: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> float:

@@ -12,8 +12,18 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.verify.compare import compare, grain, yardstick
-from onnx_n2n.verify.sessions import CPU, AnyModel, Source, first_line, opened, session
+from onnx_n2n.verify.compare import compare, decided, grain, yardstick
+from onnx_n2n.verify.sessions import (
+    CPU,
+    TIME_LIMIT,
+    AnyModel,
+    Source,
+    Timed,
+    first_line,
+    opened,
+    session,
+    within_memory,
+)
 from onnx_n2n.verify.trial import find_trial, with_noise
 
 TOLERANCE = 1e-4
@@ -48,6 +58,7 @@ class Agreement:
         return asdict(self) | {"error": self.error if np.isfinite(self.error) else None}
 
 
+@within_memory()
 def agreement(
     model: AnyModel,
     run: Runner,
@@ -56,6 +67,7 @@ def agreement(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
     folder: Path | None = None,
+    time_limit: float = TIME_LIMIT,
 ) -> Agreement:
     """Run an export beside ONNX Runtime.
 
@@ -66,39 +78,50 @@ def agreement(
         shapes: Shapes by input, for free dimensions.
         seed: Seed of everything drawn.
         folder: Where external data and test data sets of models in memory live.
+        time_limit: How many seconds one run in ONNX Runtime may take; infinity is no limit.
 
     Raises:
         ExportError: The export does not run.
-        InputError: ONNX Runtime runs on no inputs.
+        InputError: ONNX Runtime runs on no inputs, or decides by rounding on these what is finite, or there is not
+            enough memory.
+        TimeLimitError: A run takes longer than it may; an ``InputError`` too.
+        OptionError: The time limit is not above zero.
         ModelError: ONNX Runtime refuses the model.
     """
     with _at_rest(model, folder) as (source, skeleton):
         fine = grain(skeleton)
-        running = session(source, CPU)
+        running = Timed(session(source, CPU), time_limit)
         trial = find_trial(running, skeleton, inputs, shapes or {}, source.folder, seed, fine)
         trial = with_noise(running, trial, seed)
     answers = [_answer(run, feed) for feed in trial.feeds]
     least = max(TOLERANCE, fine.floor)
-    found = Agreement(True, 0.0, least, "", trial.origin)
+    found, undecided = Agreement(True, 0.0, least, "", trial.origin), []
     for k, name in enumerate(trial.names):
         truth = [values[k] for values in trial.truth]
         stick = yardstick(truth, fine, nudged=[values[k] for values in trial.nudged])
         given = [_typed(values[k], like) for values, like in zip(answers, truth, strict=True)]
-        error, tolerance = compare(name, stick, given).error, max(least, stick.tolerance)
+        verdict = compare(name, stick, given)
+        if verdict.undecided:
+            undecided.append(verdict)
+            continue
+        error, tolerance = verdict.error, max(least, stick.tolerance)
         if not found.worst or error / tolerance > found.error / found.tolerance:
-            found = Agreement(error <= tolerance, error, tolerance, name, trial.origin)
+            found = Agreement(error <= tolerance < np.inf, error, tolerance, name, trial.origin)
+    if found.ok:
+        decided(undecided)
     return found
 
 
+@within_memory()
 def feeds(model: AnyModel, seed: int = 0) -> Sequence[Mapping[str, np.ndarray]]:
     """Return inputs on which a model runs in ONNX Runtime, found as verification finds them.
 
     Raises:
-        InputError: ONNX Runtime runs on no inputs.
+        InputError: ONNX Runtime runs on no inputs, or takes too long, or there is not enough memory.
         ModelError: ONNX Runtime refuses the model.
     """
     with _at_rest(model, None) as (source, skeleton):
-        running = session(source, CPU)
+        running = Timed(session(source, CPU))
         return find_trial(running, skeleton, None, {}, source.folder, seed, grain(skeleton)).feeds
 
 
@@ -133,5 +156,6 @@ def _typed(value: Any, like: Any) -> Any:
     array = np.asarray(value)
     kind = np.asarray(like).dtype
     if array.dtype != kind and (array.dtype.kind in "iub") == (kind.kind in "iub"):
-        return array.astype(kind)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large for the type becomes infinite there too
+            return array.astype(kind)
     return array

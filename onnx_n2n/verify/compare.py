@@ -2,16 +2,22 @@
 
 What is acceptable follows from the teacher's own noise and from the type that it calculates in. A comparison that
 would also accept the output that belongs to *another* input could not have failed: it is called vacuous.
+
+Every limit is a finite number, and what is not finite on one side only is infinitely far apart: it never passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+
+from onnx_n2n.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ ROUNDINGS = 4.0
 # noise counts up to this many floors.
 OPTIMISER_FLOORS = 16.0
 
+LARGEST = float(np.finfo(np.float64).max)
+
 
 @dataclass(frozen=True)
 class Yardstick:
@@ -53,7 +61,8 @@ class Yardstick:
 
     Attributes:
         truth: The output, per feed.
-        limits: The largest acceptable difference, entry by entry, per feed.
+        limits: The largest acceptable difference, entry by entry, per feed; always finite.
+        edges: Where the teacher itself gives something finite or not, or of another shape, by rounding; per feed.
         scale: What errors are a fraction of.
         noise: How far the teacher is from itself, as a fraction of ``scale``.
         tolerance: The largest acceptable error, as a fraction of ``scale``, of entries near zero.
@@ -63,6 +72,7 @@ class Yardstick:
 
     truth: tuple[np.ndarray, ...]
     limits: tuple[np.ndarray, ...]
+    edges: tuple[np.ndarray, ...]
     scale: float
     noise: float
     tolerance: float
@@ -85,6 +95,8 @@ class OutputVerdict:
         tolerance: The largest acceptable error.
         ok: Whether the student passes.
         vacuous: Whether a student that gave the output of another input would have passed too.
+        undecided: Whether it does not pass only for entries of which rounding decides in the teacher too whether they
+            are finite, or whether they are there at all.
     """
 
     name: str
@@ -95,6 +107,7 @@ class OutputVerdict:
     tolerance: float
     ok: bool
     vacuous: bool
+    undecided: bool = False
 
 
 def grain(model: ir.Model) -> Grain:
@@ -125,46 +138,67 @@ def yardstick(
     arrays = tuple(_array(value) for value in truth)
     real, own = is_real(arrays[0]), _own_size(arrays)
     moves = [_gap(array, arrays[0]) for array in arrays[1:]]
-    movement = max((_largest(move, own) for move in moves), default=0.0)
-    quick, near = (
-        max((_largest(_gap(old, _array(new)), np.inf) for old, new in zip(arrays, values, strict=False)), default=0.0)
-        for values in (optimised, nudged)
-    )
+    movement = max((own if _unlike(move).any() else _largest([move]) for move in moves), default=0.0)
     scale = (movement or own) if real else 1.0
-    noise = max(min(quick / scale, OPTIMISER_FLOORS * grain.floor) if real else quick, near / scale)
-    stick = _stick(arrays, scale, noise, movement, grain)
+    quick, near = (
+        [_gap(old, _array(new)) for old, new in zip(arrays, values, strict=False)] for values in (optimised, nudged)
+    )
+    believed = OPTIMISER_FLOORS * grain.floor * scale if real else 1.0
+    drift = max(min(_largest(quick), believed), _largest(near))
+    edges = tuple(
+        _unlike(one) | _unlike(other)
+        for _, one, other in itertools.zip_longest(arrays, quick, near, fillvalue=np.zeros(()))
+    )
+    stick = _stick(arrays, edges, scale, drift, movement, grain)
     stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, stick.limits[1:], strict=True))
-    return vacuous(stick, grain, noise * scale / own) if stuck else stick
+    never = real and not any(np.isfinite(array.astype(np.float64)).any() for array in arrays)
+    return vacuous(stick, grain, drift) if stuck or never else stick
 
 
-def vacuous(stick: Yardstick, grain: Grain, noise: float = 0.0) -> Yardstick:
+def vacuous(stick: Yardstick, grain: Grain, drift: float = 0.0) -> Yardstick:
     """The yardstick of an output that tells nothing by its movement: measured against the output's own size."""
     scale = _own_size(stick.truth) if is_real(stick.truth[0]) else 1.0
-    return replace(_stick(stick.truth, scale, noise, stick.movement, grain), vacuous=True)
+    return replace(_stick(stick.truth, stick.edges, scale, drift, stick.movement, grain), vacuous=True)
 
 
-def _stick(arrays: tuple[np.ndarray, ...], scale: float, noise: float, movement: float, grain: Grain) -> Yardstick:
-    tolerance = max(grain.floor if is_real(arrays[0]) else 0.0, NOISE_FACTOR * noise)
-    limits = tuple(tolerance * scale + ROUNDINGS * grain.epsilon * _sizes(array) for array in arrays)
-    return Yardstick(arrays, limits, scale, noise, tolerance, movement, vacuous=False)
+def _stick(
+    arrays: tuple[np.ndarray, ...],
+    edges: tuple[np.ndarray, ...],
+    scale: float,
+    drift: float,
+    movement: float,
+    grain: Grain,
+) -> Yardstick:
+    """The yardstick of a teacher that is ``drift`` away from itself."""
+    allowed = max(grain.floor * scale if is_real(arrays[0]) else 0.0, NOISE_FACTOR * drift)
+    with np.errstate(over="ignore"):
+        limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
+    noise, tolerance = (_fraction(min(part, LARGEST), scale) for part in (drift, allowed))
+    return Yardstick(arrays, limits, edges, scale, noise, tolerance, movement, vacuous=False)
 
 
 def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
     """Hold a student's output, per feed, against what the teacher asks."""
-    worst, error, tolerance = -1.0, 0.0, stick.tolerance
-    for old, limit, value in zip(stick.truth, stick.limits, student, strict=True):
-        gap = _gap(old, _array(value))
+    worst, error, tolerance, ok, undecided = -1.0, 0.0, stick.tolerance, True, True
+    for old, limit, edge, value in zip(stick.truth, stick.limits, stick.edges, student, strict=True):
+        new = _array(value)
+        gap = _gap(old, new)
         if gap is None:
-            error, tolerance = np.inf, stick.tolerance
+            error, tolerance, ok = np.inf, stick.tolerance, False
+            undecided = undecided and old.dtype == new.dtype and bool(edge.all())
             break
+        wrong = gap > limit
+        if wrong.any():
+            ok, undecided = False, undecided and bool(_at_an_edge(old, new, limit, edge)[wrong].all())
         if not gap.size:
             continue
         # An entry without any tolerance has to be equal.
-        share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
+        with np.errstate(over="ignore"):
+            share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
         place = np.unravel_index(np.argmax(share), share.shape)
         if share[place] > worst:
             worst = float(share[place])
-            error, tolerance = (float(array[place]) / stick.scale for array in (gap, limit))
+            error, tolerance = (_fraction(float(array[place]), stick.scale) for array in (gap, limit))
     return OutputVerdict(
         name=name,
         dtype=str(stick.truth[0].dtype),
@@ -172,9 +206,25 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
         noise=stick.noise,
         movement=stick.movement,
         tolerance=tolerance,
-        ok=error <= tolerance,
+        ok=ok,
         vacuous=stick.vacuous,
+        undecided=not ok and undecided,
     )
+
+
+def decided(outputs: Sequence[OutputVerdict]) -> None:
+    """Make sure that what does not pass is the student's fault.
+
+    Raises:
+        InputError: All that does not pass is undecided.
+    """
+    wrong = [output for output in outputs if not output.ok]
+    if wrong and all(output.undecided for output in wrong):
+        raise InputError(
+            f"no student can be judged on these inputs: rounding decides in the teacher what of its output "
+            f"{wrong[0].name!r} is finite, or how long it is",
+            hint="Give others with --inputs data.npz, such as smaller values",
+        )
 
 
 def finite(values: Sequence[Any]) -> float:
@@ -200,21 +250,49 @@ def is_real(value: Any) -> bool:
 def _gap(old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
     """The difference, entry by entry, or for entries that are no real numbers the fraction that differs.
 
-    None where there is no such number: shapes, types or non-finite entries differ.
+    It is infinite where only one is finite, where both are not and differ, and where no number is as large as it. None
+    where shapes or types differ.
     """
     if old.shape != new.shape or old.dtype != new.dtype:
         return None
     if not is_real(old):
         return np.asarray(np.mean(old != new) if old.size else 0.0)
     a, b = old.astype(np.float64), new.astype(np.float64)
-    usual = np.isfinite(a)
-    if not np.array_equal(a[~usual], b[~usual], equal_nan=True) or not np.isfinite(b[usual]).all():
-        return None
-    return np.abs(np.subtract(a, b, where=usual, out=np.zeros_like(a)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        gap = np.abs(a - b)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.asarray(np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap)))
 
 
-def _largest(gap: np.ndarray | None, otherwise: float) -> float:
-    return otherwise if gap is None else float(gap.max(initial=0.0))
+def _unlike(gap: np.ndarray | None) -> np.ndarray:
+    """Where a difference is no number: of another shape, or finite on one side only."""
+    return np.ones((), bool) if gap is None else ~np.isfinite(gap)
+
+
+def _at_an_edge(old: np.ndarray, new: np.ndarray, limit: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """Where a teacher and a student are not both finite, by rounding.
+
+    The teacher is not steady there, or one of them is nearly as large as its type allows, and the other infinite.
+    """
+    one_sided = np.zeros(old.shape, bool)
+    if is_real(old):
+        one_sided = np.isfinite(old.astype(np.float64)) != np.isfinite(new.astype(np.float64))
+    if not one_sided.any():
+        return one_sided
+    most = float(ml_dtypes.finfo(old.dtype).max)
+    near = _gap(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
+    return one_sided & (edge | (near <= limit))
+
+
+def _fraction(part: float, whole: float) -> float:
+    """A part as a fraction; infinite only where the part is."""
+    return min(part / whole, LARGEST) if np.isfinite(part) else part
+
+
+def _largest(gaps: Iterable[np.ndarray | None]) -> float:
+    """The largest difference that is a number; 0 without one."""
+    known = (gap for gap in gaps if gap is not None)
+    return max((float(np.max(gap, where=np.isfinite(gap), initial=0.0)) for gap in known), default=0.0)
 
 
 def _sizes(array: np.ndarray) -> np.ndarray:
@@ -225,4 +303,4 @@ def _sizes(array: np.ndarray) -> np.ndarray:
 
 
 def _own_size(arrays: Sequence[np.ndarray]) -> float:
-    return max(_largest(_sizes(array), 0.0) for array in arrays) or 1.0
+    return _largest(map(_sizes, arrays)) or 1.0

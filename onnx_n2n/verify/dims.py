@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,8 +18,7 @@ Dim = int | str
 PIXELS = (64, 224, 32, 128, 256, 320, 416, 512, 640, 299, 384, 112, 96, 160, 28, 48, 16, 8, 4, 2, 1)
 STEPS = (16, 64, 8, 32, 128, 100, 80, 256, 512, 576, 1024, 4, 2, 1, 4096, 16000)
 
-# Entries of an input beyond which sizes are not worth trying.
-LARGEST_INPUT = 2**26
+LONGEST_EXPRESSION = 200
 
 # Operators that read a number of channels which their weight tells: weight's slot and axis, axis of the data.
 CHANNELS = {
@@ -87,7 +85,8 @@ def resolved(dim: Dim, sizes: Mapping[str, int]) -> int:
         return dim
     if dim in sizes:
         return sizes[dim]
-    found = ir.SymbolicDim(dim).evaluate(sizes)
+    expression = _expression(dim)
+    found = None if expression is None else expression.evaluate(sizes)
     return max(1, found) if isinstance(found, int) else 1
 
 
@@ -95,10 +94,20 @@ def symbols(dim: Dim) -> frozenset[str]:
     """The symbols in a dimension: several in an expression, one in a name that is no expression."""
     if isinstance(dim, int):
         return frozenset()
+    expression = _expression(dim)
+    return frozenset((dim,)) if expression is None else expression.free_symbols()
+
+
+def _expression(dim: str) -> ir.SymbolicDim | None:
+    """A dimension that is an expression of others, and not one that would take for ever to work out."""
+    if "**" in dim or len(dim) > LONGEST_EXPRESSION:
+        return None
+    expression = ir.SymbolicDim(dim)
     try:
-        return ir.SymbolicDim(dim).free_symbols()
+        expression.free_symbols()
     except ValueError:
-        return frozenset((dim,))
+        return None
+    return expression
 
 
 def bindings(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -127,8 +136,7 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
         sizes |= dict.fromkeys(batches, steps if steps_for_batch else 1)
         sizes |= {name: 2 * steps for name in others if "total" in name.lower()}  # past and present together
         sizes |= bound
-        largest = max((math.prod(resolved(dim, sizes) for dim in shape) for shape in inputs), default=0)
-        if sizes not in seen and (largest <= LARGEST_INPUT or not seen):
+        if sizes not in seen:
             seen.append(sizes)
             yield sizes
 

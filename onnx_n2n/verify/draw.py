@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,9 @@ from onnx_n2n.verify.roles import Role, role
 
 # Feeds differ in size too: what a large input saturates, a small one brings to light.
 LOUDNESS = (1.0, 0.1, 0.3)
+
+# Values are drawn with eight bytes an entry, whatever their type. One feed takes no more memory than this.
+WIDTH, LARGEST_FEED = 8, 2**30
 
 # Integers that nothing bounds may hold anything; these are what a pixel or a sample holds.
 FREE_RANGES = {ir.DataType.UINT8: (0, 256), ir.DataType.INT8: (-128, 128), ir.DataType.INT16: (-1024, 1024)}
@@ -66,17 +69,41 @@ class Drawn:
 
     own = 1
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every input."""
+        return {want.name: tuple(resolved(dim, self.sizes) for dim in want.dims) for want in self.wanted}
+
     def feed(self, turn: int) -> dict[str, np.ndarray]:
         """The feed of one turn."""
         rng = np.random.default_rng([self.seed, turn])
-        return {
-            want.name: _values(want, tuple(resolved(dim, self.sizes) for dim in want.dims), self.style, turn, rng)
-            for want in self.wanted
-        }
+        shapes = self.shapes()
+        return {want.name: _values(want, shapes[want.name], self.style, turn, rng) for want in self.wanted}
 
     def steady(self) -> Drawn:
         """The same feeds with masks that hide nothing."""
         return replace(self, style=replace(self.style, steady=True))
+
+
+def drawable(plans: Sequence[Drawn]) -> list[Drawn]:
+    """The plans whose feeds are not too large.
+
+    Raises:
+        InputError: There is none.
+    """
+    small = [plan for plan in plans if _bytes(plan.shapes()) <= LARGEST_FEED]
+    if not small:
+        shapes = min((plan.shapes() for plan in plans), key=_bytes)
+        largest = max(shapes, key=lambda name: math.prod(shapes[name]))
+        raise InputError(
+            f"input {largest!r} of shape {list(shapes[largest])} is too large to be drawn",
+            shapes=f"all inputs together would take {_bytes(shapes):,} bytes, and may take {LARGEST_FEED:,}",
+            hint="Pass arrays with --inputs data.npz, or a smaller shape with --input where dimensions are free",
+        )
+    return small
+
+
+def _bytes(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return WIDTH * sum(map(math.prod, shapes.values()))
 
 
 def wanted(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Wanted, ...]:
@@ -132,7 +159,7 @@ def _values(want: Wanted, shape: tuple[int, ...], style: Style, turn: int, rng: 
         values = rng.uniform(0.0, 1.0, shape) if style.positive else rng.standard_normal(shape)
         return (values * style.scale * LOUDNESS[turn % len(LOUDNESS)]).astype(kind.numpy())
     if role.choices and math.prod(shape) == 1:
-        return np.full(shape, role.choices[0], kind.numpy())
+        return np.full(shape, role.choices[0]).astype(kind.numpy())
     free = FREE_RANGES.get(kind)
     low, high = style.whole or ((role.low, role.high) if role.bound or free is None else free)
     return rng.integers(low, high, shape).astype(kind.numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,7 +123,7 @@ class Given:
         if self.fixed_integers and not real:
             return array
         moved = rng.permutation(array.reshape(-1)).reshape(array.shape)
-        return (moved * rng.uniform(0.5, 1.5, array.shape)).astype(array.dtype) if real else moved
+        return _scaled(moved, rng.uniform(0.5, 1.5, array.shape)) if real else moved
 
 
 def nudged(feed: Feed, seed: int) -> dict[str, np.ndarray]:
@@ -136,9 +136,11 @@ def _nudged(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grain = None if array.dtype == object else GRAINS.get(ir.DataType.from_numpy(array.dtype))
     if grain is None:
         return array
-    return np.asarray(array * (1.0 + grain.epsilon * rng.choice((-1.0, 1.0), array.shape))).astype(array.dtype)
+    return _scaled(array, 1.0 + grain.epsilon * rng.choice((-1.0, 1.0), array.shape))
 
 
-def described(feed: Mapping[str, np.ndarray]) -> str:
-    """Names, types and shapes of a feed, for people."""
-    return ", ".join(f"{name} {array.dtype}[{','.join(map(str, array.shape))}]" for name, array in feed.items())
+def _scaled(array: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """An array times another one, in its own type; what its type cannot hold stays as it is."""
+    with np.errstate(over="ignore"):
+        scaled = np.asarray(array * by).astype(array.dtype)
+    return np.where(np.isfinite(scaled), scaled, array)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnx_n2n.verify.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verify.inputs import nudged
-from onnx_n2n.verify.sessions import Feed, Source, run, session
+from onnx_n2n.verify.sessions import TIME_LIMIT, Feed, Source, Timed, run, session
 
 # New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
 Index = tuple[np.ndarray | None, ...]
@@ -27,6 +27,7 @@ def first_wrong(
     provider: str,
     grain: Grain,
     seed: int,
+    time_limit: float = TIME_LIMIT,
 ) -> str | None:
     """Name the first tensor, in the order of the teacher's nodes, that is not what the trace says.
 
@@ -38,17 +39,19 @@ def first_wrong(
         provider: Execution provider to run both on.
         grain: How finely the teacher calculates.
         seed: Seed of what is drawn to find the noise.
+        time_limit: How many seconds one run may take.
 
     Returns:
         The tensor's name, its node, and how it is wrong; None when every traced tensor is as it should be.
 
     Raises:
         ModelError: ONNX Runtime refuses one of the graphs with its intermediate tensors as outputs.
-        InputError: ONNX Runtime fails on one of them.
+        RunError: ONNX Runtime fails on one of them.
+        TimeLimitError: A run takes longer than it may.
     """
     places, theirs = _computed(teacher.skeleton()), _computed(student.skeleton())
     names = [name for name in places if name in theirs and name in trace]
-    old, new = (session(source.exposing(names), provider) for source in (teacher, student))
+    old, new = (Timed(session(source.exposing(names), provider), time_limit) for source in (teacher, student))
     for feed in feeds:
         near = nudged(feed, seed)
         for start in range(0, len(names), AT_A_TIME):
@@ -104,4 +107,6 @@ def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, 
     new = np.ix_(*(np.flatnonzero(axis >= 0) for axis in full))
     old = np.ix_(*(axis[axis >= 0] for axis in full))
     verdict = compare("", yardstick([truth[old]], grain, nudged=[nudge[old]]), [got[new]])
+    if verdict.undecided:
+        return f"rounding decides in the teacher too what of it {got.dtype} can hold"
     return None if verdict.ok else f"off by {verdict.error:.1e} of its size (tolerance {verdict.tolerance:.1e})"

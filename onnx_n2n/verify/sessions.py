@@ -13,8 +13,10 @@ import io
 import os
 import re
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +26,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n import files, model
-from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError
+from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError, RunError, TimeLimitError
 from onnx_n2n.io.rooms import room
 
 AnyModel = model.ModelLike | bytes
@@ -37,6 +39,11 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 MEND = "Run: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+
+TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
+GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
+
+SMALLER = "give smaller inputs: shapes with --input name:1,3,224,224, or arrays with --inputs data.npz"
 
 _SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers report; warnings are its default
 
@@ -107,7 +114,8 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
 
 def first_line(failure: BaseException) -> str:
     """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .* was false\. ", "", str(failure).strip())
+    ends = r" was false\. |(?=Failed to allocate)"
+    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .*({ends})", "", str(failure).strip())
     return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
@@ -200,24 +208,92 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
         raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
 
 
-def run(session: Any, feed: Feed, names: Sequence[str]) -> list[Any]:
-    """Run a session.
+@dataclass(frozen=True)
+class Timed:
+    """An open model, of which each run ends in time.
+
+    Attributes:
+        session: The model as ONNX Runtime has opened it.
+        limit: How many seconds one run may take; infinity is no limit.
+
+    Raises:
+        OptionError: The limit is not above zero.
+    """
+
+    session: Any
+    limit: float = TIME_LIMIT
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise OptionError(f"the time limit must be above 0 seconds, not {self.limit:g}")
+
+
+def run(model: Timed, feed: Feed, names: Sequence[str]) -> list[Any]:
+    """Run a model.
+
+    It runs in a thread of its own. So signals are heard meanwhile, and a single node that never ends, in which ONNX
+    Runtime does not notice that it should stop, holds nobody up: its thread is left behind.
 
     Returns:
         One value per name: an array, or for outputs that are no tensors what ONNX Runtime gives.
 
     Raises:
-        InputError: ONNX Runtime fails on this feed.
+        RunError: ONNX Runtime fails on this feed.
+        TimeLimitError: It takes longer than it may.
     """
-    kinds = {value.name: value.type for value in [*session.get_inputs(), *session.get_outputs()]}
-    foreign = any(kind.startswith(("tensor(bfloat16", "tensor(float8")) for kind in kinds.values())
+    options = runtime().RunOptions()
+    options.log_severity_level = _SILENT
+    answer: Future[list[Any]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(_answer(model.session, feed, names, options))
+        except BaseException as failure:
+            answer.set_exception(failure)
+
+    threading.Thread(target=work, daemon=True).start()
     try:
-        if not foreign:
-            return list(session.run(list(names), dict(feed)))
-        values = {name: _to_runtime(array) for name, array in feed.items()}
-        return [_from_runtime(value) for value in session.run_with_ort_values(list(names), values)]
+        wait((answer,), min(model.limit, threading.TIMEOUT_MAX))
+        late = not answer.done()
+    finally:
+        options.terminate = True  # also when a signal has ended the wait
+        wait((answer,), GRACE)  # an interpreter that ends while ONNX Runtime returns to it crashes
+    if late:
+        raise TimeLimitError(
+            f"one run of a model was stopped after {model.limit:g} seconds",
+            shapes=described(feed),
+            hint=f"Allow it more with --time-limit, or {SMALLER}",
+        )
+    try:
+        return answer.result()
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-        raise InputError(f"ONNX Runtime fails while running: {first_line(failure)}") from failure
+        raise RunError(f"ONNX Runtime fails while running: {first_line(failure)}") from failure
+
+
+def _answer(session: Any, feed: Feed, names: Sequence[str], options: Any) -> list[Any]:
+    kinds = {value.name: value.type for value in [*session.get_inputs(), *session.get_outputs()]}
+    if not any(kind.startswith(("tensor(bfloat16", "tensor(float8")) for kind in kinds.values()):
+        return list(session.run(list(names), dict(feed), options))
+    values = {name: _to_runtime(array) for name, array in feed.items()}
+    return [_from_runtime(value) for value in session.run_with_ort_values(list(names), values, options)]
+
+
+@contextlib.contextmanager
+def within_memory() -> Iterator[None]:
+    """Say in a sentence that there is not enough memory.
+
+    Raises:
+        InputError: It ran out.
+    """
+    try:
+        yield
+    except MemoryError as failure:
+        raise InputError("there is not enough memory to run the models and compare them", hint=SMALLER) from failure
+
+
+def described(feed: Feed) -> str:
+    """Names, types and shapes of a feed, for people."""
+    return ", ".join(f"{name} {array.dtype}[{','.join(map(str, array.shape))}]" for name, array in feed.items())
 
 
 def _to_runtime(array: np.ndarray) -> Any:

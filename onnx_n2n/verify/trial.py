@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.errors import InputError
+from onnx_n2n.errors import RunError
 from onnx_n2n.verify.compare import Grain, finite, is_real, yardstick
 from onnx_n2n.verify.dims import bindings, sizings
-from onnx_n2n.verify.draw import Drawn, Style, wanted
-from onnx_n2n.verify.inputs import Given, data_sets, described, fitting, nudged
-from onnx_n2n.verify.sessions import Feed, run
+from onnx_n2n.verify.draw import Drawn, Style, drawable, wanted
+from onnx_n2n.verify.inputs import Given, data_sets, fitting, nudged
+from onnx_n2n.verify.sessions import Feed, Timed, described, run
 
 # Integers are drawn again from smaller ranges when the graph does not run on the range that was read off it,
 # and everything is drawn again while outputs stand still or are not finite.
@@ -64,7 +64,7 @@ class Trial:
 
 
 def find_trial(
-    session: Any,
+    teacher: Timed,
     model: ir.Model,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None,
     shapes: Mapping[str, tuple[int, ...]],
@@ -75,7 +75,7 @@ def find_trial(
     """Find feeds that the teacher runs on: given ones, else a test data set, else drawn ones.
 
     Args:
-        session: The teacher, open.
+        teacher: The teacher, open.
         model: The teacher, to be read.
         inputs: One feed or several.
         shapes: Shapes by input, for free dimensions.
@@ -84,67 +84,69 @@ def find_trial(
         grain: How finely the teacher calculates.
 
     Raises:
-        InputError: The given feed does not fit or fails, or nothing that was drawn runs.
+        InputError: The given feed does not fit, or the inputs are too large to be drawn.
+        RunError: The given feed fails, or nothing that was drawn runs.
+        TimeLimitError: A run takes longer than it may.
     """
     wants = wanted(model, shapes)
     given = [inputs] if isinstance(inputs, Mapping) else inputs or []
     if given:
-        return _attempt(session, Given(tuple(fitting(feed, wants) for feed in given), seed), "given")
+        return _attempt(teacher, Given(tuple(fitting(feed, wants) for feed in given), seed), "given")
     sets = dict(data_sets(folder, wants)) if folder is not None and not shapes else {}
-    with contextlib.suppress(InputError):  # the sets may belong to another version of the model
+    with contextlib.suppress(RunError):  # the sets may belong to another version of the model
         if sets:
-            return _attempt(session, Given(tuple(sets.values()), seed), ", ".join(sets))
+            return _attempt(teacher, Given(tuple(sets.values()), seed), ", ".join(sets))
     integers = any(want.kind.is_integer() for want in wants)
     plans = [
         Drawn(wants, sizes, seed, style)
         for sizes in sizings([want.dims for want in wants], bindings(model, shapes))
         for style in (INTEGER_STYLES if integers else INTEGER_STYLES[:1])
     ]
-    plan, trial = _first_that_runs(session, plans)
-    return _liveliest(session, trial, [replace(plan, style=style) for style in LIVELY_STYLES], grain)
+    plan, trial = _first_that_runs(teacher, drawable(plans))
+    return _liveliest(teacher, trial, [replace(plan, style=style) for style in LIVELY_STYLES], grain)
 
 
-def with_noise(session: Any, trial: Trial, seed: int) -> Trial:
+def with_noise(teacher: Timed, trial: Trial, seed: int) -> Trial:
     """The trial with the teacher's answers to feeds that are one rounding step off."""
-    with contextlib.suppress(InputError):
-        return replace(trial, nudged=tuple(run(session, nudged(feed, seed), trial.names) for feed in trial.feeds))
+    with contextlib.suppress(RunError):
+        return replace(trial, nudged=tuple(run(teacher, nudged(feed, seed), trial.names) for feed in trial.feeds))
     return trial
 
 
-def _first_that_runs(session: Any, plans: Sequence[Drawn]) -> tuple[Drawn, Trial]:
+def _first_that_runs(teacher: Timed, plans: Sequence[Drawn]) -> tuple[Drawn, Trial]:
     failures = []
     for plan in plans:
         try:
-            return plan, _attempt(session, plan, "drawn")
-        except InputError as failure:
+            return plan, _attempt(teacher, plan, "drawn")
+        except RunError as failure:
             failures.append(failure.reason)
     tried = list(dict.fromkeys(described(plan.feed(0)) for plan in plans))
     more = f" and {len(tried) - 3} more" if len(tried) > 3 else ""
-    raise InputError(
+    raise RunError(
         f"the teacher runs on no inputs that could be drawn. {failures[0]}",
         shapes=f"tried {'; '.join(tried[:3])}{more}",
         hint="Pass inputs with --inputs data.npz, or shapes with --input name:1,3,224,224",
     )
 
 
-def _attempt(session: Any, plan: Plan, origin: str) -> Trial:
+def _attempt(teacher: Timed, plan: Plan, origin: str) -> Trial:
     """Run a plan: its own feeds, and variations of them.
 
     Raises:
-        InputError: One of the plan's own feeds does not run.
+        RunError: One of the plan's own feeds does not run.
     """
-    names = [value.name for value in session.get_outputs()]
+    names = [value.name for value in teacher.session.get_outputs()]
     start = time.perf_counter()
     feeds = [plan.feed(turn) for turn in range(plan.own)]
-    truth = [run(session, feed, names) for feed in feeds]
+    truth = [run(teacher, feed, names) for feed in feeds]
     enough = FEEDS if all(map(is_real, truth[0])) else FEEDS_FOR_INDICES
     for turn in range(plan.own, enough):
         if len(feeds) > 1 and time.perf_counter() - start > CHEAP_SECONDS:
             break
         for variant in (plan, plan.steady()):
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(RunError):
                 feed = variant.feed(turn)
-                values = run(session, feed, names)
+                values = run(teacher, feed, names)
                 if finite(values) >= finite(truth[0]):
                     feeds.append(feed)
                     truth.append(values)
@@ -153,14 +155,14 @@ def _attempt(session: Any, plan: Plan, origin: str) -> Trial:
     return Trial(tuple(names), tuple(feeds), tuple(truth), f"{origin} ({count}): {described(feeds[0])}")
 
 
-def _liveliest(session: Any, trial: Trial, plans: Iterable[Plan], grain: Grain) -> Trial:
+def _liveliest(teacher: Timed, trial: Trial, plans: Iterable[Plan], grain: Grain) -> Trial:
     """The trial with the most outputs that move and are finite; others are only looked at while some do not."""
     best = (_life(trial, grain), trial)
     for plan in plans:
         if best[0] == (len(trial.names), 1.0):
             break
-        with contextlib.suppress(InputError):
-            other = _attempt(session, plan, "drawn")
+        with contextlib.suppress(RunError):
+            other = _attempt(teacher, plan, "drawn")
             best = max(best, (_life(other, grain), other), key=lambda pair: pair[0])
     return best[1]
 

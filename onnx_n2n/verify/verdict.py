@@ -13,10 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.errors import InputError, ModelError
-from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, grain, vacuous, yardstick
+from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, decided, grain, vacuous, yardstick
 from onnx_n2n.verify.localise import Index, first_wrong
-from onnx_n2n.verify.sessions import AnyModel, Provider, Source, opened, providers, run, session
+from onnx_n2n.verify.sessions import (
+    TIME_LIMIT,
+    AnyModel,
+    Provider,
+    Source,
+    Timed,
+    opened,
+    providers,
+    run,
+    session,
+    within_memory,
+)
 from onnx_n2n.verify.trial import Trial, find_trial, with_noise
 
 
@@ -58,6 +69,7 @@ def _jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@within_memory()
 def verify(
     teacher: AnyModel,
     student: AnyModel,
@@ -66,6 +78,7 @@ def verify(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Provider = "auto",
     seed: int = 0,
+    time_limit: float = TIME_LIMIT,
     trace: Mapping[str, Index] | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
@@ -80,15 +93,18 @@ def verify(
         shapes: Shapes by input, for free dimensions.
         provider: Where to run. ``auto`` is CUDA where that really works, else the CPU.
         seed: Seed of everything drawn.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
             an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
         folder: Where external data and test data sets of models in memory live.
 
     Raises:
-        InputError: The teacher cannot be run on the inputs that were given or drawn.
+        InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
+            what is finite, or there is not enough memory.
+        TimeLimitError: A run takes longer than it may; an ``InputError`` too.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
-        OptionError: CUDA was asked for and cannot be had.
+        OptionError: CUDA was asked for and cannot be had, or the time limit is not above zero.
     """
     with opened(teacher, folder) as old, opened(student, folder) as new:
         model = old.skeleton()
@@ -96,11 +112,14 @@ def verify(
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
-        used, trial = _tried(old, providers(provider), find, seed)
-        outputs, reason = _judged(new, used, trial, _yardsticks(old, used, trial, fine), gained)
+        used, trial = _tried(old, providers(provider), find, seed, time_limit)
+        sticks = _yardsticks(old, used, trial, fine, time_limit)
+        outputs, reason = _judged(new, used, trial, sticks, gained, time_limit)
         ok = reason is None and all(output.ok for output in outputs)
+        if reason is None:
+            decided(outputs)
         if reason is None and not ok and trace:
-            reason = _located(old, new, trace, trial, used, fine, seed)
+            reason = _located(old, new, trace, trial, used, fine, seed, time_limit)
     return Verdict(
         ok=ok,
         provider=used,
@@ -116,26 +135,28 @@ def verify(
 # One model at a time is open: each of these functions opens what it needs, and lets go of it.
 
 
-def _tried(old: Source, choices: Sequence[str], find: Callable[[Any], Trial], seed: int) -> tuple[str, Trial]:
+def _tried(
+    old: Source, choices: Sequence[str], find: Callable[[Timed], Trial], seed: int, limit: float
+) -> tuple[str, Trial]:
     """The provider that the teacher runs on, and feeds that it takes there.
 
     A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
     """
     for choice in choices:
         try:
-            opened = session(old, choice)
-            return opened.get_providers()[0], with_noise(opened, find(opened), seed)
-        except (InputError, ModelError):
+            opened = Timed(session(old, choice), limit)
+            return opened.session.get_providers()[0], with_noise(opened, find(opened), seed)
+        except (RunError, ModelError):
             if choice == choices[-1]:
                 raise
     raise AssertionError("there is always a provider")
 
 
-def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain) -> list[Yardstick]:
+def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain, limit: float) -> list[Yardstick]:
     """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
     optimised: list[list[Any]] = []
-    with contextlib.suppress(InputError, ModelError):  # an optimiser may fail where the plain graph does not
-        quick = session(old, used, optimise=True)
+    with contextlib.suppress(RunError, ModelError):  # an optimiser may fail where the plain graph does not
+        quick = Timed(session(old, used, optimise=True), limit)
         optimised = [run(quick, feed, trial.names) for feed in trial.feeds]
     sticks = [
         yardstick(truth, fine, [values[k] for values in optimised], [values[k] for values in trial.nudged])
@@ -145,14 +166,14 @@ def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain) -> list[Yards
 
 
 def _judged(
-    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick], gained: Collection[str]
+    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick], gained: Collection[str], limit: float
 ) -> tuple[tuple[OutputVerdict, ...], str | None]:
     """The student's outputs, compared, and if it does not run the reason why."""
     reason, answers = None, [[None] * len(trial.names)] * len(trial.feeds)
     try:
-        grown = session(new, used)
+        grown = Timed(session(new, used), limit)
         answers = [run(grown, feed, trial.names) for feed in trial.feeds]
-    except (InputError, ModelError) as failure:
+    except (RunError, ModelError) as failure:
         reason = f"unknown: {failure.reason}"
     columns = [
         (name, stick, map(_first, stick.truth, values) if name in gained else values)
@@ -171,9 +192,9 @@ def _first(truth: np.ndarray, value: Any) -> Any:
 
 
 def _located(
-    old: Source, new: Source, trace: Mapping[str, Index], trial: Trial, used: str, fine: Grain, seed: int
+    old: Source, new: Source, trace: Mapping[str, Index], trial: Trial, used: str, fine: Grain, seed: int, limit: float
 ) -> str | None:
     try:
-        return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed)
-    except (InputError, ModelError) as failure:
+        return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed, time_limit=limit)
+    except (RunError, ModelError) as failure:
         return f"unknown: {failure.reason}"
