@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import click
+from click.utils import PacifyFlushWrapper
 
 from onnx_n2n.cli import main as command
-from onnx_n2n.cli.console import printing
-from onnx_n2n.errors import N2NError
 from onnx_n2n.supervisor import supervised
 
 
@@ -19,17 +17,12 @@ def main() -> None:
 
 def _work() -> int:
     try:
-        with printing():  # the help, too, may have a reader who leaves early
-            code = command(prog_name="onnx-n2n", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        command(prog_name="onnx-n2n")
     except SystemExit as end:
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's own: whoever read the help has left early
+            return 0
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except click.ClickException as failure:
-        failure.show()
-        return failure.exit_code
-    except N2NError as failure:
-        click.echo(f"Error: {failure}", err=True)
-        return failure.exit_code
+    return 0
 
 
 if __name__ == "__main__":

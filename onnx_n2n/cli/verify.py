@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import onnx_n2n
+from onnx_n2n.border import carried
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
@@ -46,13 +47,15 @@ def verify(
     if teacher == student == STDIN:
         raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
     with readable(teacher) as old, readable(student) as new:
-        onnx_n2n.load(new)  # an unreadable file is no wrong student
+        read = [source for path in (old, new) for source in carried(onnx_n2n.load(path)).files.read]
         with stages(console) as progress:
             progress("verifying")
             verdict = onnx_n2n.verify(
                 old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed,
                 time_limit=time_limit, gained=gained,
             )  # fmt: skip
+        for source in read:
+            source.check()
     with printing():
         if as_json:
             print_json(verdict.to_json())
