@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from click.utils import PacifyFlushWrapper
+import click
 
 from onnx_n2n.cli import main as command
+from onnx_n2n.errors import N2NError
 from onnx_n2n.supervisor import supervised
 
 
@@ -18,9 +19,10 @@ def main() -> None:
 def _work() -> int:
     try:
         command(prog_name="onnx-n2n")
+    except N2NError as failure:  # the help could not be printed
+        click.echo(f"Error: {failure}", err=True)
+        return failure.exit_code
     except SystemExit as end:
-        if isinstance(sys.stdout, PacifyFlushWrapper):  # click's own: whoever read the help has left early
-            return 0
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 

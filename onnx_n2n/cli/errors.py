@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from onnx_n2n.cli.console import printing
 from onnx_n2n.errors import N2NError, OptionError
 
 BUG, INTERRUPTED = 4, 130
@@ -24,10 +25,17 @@ class _Misuse(click.ClickException):
 class Commands(click.Group):
     """Commands that say what is wrong with an option as all other errors are said: in one paragraph."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the command line, which may ask for the help of all commands."""
+        with printing():
+            return super().make_context(*arguments, **options)
+        raise click.exceptions.Exit(0)  # whoever read the help has left early
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with printing():
+                return super().invoke(ctx)
         except click.UsageError as failure:
             path = failure.ctx.command_path if failure.ctx is not None else ctx.command_path
             message = " ".join(failure.format_message().split())
