@@ -17,7 +17,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
 from onnx_n2n.matching import matched
-from onnx_n2n.origins import Origin
+from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import Record, Remade
 from onnx_n2n.weights import Recipe
 
@@ -81,8 +81,10 @@ def grow(
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
             that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart and have one name only; or if layers were added that cannot be named.
+            grow apart and have one name only; or if layers were added that cannot be named; or if a model has weights
+            of other shapes than the record.
     """
+    _check_models(record, teacher, student)
     record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
     _check_complete(record, arrays, keep)
     found = apply(record, arrays, values)
@@ -210,7 +212,11 @@ def _followed(
             along = _channels if origin.layout.kind == "channels" else _whole
             array = to(along(remade, origin, array), array)
         return [array]
-    array = origin.layout.pack(parts)
+    try:
+        array = origin.layout.pack(parts)
+    except (IndexError, ValueError):  # numpy's words for axes that are not there
+        shapes = f"{', '.join(str(list(part.shape)) for part in parts)} where the teacher has {list(line[0].before)}"
+        raise GrowthError(f"{at[0]!r} cannot lie in the weight as {origin.layout}", shapes=shapes) from None
     for remade in line:
         if array.shape != remade.before:
             raise GrowthError(
@@ -219,7 +225,7 @@ def _followed(
                 hint="the record must belong to the model that was exported from this network",
             )
         array = to(remade, array)
-    return origin.layout.unpack(array)
+    return unpacked(origin, array)
 
 
 def _alone(record: Record, remade: Remade, node: str) -> Remade:
@@ -250,9 +256,12 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     """Return what becomes of a vector that runs along an axis of a weight.
 
     Raises:
-        GrowthError: If the channels are mixed.
+        GrowthError: If the channels are mixed, or there are more or fewer of them.
     """
     recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
+    if array.shape != remade.before[axis : axis + 1]:
+        shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
+        raise GrowthError(f"{name!r} is not of the shape that the teacher had", node=remade.teacher, shapes=shapes)
     if axis < len(recipe.rows) and recipe.rows[axis] is not None:
         reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
         raise GrowthError(reason, node=remade.teacher)
@@ -263,9 +272,12 @@ def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     """Return what becomes of a tensor of which a weight is a part; its last axes are the weight's.
 
     Raises:
-        GrowthError: If the weight grew along an axis of which it has a part.
+        GrowthError: If the weight grew along an axis of which it has a part, or is none.
     """
     recipe, name, first = remade.recipe, origin.names[0], len(remade.before) - array.ndim
+    if first < 0 or recipe.zero is not None:
+        shapes = f"{list(array.shape)} and {list(remade.before)}"
+        raise GrowthError(f"the weight that grew is no part of {name!r}", node=remade.teacher, shapes=shapes)
     for axis, index in enumerate(recipe.index):
         if index is not None and (axis < first or array.shape[axis - first] != remade.before[axis]):
             raise GrowthError(f"{name!r} is more than the weight that grew", node=remade.teacher)
@@ -274,6 +286,28 @@ def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
         recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]
     )
     return Remade(name, name, array.shape, whole, remade.dual[first:], remade.readers)
+
+
+def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | None) -> None:
+    """Make sure that models are those of the record, as far as names and shapes say."""
+    last = {name: line[-1] for weight in record.origins for name, line in record.lines(weight) if line}
+    wanted = (
+        ("teacher", teacher, {each.teacher: each.before for step in record.steps[:1] for each in step.remade}),
+        ("student", student, {name: each.after for name, each in last.items()}),
+    )
+    for kind, model, shapes in wanted:
+        for name, shape in shapes.items():
+            value = None if model is None else model.graph.initializers.get(name)
+            if value is not None and value.const_value is not None and tuple(value.const_value.shape.numpy()) != shape:
+                raise GrowthError(
+                    f"weight {name!r} of the {kind} is not of the shape that the record says",
+                    shapes=f"{list(value.const_value.shape.numpy())} where it says {list(shape)}",
+                    hint=f"the {kind} must be the one that the record was written with",
+                )
+    outputs = [{str(value.name) for value in model.graph.outputs} for model in (teacher, student) if model is not None]
+    if len(outputs) > 1 and not outputs[0] <= outputs[1]:
+        missing = min(outputs[0] - outputs[1])
+        raise GrowthError(f"the student has no output {missing!r}", hint="pass the teacher and student of the record")
 
 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:

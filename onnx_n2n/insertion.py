@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.layouts import SAME
-from onnx_n2n.origins import Origin
+from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import New, Record, Step
 
 Arrays = Mapping[str, np.ndarray]
@@ -107,7 +107,7 @@ class _State:
                 for like in origin.names:
                     own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
                     seen[like] += 1
-                found |= dict(zip(own, origin.layout.unpack(weight), strict=True))
+                found |= dict(zip(own, unpacked(origin, weight), strict=True))
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
                 made.append(replace(origin, names=tuple(own), node="", tied=""))
             self.known[new.student] = tuple(made)

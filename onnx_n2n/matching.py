@@ -41,7 +41,7 @@ def matched(
     """
     found = _without_prefix(record.origins, arrays)
     if teacher is not None:
-        found = by_value(found, arrays, teacher, _grown_axes(record))
+        found = by_value(found, arrays, teacher, _grown_axes(record, teacher))
     added = {new.student for step in record.steps for new in step.new}
     for weight, text in (given or {}).items():
         if weight in added:
@@ -50,9 +50,10 @@ def matched(
     return replace(record, origins={name: _settled(record, arrays, name, entries) for name, entries in found.items()})
 
 
-def _grown_axes(record: Record) -> dict[str, set[int]]:
+def _grown_axes(record: Record, teacher: ir.Model) -> dict[str, set[int]]:
     """Return which axes grew, by the teacher's weight."""
-    weights = dict.fromkeys(each.teacher for step in record.steps for each in step.remade)
+    grown = dict.fromkeys(each.teacher for step in record.steps for each in step.remade)
+    weights = [weight for weight in grown if weight in teacher.graph.initializers]
     return {
         weight: {
             axis
@@ -106,6 +107,9 @@ def _settled(record: Record, arrays: Arrays, weight: str, entries: Sequence[Orig
 def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> Layout:
     lengths = list(arrays[origin.names[0]].shape)
     groups = origin.layout.axes(0)
+    if sum(map(len, groups)) != len(lengths):
+        reason = f"{origin.names[0]!r} cannot lie in the weight as {origin.layout}"
+        raise GrowthError(reason, node=weight, shapes=str(lengths))
     for axis, group in enumerate(groups):
         before = tuple(lengths[each] for each in group)
         found = {_split(line, axis, before) for _, line in record.lines(weight)} if len(group) > 1 else {before}
@@ -125,10 +129,12 @@ def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> 
 def _split(line: Sequence[Remade], axis: int, lengths: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return what lengths several axes have grown to that are one; None if it was not each of them by itself."""
     for remade in line:
+        if axis >= len(remade.before):
+            return None
         index = remade.recipe.index[axis]
         if index is None:
             continue
-        if index.max() >= prod(lengths):
+        if index.max(initial=0) >= prod(lengths):
             return None
         places = np.unravel_index(index, lengths)
         found = [after for after in _factors(len(index), lengths) if _apart(places, after)]

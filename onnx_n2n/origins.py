@@ -14,13 +14,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS, constants_of
-from onnx_n2n.layouts import GATES, SAME, TRANSPOSED, Layout
+from onnx_n2n.errors import GrowthError
+from onnx_n2n.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
 
 Source = Literal["metadata", "node", "name", "values", "content", "user"]
 Use = tuple[ir.Node, int]
@@ -30,6 +31,11 @@ PLACEHOLDER = re.compile(r"%(\w+)")
 OPERATION = re.compile(r"target=torch\.ops\.aten\.(\w+)")
 NESTED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
 QUOTED = re.compile(r"'([^']*)'")
+LAYOUTS = re.compile(
+    rf"same|transposed|part|even|channels:\d|({'|'.join(CELLS)}):({'|'.join(GATES)})|permuted:({PERMUTED.pattern})"
+)
+# How many parameters lie in a weight, where it is not one: of a cell as many for each direction.
+COUNTS = {"gates": (1, 2), "columns": (1, 2), "bias": (1, 2), "biases": (2, 4), "even": (0, 1)}
 ANONYMOUS = re.compile(r"^onnx::|^val_\d+$|^_v_\d+$|^_val_\d+$|^const(ant)?_|^\d+$")
 
 # The parameters of a module, by the slot of the node that it becomes.
@@ -78,9 +84,40 @@ class Origin:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Origin:
-        """Read what :meth:`to_json` gives."""
-        layout, tied = Layout.read(document["layout"]), document.get("tied", "")
-        return cls(tuple(document["names"]), layout, document["node"], document["source"], tied)
+        """Read what :meth:`to_json` gives.
+
+        Raises:
+            ValueError: If the layout or the source is none, or it takes another number of parameters.
+        """
+        layout, names, source = Layout.read(document["layout"]), tuple(document["names"]), document["source"]
+        if not LAYOUTS.fullmatch(str(layout)):
+            raise ValueError(f"there is no layout {str(layout)[:60]!r}")
+        axes = [each for group in layout.joined for each in group]
+        if sorted(axis for axis, _ in axes) != list(range(len(axes))) or any(length == 0 for _, length in axes):
+            raise ValueError(f"{str(layout)!r} does not name each axis of a parameter once")
+        if len(names) not in COUNTS.get(layout.kind, (1,)):
+            raise ValueError(f"{len(names)} parameters cannot lie as {str(layout)!r}")
+        if document.get("tied") and len(names) != 1:
+            raise ValueError(f"{len(names)} parameters are tied to one")
+        if source not in get_args(Source):
+            raise ValueError(f"there is no source {source[:60]!r}")
+        return cls(names, layout, document["node"], source, document.get("tied", ""))
+
+
+def unpacked(origin: Origin, weight: np.ndarray) -> list[np.ndarray]:
+    """Return the parameters that lie in a weight.
+
+    Raises:
+        GrowthError: If so many cannot, or not so.
+    """
+    try:
+        found = origin.layout.unpack(weight)
+    except (IndexError, ValueError, ZeroDivisionError):  # numpy's words for axes and lengths that are not there
+        found = []
+    if len(found) != max(len(origin.names), 1):
+        reason = f"{', '.join(map(repr, origin.names))} cannot lie in a weight as {origin.layout}"
+        raise GrowthError(reason, node=origin.node, shapes=str(list(weight.shape)))
+    return found
 
 
 def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:

@@ -4,14 +4,16 @@ A record is a list of steps, one for each pass that was applied since the first 
 that grew how each of its axes grew, and which weights are new. It is about axes, not about values: so it can be applied
 to anything that has the teacher's axes, to a checkpoint of a later epoch, or to the state of an optimizer.
 
-The file is in the safetensors format. Its metadata hold ``format`` (``onnx-n2n.growth``), ``version``, and
-``document``, which is JSON; its tensors are the arrays that the document names. ``docs/growth-record.md`` describes
-both.
+The file is in the safetensors format. Its metadata hold ``format`` (``onnx-n2n.growth``), ``version``, ``document``,
+which is JSON, and ``digest``, of all that; its tensors are the arrays that the document names.
+``docs/growth-record.md`` describes both, and :mod:`onnx_n2n.record_schema` what is checked when one is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,15 +21,16 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import safetensors
-from safetensors.numpy import save as to_bytes
 
 from onnx_n2n.constants import FLOATS, constants_of
 from onnx_n2n.errors import ModelError
 from onnx_n2n.origins import Origin
+from onnx_n2n.record_schema import Damage, check
+from onnx_n2n.tensorfile import from_bytes, parse, read, shown, to_bytes
 from onnx_n2n.weights import Recipe, Row, Summed
 
 FORMAT, VERSION = "onnx-n2n.growth", "1"
+MOST = 1 << 30  # bytes of a file: that of the largest language models has a tenth
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,11 @@ class Remade:
     recipe: Recipe
     dual: tuple[np.ndarray | None, ...]
     readers: tuple[str, ...] = ()
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """The student's shape."""
+        return self.recipe.shape(self.before)
 
     def gradient(self, teacher: np.ndarray, power: float = 1.0) -> np.ndarray:
         """Return the gradient of the student's weight for the teacher's, or a moment of it of some power, perhaps 0.
@@ -148,13 +156,21 @@ class Record:
         return frozenset(name for step in self.steps for name in step.gained)
 
     def lines(self, teacher: str) -> Iterator[tuple[str, tuple[Remade, ...]]]:
-        """Yield the names of all weights of the student that come from one of the teacher, with how, step by step."""
+        """Yield the names of all weights of the student that come from one of the teacher, with how, step by step.
+
+        Raises:
+            ModelError: If a step says that a weight had another shape than the step before made it.
+        """
         found: list[tuple[str, tuple[Remade, ...]]] = [(teacher, ())]
         for step in self.steps:
             after = []
             for name, line in found:
-                grown = [(each.student, (*line, each)) for each in step.remade if each.teacher == name]
-                after += grown or [(name, line)]
+                known = [each for each in step.remade if each.teacher == name]
+                grown = [each for each in known if not line or each.before == line[-1].after]
+                if known and not grown:  # subgraphs have weights of the same name, but then one of them fits
+                    shapes = f"{list(line[-1].after)} after one step, {list(known[0].before)} before the next"
+                    raise ModelError(f"the growth record has two shapes for {name!r} at one time", shapes=shapes)
+                after += [(each.student, (*line, each)) for each in grown] or [(name, line)]
             found = after
         yield from found
 
@@ -171,8 +187,8 @@ class Record:
             )
         return Record((*self.steps, *later.steps), later.student, self.origins)
 
-    def save(self, path: Path) -> None:
-        """Write the record to a file."""
+    def to_bytes(self) -> bytes:
+        """Return the record as a file: equal ones are of equal bytes."""
         arrays = _Arrays()
         document = {
             "teacher": self.teacher,
@@ -180,8 +196,13 @@ class Record:
             "steps": [_step_document(step, arrays) for step in self.steps],
             "origins": {name: [each.to_json() for each in found] for name, found in self.origins.items()},
         }
-        metadata = {"format": FORMAT, "version": VERSION, "document": json.dumps(document, sort_keys=True)}
-        path.write_bytes(to_bytes(arrays.tensors, metadata))
+        text = json.dumps(document, sort_keys=True, allow_nan=False)
+        own = digest(document, arrays.tensors)
+        return to_bytes(arrays.tensors, {"format": FORMAT, "version": VERSION, "document": text, "digest": own})
+
+    def save(self, path: Path) -> None:
+        """Write the record to a file."""
+        path.write_bytes(self.to_bytes())
 
 
 Numbers = Mapping[str, float]
@@ -207,30 +228,64 @@ def settings(model: ir.Model) -> Numbers:
 
 
 def changed(before: Numbers, after: Numbers) -> dict[str, tuple[float | None, float]]:
-    """Return which settings differ, with both values; one that was not written out before is None."""
-    return {name: (before.get(name), value) for name, value in after.items() if before.get(name) != value}
+    """Return which settings differ, with both values; one that was not written out before is None.
+
+    What is not finite, as the number that hides a key from attention, no share changes.
+    """
+    finite = {name: value for name, value in after.items() if math.isfinite(value)}
+    return {name: (before.get(name), value) for name, value in finite.items() if before.get(name) != value}
 
 
 def load(path: Path) -> Record:
     """Read a record from a file.
 
     Raises:
-        ModelError: If it cannot be read, or is no record, or one of a later version.
+        ModelError: If it cannot be read, or is no record, or one of a later version, or is not as one must be.
     """
+    name = f"the growth record {str(path)!r}"
+    data = read(path, name, MOST)
     try:
-        with safetensors.safe_open(str(path), "numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, safetensors.SafetensorError) as failure:
-        raise ModelError(f"the growth record {str(path)!r} cannot be read: {failure}") from failure
+        return from_file(data)
+    except Damage as failure:
+        raise ModelError(f"{name} is damaged: {failure}", hint="one is written by --record") from failure
+    except ValueError as failure:
+        raise ModelError(f"{name} cannot be read: {failure}") from failure
+
+
+def from_file(data: bytes) -> Record:
+    """Read what :meth:`Record.to_bytes` gives.
+
+    Raises:
+        ValueError: If it is no record.
+        Damage: If it is one, and not as one must be.
+    """
+    arrays, metadata = from_bytes(data)
     if metadata.get("format") != FORMAT:
-        raise ModelError(f"{str(path)!r} is no growth record", hint="one is written by --record")
+        raise ValueError("it is no growth record")
     if metadata.get("version") != VERSION:
-        raise ModelError(f"{str(path)!r} is a growth record of version {metadata.get('version')}, not {VERSION}")
-    document = json.loads(metadata["document"])
+        raise ValueError(f"it is a growth record of version {shown(metadata.get('version'))}, not {VERSION}")
+    if strange := sorted(metadata.keys() - {"format", "version", "document", "digest"}):
+        raise Damage(f"its metadata have a key {shown(strange[0])}, which means nothing")
+    try:
+        document = parse(metadata.get("document", ""))
+    except ValueError as failure:
+        raise Damage(f"its document cannot be read: {failure}") from failure
+    check(document, arrays)
+    if (own := metadata.get("digest")) is not None and own != digest(document, arrays):
+        raise Damage(f"its digest {shown(own)} is not that of what is in it")
     steps = tuple(_step(entry, arrays) for entry in document["steps"])
     origins = {name: tuple(map(Origin.from_json, found)) for name, found in document["origins"].items()}
     return Record(steps, document["student"], origins)
+
+
+def digest(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of a record: of what it says, whatever the order in which it is written down."""
+    kinds = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+    text = json.dumps([document, kinds], sort_keys=True, separators=(",", ":"))
+    found = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        found.update(np.asarray(arrays[name], order="C").tobytes())
+    return found.hexdigest()
 
 
 class _Arrays:
@@ -238,15 +293,15 @@ class _Arrays:
 
     def __init__(self) -> None:
         self.tensors: dict[str, np.ndarray] = {}
-        self._known: dict[tuple[str, bytes], str] = {}
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def name(self, array: np.ndarray | None) -> str | None:
         if array is None:
             return None
-        key = (str(array.dtype), array.tobytes())
+        key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._known:
             self._known[key] = f"{len(self._known)}"
-            self.tensors[self._known[key]] = np.ascontiguousarray(array)
+            self.tensors[self._known[key]] = array
         return self._known[key]
 
 
@@ -291,7 +346,7 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         "student": remade.student,
         "readers": list(remade.readers),
         "before": list(remade.before),
-        "after": list(recipe.shape(remade.before)),
+        "after": list(remade.after),
         "axes": axes,
         "scale": recipe.scale,
         "noise": recipe.noise,
@@ -336,7 +391,7 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
     )  # fmt: skip
     fresh = tuple(None if flags is None else flags.astype(bool) for flags in each("fresh"))
     seed = tuple(entry["seed"])
-    recipe = Recipe(
-        each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, array(entry["zero"])
-    )
+    zero = array(entry["zero"])
+    zero = zero.reshape(()) if zero is not None and zero.size == 1 else zero  # once written as a vector
+    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero)
     return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -81,15 +81,32 @@ def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, se
         name: _difference(own[name] * mask, gradient * mask, SMALL * size)
         for weight, gradient in mapped.items()
         for name, gradient, mask in _mapped(found.record, weight, gradient)
-        if name in own
+        if name in own and _fits(name, own[name].shape, gradient.shape)
     }
     worst = max(errors, key=lambda name: errors[name], default="")
     return Proof(outputs, errors.get(worst, 0.0), worst, len(errors), "checkpoint" if old else "models")
 
 
 def _difference(found: np.ndarray, wanted: np.ndarray, least: float = 0.0) -> float:
+    if found.shape != wanted.shape:
+        return float("inf")
     size = max(float(np.abs(wanted).max(initial=0.0)), least)
     return float(np.abs(found - wanted).max(initial=0.0)) / size if size else 0.0
+
+
+def _fits(name: str, found: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Make sure that a weight of a model has the shape that the record gives it.
+
+    Raises:
+        VerificationError: If it has another one.
+    """
+    if tuple(found) != tuple(wanted):
+        raise VerificationError(
+            f"weight {name!r} is not of the shape that the record says",
+            shapes=f"{list(found)} where it says {list(wanted)}",
+            hint="nothing was written. The models must be those that the record was written with",
+        )
+    return True
 
 
 def _mapped(record: Record, weight: str, gradient: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -142,6 +159,7 @@ class _Side:
             weight = self.single.get(name)
             if weight is not None:
                 for part, values in zip(weight.parts, weight.layout.unpack(array), strict=True):
+                    _fits(name, state[part].shape, values.shape)
                     state[part].copy_(dtypes.to_tensor(np.array(values)))
 
     def run(self, feed: Arrays, seed: int, said: Mapping[str, tuple[int, ...]] = NONE) -> tuple[Arrays, Arrays]:
@@ -150,7 +168,7 @@ class _Side:
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         named = dict(zip(self.program.main.outputs, outputs, strict=True))
         floats = {name: y for name, y in named.items() if torch.is_tensor(y) and y.is_floating_point()}
-        floats |= {name: floats[name][tuple(map(slice, shape))] for name, shape in said.items()}
+        floats |= {name: floats[name][tuple(map(slice, shape))] for name, shape in said.items() if name in floats}
         generator = torch.Generator().manual_seed(seed)
         loss = sum((y.float() * torch.randn(y.shape, generator=generator)).sum() for y in floats.values())
         if torch.is_tensor(loss) and loss.requires_grad:

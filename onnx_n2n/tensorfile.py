@@ -1,0 +1,123 @@
+"""Safetensors as bytes: what is equal has equal bytes, and what is damaged is refused with a reason.
+
+The format (https://huggingface.co/docs/safetensors) is a length in 8 bytes, a header of so many in JSON, padded with
+spaces, and the numbers. The library writes the entries of the header in an order that differs from run to run.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from onnx_n2n.errors import ModelError
+
+LENGTH = struct.Struct("<Q")
+METADATA = "__metadata__"
+DTYPES = {
+    "BOOL": "?", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
+    "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8",
+}  # fmt: skip
+"""The types that numpy has, by their names in the format."""
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def to_bytes(tensors: Arrays, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return a file of tensors, by name: the same bytes in every run."""
+    plain = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    raw = save(plain, dict(metadata) if metadata else None)  # the library writes no header of an empty dictionary
+    text, start = _header(raw)
+    header = json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % LENGTH.size)
+    return b"".join((LENGTH.pack(len(header)), header, memoryview(raw)[start:]))
+
+
+def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors in a file, and its metadata.
+
+    Raises:
+        ValueError: If it is no such file, with what is wrong.
+    """
+    try:
+        found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as failure:
+        raise ValueError(str(failure).removeprefix("Error while deserializing: ")) from failure
+    header = parse(_header(data)[0].decode())
+    tensors = {}
+    for name, tensor in found:
+        if tensor["dtype"] not in DTYPES:
+            raise ValueError(f"tensor {shown(name)} is of type {tensor['dtype']}, which numpy does not have")
+        tensors[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return tensors, header.get(METADATA) or {}
+
+
+def read(path: Path, what: str, most: int) -> bytes:
+    """Read a file at once: never mapped, so that nothing happens when it becomes shorter meanwhile.
+
+    Args:
+        path: The file; a link to one will do.
+        what: What a refusal calls it.
+        most: How many bytes it may have.
+
+    Raises:
+        ModelError: If there is no such file, or it is larger, or cannot be read.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelError(f"{what} is {'a folder' if stat.S_ISDIR(found.st_mode) else 'no regular file'}")
+        if found.st_size > most:
+            raise ModelError(f"{what} has {found.st_size} bytes, and none has more than {most}")
+        with path.open("rb") as file:
+            return file.read(found.st_size)
+    except FileNotFoundError:
+        raise ModelError(f"{what} does not exist") from None
+    except (OSError, ValueError) as failure:
+        raise ModelError(f"{what} cannot be read: {getattr(failure, 'strerror', None) or failure}") from failure
+
+
+def parse(text: str) -> Any:
+    """Read JSON as its standard has it: every name once, numbers that are numbers.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as failure:
+        raise ValueError(f"it is no JSON: {failure}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def shown(value: object) -> str:
+    """Return a value as a refusal shows it: cut where it is long."""
+    text = ascii(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def _header(data: bytes) -> tuple[bytes, int]:
+    """Return the header of a file, and where the numbers start."""
+    start = LENGTH.size + LENGTH.unpack_from(data)[0]
+    return data[LENGTH.size : start], start
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shown(name)} is there twice")
+        found[name] = value
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
