@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import safetensors
-from safetensors.numpy import save as to_bytes
 
 from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
@@ -17,6 +16,7 @@ from onnx_n2n.io.atomic import drafting, unwritten
 from onnx_n2n.io.sources import Source
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
+from onnx_n2n.tensorfile import to_bytes
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # where a training loop keeps the parameters
 OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")
@@ -92,7 +92,7 @@ def _grown_safetensors(growing: Growing, source: Path) -> tuple[Grown, Write]:
     except (OSError, TypeError, safetensors.SafetensorError) as failure:
         raise ModelError(f"the checkpoint {str(source)!r} cannot be read: {failure}") from failure
     found = growing(arrays)
-    whole = to_bytes({name: np.ascontiguousarray(each) for name, each in found.arrays.items()}, metadata)
+    whole = to_bytes(found.arrays, metadata)
     return found, lambda path: path.write_bytes(whole)
 
 

@@ -133,7 +133,7 @@ def deliver(
             write_draft(working, draft.path, draft.place)
             found = _prove(path, draft.path, done, proof, progress)
             for record in draft.also.values():
-                recorded().save(record)
+                record.write_bytes(recorded().to_bytes())
             draft.publish()
             return result(draft.place, *found)
         student = loan.give_back(working)

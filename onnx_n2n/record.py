@@ -24,9 +24,11 @@ import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS, constants_of
 from onnx_n2n.errors import ModelError
+from onnx_n2n.io.atomic import drafting
+from onnx_n2n.io.sources import Source
 from onnx_n2n.origins import Origin
 from onnx_n2n.record_schema import Damage, check
-from onnx_n2n.tensorfile import from_bytes, parse, read, shown, to_bytes
+from onnx_n2n.tensorfile import from_bytes, parse, shown, to_bytes
 from onnx_n2n.weights import Recipe, Row, Summed
 
 FORMAT, VERSION = "onnx-n2n.growth", "1"
@@ -201,8 +203,15 @@ class Record:
         return to_bytes(arrays.tensors, {"format": FORMAT, "version": VERSION, "document": text, "digest": own})
 
     def save(self, path: Path) -> None:
-        """Write the record to a file."""
-        path.write_bytes(self.to_bytes())
+        """Write the record to a file, which may be there already.
+
+        Raises:
+            OptionError: If something other than a file is there, or nothing can be written there.
+            ModelError: If the disk does not take the file.
+        """
+        with drafting(path, force=True) as draft:
+            draft.path.write_bytes(self.to_bytes())
+            draft.publish()
 
 
 Numbers = Mapping[str, float]
@@ -242,10 +251,12 @@ def load(path: Path) -> Record:
     Raises:
         ModelError: If it cannot be read, or is no record, or one of a later version, or is not as one must be.
     """
-    name = f"the growth record {str(path)!r}"
-    data = read(path, name, MOST)
+    source = Source.of(path, f"the growth record {str(path)!r}")
+    name = source.name
+    if source.size > MOST:
+        raise ModelError(f"{name} has {source.size} bytes, and none has more than {MOST}")
     try:
-        return from_file(data)
+        return from_file(source.read().tobytes())
     except Damage as failure:
         raise ModelError(f"{name} is damaged: {failure}", hint="one is written by --record") from failure
     except ValueError as failure:

@@ -7,17 +7,13 @@ spaces, and the numbers. The library writes the entries of the header in an orde
 from __future__ import annotations
 
 import json
-import stat
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 from safetensors.numpy import save
-
-from onnx_n2n.errors import ModelError
 
 LENGTH = struct.Struct("<Q")
 METADATA = "__metadata__"
@@ -57,31 +53,6 @@ def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             raise ValueError(f"tensor {shown(name)} is of type {tensor['dtype']}, which numpy does not have")
         tensors[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return tensors, header.get(METADATA) or {}
-
-
-def read(path: Path, what: str, most: int) -> bytes:
-    """Read a file at once: never mapped, so that nothing happens when it becomes shorter meanwhile.
-
-    Args:
-        path: The file; a link to one will do.
-        what: What a refusal calls it.
-        most: How many bytes it may have.
-
-    Raises:
-        ModelError: If there is no such file, or it is larger, or cannot be read.
-    """
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ModelError(f"{what} is {'a folder' if stat.S_ISDIR(found.st_mode) else 'no regular file'}")
-        if found.st_size > most:
-            raise ModelError(f"{what} has {found.st_size} bytes, and none has more than {most}")
-        with path.open("rb") as file:
-            return file.read(found.st_size)
-    except FileNotFoundError:
-        raise ModelError(f"{what} does not exist") from None
-    except (OSError, ValueError) as failure:
-        raise ModelError(f"{what} cannot be read: {getattr(failure, 'strerror', None) or failure}") from failure
 
 
 def parse(text: str) -> Any:

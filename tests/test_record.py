@@ -251,8 +251,8 @@ def test_the_digest_is_of_the_document_in_any_order() -> None:
     ("make", "says"),
     [
         (lambda path: None, "does not exist"),
-        (lambda path: path.mkdir(), "is a folder"),
-        (os.mkfifo, "is no regular file"),
+        (lambda path: path.mkdir(), "is not a file, but a folder"),
+        (os.mkfifo, "is not a file, but a pipe"),
         (lambda path: path.write_bytes(b""), "cannot be read: header too small"),
         (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
         (lambda path: os.truncate(path.open("wb").name, records.MOST + 1), "has 1073741825 bytes, and none has more"),

@@ -48,8 +48,7 @@ class Source:
             raise ModelError(f"{name} does not exist", hint=hint) from None
         except (OSError, ValueError) as failure:
             raise ModelError(f"{name} cannot be read: {_reason(failure)}") from failure
-        hint = "" if stat.S_ISDIR(found.st_mode) else "Write - to read a model from stdin"
-        raise ModelError(f"{name} is not a file", hint=hint)
+        raise ModelError(f"{name} is not a file, but {_kind(found.st_mode)}")
 
     @property
     def size(self) -> int:
@@ -126,6 +125,10 @@ class Pages:
             self._start = start
             self._block = self._source.read(start, min(BLOCK, len(self) - start)).tobytes()
         return self._block
+
+
+def _kind(mode: int) -> str:
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
 
 
 def _stamp(descriptor: int) -> Stamp:
