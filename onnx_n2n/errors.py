@@ -6,6 +6,8 @@ code with which the command line ends when the error reaches it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 
 class N2NError(Exception):
     """Base of every error that this project raises on purpose.
@@ -28,6 +30,15 @@ class N2NError(Exception):
         details = ", ".join(part for part in (place, shapes) if part)
         sentence = reason + (f" ({details})" if details else "")
         super().__init__(". ".join(part for part in (sentence, hint[:1].upper() + hint[1:]) if part) + ".")
+
+    def __reduce__(self) -> tuple[Callable[..., N2NError], tuple[type[N2NError], Mapping[str, str]]]:
+        """Say how to make the error again in another process."""
+        parts = {"node": self.node, "operator": self.operator, "shapes": self.shapes, "hint": self.hint}
+        return _again, (type(self), {"reason": self.reason, **parts})
+
+
+def _again(kind: type[N2NError], parts: Mapping[str, str]) -> N2NError:
+    return kind(**parts)
 
 
 class OptionError(N2NError):

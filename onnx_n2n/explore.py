@@ -6,6 +6,7 @@ again from their text.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +20,10 @@ from onnx_n2n.errors import N2NError, OptionError, TimeLimitError, VerificationE
 from onnx_n2n.files import remove
 from onnx_n2n.fit import Scale, fit
 from onnx_n2n.io.atomic import check
+from onnx_n2n.io.rooms import watch
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
+from onnx_n2n.supervisor import die_with
 from onnx_n2n.verify import Verdict
 
 TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
@@ -143,7 +146,7 @@ def explore(
     progress("reading the model")
     teacher = load(path)
     goal = budget.goal(sized(teacher, shapes_of(proof)))
-    task = _Task(path, budget.unit, goal, replace(proof, seed=seed))
+    task = _Task(path, budget.unit, goal, replace(proof, seed=seed), os.getpid())
     parallel = Parallel(n_jobs=jobs)
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
@@ -164,6 +167,7 @@ def _ready(folder: Path) -> Iterator[None]:
     except OSError as failure:
         hint = "choose another output with -o"
         raise OptionError(f"cannot make the folder {str(folder)!r}: {failure.strerror}", hint=hint) from None
+    watch(folder)  # its rooms are made by other processes
     try:
         yield
     finally:
@@ -186,6 +190,7 @@ class _Task:
     unit: Unit
     goal: float
     proof: Proof
+    process: int  # that has begun the exploration: its workers go with it
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,7 @@ class _Draft:
 
 def _draft(task: _Task, direction: Direction) -> _Draft:
     """Find how much the passes must do."""
+    die_with(task.process)
     scale = Scale(task.unit, task.proof, task.model.parent)
     try:
         growth, size = fit(load(task.model), direction.passes, task.goal, scale)
@@ -224,6 +230,7 @@ def _distinct(drafts: Sequence[_Draft]) -> list[_Draft]:
 
 def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
     """Make, verify and write a student."""
+    die_with(task.process)
     found = _delivered(task, draft, target)
     if found.failure is not None and target.path is not None:
         remove(target.path)  # from an earlier run: what force allows to overwrite

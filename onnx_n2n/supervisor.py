@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from onnx_n2n.io import rooms
 
 STOPPED = 128  # plus the signal's number, as shells have it
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+PATIENCE = 1.0  # seconds
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -45,7 +47,9 @@ def supervised(work: Callable[[], int]) -> int:
     child = os.fork()
     if child == 0:
         os.close(receiver)
-        _die_with(parent)
+        die_with(parent)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
         rooms.watchers.append(lambda folder: _tell(sender, folder))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
@@ -64,17 +68,17 @@ def supervised(work: Callable[[], int]) -> int:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code >= 0:
         return code
+    end = time.monotonic() + PATIENCE
     for folder in _told(receiver):
-        rooms.sweep(folder)
+        while rooms.sweep(folder) and time.monotonic() < end:  # the child's own children are on their way out, too
+            time.sleep(0.02)
     return _ended(-code, told)
 
 
-def _die_with(parent: int) -> None:
-    """Let this process be killed when its parent is, where the system has that."""
-    if sys.platform == "linux":
+def die_with(parent: int) -> None:
+    """Let this process be killed when a process is, if that is its parent, and the system has that."""
+    if sys.platform == "linux" and os.getppid() == parent:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _tell(sender: int, folder: Path) -> None:

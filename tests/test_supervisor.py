@@ -70,6 +70,16 @@ def test_a_signal_ends_the_command_and_leaves_nothing(folder: Path, name: str) -
     assert names(folder) == ["net.onnx"]
 
 
+def test_the_workers_of_an_exploration_go_with_it(folder: Path) -> None:
+    with begin(folder, "explore", "net.onnx", "--budget", "params=2x", "--jobs", "2", "-o", "out") as process:
+        waiting_for_room(folder / "out")
+        process.terminate()
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + signal.SIGTERM
+    time.sleep(1.0)
+    assert names(folder / "out") == []
+
+
 def test_what_a_killed_command_leaves_is_swept_by_the_next(folder: Path) -> None:
     with begin(folder, "widen", "net.onnx", start_new_session=True) as process:
         waiting_for_room(folder)

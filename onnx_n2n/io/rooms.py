@@ -41,8 +41,7 @@ def room(folder: Path) -> Iterator[Path]:
     Raises:
         OptionError: Nothing can be written there.
     """
-    for watcher in watchers:
-        watcher(folder.absolute())
+    watch(folder)
     sweep(folder)
     with contextlib.ExitStack() as stack:
         try:
@@ -54,8 +53,19 @@ def room(folder: Path) -> Iterator[Path]:
         yield inside
 
 
-def sweep(folder: Path) -> None:
-    """Finish or take back what killed processes have left in a folder; leave what others are at work on."""
+def watch(folder: Path) -> None:
+    """Tell the watchers that there will be rooms in a folder."""
+    for watcher in watchers:
+        watcher(folder.absolute())
+
+
+def sweep(folder: Path) -> bool:
+    """Finish or take back what killed processes have left in a folder; leave what others are at work on.
+
+    Returns:
+        Whether others are at work there.
+    """
+    busy = False
     for hidden in folder.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             if hidden.is_symlink() or (hasattr(os, "getuid") and hidden.stat().st_uid != os.getuid()):
@@ -66,6 +76,8 @@ def sweep(folder: Path) -> None:
                         with publishing(folder):
                             Journal(**json.loads((hidden / _JOURNAL).read_text("utf-8"))).settle(hidden)
                     shutil.rmtree(hidden, ignore_errors=True)
+                busy |= left is False
+    return busy
 
 
 @contextmanager
