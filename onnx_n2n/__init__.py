@@ -54,7 +54,7 @@ def widen(
     verify: bool = True,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     output: str | Path | None = None,
     force: bool = False,
 ) -> Result[Any]:
@@ -74,7 +74,7 @@ def widen(
         verify: Whether to run both models in ONNX Runtime before anything is handed over.
         inputs: Arrays by input name to verify with; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to verify.
+        provider: Where to verify: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
 
@@ -115,7 +115,7 @@ def deepen(
     verify: bool = True,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     output: str | Path | None = None,
     force: bool = False,
 ) -> Result[Any]:
@@ -134,7 +134,7 @@ def deepen(
         verify: Whether to run both models in ONNX Runtime before anything is handed over.
         inputs: Arrays by input name to verify with, and to take statistics from; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to verify.
+        provider: Where to verify: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
 
@@ -174,7 +174,7 @@ def verify(
     *,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     seed: int = 0,
     gained: Collection[str] = (),
 ) -> Verdict:
@@ -185,7 +185,7 @@ def verify(
         student: The model in question.
         inputs: Arrays by input name, or several such; drawn to fit the teacher when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to run.
+        provider: Where to run: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         seed: Seed of drawn inputs.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
 

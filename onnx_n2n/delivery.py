@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -41,14 +41,14 @@ class Proof:
         wanted: Whether to verify at all.
         inputs: Arrays by input name, or several such; None draws them.
         shapes: Shapes of inputs with free dimensions.
-        provider: Where to run: on CUDA if that loads (``auto``), or as said.
+        provider: Where to run: on CUDA if that works (``auto``), or as said; any that ONNX Runtime offers.
         seed: Seed of drawn inputs.
     """
 
     wanted: bool = True
     inputs: Feeds | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    provider: Literal["auto", "cuda", "cpu"] = "auto"
+    provider: str = "auto"
     seed: int = 0
 
 

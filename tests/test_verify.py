@@ -63,7 +63,7 @@ def test_a_model_equals_itself_whatever_holds_it(kind: Any, tmp_path: Path) -> N
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=9), st.integers(0, 9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_copies_with_shares_that_sum_to_one_pass_and_others_fail(copied: list[int], seed: int) -> None:
     index = np.concatenate([np.arange(8), copied])
     share = np.random.default_rng(seed).uniform(0.1, 1, len(index))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.delivery import Proof
 from onnx_n2n.passes import Outputs
 from onnx_n2n.verify import parse_shape, read_inputs
+from onnx_n2n.verify.sessions import providers
 
 
 def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -49,16 +49,24 @@ def verifying(command: Command) -> Command:
                      help="Verify with these arrays, by input name."),
         click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
                      help="Shape of an input whose dimensions are free."),
-        click.option("--provider", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", show_default=True,
-                     help="Where to run both models."),
+        click.option("--provider", default="auto", show_default=True, metavar="auto|cpu|cuda|...",
+                     help="Where to run both models: on CUDA where it works (auto), or on any provider that the "
+                     "installed ONNX Runtime offers."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def proof_of(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int) -> Proof:
-    """Return the proof that the options of ``verifying`` ask for."""
+def proof_of(*, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: str, seed: int) -> Proof:
+    """Return the proof that the options of ``verifying`` ask for, which can be had: growing may take long.
+
+    Raises:
+        OptionError: There is no such provider.
+        N2NError: There is no ONNX Runtime.
+    """
+    if wanted:
+        providers(provider)
     feed = None if inputs is None else read_inputs(inputs)
     return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed)
 

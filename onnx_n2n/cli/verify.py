@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -31,7 +30,7 @@ def verify(
     *,
     inputs: Path | None,
     shapes: tuple[str, ...],
-    provider: Any,
+    provider: str,
     gained: tuple[str, ...],
     seed: int,
     as_json: bool,

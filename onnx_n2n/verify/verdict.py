@@ -78,7 +78,8 @@ def verify(
         inputs: A feed, or several. Without one, a ``test_data_set_*`` folder beside the teacher is used, else inputs
             are drawn to fit its graph.
         shapes: Shapes by input, for free dimensions.
-        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU.
+        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU; any other that ONNX Runtime
+            offers goes by its name, as ``openvino``.
         seed: Seed of everything drawn.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
             an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
@@ -88,7 +89,7 @@ def verify(
     Raises:
         InputError: The teacher cannot be run on the inputs that were given or drawn.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
-        OptionError: CUDA was asked for and cannot be had.
+        OptionError: The provider that was asked for cannot be had.
     """
     with opened(teacher, folder) as old, opened(student, folder) as new:
         model = old.skeleton()
