@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 import pytest
 from calling import MODELS, call, net
+from needing import needs
 from onnx import numpy_helper
 from packaging.requirements import Requirement
 from safetensors.numpy import load_file, save_file
@@ -284,3 +285,16 @@ def test_what_must_run_says_what_to_install(bare: Path, folder: Path) -> None:
         assert err.startswith("Error: ")
         assert "pip install 'onnx-n2n[gpu]', or 'onnx-n2n[cpu]'" in err
     assert sorted(path.name for path in folder.iterdir()) == ["net.onnx"]
+
+
+# --- what tests need
+
+
+def test_what_a_test_needs_is_skipped_but_in_continuous_integration(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert needs("json") is json
+    monkeypatch.delenv("N2N_CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="abacus is not installed"):
+        needs("abacus")
+    monkeypatch.setenv("N2N_CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="abacus is not installed"):
+        needs("abacus")
