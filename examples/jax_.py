@@ -1,6 +1,6 @@
 """Train a network, make it wider, and train on, in JAX.
 
-    pip install 'onnx-n2n[jax]' jax2onnx optax
+    pip install 'onnx-n2n[jax,cpu]' jax2onnx optax    # jax2onnx itself brings onnxruntime, the build for CPUs
     python examples/jax_.py
 """
 

@@ -1,6 +1,6 @@
 """Train a network, make it wider, and train on, in Keras.
 
-    pip install 'onnx-n2n[keras]' jax2onnx
+    pip install 'onnx-n2n[keras,cpu]' jax2onnx    # jax2onnx itself brings onnxruntime, the build for CPUs
     KERAS_BACKEND=jax python examples/keras_.py
 """
 

@@ -1,6 +1,6 @@
 """Train a network, make it wider in the middle of the run, and train on, in PyTorch: on one process or on several.
 
-    pip install 'onnx-n2n[torch]' onnxscript
+    pip install 'onnx-n2n[torch,gpu]' onnxscript
     python examples/pytorch.py
     torchrun --nproc-per-node 2 examples/pytorch.py
 """

@@ -54,7 +54,7 @@ def widen(
     verify: bool = True,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
@@ -75,7 +75,7 @@ def widen(
         verify: Whether to run both models in ONNX Runtime before anything is handed over.
         inputs: Arrays by input name to verify with; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to verify.
+        provider: Where to verify: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
@@ -117,7 +117,7 @@ def deepen(
     verify: bool = True,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
@@ -137,7 +137,7 @@ def deepen(
         verify: Whether to run both models in ONNX Runtime before anything is handed over.
         inputs: Arrays by input name to verify with, and to take statistics from; drawn when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to verify.
+        provider: Where to verify: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
@@ -178,7 +178,7 @@ def verify(
     *,
     inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Literal["auto", "cuda", "cpu"] = "auto",
+    provider: str = "auto",
     time_limit: float = TIME_LIMIT,
     seed: int = 0,
     gained: Collection[str] = (),
@@ -190,7 +190,7 @@ def verify(
         student: The model in question.
         inputs: Arrays by input name, or several such; drawn to fit the teacher when not given.
         shapes: Shapes of inputs with free dimensions, for drawing.
-        provider: Where to run.
+        provider: Where to run: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         seed: Seed of drawn inputs.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -40,7 +40,7 @@ class Proof:
         wanted: Whether to verify at all.
         inputs: Arrays by input name, or several such; None draws them.
         shapes: Shapes of inputs with free dimensions.
-        provider: Where to run: on CUDA if that loads (``auto``), or as said.
+        provider: Where to run: on CUDA if that works (``auto``), or as said; any that ONNX Runtime offers.
         seed: Seed of drawn inputs.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         read: The files that the inputs are from.
@@ -49,7 +49,7 @@ class Proof:
     wanted: bool = True
     inputs: Feeds | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    provider: Literal["auto", "cuda", "cpu"] = "auto"
+    provider: str = "auto"
     seed: int = 0
     time_limit: float = 30.0
     read: tuple[Source, ...] = ()

@@ -75,3 +75,7 @@ class VerificationError(N2NError):
     """The student does not compute what the teacher computes; nothing was written."""
 
     exit_code = 1
+
+
+class EnvironmentWarning(RuntimeWarning):
+    """What is installed may not do what it should; its text is a sentence, as those of errors are."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from needing import needs
 from onnx_n2n.passes import Widen, parse
 from safetensors.numpy import save_file
 
@@ -23,8 +24,8 @@ from onnx_n2n.checkpoint import apply, grow
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.optimizer import grow_state
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+torch = needs("torch")
+needs("onnxscript")
 nn, functional = torch.nn, torch.nn.functional
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from needing import needs
 
 from onnx_n2n.cli import main
 
-pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+needs("torch")
+needs("onnxscript")
 
 PAGE = (Path(__file__).parent.parent / "docs" / "end-to-end.md").read_text("utf-8")
 STEP = re.compile(r"^```python\n(.*?)^```|^    (onnx-n2n [^\n]*)$", re.MULTILINE | re.DOTALL)

@@ -81,7 +81,7 @@ def sees_nothing(teacher: onnx.ModelProto, kernel: str) -> bool:
     return False
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(layers())
 def test_any_convolution_computes_the_same(drawn: dict[str, Any]) -> None:
     operator = "ConvTranspose" if drawn["transposed"] else "Conv"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needing import needs
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -31,13 +32,13 @@ def check(found: list[float]) -> None:
 
 @pytest.mark.parametrize("start", [(), ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")])
 def test_pytorch_on_one_process_and_on_two(start: tuple[str, ...], tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+    needs("torch")
+    needs("onnxscript")
     check(losses(tmp_path, *start, str(EXAMPLES / "pytorch.py")))
 
 
 @pytest.mark.parametrize("name", ["jax_", "keras_"])
 def test_jax_and_keras(name: str, tmp_path: Path) -> None:
     for module in ("jax", "jax2onnx", "optax" if name == "jax_" else "keras"):
-        pytest.importorskip(module, reason=f"{module} is not installed")
+        needs(module)
     check(losses(tmp_path, str(EXAMPLES / f"{name}.py"), KERAS_BACKEND="jax"))

@@ -10,13 +10,14 @@ import pytest
 from carried import GRAPHS as ONCE_WRONG
 from carried import REFUSED
 from graphs import model
+from needing import needs
 
 from onnx_n2n import export
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.check import agreement
 
-jax = pytest.importorskip("jax", reason="the jax extra is not installed")
-pytest.importorskip("safetensors", reason="the jax extra is not installed")
+jax = needs("jax")
+needs("safetensors")
 
 import jax.numpy as jnp  # noqa: E402
 

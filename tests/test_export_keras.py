@@ -18,6 +18,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from graphs import model
+from needing import needs
 
 from onnx_n2n import export
 from onnx_n2n.cli import main
@@ -25,8 +26,8 @@ from onnx_n2n.errors import ExportError, VerificationError
 from onnx_n2n.export.check import agreement
 from onnx_n2n.export.frameworks import missing
 
-pytest.importorskip("jax", reason="the keras extra is not installed")
-keras = pytest.importorskip("keras", reason="the keras extra is not installed")
+needs("jax")
+keras = needs("keras")
 
 from onnx_n2n.export import keras as lane  # noqa: E402
 from onnx_n2n.export.folder import export as export_to  # noqa: E402

@@ -13,6 +13,7 @@ from carried import GRAPHS as ONCE_WRONG
 from carried import REFUSED
 from click.testing import CliRunner
 from graphs import model
+from needing import needs
 
 import onnx_n2n
 from onnx_n2n import export
@@ -21,8 +22,8 @@ from onnx_n2n.errors import ExportError, OptionError
 from onnx_n2n.export import host
 from onnx_n2n.export.check import agreement
 
-torch = pytest.importorskip("torch", reason="the torch extra is not installed")
-pytest.importorskip("safetensors", reason="the torch extra is not installed")
+torch = needs("torch")
+needs("safetensors")
 
 from onnx_n2n.export.folder import export as export_to  # noqa: E402
 from onnx_n2n.export.torch import runner  # noqa: E402
@@ -319,7 +320,7 @@ def net() -> Small:
 
 
 def exported(net: Small, path: Path, **options: Any) -> Path:
-    pytest.importorskip("onnxscript", reason="the torch.export exporter needs it")
+    needs("onnxscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(net, (torch.randn(2, 3, 4, 4),), path, **options)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needing import needs
 from onnx_n2n.passes import Deepen, Pass, Widen
 
 import onnx_n2n
@@ -16,9 +17,9 @@ from onnx_n2n.checkpoint import grow
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.delivery import Target
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
-transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+torch = needs("torch")
+needs("onnxscript")
+transformers = needs("transformers")
 
 from onnx_n2n.export.torch.growth import prove  # noqa: E402
 

@@ -151,7 +151,7 @@ def plain_growth() -> tuple[Record, Arrays]:
     return widened(convolutions(PLAIN))
 
 
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=24)
 @given(order=st.permutations(range(4)))
 def test_kernels_are_found_in_any_order_of_their_axes(plain_growth: tuple[Record, Arrays], order: list[int]) -> None:
     record, student = plain_growth

@@ -171,7 +171,7 @@ def test_what_is_no_model():
 SOUND = everything().SerializeToString()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(SOUND) - 1), st.integers(0, 255), st.booleans())
 def test_a_damaged_file_gives_a_model_or_a_sentence(place: int, byte: int, cut: bool):
     with tempfile.TemporaryDirectory() as folder:

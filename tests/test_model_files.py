@@ -205,7 +205,7 @@ def test_a_folder_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.Monke
         save(small(), tmp_path / "m.onnx")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3000), max_size=6))
 def test_a_file_is_written_byte_for_byte_as_protobuf_does(sizes: list[int]):
     model = everything()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needing import needs
 from onnx_n2n.passes import Widen
 
 import onnx_n2n
@@ -21,8 +22,8 @@ from onnx_n2n.delivery import Proof
 from onnx_n2n.matching import matched
 from onnx_n2n.record import Record
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+torch = needs("torch")
+needs("onnxscript")
 
 from architectures import ARCHITECTURES, TABLES, TIED  # noqa: E402
 from exports import (  # noqa: E402

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needing import needs
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("onnxscript", reason="the torch.export exporter needs onnxscript")
+torch = needs("torch")
+needs("onnxscript")
 
 ROOT = Path(__file__).parent.parent / "benchmarks"
 UNTIMED = ("epochs", "steps", "probes", "growths")
@@ -88,7 +89,7 @@ def test_arms_start_where_they_should_and_runs_can_be_stopped(
     assert next(entry for entry in summary["arms"] if entry["arm"] == "grown")["teacher"]["epochs"]["mean"] == 0
     assert not summary["unfinished"]
     assert "| grown |" in (alone / "summary.md").read_text("utf-8")
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    needs("matplotlib")
     net2net.report.main([str(alone)])
     assert (alone / "scores.png").stat().st_size > 1000
     assert (alone / "first-steps.png").stat().st_size > 1000

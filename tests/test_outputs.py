@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from graphs import STABLE, TOLERANCE, WRONG, model, run
 from hypothesis import given
 from hypothesis import strategies as st
+from needing import needs
 from onnx import numpy_helper
 from onnx_n2n.passes import Outputs, Sequential, Widen, parse
 
@@ -172,7 +173,7 @@ def test_the_record_makes_the_students_weights_and_says_what_gained(tmp_path: Pa
 
 
 def test_a_checkpoint_gains_with_its_proof(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    torch = needs("torch")
     teacher = classifier("h = MatMul(x, v) y = Gemm<transB=1>(h, w, b)")
     onnx.save(teacher, tmp_path / "teacher.onnx")
     arrays = {name: torch.tensor(array) for name, array in weights(teacher).items()}

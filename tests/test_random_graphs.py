@@ -43,7 +43,6 @@ def interface(model: onnx.ModelProto) -> tuple[list[onnx.ValueInfoProto], list[o
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from onnx_n2n.cli.console import printing
-from onnx_n2n.errors import N2NError, OptionError
+from onnx_n2n.errors import EnvironmentWarning, N2NError, OptionError
 
 BUG, INTERRUPTED = 4, 130
 
@@ -34,12 +35,25 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
-            with printing():
+            with printing(), warnings.catch_warnings():
+                warnings.showwarning = _spoken(warnings.showwarning)
                 return super().invoke(ctx)
         except click.UsageError as failure:
             path = failure.ctx.command_path if failure.ctx is not None else ctx.command_path
             message = " ".join(failure.format_message().split())
             raise _Misuse(f"{message} '{path} -h' shows what there is.") from None
+
+
+def _spoken(show: Callable[..., None]) -> Callable[..., None]:
+    """Say our own warnings as errors are said; all others are shown with their place, as Python does."""
+
+    def said(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, EnvironmentWarning):
+            click.echo(f"Warning: {message}", err=True)
+        else:
+            show(message, category, *place)
+
+    return said
 
 
 def ends_well(command: Command) -> Command:

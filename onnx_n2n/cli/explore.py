@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -45,7 +44,7 @@ def explore(
     verify: bool,
     inputs: Path | None,
     shapes: tuple[str, ...],
-    provider: Any,
+    provider: str,
     time_limit: float,
     force: bool,
     as_json: bool,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,6 +12,7 @@ from onnx_n2n.delivery import Proof
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes import Outputs
 from onnx_n2n.verify import TIME_LIMIT, parse_shape, read_inputs
+from onnx_n2n.verify.sessions import providers
 
 
 def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -54,8 +54,9 @@ def verifying(command: Command) -> Command:
                      help="Verify with these arrays, by input name."),
         click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
                      help="Shape of an input whose dimensions are free."),
-        click.option("--provider", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", show_default=True,
-                     help="Where to run both models."),
+        click.option("--provider", default="auto", show_default=True, metavar="auto|cpu|cuda|...",
+                     help="Where to run both models: on CUDA where it works (auto), or on any provider that the "
+                     "installed ONNX Runtime offers."),
         time_limited,
     ]  # fmt: skip
     for option in reversed(options):
@@ -64,9 +65,16 @@ def verifying(command: Command) -> Command:
 
 
 def proof_of(
-    *, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: Any, seed: int, time_limit: float
+    *, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: str, seed: int, time_limit: float
 ) -> Proof:
-    """Return the proof that the options of ``verifying`` ask for."""
+    """Return the proof that the options of ``verifying`` ask for, which can be had: growing may take long.
+
+    Raises:
+        OptionError: There is no such provider.
+        N2NError: There is no ONNX Runtime.
+    """
+    if wanted:
+        providers(provider)
     feed = None if inputs is None else read_inputs(inputs)
     read = () if inputs is None else (Source.of(inputs),)
     return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -33,7 +32,7 @@ def verify(
     *,
     inputs: Path | None,
     shapes: tuple[str, ...],
-    provider: Any,
+    provider: str,
     time_limit: float,
     gained: tuple[str, ...],
     seed: int,

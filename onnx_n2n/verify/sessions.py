@@ -8,37 +8,36 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib.metadata
 import io
 import os
 import re
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n import files, model
-from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError, RunError, TimeLimitError
+from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeLimitError
 from onnx_n2n.io.rooms import room
+from onnx_n2n.verify.runtime import runtime
 
 AnyModel = model.ModelLike | bytes
-Provider = Literal["auto", "cuda", "cpu"]
+Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
 Feed = Mapping[str, np.ndarray]
 
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+SUFFIX = "ExecutionProvider"
+CUDA, CPU = f"CUDA{SUFFIX}", f"CPU{SUFFIX}"
+NVIDIA = (CUDA, f"Tensorrt{SUFFIX}")
 
 # What makes CUDA calculate in float32, and choose the same kernels every time.
-CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-
-MEND = "Run: pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
 TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
 GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
@@ -114,82 +113,77 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
 
 def first_line(failure: BaseException) -> str:
     """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
-    ends = r" was false\. |(?=Failed to allocate)"
-    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .*({ends})", "", str(failure).strip())
+    places = r"/\S+:\d+ (.* was false\. |.*(?=Failed to allocate)|.*?\) )"
+    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |{places}", "", str(failure).strip())
     return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
-
-
-@functools.cache
-def runtime() -> Any:
-    """ONNX Runtime, imported on first use: importing this package stays light.
-
-    Warns once when builds that overwrite each other's files are installed together.
-
-    Raises:
-        N2NError: ONNX Runtime cannot be imported.
-    """
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
-    try:
-        import onnxruntime
-
-        onnxruntime.InferenceSession  # noqa: B018 - an overwritten installation imports, but has nothing in it
-    except (ImportError, AttributeError) as failure:
-        raise N2NError(f"ONNX Runtime cannot be imported: {first_line(failure)}", hint=MEND) from failure
-    if len(installed) > 1:
-        text = f"{' and '.join(installed)} are both installed, and overwrite each other's files. {MEND}"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
-    return onnxruntime
-
-
-def _is_installed(distribution: str) -> bool:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        importlib.metadata.version(distribution)
-        return True
-    return False
-
-
-@functools.cache
-def cuda_loads() -> bool:
-    """Whether a CUDA session really is one: ONNX Runtime lists CUDA where no device is and silently gives the CPU."""
-    ort = runtime()
-    if CUDA not in ort.get_available_providers():
-        return False
-    if hasattr(ort, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):
-            ort.preload_dlls()
-    probe = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]> g (float x) => (float y) {y = Neg(x)}')
-    ort.set_default_logger_severity(_SILENT)  # loading a provider reports to the default logger, not to the session's
-    try:
-        return bool(session(Source(probe.SerializeToString(), None), CUDA).get_providers()[0] == CUDA)
-    except ModelError:
-        return False
-    finally:
-        ort.set_default_logger_severity(_WARNINGS)
 
 
 def providers(choice: Provider) -> tuple[str, ...]:
     """The execution providers to try, best first.
 
     Raises:
-        OptionError: CUDA was asked for and cannot be had.
+        OptionError: The installed build has no such provider, or it does not work here.
+        N2NError: There is no ONNX Runtime to run anything.
     """
-    if choice == "cpu":
-        return (CPU,)
-    if cuda_loads():
-        return (CUDA,) if choice == "cuda" else (CUDA, CPU)
-    if choice == "cuda":
+    wanted = choice.lower().removesuffix(SUFFIX.lower())
+    if wanted == "auto":
+        return (CUDA, CPU) if CUDA in runtime().get_available_providers() and not refusal(CUDA) else (CPU,)
+    offered = {short(name).lower(): name for name in runtime().get_available_providers()}
+    name = offered.get(wanted)
+    if name is None:
         raise OptionError(
-            "ONNX Runtime cannot use CUDA here: no device, no CUDA libraries, or a build without CUDA",
-            hint="Use --provider cpu, or pip install 'onnxruntime-gpu[cuda,cudnn]' on a machine with an NVIDIA GPU",
+            f"the ONNX Runtime that is installed has no provider {choice!r}",
+            hint=f"choose one of {', '.join(['auto', *offered])}, or install another build in place of this one",
         )
-    return (CPU,)
+    if name != CPU and (reason := refusal(name)):
+        more = ", or pip install 'onnxruntime-gpu[cuda,cudnn]' on a machine with an NVIDIA GPU" if name == CUDA else ""
+        reason = f"ONNX Runtime cannot use {short(name)} here: {reason}"
+        raise OptionError(reason, hint=f"Use --provider auto, or --provider cpu{more}")
+    return (name,)
+
+
+def short(provider: str) -> str:
+    """The name of a provider without what all of them end with."""
+    return provider.removesuffix(SUFFIX)
+
+
+@functools.cache
+def refusal(provider: str) -> str:
+    """Why a provider of this build runs no layer here; empty where it does.
+
+    ONNX Runtime lists CUDA where no device is, and silently gives the CPU instead.
+    """
+    ort = runtime()
+    if provider in NVIDIA and hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    probe = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]> g (float x) => (float y) {y = Relu(x)}')
+    options = ort.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        with _quiet(ort):
+            ort.InferenceSession(probe.SerializeToString(), options, providers=[provider], enable_fallback=False)
+    except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
+        return "no device, or no libraries for it" if "fallback to CPU EP" in str(failure) else first_line(failure)
+    return ""
+
+
+@contextlib.contextmanager
+def _quiet(ort: Any) -> Iterator[None]:
+    """Silence the default logger, to which providers report instead of to the session's."""
+    ort.set_default_logger_severity(_SILENT)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_WARNINGS)
 
 
 def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
     """Open a model for running, without graph optimisations unless they are asked for.
 
     Raises:
-        ModelError: ONNX Runtime refuses the model.
+        ModelError: ONNX Runtime refuses the model, or opens it elsewhere than on the provider.
     """
     ort = runtime()
     options = ort.SessionOptions()
@@ -200,12 +194,16 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
     data: str | bytes = str(source.data) if isinstance(source.data, Path) else source.data
     if isinstance(data, bytes) and source.folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.folder))
-    chain = [(CUDA, CUDA_OPTIONS), CPU] if provider == CUDA else [CPU]
+    chain = [CPU] if provider == CPU else [(provider, OPTIONS.get(provider, {})), CPU]  # layers it lacks run on the CPU
     try:
-        return ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
+        with contextlib.nullcontext() if provider == CPU else _quiet(ort):
+            found = ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
         hint = "--no-verify widens without running it, unproven"
         raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
+    if (got := found.get_providers()[0]) != provider:
+        raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def verify(
         inputs: A feed, or several. Without one, a ``test_data_set_*`` folder beside the teacher is used, else inputs
             are drawn to fit its graph.
         shapes: Shapes by input, for free dimensions.
-        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU.
+        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU; any other that ONNX Runtime
+            offers goes by its name, as ``openvino``.
         seed: Seed of everything drawn.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
@@ -104,7 +105,7 @@ def verify(
             what is finite, or there is not enough memory.
         TimeLimitError: A run takes longer than it may; an ``InputError`` too.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
-        OptionError: CUDA was asked for and cannot be had, or the time limit is not above zero.
+        OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
     with opened(teacher, folder) as old, opened(student, folder) as new:
         model = old.skeleton()
