@@ -86,7 +86,7 @@ class Source:
             with self.path.open("rb", buffering=0) as file:
                 if _stamp(file.fileno()) == self.stamp:
                     file.seek(start)
-                    view, filled = memoryview(buffer), 0
+                    view, filled = buffer.data, 0
                     while filled < len(view) and (count := file.readinto(view[filled:])):
                         filled += count
                     if filled == len(view) and _stamp(file.fileno()) == self.stamp:

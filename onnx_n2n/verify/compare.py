@@ -279,7 +279,7 @@ def _at_an_edge(old: np.ndarray, new: np.ndarray, limit: np.ndarray, edge: np.nd
         one_sided = np.isfinite(old.astype(np.float64)) != np.isfinite(new.astype(np.float64))
     if not one_sided.any():
         return one_sided
-    most = float(ml_dtypes.finfo(old.dtype).max)
+    most = float(ml_dtypes.finfo(old.dtype).max)  # type: ignore[no-untyped-call]
     near = _gap(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
     return one_sided & (edge | (near <= limit))
 
