@@ -25,6 +25,7 @@ import onnx_ir as ir
 
 from onnx_n2n import files, model
 from onnx_n2n.errors import InputError, ModelError, N2NError, OptionError
+from onnx_n2n.unfolding import bounded
 
 AnyModel = model.ModelLike | bytes
 Provider = Literal["auto", "cuda", "cpu"]
@@ -56,8 +57,13 @@ class Source:
         """The model for reading; its weights stay where they are.
 
         Raises:
-            ModelError: There is no model, or none that the IR can represent.
+            ModelError: There is no model, none that the IR can represent, or none that ONNX Runtime opens in seconds.
         """
+        found = self._read()
+        bounded(found)
+        return found
+
+    def _read(self) -> ir.Model:
         if isinstance(self.data, Path):
             return model.load(self.data)
         try:

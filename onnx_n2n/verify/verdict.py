@@ -150,6 +150,7 @@ def _judged(
     """The student's outputs, compared, and if it does not run the reason why."""
     reason, answers = None, [[None] * len(trial.names)] * len(trial.feeds)
     try:
+        new.skeleton()  # before ONNX Runtime tries what it takes hours for
         grown = session(new, used)
         answers = [run(grown, feed, trial.names) for feed in trial.feeds]
     except (InputError, ModelError) as failure:
