@@ -18,6 +18,7 @@ from onnx_n2n.errors import N2NError, OptionError, VerificationError
 from onnx_n2n.fit import Scale, fit
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
+from onnx_n2n.unfolding import bounded
 from onnx_n2n.verify import Verdict
 
 TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
@@ -124,7 +125,7 @@ def explore(
 
     Raises:
         OptionError: An option has no meaning, or a file is there already.
-        ModelError: The model cannot be read.
+        ModelError: The model cannot be read, or not run because of its functions.
         InputError: There is no input of a name that was given, or it cannot have its shape.
     """
     # It takes its time to load, and only this needs it.
@@ -138,7 +139,10 @@ def explore(
     budget = Budget.read(budget) if isinstance(budget, str) else budget
     place = Path(folder) if folder is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
-    goal = budget.goal(sized(load(path), shapes_of(proof)))
+    teacher = load(path)
+    if proof.wanted:
+        bounded(teacher)
+    goal = budget.goal(sized(teacher, shapes_of(proof)))
     task = _Task(path, budget.unit, goal, replace(proof, seed=seed))
     parallel = Parallel(n_jobs=jobs)
     with _ready(place):
