@@ -9,7 +9,7 @@ Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from onnx_n2n.axes import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS, Constants
 from onnx_n2n.contents import LARGEST, Content, Size
-from onnx_n2n.functions import DEPTH, call, defined_by_onnx
+from onnx_n2n.functions import Calls, call, defined_by_onnx
 from onnx_n2n.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.interface import Pickers, settle
 from onnx_n2n.obligations import Ledger, Port
@@ -125,7 +125,7 @@ class _Walk:
         self._pickers = Pickers(model.graph, self.constants)
         self._ports: list[Port] = []  # axes at the interface that might grow
         self._ir_version = model.ir_version
-        self._depth = 0  # of the functions whose calls are being walked
+        self._calls = Calls(model.functions)
 
     # --- facts, as rules ask for them
 
@@ -169,6 +169,9 @@ class _Walk:
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         return _lookup(self.uses, self.known, node, slot)
 
+    def passed(self, value: ir.Value) -> Hashable:
+        return value.type, self._dtype(value), value in self.constants, self.constants.identity(value)
+
     def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         for value, known in zip(body.inputs, given, strict=True):
             self._learn(value, known)
@@ -180,11 +183,9 @@ class _Walk:
             if outer is not None:
                 dtype, axes = self._dtype(outer), self.axes(node, slot)
                 inner.type = outer.type or (ir.TensorType(dtype) if dtype is not None else None)
-                inner.shape = ir.Shape(map(size, axes)) if axes is not None else None
+                inner.shape = ir.Shape(map(size, axes)) if axes is not None and inner.type is not None else None
         self.constants.borrow(body, node)
-        calls = any(inner.op_identifier() in self.functions for inner in body.all_nodes())
-        functions = [function.clone() for function in self.functions.values()] if calls else []
-        self.shapes.update(infer_shapes(ir.Model(body, ir_version=self._ir_version, functions=functions)))
+        self.shapes.update(infer_shapes(ir.Model(body, ir_version=self._ir_version), self._calls.written(body)))
 
     # --- the walk
 
@@ -254,7 +255,7 @@ class _Walk:
             rule(site)
         except Refusal as refusal:
             return self._refuse(node, site.reason(str(refusal)))
-        except (ValueError, IndexError, KeyError, TypeError):
+        except (ValueError, IndexError, KeyError, TypeError, RecursionError):
             # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
             return self._refuse(node, site.reason(BREAKDOWN))
         covered = {*site.results, *site.sequences, *site.unknown}
@@ -263,27 +264,20 @@ class _Walk:
                 return self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
         for slot, output in enumerate(node.outputs):
             self._learn(output, Known(site.results.get(slot), site.contents.get(slot), site.sequences.get(slot)))
+        for slot, dtype in site.dtypes.items():
+            self._learn_type(node.outputs[slot], dtype)
         self._follow_contents(node, site)
         return site.ledger
 
     def _rule(self, node: ir.Node, version: int) -> Callable[[Site], None] | None:
         """Return what looks at a node: the model's own function goes before a rule, and a rule before ONNX's."""
-        function = self.functions.get(node.op_identifier())
+        if node.op_identifier() in self.functions:
+            return self._calls.call
         found = rules.rule_for(node.domain, node.op_type, version)
-        if function is None and found is not None:
+        if found is not None:
             return found
-        if function is None:
-            function = defined_by_onnx(node, version, [self._type(value) for value in node.inputs])
-        return functools.partial(self._call, function) if function is not None else None
-
-    def _call(self, function: ir.Function, site: Site) -> None:
-        if self._depth == DEPTH:
-            raise Refusal(f"functions call each other more than {DEPTH} deep")
-        self._depth += 1
-        try:
-            call(function, site)
-        finally:
-            self._depth -= 1
+        function = defined_by_onnx(node, version, [self._type(value) for value in node.inputs])
+        return functools.partial(call, function) if function is not None else None
 
     def _type(self, value: ir.Value | None) -> onnx.TypeProto:
         """Return the type of a tensor without its lengths."""
@@ -298,9 +292,12 @@ class _Walk:
             return
         given = [self._dtype(value) if value is not None else None for value in node.inputs]
         for output, dtype in zip(node.outputs, derived_types(node, version, given), strict=True):
-            if dtype is not None and self._dtype(output) is None:
-                found = self.shapes.get(output)
-                self.shapes[output] = Inferred(found.lengths if found is not None else None, dtype)
+            self._learn_type(output, dtype)
+
+    def _learn_type(self, value: ir.Value, dtype: ir.DataType | None) -> None:
+        if dtype is not None and self._dtype(value) is None:
+            found = self.shapes.get(value)
+            self.shapes[value] = Inferred(found.lengths if found is not None else None, dtype)
 
     def _dtype(self, value: ir.Value) -> ir.DataType | None:
         inferred = self.shapes.get(value)
@@ -319,11 +316,11 @@ class _Walk:
     def _result(self, value: ir.Value) -> Known:
         """Return what is known of an output of a body; a constant that is one stays as it is, for this use."""
         if value not in self.constants:
-            return Known(self.known.get(value), self.content(value), self.sequences.get(value))
+            return Known(self.known.get(value), self.content(value), self.sequences.get(value), self._dtype(value))
         axes = self._constant_axes(value)
         for axis in axes:
             pin(axis, Reason(f"constant {value.name!r} is given out as it is"))
-        return Known(axes, self.content(value))
+        return Known(axes, self.content(value), dtype=self._dtype(value))
 
     def _follow_contents(self, node: ir.Node, site: Site) -> None:
         if site.contents or self.constants.small(node.outputs[0]) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import onnx
@@ -42,6 +42,13 @@ class Constants:
     def borrowed(self, value: ir.Value) -> bool:
         """Say whether a constant is that of a function."""
         return value in self._borrowed
+
+    def identity(self, value: ir.Value) -> Hashable:
+        """Return what is equal for two tensors only if they are equal constants, or both are none."""
+        if value not in self:
+            return None if (folded := self.small(value)) is None else (folded.dtype, folded.shape, folded.tobytes())
+        tensor, array = self[value], self.small(value)
+        return tensor.dtype, tuple(tensor.shape.numpy()), tensor if array is None else array.tobytes()
 
     def __contains__(self, value: ir.Value | None) -> bool:
         return value in self._tensors or value in self._borrowed

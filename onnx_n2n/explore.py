@@ -24,6 +24,7 @@ from onnx_n2n.io.rooms import watch
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.supervisor import die_with
+from onnx_n2n.unfolding import bounded
 from onnx_n2n.verify import Verdict
 
 TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
@@ -130,7 +131,7 @@ def explore(
 
     Raises:
         OptionError: An option has no meaning, or a file is there already.
-        ModelError: The model cannot be read.
+        ModelError: The model cannot be read, or not run because of its functions.
         InputError: There is no input of a name that was given, or it cannot have its shape.
     """
     # It takes its time to load, and only this needs it.
@@ -145,6 +146,8 @@ def explore(
     place = Path(folder) if folder is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
     teacher = load(path)
+    if proof.wanted:
+        bounded(teacher)
     goal = budget.goal(sized(teacher, shapes_of(proof)))
     task = _Task(path, budget.unit, goal, replace(proof, seed=seed), os.getpid())
     parallel = Parallel(n_jobs=jobs)

@@ -1,13 +1,16 @@
 """Calls of functions: those of the model, and operators that ONNX itself defines by other operators.
 
-A function serves all its calls, so it is never rewritten. Each call is analysed through a private copy of the function,
+A function serves all its calls, so it is never rewritten. A call is analysed through a private copy of the function,
 which is walked like any body. What the walk asks of the copy is asked of the call where it can do it, through what it
 passes in; everything else that would need another function is pinned.
+
+Calls of one kind are walked once (``kinds.py``), and the walks of one model are limited: functions that call functions
+can be far more nodes than the file has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,23 +20,111 @@ import onnx_ir as ir
 from onnx_n2n.axes import Axis
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.groups import layer_name
+from onnx_n2n.kinds import Form, Summary
 from onnx_n2n.obligations import Evenness, Ledger, Literal
-from onnx_n2n.site import Site
+from onnx_n2n.site import Known, Refusal, Site
+from onnx_n2n.unfolding import DEPTH, LIMIT, Identifier, Unfolding
 
-DEPTH = 8  # of functions that call functions
+OVERHEAD = 10  # nodes that could be walked in the time that it takes to copy a function
 KEPT = "it belongs to a function, which stays as it is"
 SUMMED = "a function sums over it, and no weight passed to it can carry the shares"
 STATED = "a function states its length"
 PICKED = "a function picks from it"
 
 
+class Calls:
+    """The calls of a model's functions, while it is analysed.
+
+    Args:
+        functions: The functions.
+    """
+
+    def __init__(self, functions: Mapping[Identifier, ir.Function]) -> None:
+        self._functions = functions
+        self._unfolding = Unfolding(functions)
+        self._written: dict[Identifier, onnx.FunctionProto] = {}
+        self._summaries: dict[Hashable, Summary] = {}
+        self._open: list[Identifier] = []  # what is being walked, one inside the other
+        self._left = LIMIT  # nodes
+
+    def call(self, site: Site) -> None:
+        """Analyse a call.
+
+        Raises:
+            Refusal: The function calls itself, or there is too much to walk.
+        """
+        function = self._functions[site.node.op_identifier()]
+        given = site.given(len(function.inputs))
+        form, inner = Form(given), _inner(site.node)
+        key = _kind(site, form)
+        summary = self._summaries.get(key)
+        if summary is not None:
+            outputs, owed = summary.apply(site.node, inner, form)
+        else:
+            outputs, owed = self._walk(function, site, given)
+            if key is not None:
+                self._summaries[key] = Summary.of(site.node, inner, form, outputs, owed)
+        _give(site, outputs, owed)
+
+    def written(self, graph: ir.Graph) -> list[onnx.FunctionProto]:
+        """Return the functions that shape inference of a graph needs; none if that would take it too long."""
+        if self._unfolding.nodes(graph) > LIMIT:
+            return []
+        reached = self._unfolding.reached(graph)
+        for each in reached:
+            if each not in self._written:
+                self._written[each] = ir.serde.serialize_function(self._functions[each])
+        return [self._written[each] for each in reached]
+
+    def _walk(self, function: ir.Function, site: Site, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
+        identifier = site.node.op_identifier()
+        if identifier in self._open:
+            raise Refusal("the function calls itself")
+        if len(self._open) == DEPTH:
+            raise Refusal(f"functions call each other more than {DEPTH} deep")
+        self._left -= OVERHEAD + sum(1 for _ in function.graph.all_nodes())
+        if self._left < 0:
+            raise Refusal(f"functions call each other in too many ways: {LIMIT:,} nodes have been analysed in them")
+        self._open.append(identifier)
+        try:
+            return _walked(function, site, given)
+        finally:
+            self._open.pop()
+
+
 def call(function: ir.Function, site: Site) -> None:
-    """Analyse a call of ``function``."""
+    """Analyse a call of ``function``, which no other node calls."""
+    _give(site, *_walked(function, site, site.given(len(function.inputs))))
+
+
+def _walked(function: ir.Function, site: Site, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
+    """Walk a copy of a function; return what the call gives and what it owes."""
     body = _copy(function, site.node)
-    outputs, ledger = site.call(body)
-    site.ledger.extend(_owed(site, body, ledger))
+    outputs, ledger = site.call(body, given)
+    return outputs, _owed(site, body, ledger)
+
+
+def _give(site: Site, outputs: Sequence[Known], owed: Ledger) -> None:
+    site.ledger.extend(owed)
     for slot, known in enumerate(outputs):
         site.give(slot, known)
+
+
+def _kind(site: Site, form: Form) -> Hashable:
+    """Return what a call shares with those of its kind: all that the walk of the function can see."""
+    attributes = [attribute for attribute in site.node.attributes.values() if not attribute.is_ref()]
+    if any(True for _ in bodies_of(site.node)) or len(attributes) < len(site.node.attributes):
+        return None  # what the bodies capture is not part of the form
+    told = tuple(
+        (each.name, ir.serde.serialize_attribute(each).SerializeToString(deterministic=True)) for each in attributes
+    )
+    passed = tuple(site.passed(slot) if site.has(slot) else None for slot in range(len(site.node.inputs)))
+    return site.node.op_identifier(), tuple(sorted(told)), passed, form.key
+
+
+def _inner(node: ir.Node) -> str:
+    """Return what the names of the nodes inside a call begin with."""
+    return f"{layer_name(node)}/"
 
 
 def defined_by_onnx(node: ir.Node, version: int, types: Sequence[onnx.TypeProto]) -> ir.Function | None:
@@ -86,7 +177,7 @@ def _copy(function: ir.Function, node: ir.Node) -> ir.Graph:
                 else:
                     inner.attributes[name] = ir.Attr(name, found.type, found.value)
         inner.version = function.opset_imports.get(inner.domain, inner.version)
-        inner.name = f"{layer_name(node)}/{inner.name or inner.op_type}"
+        inner.name = _inner(node) + (inner.name or inner.op_type)
         for value in inner.outputs:
             value.shape = value.type = None  # they hold for one call, if they are there
     for slot, value in enumerate(body.inputs):

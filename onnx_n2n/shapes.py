@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.constants import FLOATS
+from onnx_n2n.unfolding import LIMIT, Unfolding
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,14 @@ class Inferred:
 TWINS = {("com.microsoft", "QuantizeLinear"), ("com.microsoft", "DequantizeLinear")}
 
 
-def infer_shapes(model: ir.Model) -> dict[ir.Value, Inferred]:
+def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) -> dict[ir.Value, Inferred]:
     """Return what is known of every tensor that a node makes or a body is given.
 
     The model is not changed. Where inference fails, the declared shapes remain.
+
+    Args:
+        model: The model. Calls of its own functions are not looked into if these unfold too far.
+        functions: Further functions that it calls.
     """
     found = {
         value: Inferred(None if value.shape is None else tuple(map(known_length, value.shape)), value.dtype)
@@ -41,7 +46,9 @@ def infer_shapes(model: ir.Model) -> dict[ir.Value, Inferred]:
         if value.shape is not None or value.dtype is not None
     }
     try:
-        proto = onnx.shape_inference.infer_shapes(_skeleton(model), data_prop=True)
+        proto = _skeleton(model)
+        proto.functions.extend(functions)
+        proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     except Exception as failure:  # whatever it dislikes, the declared shapes remain
         logger.debug("shape inference failed: %s", failure)
         return found
@@ -108,6 +115,8 @@ def _side_by_side(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.
 def _skeleton(model: ir.Model) -> onnx.ModelProto:
     """Serialise a model with its large initializers turned into graph inputs, which need no data."""
     bare = model.clone()
+    if Unfolding(bare.functions).nodes(bare.graph) > LIMIT:
+        bare.functions.clear()  # inference would walk every call anew
     for graph in bare.graphs():
         for node in graph:
             if (node.domain, node.op_type) in TWINS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,11 +28,13 @@ class Known:
         axes: The axes of a tensor, or None when its rank is unknown.
         content: What a small tensor says.
         sequence: The axes of each tensor of a sequence.
+        dtype: The element type of a tensor that leaves a body.
     """
 
     axes: tuple[Axis, ...] | None = None
     content: Content | None = None
     sequence: Sequence[tuple[Axis, ...]] | None = None
+    dtype: ir.DataType | None = None
 
 
 class Facts(Protocol):
@@ -59,6 +61,9 @@ class Facts(Protocol):
     def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
         """Return the shape that shape inference found."""
 
+    def passed(self, value: ir.Value) -> Hashable:
+        """Return all that a function can learn of a tensor passed to it, besides its axes and what it says."""
+
     def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         """Walk a graph inside a node, given its inputs; return its outputs and the obligations of its nodes."""
 
@@ -75,6 +80,7 @@ class Site:
         self.results: dict[int, tuple[Axis, ...]] = {}
         self.sequences: dict[int, Sequence[tuple[Axis, ...]]] = {}
         self.contents: dict[int, Content] = {}
+        self.dtypes: dict[int, ir.DataType] = {}
         self.consumed: set[int] = set()
         self.unknown: set[int] = set()
 
@@ -197,9 +203,16 @@ class Site:
         """Walk a graph inside the node; its obligations are the node's once they are in the node's ledger."""
         return self._facts.walk(body, given)
 
-    def call(self, body: ir.Graph) -> tuple[list[Known], Ledger]:
+    def given(self, count: int) -> list[Known]:
+        """Return what a function with ``count`` inputs is given; the function answers for what it measures."""
+        return [self.known(slot) if self.has(slot) else Known() for slot in range(count)]
+
+    def passed(self, slot: int) -> Hashable:
+        """Return all that a function can learn of an input, besides what :meth:`known` says."""
+        return self._facts.passed(self.value(slot))
+
+    def call(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         """Walk a private copy of a function's body, whose inputs stand for the node's."""
-        given = [self.known(slot) if self.has(slot) else Known() for slot in range(len(body.inputs))]
         self._facts.adopt(body, self.node)
         return self._facts.walk(body, given)
 
@@ -294,6 +307,8 @@ class Site:
         """
         if slot >= len(self.node.outputs):
             return
+        if known.dtype is not None:
+            self.dtypes[slot] = known.dtype
         if known.content is not None:
             self.contents[slot] = known.content
         if known.sequence is not None:

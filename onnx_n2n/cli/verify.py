@@ -15,6 +15,7 @@ from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
 from onnx_n2n.cli.streams import STDIN, readable
 from onnx_n2n.errors import OptionError, VerificationError
+from onnx_n2n.unfolding import bounded
 
 
 @click.command()
@@ -46,14 +47,16 @@ def verify(
     if teacher == student == STDIN:
         raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
     with readable(teacher) as old, readable(student) as new:
-        read = [source for path in (old, new) for source in carried(onnx_n2n.load(path)).files.read]
+        models = [onnx_n2n.load(path) for path in (old, new)]
+        for each in models:
+            bounded(each)
         with stages(console) as progress:
             progress("verifying")
             verdict = onnx_n2n.verify(
                 old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed,
                 time_limit=time_limit, gained=gained,
             )  # fmt: skip
-        for source in read:
+        for source in (source for each in models for source in carried(each).files.read):
             source.check()
     with printing():
         if as_json:

@@ -23,6 +23,7 @@ from onnx_n2n.export.weights import Tensor, Weight, Weights
 from onnx_n2n.functions import defined_by_onnx
 from onnx_n2n.model import ModelLike, open_model
 from onnx_n2n.origins import Origins
+from onnx_n2n.unfolding import write_out
 
 OWN = frozenset({"", "ai.onnx"})
 Known = Callable[[str, int], bool]
@@ -97,10 +98,10 @@ def program_of(model: ModelLike, known: Known) -> Program:
 
     Raises:
         ExportError: There are operators that the framework does not have.
-        ModelError: The model cannot be read.
+        ModelError: The model cannot be read, or its functions are too many nodes to be written out.
     """
     working = open_model(model).model
-    common.InlinePass()(working)
+    write_out(working)
     _write_out(working, known)
     common.RemoveUnusedNodesPass()(working)
     return _Build(working).program()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
 
 from onnx_n2n.errors import InputError
+from onnx_n2n.unfolding import write_out
 from onnx_n2n.verify.dims import Dim, dims, resolved
 from onnx_n2n.verify.roles import Role, role
 
@@ -132,7 +132,7 @@ def _inlined(model: ir.Model) -> ir.Model:
         return model
     copy = model.clone()
     try:
-        InlinePass()(copy)
+        write_out(copy)
     except Exception:  # it raises of everything: without it, integers that a function indexes with are guessed
         return model
     return copy

@@ -26,6 +26,7 @@ import onnx_ir as ir
 from onnx_n2n import files, model
 from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeLimitError
 from onnx_n2n.io.rooms import room
+from onnx_n2n.unfolding import bounded
 from onnx_n2n.verify.runtime import runtime
 
 AnyModel = model.ModelLike | bytes
@@ -63,8 +64,13 @@ class Source:
         """The model for reading; its weights stay where they are.
 
         Raises:
-            ModelError: There is no model, or none that the IR can represent.
+            ModelError: There is no model, none that the IR can represent, or none that ONNX Runtime opens in seconds.
         """
+        found = self._read()
+        bounded(found)
+        return found
+
+    def _read(self) -> ir.Model:
         if isinstance(self.data, Path):
             return model.load(self.data)
         try:
