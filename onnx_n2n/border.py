@@ -8,6 +8,7 @@ weights on the way, or renames a tensor that is the caller's.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,10 @@ from onnx.numpy_helper import to_array
 
 from onnx_n2n.errors import ModelError, N2NError
 from onnx_n2n.stream import LARGE, check_length, fill, locate, outline
+from onnx_n2n.validity import check
+
+# The IR logs what it finds odd. An application that has set up logging gets it; nobody else wants it on the terminal.
+logging.getLogger("onnx_ir").addHandler(logging.NullHandler())
 
 Read = Callable[[], ir.TensorProtocol]
 """Fetches the values of one tensor."""
@@ -146,6 +151,7 @@ def from_proto(
     """
     if not proto.HasField("graph"):
         raise ModelError("the model holds no graph", hint="Is it an ONNX model at all?")
+    check(proto)
     sources: list[tuple[Read, onnx.SparseTensorProto | onnx.TensorProto | None]] = []
 
     def stand_in(slot: onnx.TensorProto, read: Read, origin: onnx.SparseTensorProto | None = None) -> None:
