@@ -283,7 +283,7 @@ def _copy_fields(source: Any, target: Any, but: str) -> None:
     for field, value in source.ListFields():
         if field.name == but:
             continue
-        if isinstance(value, (int, str)):
+        if isinstance(value, (int, str, bytes)):  # bytes are text that is not UTF-8, and not accepted
             setattr(target, field.name, value)
         else:
             getattr(target, field.name).extend(value)
