@@ -33,6 +33,8 @@ logging.getLogger("onnx_ir").addHandler(logging.NullHandler())
 Read = Callable[[], ir.TensorProtocol]
 """Fetches the values of one tensor."""
 
+DENSEST = 2**31  # bytes that ONNX Runtime cannot make of a sparse tensor either
+
 _CARRIED, _TYPE, _ANNOTATION = "onnx_n2n.carried", "onnx_n2n.type", "quant_parameter_tensor_names"
 _STUB = "\0"  # no name of a file can hold it
 
@@ -170,6 +172,9 @@ def from_proto(
             slot = graph.initializer.add(name=sparse.values.name, dims=sparse.dims, data_type=sparse.values.data_type)
             if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
                 raise ModelError(f"sparse initializer {slot.name!r} has its values in an external file")
+            if outline(slot).nbytes >= DENSEST:
+                reason = f"sparse initializer {slot.name!r} is too large to be made dense"
+                raise ModelError(reason, shapes=f"{list(sparse.dims)}")
             stand_in(slot, partial(_dense, sparse), sparse)
     untyped = [dict(_take_types(graph)) for graph in graphs]
 

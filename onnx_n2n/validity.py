@@ -29,7 +29,7 @@ DEEPEST = 32
 NEWEST = 1000  # far above every version of ONNX and of its file format there will be
 _INT32 = 2**31
 _STANDARD = frozenset(schema.domain for schema in onnx.defs.get_all_schemas())
-_ELEMENT_TYPES = frozenset(onnx.TensorProto.DataType.values())
+_TYPES = frozenset(onnx.TensorProto.DataType.values())
 _HOLDS_A_TYPE = frozenset({("Cast", "to"), ("SequenceEmpty", "dtype"), ("EyeLike", "dtype"), ("Bernoulli", "dtype"),
     ("RandomNormal", "dtype"), ("RandomUniform", "dtype"), ("RandomNormalLike", "dtype"),
     ("RandomUniformLike", "dtype"), ("Multinomial", "dtype"), ("QuantizeLinear", "output_dtype"),
@@ -37,7 +37,7 @@ _HOLDS_A_TYPE = frozenset({("Cast", "to"), ("SequenceEmpty", "dtype"), ("EyeLike
     ("HammingWindow", "output_datatype"), ("MelWeightMatrix", "output_datatype"), ("BitCast", "to"),
 })  # fmt: skip
 _PAIRED = frozenset({"If", "Loop", "Scan", "SequenceMap"})  # their bodies take and give what they do, in order
-_BODIES = {AttributeProto.GRAPH: "g", AttributeProto.TENSOR: "t", AttributeProto.SPARSE_TENSOR: "sparse_tensor"}
+_FIELDS = {AttributeProto.GRAPH: "g", AttributeProto.TENSOR: "t"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def check(proto: onnx.ModelProto) -> None:
     """Hold a model against what ONNX says of its versions, functions and operators.
 
     Raises:
-        ModelError: A text is not UTF-8, a version is absurd, graphs are nested too deep, functions call themselves, or a
-            node does not have the attributes, inputs or outputs of its operator.
+        ModelError: A text is not UTF-8, a version is absurd, graphs are nested too deep, functions call themselves, or
+            a node does not have the attributes, inputs or outputs of its operator.
     """
     _check_texts(proto)
     if not 0 <= proto.ir_version <= NEWEST:
@@ -156,9 +156,7 @@ def _check_ends(node: onnx.NodeProto, signature: Signature) -> None:
                 raise _invalid(node, f"a node leaves out input {slot}, which its operator needs")
 
 
-def _check_attributes(
-    node: onnx.NodeProto, signature: Signature | None, *, refers: bool
-) -> Iterator[onnx.GraphProto]:
+def _check_attributes(node: onnx.NodeProto, signature: Signature | None, *, refers: bool) -> Iterator[onnx.GraphProto]:
     """Check the attributes of a node, and yield the graphs among them; ``refers`` says whether it is in a function."""
     seen: set[str] = set()
     for attribute in node.attribute:
@@ -173,7 +171,7 @@ def _check_attributes(
             if not refers:
                 raise _invalid(node, f"attribute {name!r} refers to one of a function, and its node is in none")
             continue
-        field = _BODIES.get(kind)
+        field = _FIELDS.get(kind)
         if field is not None and not attribute.HasField(field):
             raise _invalid(node, f"attribute {name!r} is of type {_type(kind)}, and holds nothing")
         if kind == AttributeProto.GRAPH:
@@ -182,9 +180,8 @@ def _check_attributes(
             yield from attribute.graphs
         elif attribute.HasField("g") or attribute.graphs:
             raise _invalid(node, f"attribute {name!r} is of type {_type(kind)}, and holds a graph")
-        elif kind == AttributeProto.INT and signature is not None and (node.op_type, name) in _HOLDS_A_TYPE:
-            if attribute.i not in _ELEMENT_TYPES:
-                raise _invalid(node, f"attribute {name!r} is {attribute.i}, which is no type of elements")
+        elif wanted == AttributeProto.INT and (node.op_type, name) in _HOLDS_A_TYPE and attribute.i not in _TYPES:
+            raise _invalid(node, f"attribute {name!r} is {attribute.i}, which is no type of elements")
     if signature is not None and not signature.required <= seen:
         missing = min(signature.required - seen)
         raise _invalid(node, f"a node lacks attribute {missing!r}, which its operator needs")

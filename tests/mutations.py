@@ -111,7 +111,8 @@ def _protos() -> Iterator[tuple[str, onnx.ModelProto]]:
         "t = Tile(e, times) i = Cast<to=1>(r) b = Add(a, i) c = Sub(b, f) d = Mul(c, g) p = Pad(d, pads) "
         "k = Slice(p, starts, ends) l, l2 = Split<axis=1>(k) m = Clip(l, low, high) j = Mul(m, l2) "
         'q = ReduceMean<axes=[1]>(j) z = Einsum<equation="ij,jk->ik">(a, v) h = Add(z, q) y = Mul(h, t)',
-        "float[N,5] x", "y", opset=17, w=(5, 6), zero=np.array(0), n=np.array(6), one=np.array(1), e=np.ones((1, 1), np.float32),
+        "float[N,5] x", "y", w=(5, 6), zero=np.array(0), n=np.array(6), one=np.array(1),
+        e=np.ones((1, 1), np.float32),
         times=np.array([1, 4]), pads=np.array([0, 1, 0, 1]), starts=np.array([0, 1]), ends=np.array([9, 7]),
         low=np.array(-1.0, np.float32), high=np.array(1.0, np.float32), v=(6, 4),
     )  # fmt: skip
@@ -149,7 +150,8 @@ def _functions() -> onnx.ModelProto:
     scaled = helper.make_node("LeakyRelu", ["a"], ["b"])
     scaled.attribute.add(name="alpha", type=AttributeProto.FLOAT, ref_attr_name="slope")
     inner = helper.make_function("local", "Inner", ["a"], ["b"], [scaled], imports, ["slope"])
-    nodes = [helper.make_node("MatMul", ["a", "v"], ["h"]), helper.make_node("Inner", ["h"], ["b"], domain="local", slope=0.1)]
+    call = helper.make_node("Inner", ["h"], ["b"], domain="local", slope=0.1)
+    nodes = [helper.make_node("MatMul", ["a", "v"], ["h"]), call]
     proto.functions.extend([inner, helper.make_function("local", "Outer", ["a", "v"], ["b"], nodes, imports)])
     return proto
 
@@ -198,7 +200,25 @@ def zero(rng: random.Random, data: bytes) -> bytes:
     return data[:start] + bytes(end - start) + data[end:]
 
 
-BYTES = [flip, flip, flip, overwrite, cut, remove, repeat, insert, swap, zero]
+def bottomless(rng: random.Random, data: bytes) -> bytes:
+    """Add a graph that holds 2,000 more, each in the one before; protobuf itself neither builds nor reads it."""
+    inner = b""
+    for _ in range(2000):
+        for tag in (6 << 3 | 2, 5 << 3 | 2, 1 << 3 | 2):  # a graph in an attribute of a node of a graph
+            inner = bytes([tag]) + _length(len(inner)) + inner
+    return data + bytes([7 << 3 | 2]) + _length(len(inner)) + inner
+
+
+def _length(number: int) -> bytes:
+    """Return a number as protobuf writes it."""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+BYTES = [flip, flip, flip, overwrite, cut, remove, repeat, insert, swap, zero, bottomless]
 
 
 def _range(rng: random.Random, data: bytes) -> tuple[int, int]:
@@ -211,10 +231,8 @@ def _range(rng: random.Random, data: bytes) -> tuple[int, int]:
 
 def _blocks(proto: onnx.ModelProto) -> list[Any]:
     found: list[Any] = [proto.graph, *proto.functions]
-    for block in found:
-        for attribute in (attribute for node in block.node for attribute in node.attribute):
-            if attribute.HasField("g"):
-                found.append(attribute.g)
+    for block in found:  # it grows on the way
+        found.extend(a.g for node in block.node for a in node.attribute if a.HasField("g"))
     return found
 
 
@@ -297,9 +315,11 @@ def attribute_twice(rng: random.Random, proto: onnx.ModelProto) -> None:
 
 
 def attribute_new(rng: random.Random, proto: onnx.ModelProto) -> None:
-    names = ("axis", "axes", "perm", "group", "pads", "strides", "dilations", "kernel_shape", "to", "mode", "auto_pad",
-             "alpha", "epsilon", "hidden_size", "direction", "num_outputs", "keepdims", "value", "output_shape")
-    values = (rng.choice(NUMBERS), [rng.choice(NUMBERS)] * rng.choice((1, 2, 4)), 0.5, "SAME_UPPER", b"\xff")  # fmt: skip
+    names = (
+        "axis", "axes", "perm", "group", "pads", "strides", "dilations", "kernel_shape", "to", "mode", "auto_pad",
+        "alpha", "epsilon", "hidden_size", "direction", "num_outputs", "keepdims", "value", "output_shape",
+    )  # fmt: skip
+    values = (rng.choice(NUMBERS), [rng.choice(NUMBERS)] * rng.choice((1, 2, 4)), 0.5, "SAME_UPPER", b"\xff")
     _node(rng, proto).attribute.append(helper.make_attribute(rng.choice(names), rng.choice(values)))
 
 
@@ -369,7 +389,8 @@ def wires(rng: random.Random, proto: onnx.ModelProto) -> None:
 
 
 def renamed(rng: random.Random, proto: onnx.ModelProto) -> None:
-    rng.choice((_node(rng, proto), _tensor(rng, proto), _value(rng, proto), _block(rng, proto))).name = _names(rng, proto)
+    one = rng.choice((_node(rng, proto), _tensor(rng, proto), _value(rng, proto), _block(rng, proto)))
+    one.name = _names(rng, proto)
 
 
 def declared(rng: random.Random, proto: onnx.ModelProto) -> None:
@@ -464,7 +485,7 @@ def outside(rng: random.Random, proto: onnx.ModelProto) -> None:
     tensor.data_location = TensorProto.EXTERNAL
     said = {entry.key: entry.value for entry in tensor.external_data} or {"location": DATA}
     said[rng.choice(("location", "offset", "length", "checksum", ""))] = rng.choice(
-        ("", "../" + DATA, "/etc/hostname", ".", "m.onnx", DATA, "-1", "-4096", str(2**70), "x", "1.5", "\0", "1e9", "٣")
+        ("", "../" + DATA, "/etc/hostname", ".", "m.onnx", DATA, "-1", "-4096", str(2**70), "x", "1.5", "\0", "1e9")
     )
     del tensor.external_data[:]
     for key, value in said.items():
@@ -493,7 +514,8 @@ def versions(rng: random.Random, proto: onnx.ModelProto) -> None:
     elif what == 2 and proto.opset_import:
         rng.choice(proto.opset_import).version = rng.choice((1, 5, 6, 9, 13, 20, 25, 99, *NUMBERS))
     else:
-        proto.opset_import.add(domain=rng.choice(("", "ai.onnx", "local", *NAMES)), version=rng.choice((1, 13, *NUMBERS)))
+        domain = rng.choice(("", "ai.onnx", "local", *NAMES))
+        proto.opset_import.add(domain=domain, version=rng.choice((1, 13, *NUMBERS)))
 
 
 def recursion(rng: random.Random, proto: onnx.ModelProto) -> None:
@@ -509,34 +531,17 @@ def recursion(rng: random.Random, proto: onnx.ModelProto) -> None:
 
 
 def nested(rng: random.Random, proto: onnx.ModelProto) -> None:
-    """Put branches into branches: nearly as deep as protobuf reads, or deeper than it is asked to look."""
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["out"])], "inner", [], [onnx.ValueInfoProto(name="out")])
+    """Put branches into branches, nearly as deep as protobuf reads."""
+
+    def branch(node: onnx.NodeProto) -> onnx.GraphProto:
+        return helper.make_graph([node], "branch", [], [onnx.ValueInfoProto(name=node.output[0])])
+
+    node = helper.make_node("Relu", ["x"], ["deep"])
     for level in range(rng.choice((3, 20, 29, 30, 31))):
-        last = helper.make_graph([helper.make_node("Relu", ["x"], [f"b{level}"])], "leaf", [], [onnx.ValueInfoProto(name=f"b{level}")])
-        node = helper.make_node("If", ["go"], [f"out{level}"], then_branch=graph, else_branch=last)
-        graph = helper.make_graph([node], f"level {level}", [], [onnx.ValueInfoProto(name=f"out{level}")])
-    proto.graph.node.extend(graph.node)
+        other = branch(helper.make_node("Relu", ["x"], [f"other {level}"]))
+        node = helper.make_node("If", ["go"], [f"deep {level}"], then_branch=branch(node), else_branch=other)
+    proto.graph.node.append(node)
     proto.graph.initializer.append(from_array(TRUE, "go"))
-
-
-def bottomless(rng: random.Random, data: bytes) -> bytes:
-    """Add a graph that holds 2,000 more, each in the one before; protobuf itself neither builds nor reads it."""
-    inner = b""
-    for _ in range(2000):
-        for tag in (6 << 3 | 2, 5 << 3 | 2, 1 << 3 | 2):  # a graph in an attribute of a node of a graph
-            inner = bytes([tag]) + _length(len(inner)) + inner
-    return data + bytes([7 << 3 | 2]) + _length(len(inner)) + inner
-
-
-def _length(number: int) -> bytes:
-    found = bytearray()
-    while number > 127:
-        found.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*found, number])
-
-
-BYTES.append(bottomless)
 
 
 def chain(rng: random.Random, proto: onnx.ModelProto) -> None:
@@ -552,7 +557,8 @@ def chain(rng: random.Random, proto: onnx.ModelProto) -> None:
 
 
 def metadata(rng: random.Random, proto: onnx.ModelProto) -> None:
-    text = rng.choice(('[{"pass": 1}]', "[", "{}", "null", "[[]]", '[{"pass": "a", "seed": [], "parent": 3, "version": {}}]'))
+    odd = '[{"pass": "a", "seed": [], "parent": 3, "version": {}}]'
+    text = rng.choice(('[{"pass": 1}]', "[", "{}", "null", "[[]]", odd))
     proto.metadata_props.add(key="onnx_n2n.lineage", value=text)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from calling import call, files
-from mutations import Mutated, mutated, sound
+from mutations import mutated, sound
 
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ModelError
@@ -143,7 +143,7 @@ def _run(command: str) -> Ending:
     """Run one command with what it prints in files, so that what libraries print counts too; remove whole outputs."""
     words = command.replace("MODEL", "m.onnx").replace("OUT", "out").replace("RECORD", "out.json").split()
     begun, code = time.monotonic(), 0
-    with open("stdout", "w+") as out, open("stderr", "w+") as err:
+    with Path("stdout").open("w+") as out, Path("stderr").open("w+") as err:
         for stream, number in ((out, 1), (err, 2)):
             os.dup2(stream.fileno(), number)
         sys.stdout, sys.stderr = out, err
