@@ -162,8 +162,7 @@ def from_proto(
         locate(slot, f"{_STUB}{len(sources) - 1}")
 
     for slot in tensors(proto):
-        if slot.data_type != onnx.TensorProto.STRING:
-            outline(slot)
+        outline(slot)
     for slot, read in lazy:
         stand_in(slot, read)
     graphs = list(_graph_protos(proto.graph))
