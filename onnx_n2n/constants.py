@@ -163,7 +163,7 @@ def elements(node: ir.Node, arrays: Sequence[np.ndarray]) -> int:
     """
     match node.op_type:
         case "Range":
-            start, limit, delta = (array.item() for array in arrays)
+            start, limit, delta = (float(array.item()) for array in arrays)
             return max(0, math.ceil((limit - start) / delta))
         case "ConstantOfShape":
             return math.prod(_lengths(arrays[0]))
@@ -175,7 +175,7 @@ def elements(node: ir.Node, arrays: Sequence[np.ndarray]) -> int:
             return sum(array.size for array in arrays)
         case "Gather":
             data, indices = arrays
-            return data.size // max(data.shape[node.attributes.get_int("axis", 0)], 1) * indices.size
+            return int(data.size // max(data.shape[node.attributes.get_int("axis", 0)], 1) * indices.size)
         case operator if operator in BROADCAST:
             return math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
     return max(array.size for array in arrays)

@@ -221,7 +221,7 @@ def _signature(operator: str, domain: str, version: int) -> Signature | None:
 
     Of an operator that is younger than the version, it is what the newest version says: rules go by names too.
     """
-    schema = None
+    schema: Any = None
     for bound in ((min(max(version, 1), NEWEST), domain), (domain,)):
         with suppress(onnx.defs.SchemaError):
             schema = schema or onnx.defs.get_schema(operator, *bound)
