@@ -8,6 +8,7 @@ weights on the way, or renames a tensor that is the caller's.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -26,9 +27,15 @@ from onnx.numpy_helper import to_array
 from onnx_n2n.errors import ModelError, N2NError
 from onnx_n2n.io.sources import Source
 from onnx_n2n.stream import LARGE, check_length, fill, locate, outline
+from onnx_n2n.validity import check
+
+# The IR logs what it finds odd. An application that has set up logging gets it; nobody else wants it on the terminal.
+logging.getLogger("onnx_ir").addHandler(logging.NullHandler())
 
 Read = Callable[[], ir.TensorProtocol]
 """Fetches the values of one tensor."""
+
+DENSEST = 2**31  # bytes that ONNX Runtime cannot make of a sparse tensor either
 
 _CARRIED, _TYPE, _ANNOTATION = "onnx_n2n.carried", "onnx_n2n.type", "quant_parameter_tensor_names"
 _STUB = "\0"  # no name of a file can hold it
@@ -161,6 +168,7 @@ def from_proto(
     """
     if not proto.HasField("graph"):
         raise ModelError("the model holds no graph", hint="Is it an ONNX model at all?")
+    check(proto)
     sources: list[tuple[Read, onnx.SparseTensorProto | onnx.TensorProto | None]] = []
 
     def stand_in(slot: onnx.TensorProto, read: Read, origin: onnx.SparseTensorProto | None = None) -> None:
@@ -169,8 +177,7 @@ def from_proto(
         locate(slot, f"{_STUB}{len(sources) - 1}")
 
     for slot in tensors(proto):
-        if slot.data_type != onnx.TensorProto.STRING:
-            outline(slot)
+        outline(slot)
     for slot, read in lazy:
         stand_in(slot, read)
     graphs = list(_graph_protos(proto.graph))
@@ -179,6 +186,9 @@ def from_proto(
             slot = graph.initializer.add(name=sparse.values.name, dims=sparse.dims, data_type=sparse.values.data_type)
             if onnx.TensorProto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
                 raise ModelError(f"sparse initializer {slot.name!r} has its values in an external file")
+            if outline(slot).nbytes >= DENSEST:
+                reason = f"sparse initializer {slot.name!r} is too large to be made dense"
+                raise ModelError(reason, shapes=f"{list(sparse.dims)}")
             stand_in(slot, partial(_dense, sparse), sparse)
     untyped = [dict(_take_types(graph)) for graph in graphs]
 
@@ -292,7 +302,7 @@ def _copy_fields(source: Any, target: Any, but: str) -> None:
     for field, value in source.ListFields():
         if field.name == but:
             continue
-        if isinstance(value, (int, str)):
+        if isinstance(value, (int, str, bytes)):  # bytes are text that is not UTF-8, and not accepted
             setattr(target, field.name, value)
         else:
             getattr(target, field.name).extend(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+import math
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -80,9 +81,16 @@ class Constants:
             tensor = self[value]
             wanted = tensor.size <= SMALL and tensor.dtype != ir.DataType.STRING
             return tensor.numpy() if wanted else None
-        if value not in self._folded:
-            self._folded[value] = None  # also the answer for a value that needs itself
-            self._folded[value] = self._fold(value)
+        path = {} if value in self._folded else {value: None}
+        while path:  # not by recursion: a chain of nodes may be thousands long
+            current = next(reversed(path))
+            known = (self, self._folded, path)
+            operand = next((each for each in _operands(current) if not any(each in facts for facts in known)), None)
+            if operand is not None:
+                path[operand] = None
+            else:
+                del path[current]
+                self._folded[current] = self._fold(current)
         return self._folded[value]
 
     def array(self, value: ir.Value) -> np.ndarray | None:
@@ -90,19 +98,23 @@ class Constants:
         return self[value].numpy() if value in self else self.small(value)
 
     def _fold(self, value: ir.Value) -> np.ndarray | None:
-        node = value.producer()
-        if node is None or node.domain not in {"", "ai.onnx"} or not node.inputs or len(node.outputs) != 1:
-            return None
-        if node.op_type not in FOLDED:
-            return None
+        """Return what a value is, once it is known what its operands are."""
         feeds: dict[str, np.ndarray] = {}
-        for operand in node.inputs:
-            if operand is not None:
-                array = self.small(operand)
-                if array is None:
-                    return None
-                feeds[str(operand.name)] = array
-        return evaluate(node, feeds, node.version or self._opset)
+        for operand in _operands(value):
+            array = self.small(operand) if operand in self else self._folded.get(operand)  # None if it needs itself
+            if array is None:
+                return None
+            feeds[str(operand.name)] = array
+        node = value.producer()
+        return evaluate(node, feeds, node.version or self._opset) if feeds and node is not None else None
+
+
+def _operands(value: ir.Value) -> list[ir.Value]:
+    """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic."""
+    node = value.producer()
+    if node is None or node.domain not in {"", "ai.onnx"} or node.op_type not in FOLDED or len(node.outputs) != 1:
+        return []
+    return [operand for operand in node.inputs if operand is not None]
 
 
 def constants_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
@@ -125,23 +137,67 @@ FOLDED = frozenset(
         "Reshape", "Shape", "Size", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
+BROADCAST = frozenset({"Add", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Sub", "Where"})
 
 
 def evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray | None:
     """Return what a node without data makes of small constants, if that is small and the reference can run it."""
-    proto = ir.serde.serialize_node(node)
-    graph = onnx.helper.make_graph(
-        [proto],
-        "fold",
-        [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
-        [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
-    )
     try:
+        if elements(node, [feeds[str(value.name)] for value in node.inputs if value is not None]) > SMALL:
+            return None
+        proto = ir.serde.serialize_node(node)
+        graph = onnx.helper.make_graph(
+            [proto],
+            "fold",
+            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
+            [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
+        )
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
-        found = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]
+        with np.errstate(all="ignore"):  # a division by zero is the model's own affair
+            found = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]
     except Exception:  # a node that the reference cannot run is simply not known
         return None
-    return found if found.size <= SMALL else None
+    return found if found.size <= SMALL and found.dtype.kind not in "OSU" else None
+
+
+def elements(node: ir.Node, arrays: Sequence[np.ndarray]) -> int:
+    """Return how many elements a node of shape arithmetic makes of its operands, without making them.
+
+    Raises:
+        ValueError: The operands do not fit.
+        ArithmeticError: The operands do not fit.
+        IndexError: The operands do not fit.
+    """
+    match node.op_type:
+        case "Range":
+            start, limit, delta = (float(array.item()) for array in arrays)
+            return max(0, math.ceil((limit - start) / delta))
+        case "ConstantOfShape":
+            return math.prod(_lengths(arrays[0]))
+        case "Expand":
+            return math.prod(np.broadcast_shapes(arrays[0].shape, tuple(_lengths(arrays[1]))))
+        case "Tile":
+            return arrays[0].size * math.prod(_lengths(arrays[1]))
+        case "Concat":
+            return sum(array.size for array in arrays)
+        case "Gather":
+            data, indices = arrays
+            return int(data.size // max(data.shape[node.attributes.get_int("axis", 0)], 1) * indices.size)
+        case operator if operator in BROADCAST:
+            return math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    return max(array.size for array in arrays)
+
+
+def _lengths(array: np.ndarray) -> list[int]:
+    """Return what a tensor says as lengths.
+
+    Raises:
+        ValueError: One is negative.
+    """
+    lengths = [int(number) for number in array.ravel().tolist()]
+    if min(lengths, default=0) < 0:
+        raise ValueError("a length is negative")
+    return lengths
 
 
 def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:

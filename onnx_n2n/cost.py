@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis import analyze
 from onnx_n2n.axes import size
 from onnx_n2n.bodies import bodies_of
-from onnx_n2n.errors import InputError
+from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.shapes import Inferred, infer_shapes
 from onnx_n2n.unfolding import write_out
 from onnx_n2n.verify.dims import Dim, bindings, dims, resolved, symbols
@@ -77,9 +77,8 @@ def _plain(model: ir.Model) -> ir.Model:
 
     A call of a function that stays is counted as unknown.
     """
-    if model.functions:
-        with suppress(Exception):  # it raises of everything
-            write_out(model)
+    with suppress(ModelError):
+        write_out(model)
     for graph in model.graphs():
         for node in graph:
             if (node.domain, node.op_type) == (MICROSOFT, "FusedConv"):

@@ -34,9 +34,15 @@ def history(model: ir.Model) -> tuple[Entry, ...]:
     """Return what the metadata of a model says of its passes, the oldest first; nothing if it cannot be read."""
     try:
         entries = json.loads(model.metadata_props.get(KEY, "[]"))
-        return tuple(Entry(entry["pass"], entry["seed"], entry["parent"], entry["version"]) for entry in entries)
-    except (ValueError, TypeError, KeyError):
+        found = tuple(Entry(entry["pass"], entry["seed"], entry["parent"], entry["version"]) for entry in entries)
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ()
+    return found if all(map(_sound, found)) else ()
+
+
+def _sound(entry: Entry) -> bool:
+    texts = (entry.text, entry.parent, entry.version)
+    return all(isinstance(text, str) for text in texts) and isinstance(entry.seed, int | None)
 
 
 def record(model: ir.Model, entry: Entry) -> None:

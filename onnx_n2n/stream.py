@@ -18,6 +18,7 @@ from onnx_n2n.io.sources import Pages
 
 Data = bytes | Pages
 
+RANK = 32  # numpy arrays have no more dimensions
 LARGE = 1024  # bytes; a tensor above this is left on disk, or streamed to it
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
@@ -125,14 +126,16 @@ def outline(tensor: onnx.TensorProto) -> ir.serde.TensorProtoTensor:
     """Return a tensor that answers for name, type, shape and size, whether or not its values are there.
 
     Raises:
-        ModelError: It has no valid shape, or a type without a size.
+        ModelError: It has no valid type or shape.
     """
     outline = ir.serde.TensorProtoTensor(tensor)
     try:
-        if min(tensor.dims, default=0) >= 0 and outline.nbytes >= 0:
-            return outline
-    except (TypeError, ValueError):  # UNDEFINED, STRING, or a number that is no type
-        pass
+        sized = outline.dtype == ir.DataType.STRING or outline.nbytes >= 0
+        valid = sized and len(tensor.dims) <= RANK and min(tensor.dims, default=0) >= 0
+    except (TypeError, ValueError):  # UNDEFINED, or a number that is no type
+        valid = False
+    if valid:
+        return outline
     said = f"type {tensor.data_type}, shape {list(tensor.dims)}"
     raise ModelError(f"tensor {tensor.name!r} has no valid type or shape", shapes=said)
 

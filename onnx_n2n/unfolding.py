@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from onnx_n2n.border import told
 from onnx_n2n.errors import ModelError
 
 LIMIT = 50_000  # nodes of functions, written out; ONNX Runtime opens 16,384 in 2 s and 65,536 in 27 s
@@ -101,17 +102,30 @@ def _excess(nodes: float, depth: float) -> str:
     return f"the model's functions unfold to {count} nodes, and at most {LIMIT:,} can be written out"
 
 
+@told("the functions of the model cannot be written out")
 def write_out(model: ir.Model) -> None:
     """Replace all calls of a private copy by what the functions do.
 
+    Functions may be of other versions than the model, so each node says the version of its operator from then on.
+
     Raises:
-        ModelError: That would be too many nodes, or a function calls itself.
+        ModelError: That would be too many nodes, a function calls itself, or a call does not fit its function.
     """
     bounded(model)
+    for function in model.functions.values():
+        for node in function.all_nodes():
+            if node.op_identifier() not in model.functions:
+                node.version = node.version or function.opset_imports.get(node.domain)
+        for domain, version in function.opset_imports.items():
+            model.opset_imports.setdefault(domain, version)
+    for function in model.functions.values():  # the IR's own pass refuses other versions
+        function.opset_imports.clear()
+        function.opset_imports.update(model.opset_imports)
     unfolding = Unfolding(model.functions)
     for each in unfolding.reached(model.graph):  # what is called first: so few names clash, each of which takes time
         function = model.functions[each]
         called = [model.functions[callee] for callee in unfolding.calls(each)]
         if called:
             InlinePass()(ir.Model(function.graph, ir_version=model.ir_version, functions=called))
-    InlinePass()(model)
+    if model.functions:
+        InlinePass()(model)

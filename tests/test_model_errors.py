@@ -122,6 +122,20 @@ def negative_shape(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].dims[:] = [-32, -32]
 
 
+def many_axes(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[:] = [1] * 100
+
+
+def negative_strings(model: onnx.ModelProto) -> None:
+    model.graph.initializer.add(name="words", data_type=TensorProto.STRING, dims=[-1])
+
+
+def huge_sparse(model: onnx.ModelProto) -> None:
+    sparse = model.graph.sparse_initializer.add(dims=[2**30, 2**30])
+    sparse.values.CopyFrom(from_array(np.ones(1, np.float32), "s"))
+    sparse.indices.CopyFrom(from_array(np.zeros(1, np.int64)))
+
+
 def sparse_attribute(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.add(name="s", type=onnx.AttributeProto.SPARSE_TENSOR)
 
@@ -137,6 +151,9 @@ def sparse_attribute(model: onnx.ModelProto) -> None:
         (no_type, "no valid type or shape"),
         (unknown_type, "no valid type or shape"),
         (negative_shape, "no valid type or shape"),
+        (many_axes, "no valid type or shape"),
+        (negative_strings, "no valid type or shape"),
+        (huge_sparse, "sparse initializer 's' is too large to be made dense"),
         (sparse_attribute, "Sparse tensors are not supported"),
     ],
 )

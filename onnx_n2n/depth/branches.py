@@ -100,17 +100,18 @@ def _inner(node: ir.Node) -> bool:
 def _terms(analysis: Analysis, node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
     """Return what is added up by a tree of sums that nobody else reads, and the nodes that do it."""
     terms: list[ir.Value] = []
-    sums = [node]
-    for value in node.inputs:
-        assert value is not None
+    sums: list[ir.Node] = []
+    waiting: list[ir.Value] = [node.outputs[0]]
+    while waiting:  # not by recursion: thousands may be added up
+        value = waiting.pop()
         producer = value.producer()
-        if producer is not None and producer.op_type == "Add" and _inner(producer) and value not in analysis.constants:
-            deeper, more = _terms(analysis, producer)
-            terms += deeper
-            sums = [*more, *sums]
+        part = producer is not None and producer.op_type == "Add" and value not in analysis.constants
+        if producer is not None and (producer is node or (part and _inner(producer))):
+            sums.append(producer)
+            waiting.extend(operand for operand in reversed(producer.inputs) if operand is not None)
         else:
             terms.append(value)
-    return terms, sums
+    return terms, sums[::-1]
 
 
 def _branch(analysis: Analysis, node: ir.Node, order: dict[ir.Node, int]) -> Branch | None:

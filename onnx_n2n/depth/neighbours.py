@@ -67,7 +67,7 @@ def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
     Raises:
         Lonely: If there is none, or its channels are not those of the activation.
     """
-    value = activation.inputs[0]
+    value = activation.inputs[0] if activation.inputs else None
     if value is None:
         raise Lonely("it has no operand")
     return _back(analysis, activation, value, None, biased=False, left=FAR)

@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, evaluate
+from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, elements, evaluate
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lanes
 from onnx_n2n.export.weights import Tensor, Weight, Weights
@@ -26,6 +26,7 @@ from onnx_n2n.origins import Origins
 from onnx_n2n.unfolding import write_out
 
 OWN = frozenset({"", "ai.onnx"})
+LARGEST = 2**24  # elements up to which a tensor of one number is stored, not made at run time
 Known = Callable[[str, int], bool]
 """Says whether a framework has an operator, at a version."""
 
@@ -128,7 +129,7 @@ def _write_out(model: ir.Model, known: Known) -> None:
                 node=lacking[0].name or "",
                 operator=operator_of(lacking[0]),
             )  # fmt: skip
-        common.InlinePass()(model)
+        write_out(model)
 
 
 def _is_constant(node: ir.Node) -> bool:
@@ -145,7 +146,6 @@ def _as_function(node: ir.Node, model: ir.Model) -> bool:
     call = ir.Function(domain, name, graph=function.graph, attributes=list(function.attributes.values()))
     for inner in function.graph.all_nodes():
         inner.version = function.opset_imports.get(inner.domain, inner.version)
-    call.opset_imports.update(model.opset_imports)  # each node says its version now, and the inliner wants them equal
     model.functions[call.identifier()] = call
     node.domain, node.op_type, node.overload, node.version = domain, name, "", None
     model.opset_imports.setdefault(domain, 1)
@@ -234,6 +234,12 @@ class _Build:
             return None
         arrays = [self._arrays[value] for value in node.inputs if value is not None]
         if node.op_type == "ConstantOfShape":
+            try:
+                absurd = elements(node, arrays) > LARGEST
+            except ValueError:  # a length is negative
+                absurd = True
+            if absurd:
+                return None
             value = node.attributes.get_tensor("value") if "value" in node.attributes else None
             filling = np.zeros(1, np.float32) if value is None else value.numpy()
             return np.full(tuple(arrays[0].tolist()), filling.reshape(-1)[0], filling.dtype)
