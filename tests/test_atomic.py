@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +19,10 @@ from saying import load_skeleton, written
 
 from onnx_n2n import load, save
 from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.io import folders
 from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.folders import making_folder
-from onnx_n2n.io.rooms import PREFIX, room, sweep
+from onnx_n2n.io.rooms import PREFIX, Journal, room, sweep
 from onnx_n2n.io.sources import BLOCK, Pages, Source
 
 
@@ -214,6 +219,78 @@ def test_pages_are_the_bytes_of_the_file(tmp_path: Path) -> None:
     for start, length in zip(rng.integers(0, len(content), 300), 10 ** rng.uniform(0, 5.3, 300), strict=True):
         assert pages[int(start)] == content[start]
         assert pages[int(start) : int(start + length)] == content[start : int(start + length)]
+
+
+def test_a_file_keeps_its_permissions(tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    place.write_text("old")
+    place.chmod(0o640)
+    with drafting(place, force=True) as draft:
+        draft.path.write_text("new")
+        draft.publish()
+    assert (place.read_text(), place.stat().st_mode & 0o777) == ("new", 0o640)
+
+
+def test_a_room_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdtemp, made = tempfile.mkdtemp, []
+
+    def swept(**options: str) -> str:
+        made.append(mkdtemp(**options))
+        if len(made) < 3:
+            sweep(tmp_path)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with room(tmp_path) as inside:
+        assert inside.is_dir()
+        assert str(inside.parent) == made[2]
+    assert names(tmp_path) == []
+
+
+def test_what_another_run_has_put_in_the_place_meanwhile_is_not_taken_back(tmp_path: Path) -> None:
+    """A run is killed after its data was moved; another one with the same data finishes; then somebody sweeps."""
+    hidden = tmp_path / f"{PREFIX}killed"
+    (hidden / "new").mkdir(parents=True)
+    for name in ("data", "model"):
+        (hidden / "new" / name).write_text("mine")
+    (tmp_path / "stale").write_text("old")
+    journal = Journal.of(hidden / "new", ["data", "model"], 1, [], tmp_path)
+    (hidden / "new" / "data").rename(tmp_path / "data")
+    (hidden / "journal.json").write_text(json.dumps(asdict(journal)))
+    (tmp_path / "other").write_text("mine")
+    (tmp_path / "other").replace(tmp_path / "data")
+    sweep(tmp_path)
+    assert names(tmp_path) == ["data", "stale"]
+
+
+def test_what_somebody_puts_into_a_folder_at_the_last_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, exchange = tmp_path / "export", folders._exchange
+    place.mkdir()
+    (place / "weights").write_text("old")
+
+    def late(one: Path, other: Path) -> None:
+        (place / "late").write_text("mine")
+        exchange(one, other)
+
+    monkeypatch.setattr(folders, "_exchange", late)
+    with making_folder(place, lambda _: frozenset(("weights",)), force=True) as draft:
+        (draft / "weights").write_text("new")
+    assert {path.name: path.read_text() for path in place.iterdir()} == {"weights": "new", "late": "mine"}
+
+
+@pytest.mark.parametrize("platform", ["linux", "other"])
+def test_folders_are_exchanged_on_any_system(platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text(name)
+    folders._exchange(tmp_path / "one", tmp_path / "other")
+    assert names(tmp_path) == ["one", "other"]
+    assert (names(tmp_path / "one"), names(tmp_path / "other")) == (["other"], ["one"])
 
 
 def test_two_runs_at_once_leave_one_whole_model(tmp_path: Path) -> None:

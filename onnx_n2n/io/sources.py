@@ -84,13 +84,12 @@ class Source:
         buffer = np.empty(self.size - start if length is None else length, np.uint8)
         try:
             with self.path.open("rb", buffering=0) as file:
-                if _stamp(file.fileno()) == self.stamp:
-                    file.seek(start)
-                    view, filled = buffer.data, 0
-                    while filled < len(view) and (count := file.readinto(view[filled:])):
-                        filled += count
-                    if filled == len(view) and _stamp(file.fileno()) == self.stamp:
-                        return buffer
+                file.seek(start)
+                view, filled = buffer.data, 0
+                while filled < len(view) and (count := file.readinto(view[filled:])):
+                    filled += count
+                if filled == len(view) and _stamp(file.fileno()) == self.stamp:
+                    return buffer
         except OSError as failure:
             if not isinstance(failure, FileNotFoundError):
                 raise ModelError(f"{self.name} cannot be read: {_reason(failure)}") from failure
