@@ -170,7 +170,7 @@ def _ready(folder: Path) -> Iterator[None]:
     except OSError as failure:
         hint = "choose another output with -o"
         raise OptionError(f"cannot make the folder {str(folder)!r}: {failure.strerror}", hint=hint) from None
-    watch(folder)  # its rooms are made by other processes
+    watch(folder, new=new)  # its rooms are made by other processes
     try:
         yield
     finally:

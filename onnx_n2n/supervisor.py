@@ -51,7 +51,7 @@ def supervised(work: Callable[[], int]) -> int:
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
-        rooms.watchers.append(lambda folder: _tell(sender, folder))
+        rooms.watchers.append(lambda folder, new: _tell(sender, folder, new))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
         return work()
     os.close(sender)
@@ -69,9 +69,12 @@ def supervised(work: Callable[[], int]) -> int:
     if code >= 0:
         return code
     end = time.monotonic() + PATIENCE
-    for folder in _told(receiver):
+    for folder, new in _told(receiver).items():
         while rooms.sweep(folder) and time.monotonic() < end:  # the child's own children are on their way out, too
             time.sleep(0.02)
+        if new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     return _ended(-code, told)
 
 
@@ -81,16 +84,19 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
-def _tell(sender: int, folder: Path) -> None:
-    os.write(sender, os.fsencode(folder) + b"\0")
+def _tell(sender: int, folder: Path, new: bool) -> None:
+    os.write(sender, (b"+" if new else b"-") + os.fsencode(folder) + b"\0")
 
 
-def _told(receiver: int) -> set[Path]:
-    """Return the folders in which the child has had rooms."""
+def _told(receiver: int) -> dict[Path, bool]:
+    """Return the folders in which the child has had rooms, and whether it has made them."""
     os.set_blocking(receiver, False)
+    found: dict[Path, bool] = {}
     with contextlib.suppress(BlockingIOError):
-        return {Path(os.fsdecode(name)) for name in os.read(receiver, 1 << 20).split(b"\0") if name}
-    return set()
+        for entry in os.read(receiver, 1 << 20).split(b"\0"):
+            if entry:
+                found.setdefault(Path(os.fsdecode(entry[1:])), entry.startswith(b"+"))
+    return found
 
 
 def _ended(number: int, told: list[int]) -> int:

@@ -30,8 +30,9 @@ PREFIX = ".onnx-n2n-"
 PATIENCE = 30.0  # seconds to wait for another process that publishes into the same folder
 _INSIDE, _JOURNAL = "new", "journal.json"
 
-watchers: list[Callable[[Path], None]] = []
-"""Are told each folder in which rooms are made, so that somebody can sweep it if this process is killed."""
+watchers: list[Callable[[Path, bool], None]] = []
+"""Are told each folder in which rooms are made, and whether it is new and goes again if it stays empty: so somebody can
+sweep it if this process is killed."""
 
 
 @contextmanager
@@ -53,10 +54,10 @@ def room(folder: Path) -> Iterator[Path]:
         yield inside
 
 
-def watch(folder: Path) -> None:
+def watch(folder: Path, *, new: bool = False) -> None:
     """Tell the watchers that there will be rooms in a folder."""
     for watcher in watchers:
-        watcher(folder.absolute())
+        watcher(folder.absolute(), new)
 
 
 def sweep(folder: Path) -> bool:
