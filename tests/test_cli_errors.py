@@ -131,6 +131,7 @@ def test_verbose_adds_the_traceback(folder: Path) -> None:
     [
         (ZeroDivisionError("by\nzero"), 4, "a bug in onnx-n2n (ZeroDivisionError: by zero). Please report it"),
         (MemoryError(), 3, "not enough memory"),
+        (RecursionError(), 3, "nested too deep"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -84,4 +84,6 @@ def _said(failure: BaseException) -> tuple[str, int]:
         return "interrupted; nothing was written.", INTERRUPTED
     if isinstance(failure, MemoryError):
         return "there is not enough memory. Ask for less growth.", N2NError.exit_code
+    if isinstance(failure, RecursionError):
+        return "something in the model is nested too deep to be followed.", N2NError.exit_code
     return f"a bug in onnx-n2n ({type(failure).__name__}: {failure}). Please report it, with what -v shows.", BUG
