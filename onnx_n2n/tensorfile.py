@@ -7,13 +7,17 @@ spaces, and the numbers. The library writes the entries of the header in an orde
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
 import safetensors
 from safetensors.numpy import save
+
+from onnx_n2n.io.sources import Source
 
 LENGTH = struct.Struct("<Q")
 METADATA = "__metadata__"
@@ -53,6 +57,36 @@ def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             raise ValueError(f"tensor {shown(name)} is of type {tensor['dtype']}, which numpy does not have")
         tensors[name] = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return tensors, header.get(METADATA) or {}
+
+
+def read(source: Source) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors in a file, of any size, and its metadata; it is never mapped, and each tensor is read once.
+
+    Raises:
+        ValueError: If it is no such file, with what is wrong.
+        ModelError: If it has changed since the source was made.
+    """
+    most = source.size - LENGTH.size
+    length = LENGTH.unpack(source.read(0, LENGTH.size))[0] if most >= 0 else 0
+    if not 0 < length <= most:
+        raise ValueError("it is too short for its header")
+    start, tensors = LENGTH.size + length, {}
+    try:
+        header = parse(source.read(LENGTH.size, length).tobytes().decode())
+        metadata = header.pop(METADATA, None) or {}
+        for name, entry in header.items():
+            if entry["dtype"] not in DTYPES:
+                raise ValueError(f"tensor {shown(name)} is of type {entry['dtype']}, which numpy does not have")
+            shape, dtype = tuple(map(index, entry["shape"])), np.dtype(DTYPES[entry["dtype"]])
+            begin, end = map(index, entry["data_offsets"])
+            if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+                raise ValueError(f"tensor {shown(name)} does not have the bytes that its shape needs")
+            if not 0 <= begin <= end <= source.size - start:
+                raise ValueError(f"tensor {shown(name)} is not inside the file")
+            tensors[name] = source.read(start + begin, end - begin).view(dtype).reshape(shape)
+    except (AttributeError, KeyError, TypeError) as failure:
+        raise ValueError("its header is damaged") from failure
+    return tensors, metadata
 
 
 def parse(text: str) -> Any:
