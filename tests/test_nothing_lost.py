@@ -15,6 +15,7 @@ import pytest
 from graphs import model
 from test_supervisor import COMMAND, SECONDS, begin, names, run
 
+from onnx_n2n import widen
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
 from onnx_n2n.explore import explore
@@ -54,9 +55,17 @@ def test_an_exploration_keeps_the_weights_of_its_teacher(folder: Path) -> None:
     apart = folder / "apart"
     shutil.copy(apart / "net.onnx", apart / "deeper.onnx")
     before = (apart / "deeper.onnx.data").read_bytes()
-    with pytest.raises(OptionError, match="is an input"):
-        explore(apart / "net.onnx", "params=1.05x", folder=apart, proof=Proof(wanted=False), force=True)
+    explore(apart / "net.onnx", "params=1.05x", folder=apart, proof=Proof(wanted=False), force=True)
     assert (apart / "deeper.onnx.data").read_bytes() == before
+
+
+def test_a_copy_of_a_model_keeps_its_weights_when_the_model_is_replaced(folder: Path) -> None:
+    apart = folder / "apart"
+    widen(apart / "net.onnx", 1.5, output=apart / "s.onnx", verify=False)
+    shutil.copy(apart / "s.onnx", apart / "best.onnx")
+    widen(apart / "net.onnx", 2, output=apart / "s.onnx", verify=False, force=True)
+    onnx.load(apart / "best.onnx")
+    assert len(list(apart.glob("s.onnx.*.data"))) == 2
 
 
 def test_a_folder_of_the_users_is_not_swept_for_its_name(tmp_path: Path) -> None:
