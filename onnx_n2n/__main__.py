@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import click
@@ -20,8 +21,11 @@ def _work() -> int:
     try:
         command(prog_name="onnx-n2n")
     except N2NError as failure:  # the help could not be printed
-        click.echo(f"Error: {failure}", err=True)
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: {failure}", err=True)
         return failure.exit_code
+    except OSError:  # what is wrong with the options cannot be said: stderr is full
+        return N2NError.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

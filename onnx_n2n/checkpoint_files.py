@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import safetensors
 
 from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
@@ -16,7 +15,7 @@ from onnx_n2n.io.atomic import drafting, unwritten
 from onnx_n2n.io.sources import Source
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
-from onnx_n2n.tensorfile import to_bytes
+from onnx_n2n.tensorfile import read, to_bytes
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # where a training loop keeps the parameters
 OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")
@@ -73,7 +72,7 @@ def grow_file(
             if optimizer:
                 hint = "pass the checkpoint that torch.save wrote"
                 raise GrowthError("a safetensors file holds no optimizer", hint=hint)
-            found, write = _grown_safetensors(growing, source)
+            found, write = _grown_safetensors(growing, checkpoint)
         else:
             found, write = _grown_torch(growing, source, optimizer=optimizer)
         try:
@@ -84,13 +83,11 @@ def grow_file(
     return found
 
 
-def _grown_safetensors(growing: Growing, source: Path) -> tuple[Grown, Write]:
+def _grown_safetensors(growing: Growing, source: Source) -> tuple[Grown, Write]:
     try:
-        with safetensors.safe_open(str(source), "numpy") as file:
-            metadata = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, TypeError, safetensors.SafetensorError) as failure:
-        raise ModelError(f"the checkpoint {str(source)!r} cannot be read: {failure}") from failure
+        arrays, metadata = read(source)
+    except ValueError as failure:
+        raise ModelError(f"{source.name} cannot be read: {failure}") from failure
     found = growing(arrays)
     whole = to_bytes(found.arrays, metadata)
     return found, lambda path: path.write_bytes(whole)

@@ -6,8 +6,10 @@ again from their text.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +19,11 @@ from onnx_n2n.border import carried
 from onnx_n2n.budget import Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import N2NError, OptionError, TimeLimitError, VerificationError
-from onnx_n2n.files import remove
+from onnx_n2n.files import data_files, remove
 from onnx_n2n.fit import Scale, fit
-from onnx_n2n.io.atomic import check
-from onnx_n2n.io.rooms import watch
+from onnx_n2n.io.atomic import check_draft
+from onnx_n2n.io.rooms import sweep, watch
+from onnx_n2n.io.sources import Source
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.supervisor import die_with
@@ -154,23 +157,29 @@ def explore(
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
         for name in targets:
-            check(place / f"{name}.onnx", force=force, read=carried(teacher).files.read)
-        progress("looking for candidates near the budget")
-        drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
-        progress("making and verifying them")
-        return list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+            read = (*carried(teacher).files.read, *proof.read)
+            check_draft(place / f"{name}.onnx", force=force, read=read, companions=data_files)
+        try:
+            progress("looking for candidates near the budget")
+            drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
+            progress("making and verifying them")
+            return list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+        except BrokenProcessPool as failure:
+            sweep(place)
+            reason = "a process that worked on a candidate was killed, most likely because memory ran out"
+            raise N2NError(reason, hint="Take fewer --jobs") from failure
 
 
 @contextmanager
 def _ready(folder: Path) -> Iterator[None]:
     """Make a folder if it is not there; such a one goes again if it stays empty."""
     new = not folder.exists()
+    watch(folder, new=new)  # its rooms are made by other processes
     try:
         folder.mkdir(exist_ok=True)
     except OSError as failure:
         hint = "choose another output with -o"
         raise OptionError(f"cannot make the folder {str(folder)!r}: {failure.strerror}", hint=hint) from None
-    watch(folder, new=new)  # its rooms are made by other processes
     try:
         yield
     finally:
@@ -235,9 +244,16 @@ def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
     """Make, verify and write a student."""
     die_with(task.process)
     found = _delivered(task, draft, target)
-    if found.failure is not None and target.path is not None:
-        remove(target.path)  # from an earlier run: what force allows to overwrite
+    if found.failure is not None and target.path is not None and target.force:
+        _clear(target.path, carried(load(task.model)).files.read + task.proof.read)
     return found
+
+
+def _clear(place: Path, read: Iterable[Source]) -> None:
+    """Remove what an earlier run has left at a place, if a student could be written there."""
+    with contextlib.suppress(N2NError, OSError):
+        check_draft(place, force=True, read=read, companions=data_files)
+        remove(place)
 
 
 def _delivered(task: _Task, draft: _Draft, target: Target) -> Candidate:

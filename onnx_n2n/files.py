@@ -131,15 +131,26 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
 
 
 def data_files(path: Path) -> frozenset[str]:
-    """Return the names of the data files beside a model that were written for it, as its own name in theirs says."""
+    """Return the names of the data files beside a model that were written for it, as its own name in theirs says.
+
+    Those that another model there reads too, as a copy of this one does, are left out.
+    """
     ours = re.compile(re.escape(path.name) + r"(\.[0-9a-f]{16})?\.data")
+    found = frozenset(name for name in _locations(path) if ours.fullmatch(name) and is_plain(path.with_name(name)))
+    others = (each for each in path.parent.glob("*.onnx") if found and each.name != path.name)
+    return found.difference(*map(_locations, others))
+
+
+def _locations(path: Path) -> frozenset[str]:
+    """Return where a model says that its weights are; nowhere if it cannot be read."""
     try:
         proto, _ = _skim(Source.of(path))
     except ModelError:
         return frozenset()
     external = (tensor for tensor in border.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
-    said = (entry.value for tensor in external for entry in tensor.external_data if entry.key == "location")
-    return frozenset(name for name in said if ours.fullmatch(name) and is_plain(path.with_name(name)))
+    return frozenset(
+        entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"
+    )
 
 
 def remove(path: Path) -> None:

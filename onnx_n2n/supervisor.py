@@ -23,7 +23,7 @@ from onnx_n2n.io import rooms
 STOPPED = 128  # plus the signal's number, as shells have it
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 PATIENCE = 1.0  # seconds
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_DIE_WITH_PARENT, _ADOPT = 1, 36  # PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER
 
 
 def supervised(work: Callable[[], int]) -> int:
@@ -43,6 +43,7 @@ def supervised(work: Callable[[], int]) -> int:
     parent, (receiver, sender) = os.getpid(), os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    adopts = _adopt()
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     child = os.fork()
     if child == 0:
@@ -52,6 +53,7 @@ def supervised(work: Callable[[], int]) -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both
         rooms.watchers.append(lambda folder, new: _tell(sender, folder, new))
+        sys.warnoptions.append("ignore:resource_tracker")  # it would report what we leave to it when we are killed
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
         return work()
     os.close(sender)
@@ -66,14 +68,16 @@ def supervised(work: Callable[[], int]) -> int:
         signal.signal(each, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if adopts:
+        _end_orphans()
     if code >= 0:
         return code
     end = time.monotonic() + PATIENCE
-    for folder, new in _told(receiver).items():
+    for folder, new in sorted(_told(receiver)):
         while rooms.sweep(folder) and time.monotonic() < end:  # the child's own children are on their way out, too
             time.sleep(0.02)
         if new:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # there is something in it
                 folder.rmdir()
     return _ended(-code, told)
 
@@ -84,19 +88,47 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
+def _adopt() -> bool:
+    """Let orphans of this process's children become its own children, and say whether the system has that."""
+    return sys.platform == "linux" and ctypes.CDLL(None).prctl(_ADOPT, 1) == 0
+
+
+def _end_orphans() -> None:
+    """End what a child has left running, as the workers of an exploration; what tidies up after these ends by itself.
+
+    Workers end at SIGTERM; multiprocessing's trackers of resources ignore it, and go when all workers have gone.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + PATIENCE
+        while (orphans := _children()) and time.monotonic() < end:
+            for orphan in orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(orphan, number)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            time.sleep(0.02)
+
+
+def _children() -> list[int]:
+    """Return the numbers of this process's children; none where the system does not list them."""
+    with contextlib.suppress(OSError, ValueError):
+        return [int(number) for number in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return []
+
+
 def _tell(sender: int, folder: Path, new: bool) -> None:
-    os.write(sender, (b"+" if new else b"-") + os.fsencode(folder) + b"\0")
+    os.write(sender, (b"+" if new else b"=") + os.fsencode(folder) + b"\0")
 
 
-def _told(receiver: int) -> dict[Path, bool]:
+def _told(receiver: int) -> set[tuple[Path, bool]]:
     """Return the folders in which the child has had rooms, and whether it has made them."""
     os.set_blocking(receiver, False)
     found: dict[Path, bool] = {}
     with contextlib.suppress(BlockingIOError):
-        for entry in os.read(receiver, 1 << 20).split(b"\0"):
-            if entry:
-                found.setdefault(Path(os.fsdecode(entry[1:])), entry.startswith(b"+"))
-    return found
+        told = os.read(receiver, 1 << 20).split(b"\0")
+        return {(Path(os.fsdecode(each[1:])), each.startswith(b"+")) for each in told if each}
+    return set()
 
 
 def _ended(number: int, told: list[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 import warnings
@@ -69,7 +70,8 @@ def ends_well(command: Command) -> Command:
             if verbose:
                 traceback.print_exc()
             text, code = _said(failure)
-            click.echo(f"Error: {' '.join(text.split())}", err=True)
+            with contextlib.suppress(OSError):  # stderr is full or has nobody: the exit code says it
+                click.echo(f"Error: {' '.join(text.split())}", err=True)
             sys.exit(code)
 
     option = click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
@@ -82,7 +84,7 @@ def _said(failure: BaseException) -> tuple[str, int]:
         return str(failure), failure.exit_code
     if isinstance(failure, KeyboardInterrupt):
         return "interrupted; nothing was written.", INTERRUPTED
-    if isinstance(failure, MemoryError):
+    if isinstance(failure, MemoryError) or "can't start new thread" in str(failure):
         return "there is not enough memory. Ask for less growth.", N2NError.exit_code
     if isinstance(failure, RecursionError):
         return "something in the model is nested too deep to be followed.", N2NError.exit_code

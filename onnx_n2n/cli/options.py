@@ -75,8 +75,8 @@ def proof_of(
     """
     if wanted:
         providers(provider)
+    read = () if inputs is None else (Source.of(inputs),)  # first: what is changed while it is read is refused
     feed = None if inputs is None else read_inputs(inputs)
-    read = () if inputs is None else (Source.of(inputs),)
     return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)
 
 

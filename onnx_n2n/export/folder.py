@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_n2n.border import carried
-from onnx_n2n.errors import ExportError, VerificationError
+from onnx_n2n.errors import ExportError, OptionError, VerificationError
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.program import Program, program_of
@@ -179,8 +179,24 @@ def _model_in(folder: Path) -> Path:
 
 
 def _own(folder: Path) -> frozenset[str]:
-    """Return what an export in a folder is made of."""
-    return frozenset((WEIGHTS, MODEL, KERAS, RECORD)) | data_files(folder / MODEL)
+    """Return what an export in a folder is made of.
+
+    Raises:
+        OptionError: Files of such names are there, but not from an export.
+    """
+    names = (WEIGHTS, MODEL, KERAS, RECORD)
+    foreign = [name for name in names if os.path.lexists(folder / name)]
+    if foreign and not _recorded_here(folder):
+        reason = f"{str(folder / foreign[0])!r} is there already, and {str(folder)!r} is no export"
+        raise OptionError(reason, hint="choose another folder with -o")
+    return frozenset(names) | data_files(folder / MODEL)
+
+
+def _recorded_here(folder: Path) -> bool:
+    try:
+        return json.loads((folder / RECORD).read_text("utf-8"))["to"] in FRAMEWORKS
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def _counted(program: Program) -> dict[str, int]:

@@ -37,6 +37,10 @@ Companions = Callable[[Path], frozenset[str]]
 """Returns the names of the files beside a file that belong to it."""
 
 
+def _none(_: Path) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Draft:
     """A file that is being made.
@@ -81,6 +85,9 @@ class Draft:
             if place.exists():
                 shutil.copymode(place, draft)
         fresh = sorted(self._companions(self.path))
+        for place in near.values():
+            if place.name in fresh:
+                raise OptionError(f"{str(place)!r} is where the weights of the model go", hint="name another file")
         for name in fresh:
             self._check_companion(folder / name, inside / name)
         again = [name for name in fresh if (folder / name).exists()]  # it stays there whatever happens to the rest
@@ -112,7 +119,7 @@ def drafting(
     also: Iterable[Path] = (),
     force: bool = False,
     read: Iterable[Source] = (),
-    companions: Companions = lambda _: frozenset(),
+    companions: Companions = _none,
 ) -> Iterator[Draft]:
     """Lend a draft of a file; it vanishes with the block unless it has been published.
 
@@ -130,9 +137,7 @@ def drafting(
     read, also = tuple(read), tuple(also)
 
     def check_(each: Path) -> None:
-        check(each, force=force, read=read)
-        for name in companions(each) if read and each == place else ():
-            check_unread(each.with_name(name), read)
+        check_draft(each, force=force, read=read, companions=companions if each == place else _none)
 
     for each in (place, *also):
         check_(each)
@@ -141,8 +146,22 @@ def drafting(
     with contextlib.ExitStack() as stack:
         folders = {each: _folder(each) for each in (place, *also)}
         rooms = {folder: stack.enter_context(room(folder)) for folder in dict.fromkeys(folders.values())}
-        drafts = {each: rooms[folder] / ("stdout" if each == STDOUT else each.name) for each, folder in folders.items()}
+        drafts = {each: rooms[folder] / each.name for each, folder in folders.items()}
+        if place == STDOUT:
+            drafts[place] = stack.enter_context(room(folders[place])) / "stdout"  # apart: a record may be called so
         yield Draft(drafts.pop(place), place, drafts, check_, read, companions)
+
+
+def check_draft(place: Path, *, force: bool, read: Iterable[Source], companions: Companions) -> None:
+    """Make sure that a file can be written, and that what it replaces can go with its companions.
+
+    Raises:
+        OptionError: As :func:`check`.
+    """
+    read = tuple(read)
+    check(place, force=force, read=read)
+    for name in companions(place) if read else ():
+        check_unread(place.with_name(name), read)
 
 
 def check(place: Path, *, force: bool = False, read: Iterable[Source] = ()) -> None:
@@ -175,7 +194,11 @@ def check_parent(place: Path) -> None:
         OptionError: It is not there, or nothing can be written into it.
     """
     folder = place.parent
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir() and Path(os.path.realpath(folder)).is_dir()  # not so where one works in a removed one
+    except OSError:
+        there = False
+    if not there:
         raise OptionError(f"the folder {str(folder)!r} does not exist", hint="make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError(f"the folder {str(folder)!r} is not writable", hint=ANOTHER)

@@ -34,7 +34,7 @@ def making_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[
         OptionError: Something else is at the place, or nothing can be written there.
         ModelError: What was read has changed meanwhile, or the disk does not take the files.
     """
-    read = tuple(read)
+    read, place = tuple(read), named(place)
     check_folder(place, own, force=force, read=read)
     with room(place.parent) as inside:
         draft = inside / place.name
@@ -56,15 +56,23 @@ def making_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[
             raise unwritten(place, failure) from failure
 
 
+def named(place: Path) -> Path:
+    """Return the path of a folder with the name that it has where it is: ``.`` and ``..`` are none."""
+    return place if place.name not in {"", ".."} else Path(os.path.realpath(place))
+
+
 def check_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[Source] = ()) -> None:
     """Make sure that a folder can be written.
 
     Raises:
         OptionError: There is something that may not be replaced, or nothing can be written there.
     """
+    place = named(place)
     check_parent(place)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise OptionError(f"{str(place)!r} is {'a link' if place.is_symlink() else 'not a folder'}", hint=ANOTHER)
+    if place.is_dir() and Path.cwd().is_relative_to(os.path.realpath(place)):  # it would be exchanged under its feet
+        raise OptionError(f"{str(place)!r} is a folder that the command runs in", hint=ANOTHER)
     if place.is_dir() and any(place.iterdir()):
         for name in own(place):
             check_unread(place / name, read)

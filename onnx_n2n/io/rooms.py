@@ -12,6 +12,7 @@ import filecmp
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,10 +30,11 @@ except ImportError:  # Windows: nothing tells there whether a process is still a
 PREFIX = ".onnx-n2n-"
 PATIENCE = 30.0  # seconds to wait for another process that publishes into the same folder
 _INSIDE, _JOURNAL = "new", "journal.json"
+_OURS = {_INSIDE, _JOURNAL, f"{_JOURNAL}.draft"}
 
 watchers: list[Callable[[Path, bool], None]] = []
-"""Are told each folder in which rooms are made, and whether it is new and goes again if it stays empty: so somebody can
-sweep it if this process is killed."""
+"""Are told each folder in which rooms are made, and whether it is new itself, so that somebody can sweep it if this
+process is killed."""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def room(folder: Path) -> Iterator[Path]:
 
 
 def watch(folder: Path, *, new: bool = False) -> None:
-    """Tell the watchers that there will be rooms in a folder."""
+    """Tell the watchers that there will be rooms in a folder; a new one need not stay if it is empty."""
     for watcher in watchers:
         watcher(folder.absolute(), new)
 
@@ -71,12 +73,16 @@ def sweep(folder: Path) -> bool:
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             if hidden.is_symlink() or (hasattr(os, "getuid") and hidden.stat().st_uid != os.getuid()):
                 continue
+            if not {each.name for each in hidden.iterdir()} <= _OURS:
+                continue  # somebody else's folder, by its name only like one of ours
+            if (hidden / _INSIDE).is_symlink():
+                continue
             with _lock(hidden) as left:
                 if left:
                     if (hidden / _JOURNAL).exists():
                         with publishing(folder):
                             Journal(**json.loads((hidden / _JOURNAL).read_text("utf-8"))).settle(hidden)
-                    shutil.rmtree(hidden, ignore_errors=True)
+                    _discard(hidden)
                 busy |= left is False
     return busy
 
@@ -112,6 +118,16 @@ class Journal:
     moves: Sequence[Sequence[str | int]]
     decides: int
     stale: Sequence[Sequence[str | int]] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a journal that leads out of its folder, as one that came in an archive may.
+
+        Raises:
+            ValueError: A name is that of no file in the folder.
+        """
+        for name, _ in (*self.moves, *self.stale):
+            if Path(str(name)).name != name:
+                raise ValueError(f"{name!r} is not the name of a file")
 
     @classmethod
     def of(cls, inside: Path, names: Sequence[str], decides: int, stale: Sequence[str], folder: Path) -> Journal:
@@ -167,6 +183,14 @@ def _remove(folder: Path, name: str | int, inode: str | int) -> None:
         path.unlink()
 
 
+def _discard(hidden: Path) -> None:
+    """Remove a hidden folder, with folders in it that nothing may be removed from, as an older export may have."""
+    for folder, _, _ in os.walk(hidden):
+        with contextlib.suppress(OSError):
+            Path(folder).chmod(stat.S_IRWXU)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
 def _hidden(folder: Path, stack: contextlib.ExitStack) -> Path:
     """Make a hidden folder that is locked, and goes with the stack; again if it was swept before it was locked."""
     while True:
@@ -174,7 +198,7 @@ def _hidden(folder: Path, stack: contextlib.ExitStack) -> Path:
         with contextlib.suppress(FileNotFoundError):
             mine = stack.enter_context(_lock(hidden))
             if mine is not False and hidden.exists():
-                stack.callback(shutil.rmtree, hidden, ignore_errors=True)
+                stack.callback(_discard, hidden)
                 return hidden
 
 

@@ -37,6 +37,8 @@ def read_inputs(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: The file is not there, is no npz file, or holds Python objects.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path} cannot be read: it is no file")
     try:
         with np.load(path) as archive:
             return dict(archive)
