@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n import tensorfile
 from onnx_n2n.checkpoint import Arrays, Grown, grow, shared
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
 from onnx_n2n.io.atomic import drafting, unwritten
 from onnx_n2n.io.sources import Source
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
 from onnx_n2n.record import Record
-from onnx_n2n.tensorfile import read, to_bytes
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # where a training loop keeps the parameters
 OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")
@@ -85,11 +85,11 @@ def grow_file(
 
 def _grown_safetensors(growing: Growing, source: Source) -> tuple[Grown, Write]:
     try:
-        arrays, metadata = read(source)
+        arrays, metadata = tensorfile.read(source)
     except ValueError as failure:
         raise ModelError(f"{source.name} cannot be read: {failure}") from failure
     found = growing(arrays)
-    whole = to_bytes(found.arrays, metadata)
+    whole = tensorfile.to_bytes(found.arrays, metadata)
     return found, lambda path: path.write_bytes(whole)
 
 

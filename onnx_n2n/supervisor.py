@@ -124,7 +124,6 @@ def _tell(sender: int, folder: Path, new: bool) -> None:
 def _told(receiver: int) -> set[tuple[Path, bool]]:
     """Return the folders in which the child has had rooms, and whether it has made them."""
     os.set_blocking(receiver, False)
-    found: dict[Path, bool] = {}
     with contextlib.suppress(BlockingIOError):
         told = os.read(receiver, 1 << 20).split(b"\0")
         return {(Path(os.fsdecode(each[1:])), each.startswith(b"+")) for each in told if each}

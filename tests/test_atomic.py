@@ -311,3 +311,20 @@ def test_two_runs_at_once_leave_one_whole_model(tmp_path: Path) -> None:
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     assert number_in(out / "student.onnx") in {1, 2, 3, 4}
     assert len(names(out)) == 2
+
+
+def test_a_record_that_comes_late_replaces_nothing_that_has_come_since(tmp_path: Path) -> None:
+    for there in (False, True):
+        hidden = tmp_path / f"{PREFIX}killed"
+        (hidden / "new").mkdir(parents=True)
+        for name in ("model", "record"):
+            (hidden / "new" / name).write_text("new")
+        journal = Journal.of(hidden / "new", ["model", "record"], 0, [], tmp_path)
+        (hidden / "journal.json").write_text(json.dumps(asdict(journal)))
+        (hidden / "new" / "model").rename(tmp_path / "model")
+        if there:
+            (tmp_path / "record").write_text("mine")
+        sweep(tmp_path)
+        assert names(tmp_path) == ["model", "record"]
+        assert (tmp_path / "record").read_text() == ("mine" if there else "new")
+        (tmp_path / "record").unlink()

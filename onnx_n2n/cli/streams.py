@@ -32,7 +32,8 @@ def readable(model: Path) -> Iterator[Path]:
             with path.open("xb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         except (OSError, ValueError, AttributeError) as failure:
-            raise ModelError(f"no model can be read from stdin: {failure}") from failure
+            reason = getattr(failure, "strerror", None) or "it is closed"
+            raise ModelError(f"no model can be read from stdin: {reason}") from failure
         yield path
 
 

@@ -207,7 +207,9 @@ def check_parent(place: Path) -> None:
 def unwritten(place: Path, failure: Exception) -> ModelError:
     """Return the error that says that something could not be written."""
     name = "the model" if place == STDOUT else repr(str(place))
-    return ModelError(f"{name} could not be written: {getattr(failure, 'strerror', None) or failure}")
+    full = "the disk is full, or a limit is reached"  # numpy says how many bytes were not taken, and not why
+    reason = (failure.strerror or full) if isinstance(failure, OSError) else failure
+    return ModelError(f"{name} could not be written: {reason}")
 
 
 def check_unread(place: Path, read: Iterable[Source]) -> None:

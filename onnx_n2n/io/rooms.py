@@ -110,7 +110,8 @@ class Journal:
     """What a publication moves out of its room, and removes afterwards, all of it in one folder.
 
     Attributes:
-        moves: Names of files, which are the same in the room and in the folder, each with its inode, in order.
+        moves: Names of files, which are the same in the room and in the folder, in order; each with the inode of what
+            is in the room, and of what it replaces, 0 for nothing.
         decides: Which of the moves decides: before it all can be taken back, after it all can be finished.
         stale: Names and inodes of the files to remove.
     """
@@ -125,7 +126,7 @@ class Journal:
         Raises:
             ValueError: A name is that of no file in the folder.
         """
-        for name, _ in (*self.moves, *self.stale):
+        for name, *_ in (*self.moves, *self.stale):
             if Path(str(name)).name != name:
                 raise ValueError(f"{name!r} is not the name of a file")
 
@@ -134,9 +135,9 @@ class Journal:
         """Return the journal of moving files out of a room."""
         found = [(name, folder / name) for name in stale]
         return cls(
-            [(name, (inside / name).stat().st_ino) for name in names],
+            [(name, _inode(inside / name), _inode(folder / name)) for name in names],
             decides,
-            [(name, path.stat().st_ino) for name, path in found if is_plain(path)],
+            [(name, _inode(path)) for name, path in found if is_plain(path)],
         )
 
     def carry_out(self, hidden: Path) -> None:
@@ -145,7 +146,7 @@ class Journal:
         draft.write_text(json.dumps(asdict(self)), "utf-8")
         draft.replace(hidden / _JOURNAL)
         try:
-            for name, _ in self.moves[: self.decides + 1]:
+            for name, *_ in self.moves[: self.decides + 1]:
                 (hidden / _INSIDE / str(name)).replace(hidden.parent / str(name))
         finally:
             self.settle(hidden)
@@ -154,14 +155,15 @@ class Journal:
         """Finish what is decided, or take back what is not."""
         inside, folder = hidden / _INSIDE, hidden.parent
         if (inside / str(self.moves[self.decides][0])).exists():
-            for entry in self.moves[: self.decides]:
-                _remove(folder, *entry)
+            for name, inode, _ in self.moves[: self.decides]:
+                _remove(folder, name, inode)
             return
-        for name, _ in self.moves[self.decides + 1 :]:
+        for name, _, replaced in self.moves[self.decides + 1 :]:
             with contextlib.suppress(FileNotFoundError):
-                (inside / str(name)).replace(folder / str(name))
-        for entry in self.stale:
-            _remove(folder, *entry)
+                if _inode(folder / str(name)) in {0, replaced}:  # and nothing that has come there since
+                    (inside / str(name)).replace(folder / str(name))
+        for name, inode in self.stale:
+            _remove(folder, name, inode)
 
 
 def is_plain(path: Path) -> bool:
@@ -179,8 +181,13 @@ def same_bytes(path: Path, other: Path) -> bool:
 
 def _remove(folder: Path, name: str | int, inode: str | int) -> None:
     path = folder / str(name)
-    if is_plain(path) and path.stat().st_ino == inode:  # and not another file that has its name by now
+    if is_plain(path) and _inode(path) == inode:  # and not another file that has its name by now
         path.unlink()
+
+
+def _inode(path: Path) -> int:
+    """Return the inode of what is at a path, 0 if there is nothing."""
+    return path.lstat().st_ino if os.path.lexists(path) else 0
 
 
 def _discard(hidden: Path) -> None:
