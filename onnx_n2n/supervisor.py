@@ -90,7 +90,7 @@ def die_with(parent: int) -> None:
 
 def _adopt() -> bool:
     """Let orphans of this process's children become its own children, and say whether the system has that."""
-    return sys.platform == "linux" and ctypes.CDLL(None).prctl(_ADOPT, 1) == 0
+    return sys.platform == "linux" and bool(ctypes.CDLL(None).prctl(_ADOPT, 1) == 0)
 
 
 def _end_orphans() -> None:

@@ -67,7 +67,7 @@ def read(source: Source) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         ModelError: If it has changed since the source was made.
     """
     most = source.size - LENGTH.size
-    length = LENGTH.unpack(source.read(0, LENGTH.size))[0] if most >= 0 else 0
+    length = LENGTH.unpack(source.read(0, LENGTH.size).tobytes())[0] if most >= 0 else 0
     if not 0 < length <= most:
         raise ValueError("it is too short for its header")
     start, tensors = LENGTH.size + length, {}

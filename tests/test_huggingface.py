@@ -104,7 +104,8 @@ def grown(folder: Path, tmp: Path, kind: str, change: Pass, **options: Any) -> t
         proofs.append(prove(onnx_n2n.load(path), onnx_n2n.load(tmp / "student.onnx"), found, before))
 
     student = onnx_n2n.load(tmp / "student.onnx")
-    found = grow_file(result.growth, tmp / "old.pt", tmp / "new.pt", student=student, prove=proving, **options)
+    options |= {"student": student, "prove": proving}
+    found = grow_file(result.growth, tmp / "old.pt", tmp / "new.pt", force=True, **options)
     return torch.load(tmp / "new.pt", weights_only=True), found, proofs[0]
 
 

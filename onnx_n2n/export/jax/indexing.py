@@ -122,7 +122,7 @@ def cumulative_sum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0)
     if exclusive:
         first = jnp.zeros_like(jax.lax.slice_in_dim(y, 0, 1, axis=along % x.ndim))
         y = jnp.concatenate([first, jax.lax.slice_in_dim(y, 0, -1, axis=along % x.ndim)], along)
-    total = jnp.cumsum(y, along, dtype=x.dtype)
+    total = jnp.cumsum(y, axis=along, dtype=x.dtype)
     return jnp.flip(total, along) if reverse else total
 
 
