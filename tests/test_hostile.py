@@ -31,7 +31,6 @@ SECONDS, MEMORY = 60, 4 * 2**30
 STANDSTILL = 600  # seconds after which a command that does not compute hangs, however busy the machine is
 SMALL = 100_000  # bytes of a model that explore, which makes many students, is quick with
 
-WRITTEN = ("out", "out.data", "out.json")
 UNPROVEN = "-o OUT --no-verify"
 COMMANDS = [
     "inspect MODEL",
@@ -161,6 +160,8 @@ def _run(command: str) -> Ending:
         Path(name).unlink()
     if code == 0:
         said += _take_away(words[0])
+    elif left := sorted(map(str, Path().glob("out*"))):
+        said = f"Traceback: {left} left behind. {said}"
     return Ending(command, code, said[:2000])
 
 
@@ -172,9 +173,9 @@ def _take_away(command: str) -> str:
             load("out")
         except ModelError as error:
             wrong = f"Traceback of the student: {error}"
-    for path in map(Path, WRITTEN):
+    for path in Path().glob("out*"):  # a student, its data and record
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink(missing_ok=True)
+            path.unlink()
     return wrong

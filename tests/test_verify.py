@@ -343,6 +343,35 @@ def test_outputs_that_are_no_real_numbers_have_to_be_equal() -> None:
     assert all(0 < output.error < 1 for output in other.outputs)
 
 
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("truth", "others"),
+    [
+        ([floats(1, 2), floats(3)], [[floats(1), floats(2, 3)], floats(1, 2, 3), [floats(1, 2, 3)], []]),
+        ([np.ones((2, 3), np.float32)], [[np.ones((3, 2), np.float32)], [np.ones((2, 3))]]),
+        ({"a": 0.25, "b": 0.75}, [{"a": 0.25, "c": 0.75}, {"a": 0.75, "b": 0.25}, {"a": 0.25}, [0.25, 0.75]]),
+        ([{10**8: 0.25}], [[{10**8 + 1: 0.25}], [{10**8: 0.5}], [{"100000000": 0.25}]]),
+    ],
+)
+def test_sequences_and_maps_are_compared_part_by_part(truth: Any, others: list[Any]) -> None:
+    """Lengths, shapes, types and keys are equal; only values may differ by rounding."""
+    moved = {key: 2 * n for key, n in truth.items()} if isinstance(truth, dict) else truth
+    stick = yardstick([truth, moved], GRAINS[ir.DataType.FLOAT])
+    assert compare("y", stick, [truth, moved]).ok
+    for other in others:
+        assert not compare("y", stick, [other, moved]).ok
+
+
+def test_values_under_keys_of_text_may_differ_by_rounding() -> None:
+    truth = [[{"a": 0.25, "b": 0.75}], [{"a": 0.5, "b": 0.5}]]
+    stick = yardstick(truth, GRAINS[ir.DataType.FLOAT])
+    assert not stick.vacuous
+    assert compare("y", stick, [[{"a": 0.25 + 1e-6, "b": 0.75}], truth[1]]).ok
+
+
 def test_sequences_are_compared_by_what_is_in_them() -> None:
     def halves(scale: float) -> onnx.ModelProto:
         body = "h = Mul(x, k)\n y = SplitToSequence<axis=1>(h)"

@@ -143,6 +143,17 @@ def test_limits_and_figures_are_finite_however_large_the_noise_is(values: tuple[
     assert not compare("y", stick, [floats(np.inf, dtype=np.float64)] * 2).ok
 
 
+@given(st.sampled_from([np.nan, np.inf, -np.inf]), st.floats(10, 1e6), st.floats(1e3, 1e9))
+def test_an_entry_that_is_finite_in_one_run_only_widens_no_limit_of_the_others(
+    odd: float, off: float, fixed: float
+) -> None:
+    """What does not move, however large it is, says nothing of how far the rest may be off."""
+    truth = [floats(fixed, 0.1, 1), floats(fixed, 0.9, odd)]
+    assert held(truth, truth).ok
+    wrong = held(truth, [floats(fixed, 0.1 + off, 1), floats(fixed, 0.9, odd)])
+    assert (wrong.ok, wrong.vacuous) == (False, False)
+
+
 @pytest.mark.parametrize("values", [(np.nan, np.nan), (np.inf, np.nan), (-np.inf, np.inf)])
 def test_an_output_that_is_never_finite_proves_nothing(values: tuple[float, float]) -> None:
     stick = yardstick([floats(*values), floats(*values[::-1])], GRAINS[ir.DataType.FLOAT])

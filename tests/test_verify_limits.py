@@ -197,3 +197,25 @@ def test_no_memory_is_a_sentence() -> None:
     text = '<ir_version: 10, opset_import: ["": 17]> g (float x, int64[1] n) => (float[N] y) {y = Expand(x, n)}'
     with pytest.raises(RunError, match=r": Failed to allocate memory for requested buffer of size|bad_alloc"):
         run(opened(parser.parse_model(text)), {"x": np.array(1, np.float32), "n": np.array([2**55])}, ["y"])
+
+
+@pytest.mark.parametrize("groups", [-1, 0, 3, 2**62])
+def test_a_convolution_that_takes_no_input_whatever_is_named(groups: int, count: list[int]) -> None:
+    weight = onnx.numpy_helper.from_array(np.ones((4, 2, 1, 1), np.float32), "w")
+    graph = parser.parse_graph(f"g (float[N,C,H,W] x) => (float[A,B,P,Q] y) {{ y = Conv<group={groups}>(x, w) }}")
+    graph.initializer.append(weight)
+    teacher = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    with pytest.raises(InputError, match=rf"a convolution of 4 kernels has {groups} groups"):
+        verify(teacher, teacher)
+    assert not count
+
+
+def test_inputs_that_were_tried_are_described_without_drawing_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = parser.parse_graph("g (float[N,8] x) => (float[3,7] y) <int64[2] k = {3, 7}> { y = Reshape(x, k) }")
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    drawn: list[Drawn] = []
+    feed = Drawn.feed
+    monkeypatch.setattr(Drawn, "feed", lambda plan, turn: drawn.append(plan) or feed(plan, turn))
+    with pytest.raises(RunError, match=r"tried x float32\[1,8\]; x float32\[16,8\]; "):
+        verify(proto, proto)
+    assert len(drawn) == len({str(plan.sizes) for plan in drawn})

@@ -9,7 +9,7 @@ Every limit is a finite number, and what is not finite on one side only is infin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,6 +61,7 @@ class Yardstick:
 
     Attributes:
         truth: The output, per feed.
+        forms: Its types, shapes and keys, per feed.
         limits: The largest acceptable difference, entry by entry, per feed; always finite.
         edges: Where the teacher itself gives something finite or not, or of another shape, by rounding; per feed.
         scale: What errors are a fraction of.
@@ -71,6 +72,7 @@ class Yardstick:
     """
 
     truth: tuple[np.ndarray, ...]
+    forms: tuple[Hashable, ...]
     limits: tuple[np.ndarray, ...]
     edges: tuple[np.ndarray, ...]
     scale: float
@@ -137,19 +139,20 @@ def yardstick(
     """
     arrays = tuple(_array(value) for value in truth)
     real, own = is_real(arrays[0]), _own_size(arrays)
-    moves = [_gap(array, arrays[0]) for array in arrays[1:]]
-    movement = max((own if _unlike(move).any() else _largest([move]) for move in moves), default=0.0)
-    scale = (movement or own) if real else 1.0
-    quick, near = (
-        [_gap(old, _array(new)) for old, new in zip(arrays, values, strict=False)] for values in (optimised, nudged)
+    moves = [_gap(value, truth[0]) for value in truth[1:]]
+    movement = max(
+        (_moved(move, arrays[0], array, own) for move, array in zip(moves, arrays[1:], strict=True)), default=0.0
     )
+    scale = (movement or own) if real else 1.0
+    quick, near = ([_gap(old, new) for old, new in zip(truth, values, strict=False)] for values in (optimised, nudged))
     believed = OPTIMISER_FLOORS * grain.floor * scale if real else 1.0
     drift = max(min(_largest(quick), believed), _largest(near))
     edges = tuple(
         _unlike(one) | _unlike(other)
         for _, one, other in itertools.zip_longest(arrays, quick, near, fillvalue=np.zeros(()))
     )
-    stick = _stick(arrays, edges, scale, drift, movement, grain)
+    forms = tuple(map(_form, truth))
+    stick = _stick(arrays, forms, edges, scale, drift, movement, grain)
     stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, stick.limits[1:], strict=True))
     never = real and not any(np.isfinite(array.astype(np.float64)).any() for array in arrays)
     return vacuous(stick, grain, drift) if stuck or never else stick
@@ -158,11 +161,12 @@ def yardstick(
 def vacuous(stick: Yardstick, grain: Grain, drift: float = 0.0) -> Yardstick:
     """The yardstick of an output that tells nothing by its movement: measured against the output's own size."""
     scale = _own_size(stick.truth) if is_real(stick.truth[0]) else 1.0
-    return replace(_stick(stick.truth, stick.edges, scale, drift, stick.movement, grain), vacuous=True)
+    return replace(_stick(stick.truth, stick.forms, stick.edges, scale, drift, stick.movement, grain), vacuous=True)
 
 
 def _stick(
     arrays: tuple[np.ndarray, ...],
+    forms: tuple[Hashable, ...],
     edges: tuple[np.ndarray, ...],
     scale: float,
     drift: float,
@@ -174,15 +178,16 @@ def _stick(
     with np.errstate(over="ignore"):
         limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
     noise, tolerance = (_fraction(min(part, LARGEST), scale) for part in (drift, allowed))
-    return Yardstick(arrays, limits, edges, scale, noise, tolerance, movement, vacuous=False)
+    return Yardstick(arrays, forms, limits, edges, scale, noise, tolerance, movement, vacuous=False)
 
 
 def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
     """Hold a student's output, per feed, against what the teacher asks."""
     worst, error, tolerance, ok, undecided = -1.0, 0.0, stick.tolerance, True, True
-    for old, limit, edge, value in zip(stick.truth, stick.limits, stick.edges, student, strict=True):
+    feeds = zip(stick.truth, stick.forms, stick.limits, stick.edges, student, strict=True)
+    for old, form, limit, edge, value in feeds:
         new = _array(value)
-        gap = _gap(old, new)
+        gap = _difference(old, new) if _form(value) == form else None
         if gap is None:
             error, tolerance, ok = np.inf, stick.tolerance, False
             undecided = undecided and old.dtype == new.dtype and bool(edge.all())
@@ -234,12 +239,22 @@ def finite(values: Sequence[Any]) -> float:
 
 
 def _array(value: Any) -> np.ndarray:
-    """An output as one array: sequences and maps are laid end to end."""
+    """An output as one array: sequences, and the values of maps, are laid end to end."""
     if isinstance(value, Mapping):
-        value = [*value.keys(), *value.values()]
+        value = list(value.values())
     if not isinstance(value, list | tuple):
         return np.asarray([] if value is None else value)
     return np.concatenate([np.empty(0, bool), *(_array(part).reshape(-1) for part in value)])
+
+
+def _form(value: Any) -> Hashable:
+    """What of an output has to be equal: the type and shape of each array in it, and the keys of maps."""
+    if isinstance(value, Mapping):
+        return tuple(value), _form(list(value.values()))
+    if isinstance(value, list | tuple):
+        return tuple(map(_form, value))
+    array = _array(value)
+    return str(array.dtype), array.shape
 
 
 def is_real(value: Any) -> bool:
@@ -247,14 +262,16 @@ def is_real(value: Any) -> bool:
     return _array(value).dtype.kind in "fV"  # V: bfloat16 and the 8-bit kinds
 
 
-def _gap(old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
+def _gap(old: Any, new: Any) -> np.ndarray | None:
+    """The difference of two outputs; None where their shapes, types or keys differ."""
+    return _difference(_array(old), _array(new)) if _form(old) == _form(new) else None
+
+
+def _difference(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """The difference, entry by entry, or for entries that are no real numbers the fraction that differs.
 
-    It is infinite where only one is finite, where both are not and differ, and where no number is as large as it. None
-    where shapes or types differ.
+    It is infinite where only one is finite, where both are not and differ, and where no number is as large as it.
     """
-    if old.shape != new.shape or old.dtype != new.dtype:
-        return None
     if not is_real(old):
         return np.asarray(np.mean(old != new) if old.size else 0.0)
     a, b = old.astype(np.float64), new.astype(np.float64)
@@ -262,6 +279,13 @@ def _gap(old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
         gap = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap)))
+
+
+def _moved(gap: np.ndarray | None, old: np.ndarray, new: np.ndarray, own: float) -> float:
+    """How far an output has moved: an entry that is finite on one side only by what it is there."""
+    if gap is None:
+        return own
+    return _largest([np.where(np.isfinite(gap), gap, np.maximum(_sizes(old), _sizes(new)))])
 
 
 def _unlike(gap: np.ndarray | None) -> np.ndarray:
@@ -280,7 +304,7 @@ def _at_an_edge(old: np.ndarray, new: np.ndarray, limit: np.ndarray, edge: np.nd
     if not one_sided.any():
         return one_sided
     most = float(ml_dtypes.finfo(old.dtype).max)  # type: ignore[no-untyped-call]
-    near = _gap(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
+    near = _difference(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
     return one_sided & (edge | (near <= limit))
 
 

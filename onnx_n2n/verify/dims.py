@@ -36,7 +36,8 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
     """The dimensions of an input, free ones as symbols.
 
     Raises:
-        InputError: The input declares no shape and nothing tells its rank, or the chosen shape does not fit.
+        InputError: The input declares no shape and nothing tells its rank, the chosen shape does not fit, or a
+            convolution runs on no input whatever.
     """
     name = value.name or ""
     channels = _channels(value)
@@ -69,7 +70,7 @@ def _channels(value: ir.Value) -> dict[int, int]:
             where, weight_axis, axis = CHANNELS[node.op_type]
             size = size_of(node.inputs[where], weight_axis)
             if size is not None and axis >= 0:
-                found[axis] = size * (node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
+                found[axis] = size * (_groups(node) if node.op_type == "Conv" else 1)
             elif size is not None and value.shape is not None:
                 found[len(value.shape) + axis] = size
         elif node.op_type in ("Cast", "Identity"):
@@ -77,6 +78,19 @@ def _channels(value: ir.Value) -> dict[int, int]:
         elif node.op_type == "Transpose" and (perm := node.attributes.get_ints("perm")):
             found |= {perm[axis]: size for axis, size in _channels(node.outputs[0]).items()}
     return found
+
+
+def _groups(node: ir.Node) -> int:
+    """In how many groups a convolution takes its channels.
+
+    Raises:
+        InputError: It cannot run: its kernels are not parts of as many groups.
+    """
+    groups, kernels = node.attributes.get_int("group", 1), size_of(node.inputs[1], 0)
+    if groups < 1 or (kernels is not None and kernels % groups):
+        reason = f"a convolution of {kernels} kernels has {groups} groups, so that it runs on no inputs"
+        raise InputError(reason, node=node.name, operator=node.op_type)
+    return groups
 
 
 def resolved(dim: Dim, sizes: Mapping[str, int]) -> int:

@@ -79,6 +79,11 @@ class Drawn:
         shapes = self.shapes()
         return {want.name: _values(want, shapes[want.name], self.style, turn, rng) for want in self.wanted}
 
+    def described(self) -> str:
+        """Names, types and shapes of the feeds, for people; without drawing any."""
+        shapes = self.shapes()
+        return ", ".join(f"{w.name} {w.kind.numpy()}[{','.join(map(str, shapes[w.name]))}]" for w in self.wanted)
+
     def steady(self) -> Drawn:
         """The same feeds with masks that hide nothing."""
         return replace(self, style=replace(self.style, steady=True))

@@ -120,7 +120,7 @@ def _first_that_runs(teacher: Timed, plans: Sequence[Drawn]) -> tuple[Drawn, Tri
             return plan, _attempt(teacher, plan, "drawn")
         except RunError as failure:
             failures.append(failure.reason)
-    tried = list(dict.fromkeys(described(plan.feed(0)) for plan in plans))
+    tried = list(dict.fromkeys(plan.described() for plan in plans))
     more = f" and {len(tried) - 3} more" if len(tried) > 3 else ""
     raise RunError(
         f"the teacher runs on no inputs that could be drawn. {failures[0]}",
