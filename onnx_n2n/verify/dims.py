@@ -66,7 +66,7 @@ def _channels(value: ir.Value) -> dict[int, int]:
     for node, slot in value.uses():
         if slot != 0:
             continue
-        if node.op_type in CHANNELS:
+        if node.op_type in CHANNELS and node.domain in ("", "ai.onnx"):
             where, weight_axis, axis = CHANNELS[node.op_type]
             size = size_of(node.inputs[where], weight_axis)
             if size is not None and axis >= 0:
@@ -89,7 +89,7 @@ def _groups(node: ir.Node) -> int:
     groups, kernels = node.attributes.get_int("group", 1), size_of(node.inputs[1], 0)
     if groups < 1 or (kernels is not None and kernels % groups):
         reason = f"a convolution of {kernels} kernels has {groups} groups, so that it runs on no inputs"
-        raise InputError(reason, node=node.name, operator=node.op_type)
+        raise InputError(reason, node=node.name or "", operator=node.op_type)
     return groups
 
 
