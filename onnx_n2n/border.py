@@ -117,7 +117,8 @@ def told(failure: str) -> Iterator[None]:
         cause: BaseException = error
         while cause.__cause__ is not None:  # the IR wraps the reason once for each level of the model
             cause = cause.__cause__
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0][:200].rstrip(".")
+        said = f"there is no {cause}" if isinstance(cause, KeyError) else str(cause).strip() or type(cause).__name__
+        reason = said.splitlines()[0][:200].rstrip(".")
         raise ModelError(f"{failure}: {reason}") from error
 
 

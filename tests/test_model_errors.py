@@ -136,6 +136,13 @@ def huge_sparse(model: onnx.ModelProto) -> None:
     sparse.indices.CopyFrom(from_array(np.zeros(1, np.int64)))
 
 
+def unmade_result(model: onnx.ModelProto) -> None:
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    nodes = [onnx.helper.make_node("Relu", ["a"], ["b"])]
+    model.functions.append(onnx.helper.make_function("own", "half", ["a"], ["q"], nodes, opsets))
+    model.opset_import.add(domain="own", version=1)
+
+
 def sparse_attribute(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.add(name="s", type=onnx.AttributeProto.SPARSE_TENSOR)
 
@@ -154,6 +161,7 @@ def sparse_attribute(model: onnx.ModelProto) -> None:
         (many_axes, "no valid type or shape"),
         (negative_strings, "no valid type or shape"),
         (huge_sparse, "sparse initializer 's' is too large to be made dense"),
+        (unmade_result, "there is no 'q'"),
         (sparse_attribute, "Sparse tensors are not supported"),
     ],
 )
