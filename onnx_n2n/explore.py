@@ -134,7 +134,7 @@ def explore(
 
     Raises:
         OptionError: An option has no meaning, or a file is there already.
-        ModelError: The model cannot be read, or not run because of its functions.
+        ModelError: The model cannot be read, or its functions are too many nodes when they are written out.
         InputError: There is no input of a name that was given, or it cannot have its shape.
     """
     # It takes its time to load, and only this needs it.
@@ -149,8 +149,7 @@ def explore(
     place = Path(folder) if folder is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
     teacher = load(path)
-    if proof.wanted:
-        bounded(teacher)
+    bounded(teacher)  # what a student costs is counted with all functions written out
     goal = budget.goal(sized(teacher, shapes_of(proof)))
     task = _Task(path, budget.unit, goal, replace(proof, seed=seed), os.getpid())
     parallel = Parallel(n_jobs=jobs)
