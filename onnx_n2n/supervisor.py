@@ -26,11 +26,15 @@ PATIENCE = 1.0  # seconds
 _DIE_WITH_PARENT, _ADOPT = 1, 36  # PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER
 
 
-def supervised(work: Callable[[], int]) -> int:
+Say = Callable[[N2NError, int], None]
+
+
+def supervised(work: Callable[[], int], say: Say) -> int:
     """Do a piece of work in a child process.
 
     Args:
         work: Returns an exit code.
+        say: Is told why it was ended, if it did not end by itself, with the exit code.
 
     Returns:
         The exit code of the work, 3 if it crashed, or 128 and the number of the signal that stopped it.
@@ -79,7 +83,9 @@ def supervised(work: Callable[[], int]) -> int:
         if new:
             with contextlib.suppress(OSError):  # there is something in it
                 folder.rmdir()
-    return _ended(-code, told)
+    error, code = _ended(-code, told)
+    say(error, code)
+    return code
 
 
 def die_with(parent: int) -> None:
@@ -130,27 +136,19 @@ def _told(receiver: int) -> set[tuple[Path, bool]]:
     return set()
 
 
-def _ended(number: int, told: list[int]) -> int:
-    """Say why the child was killed, and return the exit code."""
+def _ended(number: int, told: list[int]) -> tuple[N2NError, int]:
+    """Return why the child was killed, and the exit code."""
     name = signal.Signals(number).name
-    if told:
-        said, code = "stopped; what was not finished has been cleared away", STOPPED + told[0]
-    elif number == signal.SIGKILL:
-        said, code = "killed, most likely because memory ran out. Ask for less growth", N2NError.exit_code
+    if told or number in {signal.SIGTERM, getattr(signal, "SIGHUP", None)}:
+        return N2NError("stopped; what was not finished has been cleared away"), STOPPED + (told or [number])[0]
+    if number == signal.SIGKILL:
+        error = N2NError("killed, most likely because memory ran out", hint="ask for less growth")
     elif number == getattr(signal, "SIGBUS", None):
-        said, code = "a file became shorter while it was read. Run again when nothing writes to it", N2NError.exit_code
-    elif number in {signal.SIGTERM, getattr(signal, "SIGHUP", None)}:
-        said, code = "stopped; what was not finished has been cleared away", STOPPED + number
+        error = N2NError("a file became shorter while it was read", hint="run again when nothing writes to it")
     else:
-        said = (
-            f"a library crashed on this model ({name}); nothing was written. If ONNX Runtime did, --no-verify goes "
-            "without it"
-        )
-        code = N2NError.exit_code
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"Error: {said}.\n")
-        sys.stderr.flush()
-    return code
+        reason = f"a library crashed on this model ({name}); nothing was written"
+        error = N2NError(reason, hint="if ONNX Runtime did, --no-verify goes without it")
+    return error, error.exit_code
 
 
 def _fill_closed_streams() -> None:

@@ -43,7 +43,7 @@ def test_golden_models_widen_beside_the_model(tmp_path: Path, name: str) -> None
     assert "Verified: error" in result.stderr
     assert f"Written to {student}\n" in result.stderr
     verdict = call("verify", "--json", MODELS / name, student)
-    assert (verdict.exit_code, json.loads(verdict.stdout)["ok"]) == (0, True)
+    assert (verdict.exit_code, json.loads(verdict.stdout)["verification"]["ok"]) == (0, True)
     assert call("verify", MODELS / name, student).stdout == ""
 
 

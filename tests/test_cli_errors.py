@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,8 @@ def test_what_is_wrong_ends_in_one_paragraph_and_no_file(
     if before is not None:
         before()
     there = files(folder)
-    result = call(*line.format(name=folder.name).split())
+    words = line.format(name=folder.name).split()
+    result = call(*(word for word in words if word != "--json"))
     assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
@@ -116,6 +118,12 @@ def test_what_is_wrong_ends_in_one_paragraph_and_no_file(
     assert result.stderr.count("\n") == 1
     for part in says:
         assert part in result.stderr
+    assert files(folder) == there
+    document = call(*words[:1], "--json", *words[1:])  # says the same to programs
+    error = json.loads(document.stdout)["error"]
+    assert (document.exit_code, document.stderr, error["code"]) == (code, result.stderr, code)
+    parts = [" ".join(part.split()).lower() for key, part in error.items() if key not in {"code", "kind"}]
+    assert all(part in result.stderr.lower() for part in parts)
     assert files(folder) == there
 
 

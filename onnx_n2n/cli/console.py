@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.spinner import Spinner
 
 from onnx_n2n.errors import N2NError
 
+SCHEMA_VERSION = 1  # of all documents: a field that goes, or means something else, makes it one more
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 
@@ -60,9 +62,24 @@ def _silence() -> None:
     os.close(nowhere)
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """Print a document for programs on stdout."""
-    click.echo(json.dumps(document, indent=2))
+def print_json(fields: Mapping[str, Any], command: str | None = None) -> None:
+    """Print a document for programs on stdout; ``docs/json.md`` describes the fields of each.
+
+    Args:
+        fields: What it says. Numbers that are not finite become null, since JSON has no others.
+        command: Whose document it is, if not that of the command at work; empty for none's.
+    """
+    name = click.get_current_context().command.name if command is None else command
+    head = {"schema": f"onnx-n2n.{name}".rstrip("."), "schema_version": SCHEMA_VERSION, "error": None}
+    click.echo(json.dumps(_finite(head | {**fields}), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

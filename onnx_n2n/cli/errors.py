@@ -6,22 +6,19 @@ import contextlib
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import click
 
-from onnx_n2n.cli.console import printing
+from onnx_n2n.cli.console import print_json, printing
 from onnx_n2n.errors import EnvironmentWarning, N2NError, OptionError
 
 BUG, INTERRUPTED = 4, 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _Misuse(click.ClickException):
-    exit_code = OptionError.exit_code
 
 
 class Commands(click.Group):
@@ -33,6 +30,11 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
         raise click.exceptions.Exit(0)  # whoever read the help has left early
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take down whether a document is asked for, which usage errors have to know before options are read."""
+        ctx.obj = wants_json(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
@@ -40,9 +42,32 @@ class Commands(click.Group):
                 warnings.showwarning = _spoken(warnings.showwarning)
                 return super().invoke(ctx)
         except click.UsageError as failure:
-            path = failure.ctx.command_path if failure.ctx is not None else ctx.command_path
-            message = " ".join(failure.format_message().split())
-            raise _Misuse(f"{message} '{path} -h' shows what there is.") from None
+            found = failure.ctx or ctx
+            message = " ".join(failure.format_message().split()).removesuffix(".")
+            error = OptionError(message, hint=f"'{found.command_path} -h' shows what there is")
+            tell(error, error.exit_code, _name(found) if ctx.obj else None)
+            sys.exit(error.exit_code)
+
+
+def _name(context: click.Context) -> str:
+    """Return the name of the command at work; empty where none has been found yet."""
+    return "" if context.parent is None else str(context.command.name)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Say whether a command line asks for a document."""
+    return "--json" in takewhile(lambda each: each != "--", arguments)
+
+
+def tell(error: N2NError, code: int, command: str | None) -> None:
+    """Say what is wrong: in one paragraph on stderr, and in the document of a command if one is asked for."""
+    parts = {"reason": error.reason, "hint": error.hint, "node": error.node, "operator": error.operator}
+    found = {"code": code, "kind": type(error).__name__, **parts, "shapes": error.shapes}
+    with contextlib.suppress(OSError):  # stderr is full or has nobody: the exit code says it
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    if command is not None:
+        with contextlib.suppress(OSError):
+            print_json({"error": found}, command)
 
 
 def _spoken(show: Callable[..., None]) -> Callable[..., None]:
@@ -69,23 +94,23 @@ def ends_well(command: Command) -> Command:
         except (Exception, KeyboardInterrupt) as failure:
             if verbose:
                 traceback.print_exc()
-            text, code = _said(failure)
-            with contextlib.suppress(OSError):  # stderr is full or has nobody: the exit code says it
-                click.echo(f"Error: {' '.join(text.split())}", err=True)
+            error, code = _said(failure)
+            tell(error, code, _name(click.get_current_context()) if kwargs.get("as_json") else None)
             sys.exit(code)
 
     option = click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
     return option(guarded)  # type: ignore[return-value]
 
 
-def _said(failure: BaseException) -> tuple[str, int]:
-    """Return the text and the exit code of an error."""
+def _said(failure: BaseException) -> tuple[N2NError, int]:
+    """Return an error as one of ours, and the exit code."""
     if isinstance(failure, N2NError):
-        return str(failure), failure.exit_code
+        return failure, failure.exit_code
     if isinstance(failure, KeyboardInterrupt):
-        return "interrupted; nothing was written.", INTERRUPTED
+        return N2NError("interrupted; nothing was written"), INTERRUPTED
     if isinstance(failure, MemoryError) or "can't start new thread" in str(failure):
-        return "there is not enough memory. Ask for less growth.", N2NError.exit_code
+        return N2NError("there is not enough memory", hint="ask for less growth"), N2NError.exit_code
     if isinstance(failure, RecursionError):
-        return "something in the model is nested too deep to be followed.", N2NError.exit_code
-    return f"a bug in onnx-n2n ({type(failure).__name__}: {failure}). Please report it, with what -v shows.", BUG
+        return N2NError("something in the model is nested too deep to be followed"), N2NError.exit_code
+    reason = f"a bug in onnx-n2n ({type(failure).__name__}: {failure})"
+    return N2NError(reason, hint="please report it, with what -v shows"), BUG

@@ -60,7 +60,8 @@ def verify(
             source.check()
     with printing():
         if as_json:
-            print_json(verdict.to_json())
+            named = {"teacher": str(teacher), "student": str(student)}
+            print_json(named | {"ok": verdict.ok, "verification": verdict.to_json()})
         else:
             tables.print_verdict(console, verdict)
     if not verdict.ok:
