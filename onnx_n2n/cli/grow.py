@@ -48,8 +48,10 @@ def _deliver(
             raise nothing(change, file, result.report)
     with printing():
         if as_json:
-            report = result.report.to_json()
-            print_json({"teacher": str(model), "student": str(result.model), "pass": str(change), **report})
+            steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
+            named = {"teacher": str(model), "student": str(result.model), "pass": str(change), "steps": steps}
+            own = {"digest": result.growth.student, "record": None if record is None else str(record)}
+            print_json(named | own | result.report.to_json())
         else:
             tables.print_report(console, result.report)
             written = "stdout" if result.model == STDOUT else result.model
