@@ -404,7 +404,7 @@ def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size
         costs = [text for after, before in sides for text in _grown(after, before)]
         table.add_row(each.name, each.passes, *costs, each.failure or _proven(each))
     console.print("", table, "", sep="\n")
-    idle = list(dict.fromkeys(repr(name) for each in found if each.verdict for name in each.verdict.vacuous))
+    idle = list(dict.fromkeys(repr(name) for each in found if each.verdict is not None for name in each.verdict.vacuous))
     if idle:
         console.print(f"Warning: comparing {_listed(idle)} proves nothing. Give real inputs with --inputs.")
 
