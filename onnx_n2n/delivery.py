@@ -21,11 +21,11 @@ import onnx_ir as ir
 from onnx_n2n.border import carried
 from onnx_n2n.clones import clones
 from onnx_n2n.constants import parameters
-from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, VerificationError
+from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
 from onnx_n2n.io.sources import Source
-from onnx_n2n.leaving_out import BUG, Failure, Found, Part, leave_out, reported
+from onnx_n2n.leaving_out import Failure, Found, Part, leave_out, reported
 from onnx_n2n.lineage import digest
 from onnx_n2n.model import Loan, ModelLike, open_model
 from onnx_n2n.origins import origins
@@ -159,8 +159,10 @@ def deliver(
     with nullcontext() if path is None else target.draft(path, sources) as draft:
         maker = _Maker(model, path, draft, proof, progress, [loan])
         found: tuple[Found[Pass], ...] = ()
-        made = maker.make(change) if strict or not proof.wanted else maker.attempt(change)
+        made = maker.attempt(change)
         if isinstance(made, Failure):
+            if strict or not proof.wanted:
+                raise made.cause
             progress("looking for what makes the student wrong")
             rest = leave_out(change, made, maker.attempt, maker.parts)
             change, made, found = rest.change, rest.made, rest.found
@@ -178,7 +180,7 @@ def deliver(
         report = Report(done, before, parameters(working), made.verdict, copies, left)
         student = made.student
         for each in left:
-            warnings.warn(f"{each.group!r} was left out: {each.error}; {BUG}: {each.command}", LeftOutWarning, 4)
+            warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
             for record in draft.also.values():
                 record.write_bytes(recorded().to_bytes())
@@ -207,9 +209,20 @@ class _Maker:
         return change.parts(open_model(self.model).model, self.proof, self.folder)
 
     def attempt(self, change: Pass) -> Made | Failure:
-        """Make a student, or say why it cannot be handed over."""
+        """Make a student, or say why it cannot be handed over, if that is our fault."""
         try:
-            made = self._made(change)
+            loan = self.opened.pop() if self.opened else open_model(self.model)
+            self.progress("growing")
+            done = change.apply(loan.model, self.proof, self.folder)
+            if not done.modified:
+                return Made(loan.model, done, self.model, None)
+            try:
+                student = self._written(loan)
+            except ModelError as failure:
+                if isinstance(failure.__cause__, OSError):  # of the disk
+                    raise
+                return Failure(failure)
+            made = Made(loan.model, done, student, self._verdict(loan.model, student, done))
         except (N2NError, OSError, MemoryError, RecursionError):
             raise
         except Exception as bug:
@@ -218,37 +231,20 @@ class _Maker:
             return made
         return Failure(_different(made.verdict), made.verdict.wrong)
 
-    def make(self, change: Pass) -> Made:
-        """Make a student.
+    def _written(self, loan: Loan[Any]) -> Any:
+        if self.draft is None:
+            return loan.give_back(loan.model)
+        self.progress("writing a draft")
+        discard_draft(self.draft.path)  # of another attempt
+        write_draft(loan.model, self.draft.path, self.draft.place)
+        return self.draft.path
 
-        Raises:
-            VerificationError: It differs from the teacher.
-        """
-        made = self._made(change)
-        if made.verdict is not None and not made.verdict.ok:
-            raise _different(made.verdict)
-        return made
-
-    def _made(self, change: Pass) -> Made:
-        loan = self.opened.pop() if self.opened else open_model(self.model)
-        self.progress("growing")
-        done = change.apply(loan.model, self.proof, self.folder)
-        if not done.modified:
-            return Made(loan.model, done, self.model, None)
-        if self.draft is not None:
-            self.progress("writing a draft")
-            discard_draft(self.draft.path)  # of another attempt
-            write_draft(loan.model, self.draft.path, self.draft.place)
-            return Made(loan.model, done, self.draft.path, self._verdict(self.path, self.draft.path, done))
-        student = loan.give_back(loan.model)
-        if isinstance(self.model, gs.Graph):
-            teacher = open_model(self.model).model
-            return Made(loan.model, done, student, self._verdict(teacher, loan.model, done))
-        return Made(loan.model, done, student, self._verdict(self.model, student, done))
-
-    def _verdict(self, teacher: Any, student: Any, done: Change) -> Verdict | None:
+    def _verdict(self, working: ir.Model, student: Any, done: Change) -> Verdict | None:
         if not self.proof.wanted:
             return None
+        teacher: Any = self.model if self.path is None else self.path
+        if isinstance(self.model, gs.Graph):
+            teacher, student = open_model(self.model).model, working
         # ONNX Runtime takes its time to load, and only this needs it.
         from onnx_n2n.verify import verify
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 from onnx_n2n.border import carried
 from onnx_n2n.budget import Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof, Target
-from onnx_n2n.errors import N2NError, OptionError, TimeLimitError, VerificationError
+from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.files import data_files, remove
 from onnx_n2n.fit import Scale, fit
 from onnx_n2n.io.atomic import check_draft
@@ -177,11 +178,14 @@ def explore(
             progress("looking for candidates near the budget")
             drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
             progress("making and verifying them")
-            return list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+            found = list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
         except BrokenProcessPool as failure:
             sweep(place)
             reason = "a process that worked on a candidate was killed, most likely because memory ran out"
             raise N2NError(reason, hint="Take fewer --jobs") from failure
+    for left in (left for each in found for left in each.left_out):
+        warnings.warn(left.said, LeftOutWarning, stacklevel=2)
+    return found
 
 
 @contextmanager
@@ -280,7 +284,9 @@ def _delivered(task: _Task, draft: _Draft, target: Target) -> Candidate:
     if draft.growth is None or draft.failure is not None:
         return draft.candidate()
     try:
-        result = draft.growth(task.model, proof=task.proof, output=target, strict=task.strict)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeftOutWarning)  # whoever has begun the exploration warns
+            result = draft.growth(task.model, proof=task.proof, output=target, strict=task.strict)
     except TimeLimitError:  # the others cost as much
         raise
     except (N2NError, MemoryError) as failure:

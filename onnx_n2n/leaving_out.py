@@ -65,8 +65,13 @@ class LeftOut:
 
     @property
     def command(self) -> str:
-        """A command that makes the same wrong student, and so ends with exit code 1."""
+        """A command that makes the same wrong student, and so fails: with exit code 1 if that can be run."""
         return shlex.join(["onnx-n2n", "run", self.model, *self.options])
+
+    @property
+    def said(self) -> str:
+        """What a warning says of it."""
+        return f"{self.group!r} was left out: {self.error}; {BUG}: {self.command}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
