@@ -110,7 +110,7 @@ class Environment:
 
     def widens(self, *options: str) -> str:
         """Say how widening a model ends."""
-        done = self.call("onnx-n2n", "widen", MODEL, "-o", self.folder / "out.onnx", "--force", *options)
+        done = self.call("onnx-n2n", "widen", MODEL, "-o", self.folder / "out.onnx", "--force", "--strict", *options)
         verified = re.search(r"^Verified: .*, on (\w+);", done.stderr, re.MULTILINE)
         return f"exit {done.returncode}" + (f", verified on {verified[1]}" if verified else "")
 

@@ -33,7 +33,7 @@ LIMIT = 120  # seconds that no run may take
 
 def command(*arguments: object) -> list[str]:
     """Return the command line of ``widen``."""
-    return [sys.executable, "-m", "onnx_n2n", "widen", *map(str, arguments), "--force"]
+    return [sys.executable, "-m", "onnx_n2n", "widen", *map(str, arguments), "--force", "--strict"]
 
 
 def make_teacher(path: Path, width: int, layers: int) -> None:

@@ -46,6 +46,8 @@ def widen(
     groups: Mapping[str, int] | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
     multiple_of: int = 1,
     init: Literal["zero", "net2net"] = INIT,
     mapping: Literal["random", "cyclic"] = "random",
@@ -58,6 +60,7 @@ def widen(
     time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
+    strict: bool = False,
 ) -> Result[Any]:
     """Make a model wider without changing what it computes.
 
@@ -67,6 +70,8 @@ def widen(
         groups: Sizes by group name.
         include: Globs of what grows.
         exclude: Globs of what does not.
+        only: Names of groups; when given, no other group grows.
+        without: Names of groups that do not grow.
         multiple_of: Round new widths up to a multiple of this.
         init: Fresh channels with zero outgoing weights, or copies that share theirs.
         mapping: Which channels are copied.
@@ -79,6 +84,8 @@ def widen(
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
+        strict: Whether a student that fails verification is an error at once. Otherwise what makes it wrong is left out
+            (``report.left_out``), with a warning, and the rest is verified again.
 
     Returns:
         The student as the same kind of model, whether it differs, the growth, and a report.
@@ -91,6 +98,8 @@ def widen(
         groups=dict(groups or {}),
         include=tuple(include),
         exclude=tuple(exclude),
+        only=tuple(only),
+        without=tuple(without),
         multiple_of=multiple_of,
         init=init,
         mapping=mapping,
@@ -99,7 +108,7 @@ def widen(
     )
     proof = Proof(verify, inputs, shapes or {}, provider, seed, time_limit)
     target = Target(None if output is None else Path(output), force)
-    result: Result[Any] = grow(model, proof=proof, output=target)
+    result: Result[Any] = grow(model, proof=proof, output=target, strict=strict)
     return result
 
 
@@ -112,6 +121,8 @@ def deepen(
     every: int = 1,
     count: int = 0,
     kernel: Sequence[str] = (),
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
     calibrate: str | Path = "",
     seed: int = 0,
     verify: bool = True,
@@ -121,6 +132,7 @@ def deepen(
     time_limit: float = TIME_LIMIT,
     output: str | Path | None = None,
     force: bool = False,
+    strict: bool = False,
 ) -> Result[Any]:
     """Make a model deeper without changing what it computes.
 
@@ -132,6 +144,8 @@ def deepen(
         every: Take only every n-th place.
         count: How many times to add depth; 0 for everywhere.
         kernel: Kernels of new convolutions, as ``3x3``.
+        only: Names of places; when given, of those that are chosen only these take depth.
+        without: Names of places that take none.
         calibrate: A file of real inputs for the statistics of BatchNormalization.
         seed: Seed of everything random.
         verify: Whether to run both models in ONNX Runtime before anything is handed over.
@@ -141,6 +155,8 @@ def deepen(
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         output: Where to write the student of a path.
         force: Whether to overwrite ``output``.
+        strict: Whether a student that fails verification is an error at once. Otherwise what makes it wrong is left out
+            (``report.left_out``), with a warning, and the rest is verified again.
 
     Returns:
         The student as the same kind of model, whether it differs, what was added, and a report.
@@ -155,11 +171,14 @@ def deepen(
         every=every,
         count=count,
         kernel=tuple(kernel),
+        only=tuple(only),
+        without=tuple(without),
         calibrate=str(calibrate),
         seed=seed,
     )
     proof = Proof(verify, inputs, shapes or {}, provider, seed, time_limit)
-    result: Result[Any] = grow(model, proof=proof, output=Target(None if output is None else Path(output), force))
+    target = Target(None if output is None else Path(output), force)
+    result: Result[Any] = grow(model, proof=proof, output=target, strict=strict)
     return result
 
 

@@ -1,33 +1,40 @@
 """From a teacher to a student that has been proven: open, change, verify, and only then hand over or write.
 
-Every pass is a function that changes a private copy; what happens around it is here, the same for all.
+Every pass changes a private copy; what happens around it is here, the same for all. ``leaving_out.py`` has what happens
+when the student is wrong.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
 from onnx_n2n.border import carried
-from onnx_n2n.clones import Clones, clones
+from onnx_n2n.clones import clones
 from onnx_n2n.constants import parameters
-from onnx_n2n.errors import OptionError, VerificationError
-from onnx_n2n.files import data_files, write_draft
+from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
 from onnx_n2n.io.sources import Source
+from onnx_n2n.leaving_out import Failure, Found, Part, leave_out, reported
 from onnx_n2n.lineage import digest
-from onnx_n2n.model import ModelLike, open_model
+from onnx_n2n.model import Loan, ModelLike, open_model
 from onnx_n2n.origins import origins
 from onnx_n2n.record import Record
 from onnx_n2n.report import Change, Report, Result
+
+if TYPE_CHECKING:
+    from onnx_n2n.passes import Pass
+    from onnx_n2n.verify import Verdict
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
 
@@ -53,6 +60,16 @@ class Proof:
     seed: int = 0
     time_limit: float = 30.0
     read: tuple[Source, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a command must be told to verify so; but for the seed, which is that of the pass."""
+        usual = Proof()
+        shapes = [f"{name}:{','.join(map(str, shape))}" for name, shape in self.shapes.items()]
+        inputs = () if self.inputs is None else ("--inputs", str(self.read[0].path) if self.read else "INPUTS.npz")
+        provider = () if self.provider == usual.provider else ("--provider", self.provider)
+        limit = () if self.time_limit == usual.time_limit else ("--time-limit", str(self.time_limit))
+        return (*inputs, *(word for shape in shapes for word in ("--input", shape)), *provider, *limit)
 
 
 @dataclass(frozen=True)
@@ -88,23 +105,47 @@ class Target:
         return drafting(place, also=also, force=self.force, read=read, companions=data_files)
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A student that was made, and verified if that was wanted.
+
+    Attributes:
+        working: What was changed.
+        done: How.
+        student: The student as the kind that was given; a file that is a draft.
+        verdict: What running both models showed.
+    """
+
+    working: ir.Model
+    done: Change
+    student: Any
+    verdict: Verdict | None
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return self.done.modified
+
+
 def deliver(
     model: ModelLike,
-    change: Callable[[ir.Model, Proof, Path | None], Change],
+    change: Pass,
     *,
     target: Target,
     proof: Proof,
     read: Iterable[Path] = (),
+    strict: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Result[Any]:
-    """Apply a change to a copy of a model, verify the outcome, and return it as the kind that was given.
+    """Apply a pass to a copy of a model, verify the outcome, and return it as the kind that was given.
 
     Args:
         model: The teacher; it is never changed.
-        change: What to do to the private copy, with how to run it, and the folder of the teacher's file.
+        change: The pass.
         target: Where to write, when the teacher is a file.
         proof: How to verify.
-        read: Files that the change reads besides the model.
+        read: Files that the pass reads besides the model.
+        strict: Whether a wrong student is an error at once; otherwise what makes it wrong is left out.
         progress: Is told each stage as it begins.
 
     Raises:
@@ -113,61 +154,118 @@ def deliver(
     path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
     loan = open_model(model)
-    working, sources = loan.model, (*carried(loan.model).files.read, *proof.read, *map(Source.of, read))
+    sources = (*carried(loan.model).files.read, *proof.read, *map(Source.of, read))
+    before = parameters(loan.model)
     with nullcontext() if path is None else target.draft(path, sources) as draft:
-        before = parameters(working)
-        progress("growing")
-        done = change(working, proof, path.parent if path is not None else None)
-        after = parameters(working)
+        maker = _Maker(model, path, draft, proof, progress, [loan])
+        found: tuple[Found[Pass], ...] = ()
+        made = maker.attempt(change)
+        if isinstance(made, Failure):
+            if strict or not proof.wanted:
+                raise made.cause
+            progress("looking for what makes the student wrong")
+            rest = leave_out(change, made, maker.attempt, maker.parts)
+            change, made, found = rest.change, rest.made, rest.found
+        working, done = made.working, made.done
 
         def recorded() -> Record:
             return Record(done.steps, digest(working), origins(open_model(model).model))
 
-        def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
-            return Result(student, done, Report(done, before, after, verdict, copies), recorded)
-
-        if not done.modified:
-            return result(model)
-        if draft is not None:
-            progress("writing a draft")
-            write_draft(working, draft.path, draft.place)
-            found = _prove(path, draft.path, done, proof, progress)
+        place = None if draft is None else draft.place
+        left = tuple(reported(each, path, place, proof.options) for each in found)
+        copies = None
+        if made.verdict is not None:
+            progress("looking for clones")
+            copies = clones(working if isinstance(model, gs.Graph) else made.student)
+        report = Report(done, before, parameters(working), made.verdict, copies, left)
+        student = made.student
+        for each in left:
+            warnings.warn(each.said, LeftOutWarning, stacklevel=4)
+        if draft is not None and done.modified:
             for record in draft.also.values():
                 record.write_bytes(recorded().to_bytes())
             draft.publish()
-            return result(draft.place, *found)
-        student = loan.give_back(working)
-        teacher = open_model(model).model if isinstance(model, gs.Graph) else model
-        found = _prove(teacher, working if isinstance(model, gs.Graph) else student, done, proof, progress)
-        return result(student, *found)
+            student = draft.place
+        return Result(student, done, report, str(change), recorded)
 
 
-def _prove(
-    teacher: Any, student: Any, done: Change, proof: Proof, progress: Callable[[str], None]
-) -> tuple[Any, Clones | None]:
-    if not proof.wanted:
-        return None, None
-    # ONNX Runtime takes its time to load, and only this needs it.
-    from onnx_n2n.verify import verify
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """What makes and verifies students of a teacher, as often as it takes."""
 
-    progress("verifying")
-    verdict = verify(
-        teacher,
-        student,
-        inputs=proof.inputs,
-        shapes=proof.shapes,
-        provider=proof.provider,
-        seed=proof.seed,
-        time_limit=proof.time_limit,
-        trace=done.trace,
-        gained=done.gained,
-    )
-    if not verdict.ok:
-        wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
-        raise VerificationError(
-            f"the student does not compute what the teacher computes: error {verdict.error:.1e} against noise "
-            f"{verdict.noise:.1e}{wrong}",
-            hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
+    model: ModelLike
+    path: Path | None
+    draft: Draft | None
+    proof: Proof
+    progress: Callable[[str], None]
+    opened: list[Loan[Any]]  # what has not been used yet
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path is None else self.path.parent
+
+    def parts(self, change: Pass) -> Sequence[Part]:
+        """Say what a pass changes."""
+        return change.parts(open_model(self.model).model, self.proof, self.folder)
+
+    def attempt(self, change: Pass) -> Made | Failure:
+        """Make a student, or say why it cannot be handed over, if that is our fault."""
+        try:
+            loan = self.opened.pop() if self.opened else open_model(self.model)
+            self.progress("growing")
+            done = change.apply(loan.model, self.proof, self.folder)
+            if not done.modified:
+                return Made(loan.model, done, self.model, None)
+            try:
+                student = self._written(loan)
+            except ModelError as failure:
+                if isinstance(failure.__cause__, OSError):  # of the disk
+                    raise
+                return Failure(failure)
+            made = Made(loan.model, done, student, self._verdict(loan.model, student, done))
+        except (N2NError, OSError, MemoryError, RecursionError):
+            raise
+        except Exception as bug:
+            return Failure(bug)
+        if made.verdict is None or made.verdict.ok:
+            return made
+        return Failure(_different(made.verdict), made.verdict.wrong)
+
+    def _written(self, loan: Loan[Any]) -> Any:
+        if self.draft is None:
+            return loan.give_back(loan.model)
+        self.progress("writing a draft")
+        discard_draft(self.draft.path)  # of another attempt
+        write_draft(loan.model, self.draft.path, self.draft.place)
+        return self.draft.path
+
+    def _verdict(self, working: ir.Model, student: Any, done: Change) -> Verdict | None:
+        if not self.proof.wanted:
+            return None
+        teacher: Any = self.model if self.path is None else self.path
+        if isinstance(self.model, gs.Graph):
+            teacher, student = open_model(self.model).model, working
+        # ONNX Runtime takes its time to load, and only this needs it.
+        from onnx_n2n.verify import verify
+
+        self.progress("verifying")
+        return verify(
+            teacher,
+            student,
+            inputs=self.proof.inputs,
+            shapes=self.proof.shapes,
+            provider=self.proof.provider,
+            seed=self.proof.seed,
+            time_limit=self.proof.time_limit,
+            trace=done.trace,
+            gained=done.gained,
         )
-    progress("looking for clones")
-    return verdict, clones(student)
+
+
+def _different(verdict: Verdict) -> VerificationError:
+    wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
+    return VerificationError(
+        f"the student does not compute what the teacher computes: error {verdict.error:.1e} against noise "
+        f"{verdict.noise:.1e}{wrong}",
+        hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
+    )

@@ -79,3 +79,7 @@ class VerificationError(N2NError):
 
 class EnvironmentWarning(RuntimeWarning):
     """What is installed may not do what it should; its text is a sentence, as those of errors are."""
+
+
+class LeftOutWarning(UserWarning):
+    """Something was left out of a student, which is wrong with it: a bug of ours. Its text names it and a command."""

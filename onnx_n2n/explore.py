@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,14 +19,16 @@ from typing import Any
 from onnx_n2n.border import carried
 from onnx_n2n.budget import Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof, Target
-from onnx_n2n.errors import N2NError, OptionError, TimeLimitError, VerificationError
+from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.files import data_files, remove
 from onnx_n2n.fit import Scale, fit
 from onnx_n2n.io.atomic import check_draft
 from onnx_n2n.io.rooms import sweep, watch
 from onnx_n2n.io.sources import Source
+from onnx_n2n.leaving_out import LeftOut
 from onnx_n2n.model import load
 from onnx_n2n.passes import Deepen, Pass, Widen
+from onnx_n2n.report import Idle
 from onnx_n2n.supervisor import die_with
 from onnx_n2n.unfolding import bounded
 from onnx_n2n.verify import Verdict
@@ -69,6 +72,8 @@ class Candidate:
         verdict: What running both models showed; None if it failed, or that was not asked for.
         failure: Why it was not written, or None.
         wrong: Whether it failed because it does not compute what the teacher computes, which is a bug.
+        left_out: What would have made it wrong, and so was left out.
+        idle: Passes that did nothing.
     """
 
     name: str
@@ -79,6 +84,12 @@ class Candidate:
     verdict: Verdict | None = None
     failure: str | None = None
     wrong: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    idle: tuple[Idle, ...] = ()
+
+    def of(self, model: str) -> Candidate:
+        """Return the candidate of a model that is called by another name, as one from stdin is."""
+        return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
 
     def to_json(self) -> dict[str, Any]:
         """Return the candidate as JSON-ready values."""
@@ -90,6 +101,8 @@ class Candidate:
             "path": None if self.path is None else str(self.path),
             "verification": None if self.verdict is None else self.verdict.to_json(),
             "failure": self.failure,
+            "left_out": [each.to_json() for each in self.left_out],
+            "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.idle],
         }
 
 
@@ -103,6 +116,7 @@ def explore(
     seed: int = 0,
     jobs: int | None = None,
     force: bool = False,
+    strict: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Candidate]:
     """Make students of a model that cost about as much as a budget: wider, deeper, and both.
@@ -127,6 +141,8 @@ def explore(
             or all that a cluster has.
         force: Whether to overwrite files of the same names. What an earlier run left of a candidate that fails now
             is removed.
+        strict: Whether a candidate that fails verification has failed. Otherwise what makes it wrong is left out, and
+            the rest is verified again.
         progress: Is told each stage as it begins.
 
     Returns:
@@ -151,7 +167,7 @@ def explore(
     teacher = load(path)
     bounded(teacher)  # what a student costs is counted with all functions written out
     goal = budget.goal(sized(teacher, shapes_of(proof)))
-    task = _Task(path, budget.unit, goal, replace(proof, seed=seed), os.getpid())
+    task = _Task(path, budget.unit, goal, replace(proof, seed=seed), strict, os.getpid())
     parallel = Parallel(n_jobs=jobs)
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
@@ -162,11 +178,14 @@ def explore(
             progress("looking for candidates near the budget")
             drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
             progress("making and verifying them")
-            return list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+            found = list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
         except BrokenProcessPool as failure:
             sweep(place)
             reason = "a process that worked on a candidate was killed, most likely because memory ran out"
             raise N2NError(reason, hint="Take fewer --jobs") from failure
+    for left in (left for each in found for left in each.left_out):
+        warnings.warn(left.said, LeftOutWarning, stacklevel=2)
+    return found
 
 
 @contextmanager
@@ -201,6 +220,7 @@ class _Task:
     unit: Unit
     goal: float
     proof: Proof
+    strict: bool
     process: int  # that has begun the exploration: its workers go with it
 
 
@@ -228,9 +248,14 @@ def _draft(task: _Task, direction: Direction) -> _Draft:
         growth, size = fit(load(task.model), direction.passes, task.goal, scale)
     except (N2NError, MemoryError) as failure:
         return _Draft(direction.name, failure=_reason(failure))
+    return _Draft(direction.name, growth, size, _missed(size, task))
+
+
+def _missed(size: Size, task: _Task) -> str | None:
+    """Say that a student is too far from the budget, if it is."""
     off = size.of(task.unit) / task.goal - 1
     missed = f"the nearest is {100 * abs(off):.1f} % {'above' if off > 0 else 'below'} the budget"
-    return _Draft(direction.name, growth, size, missed if abs(off) > TOLERANCE else None)
+    return missed if abs(off) > TOLERANCE else None
 
 
 def _distinct(drafts: Sequence[_Draft]) -> list[_Draft]:
@@ -259,12 +284,35 @@ def _delivered(task: _Task, draft: _Draft, target: Target) -> Candidate:
     if draft.growth is None or draft.failure is not None:
         return draft.candidate()
     try:
-        result = draft.growth(task.model, proof=task.proof, output=target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeftOutWarning)  # whoever has begun the exploration warns
+            result = draft.growth(task.model, proof=task.proof, output=target, strict=task.strict)
     except TimeLimitError:  # the others cost as much
         raise
     except (N2NError, MemoryError) as failure:
         return draft.candidate(failure=_reason(failure), wrong=isinstance(failure, VerificationError))
-    return draft.candidate(path=result.model, verdict=result.report.verdict)
+    made = draft.candidate(
+        passes=result.passes,
+        path=result.model,
+        verdict=result.report.verdict,
+        left_out=result.report.left_out,
+        idle=result.change.idle,
+    )
+    return made if not made.left_out else _weighed(task, made)
+
+
+def _weighed(task: _Task, made: Candidate) -> Candidate:
+    """Count a student again from which something was left out; remove it if it is too far from the budget now."""
+    place = Path(str(made.path))
+    size = sized(load(place), shapes_of(task.proof))
+    made = replace(made, parameters=size.parameters, multiply_adds=size.cost.total)
+    missed = _missed(size, task)
+    if missed is None:
+        return made
+    remove(place)
+    names = ", ".join(repr(each.group) for each in made.left_out)
+    failure = f"without {names}, which makes it wrong, {missed}"
+    return replace(made, path=None, verdict=None, failure=failure, wrong=True)
 
 
 def _reason(failure: N2NError | MemoryError) -> str:

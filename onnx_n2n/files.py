@@ -19,6 +19,7 @@ from onnx_n2n.io.sources import Pages, Source
 LIMIT = 1_900_000_000
 """Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
 
+_DATA = "data"  # beside a draft, until its name is known
 _PAGE = 4096  # a runtime can map a tensor that starts on a page
 
 
@@ -130,6 +131,12 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
         raise unwritten(place, failure) from failure
 
 
+def discard_draft(draft: Path) -> None:
+    """Remove a draft, whole or not, so that another one can be written."""
+    remove(draft)
+    draft.with_name(_DATA).unlink(missing_ok=True)
+
+
 def data_files(path: Path) -> frozenset[str]:
     """Return the names of the data files beside a model that were written for it, as its own name in theirs says.
 
@@ -160,7 +167,7 @@ def remove(path: Path) -> None:
 
 
 def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path) -> None:
-    data, spans, end = draft.with_name("data"), {}, 0
+    data, spans, end = draft.with_name(_DATA), {}, 0
     with data.open("xb") as file:
         for position, tensor in large.items():
             file.seek(-(-end // _PAGE) * _PAGE)

@@ -7,22 +7,18 @@ in which the budget is reached is halved, and of all that was tried the nearest 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis import analyze
 from onnx_n2n.budget import Size, Unit, shapes_of, sized
 from onnx_n2n.delivery import Proof
-from onnx_n2n.depth.places import places
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.model import open_model
 from onnx_n2n.passes import Deepen, Pass, Sequential, Widen
 from onnx_n2n.report import Change
-from onnx_n2n.rules.declaration import WINDOW
 
 ENOUGH = 0.01  # how near the budget, as a fraction of it, the search ends
 
@@ -152,19 +148,6 @@ def nearest(
         below, above = (amount, above) if trial.size.of(scale.unit) < goal else (below, amount)
         amount = min(2 * amount, ladder.last) if above > ladder.last else (below + above) // 2
     if best is None:
-        raise GrowthError(_why(trial, model))
+        reason, hint = trial.growth.nothing(model, trial.change)
+        raise GrowthError(f"{type(trial.growth).__name__.lower()}: {reason}", hint=hint)
     return best
-
-
-def _why(trial: Trial, model: ir.Model) -> str:
-    """Say why a pass could do nothing."""
-    analysis = analyze(model)
-    what = "nothing in it can grow" if isinstance(trial.growth, Widen) else "nothing can be added to it"
-    if trial.change.kept:
-        kept = trial.change.kept[0]
-        return f"{what}: {kept.name!r}: {kept.reason}"
-    if isinstance(trial.growth, Widen):
-        reasons = Counter(pin.reason.text for pin in analysis.pins if not pin.reason.text.endswith(WINDOW))
-        return f"{what}: {reasons.most_common(1)[0][0] if reasons else 'no operator in it has weights that may'}"
-    barred = next(iter(places(analysis).barred), None)
-    return f"{what}: {'it has no activations and no residual sums' if barred is None else barred.reason}"

@@ -22,33 +22,45 @@ class Entry:
         seed: The seed of everything random in it; None if nothing was.
         parent: The digest of the model that it was given.
         version: The version of onnx-n2n.
+        idle: Why it has done nothing, next to passes that did; empty where it did something. The pass behind it has the
+            same parent.
     """
 
     text: str
     seed: int | None
     parent: str
     version: str = VERSION
+    idle: str = ""
 
 
 def history(model: ir.Model) -> tuple[Entry, ...]:
     """Return what the metadata of a model says of its passes, the oldest first; nothing if it cannot be read."""
     try:
         entries = json.loads(model.metadata_props.get(KEY, "[]"))
-        found = tuple(Entry(entry["pass"], entry["seed"], entry["parent"], entry["version"]) for entry in entries)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        found = tuple(
+            Entry(entry["pass"], entry["seed"], entry["parent"], entry["version"], entry.get("idle", ""))
+            for entry in entries
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ()
     return found if all(map(_sound, found)) else ()
 
 
 def _sound(entry: Entry) -> bool:
-    texts = (entry.text, entry.parent, entry.version)
+    texts = (entry.text, entry.parent, entry.version, entry.idle)
     return all(isinstance(text, str) for text in texts) and isinstance(entry.seed, int | None)
 
 
-def record(model: ir.Model, entry: Entry) -> None:
-    """Append an entry to the history of a model."""
-    entries = [asdict(known) for known in (*history(model), entry)]
-    model.metadata_props[KEY] = json.dumps([{"pass": entry.pop("text"), **entry} for entry in entries])
+def record(model: ir.Model, *entries: Entry) -> None:
+    """Append entries to the history of a model."""
+    if not entries:
+        return
+    found = [{"pass": entry.text, **asdict(entry)} for entry in (*history(model), *entries)]
+    for entry in found:
+        del entry["text"]
+        if not entry["idle"]:
+            del entry["idle"]
+    model.metadata_props[KEY] = json.dumps(found)
 
 
 def digest(model: ir.Model) -> str:

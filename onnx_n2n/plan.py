@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import math
 import zlib
@@ -22,6 +21,7 @@ from onnx_n2n.obligations import Mean
 from onnx_n2n.quantised import rounds
 from onnx_n2n.quiet.channels import Loud
 from onnx_n2n.quiet.search import quieten
+from onnx_n2n.selection import Selection, unknown
 
 Init = Literal["net2net", "zero"]
 Choice = Literal["random", "cyclic"]
@@ -32,7 +32,7 @@ NOISE = 0.3
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Selection):
     """What a user asks of a growth of width.
 
     Attributes:
@@ -45,6 +45,8 @@ class Request:
         mapping: Whether channels are copied at ``random`` or in turn (``cyclic``).
         noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight.
         seed: Seed of everything random: the same model, options and seed give the same bytes.
+        only: Names of groups; when given, no other group grows.
+        without: Names of groups that do not grow, also if their size is given.
     """
 
     factor: float = 2.0
@@ -85,8 +87,8 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         GrowthError: If it names a group that does not exist, is pinned, or cannot have the size asked for.
     """
     request.check()
-    for name, wanted in request.groups.items():
-        _check_named(analysis, name, wanted)
+    for name in (*request.groups, *request.only, *request.without):
+        _check_named(analysis, name, request.groups.get(name, MOST))
     chosen, kept = _choose(analysis, request)
     averaged, rounded = _only_averaged(analysis), _rounded(analysis)
     channels: dict[Factor, Channels] = {}
@@ -126,17 +128,18 @@ def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
                 shapes=f"axis {pinned.axis} of {pinned.weight!r} has length {pinned.size}",
                 hint="'onnx-n2n inspect' lists the groups that can",
             )
-    names = [group.name for group in analysis.groups]
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else "'onnx-n2n inspect' lists the groups"
-    raise GrowthError(f"there is no group named {name!r}", hint=hint)
+    raise unknown(name, [group.name for group in analysis.groups], "group")
 
 
 def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kept]]:
     """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
-    wanted = [group for group in analysis.groups if group.name in request.groups or _wants(group, request)]
+    wanted = [
+        group
+        for group in analysis.groups
+        if (group.name in request.groups or _wants(group, request)) and request.takes(group.name)
+    ]
     rivals = _rivals(analysis)
-    chosen: dict[Factor, Group] = {group.factor: group for group in wanted if group.name in request.groups}
+    chosen = {group.factor: group for group in wanted if group.name in request.groups}
     kept = []
     alone = _alone(analysis)
     for group in sorted(wanted, key=lambda group: (-alone.get(group.factor, 0), -len(group.members))):

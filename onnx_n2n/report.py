@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from onnx_n2n.errors import GrowthError
 from onnx_n2n.growth import Grown, Growth, Kept
+from onnx_n2n.lineage import Entry
 from onnx_n2n.record import Record, Step
 
 if TYPE_CHECKING:
     from onnx_n2n.clones import Clones
+    from onnx_n2n.leaving_out import LeftOut
     from onnx_n2n.verify import Verdict
 
 M = TypeVar("M")
@@ -43,6 +46,30 @@ class Added:
     drift: float | None = None
 
 
+@dataclass(frozen=True)
+class Idle:
+    """A pass that could do nothing.
+
+    Attributes:
+        text: The pass with its options.
+        reason: Why.
+        hint: What to do about it, as the hints of errors say it.
+        seed: Its seed.
+        parent: Digest of the model that it was given.
+    """
+
+    text: str
+    reason: str
+    hint: str = ""
+    seed: int | None = None
+    parent: str = ""
+
+    @property
+    def entry(self) -> Entry:
+        """What the history of a model says of it."""
+        return Entry(self.text, self.seed, self.parent, idle=self.reason)
+
+
 @dataclass(frozen=True, eq=False)
 class Change:
     """What one or several passes did to a model.
@@ -54,6 +81,7 @@ class Change:
         trace: Where the tensors of the student come from.
         notes: What else a person should know.
         steps: What became of every weight, pass by pass.
+        idle: The passes that did nothing.
     """
 
     growths: tuple[Growth, ...] = ()
@@ -62,6 +90,7 @@ class Change:
     trace: Trace = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    idle: tuple[Idle, ...] = ()
 
     @property
     def grown(self) -> tuple[Grown, ...]:
@@ -78,6 +107,12 @@ class Change:
         """Whether the student differs from the teacher."""
         return bool(self.grown or self.added)
 
+    @property
+    def nothing(self) -> GrowthError:
+        """The error that says why nothing was changed, to who asked for it."""
+        reasons = [each.reason if len(self.idle) == 1 else f"{each.text}: {each.reason}" for each in self.idle]
+        return GrowthError("; ".join(reasons), hint=self.idle[0].hint)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -89,6 +124,7 @@ class Report:
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
         clones: Which channels of the student are exact copies of others, or None when it was not verified.
+        left_out: What would have made the student wrong, and so was left out.
     """
 
     change: Change
@@ -96,6 +132,11 @@ class Report:
     parameters_after: int
     verdict: Verdict | None
     clones: Clones | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    def of(self, model: str) -> Report:
+        """Return the report of a model that is called by another name, as one from stdin is."""
+        return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
@@ -108,6 +149,8 @@ class Report:
                 for a in self.change.added
             ],
             "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.change.kept],
+            "left_out": [each.to_json() for each in self.left_out],
+            "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.change.idle],
             "notes": self.change.notes,
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
@@ -124,12 +167,14 @@ class Result(Generic[M]):
             nothing was modified, the teacher as it was given.
         change: What was done.
         report: The same for people, and how far the two models agree.
+        passes: The passes that make the student, as text: those that were asked for, without what was left out.
         recorded: Makes the growth record.
     """
 
     model: M
     change: Change
     report: Report
+    passes: str
     recorded: Callable[[], Record] = field(repr=False)
 
     @property

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import onnx_ir as ir
 
 from onnx_n2n import lineage
 from onnx_n2n.delivery import Proof, Target, deliver
 from onnx_n2n.errors import OptionError
+from onnx_n2n.leaving_out import Part
 from onnx_n2n.model import ModelLike
-from onnx_n2n.report import Change, Result
+from onnx_n2n.report import Change, Idle, Result
+from onnx_n2n.selection import Selection
 
-OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^,{}"]*))\s*(?:,|$)')
-QUOTED = re.compile(r"[,{}]")  # what an option's text must be quoted for
+OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)
+QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
+ENTRY = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)  # of an option that is a list
+P = TypeVar("P", bound="Pass")
+S = TypeVar("S", bound="Selective")
 
 
 class Pass(ABC):
@@ -48,16 +53,48 @@ class Pass(ABC):
             folder: Where the teacher's file is, with test data sets perhaps.
         """
 
+    @abstractmethod
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
+        """Return why it has changed nothing in a model, and a hint what to do; both are sentences without full stops.
+
+        Args:
+            model: The model, as it was given to ``change``.
+            done: What ``change`` returned.
+        """
+
+    @abstractmethod
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:
+        """Return what it would change, in parts of which each can be left out; arguments are those of ``change``."""
+
+    @abstractmethod
+    def leave(self: P, parts: Collection[Part]) -> P:
+        """Return the same pass, which leaves these parts as they are."""
+
+    @abstractmethod
+    def pick(self: P, parts: Collection[Part]) -> P:
+        """Return the same pass, which changes these parts only."""
+
     def files(self) -> tuple[Path, ...]:
         """Return the files that it reads besides the model."""
         return ()
 
-    def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
-        """Change a private working copy, and write into its history what was done."""
+    def apply(
+        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[lineage.Entry] = ()
+    ) -> Change:
+        """Change a private working copy, and write into its history what was done.
+
+        Args:
+            model: The working copy, which is changed in place.
+            proof: How models are run, for passes that need to.
+            folder: Where the teacher's file is.
+            idle: Passes before it that did nothing; the history names them when it does something itself.
+        """
         parent, seed = lineage.digest(model), getattr(self, "seed", None)
         done = self.change(model, proof, folder)
-        if done.modified:
-            lineage.record(model, lineage.Entry(str(self), seed, parent))
+        if not done.modified:  # a record has no step for it
+            reason, hint = self.nothing(model, done)
+            return replace(done, steps=(), idle=(Idle(str(self), reason, hint, seed, parent),))
+        lineage.record(model, *idle, lineage.Entry(str(self), seed, parent))
         return replace(done, steps=tuple(replace(s, text=str(self), seed=seed, parent=parent) for s in done.steps))
 
     def __call__(
@@ -66,6 +103,7 @@ class Pass(ABC):
         *,
         proof: Proof = Proof(),  # noqa: B008 - immutable
         output: Target = Target(),  # noqa: B008 - immutable
+        strict: bool = False,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Result[Any]:
         """Apply the pass to a model and verify the outcome.
@@ -74,6 +112,8 @@ class Pass(ABC):
             model: A path, ``ModelProto``, graphsurgeon graph or ``onnx_ir`` model; it is not changed.
             proof: How to verify the student before it is handed over.
             output: Where the student of a path is written; beside the teacher if it does not say.
+            strict: Whether a student that fails verification is an error at once. Otherwise what makes it wrong is left
+                out, with a warning, and the rest is verified again.
             progress: Is told each stage as it begins.
 
         Returns:
@@ -88,7 +128,9 @@ class Pass(ABC):
         """
         self.check()
         target = output.beside(self.suffix)
-        return deliver(model, self.apply, target=target, proof=proof, read=self.files(), progress=progress)
+        return deliver(
+            model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress
+        )
 
     def __str__(self) -> str:
         name, standard = type(self).__name__.lower(), type(self)()
@@ -111,7 +153,7 @@ class Pass(ABC):
             name, place = match[1], match.end()
             if name not in _options(cls):
                 raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=_known(cls))
-            value = match[2] if match[2] is not None else match[3].strip()
+            value = re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL) if match[2] is not None else match[3].strip()
             try:
                 found[name] = _value(value, getattr(standard, name))
             except (ValueError, KeyError):
@@ -120,9 +162,21 @@ class Pass(ABC):
         return cls(**found)
 
 
+class Selective(Selection, Pass):
+    """A pass that changes parts of a model which have names, and can be told which."""
+
+    def leave(self: S, parts: Collection[Part]) -> S:
+        """Return the same pass, which leaves these parts as they are."""
+        return replace(self, without=tuple(dict.fromkeys((*self.without, *(part.name for part in parts)))))
+
+    def pick(self: S, parts: Collection[Part]) -> S:
+        """Return the same pass, which changes these parts only."""
+        return replace(self, only=tuple(dict.fromkeys(part.name for part in parts)))
+
+
 def _options(kind: type[Pass]) -> list[str]:
     found: Any = kind  # every pass is a dataclass, which its base cannot say
-    return [field.name for field in fields(found)]
+    return [each.name for each in sorted(fields(found), key=lambda each: bool(each.kw_only))]
 
 
 def _known(kind: type[Pass]) -> str:
@@ -131,19 +185,28 @@ def _known(kind: type[Pass]) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        text = " ".join(f"{name}:{size}" for name, size in value.items())
+        text = " ".join(_entry(f"{name}:{size}") for name, size in value.items())
     else:
-        text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return f'"{text}"' if QUOTED.search(text) else text
+        text = " ".join(_entry(str(each)) for each in value) if isinstance(value, tuple) else str(value)
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if QUOTED.search(text) else text
+
+
+def _entry(text: str) -> str:
+    """Write an entry of a list, in which blanks are part of it."""
+    return re.sub(r"([\s\\])", r"\\\1", text)
+
+
+def _entries(text: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", entry, flags=re.DOTALL) for entry in ENTRY.findall(text)]
 
 
 def _value(text: str, usual: object) -> Any:
     """Return what a text stands for where the usual value is of a certain kind."""
     if isinstance(usual, Mapping):
-        pairs = (entry.rpartition(":") for entry in text.split())
+        pairs = (entry.rpartition(":") for entry in _entries(text))
         return {name: int(size) for name, _, size in pairs}
     if isinstance(usual, tuple):
-        return tuple(text.split())
+        return tuple(_entries(text))
     if isinstance(usual, bool):
         return {"True": True, "False": False}[text.capitalize()]
     kind: Any = type(usual)

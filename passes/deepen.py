@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.base import Selective
 
 from onnx_n2n.analysis import Analysis, analyze
 from onnx_n2n.axes import size
@@ -21,6 +22,7 @@ from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.growth import Kept
+from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.names import Names
 from onnx_n2n.record import New, Step
 from onnx_n2n.report import Added, Change
@@ -31,7 +33,7 @@ USUAL = 3  # kernel where the neighbour's has no middle
 
 
 @dataclass(frozen=True)
-class Deepen(Pass):
+class Deepen(Selective):
     """Make a model deeper without changing what it computes.
 
     1. Find the places: residual blocks, of which a copy can stand before them that adds zero; activations that may be
@@ -52,6 +54,8 @@ class Deepen(Pass):
         kernel: Kernels of the convolutions at one place, one after the other, as ``1x7``; the neighbour's if not given.
         calibrate: A file of arrays by input name, from which the statistics of a BatchNormalization are taken.
         seed: Seed of everything random: the same model, options and seed give the same bytes.
+        only: Names of places; when given, of the places that are chosen only these take depth.
+        without: Names of places that take none, although they are chosen.
     """
 
     suffix: ClassVar[str] = "deepened"
@@ -118,6 +122,26 @@ class Deepen(Pass):
         steps = (Step(new=tuple(new)),)
         return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
 
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
+        """Return the places that would take depth, with the tensors behind which they stand, and what reads these."""
+        chosen = [place for place, _ in self._choose(analyze(model))]
+
+        def names(node: ir.Node) -> Iterator[str]:
+            near = {*node.inputs, *node.outputs}
+            yield from (place.name for place in chosen if place.value in near)
+
+        return touching(model.graph, names)
+
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
+        """Return why there is no more depth."""
+        found = places(analyze(model))
+        reasons = [(each.name, each.reason) for each in done.kept or found.barred]
+        why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
+        if found.found and not done.kept:
+            why = "no place that is chosen is left by --only and --without"
+        hint = "'onnx-n2n inspect' lists the places for depth, and why others are none"
+        return f"nothing can be added to the model: {why}", hint
+
     # --- where
 
     def _choose(self, analysis: Analysis) -> list[tuple[Place, int]]:
@@ -126,7 +150,9 @@ class Deepen(Pass):
         Raises:
             GrowthError: If globs or stages match nothing.
         """
-        found = [place for place in places(analysis).found if self._wants(place)]
+        there = places(analysis).found
+        self.check_names([place.name for place in there], "place")
+        found = [place for place in there if self._wants(place)]
         if not found and (self.after or self.stage or self.kind != "auto"):
             wish = " ".join((*self.after, *(f"stage {number}" for number in self.stage))) or self.kind
             raise GrowthError(
@@ -136,10 +162,11 @@ class Deepen(Pass):
             first = next((kind for kind in KINDS[1:] if any(place.kind == kind for place in found)), None)
             found = [place for place in found if place.kind == first]
         found = found[:: self.every]
-        if not self.count or not found:
-            return [(place, 1) for place in found]
-        taken = [number * len(found) // self.count for number in range(self.count)]
-        return [(place, taken.count(number)) for number, place in enumerate(found) if number in taken]
+        taken = list(range(len(found)))
+        if self.count and found:
+            taken = [number * len(found) // self.count for number in range(self.count)]
+        times = Counter(taken)
+        return [(found[number], many) for number, many in times.items() if self.takes(found[number].name)]
 
     def _wants(self, place: Place) -> bool:
         named = not self.after or any(fnmatchcase(name, glob) for glob in self.after for name in place.names)

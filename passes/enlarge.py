@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.base import Selective
 
 from onnx_n2n.analysis import analyze
 from onnx_n2n.delivery import Proof
@@ -18,12 +18,13 @@ from onnx_n2n.growth import Kept
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, written
 from onnx_n2n.kernels.padding import Margin, prepare
+from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.record import Step
 from onnx_n2n.report import Added, Change
 
 
 @dataclass(frozen=True)
-class Enlarge(Pass):
+class Enlarge(Selective):
     """Make the kernels of convolutions larger without changing what the model computes.
 
     1. Find the convolutions, with the weights that their kernels are in.
@@ -35,6 +36,8 @@ class Enlarge(Pass):
             by 2.
         include: Globs over layers, nodes, weights and kernels, as ``3x3``; when given, only such kernels grow.
         exclude: Globs over the same; such kernels do not grow.
+        only: Names of layers; when given, no other kernel grows.
+        without: Names of layers whose kernels do not grow.
     """
 
     suffix: ClassVar[str] = "enlarged"
@@ -75,15 +78,35 @@ class Enlarge(Pass):
         steps = (Step(remade=remade(grown)),) if grown else ()
         return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), steps=steps)
 
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
+        """Return the layers whose kernels would grow."""
+        chosen = self._choose(layers_of(analyze(model)))
+
+        def names(node: ir.Node) -> Iterator[str]:
+            yield from (layer.title for layer in chosen if layer.node is node)
+
+        return touching(model.graph, names)
+
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
+        """Return why no kernel has grown."""
+        if done.kept:
+            hint = "choose another one with --kernel, or other layers with --include"
+            return f"no kernel can grow as asked: {done.kept[0].name!r}: {done.kept[0].reason}", hint
+        if any(layers_of(analyze(model))):
+            return "no kernel that can grow is left by --only and --without", ""
+        return "no kernel can grow: there is no convolution in the model", ""
+
     def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
         """Return the layers whose kernels are to grow.
 
         Raises:
             GrowthError: If globs leave none.
         """
+        there = list(layers)
+        self.check_names([layer.title for layer in there], "convolution")
         found = [
             layer
-            for layer in layers
+            for layer in there
             if (not self.include or _matches(layer, self.include)) and not _matches(layer, self.exclude)
         ]
         if not found and (self.include or self.exclude):
@@ -91,7 +114,7 @@ class Enlarge(Pass):
             but = f" beside {' '.join(self.exclude)!r}" if self.exclude else ""
             hint = "globs are matched with names of layers, nodes and weights, and with kernels, as 3x3"
             raise GrowthError(f"there is no convolution{wish}{but}", hint=hint)
-        return found
+        return [layer for layer in found if self.takes(layer.title)]
 
     def _margin(self, layer: Layer) -> Margin:
         """Return how far a kernel grows on either side.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Pass
-from onnx_n2n.passes.widen import carry_out
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.widen import carry_out, groups_touched
 
 from onnx_n2n.analysis import Analysis, analyze
 from onnx_n2n.axes import Factor, Limit, Reason, leaves, resolve
@@ -17,12 +17,13 @@ from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.groups import Group
 from onnx_n2n.growth import Channels, Grown, Growth, added, averaged
+from onnx_n2n.leaving_out import Part
 from onnx_n2n.plan import MOST
 from onnx_n2n.report import Change
 
 
 @dataclass(frozen=True)
-class Outputs(Pass):
+class Outputs(Selective):
     """Let a classifier tell more classes apart: an output becomes longer, and what it said before stays as it is.
 
     1. Find the layer that makes the output, by the axis along which weights make its entries.
@@ -61,14 +62,32 @@ class Outputs(Pass):
             OptionError: If it would shrink.
         """
         self.check()
+        name, analysis, growth = self._plan(model)
+        return Change() if growth is None else carry_out(analysis, growth, gained=(name,))
+
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
+        """Return the group of the entries, if it would grow."""
+        _, analysis, growth = self._plan(model)
+        return [] if growth is None else groups_touched(analysis, growth)
+
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:  # noqa: ARG002 - it grows, or is as long
+        """Return why the output has not grown."""
+        name, group, _ = self._choose(model)
+        if self.size == group.size:
+            return f"the output has {self.size} entries already", "give a larger --outputs"
+        return f"the group {group.name!r} of output {name!r} is left out", ""
+
+    def _plan(self, model: ir.Model) -> tuple[str, Analysis, Growth | None]:
+        """Return the output that grows, the analysis in which it may, and how; None where nothing grows."""
         name, group, analysis = self._choose(model)
         if self.size < group.size:
             raise OptionError(f"output {name!r} has {group.size} entries already and cannot shrink to {self.size}")
-        if self.size == group.size:
-            return Change()
+        self.check_names([each.name for each in analysis.groups], "group")
+        if self.size == group.size or not self.takes(group.name):
+            return name, analysis, None
         channels = _channels(analysis, group, self.size)
         grown = Grown(group.name, group.size, self.size)
-        return carry_out(analysis, Growth({group.factor: channels}, (grown,), ()), gained=(name,))
+        return name, analysis, Growth({group.factor: channels}, (grown,), ())
 
     def _choose(self, model: ir.Model) -> tuple[str, Group, Analysis]:
         """Return the output that grows, the group of its entries, and the analysis in which that is free.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,12 +16,15 @@ from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.widen import Widen
 
+from onnx_n2n import lineage
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
+from onnx_n2n.leaving_out import Part
+from onnx_n2n.model import open_model
 from onnx_n2n.report import Change, Trace
 
 PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
-ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"[^"]*"|[^{}"])*)\})?\s*(?:,|$)')
+ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,60 @@ class Sequential(Pass):
         """Return the files that any of the passes reads."""
         return tuple(path for each in self.passes for path in each.files())
 
+    @property
+    def seed(self) -> int:
+        """The seed of what is drawn to verify: that of the first pass that has one."""
+        return next((each.seed for each in self.passes if hasattr(each, "seed")), 0)
+
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Apply all passes to a private working copy."""
-        return _joined([each.apply(model, proof, folder) for each in self.passes])
+        return self.apply(model, proof, folder)
 
-    def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
-        """Apply all passes; each writes its own entry into the history."""
-        return self.change(model, proof, folder)
+    def apply(
+        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[lineage.Entry] = ()
+    ) -> Change:
+        """Apply all passes; each writes its own entry into the history, also what did nothing, if another did."""
+        changes, waiting = [], list(idle)
+        for each in self.passes:
+            changes.append(each.apply(model, proof, folder, waiting))
+            if changes[-1].modified:
+                waiting.clear()
+            else:
+                waiting += [found.entry for found in changes[-1].idle]
+        if any(change.modified for change in changes):
+            lineage.record(model, *waiting)
+        return _joined(changes)
+
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:  # noqa: ARG002 - the passes have said it
+        """Return why none of the passes has changed anything."""
+        return "; ".join(f"{each.text}: {each.reason}" for each in done.idle), done.idle[0].hint if done.idle else ""
+
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> list[Part]:
+        """Return what the passes would change; where one fails, what it and those before it would."""
+        found: list[Part] = []
+        for place, each in enumerate(self.passes):
+            inner = each.parts(open_model(model).model, proof, folder)
+            found += [replace(part, where=(place, *part.where)) for part in inner]
+            try:
+                each.change(model, proof, folder)
+            except Exception:  # a bug, which is looked for: it is in one of the parts that are known by now
+                break
+        return found
+
+    def leave(self, parts: Collection[Part]) -> Sequential:
+        """Return the same passes, which leave these parts as they are."""
+        return self._each(parts, lambda each, own: each.leave(own) if own else each)
+
+    def pick(self, parts: Collection[Part]) -> Sequential:
+        """Return the passes that change any of these parts, and nothing else."""
+        return self._each(parts, lambda each, own: each.pick(own) if own else None)
+
+    def _each(self, parts: Collection[Part], chosen: Callable[[Pass, list[Part]], Pass | None]) -> Sequential:
+        inside: list[list[Part]] = [[] for _ in self.passes]
+        for part in parts:
+            inside[part.where[0]].append(replace(part, where=part.where[1:]))
+        found = (chosen(each, own) for each, own in zip(self.passes, inside, strict=True))
+        return Sequential(tuple(each for each in found if each is not None))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.passes))
@@ -93,6 +143,7 @@ def _joined(changes: list[Change]) -> Change:
         trace=trace,
         steps=tuple(step for change in changes for step in change.steps),
         notes=tuple(dict.fromkeys(note for change in changes for note in change.notes)),
+        idle=tuple(idle for change in changes for idle in change.idle),
     )
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
-from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.base import Selective
 
 from onnx_n2n.analysis import Analysis, analyze
+from onnx_n2n.axes import leaves
 from onnx_n2n.delivery import Proof
 from onnx_n2n.growth import Growth
+from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.plan import Request, plan
 from onnx_n2n.record import Step, changed, settings
 from onnx_n2n.report import Change
 from onnx_n2n.rewrite import rewrite
+from onnx_n2n.rules.declaration import WINDOW
 
 
 @dataclass(frozen=True)
-class Widen(Request, Pass):
+class Widen(Request, Selective):
     """Make layers wider without changing what the model computes.
 
     1. Analyse which axes of which weights must grow together, and which may not grow at all.
@@ -41,6 +45,52 @@ class Widen(Request, Pass):
         analysis = analyze(model)
         noise = self.noise if self.init == "net2net" else 0.0
         return carry_out(analysis, plan(analysis, self), noise=noise, seed=self.seed)
+
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
+        """Return the groups that would grow."""
+        analysis = analyze(model)
+        return groups_touched(analysis, plan(analysis, self))
+
+    def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
+        """Return why no group has grown."""
+        hint = "'onnx-n2n inspect' shows what can grow, and why the rest cannot"
+        if done.kept:
+            return f"nothing in the model can grow as asked: {done.kept[0].name!r}: {done.kept[0].reason}", hint
+        analysis = analyze(model)
+        groups = [group for group in analysis.groups if group.members]
+        if not groups:
+            reasons = Counter(pin.reason.text for pin in analysis.pins if not pin.reason.text.endswith(WINDOW))
+            commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
+            return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
+        if self.factor == 1:
+            return "nothing is asked to grow", "give a --factor above 1, or a larger --group NAME=SIZE"
+        if self.only or self.without:
+            return "no group that can grow is left by --only and --without", hint
+        if self.include or self.exclude:
+            return "no group that can grow is left by --include and --exclude", hint
+        largest = max(groups, key=lambda group: group.size)
+        return (
+            f"a factor of {self.factor} adds not even one channel to the largest group, {largest.name!r} of "
+            f"{largest.size}",
+            "give a larger --factor",
+        )
+
+
+NO_WEIGHTS = ": no operator in it has floating-point weights"
+
+
+def groups_touched(analysis: Analysis, growth: Growth) -> list[Part]:
+    """Return the groups that grow, with the tensors that nodes make which have them in what they read or make."""
+    growing = {group.factor: group.name for group in analysis.groups if group.factor in growth.channels}
+
+    def names(node: ir.Node) -> Iterator[str]:
+        read = (analysis.axes_of_use(node, slot) or () for slot in range(len(node.inputs)))
+        made = (analysis.axes.get(value, ()) for value in node.outputs)
+        for axes in (*read, *made):
+            for axis in axes:
+                yield from (growing[factor] for factor in leaves(axis) if factor in growing)
+
+    return touching(analysis.model.graph, names)
 
 
 def carry_out(

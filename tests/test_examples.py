@@ -17,6 +17,7 @@ def losses(folder: Path, *command: str) -> list[float]:
     """Run an example, and return the losses that it prints: at the beginning and the end of both trainings."""
     done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "LeftOutWarning" not in done.stderr, done.stderr
     return [float(found) for found in re.findall(r"loss ([\d.]+)", done.stdout)]
 
 

@@ -72,8 +72,15 @@ def test_copies_with_shares_that_sum_to_one_pass_and_others_fail(copied: list[in
     assert verify(net(), net(A[:, index], B[index] * share[:, None].astype(np.float32)), trace=trace).ok
     wrong = verify(net(), net(A[:, index], B[index]), trace={**trace, "y": (None, None)})
     assert not wrong.ok
+    assert wrong.wrong is not None
+    assert (wrong.wrong.tensor, wrong.wrong.operator, wrong.to_json()["wrong"]["tensor"]) == ("y", "MatMul", "y")
     assert wrong.first_wrong is not None
     assert wrong.first_wrong.startswith("y (from a MatMul node)")
+
+
+def test_a_verdict_is_true_when_the_student_is_right() -> None:
+    assert verify(net(), net())
+    assert not verify(net(), net(A * np.float32(1.1)))
 
 
 def test_external_data_is_found_beside_a_file_and_in_a_folder(tmp_path: Path) -> None:

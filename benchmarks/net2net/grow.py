@@ -137,6 +137,7 @@ def grow_model(
         folder / "teacher.onnx",
         proof=Proof(inputs=[{INPUT: real[:8]}, {INPUT: real[8:16]}]),
         output=Target(folder / "student.onnx", force=True, record=folder / "growth.safetensors"),
+        strict=True,
     )
     verdict = result.report.verdict
     assert verdict is not None

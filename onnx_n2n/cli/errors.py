@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from onnx_n2n.cli.console import print_json, printing
-from onnx_n2n.errors import EnvironmentWarning, N2NError, OptionError
+from onnx_n2n.errors import EnvironmentWarning, LeftOutWarning, N2NError, OptionError
 
 BUG, INTERRUPTED = 4, 130
 
@@ -76,7 +76,7 @@ def _spoken(show: Callable[..., None]) -> Callable[..., None]:
     def said(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if issubclass(category, EnvironmentWarning):
             click.echo(f"Warning: {message}", err=True)
-        else:
+        elif not issubclass(category, LeftOutWarning):  # the report says it, at its end
             show(message, category, *place)
 
     return said

@@ -13,7 +13,7 @@ from onnx_n2n.budget import Budget, shapes_of, sized
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.cli.options import proof_of, verifying
+from onnx_n2n.cli.options import proof_of, strictly, verifying
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.explore import TOLERANCE, Candidate
@@ -32,6 +32,7 @@ from onnx_n2n.io.atomic import STDOUT
 @click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run all models before writing.")
 @verifying
 @click.option("--force", is_flag=True, help="Overwrite students in the folder.")
+@strictly
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
 def explore(
@@ -47,6 +48,7 @@ def explore(
     provider: str,
     time_limit: float,
     force: bool,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
@@ -61,8 +63,10 @@ def explore(
     with readable(model) as file:
         with stages(console) as progress:
             found = explore_from(
-                file, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, progress=progress
-            )
+                file, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, strict=strict,
+                progress=progress,
+            )  # fmt: skip
+        found = [each.of(str(model)) for each in found]
         written = [each for each in found if each.path is not None]
         if not written:
             raise _none_written(found, budget, model)
@@ -76,6 +80,7 @@ def explore(
         else:
             tables.print_candidates(console, found, teacher, aim)
             console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
+        tables.print_left_out(console, [left for each in found for left in each.left_out])
 
 
 def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:

@@ -10,8 +10,7 @@ import click
 
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
-from onnx_n2n.cli.nothing import nothing
-from onnx_n2n.cli.options import growing, named_size, output_size, proof_of
+from onnx_n2n.cli.options import choosing, growing, named_size, output_size, proof_of
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.delivery import Target
 from onnx_n2n.io.atomic import STDOUT
@@ -27,6 +26,7 @@ def _deliver(
     output: Path | None,
     record: Path | None,
     force: bool,
+    strict: bool,
     as_json: bool,
     verify: bool,
     inputs: Path | None,
@@ -43,19 +43,22 @@ def _deliver(
     check_streams(model, output, as_json=as_json)
     with readable(model) as file:
         with stages(console) as progress:
-            result = change(file, proof=proof, output=Target(output, force, record), progress=progress)
+            target = Target(output, force, record)
+            result = change(file, proof=proof, output=target, strict=strict, progress=progress)
         if not result.modified:
-            raise nothing(change, file, result.report)
+            raise result.change.nothing
+    report = result.report.of(str(model))
     with printing():
         if as_json:
             steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
-            named = {"teacher": str(model), "student": str(result.model), "pass": str(change), "steps": steps}
+            named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
             own = {"digest": result.growth.student, "record": None if record is None else str(record)}
-            print_json(named | own | result.report.to_json())
+            print_json(named | own | report.to_json())
         else:
-            tables.print_report(console, result.report)
+            tables.print_report(console, report)
             written = "stdout" if result.model == STDOUT else result.model
             console.print(f"Written to {written}", soft_wrap=True)
+        tables.print_left_out(console, report.left_out)
 
 
 @click.command()
@@ -64,6 +67,7 @@ def _deliver(
               help="Size of one group; without --factor, only groups named so grow.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Grow only what layers or weights of these names make.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave layers and weights of these names as they are.")
+@choosing("groups")
 @click.option("--multiple-of", type=int, default=1, show_default=True, help="Round new widths up to a multiple.")
 @click.option("--init", type=click.Choice(["zero", "net2net"]), default=INIT, show_default=True,
               help="Fresh channels with zero outgoing weights, or copies of channels that share theirs.")
@@ -99,6 +103,7 @@ def widen(context: click.Context, /, model: Path, *, outputs: Outputs | None, **
 @click.option("--count", type=int, default=0, help="How many times to add depth, spread evenly.  [default: everywhere]")
 @click.option("--kernel", multiple=True, metavar="3x3",
               help="Kernel of new convolutions; several make one behind the other.  [default: the neighbour's]")
+@choosing("places")
 @click.option("--calibrate", default="", metavar="FILE.npz",
               help="Real inputs from which BatchNormalization takes its statistics.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
@@ -115,6 +120,7 @@ def deepen(model: Path, **options: Any) -> None:
 @click.option("--include", multiple=True, metavar="GLOB",
               help="Grow only kernels of layers, nodes or weights of these names, or of these lengths, as 3x3.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave such kernels as they are.")
+@choosing("convolutions")
 @growing("enlarged")
 def enlarge(model: Path, **options: Any) -> None:
     """Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it beside MODEL."""

@@ -80,6 +80,19 @@ def proof_of(
     return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)
 
 
+strictly = click.option("--strict", is_flag=True,
+                        help="Fail if a student is wrong, instead of leaving out what makes it wrong.")  # fmt: skip
+
+
+def choosing(parts: str) -> Callable[[Command], Command]:
+    """Add the options that name the parts that change."""
+    only = click.option("--only", multiple=True, metavar="NAME",
+                        help=f"Change only the {parts} of exactly these names.")  # fmt: skip
+    without = click.option("--without", multiple=True, metavar="NAME",
+                           help=f"Leave the {parts} of exactly these names as they are.")  # fmt: skip
+    return lambda command: only(without(command))
+
+
 def growing(suffix: str) -> Callable[[Command], Command]:
     """Add what all commands take that make a student, and hand them a way to make it."""
     options = [
@@ -92,6 +105,7 @@ def growing(suffix: str) -> Callable[[Command], Command]:
         click.option("--record", type=click.Path(path_type=Path), metavar="FILE",
                      help="Also write what became of every weight, for 'grow-checkpoint' and other tools."),
         click.option("--force", is_flag=True, help="Overwrite the output."),
+        strictly,
         click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout."),
         ends_well,
     ]  # fmt: skip

@@ -22,6 +22,7 @@ from onnx_n2n.depth.places import Places
 from onnx_n2n.explore import Candidate
 from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
+from onnx_n2n.leaving_out import BUG, LeftOut
 from onnx_n2n.lineage import Entry
 from onnx_n2n.plan import ways
 from onnx_n2n.report import Added, Report
@@ -162,6 +163,8 @@ def print_report(console: Console, report: Report) -> None:
         as_before = "as it was" if len(alike) == 1 else "as they were"
         console.print(f"{len(alike)} kept {as_before} ({_listed(alike)}): {reason}.")
     _print_rest(console, len(reasons), "reason")
+    for idle in report.change.idle:
+        console.print(f"{idle.text} did nothing: {idle.reason}.", soft_wrap=True)
     for sentence in report.change.notes:
         console.print(f"Note: {sentence}.")
     times = report.parameters_after / max(report.parameters_before, 1)
@@ -172,6 +175,18 @@ def print_report(console: Console, report: Report) -> None:
         print_verdict(console, report.verdict)
     if report.clones is not None and report.clones.channels:
         console.print(_told_apart(report.clones))
+
+
+def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
+    """Print what would have made a student wrong, last and in capitals: nobody must miss it."""
+    if not left_out:
+        return
+    names = _listed(repr(each.group) for each in left_out)
+    console.print(f"\nLEFT OUT: {len(left_out)} ({names}) failed verification. What was written is verified, and does "
+                  f"not have it; {BUG}, and with", soft_wrap=True)  # fmt: skip
+    for each in left_out:
+        console.print(f"  {each.command}", soft_wrap=True)
+        console.print(f"    {each.group!r}: {each.error}", soft_wrap=True)
 
 
 def print_grown(console: Console, found: Grown, proof: Any) -> None:
@@ -223,7 +238,8 @@ def print_history(console: Console, entries: Sequence[Entry], digest: str) -> No
         table = _table("", "pass", "seed>", "given", "version")
         for number, entry in enumerate(entries, 1):
             seed = "-" if entry.seed is None else str(entry.seed)
-            table.add_row(str(number), entry.text, seed, entry.parent[:12], entry.version)
+            text = f"{entry.text} did nothing: {entry.idle}" if entry.idle else entry.text
+            table.add_row(str(number), text, seed, entry.parent[:12], entry.version)
         console.print(table)
     console.print(f"This model is {digest[:12]}.")
 
@@ -292,12 +308,6 @@ def _told_apart(clones: Clones) -> str:
         )
     alike = f"; {clones.incoming:,} start with the incoming weights of another" if clones.incoming else ""
     return f"Clones: training can tell all {_count(clones.channels, 'channel')} apart{alike}."
-
-
-def commonest_pin(analysis: Analysis) -> str:
-    """Return why most weight axes, other than those of kernels, may not grow; empty when there are none."""
-    reasons = _by_reason(pinned for pinned in analysis.pins if not pinned.reason.text.endswith(WINDOW))
-    return max(reasons, key=lambda reason: len(reasons[reason]), default="")
 
 
 def _print_pins(console: Console, analysis: Analysis) -> None:
@@ -404,9 +414,13 @@ def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size
         costs = [text for after, before in sides for text in _grown(after, before)]
         table.add_row(each.name, each.passes, *costs, each.failure or _proven(each))
     console.print("", table, "", sep="\n")
-    idle = list(dict.fromkeys(repr(name) for each in found if each.verdict for name in each.verdict.vacuous))
-    if idle:
-        console.print(f"Warning: comparing {_listed(idle)} proves nothing. Give real inputs with --inputs.")
+    for each in found:
+        for idle in each.idle:
+            console.print(f"{each.name}: {idle.text} did nothing: {idle.reason}.", soft_wrap=True)
+    verdicts = [each.verdict for each in found if each.verdict is not None]
+    still = list(dict.fromkeys(repr(name) for verdict in verdicts for name in verdict.vacuous))
+    if still:
+        console.print(f"Warning: comparing {_listed(still)} proves nothing. Give real inputs with --inputs.")
 
 
 def _grown(after: int | None, before: int) -> tuple[str, str]:

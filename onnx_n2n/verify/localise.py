@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -18,6 +19,28 @@ Index = tuple[np.ndarray | None, ...]
 AT_A_TIME = 16
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """A tensor of the student that is not what the teacher's is.
+
+    Attributes:
+        tensor: Its name.
+        node: Name of the node that makes it; empty where the node has none.
+        operator: Operator type of that node.
+        how: How it is wrong, for people.
+    """
+
+    tensor: str
+    node: str
+    operator: str
+    how: str
+
+    def __str__(self) -> str:
+        """The tensor, its node, and how it is wrong."""
+        place = f"{self.operator} node {self.node!r}" if self.node else f"a {self.operator} node"
+        return f"{self.tensor} (from {place}): {self.how}"
+
+
 def first_wrong(
     teacher: Source,
     student: Source,
@@ -28,7 +51,7 @@ def first_wrong(
     grain: Grain,
     seed: int,
     time_limit: float = TIME_LIMIT,
-) -> str | None:
+) -> Wrong | None:
     """Name the first tensor, in the order of the teacher's nodes, that is not what the trace says.
 
     Args:
@@ -42,15 +65,15 @@ def first_wrong(
         time_limit: How many seconds one run may take.
 
     Returns:
-        The tensor's name, its node, and how it is wrong; None when every traced tensor is as it should be.
+        The tensor, its node, and how it is wrong; None when every traced tensor is as it should be.
 
     Raises:
         ModelError: ONNX Runtime refuses one of the graphs with its intermediate tensors as outputs.
         RunError: ONNX Runtime fails on one of them.
         TimeLimitError: A run takes longer than it may.
     """
-    places, theirs = _computed(teacher.skeleton()), _computed(student.skeleton())
-    names = [name for name in places if name in theirs and name in trace]
+    nodes, theirs = _computed(teacher.skeleton()), _computed(student.skeleton())
+    names = [name for name in nodes if name in theirs and name in trace]
     old, new = (Timed(session(source.exposing(names), provider), time_limit) for source in (teacher, student))
     for feed in feeds:
         near = nudged(feed, seed)
@@ -61,22 +84,21 @@ def first_wrong(
             ):
                 wrong = _wrong(trace[name], truth, nudge, got, grain)
                 if wrong:
-                    return f"{name} (from {places[name]}): {wrong}"
+                    return Wrong(name, nodes[name].name or "", nodes[name].op_type, wrong)
     return None
 
 
-def _computed(model: ir.Model) -> dict[str, str]:
-    """Tensors of the main graph that depend on its inputs, in order, with the node of each for people.
+def _computed(model: ir.Model) -> dict[str, ir.Node]:
+    """Tensors of the main graph that depend on its inputs, in order, with the node of each.
 
     What depends on weights alone is a weight: it holds shares, and need not be the teacher's.
     """
     alive = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
-    found: dict[str, str] = {}
+    found: dict[str, ir.Node] = {}
     for node in model.graph:
         if not alive.isdisjoint(_reads(node)):
             alive.update(node.outputs)
-            place = f"{node.op_type} node {node.name!r}" if node.name else f"a {node.op_type} node"
-            found |= {value.name: place for value in node.outputs if value.name}
+            found |= {value.name: node for value in node.outputs if value.name}
     return found
 
 

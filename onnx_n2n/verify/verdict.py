@@ -15,7 +15,7 @@ import numpy as np
 
 from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, decided, grain, vacuous, yardstick
-from onnx_n2n.verify.localise import Index, first_wrong
+from onnx_n2n.verify.localise import Index, Wrong, first_wrong
 from onnx_n2n.verify.sessions import (
     TIME_LIMIT,
     AnyModel,
@@ -45,6 +45,7 @@ class Verdict:
         inputs: How the inputs came about, for people.
         first_wrong: The first tensor that is wrong and the node that it comes from, or "unknown: " and the reason why
             it is not known: what ONNX Runtime said of the student. None when nothing is wrong, or traced.
+        wrong: The same in parts; None where the tensor is not known.
     """
 
     ok: bool
@@ -55,6 +56,11 @@ class Verdict:
     vacuous: tuple[str, ...]
     inputs: str
     first_wrong: str | None
+    wrong: Wrong | None = None
+
+    def __bool__(self) -> bool:
+        """Whether the student computes what the teacher computes, so that ``assert verify(...)`` says what it means."""
+        return self.ok
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON takes it: numbers that are not finite become null."""
@@ -107,6 +113,7 @@ def verify(
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
         OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
+    found: Wrong | str | None = None
     with opened(teacher, folder) as old, opened(student, folder) as new:
         model = old.skeleton()
         fine = grain(model)
@@ -120,7 +127,8 @@ def verify(
         if reason is None:
             decided(outputs)
         if reason is None and not ok and trace:
-            reason = _located(old, new, trace, trial, used, fine, seed, time_limit)
+            found = _located(old, new, trace, trial, used, fine, seed, time_limit)
+            reason = None if found is None else str(found)
     return Verdict(
         ok=ok,
         provider=used,
@@ -130,6 +138,7 @@ def verify(
         vacuous=tuple(output.name for output in outputs if output.vacuous),
         inputs=trial.origin,
         first_wrong=reason,
+        wrong=found if isinstance(found, Wrong) else None,
     )
 
 
@@ -194,7 +203,7 @@ def _first(truth: np.ndarray, value: Any) -> Any:
 
 def _located(
     old: Source, new: Source, trace: Mapping[str, Index], trial: Trial, used: str, fine: Grain, seed: int, limit: float
-) -> str | None:
+) -> Wrong | str | None:
     try:
         return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed, time_limit=limit)
     except (RunError, ModelError) as failure:
