@@ -232,6 +232,12 @@ def decided(outputs: Sequence[OutputVerdict]) -> None:
         )
 
 
+def same(old: Any, new: Any) -> bool:
+    """Whether two outputs are the same to the last bit."""
+    gap = _gap(old, new)
+    return gap is not None and not gap.any()
+
+
 def finite(values: Sequence[Any]) -> float:
     """The fraction of entries that are finite."""
     arrays = [array for array in map(_array, values) if is_real(array) and array.size]
