@@ -1,7 +1,8 @@
 """How far a teacher is from itself when what goes into its decisions is a few rounding steps off.
 
 Inputs that are one rounding step off may reach no entry that lies between two quanta. So the tensors that go into a
-quantiser are moved too, wherever it stands: at random, by as much as rounding may move them on the way.
+quantiser are moved too, wherever it stands: at random, by as much as rounding may move them on the way, and by as much
+as is granted to any tensor, so that a quantum flips where few numbers are quantised.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from onnx_n2n.verify.compare import NOISE_FACTOR, Grain
 from onnx_n2n.verify.decisions import bodies, kind_of
 from onnx_n2n.verify.sessions import Feed, Source, Timed, run, session
 
-TIMES = 4  # that the teacher is moved, each time otherwise
+TIMES = 3  # that the teacher is moved by as much, each time otherwise
 
-REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}  # of which ONNX Runtime draws random numbers
+# Types that are moved: ONNX Runtime draws random numbers of the first two, and casts the others to the first.
+REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+NARROW = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
 
 def inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -37,20 +40,34 @@ def moved_inside(
     Raises:
         TimeLimitError: A run takes longer than it may.
     """
+    answers = []
     try:
-        proto = shape_inference.infer_shapes(inlined(teacher.proto()))
-        size = min(NOISE_FACTOR * grain.epsilon, grain.floor)
-        if not _move(proto.graph, {}, size, seed):
-            return []
-        moved = Timed(session(teacher.holding(proto), provider), limit)
-        return [[run(moved, feed, names) for feed in feeds] for _ in range(TIMES)]
+        proto = inlined(teacher.proto())
+        kinds = _told(teacher.holding(proto), provider)
+        for size in (min(NOISE_FACTOR * grain.epsilon, grain.floor), grain.floor):
+            copy = shape_inference.infer_shapes(proto)
+            if not _move(copy.graph, kinds, size, seed):
+                return []
+            moved = Timed(session(teacher.holding(copy), provider), limit)
+            answers += [[run(moved, feed, names) for feed in feeds] for _ in range(TIMES)]
     except (RunError, ModelError, shape_inference.InferenceError):
         return None
+    return answers
+
+
+def _told(model: Source, provider: str) -> dict[str, int]:
+    """The types of what goes into the decisions of the main graph, by ONNX Runtime, which knows operators of its own."""
+    graph = model.proto().graph
+    made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
+    names = list(dict.fromkeys(name for node in graph.node if kind_of(node) for name in node.input if name in made))
+    kinds = {f"tensor({onnx.TensorProto.DataType.Name(kind).lower()})": kind for kind in REAL}
+    outputs = session(model.exposing(names), provider).get_outputs() if names else []
+    return {value.name: kinds[value.type] for value in outputs if value.type in kinds}
 
 
 def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: int) -> int:
     """Move what goes into the decisions of a graph and its bodies; returns how many tensors that are."""
-    kinds = {**around, **dict(_kinds(graph))}
+    kinds = {**around, **{name: kind for name, kind in _kinds(graph) if kind}}
     nodes, count = [], 0
     for node in graph.node:
         for body in bodies(node):
@@ -60,7 +77,7 @@ def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: 
                 if kinds.get(name) in REAL:
                     count += 1
                     made = f"{name}.moved.{seed + count}"
-                    nodes += _noise(name, made, size, seed + count)
+                    nodes += _noise(name, made, kinds[name], size, seed + count)
                     node.input[slot] = made
         nodes.append(node)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
@@ -69,16 +86,19 @@ def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: 
     return count
 
 
-def _noise(name: str, made: str, size: float, seed: int) -> list[onnx.NodeProto]:
+def _noise(name: str, made: str, kind: int, size: float, seed: int) -> list[onnx.NodeProto]:
     """Nodes that add to each entry a random fraction of the largest one, of at most ``size``."""
-    parts = [f"{made}.{part}" for part in ("draw", "abs", "most", "step")]
-    return [
-        helper.make_node("RandomUniformLike", [name], parts[:1], low=-size, high=size, seed=float(seed)),
-        helper.make_node("Abs", [name], parts[1:2]),
-        helper.make_node("ReduceMax", parts[1:2], parts[2:3], keepdims=0),
-        helper.make_node("Mul", [parts[0], parts[2]], parts[3:]),
-        helper.make_node("Add", [name, parts[3]], [made]),
+    draw, own, most, step, wide, total = (f"{made}.{part}" for part in ("draw", "own", "most", "step", "wide", "total"))
+    nodes = [helper.make_node("Cast", [name], [wide], to=onnx.TensorProto.FLOAT)] if kind in NARROW else []
+    source, end = (wide, total) if nodes else (name, made)
+    nodes += [
+        helper.make_node("RandomUniformLike", [source], [draw], low=-size, high=size, seed=float(seed)),
+        helper.make_node("Abs", [source], [own]),
+        helper.make_node("ReduceMax", [own], [most], keepdims=0),
+        helper.make_node("Mul", [draw, most], [step]),
+        helper.make_node("Add", [source, step], [end]),
     ]
+    return [*nodes, helper.make_node("Cast", [total], [made], to=kind)] if kind in NARROW else nodes
 
 
 def _kinds(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:

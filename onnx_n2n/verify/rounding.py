@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verify.case import Case
-from onnx_n2n.verify.compare import OutputVerdict
+from onnx_n2n.verify.compare import OutputVerdict, apart, is_real
 from onnx_n2n.verify.cuts import Held, Pair, Rounded
 from onnx_n2n.verify.localise import Wrong, first_wrong
 from onnx_n2n.verify.quanta import moved_inside
+
+FEW = 4.0  # times as far as the teacher is from itself when quanta flip: beyond that a student is wrong
 
 Outputs = tuple[OutputVerdict, ...]
 
@@ -67,26 +70,30 @@ def _located(case: Case, held: Held) -> Wrong | None:
 def _within_quanta(case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]], *, selects: bool) -> Outputs:
     """Judge a student by how far the teacher is from itself when what goes into its decisions moves.
 
+    A student that is no further off than that passes; one that is off by many times as much is wrong.
+
     Raises:
-        InputError: It moves as far as the student is off, and not by quanta alone.
+        InputError: The student is in between, or selections are among the decisions.
     """
-    names = case.trial.names
-    moved = moved_inside(case.old, case.trial.feeds, names, case.used, case.grain, case.seed, case.limit)
+    trial = case.trial
+    moved = moved_inside(case.old, trial.feeds, trial.names, case.used, case.grain, case.seed, case.limit)
     if moved is not None and not moved:
         return outputs
+    columns = [list(zip(*runs, strict=True)) for runs in (trial.truth, case.shown(answers), *(moved or ()))]
     found, open_ = [], ""
-    tries = [case.compared(case.sticks([], near), answers) for near in moved or ()]
     for k, output in enumerate(outputs):
-        widest = max((verdicts[k] for verdicts in tries), key=lambda verdict: verdict.tolerance, default=None)
-        if output.ok or widest is None:
-            open_ = open_ if output.ok else output.name
-            found.append(output)
-            continue
-        told = widest.ok and not widest.vacuous and not selects and widest.dtype.startswith(("float", "bfloat"))
-        if not widest.ok and not widest.undecided:
-            return outputs
-        open_ = open_ if told else output.name
-        found.append(widest)
+        truth, mine, *near = (column[k] for column in columns)
+        if not output.ok and near:
+            largest, mean = apart(truth, mine)
+            noise, noises = map(max, zip(*(apart(truth, values) for values in near), strict=True))
+            if largest > FEW * noise or mean > FEW * noises:
+                return outputs
+            if is_real(truth[0]) and not selects and largest <= noise < output.movement and mean <= noises:
+                share = noise / output.movement
+                told = {"error": largest / output.movement, "noise": share, "tolerance": share}
+                output = replace(output, ok=True, undecided=False, **told)
+        open_ = open_ or output.name * (not output.ok)
+        found.append(output)
     if open_:
         raise InputError(
             f"whether the student is right cannot be told from rounding: output {open_!r} hangs on decisions that a "
