@@ -15,13 +15,19 @@ from onnx import helper, inliner, shape_inference
 
 from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.verify.compare import NOISE_FACTOR, Grain
-from onnx_n2n.verify.decisions import bodies, kind_of
+from onnx_n2n.verify.decisions import Kind, bodies, kind_of
 from onnx_n2n.verify.sessions import Feed, Source, Timed, run, session
 
 TIMES = 3  # that the teacher is moved by as much, each time otherwise
 
 # Types that are moved: ONNX Runtime draws random numbers of the first two, and casts the others to the first.
 REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+# Operators that make whole numbers, and those that keep them exact: rounding does not get there, so nothing is moved.
+WHOLE = {"Ceil", "Floor", "Round", "Sign"}
+KEEP = {
+    "Abs", "Add", "Cast", "Clip", "Concat", "Flatten", "Gather", "Identity", "Max", "Min", "Neg", "Relu", "Reshape",
+    "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+}  # fmt: skip
 NARROW = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
 
@@ -56,7 +62,7 @@ def moved_inside(
 
 
 def _told(model: Source, provider: str) -> dict[str, int]:
-    """The types of what goes into the decisions of the main graph, by ONNX Runtime, which knows operators of its own."""
+    """Types of what goes into the main graph's decisions, by ONNX Runtime, which knows operators of its own."""
     graph = model.proto().graph
     made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
     names = list(dict.fromkeys(name for node in graph.node if kind_of(node) for name in node.input if name in made))
@@ -69,12 +75,18 @@ def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: 
     """Move what goes into the decisions of a graph and its bodies; returns how many tensors that are."""
     kinds = {**around, **{name: kind for name, kind in _kinds(graph) if kind}}
     nodes, count = [], 0
+    whole = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         for body in bodies(node):
             count += _move(body, kinds, size, seed + 1000 * count + 1)
-        if kind_of(node) is not None:
+        if node.op_type in {*WHOLE, "Constant"} or (
+            node.op_type in KEEP and whole.issuperset(filter(None, node.input))
+        ):
+            whole.update(node.output)
+        kind = kind_of(node)
+        if kind is not None:
             for slot, name in enumerate(node.input):
-                if kinds.get(name) in REAL:
+                if kinds.get(name) in REAL and (name not in whole or kind is Kind.INSIDE):
                     count += 1
                     made = f"{name}.moved.{seed + count}"
                     nodes += _noise(name, made, kinds[name], size, seed + count)
