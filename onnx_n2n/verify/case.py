@@ -28,6 +28,7 @@ class Case:
         limit: How many seconds one run may take.
         trace: Index of the student's tensors into the teacher's, by name.
         gained: Outputs in which the student may say more along one axis.
+        random: Tensors of the teacher that depend on random numbers.
     """
 
     old: Source
@@ -39,6 +40,7 @@ class Case:
     limit: float
     trace: Mapping[str, Index]
     gained: Collection[str]
+    random: Collection[str]
 
     def sticks(self, optimised: Sequence[Sequence[Any]], nudged: Sequence[Sequence[Any]]) -> list[Yardstick]:
         """What the teacher asks of each output; where none tells anything by its movement, no noise is granted.

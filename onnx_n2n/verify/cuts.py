@@ -7,7 +7,7 @@ runs on with it. A student that is right up to ties and quanta passes, and one t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ class Held:
         left: Whether there are decisions that were not compared, since they stand in a body or have no counterpart.
         selects: Whether one of those selects.
         models: Teacher and student with the decisions as inputs.
-        feeds: The feeds of these.
+        feeds: A feed of each of these, one on which something is wrong if any is.
     """
 
     answers: tuple[list[Any], ...]
@@ -86,7 +86,7 @@ class Held:
     left: bool
     selects: bool
     models: tuple[Source, Source]
-    feeds: tuple[tuple[Feed, ...], tuple[Feed, ...]]
+    feeds: tuple[Feed, Feed]
 
 
 class Pair:
@@ -96,14 +96,24 @@ class Pair:
         old: The teacher.
         new: The student.
         trace: Index of the student's tensors into the teacher's, by name.
+        random: Tensors that depend on random numbers: decisions on them are not compared.
         provider: Execution provider to run both on.
         limit: How many seconds one run may take.
     """
 
-    def __init__(self, old: Source, new: Source, trace: Mapping[str, Index], provider: str, limit: float) -> None:
+    def __init__(
+        self,
+        old: Source,
+        new: Source,
+        trace: Mapping[str, Index],
+        random: Collection[str],
+        provider: str,
+        limit: float,
+    ) -> None:
         self._sources = old, new
         self._protos = inlined(old.proto()), inlined(new.proto())
-        self._trace, self._provider, self._limit = trace, provider, limit
+        self._trace, self._random = trace, frozenset(random)
+        self._provider, self._limit = provider, limit
 
     def hold(self, feeds: Sequence[Feed], names: Sequence[str], grain: Grain, seed: int) -> Held:
         """Compare what goes into all decisions, and run the student on with the teacher's.
@@ -121,63 +131,44 @@ class Pair:
         """
         paired, others = self._paired()
         plain = self._open(0, tapped(self._protos[0], _tensors(paired, 0)))
+        first = self._read(plain, feeds[0], _tensors(paired, 0))
         grown = self._open(1, tapped(self._protos[1], _tensors(paired, 1)))
-        ran = [self._read(plain, feed, _tensors(paired, 0)) for feed in feeds]
-        got = self._read(grown, feeds[0], _tensors(paired, 1))
-        decisions = []
-        for each in paired:
-            if not any(is_real(ran[0][name]) for name, _ in each.reads()):
-                continue
-            if self._comparable(each, ran[0], got):
-                decisions.append(each)
-            else:
-                others.append(each.kind)
-        cuts = [self._sources[side].holding(self._cut(side, decisions, ran[0], names)) for side in (0, 1)]
-        forced = [
-            [{**feed, **self._forced(side, decisions, truth)} for feed, truth in zip(feeds, ran, strict=True)]
-            for side in (0, 1)
-        ]
+        decisions = self._shared(paired, first, self._read(grown, feeds[0], _tensors(paired, 1)))
+        others += [each.kind for each in paired if each not in decisions and _rounds(each, first)]
+        cuts = [self._sources[side].holding(self._cut(side, decisions, first, names)) for side in (0, 1)]
         same, ours = (Timed(session(cut, self._provider), self._limit) for cut in cuts)
         taps = [_tensors(decisions, side, own=True) for side in (0, 1)]
         answers, near, found, rounded = [], [], None, []
-        for feed, truth, mine, theirs in zip(feeds, ran, *forced, strict=True):
+        kept: tuple[Feed, Feed] | None = None
+        for feed in feeds:
+            truth = self._read(plain, feed, _tensors(decisions, 0))
+            mine, theirs = ({**feed, **self._forced(side, decisions, truth)} for side in (0, 1))
             nudge = self._read(same, {**mine, **nudged(feed, seed)}, [*taps[0], *names])
             student = self._read(ours, theirs, [*taps[1], *names])
             for each in decisions:
-                found = found or self._wrong(each, truth, nudge, student, grain)
+                if found is None and (found := self._wrong(each, truth, nudge, student, grain)) is not None:
+                    kept = mine, theirs
                 if self._differs(each, truth, student):
                     rounded.append(Rounded(each.teacher.name, each.teacher.op_type))
+            kept = kept or (mine, theirs)
             answers.append([student[name] for name in names])
             near.append([nudge[name] for name in names])
-        return Held(
-            tuple(answers),
-            tuple(near),
-            found,
-            tuple(dict.fromkeys(rounded)),
-            bool(others),
-            Kind.WHOLE in others,
-            (cuts[0], cuts[1]),
-            (tuple(forced[0]), tuple(forced[1])),
-        )
+        assert kept is not None  # there is a feed
+        selects, left = Kind.WHOLE in others, bool(others)
+        again = tuple(dict.fromkeys(rounded))
+        return Held(tuple(answers), tuple(near), found, again, left, selects, (cuts[0], cuts[1]), kept)
 
     def _paired(self) -> tuple[list[Decision], list[Kind]]:
         """Decisions with a counterpart that does the same, and the kinds of the others."""
         old, new = (proto.graph for proto in self._protos)
         alive = _alive(old)
         theirs = {node.output[0]: node for node in new.node if node.output}
-        found, others = (
-            [],
-            [
-                kind
-                for node in old.node
-                for body in bodies(node)
-                for inner in within(body)
-                if (kind := kind_of(inner)) is not None
-            ],
-        )
+        found: list[Decision] = []
+        inner = (each for node in old.node for body in bodies(node) for each in within(body))
+        others = [kind for kind in map(kind_of, inner) if kind is not None]
         for node in old.node:
             kind = kind_of(node)
-            if kind is None or alive.isdisjoint(node.input):
+            if kind is None or alive.isdisjoint(node.input) or not self._random.isdisjoint(node.input):
                 continue
             other = theirs.get(node.output[0])
             if kind is Kind.INSIDE or other is None or _said(node) != _said(other):
@@ -185,6 +176,10 @@ class Pair:
             else:
                 found.append(Decision(node, other, kind))
         return found, others
+
+    def _shared(self, paired: Sequence[Decision], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Decision]:
+        """Decisions on real numbers, of which all that goes in and comes out can be compared, by what they do once."""
+        return [each for each in paired if _rounds(each, old) and self._comparable(each, old, new)]
 
     def _comparable(self, each: Decision, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Whether all that a decision reads and makes has the shape that its index says, on one feed."""
@@ -287,6 +282,11 @@ class Pair:
 
     def _differs(self, each: Decision, truth: Mapping[str, Any], got: Mapping[str, Any]) -> bool:
         return not all(_alike(self._index(name, name, truth), truth[name], got[name + OWN]) for name in each.makes)
+
+
+def _rounds(each: Decision, values: Mapping[str, Any]) -> bool:
+    """Whether real numbers go into a decision; whole ones have no rounding error."""
+    return any(is_real(values[name]) for name, _ in each.reads())
 
 
 def tapped(proto: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

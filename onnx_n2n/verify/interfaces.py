@@ -47,9 +47,9 @@ def differences(teacher: ir.Model, student: ir.Model, gained: Collection[str] = 
         student: The student.
         gained: Outputs that may be longer along one axis.
     """
-    sides = [_inputs(model) for model in (teacher, student)]
-    ends = [{value.name or "": value for value in model.graph.outputs} for model in (teacher, student)]
-    return (*_compared("input", *sides), *_compared("output", *ends, gained=gained))
+    given, student_given = (_inputs(model) for model in (teacher, student))
+    made, student_made = ({value.name or "": value for value in model.graph.outputs} for model in (teacher, student))
+    return (*_compared("input", given, student_given), *_compared("output", made, student_made, gained))
 
 
 def unlike(name: str, truth: Sequence[Any], answers: Sequence[Any]) -> Difference | None:
@@ -92,7 +92,8 @@ def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
 
 
 def _declared(value: ir.Value) -> str:
-    kind = value.dtype.name.lower() if isinstance(value.type, ir.TensorType) else str(value.type)
+    dtype = value.dtype if isinstance(value.type, ir.TensorType) else None
+    kind = str(value.type) if dtype is None else dtype.name.lower()
     if value.shape is None:
         return kind
     return f"{kind}[{','.join(str(dim if isinstance(dim, int) else dim.value or '?') for dim in value.shape)}]"

@@ -32,8 +32,17 @@ NARROW = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
 
 def inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its functions written out."""
-    return inliner.inline_local_functions(proto) if proto.functions else proto
+    """The model with its functions written out.
+
+    Raises:
+        ModelError: They cannot be.
+    """
+    if not proto.functions:
+        return proto
+    try:
+        return inliner.inline_local_functions(proto)
+    except Exception as failure:  # onnx raises of everything
+        raise ModelError(f"the functions of the model cannot be written out: {failure}") from failure
 
 
 def moved_inside(

@@ -49,7 +49,7 @@ def again(
 
 def _held(case: Case) -> Held | None:
     try:
-        pair = Pair(case.old, case.new, case.trace, case.used, case.limit)
+        pair = Pair(case.old, case.new, case.trace, case.random, case.used, case.limit)
         return pair.hold(case.trial.feeds, case.trial.names, case.grain, case.seed)
     except (RunError, ModelError):
         return None
@@ -59,7 +59,7 @@ def _located(case: Case, held: Held) -> Wrong | None:
     """The first wrong tensor, where both models have decided alike so far."""
     try:
         found = first_wrong(
-            *held.models, case.trace, held.feeds[0], theirs=held.feeds[1], provider=case.used, grain=case.grain,
+            *held.models, case.trace, held.feeds[:1], theirs=held.feeds[1:], provider=case.used, grain=case.grain,
             seed=case.seed, time_limit=case.limit,
         )  # fmt: skip
     except (RunError, ModelError):

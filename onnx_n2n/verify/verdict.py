@@ -129,7 +129,6 @@ def verify(
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
         OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
-    found: Wrong | str | None = None
     with opened(teacher, folder) as first, opened(student, folder) as second:
         old, model, trained = _evaluated(first, first.skeleton())
         new, other, retrained = _read(second)
@@ -140,7 +139,7 @@ def verify(
         used, trial = _tried(old, providers(provider), find, seed, time_limit)
         random = _random(old, model, used, trial, time_limit)
         trial = trial.without([each.output for each in random])
-        case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained)
+        case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained, drawn(model).keys())
         sticks = _yardsticks(case)
         outputs, answers, reason = _judged(case, sticks)
         found: Wrong | None = None
