@@ -291,7 +291,8 @@ def _rounds(each: Decision, values: Mapping[str, Any]) -> bool:
 
 def tapped(proto: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
     """A model that gives further tensors, whatever they are: inputs, weights, or what nodes make."""
-    found = onnx.ModelProto.FromString(proto.SerializeToString())
+    found = onnx.ModelProto()
+    found.CopyFrom(proto)
     for name in dict.fromkeys(names):
         found.graph.node.append(helper.make_node("Identity", [name], [name + TAP]))
         found.graph.output.append(onnx.ValueInfoProto(name=name + TAP))
