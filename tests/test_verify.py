@@ -312,7 +312,7 @@ def test_a_constant_output_is_vacuous_and_still_has_to_be_right() -> None:
 
 def test_when_every_output_is_vacuous_only_equality_will_do() -> None:
     def chaotic(outputs: str, extra: str = "") -> Verdict:
-        """A rounding step of the input moves the output anywhere, so that the student cannot be told from the teacher."""
+        """A rounding step of the input moves the output anywhere, so that no student can be told from the teacher."""
         models = [
             one_output(outputs, f"h = Mul(x, k)\n y = Sin(h)\n {extra}", k=np.array(factor, np.float32))
             for factor in (3e8, 4e8)

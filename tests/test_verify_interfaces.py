@@ -99,6 +99,9 @@ def test_what_gained_classes_does_not_differ() -> None:
     assert verify(one, other, gained=["y"])
     assert not verify(one, other, gained=["y"]).differences
     assert verify(one, other).differences
+    wrong = model("h = MatMul(x, a) y = Relu(h)", "float[N,6] x", "float[N,9] y", a=more * np.float32(2))
+    assert not verify(one, wrong, gained=["y"])
+    assert not verify(one, wrong, gained=["y"]).differences
 
 
 def test_the_command_names_what_differs_and_no_infinite_error(tmp_path: Path) -> None:
