@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from onnx_n2n.verify import Verdict
 
 if TYPE_CHECKING:
     from onnx_n2n.export.folder import Exported
+    from onnx_n2n.verify.cuts import Rounded
+    from onnx_n2n.verify.evaluation import Evaluated
 
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
@@ -227,6 +230,8 @@ def print_exported(console: Console, found: Exported) -> None:
             f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
             f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
         )
+        if found.agreement.vacuous:
+            console.print(idle_warning(found.agreement.vacuous))
     console.print(f"Written to {found.folder}", soft_wrap=True)
 
 
@@ -248,17 +253,42 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print how far two models agree."""
     idle = len(verdict.vacuous) == len(verdict.outputs)
     state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
+    apart = f"error {verdict.error:.1e}, " if not verdict.differences or math.isfinite(verdict.error) else ""
     console.print(
-        f"{state}: error {verdict.error:.1e}, the teacher's own noise {verdict.noise:.1e}, "
+        f"{state}: {apart}the teacher's own noise {verdict.noise:.1e}, "
         f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
     )
+    if verdict.differences:
+        told = "Not compared" if verdict.ok else "The interfaces differ"
+        console.print(f"{told}: {'; '.join(map(str, verdict.differences))}.", soft_wrap=True)
     if not verdict.ok and verdict.first_wrong:
         console.print(f"First wrong: {verdict.first_wrong}.")
-    if verdict.vacuous:
+    if verdict.as_evaluated:
+        console.print(f"Run as in evaluation, though these train in the file: {_by_operator(verdict.as_evaluated)}.")
+    if verdict.rounded:
         console.print(
-            f"Warning: comparing {_listed([repr(name) for name in verdict.vacuous])} proves nothing, because no input "
-            "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+            f"Rounding decides otherwise in the student at {_by_operator(verdict.rounded)}: what goes in agrees, and "
+            "what follows was compared with the teacher's decisions."
         )
+    if verdict.random:
+        drawn = [f"{each.output!r} (by {each.drawn_by})" for each in verdict.random]
+        console.print(f"Warning: not compared, because no two runs of the teacher give the same: {_listed(drawn)}.")
+    if verdict.vacuous:
+        console.print(idle_warning(verdict.vacuous))
+
+
+def idle_warning(outputs: Sequence[str]) -> str:
+    """Return what to say of outputs whose comparison could not have failed."""
+    return (
+        f"Warning: comparing {_listed([repr(name) for name in outputs])} proves nothing, because no input "
+        "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+    )
+
+
+def _by_operator(nodes: Sequence[Evaluated | Rounded]) -> str:
+    """Return how many nodes there are of each operator."""
+    counts = Counter(each.operator for each in nodes)
+    return ", ".join(_count(count, f"{operator} node") for operator, count in counts.items())
 
 
 def _print_added(console: Console, added: Sequence[Added]) -> None:

@@ -33,10 +33,12 @@ def measure(
         ModelError: ONNX Runtime refuses the model.
     """
     from onnx_n2n.verify.compare import grain
+    from onnx_n2n.verify.evaluation import evaluated
     from onnx_n2n.verify.sessions import Timed, opened, providers, run, session, within_memory
     from onnx_n2n.verify.trial import find_trial
 
-    with within_memory(), opened(model, folder) as source:
+    with within_memory(), opened(model, folder) as given:
+        source, _ = evaluated(given, given.skeleton())
         skeleton, used = source.skeleton(), providers(proof.provider)[0]
         own = feeds if feeds is not None else proof.inputs
         teacher = Timed(session(source, used), proof.time_limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Agreement:
             than a sixteenth of that when its inputs move by one rounding step.
         worst: The output of the worst error, in units of what is acceptable.
         inputs: How the inputs came about, for people.
+        vacuous: Names of the outputs whose comparison could not have failed, because no input moves them.
     """
 
     ok: bool
@@ -52,6 +53,7 @@ class Agreement:
     tolerance: float
     worst: str
     inputs: str
+    vacuous: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON takes it."""
@@ -95,12 +97,13 @@ def agreement(
         trial = with_noise(running, trial, seed)
     answers = [_answer(run, feed) for feed in trial.feeds]
     least = max(TOLERANCE, fine.floor)
-    found, undecided = Agreement(True, 0.0, least, "", trial.origin), []
+    found, undecided, idle = Agreement(True, 0.0, least, "", trial.origin), [], []
     for k, name in enumerate(trial.names):
         truth = [values[k] for values in trial.truth]
         stick = yardstick(truth, fine, nudged=[values[k] for values in trial.nudged])
         given = [_typed(values[k], like) for values, like in zip(answers, truth, strict=True)]
         verdict = compare(name, stick, given)
+        idle += [name] * verdict.vacuous
         if verdict.undecided:
             undecided.append(verdict)
             continue
@@ -109,7 +112,7 @@ def agreement(
             found = Agreement(error <= tolerance < np.inf, error, tolerance, name, trial.origin)
     if found.ok:
         decided(undecided)
-    return found
+    return replace(found, vacuous=tuple(idle))
 
 
 @within_memory()

@@ -1,7 +1,7 @@
 """Operators that treat every element alike: any index is fine, and operands broadcast as in numpy."""
 
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
+from onnx_n2n.site import Site
 
 UNARY = (
     "Abs Asinh Atan BitwiseNot Cast Ceil Celu Cos Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN "
@@ -32,9 +32,7 @@ def cast_like(site: Site) -> None:
 
 @rule("Dropout")
 def dropout(site: Site) -> None:
-    """``*p -> *p, *p``; the identity, unless it is told to drop."""
-    if site.has(2) and any(site.numbers(2)):
-        raise Refusal("it drops at random: training_mode is set")
+    """``*p -> *p, *p``; the identity in evaluation. In training it drops copies of a channel independently."""
     axes = site.axes(0)
     for slot in range(len(site.node.outputs)):
         site.result(axes, slot)

@@ -6,20 +6,18 @@ from onnx_n2n.axes import UNIT
 from onnx_n2n.obligations import Norm
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
+from onnx_n2n.site import Site
 
 declare("InstanceNormalization", "n c *s, c, c -> n c *s", even="s")
 declare("GroupNormalization", "n (g c) *s, g, g -> n (g c) *s", since=18, sizes={"g": "num_groups"}, even="c s")
 declare("GroupNormalization", "n (g c) *s, (g c), (g c) -> n (g c) *s", since=21, sizes={"g": "num_groups"}, even="c s")
 
-BATCH_NORM = Declaration.parse("n c *s, c, c, c, c -> n c *s")
+BATCH_NORM = Declaration.parse("n c *s, c, c, c, c -> n c *s, c, c, c, c")
 
 
 @rule("BatchNormalization", since=7)
 def batch_norm(site: Site) -> None:
-    """``n c *s, c, c, c, c -> n c *s``, with the statistics that are stored."""
-    if site.attribute("training_mode", 0):
-        raise Refusal("it normalises by the batch: training_mode is set")
+    """``n c *s, c, c, c, c -> n c *s, c, c``, every channel by itself, in training by the statistics of the batch."""
     BATCH_NORM(site)
 
 

@@ -232,6 +232,22 @@ def decided(outputs: Sequence[OutputVerdict]) -> None:
         )
 
 
+def same(old: Any, new: Any) -> bool:
+    """Whether two outputs are the same to the last bit."""
+    gap = _gap(old, new)
+    return gap is not None and not gap.any()
+
+
+def apart(truth: Sequence[Any], values: Sequence[Any]) -> tuple[float, float]:
+    """The largest and the mean difference of outputs, per feed; infinite where shapes, types or keys differ."""
+    gaps = [_gap(old, new) for old, new in zip(truth, values, strict=True)]
+    known = [gap.reshape(-1) for gap in gaps if gap is not None]
+    if len(known) < len(gaps):
+        return np.inf, np.inf
+    entries = np.concatenate(known)
+    return float(np.max(entries, initial=0.0)), float(np.mean(entries)) if entries.size else 0.0
+
+
 def finite(values: Sequence[Any]) -> float:
     """The fraction of entries that are finite."""
     arrays = [array for array in map(_array, values) if is_real(array) and array.size]

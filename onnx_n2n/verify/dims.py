@@ -47,8 +47,8 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
             raise InputError(f"input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
         declared: list[Dim | None] = [None] * rank
     else:
-        # Old exporters write 0 and -1 for a size that they do not know.
-        declared = [dim if isinstance(dim, int) and dim > 0 else getattr(dim, "value", None) for dim in value.shape]
+        # Old exporters write -1 for a size that they do not know. 0 is one: ONNX Runtime takes no other.
+        declared = [dim if isinstance(dim, int) and dim >= 0 else getattr(dim, "value", None) for dim in value.shape]
     if chosen is not None and (
         len(chosen) != len(declared)
         or any(isinstance(dim, int) and dim != size for dim, size in zip(declared, chosen, strict=True))

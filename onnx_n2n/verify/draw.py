@@ -173,6 +173,6 @@ def _values(want: Wanted, shape: tuple[int, ...], style: Style, turn: int, rng: 
 def _mask(shape: tuple[int, ...], style: Style, turn: int, rng: np.random.Generator) -> np.ndarray:
     """Ones; from the second turn on the end of the last axis, less than half of it, may be hidden."""
     values = np.ones(shape)
-    if turn and shape and not style.steady:
+    if turn and shape and shape[-1] and not style.steady:
         values[..., rng.integers(shape[-1] // 2 + 1, shape[-1] + 1) :] = 0
     return values

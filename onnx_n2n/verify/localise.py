@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnx_n2n.verify.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verify.inputs import nudged
+from onnx_n2n.verify.randomness import drawn
 from onnx_n2n.verify.sessions import TIME_LIMIT, Feed, Source, Timed, run, session
 
 # New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
@@ -47,6 +48,7 @@ def first_wrong(
     trace: Mapping[str, Index],
     feeds: Sequence[Feed],
     *,
+    theirs: Sequence[Feed] | None = None,
     provider: str,
     grain: Grain,
     seed: int,
@@ -59,6 +61,7 @@ def first_wrong(
         student: The student.
         trace: Index of the student's tensors into the teacher's, by name.
         feeds: Inputs on which the student's outputs were wrong.
+        theirs: The student's inputs, where they are others.
         provider: Execution provider to run both on.
         grain: How finely the teacher calculates.
         seed: Seed of what is drawn to find the noise.
@@ -72,19 +75,20 @@ def first_wrong(
         RunError: ONNX Runtime fails on one of them.
         TimeLimitError: A run takes longer than it may.
     """
-    nodes, theirs = _computed(teacher.skeleton()), _computed(student.skeleton())
-    names = [name for name in nodes if name in theirs and name in trace]
+    skeleton = teacher.skeleton()
+    nodes, others, random = _computed(skeleton), _computed(student.skeleton()), drawn(skeleton)
+    names = [name for name in nodes if name in others and name in trace and name not in random]
     old, new = (Timed(session(source.exposing(names), provider), time_limit) for source in (teacher, student))
-    for feed in feeds:
+    for feed, other in zip(feeds, theirs or feeds, strict=True):
         near = nudged(feed, seed)
         for start in range(0, len(names), AT_A_TIME):
             some = names[start : start + AT_A_TIME]
             for name, truth, nudge, got in zip(
-                some, run(old, feed, some), run(old, near, some), run(new, feed, some), strict=True
+                some, run(old, feed, some), run(old, near, some), run(new, other, some), strict=True
             ):
-                wrong = _wrong(trace[name], truth, nudge, got, grain)
-                if wrong:
-                    return Wrong(name, nodes[name].name or "", nodes[name].op_type, wrong)
+                how = wrong(trace[name], truth, nudge, got, grain)
+                if how:
+                    return Wrong(name, nodes[name].name or "", nodes[name].op_type, how)
     return None
 
 
@@ -111,7 +115,7 @@ def _reads(node: ir.Node) -> Iterator[ir.Value | None]:
                 yield from inner.inputs
 
 
-def _wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
+def wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
     """How a tensor differs from what its index says; None when it does not, or nothing can be said.
 
     An integer may be the size of an axis that has grown. An index that is empty, or points outside of the tensor, was

@@ -79,6 +79,15 @@ class Source:
             raise ModelError(f"the model cannot be read: {first_line(error)}") from error
         return files.from_proto(proto, [], self.folder or Path())
 
+    def proto(self) -> onnx.ModelProto:
+        """The model as a message, to be changed; weights in files of their own stay there."""
+        data = self.data.read_bytes() if isinstance(self.data, Path) else self.data
+        return onnx.load_model_from_string(data)
+
+    def holding(self, proto: onnx.ModelProto) -> Source:
+        """Another model, whose external data is where this model's is."""
+        return Source(proto.SerializeToString(), self.data.parent if isinstance(self.data, Path) else self.folder)
+
     def exposing(self, names: Sequence[str]) -> Source:
         """The same model with intermediate tensors as further graph outputs.
 

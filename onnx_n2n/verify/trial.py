@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +61,12 @@ class Trial:
     truth: tuple[list[Any], ...]
     origin: str
     nudged: tuple[list[Any], ...] = ()
+
+    def without(self, names: Collection[str]) -> Trial:
+        """The trial of all outputs but some."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        truth, near = (tuple([values[k] for k in kept] for values in run) for run in (self.truth, self.nudged))
+        return replace(self, names=tuple(self.names[k] for k in kept), truth=truth, nudged=near)
 
 
 def find_trial(

@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, RunError
-from onnx_n2n.verify.compare import Grain, OutputVerdict, Yardstick, compare, decided, grain, vacuous, yardstick
+from onnx_n2n.verify.case import Case
+from onnx_n2n.verify.compare import OutputVerdict, Yardstick, decided, grain, same
+from onnx_n2n.verify.cuts import Rounded
+from onnx_n2n.verify.decisions import decides
+from onnx_n2n.verify.evaluation import Evaluated, evaluated
+from onnx_n2n.verify.interfaces import Difference, differences, unlike
 from onnx_n2n.verify.localise import Index, Wrong, first_wrong
+from onnx_n2n.verify.randomness import Random, drawn, refuse
+from onnx_n2n.verify.rounding import again
 from onnx_n2n.verify.sessions import (
     TIME_LIMIT,
     AnyModel,
@@ -46,6 +54,10 @@ class Verdict:
         first_wrong: The first tensor that is wrong and the node that it comes from, or "unknown: " and the reason why
             it is not known: what ONNX Runtime said of the student. None when nothing is wrong, or traced.
         wrong: The same in parts; None where the tensor is not known.
+        random: Outputs that are not compared, because they depend on random numbers.
+        as_evaluated: Nodes that train in the files, and did what they do in evaluation.
+        rounded: Nodes at which the student decides otherwise than the teacher, by rounding alone.
+        differences: How the interfaces differ, where that is why the student is not the same, or was not compared.
     """
 
     ok: bool
@@ -57,6 +69,10 @@ class Verdict:
     inputs: str
     first_wrong: str | None
     wrong: Wrong | None = None
+    random: tuple[Random, ...] = ()
+    as_evaluated: tuple[Evaluated, ...] = ()
+    rounded: tuple[Rounded, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether the student computes what the teacher computes, so that ``assert verify(...)`` says what it means."""
@@ -113,22 +129,31 @@ def verify(
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
         OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
-    found: Wrong | str | None = None
-    with opened(teacher, folder) as old, opened(student, folder) as new:
-        model = old.skeleton()
+    with opened(teacher, folder) as first, opened(student, folder) as second:
+        old, model, trained = _evaluated(first, first.skeleton())
+        new, other, retrained = _read(second)
         fine = grain(model)
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
         used, trial = _tried(old, providers(provider), find, seed, time_limit)
-        sticks = _yardsticks(old, used, trial, fine, time_limit)
-        outputs, reason = _judged(new, used, trial, sticks, gained, time_limit)
-        ok = reason is None and all(output.ok for output in outputs)
-        if reason is None:
-            decided(outputs)
-        if reason is None and not ok and trace:
-            found = _located(old, new, trace, trial, used, fine, seed, time_limit)
-            reason = None if found is None else str(found)
+        random = _random(old, model, used, trial, time_limit)
+        trial = trial.without([each.output for each in random])
+        case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained, drawn(model).keys())
+        sticks = _yardsticks(case)
+        outputs, answers, reason = _judged(case, sticks)
+        found: Wrong | None = None
+        rounded: tuple[Rounded, ...] = ()
+        if reason is None and not all(output.ok for output in outputs) and decides(model):
+            outputs, found, rounded = again(case, outputs, answers)
+        ok = reason is None and all(output.ok for output in outputs) and found is None
+        differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
+        if reason is None and not ok:
+            if found is None:
+                decided(outputs)
+            if found is None and trace:
+                located = _located(case)
+                reason, found = (located, None) if isinstance(located, str) else (reason, located)
     return Verdict(
         ok=ok,
         provider=used,
@@ -137,8 +162,12 @@ def verify(
         outputs=outputs,
         vacuous=tuple(output.name for output in outputs if output.vacuous),
         inputs=trial.origin,
-        first_wrong=reason,
-        wrong=found if isinstance(found, Wrong) else None,
+        first_wrong=str(found) if found is not None else reason,
+        wrong=found,
+        random=random,
+        as_evaluated=tuple(dict.fromkeys((*trained, *retrained))),
+        rounded=rounded,
+        differences=differs,
     )
 
 
@@ -162,49 +191,86 @@ def _tried(
     raise AssertionError("there is always a provider")
 
 
-def _yardsticks(old: Source, used: str, trial: Trial, fine: Grain, limit: float) -> list[Yardstick]:
+def _evaluated(source: Source, skeleton: ir.Model) -> tuple[Source, ir.Model, tuple[Evaluated, ...]]:
+    """A model as it is evaluated, the same to be read, and the nodes that train in the file."""
+    copy, found = evaluated(source, skeleton)
+    return copy, copy.skeleton() if found else skeleton, found
+
+
+def _read(student: Source) -> tuple[Source, ir.Model | None, tuple[Evaluated, ...]]:
+    """The same of a student, which may be no model at all: ONNX Runtime says why then."""
+    try:
+        return _evaluated(student, student.skeleton())
+    except ModelError:
+        return student, None, ()
+
+
+def _random(old: Source, model: ir.Model, used: str, trial: Trial, limit: float) -> tuple[Random, ...]:
+    """The outputs that are another in every run, because of what some node draws.
+
+    Raises:
+        InputError: All of them are.
+    """
+    origins = drawn(model)
+    if origins.keys().isdisjoint(trial.names):
+        return ()
+    again = Timed(session(old, used), limit)
+    runs = [run(again, trial.feeds[0], trial.names) for _ in range(2)]
+    found = tuple(
+        Random(name, origins[name].name or "", origins[name].op_type)
+        for k, name in enumerate(trial.names)
+        if name in origins and not all(same(trial.truth[0][k], values[k]) for values in runs)
+    )
+    if len(found) == len(trial.names):
+        refuse(found)
+    return found
+
+
+def _yardsticks(case: Case) -> list[Yardstick]:
     """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
     optimised: list[list[Any]] = []
     with contextlib.suppress(RunError, ModelError):  # an optimiser may fail where the plain graph does not
-        quick = Timed(session(old, used, optimise=True), limit)
-        optimised = [run(quick, feed, trial.names) for feed in trial.feeds]
-    sticks = [
-        yardstick(truth, fine, [values[k] for values in optimised], [values[k] for values in trial.nudged])
-        for k, truth in enumerate(zip(*trial.truth, strict=True))
-    ]
-    return [vacuous(stick, fine) for stick in sticks] if all(stick.vacuous for stick in sticks) else sticks
+        quick = Timed(session(case.old, case.used, optimise=True), case.limit)
+        optimised = [run(quick, feed, case.trial.names) for feed in case.trial.feeds]
+    return case.sticks(optimised, case.trial.nudged)
 
 
 def _judged(
-    new: Source, used: str, trial: Trial, sticks: Sequence[Yardstick], gained: Collection[str], limit: float
-) -> tuple[tuple[OutputVerdict, ...], str | None]:
-    """The student's outputs, compared, and if it does not run the reason why."""
-    reason, answers = None, [[None] * len(trial.names)] * len(trial.feeds)
+    case: Case, sticks: Sequence[Yardstick]
+) -> tuple[tuple[OutputVerdict, ...], Sequence[Sequence[Any]], str | None]:
+    """The student's outputs, compared and as they are, and if it does not run the reason why."""
+    reason, names = None, case.trial.names
+    answers: list[list[Any]] = [[None] * len(names)] * len(case.trial.feeds)
     try:
-        grown = Timed(session(new, used), limit)
-        answers = [run(grown, feed, trial.names) for feed in trial.feeds]
+        grown = Timed(session(case.new, case.used), case.limit)
+        have = {value.name for value in grown.session.get_outputs()}
+        there = [name for name in names if name in have] or names  # ONNX Runtime says which of these is not there
+        runs = [dict(zip(there, run(grown, feed, there), strict=True)) for feed in case.trial.feeds]
+        answers = [[values.get(name) for name in names] for values in runs]
     except (RunError, ModelError) as failure:
         reason = f"unknown: {failure.reason}"
-    columns = [
-        (name, stick, map(_first, stick.truth, values) if name in gained else values)
-        for name, stick, values in zip(trial.names, sticks, zip(*answers, strict=True), strict=True)
-    ]
-    return tuple(compare(name, stick, tuple(values)) for name, stick, values in columns), reason
+    return case.compared(sticks, answers), answers, reason
 
 
-def _first(truth: np.ndarray, value: Any) -> Any:
-    """The first entries along the one axis on which a value is longer than the truth; else the value as it is."""
-    shape = np.shape(value)
-    longer = [axis for axis, (before, after) in enumerate(zip(truth.shape, shape, strict=False)) if before < after]
-    if len(shape) != truth.ndim or len(longer) != 1:
-        return value
-    return value[(slice(None),) * longer[0] + (slice(truth.shape[longer[0]]),)]
+def _differences(
+    case: Case, model: ir.Model, other: ir.Model | None, answers: Sequence[Sequence[Any]], *, ran: bool, ok: bool
+) -> tuple[Difference, ...]:
+    """How the interfaces differ: of a student that is the same, only what it says besides."""
+    declared = () if other is None else differences(model, other, case.gained)
+    if ok:
+        return tuple(each for each in declared if (each.where, each.what) == ("output", "added"))
+    known = {each.name for each in declared if each.where == "output"}
+    sides = (zip(*values, strict=True) for values in (case.trial.truth, case.shown(answers)))
+    columns = zip(case.trial.names, *sides, strict=True)
+    found = [unlike(name, *values) for name, *values in columns if ran and name not in known]
+    return (*declared, *(each for each in found if each is not None))
 
 
-def _located(
-    old: Source, new: Source, trace: Mapping[str, Index], trial: Trial, used: str, fine: Grain, seed: int, limit: float
-) -> Wrong | str | None:
+def _located(case: Case) -> Wrong | str | None:
     try:
-        return first_wrong(old, new, trace, trial.feeds, provider=used, grain=fine, seed=seed, time_limit=limit)
+        return first_wrong(
+            case.old, case.new, case.trace, case.trial.feeds, provider=case.used, grain=case.grain, seed=case.seed,
+            time_limit=case.limit,
+        )  # fmt: skip
     except (RunError, ModelError) as failure:
         return f"unknown: {failure.reason}"

@@ -12,7 +12,10 @@ BN = {"s": (12,), "b": (12,), "m": (12,), "v": np.linspace(0.5, 2, 12, dtype=np.
 GN4, GN12 = ({"s": np.linspace(0.5, 2, n, dtype=np.float32), "b": (n,)} for n in (4, 12))
 CASES["BatchNormalization"] = [
     case("z = BatchNormalization(h, s, b, m, v)", 12, opset=opset, **BN) for opset in (7, 9, 14, 15)
-] + [flat("z = BatchNormalization(h, s, b, m, v)", 12, **BN)]
+] + [
+    flat("z = BatchNormalization(h, s, b, m, v)", 12, **BN),
+    case("z, mm, vv = BatchNormalization<training_mode=1>(h, s, b, m, v)", 12, **BN),
+]
 CASES["InstanceNormalization"] = [
     case("z = InstanceNormalization(h, s, b)", 12, **GN12),
     case("g = Reshape(h, to) n = InstanceNormalization(g, s, b) z = Reshape(n, back)", 3, 4, to=[0, 4, -1],
