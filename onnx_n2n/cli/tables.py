@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,9 +27,6 @@ from onnx_n2n.plan import ways
 from onnx_n2n.report import Added, Report
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verify import Verdict
-
-if TYPE_CHECKING:
-    from onnx_n2n.export.folder import Exported
 
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
@@ -201,18 +198,6 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
             f"{_count(proof.compared, 'weight')} from the mapped ones by {proof.gradients:.1e}.",
             soft_wrap=True,
         )
-
-
-def print_exported(console: Console, found: Exported) -> None:
-    """Print what an export is made of, and how far it agrees with ONNX Runtime."""
-    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
-    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
-    if found.agreement is not None:
-        console.print(
-            f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
-            f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
-        )
-    console.print(f"Written to {found.folder}", soft_wrap=True)
 
 
 def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:

@@ -7,7 +7,7 @@ In this order:
    a tensor was made of that has no name of its own.
 3. What was an initializer is a parameter if a gradient reaches it, unless it looks like what a formula needs: a single
    number, a mask, a table of sines, a state of zeros. Statistics of BatchNormalization are state.
-4. What was a Constant node is a constant, unless the file holds all its weights in such nodes.
+4. What was a Constant node, or is filled by ConstantOfShape, is a constant, unless the file holds its weights there.
 
 What 3 and 4 read off the looks of a tensor is a guess, and is told as one.
 """
@@ -73,6 +73,7 @@ CURVED = frozenset(
 """What is put through one of these, before any data, is learned: a formula would have its value."""
 
 MASK = 1e4  # what a mask adds is larger than any weight
+MADE = frozenset({"Constant", "ConstantOfShape"})
 CONSTANT = re.compile(r"(^|/)Constant(_\d+)?(_output_\d+)?$")  # what the output of a Constant node is called
 VARIABLE = "ReadVariableOp"  # in what tf2onnx calls a variable of TensorFlow
 SOUGHT = 3  # names of parameters that a reason lists
@@ -144,12 +145,13 @@ class Decider:
             return _told(told)
         node = value.producer()
         meetings = self._flow.meetings(value)
-        if node is not None and node.op_type not in {"Constant", "Identity"}:
+        filled = node is not None and node.op_type == "ConstantOfShape" and self._by_nodes
+        if node is not None and node.op_type not in {"Constant", "Identity"} and not filled:
             return Decision("constant", f"computed from constants by {operator_of(node)}")
         found = self._made_of(meetings, value) if self._kinds else None
         if found is not None:
             return found
-        by_node = CONSTANT.search(str(value.name)) is not None or (node is not None and node.op_type == "Constant")
+        by_node = CONSTANT.search(str(value.name)) is not None or (node is not None and node.op_type in MADE)
         if by_node and not self._by_nodes:
             looks = self._looks(value, tensor, meetings)
             seems = looks.kind == "trained" and any(map(_slotted, meetings))
@@ -159,7 +161,7 @@ class Decider:
         if self._kinds:
             return self._unnamed(value, tensor, found, meetings)
         if by_node and found.kind == "trained":
-            return Decision("trained", f"{found.because}; the file holds its weights in Constant nodes", guess=True)
+            return Decision("trained", f"{found.because}; the file holds its weights in such nodes", guess=True)
         return found
 
     def _made_of(self, meetings: list[Meeting], value: ir.Value) -> Decision | None:
@@ -281,12 +283,12 @@ class Decider:
         return frozenset(wanted - folded - there)
 
     def _in_constants(self, model: ir.Model) -> bool:
-        """Say whether a file holds its weights in Constant nodes: some stand where weights do, and no initializer."""
+        """Say whether a file holds its weights in nodes: some stand where weights do, and no initializer."""
         graphs = list(model.graphs())
         stored = [value for graph in graphs for value in graph.initializers.values()]
         if any(self._weighs(value) for value in stored):
             return False
-        nodes = (node for graph in graphs for node in graph if operator_of(node) == "Constant")
+        nodes = (node for graph in graphs for node in graph if operator_of(node) in MADE)
         return any(self._weighs(node.outputs[0]) for node in nodes)
 
     def _weighs(self, value: ir.Value) -> bool:
