@@ -57,7 +57,8 @@ def looped(carried: bool) -> onnx.ModelProto:
     """A matrix that goes round a Loop, or that its body reads."""
     given = ", float[4,4] w_in" if carried else ""
     name = "w_in" if carried else "w"
-    body = f"""b (int64 i, bool c, float[N,4] h{given}) => (bool c2, float[N,4] h2{", float[4,4] w_out" if carried else ""})
+    gives = ", float[4,4] w_out" if carried else ""
+    body = f"""b (int64 i, bool c, float[N,4] h{given}) => (bool c2, float[N,4] h2{gives})
       {{ c2 = Identity(c) m = MatMul(h, {name}) h2 = Tanh(m) {"w_out = Identity(w_in)" if carried else ""} }}"""
     outputs = "y, w_last" if carried else "y"
     return whole(
@@ -105,7 +106,8 @@ WEIGHTS: dict[str, tuple[onnx.ModelProto, set[str]]] = {
     "experts picked by a router": (
         model(
             """s = MatMul(x, router) i = ArgMax<axis = 1, keepdims = 0>(s) e = Gather(experts, i)
-            u = Unsqueeze(x, one) m = MatMul(u, e) h = Squeeze(m, one) p = Softmax(s) q = MatMul(p, mix) y = Add(h, q)""",
+            u = Unsqueeze(x, one) m = MatMul(u, e) h = Squeeze(m, one)
+            p = Softmax(s) q = MatMul(p, mix) y = Add(h, q)""",
             "float[2,4] x", "float[2,5] y",
             router=(4, 3), experts=drawn(3, 4, 5), one=np.array([1]), mix=(3, 5),
         ),
@@ -122,8 +124,8 @@ WEIGHTS: dict[str, tuple[onnx.ModelProto, set[str]]] = {
         {"table"},
     ),
     "positions by constant indices": (
-        model("g = Gather(table, ids) t = Transpose<perm = [1, 0]>(g) y = Add(x, t)", "float[2,4,3] x", "float[2,4,3] y",
-              table=drawn(5, 4), ids=np.array([4, 0, 2])),
+        model("g = Gather(table, ids) t = Transpose<perm = [1, 0]>(g) y = Add(x, t)",
+              "float[2,4,3] x", "float[2,4,3] y", table=drawn(5, 4), ids=np.array([4, 0, 2])),
         {"table"},
     ),
     "behind Exp and others": (
@@ -189,11 +191,13 @@ CONSTANTS: dict[str, tuple[onnx.ModelProto, str, str]] = {
         "Constant_3_output_0", "a Constant node",
     ),
     "padding": (
-        graph("p = ConstantOfShape(n) h = MatMul(x, w) y = Concat<axis = 2>(h, p)", w=drawn(8, 4), n=np.array([2, 4, 4])),
+        graph("p = ConstantOfShape(n) h = MatMul(x, w) y = Concat<axis = 2>(h, p)",
+              w=drawn(8, 4), n=np.array([2, 4, 4])),
         "p", "ConstantOfShape",
     ),
     "sines": (
-        graph("p = Slice(t, a, b) h = MatMul(x, w) y = Add(h, p)", w=drawn(8, 8), t=SINES, a=np.array([0]), b=np.array([4])),
+        graph("p = Slice(t, a, b) h = MatMul(x, w) y = Add(h, p)",
+              w=drawn(8, 8), t=SINES, a=np.array([0]), b=np.array([4])),
         "t", "sines",
     ),
     "mask": (
