@@ -216,8 +216,11 @@ def framework_of(path: str | os.PathLike[str]) -> Framework:
 
 def _chosen(folder: Path) -> dict[str, list[str]]:
     """Return what was asked to be frozen and trained, so that a folder opens as it was written."""
-    record = json.loads((folder / RECORD).read_text("utf-8"))
-    return {option: [str(glob) for glob in record.get(option) or ()] for option in ("freeze", "train")}
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        return {option: [str(glob) for glob in record.get(option) or ()] for option in ("freeze", "train")}
+    except (OSError, ValueError, AttributeError, TypeError) as failure:
+        raise ExportError(f"{str(folder)!r} is no export: {RECORD!r} in it cannot be read") from failure
 
 
 def _model_in(folder: Path) -> Path:

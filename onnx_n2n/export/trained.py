@@ -233,6 +233,8 @@ class Decider:
         if not vector and not even and set(np.unique(array)) <= {0.0, 1.0}:
             return Decision("constant", "a mask of zeros and ones", guess=True)
         operator = _operator(reached[0])
+        if reached[0].node is None:
+            return Decision("trained", "an initializer that is an output", guess=True)
         embedding = operator == "Gather" and reached[0].slot == 0 and array.ndim == 2
         guess = not (vector or embedding or self._named(value))
         return Decision("trained", f"an initializer that {operator} reads", guess)
