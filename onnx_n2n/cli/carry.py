@@ -14,6 +14,7 @@ from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
+from onnx_n2n.cli.exported import print_exported
 from onnx_n2n.cli.options import pairs, time_limited
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
@@ -97,6 +98,8 @@ def grow_checkpoint(
               help="Verify with these arrays, by input name.")
 @click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
               help="Shape of an input whose dimensions are free.")
+@click.option("--freeze", multiple=True, metavar="GLOB", help="Tensors that stay as they are in training.")
+@click.option("--train", multiple=True, metavar="GLOB", help="Tensors that are trained, also where --freeze matches.")
 @time_limited
 @click.option("--force", is_flag=True, help="Overwrite an export that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -109,6 +112,8 @@ def export(
     verify: bool,
     inputs: Path | None,
     shapes: tuple[str, ...],
+    freeze: tuple[str, ...],
+    train: tuple[str, ...],
     time_limit: float,
     force: bool,
     as_json: bool,
@@ -122,9 +127,11 @@ def export(
         raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with -o")
     with readable(model) as file, stages(console) as progress:
         progress("exporting")
-        found = export_to(file, to, output, force=force, verify=verify, time_limit=time_limit, **feeding)
+        found = export_to(
+            file, to, output, force=force, verify=verify, freeze=freeze, train=train, time_limit=time_limit, **feeding
+        )
     with printing():
         if as_json:
             print_json({"model": str(model), **found.to_json()})
         else:
-            tables.print_exported(console, found)
+            print_exported(console, found)

@@ -31,7 +31,6 @@ from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verify import Verdict
 
 if TYPE_CHECKING:
-    from onnx_n2n.export.folder import Exported
     from onnx_n2n.verify.cuts import Rounded
     from onnx_n2n.verify.evaluation import Evaluated
 
@@ -219,20 +218,6 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
             f"{_count(proof.compared, 'weight')} from the mapped ones by {proof.gradients:.1e}.",
             soft_wrap=True,
         )
-
-
-def print_exported(console: Console, found: Exported) -> None:
-    """Print what an export is made of, and how far it agrees with ONNX Runtime."""
-    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
-    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
-    if found.agreement is not None:
-        console.print(
-            f"Agrees with ONNX Runtime: error {found.agreement.error:.1e} of the movement of "
-            f"{found.agreement.worst!r}, acceptable {found.agreement.tolerance:.1e}; {found.agreement.inputs}"
-        )
-        if found.agreement.vacuous:
-            console.print(idle_warning(found.agreement.vacuous))
-    console.print(f"Written to {found.folder}", soft_wrap=True)
 
 
 def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.export.frameworks import missing
@@ -29,22 +30,37 @@ if "keras" in sys.modules:  # keras.models.load_model knows only the layers that
         import onnx_n2n.export.keras  # noqa: F401
 
 
-def to_torch(model: ModelLike) -> Network:
+def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
     """Turn a model into a trainable ``nn.Module``, in evaluation mode.
 
     ``forward`` takes the inputs in the order of the graph, or by name, and returns one tensor, or a tuple of several.
 
+    Args:
+        model: Stays as it is.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match. What neither names is decided as
+            docs/export.md says.
+
     Raises:
+        OptionError: A glob matches no tensor, or what cannot be trained.
         ExportError: PyTorch is missing, or an operator has no counterpart in it.
         ModelError: The model cannot be read.
     """
     with missing("torch"):
         from onnx_n2n.export.torch import to_torch as convert
-    return convert(model)
+    return convert(model, freeze=freeze, train=train)
 
 
-def to_jax(model: ModelLike) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
+def to_jax(
+    model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()
+) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
     """Turn a model into a pure function and the trees that it takes.
+
+    Args:
+        model: Stays as it is.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match. What neither names is decided as
+            docs/export.md says.
 
     Returns:
         ``apply(params, state, inputs, *, train=False, rngs=None) -> (outputs, new_state)``, where ``inputs`` is a dict
@@ -52,27 +68,35 @@ def to_jax(model: ModelLike) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
         original names; and the state, the same for what training does not touch by gradients.
 
     Raises:
+        OptionError: A glob matches no tensor, or what cannot be trained.
         ExportError: JAX is missing, or an operator has no counterpart in it.
         ModelError: The model cannot be read.
     """
     with missing("jax"):
         from onnx_n2n.export.jax import to_jax as convert
-    return convert(model)
+    return convert(model, freeze=freeze, train=train)
 
 
-def to_keras(model: ModelLike) -> keras.Model:
+def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a ``keras.Model`` of one layer, on Keras's JAX or TensorFlow backend.
 
     It takes the inputs in the order of the graph, or by name, and returns one tensor, or a dict of several by name.
     Weights are variables under their original names, statistics of BatchNormalization among the non-trainable ones.
 
+    Args:
+        model: Stays as it is.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match. What neither names is decided as
+            docs/export.md says.
+
     Raises:
+        OptionError: A glob matches no tensor, or what cannot be trained.
         ExportError: Keras or JAX is missing, Keras runs on another backend, or an operator has no counterpart in JAX.
         ModelError: The model cannot be read.
     """
     with missing("keras"):
         from onnx_n2n.export.keras import to_keras as convert
-    return convert(model)
+    return convert(model, freeze=freeze, train=train)
 
 
 def load(path: Any) -> Any:

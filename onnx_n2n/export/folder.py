@@ -3,7 +3,8 @@
     DIR/weights.safetensors    the tensors, by dotted name, as the framework has them: what training changes
     DIR/model.onnx             the graph (not for --to safetensors); its own weights are only where training began
     DIR/model.keras            for --to keras in place of both: Keras keeps the graph and the weights in one file
-    DIR/export.json            for every tensor where its name comes from, and how far the export is from ONNX Runtime
+    DIR/export.json            for every tensor where its name comes from, what is trained and what is not and why, and
+                               how far the export is from ONNX Runtime
 
 A folder is opened with three lines, and saved by writing ``weights.safetensors``, or ``model.keras``, anew:
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,9 @@ import numpy as np
 
 from onnx_n2n.border import carried
 from onnx_n2n.errors import ExportError, OptionError, VerificationError
+from onnx_n2n.export.accounts import Account
 from onnx_n2n.export.check import Agreement, agreement
+from onnx_n2n.export.choice import Choice
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.files import data_files, write_draft
@@ -47,6 +50,11 @@ class Exported:
         to: For which framework.
         tensors: How many tensors, by where their names come from.
         parameters: How many numbers are trained.
+        trained: Names of the parameters.
+        state: Tensors that are kept with them and not trained, by name: why.
+        accounts: What became of every floating-point tensor of the file.
+        freeze: What was asked to be frozen.
+        train: What was asked to be trained.
         agreement: How far the export is from ONNX Runtime; None where it was not run, or cannot be.
     """
 
@@ -54,7 +62,22 @@ class Exported:
     to: Framework
     tensors: Mapping[str, int]
     parameters: int
+    trained: tuple[str, ...]
+    state: Mapping[str, str]
+    accounts: tuple[Account, ...]
+    freeze: tuple[str, ...]
+    train: tuple[str, ...]
     agreement: Agreement | None
+
+    @property
+    def constants(self) -> list[Account]:
+        """Floating-point tensors that are part of the program."""
+        return [account for account in self.accounts if account.kind == "constant"]
+
+    @property
+    def guesses(self) -> list[Account]:
+        """Tensors over which looks decided."""
+        return [account for account in self.accounts if account.guess]
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON takes it."""
@@ -63,6 +86,16 @@ class Exported:
             "to": self.to,
             "tensors": dict(self.tensors),
             "parameters": self.parameters,
+            "trained": list(self.trained),
+            "state": [{"name": name, "because": why} for name, why in self.state.items()],
+            "constant": [account.to_json() for account in self.constants],
+            "guessed": [
+                {"name": name, "as": account.kind, "because": account.because}
+                for account in self.guesses
+                for name in account.tensors or (account.name,)
+            ],
+            "freeze": list(self.freeze),
+            "train": list(self.train),
             "agreement": None if self.agreement is None else self.agreement.to_json(),
         }
 
@@ -74,6 +107,8 @@ def export(
     *,
     force: bool = False,
     verify: bool = True,
+    freeze: Iterable[str] = (),
+    train: Iterable[str] = (),
     **feeding: Any,
 ) -> Exported:
     """Carry a model to a framework, check what it computes there, and write a folder.
@@ -84,17 +119,20 @@ def export(
         folder: Where to write.
         force: Whether to overwrite an export that is there.
         verify: Whether to run the export beside ONNX Runtime first.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match.
         feeding: What :func:`onnx_n2n.export.check.agreement` takes to find inputs.
 
     Raises:
         ExportError: The framework is missing, or has no counterpart of an operator. Nothing was written.
-        OptionError: There is something at the folder already.
+        OptionError: There is something at the folder already, or a glob matches no tensor, or what cannot be trained.
         VerificationError: The export computes something else. Nothing was written.
     """
+    choice = Choice(freeze, train)
     target, read = Path(folder), carried(open_model(model).model).files.read
     check_folder(target, _own, force=force, read=read)
     with missing(to):
-        program, run, write = CONVERTERS[to](model)
+        program, run, write = CONVERTERS[to](model, choice)
     found = None
     if verify and run is not None:
         found = agreement(model, run, **feeding)
@@ -109,6 +147,11 @@ def export(
         to=to,
         tensors=_counted(program),
         parameters=sum(tensor.array.size for tensor in program.tensors.values() if tensor.trained),
+        trained=tuple(tensor.name for tensor in program.tensors.values() if tensor.trained),
+        state={tensor.name: tensor.because for tensor in program.tensors.values() if not tensor.trained},
+        accounts=program.accounts,
+        freeze=choice.freeze,
+        train=choice.train,
         agreement=found,
     )
     record = exported.to_json() | {"tensors": _recorded(program)}
@@ -128,7 +171,7 @@ def load_torch(folder: str | os.PathLike[str]) -> Any:
 
     from onnx_n2n.export.torch import to_torch
 
-    module = to_torch(_model_in(Path(folder)))
+    module = to_torch(_model_in(Path(folder)), **_chosen(Path(folder)))
     try:
         module.load_state_dict(load_file(Path(folder) / WEIGHTS))
     except (RuntimeError, OSError) as failure:
@@ -143,7 +186,7 @@ def load_jax(folder: str | os.PathLike[str]) -> Any:
 
     from onnx_n2n.export.jax import apply_of, known, trees_of
 
-    program = program_of(_model_in(Path(folder)), known)
+    program = program_of(_model_in(Path(folder)), known, **_chosen(Path(folder)))
     return apply_of(program), *trees_of(program, load_file(Path(folder) / WEIGHTS))
 
 
@@ -169,6 +212,15 @@ def framework_of(path: str | os.PathLike[str]) -> Framework:
     if to not in LOADERS:
         raise ExportError(f"{str(path)!r} was exported to {to!r}, and there is nothing in it that can be run")
     return to  # type: ignore[no-any-return]
+
+
+def _chosen(folder: Path) -> dict[str, list[str]]:
+    """Return what was asked to be frozen and trained, so that a folder opens as it was written."""
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        return {option: [str(glob) for glob in record.get(option) or ()] for option in ("freeze", "train")}
+    except (OSError, ValueError, AttributeError, TypeError) as failure:
+        raise ExportError(f"{str(folder)!r} is no export: {RECORD!r} in it cannot be read") from failure
 
 
 def _model_in(folder: Path) -> Path:
@@ -225,32 +277,32 @@ Converted = tuple[Program, Any, Write]
 """The program, what runs it if anything can, and what writes it to a folder."""
 
 
-def _torch(model: ModelLike) -> Converted:
+def _torch(model: ModelLike, choice: Choice) -> Converted:
     from onnx_n2n.export.torch import dtypes, known, module_of, runner
 
-    program = program_of(model, known)
+    program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     module = module_of(program)
     arrays = {name: dtypes.to_array(tensor) for name, tensor in module.state_dict().items()}
     return program, runner(module), _written(arrays, model)
 
 
-def _jax(model: ModelLike) -> Converted:
+def _jax(model: ModelLike, choice: Choice) -> Converted:
     from onnx_n2n.export.jax import apply_of, known, runner, trees_of
 
-    program = program_of(model, known)
+    program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     return program, runner(apply_of(program), *trees_of(program)), _written(_arrays(program), model)
 
 
-def _keras(model: ModelLike) -> Converted:
+def _keras(model: ModelLike, choice: Choice) -> Converted:
     from onnx_n2n.export.keras import known, model_of, runner
 
-    program = program_of(model, known)
+    program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     network = model_of(program, model)
     return program, runner(network), lambda folder: network.save(folder / KERAS)
 
 
-def _safetensors(model: ModelLike) -> Converted:
-    program = program_of(model, lambda *_: True)
+def _safetensors(model: ModelLike, choice: Choice) -> Converted:
+    program = program_of(model, lambda *_: True, freeze=choice.freeze, train=choice.train)
     return program, None, _written(_arrays(program))
 
 
@@ -270,7 +322,7 @@ def _arrays(program: Program) -> dict[str, np.ndarray]:
     return {name: tensor.array for name, tensor in program.tensors.items()}
 
 
-CONVERTERS: dict[Framework, Callable[[ModelLike], Converted]] = {
+CONVERTERS: dict[Framework, Callable[[ModelLike, Choice], Converted]] = {
     "torch": _torch,
     "jax": _jax,
     "keras": _keras,

@@ -7,8 +7,8 @@ What comes out is immutable and holds no nodes of the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,13 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, elements, evaluate
+from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, constants_of, elements, evaluate
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lanes
+from onnx_n2n.export.accounts import Account, accounts_of
+from onnx_n2n.export.choice import Choice, Decision
+from onnx_n2n.export.flow import operator_of
+from onnx_n2n.export.trained import Decider
 from onnx_n2n.export.weights import Tensor, Weight, Weights
 from onnx_n2n.functions import defined_by_onnx
 from onnx_n2n.model import ModelLike, open_model
@@ -81,6 +85,7 @@ class Program:
         weights: How values of the graph are made of those, by name of the value.
         constants: Values that never change.
         host: Values that are worked out on the host.
+        accounts: What became of every floating-point tensor of the file; empty where that is not known any more.
     """
 
     main: Block
@@ -88,24 +93,33 @@ class Program:
     weights: Mapping[str, Weight]
     constants: Mapping[str, np.ndarray]
     host: frozenset[str]
+    accounts: tuple[Account, ...] = ()
 
 
-def program_of(model: ModelLike, known: Known) -> Program:
+def program_of(model: ModelLike, known: Known, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Program:
     """Turn a model into a program for a framework.
 
     Args:
         model: Stays as it is.
         known: The operators that the framework has. Others are written out as ONNX defines them, if it does.
+        freeze: Globs of names of tensors, in the file or in the framework, that are not trained.
+        train: Globs of those that are; they hold where both match.
 
     Raises:
+        OptionError: A glob matches no tensor, or what cannot be trained.
         ExportError: There are operators that the framework does not have.
         ModelError: The model cannot be read, or its functions are too many nodes to be written out.
     """
-    working = open_model(model).model
+    working, choice = open_model(model).model, Choice(freeze, train)
     write_out(working)
     _write_out(working, known)
+    stored = {str(value.name): tensor for graph in working.graphs() for value, tensor in constants_of(graph)}
     common.RemoveUnusedNodesPass()(working)
-    return _Build(working).program()
+    build = _Build(working, choice)
+    program = build.program()
+    accounts = tuple(accounts_of(build.decisions, build.copies, program, stored))
+    choice.check([name for each in accounts for name in (each.name, *each.tensors)])
+    return replace(program, accounts=accounts)
 
 
 def _write_out(model: ir.Model, known: Known) -> None:
@@ -166,11 +180,6 @@ def _type(value: ir.Value | None) -> onnx.TypeProto:
     return kind
 
 
-def operator_of(node: ir.Node) -> str:
-    """Return an operator with its domain, unless that is ONNX's own."""
-    return node.op_type if node.domain in OWN else f"{node.domain}.{node.op_type}"
-
-
 def version_of(node: ir.Node, model: ir.Model) -> int:
     """Return the version of the operator set that a node is of."""
     imports = model.opset_imports
@@ -181,12 +190,15 @@ def version_of(node: ir.Node, model: ir.Model) -> int:
 class _Build:
     """The program of a model in the making."""
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, choice: Choice) -> None:
         self._model = model
+        self.decisions: dict[ir.Value, tuple[Decision, ir.TensorProtocol]] = {}
+        self.copies: dict[ir.Value, ir.Value] = {}  # what it is a copy of
         self._names: dict[ir.Value, str] = {}
         self._taken: set[str] = {""}
         self._arrays: dict[ir.Value, np.ndarray] = {}  # constants, also folded ones
-        self._weights = Weights(Origins(model))
+        origins = Origins(model)
+        self._weights = Weights(origins, Decider(model, origins, choice))
         for graph in model.graphs():
             self._read(graph)
 
@@ -216,6 +228,8 @@ class _Build:
                 assert tensor is not None
                 self._take(node.outputs[0], tensor)
             elif operator_of(node) == "Identity" and (merged := self._weights.merged(node.inputs[0])) is not None:
+                assert node.inputs[0] is not None
+                self.copies[node.outputs[0]] = node.inputs[0]
                 self._take(node.outputs[0], merged)
             elif (array := self._folded(node)) is not None:
                 self._take(node.outputs[0], ir.Tensor(array))
@@ -223,7 +237,9 @@ class _Build:
     def _take(self, value: ir.Value, tensor: ir.TensorProtocol) -> None:
         if tensor.dtype == ir.DataType.STRING:
             raise ExportError("tensors of texts have no counterpart in the framework", node=str(value.name))
-        if not self._weights.take(value, tensor):
+        decision = self._weights.take(value, tensor)
+        self.decisions[value] = (decision, tensor)
+        if decision.kind == "constant":
             self._arrays[value] = tensor.numpy()
 
     def _folded(self, node: ir.Node) -> np.ndarray | None:

@@ -1,62 +1,22 @@
-"""Which tensors of a model are trained, which go with it, and which never change; and what they are called.
+"""What the weights of a model are called in a framework, and how its values are made of them.
 
-A parameter is what gradients reach in training. A buffer changes too, or was one in the framework: the statistics of
-BatchNormalization. Everything else is a constant: whole numbers, masks, tables, the numbers in formulas. Where the
-exporter says what was a parameter, that holds; else it is read off how a tensor is used.
+Which tensors are weights is decided in :mod:`onnx_n2n.export.trained`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
+from onnx_n2n.export.choice import Decision
+from onnx_n2n.export.trained import Decider
 from onnx_n2n.layouts import SAME, Layout
 from onnx_n2n.origins import NORMS, Origin, Origins, Source, Use
 
-# Slots that hold weights, whatever they look like.
-SLOTS: Mapping[str, frozenset[int]] = {
-    "BatchNormalization": frozenset({1, 2, 3, 4}),
-    "Conv": frozenset({1, 2}),
-    "ConvTranspose": frozenset({1, 2}),
-    "Einsum": frozenset({0, 1, 2}),
-    "GRU": frozenset({1, 2, 3}),
-    "Gemm": frozenset({0, 1, 2}),
-    "GroupNormalization": frozenset({1, 2}),
-    "InstanceNormalization": frozenset({1, 2}),
-    "LSTM": frozenset({1, 2, 3, 7}),
-    "LayerNormalization": frozenset({1, 2}),
-    "MatMul": frozenset({0, 1}),
-    "PRelu": frozenset({1}),
-    "RMSNormalization": frozenset({1}),
-    "RNN": frozenset({1, 2, 3}),
-    "com.microsoft.Attention": frozenset({1, 2}),
-    "com.microsoft.BiasGelu": frozenset({1}),
-    "com.microsoft.EmbedLayerNormalization": frozenset({2, 3, 4, 5, 6}),
-    "com.microsoft.FastGelu": frozenset({1}),
-    "com.microsoft.FusedConv": frozenset({1, 2}),
-    "com.microsoft.FusedGemm": frozenset({0, 1, 2}),
-    "com.microsoft.FusedMatMul": frozenset({0, 1}),
-    "com.microsoft.MultiHeadAttention": frozenset({3}),
-    "com.microsoft.SkipLayerNormalization": frozenset({2, 3, 4}),
-    "com.microsoft.SkipSimplifiedLayerNormalization": frozenset({2, 3}),
-}
-
-# Operators that pass a weight on: what uses their output counts.
-PASSED = frozenset({"Cast", "Concat", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
-
-# Operators whose floating-point operands are weights if they are more than one number.
-ARITHMETIC = frozenset({"Add", "Div", "Gather", "Mul", "Sub", "Sum", "Expand"})
-
-# Operators that exporters give tensors of one number: states of zeros, the norm of one group that has no weights.
-FILLED = frozenset({"Expand", "InstanceNormalization", "Slice"})
-
-STATISTICS = frozenset({3, 4})  # slots of BatchNormalization
-MASK = 1e4  # what a mask adds is larger than any weight
 ROLES = NORMS["BatchNormalization"]
 
 
@@ -70,6 +30,8 @@ class Tensor:
         trained: Whether it is a parameter; else a buffer.
         source: Where its name comes from.
         initializers: Names of the initializers that it is in.
+        because: Why it is a parameter or a buffer, for people.
+        guess: Whether that is a guess.
     """
 
     name: str
@@ -77,6 +39,8 @@ class Tensor:
     trained: bool
     source: Source
     initializers: tuple[str, ...]
+    because: str = ""
+    guess: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,20 +61,20 @@ class Weight:
 class Weights:
     """The weights of a model, as they are found and named."""
 
-    def __init__(self, origins: Origins) -> None:
-        self._origins = origins
-        self._held: dict[ir.Value, tuple[ir.TensorProtocol, bool]] = {}
+    def __init__(self, origins: Origins, decider: Decider) -> None:
+        self._origins, self._decider = origins, decider
+        self._held: dict[ir.Value, tuple[ir.TensorProtocol, Decision]] = {}
         self._keys: dict[tuple[ir.Value, tuple[str, ...]], str] = {}
         self._tied: dict[str, str] = {}
         self.tensors: dict[str, Tensor] = {}
         self.weights: dict[str, Weight] = {}
 
-    def take(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool:
-        """Keep a tensor if it is a weight, and say whether it is."""
-        trained = self._trained(value, tensor)
-        if trained is not None:
-            self._held[value] = (tensor, trained)
-        return trained is not None
+    def take(self, value: ir.Value, tensor: ir.TensorProtocol) -> Decision:
+        """Decide over a tensor, and keep it unless it is a constant."""
+        decision = self._decider.of(value, tensor, path(str(value.name)))
+        if decision.kind != "constant":
+            self._held[value] = (tensor, decision)
+        return decision
 
     def merged(self, value: ir.Value | None) -> ir.TensorProtocol | None:
         """Return the vector that a value is, if it is a weight.
@@ -127,18 +91,18 @@ class Weights:
 
     def use(self, value: ir.Value, use: Use | None) -> str:
         """Return the name of the value that a weight is for a node: merged weights are several."""
-        tensor, trained = self._held[value]
+        tensor, decision = self._held[value]
         origin = self._origin(value, use)
         if use is not None and use[0].op_type == "BatchNormalization":
             origin = self._normalisation(use[0], use[1], origin)
         if origin.tied:  # under a name for each place, so that both can be told apart once they differ
             self._tied |= {origin.names[0]: origin.tied, origin.tied: origin.names[0]}
             origin = replace(origin, names=(origin.tied,))
-        trained = self._trained_in(use, origin.names[0], trained)
+        decision = self._decider.for_use(decision, use, origin.names[0])
         if (value, origin.names) not in self._keys:
             arrays = origin.layout.unpack(tensor.numpy())
             parts = tuple(
-                self._put(name, array, trained, origin.source, str(value.name))
+                self._put(name, array, decision, origin.source, str(value.name))
                 for name, array in zip(origin.names, arrays, strict=True)
             )
             key = f"weight:{len(self.weights)}:{parts[0]}"
@@ -153,7 +117,7 @@ class Weights:
             return found
         return Origin((path(found.names[0] if found is not None else str(value.name)),), SAME, "", "name")
 
-    def _put(self, name: str, array: np.ndarray, trained: bool, source: Source, initializer: str) -> str:
+    def _put(self, name: str, array: np.ndarray, decision: Decision, source: Source, initializer: str) -> str:
         """Register a tensor; one of the same name, or one tied to it, with the same values is the same tensor."""
         wish, number = name, 1
         if self._same(self._tied.get(name, ""), array):
@@ -164,7 +128,9 @@ class Weights:
                 return name
             number += 1
             name = f"{wish}_{number}"
-        self.tensors[name] = Tensor(name, array, trained, source, (initializer,))
+        found = self._decider.chosen(decision, (initializer, wish, name))
+        trained = found.kind == "trained"
+        self.tensors[name] = Tensor(name, array, trained, source, (initializer,), found.because, found.guess)
         return name
 
     def _same(self, name: str, array: np.ndarray) -> bool:
@@ -189,61 +155,6 @@ class Weights:
     def _others(self, node: ir.Node) -> list[str]:
         """Return the names of the weights that a node does not use."""
         return [path(str(value.name)) for value in self._held if value not in node.inputs]
-
-    def _trained_in(self, use: Use | None, name: str, trained: bool) -> bool:
-        """Say whether a tensor is a parameter for one of its uses: ones may be scales and variances."""
-        kind = self._origins.kinds.get(name)
-        if kind is not None:
-            return kind == "PARAMETER"
-        if use is None or self._origins.kinds:
-            return trained
-        node, slot = use
-        if node.op_type == "BatchNormalization":
-            return slot not in STATISTICS
-        return trained or slot in SLOTS.get(_operator(node), frozenset())
-
-    def _trained(self, value: ir.Value, tensor: ir.TensorProtocol) -> bool | None:
-        """Say whether a tensor is a parameter (true), a buffer (false), or neither."""
-        if tensor.dtype not in FLOATS:
-            return None
-        kind = self._origins.kinds.get(str(value.name))
-        if kind is not None:
-            return {"PARAMETER": True, "BUFFER": False}.get(kind)
-        operators = {node.op_type for node, _ in value.uses()}
-        made = value.producer() is not None or bool(self._origins.kinds)  # a parameter is an initializer, by its name
-        if made and operators and operators <= FILLED and _even(tensor):
-            return None
-        uses = list(_uses(value))
-        if any(node.op_type == "BatchNormalization" and slot in STATISTICS for node, slot in uses):
-            return False
-        if any(slot in SLOTS.get(_operator(node), frozenset()) for node, slot in uses):
-            return True
-        if tensor.size <= 1 or not any(node.op_type in ARITHMETIC for node, _ in uses):
-            return None
-        if self._origins.kinds:  # the exporter has named the parameters; others may be a part of one
-            told = {name for node, _ in uses for name in self._origins.arguments(node)}
-            return True if any(self._origins.kinds[name] == "PARAMETER" for name in told) else None
-        array = tensor.numpy().astype(np.float64)
-        return True if np.isfinite(array).all() and np.abs(array).max(initial=0.0) < MASK else None
-
-
-def _even(tensor: ir.TensorProtocol) -> bool:
-    array = tensor.numpy()
-    return bool(np.all(array == array.flat[0])) if array.size else True
-
-
-def _operator(node: ir.Node) -> str:
-    return node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"
-
-
-def _uses(value: ir.Value, depth: int = 8) -> list[Use]:
-    """Return where a value is used, also behind what passes it on."""
-    found: list[Use] = []
-    for node, slot in value.uses():
-        found.append((node, slot))
-        if node.op_type in PASSED and depth:
-            found += [use for output in node.outputs for use in _uses(output, depth - 1)]
-    return found
 
 
 def path(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -48,9 +48,9 @@ class Apply(Protocol):
         ...
 
 
-def to_jax(model: ModelLike) -> tuple[Apply, Tree, Tree]:
+def to_jax(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> tuple[Apply, Tree, Tree]:
     """Turn a model into a function and its trees; see :func:`onnx_n2n.export.to_jax`."""
-    program = program_of(model, known)
+    program = program_of(model, known, freeze=freeze, train=train)
     return apply_of(program), *trees_of(program)
 
 

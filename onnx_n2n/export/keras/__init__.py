@@ -6,7 +6,7 @@ Importing this makes the layer known to Keras, so that ``keras.models.load_model
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ __all__ = ["Network", "known", "load", "model_of", "runner", "to_keras"]
 BACKENDS = ("jax", "tensorflow")
 
 
-def to_keras(model: ModelLike) -> keras.Model:
+def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a Keras model; see :func:`onnx_n2n.export.to_keras`."""
-    return model_of(program_of(model, known), model)
+    return model_of(program_of(model, known, freeze=freeze, train=train), model)
 
 
 def model_of(program: Program, model: ModelLike) -> keras.Model:

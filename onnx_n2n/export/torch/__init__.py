@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,9 +21,9 @@ Network: TypeAlias = fx.GraphModule
 """An ``nn.Module`` whose ``code`` can be read."""
 
 
-def to_torch(model: ModelLike) -> Network:
+def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
     """Turn a model into a module; see :func:`onnx_n2n.export.to_torch`."""
-    return module_of(program_of(model, known))
+    return module_of(program_of(model, known, freeze=freeze, train=train))
 
 
 def module_of(program: Program) -> Network:

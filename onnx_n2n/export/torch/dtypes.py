@@ -28,11 +28,27 @@ TYPES: dict[int, torch.dtype] = {
     ir.DataType.COMPLEX128.value: torch.complex128,
 }
 
-NARROW = {"int4": np.int8, "int2": np.int8, "uint4": np.uint8, "uint2": np.uint8}
+BYTES: dict[int, torch.dtype] = {
+    ir.DataType.FLOAT8E4M3FN.value: torch.float8_e4m3fn,
+    ir.DataType.FLOAT8E4M3FNUZ.value: torch.float8_e4m3fnuz,
+    ir.DataType.FLOAT8E5M2.value: torch.float8_e5m2,
+    ir.DataType.FLOAT8E5M2FNUZ.value: torch.float8_e5m2fnuz,
+} | ({ir.DataType.FLOAT8E8M0.value: torch.float8_e8m0fnu} if hasattr(torch, "float8_e8m0fnu") else {})
+"""Floating-point numbers of 8 bits: PyTorch stores them, and computes with what they are cast to."""
+TYPES |= BYTES
+FLOAT8 = {ir.DataType(code).numpy().name: dtype for code, dtype in BYTES.items()}
+
+NARROW = {
+    "int4": np.int8,
+    "int2": np.int8,
+    "uint4": np.uint8,
+    "uint2": np.uint8,
+    "float4_e2m1fn": ir.DataType.FLOAT8E4M3FN.numpy(),  # which has all numbers of 4 bits
+}
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
-    """Return a tensor with memory of its own; whole numbers of fewer bits have 8.
+    """Return a tensor with memory of its own; numbers of fewer bits have 8.
 
     Raises:
         ExportError: PyTorch has no such type.
@@ -42,6 +58,8 @@ def to_tensor(array: np.ndarray) -> torch.Tensor:
         array = array.astype(NARROW[array.dtype.name])
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    if array.dtype.name in FLOAT8:
+        return torch.from_numpy(array.view(np.uint8)).view(FLOAT8[array.dtype.name])
     try:
         return torch.from_numpy(array)
     except TypeError as failure:
@@ -55,6 +73,9 @@ def to_array(tensor: Any) -> np.ndarray:
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(ir.DataType.BFLOAT16.numpy())
+    if tensor.dtype in BYTES.values():
+        kind = next(ir.DataType(code) for code, dtype in BYTES.items() if dtype == tensor.dtype)
+        return tensor.view(torch.uint8).numpy().view(kind.numpy())
     return tensor.numpy()
 
 

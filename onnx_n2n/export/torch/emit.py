@@ -282,7 +282,10 @@ def _batch_norm(emitter: Emitter, step: Step) -> None:
 def _norm(tensors: nn.Module, epsilon: float, momentum: float) -> nn.Module:
     """Return PyTorch's module with these tensors."""
     norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)  # type: ignore[arg-type]
-    norm.weight, norm.bias = tensors.weight, tensors.bias  # type: ignore[assignment]
+    for name in ("weight", "bias"):  # which may be frozen
+        delattr(norm, name)
+        tensor = getattr(tensors, name)
+        (norm.register_parameter if isinstance(tensor, nn.Parameter) else norm.register_buffer)(name, tensor)
     norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var  # type: ignore[assignment]
     return norm
 

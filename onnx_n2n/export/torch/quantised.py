@@ -36,7 +36,8 @@ def dequantize(
     """Return the numbers that whole numbers stand for."""
     scale = _beside(scale, x, axis, block_size)
     zero = None if zero is None else _beside(zero, x, axis, block_size)
-    y = x.to(torch.int32) if zero is None else x.to(torch.int32) - zero.to(torch.int32)
+    wide = scale.dtype if x.is_floating_point() else torch.int32  # there are floats of 8 bits, too
+    y = x.to(wide) if zero is None else x.to(wide) - zero.to(wide)
     y = y.to(scale.dtype) * scale
     return y.to(TYPES[output_dtype]) if output_dtype else y
 
