@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -57,10 +57,14 @@ def is_documented(path: str, command: str) -> bool:
     for name in OBJECTS:
         head, inside, rest = path.partition(f"{name}.")
         if inside and (not head or head.endswith(".")):
-            return rest in FIELDS[name]
-    fields = FIELDS[command] | FIELDS["every"]
-    empty = any(field.startswith(f"{path}.") for field in fields)
-    return empty or any(re.fullmatch(re.escape(field).replace(r"\*", ".*"), path) for field in fields)
+            return is_among(rest, FIELDS[name])
+    return is_among(path, FIELDS[command] | FIELDS["every"])
+
+
+def is_among(path: str, fields: Iterable[str]) -> bool:
+    """Say whether a field is listed, or fields inside of it are, as of a list that is empty."""
+    patterns = (re.escape(field).replace(r"\*", ".*") for field in fields)
+    return any(re.fullmatch(pattern, path) for pattern in patterns) or any(field.startswith(f"{path}.") for field in fields)
 
 
 def spelt(document: Any) -> set[str]:
