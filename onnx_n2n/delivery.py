@@ -25,6 +25,7 @@ from onnx_n2n.io.atomic import STDOUT, Draft, drafting
 from onnx_n2n.io.sources import Source
 from onnx_n2n.lineage import digest
 from onnx_n2n.model import ModelLike, open_model
+from onnx_n2n.obstacles import obstacles
 from onnx_n2n.origins import origins
 from onnx_n2n.record import Record
 from onnx_n2n.report import Change, Report, Result
@@ -123,8 +124,11 @@ def deliver(
         def recorded() -> Record:
             return Record(done.steps, digest(working), origins(open_model(model).model))
 
-        def result(student: Any, verdict: Any = None, copies: Clones | None = None) -> Result[Any]:
-            return Result(student, done, Report(done, before, after, verdict, copies), recorded)
+        def result(
+            student: Any, verdict: Any = None, copies: Clones | None = None, record: Record | None = None
+        ) -> Result[Any]:
+            found = None if record is None else obstacles(record)
+            return Result(student, done, Report(done, before, after, verdict, copies, found), recorded)
 
         if not done.modified:
             return result(model)
@@ -132,10 +136,11 @@ def deliver(
             progress("writing a draft")
             write_draft(working, draft.path, draft.place)
             found = _prove(path, draft.path, done, proof, progress)
-            for record in draft.also.values():
-                record.write_bytes(recorded().to_bytes())
+            record = recorded() if draft.also else None
+            for place in draft.also.values() if record else ():
+                place.write_bytes(record.to_bytes())
             draft.publish()
-            return result(draft.place, *found)
+            return result(draft.place, *found, record)
         student = loan.give_back(working)
         teacher = open_model(model).model if isinstance(model, gs.Graph) else model
         found = _prove(teacher, working if isinstance(model, gs.Graph) else student, done, proof, progress)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from onnx_n2n.growth import Grown, Growth, Kept
+from onnx_n2n.obstacles import Obstacle, followable
 from onnx_n2n.record import Record, Step
+from onnx_n2n.settings import Setting, followed
 
 if TYPE_CHECKING:
     from onnx_n2n.clones import Clones
@@ -74,6 +76,11 @@ class Change:
         return frozenset(name for step in self.steps for name in step.gained)
 
     @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What code that was written for the teacher has to follow."""
+        return followed(step.settings for step in self.steps)
+
+    @property
     def modified(self) -> bool:
         """Whether the student differs from the teacher."""
         return bool(self.grown or self.added)
@@ -89,6 +96,7 @@ class Report:
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
         clones: Which channels of the student are exact copies of others, or None when it was not verified.
+        obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
     """
 
     change: Change
@@ -96,6 +104,7 @@ class Report:
     parameters_after: int
     verdict: Verdict | None
     clones: Clones | None = None
+    obstacles: tuple[Obstacle, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
@@ -109,6 +118,8 @@ class Report:
             ],
             "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.change.kept],
             "notes": self.change.notes,
+            "settings": [each.to_json() for each in self.change.settings],
+            "followable": None if self.obstacles is None else followable(self.obstacles),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),

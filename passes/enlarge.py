@@ -20,6 +20,7 @@ from onnx_n2n.kernels.layers import Layer, layers_of, written
 from onnx_n2n.kernels.padding import Margin, prepare
 from onnx_n2n.record import Step
 from onnx_n2n.report import Added, Change
+from onnx_n2n.settings import changed, settings
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Enlarge(Pass):
                 wanted.append(prepare(analysis, layer, self._margin(layer)))
             except GrowthError as refusal:
                 kept.append(_kept(layer, refusal.reason))
+        before = settings(model)
         grown, refused = grow(analysis, wanted)
         kept += [_kept(growing.layer, reason) for growing, reason in refused.items()]
         added = tuple(
@@ -72,7 +74,7 @@ class Enlarge(Pass):
             )
             for growing, name in grown.items()
         )
-        steps = (Step(remade=remade(grown)),) if grown else ()
+        steps = (Step(remade=remade(grown), settings=changed(before, settings(model))),) if grown else ()
         return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), steps=steps)
 
     def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
