@@ -72,7 +72,7 @@ def _order(records: Sequence[Record]) -> list[int]:
     """Return the places of records in the order in which each follows the one before; none if there is no order."""
     begins = {record.teacher: place for place, record in enumerate(records)}
     ends = {record.student for record in records}
-    found = [place for teacher, place in begins.items() if teacher not in ends]
+    found = [place for teacher, place in begins.items() if teacher not in ends][:1]
     while found and (following := begins.get(records[found[-1]].student)) is not None and len(found) < len(records):
         found.append(following)
     return found if sorted(found) == list(range(len(records))) else []

@@ -51,7 +51,7 @@ def obstacles(record: Record, has: Callable[[Origin], bool] = lambda _: True) ->
     descent = _Descent(record)
     found = (_multiplied(record), _apart(record, descent), _folded(record, descent), _unnamed(record, descent, has))
     try:
-        return tuple(obstacle for each in found for obstacle in each)
+        return tuple(dict.fromkeys(obstacle for each in found for obstacle in each))
     except ModelError as failure:  # steps that do not follow each other
         return (Obstacle(failure.reason, "make the student again, and its record with it"),)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS, constants_of
@@ -65,7 +66,8 @@ def _numbers(attribute: ir.Attr) -> Iterator[tuple[str, float]]:
     if attribute.is_ref():
         return
     if attribute.type in SINGLE:
-        yield attribute.name, attribute.value
+        real = attribute.type == ir.AttributeType.FLOAT
+        yield attribute.name, float(np.float32(attribute.value)) if real else attribute.value  # as in a file
     elif attribute.name == "pads" and attribute.type == ir.AttributeType.INTS:
         yield from ((f"pads[{side}]", number) for side, number in enumerate(attribute.value))
 
