@@ -137,8 +137,9 @@ def deliver(
             write_draft(working, draft.path, draft.place)
             found = _prove(path, draft.path, done, proof, progress)
             record = recorded() if draft.also else None
-            for place in draft.also.values() if record else ():
-                place.write_bytes(record.to_bytes())
+            if record is not None:
+                for place in draft.also.values():
+                    place.write_bytes(record.to_bytes())
             draft.publish()
             return result(draft.place, *found, record)
         student = loan.give_back(working)

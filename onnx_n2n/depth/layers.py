@@ -128,7 +128,9 @@ def _added(setting: Setting) -> ir.Value | None:
         return None
     found, _ = stored(uses[0].node.inputs[1 - uses[0].idx])
     constants, channels = setting.analysis.constants, setting.near.channels
-    return found if found in constants and tuple(constants[found].shape.numpy()) == (channels,) else None
+    if found is None or found not in constants or tuple(constants[found].shape.numpy()) != (channels,):
+        return None
+    return found
 
 
 def _turned(splice: Splice, setting: Setting, weight: np.ndarray, mark: str) -> ir.Value:
