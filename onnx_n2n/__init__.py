@@ -22,6 +22,7 @@ from onnx_n2n.analysis import analyze as _analyze
 from onnx_n2n.clones import Clones, clones
 from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.joining import join
 from onnx_n2n.lineage import VERSION
 from onnx_n2n.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Deepen, Widen
@@ -34,8 +35,8 @@ __version__ = VERSION
 
 __all__ = [
     "Analysis", "Clones", "Deepen", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError",
-    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "load",
-    "save", "verify", "widen",
+    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "join",
+    "load", "save", "verify", "widen",
 ]  # fmt: skip
 
 

@@ -16,7 +16,9 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
+from onnx_n2n.lineage import digest
 from onnx_n2n.matching import matched
+from onnx_n2n.obstacles import alone, mixed, obstacles
 from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import Record, Remade
 from onnx_n2n.weights import Recipe
@@ -42,6 +44,7 @@ class Grown:
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
+        notes: What else a person should know.
     """
 
     record: Record
@@ -51,11 +54,13 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
-        names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        return names | {"added": dict(self.added), "renamed": dict(self.renamed)}
+        names: dict[str, Any] = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
+        names |= {"added": dict(self.added), "renamed": dict(self.renamed), "notes": list(self.notes)}
+        return names | {"settings": [each.to_json() for each in self.record.settings]}
 
 
 def grow(
@@ -95,7 +100,18 @@ def grow(
 
     untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
     return Grown(
-        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed
+        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed,
+        _doubts(record, student) if inserted.added else (),
+    )  # fmt: skip
+
+
+def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
+    """Say so if new layers have their values from another model than the one that the passes have made."""
+    if student is None or (found := digest(student)) == record.student:
+        return ()
+    return (
+        f"the student given is {found[:12]}, and the record is of {record.student[:12]}: new layers have the values of "
+        "the one given, and only a proof with both models tells whether they add nothing",
     )
 
 
@@ -205,7 +221,7 @@ def _followed(
     parts = [arrays[name] for name in at]
     if not line:
         return parts
-    line = [_alone(record, remade, origin.node) for remade in line]
+    line = [alone(record, remade, origin.node) for remade in line]
     if origin.layout.kind in {"channels", "part"}:
         (array,) = parts
         for remade in line:
@@ -228,30 +244,6 @@ def _followed(
     return unpacked(origin, array)
 
 
-def _alone(record: Record, remade: Remade, node: str) -> Remade:
-    """Return what becomes of a weight for one node, where the student multiplies for it since others read it too."""
-    apart = (each for step in record.steps if remade in step.remade for each in step.apart)
-    same = (each for each in apart if (each.teacher, each.student) == (remade.teacher, remade.student))
-    return next((each for each in same if node in each.readers), remade)
-
-
-def _check_multiplied(record: Record) -> None:
-    """Make sure that all that the student multiplies by is in parameters, and these are known for their readers."""
-    if nodes := [node for step in record.steps for node in step.multiplied]:
-        raise GrowthError(
-            f"the student multiplies what {len(nodes)} nodes read by shares, which the network's own code does not do: "
-            + ", ".join(map(repr, nodes[:8])),
-            hint="grow by a whole factor, or --exclude the group that these read",
-        )
-    lines = [(origin.node, line) for weight, origin in _known(record) for _, line in record.lines(weight)]
-    found = {_alone(record, remade, node) for node, line in lines for remade in line}
-    for weight in (each.teacher for step in record.steps for each in step.apart if each not in found):
-        raise GrowthError(
-            f"{weight!r} is used in two places that grew differently, and what it is called in these is not known",
-            hint="untie it in the network's own code before it is exported, or --exclude what reads it",
-        )
-
-
 def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     """Return what becomes of a vector that runs along an axis of a weight.
 
@@ -262,7 +254,7 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     if array.shape != remade.before[axis : axis + 1]:
         shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
         raise GrowthError(f"{name!r} is not of the shape that the teacher had", node=remade.teacher, shapes=shapes)
-    if axis < len(recipe.rows) and recipe.rows[axis] is not None:
+    if mixed(origin, remade):
         reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
         raise GrowthError(reason, node=remade.teacher)
     return Remade(name, name, array.shape, Recipe((recipe.index[axis],)), (remade.dual[axis],), remade.readers)
@@ -313,19 +305,8 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
     """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
     ties = _ties(record)
-    _check_multiplied(record)
-    unknown = []
-    for weight in dict.fromkeys(each.teacher for step in record.steps[:1] for each in step.remade):
-        entries = record.origins.get(weight, ())
-        if not any(origin.layout.kind == "even" or _at(origin, arrays, ties) for origin in entries):
-            unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
-    if unknown:
-        raise GrowthError(
-            f"the checkpoint has no parameter for {len(unknown)} weights that grew: {', '.join(unknown[:8])}",
-            hint="--teacher finds parameters by their values, --name WEIGHT=PARAMETER gives one, and exports with "
-            "torch.onnx.export(..., dynamo=True) keep names. What the network's own code computes, as a table of "
-            "frequencies, must not grow: --exclude its group",
-        )
+    for obstacle in obstacles(record, lambda origin: bool(_at(origin, arrays, ties))):
+        raise GrowthError(obstacle.reason, node=obstacle.node, hint=obstacle.hint)
     known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
     strange = [name for name, array in arrays.items() if name not in known and array.ndim]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]

@@ -28,6 +28,7 @@ from onnx_n2n.io.sources import Source
 from onnx_n2n.leaving_out import Failure, Found, Part, leave_out, reported
 from onnx_n2n.lineage import digest
 from onnx_n2n.model import Loan, ModelLike, open_model
+from onnx_n2n.obstacles import obstacles
 from onnx_n2n.origins import origins
 from onnx_n2n.record import Record
 from onnx_n2n.report import Change, Report, Result
@@ -177,15 +178,17 @@ def deliver(
         if made.verdict is not None:
             progress("looking for clones")
             copies = clones(working if isinstance(model, gs.Graph) else made.student)
-        report = Report(done, before, parameters(working), made.verdict, copies, left)
-        student = made.student
+        student, barred = made.student, None
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
-            for record in draft.also.values():
-                record.write_bytes(recorded().to_bytes())
+            for to in draft.also.values():
+                record = recorded()
+                to.write_bytes(record.to_bytes())
+                barred = obstacles(record)
             draft.publish()
             student = draft.place
+        report = Report(done, before, parameters(working), made.verdict, copies, left, barred)
         return Result(student, done, report, str(change), recorded)
 
 

@@ -2,13 +2,14 @@
 
 A copy of a block that has a number, ``h.0`` or ``layer1.1``, takes its number, and the blocks from there on move up by
 one, as they do in code that makes so many of them. Other layers are called after their neighbour, ``conv1_deeper``.
-Values are the student's.
+Values are the student's, of the epoch that was exported, and are right for any other one: a block adds zero and an
+identity layer gives back what it is given, whatever the other parameters are, and growth keeps both.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 
@@ -57,7 +58,7 @@ def insert(record: Record, arrays: Arrays, student: ir.Model | None, given: Mapp
         for _, news in groupby(step.new, key=lambda new: new.place):
             if student is None:
                 raise GrowthError("layers were added, and their values are in the student", hint="pass it by --student")
-            state.place(list(news), record.steps[number + 1 :], student, given)
+            state.place(list(news), replace(record, steps=record.steps[number + 1 :]), student, given)
         state.follow(step)
     return Inserted(state.arrays, state.added, state.renamed)
 
@@ -76,14 +77,8 @@ class _State:
         before = dict(self.known)
         self.known.update({each.student: before[each.teacher] for each in step.remade if each.teacher in before})
 
-    def place(self, news: Sequence[New], later: Sequence[Step], student: ir.Model, given: Mapping[str, str]) -> None:
-        """Put in what stands at one place."""
-        folded = [new.like for new in news for each in self.known.get(new.like, ()) if each.layout.kind == "channels"]
-        if folded:
-            raise GrowthError(
-                f"a norm was folded into {folded[0]!r}, and what was modelled on it has none",
-                hint="export with norms kept: torch.onnx.export(..., dynamo=True, optimize=False)",
-            )
+    def place(self, news: Sequence[New], later: Record, student: ir.Model, given: Mapping[str, str]) -> None:
+        """Put in what stands at one place, as it is after later steps."""
         likes = {new: self._like(new) for new in news}
         names = [name for origins in likes.values() for origin in origins for name in origin.names]
         block = _block(names) if news[0].kind == "block" else ""
@@ -100,16 +95,17 @@ class _State:
         for new, origins in likes.items():
             if block and not origins:  # what is no parameter in the block is none in its copy
                 continue
-            weight = _value(new, later, student)
             made = []
             for origin in origins or [Origin((new.student,), SAME, "", "name")]:
+                nodes = self._copies(new, origin)
+                weight = _value(new, nodes, later, student)
                 own = []
                 for like in origin.names:
                     own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
                     seen[like] += 1
                 found |= dict(zip(own, unpacked(origin, weight), strict=True))
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
-                made.append(replace(origin, names=tuple(own), node="", tied=""))
+                made += [replace(origin, names=tuple(own), node=node, tied="") for node in nodes or ("",)]
             self.known[new.student] = tuple(made)
         for name in list(found):
             module, like = name.rpartition(".")[0], self.added[name].rpartition(".")[0]
@@ -132,6 +128,11 @@ class _State:
             and all(name in self.arrays for name in origin.names)
         }
         return list(found.values())
+
+    def _copies(self, new: New, like: Origin) -> tuple[str, ...]:
+        """Return the nodes that read a new weight as the parameter that it is called after is read; none for all."""
+        readers = {origin.node for origin in self.known.get(new.like, ()) if origin.names == like.names}
+        return tuple(copy for node, copy in zip(new.readers, new.copies, strict=False) if node in readers)
 
     def _counters(self) -> set[str]:
         return {name for name in self.arrays if name.endswith(f".{COUNTER}")}
@@ -183,19 +184,30 @@ def _following(block: str) -> str:
     return f"{stem}.{int(number) + 1}"
 
 
-def _value(new: New, later: Sequence[Step], student: ir.Model) -> np.ndarray:
-    """Return the values that a new weight has in the last student."""
-    names = [new.student]
-    for step in later:
-        names = [after for name in names for after in _after(name, step)]
-    value = student.graph.initializers.get(names[0]) if len(names) == 1 else None
-    if value is None or value.const_value is None:
-        reason = f"the student has no weight {names[0]!r}, which the record says was added"
-        raise GrowthError(reason, hint="--student is the model that was written together with the record")
-    array: np.ndarray = value.const_value.numpy()
-    return array
+def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> np.ndarray:
+    """Return the values that a new weight has in the last student, for some of the nodes that read it, or for all.
 
-
-def _after(name: str, step: Step) -> Iterator[str]:
-    found = [each.student for each in step.remade if each.teacher == name]
-    yield from found or [name]
+    Raises:
+        GrowthError: If there is no such weight, or it grew differently for these.
+    """
+    lines = list(later.lines(new.student))
+    own = [(name, line) for name, line in lines if not line or not {*nodes}.isdisjoint(line[-1].readers)]
+    found: list[np.ndarray] = []
+    for name, line in own or lines:
+        value = student.graph.initializers.get(name)
+        array = None if value is None or value.const_value is None else value.const_value.numpy()
+        shape = line[-1].after if line else new.shape
+        if array is None or array.shape != shape:
+            raise GrowthError(
+                f"the student has no weight {name!r} of the shape {list(shape)}, which the record says was added",
+                shapes="" if array is None else f"it has one of {list(array.shape)}",
+                hint="--student is the model that was written together with the record, with the last one of several",
+            )
+        found.append(array)
+    if not all(np.array_equal(found[0], other) for other in found[1:]):
+        raise GrowthError(
+            f"{new.student!r} of an added layer is used in several places that grew differently, so that it cannot "
+            "stay one parameter",
+            hint="widen first and deepen then, or --exclude what reads it",
+        )
+    return found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -87,11 +88,19 @@ def digest(model: ir.Model) -> str:
                 if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
                     _add_tensor(found, attribute.name, attribute.as_tensor())
                 elif attribute.type not in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}:
-                    add(attribute.name, attribute.ref_attr_name, attribute.value)
+                    add(attribute.name, attribute.ref_attr_name, _written(attribute))
     for function in model.functions.values():
         found.update(ir.serde.serialize_function(function).SerializeToString(deterministic=True))
     add(sorted(model.opset_imports.items()), model.metadata_props.get(KEY))
     return found.hexdigest()
+
+
+def _written(attribute: ir.Attr) -> Any:
+    """Return the value of an attribute as a file has it, where numbers are of single precision."""
+    if attribute.is_ref() or attribute.type not in {ir.AttributeType.FLOAT, ir.AttributeType.FLOATS}:
+        return attribute.value
+    found = np.asarray(attribute.value, np.float32).tolist()
+    return tuple(found) if isinstance(found, list) else found
 
 
 def _add_tensor(found: hashlib._Hash, name: str, tensor: ir.TensorProtocol) -> None:

@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS, constants_of
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.sources import Source
 from onnx_n2n.origins import Origin
 from onnx_n2n.record_schema import Damage, check
+from onnx_n2n.settings import Setting, followed
 from onnx_n2n.tensorfile import from_bytes, parse, shown, to_bytes
 from onnx_n2n.weights import Recipe, Row, Summed
 
@@ -93,6 +91,7 @@ class New:
         like: Name of the weight of the same model that it is a copy of, or that has the same part in the layer that the
             new one was modelled on; empty for none.
         readers: Names of the nodes that read that one, and whose copies read this one; empty for all.
+        copies: Names of these copies, one for each of the readers.
         kind: The kind of place: ``block`` stands before the block that it is a copy of, others behind their neighbour.
         place: A number that the weights of one place share.
     """
@@ -103,6 +102,7 @@ class New:
     readers: tuple[str, ...] = ()
     kind: str = ""
     place: int = 0
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +156,11 @@ class Record:
     def gained(self) -> frozenset[str]:
         """Names of the outputs that became longer."""
         return frozenset(name for step in self.steps for name in step.gained)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What the network's own code has to follow."""
+        return followed(step.settings for step in self.steps)
 
     def lines(self, teacher: str) -> Iterator[tuple[str, tuple[Remade, ...]]]:
         """Yield the names of all weights of the student that come from one of the teacher, with how, step by step.
@@ -212,37 +217,6 @@ class Record:
         with drafting(path, force=True) as draft:
             draft.path.write_bytes(self.to_bytes())
             draft.publish()
-
-
-Numbers = Mapping[str, float]
-
-
-def settings(model: ir.Model) -> Numbers:
-    """Return all numbers that nodes have of their own, by node and attribute, or slot: what code may have to follow.
-
-    The epsilon of a norm is an attribute where the norm is one node, and an operand where it is written out.
-    """
-    found: dict[str, float] = {}
-    constants = {value: tensor for graph in model.graphs() for value, tensor in constants_of(graph)}
-    for node in model.graph.all_nodes():
-        name = node.name or str(node.outputs[0].name)
-        for attribute in node.attributes.values():
-            if not attribute.is_ref() and attribute.type in {ir.AttributeType.FLOAT, ir.AttributeType.INT}:
-                found[f"{name}.{attribute.name}"] = attribute.value
-        for slot, value in enumerate(node.inputs):
-            tensor = constants.get(value) if value is not None else None
-            if tensor is not None and tensor.size == 1 and tensor.dtype in FLOATS:
-                found[f"{name}.{slot}"] = float(tensor.numpy().reshape(-1)[0])
-    return found
-
-
-def changed(before: Numbers, after: Numbers) -> dict[str, tuple[float | None, float]]:
-    """Return which settings differ, with both values; one that was not written out before is None.
-
-    What is not finite, as the number that hides a key from attention, no share changes.
-    """
-    finite = {name: value for name, value in after.items() if math.isfinite(value)}
-    return {name: (before.get(name), value) for name, value in finite.items() if before.get(name) != value}
 
 
 def load(path: Path) -> Record:
@@ -372,12 +346,17 @@ def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
         entry["seed"],
         entry["parent"],
         tuple(_remade(each, arrays) for each in entry["tensors"]),
-        tuple(New(**each | {key: tuple(each[key]) for key in ("shape", "readers")}) for each in entry["new"]),
+        tuple(_new(each) for each in entry["new"]),
         {name: (before, after) for name, (before, after) in entry["settings"].items()},
         tuple(_remade(each, arrays) for each in entry.get("apart", ())),
         tuple(entry.get("multiplied", ())),
         tuple(entry.get("gained", ())),
     )
+
+
+def _new(entry: Mapping[str, Any]) -> New:
+    lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    return New(**{**entry, **lists})
 
 
 def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remade:

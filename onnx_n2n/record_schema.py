@@ -201,9 +201,10 @@ TENSOR = table({
     "seed": LENGTHS,
     "zero": maybe(array("int64", rank=None)),
 })  # fmt: skip
-NEW = table({
-    "student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE,
-})  # fmt: skip
+NEW = table(
+    {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
+    {"copies": TEXTS},
+)
 STEP = table(
     {
         "pass": TEXT,
@@ -328,6 +329,10 @@ def _steps(document: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, s
     if len(set(models)) < len(models):
         yield "", "two steps begin at the same model, or one at the student"
     for number, step in enumerate(document["steps"], 1):
+        for entry in step["new"]:
+            if len(entry.get("copies", entry["readers"])) != len(entry["readers"]):
+                where = f"step {number}, new weight {shown(entry['student'])}"
+                yield where, f"it has {len(entry['copies'])} copies of {len(entry['readers'])} readers"
         for kind, entries in (("tensor", step["tensors"]), ("apart, tensor", step.get("apart", ()))):
             for entry in entries:
                 where = f"step {number}, {kind} {shown(entry['teacher'])}"

@@ -12,7 +12,9 @@ import numpy as np
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.growth import Grown, Growth, Kept
 from onnx_n2n.lineage import Entry
+from onnx_n2n.obstacles import Obstacle, followable
 from onnx_n2n.record import Record, Step
+from onnx_n2n.settings import Setting, followed
 
 if TYPE_CHECKING:
     from onnx_n2n.clones import Clones
@@ -103,6 +105,11 @@ class Change:
         return frozenset(name for step in self.steps for name in step.gained)
 
     @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What code that was written for the teacher has to follow."""
+        return followed(step.settings for step in self.steps)
+
+    @property
     def modified(self) -> bool:
         """Whether the student differs from the teacher."""
         return bool(self.grown or self.added)
@@ -125,6 +132,7 @@ class Report:
         verdict: What running both models showed, or None when that was not asked for.
         clones: Which channels of the student are exact copies of others, or None when it was not verified.
         left_out: What would have made the student wrong, and so was left out.
+        obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
     """
 
     change: Change
@@ -133,6 +141,7 @@ class Report:
     verdict: Verdict | None
     clones: Clones | None = None
     left_out: tuple[LeftOut, ...] = ()
+    obstacles: tuple[Obstacle, ...] | None = None
 
     def of(self, model: str) -> Report:
         """Return the report of a model that is called by another name, as one from stdin is."""
@@ -152,6 +161,8 @@ class Report:
             "left_out": [each.to_json() for each in self.left_out],
             "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.change.idle],
             "notes": self.change.notes,
+            "settings": [each.to_json() for each in self.change.settings],
+            "followable": None if self.obstacles is None else followable(self.obstacles),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),

@@ -98,7 +98,7 @@ class _Rewriter:
         share = float(scaled.vector.flat[0])
         if scaled.attribute is not None and np.all(scaled.vector == share):
             found = scaled.node.attributes[scaled.attribute]
-            scaled.node.attributes[scaled.attribute] = ir.AttrFloat32(scaled.attribute, found.value * share)
+            scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
             return
         value = scaled.node.inputs[scaled.slot]
         assert value is not None
@@ -132,7 +132,7 @@ class _Rewriter:
     def _write_out(self, default: Default) -> None:
         """Write out an attribute that would follow the new length."""
         if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
-            default.node.attributes[default.attribute] = ir.AttrFloat32(default.attribute, default.value)
+            default.node.attributes[default.attribute] = _number(default.attribute, default.value)
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
@@ -283,7 +283,7 @@ class _Rewriter:
             for norm in quiet.norms:
                 found = norm.node.attributes.get("epsilon")
                 epsilon = norm.epsilon if found is None else found.value
-                norm.node.attributes["epsilon"] = ir.AttrFloat32("epsilon", epsilon * shrunk)
+                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * shrunk)
             for (node, slot), _ in quiet.written:
                 self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
@@ -331,6 +331,11 @@ class _Rewriter:
                     lengths[place] = self.growth.length(axis) if known else ir.SymbolicDim(None)
         if lengths != list(value.shape):
             value.shape = ir.Shape(lengths)
+
+
+def _number(name: str, value: float) -> ir.Attr:
+    """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
+    return ir.AttrFloat32(name, float(np.float32(value)))
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:

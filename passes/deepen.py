@@ -112,7 +112,7 @@ class Deepen(Selective):
                     graph = _graph(place.value, model.graph)
                     splice.close(splice.nodes[-1].outputs[0], graph, order)
                     new += [
-                        New(str(weight.name), _shape(weight), like, tuple(readers), place.kind, len(added))
+                        _new(weight, like, readers, place, len(added))
                         for weight, (like, readers) in splice.weights.items()
                     ]
             except GrowthError as refusal:
@@ -269,6 +269,12 @@ def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
     norm = " with BatchNormalization" if near.norm is not None and place.kind == "identity" else ""
     layers = " and ".join(f"{kind}{norm}, {near.activation.op_type}" for kind in kinds)
     return f"identity: {layers}" if place.kind == "identity" else f"two layers that add zero: {layers}"
+
+
+def _new(weight: ir.Value, like: str, readers: Sequence[tuple[ir.Node, ir.Node]], place: Place, number: int) -> New:
+    """Say what a new weight is; its readers have their names once they are in the graph."""
+    old, copies = (tuple(str(pair[side].name) for pair in readers) for side in (0, 1))
+    return New(str(weight.name), _shape(weight), like, old, place.kind, number, copies)
 
 
 def _shape(weight: ir.Value) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from onnx_n2n.kernels.padding import Margin, prepare
 from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.record import Step
 from onnx_n2n.report import Added, Change
+from onnx_n2n.settings import changed, settings
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Enlarge(Selective):
                 wanted.append(prepare(analysis, layer, self._margin(layer)))
             except GrowthError as refusal:
                 kept.append(_kept(layer, refusal.reason))
+        before = settings(model)
         grown, refused = grow(analysis, wanted)
         kept += [_kept(growing.layer, reason) for growing, reason in refused.items()]
         added = tuple(
@@ -75,7 +77,7 @@ class Enlarge(Selective):
             )
             for growing, name in grown.items()
         )
-        steps = (Step(remade=remade(grown)),) if grown else ()
+        steps = (Step(remade=remade(grown), settings=changed(before, settings(model))),) if grown else ()
         return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), steps=steps)
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002

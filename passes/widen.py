@@ -18,10 +18,11 @@ from onnx_n2n.delivery import Proof
 from onnx_n2n.growth import Growth
 from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.plan import Request, plan
-from onnx_n2n.record import Step, changed, settings
+from onnx_n2n.record import Step
 from onnx_n2n.report import Change
 from onnx_n2n.rewrite import rewrite
 from onnx_n2n.rules.declaration import WINDOW
+from onnx_n2n.settings import changed, settings
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,13 @@ def _another_type(rng: Random, draft: Draft) -> None:
     holder[key] = rng.choice([1.5, "x", None] if whole else [{"a": [1]}, True, [[{}]]])
 
 
+OPTIONAL = {"apart", "multiplied", "gained", "tied", "copies"}
+
+
 def _missing(rng: Random, draft: Draft) -> None:
     entries = [*_steps(draft), *_news(draft), *_origins(draft), *draft.tensors(), *draft.axes()]
     holder = rng.choice([draft.document, *entries])
-    del holder[rng.choice([key for key in holder if key not in {"apart", "multiplied", "gained", "tied"}])]
+    del holder[rng.choice([key for key in holder if key not in OPTIONAL])]
 
 
 def _unknown(rng: Random, draft: Draft) -> None:
@@ -260,6 +263,7 @@ STRUCTURAL: Mapping[str, Structural] = {
     "a digest that is none": _field(_steps, "parent", "", "F" * 64, HEX[1:], HEX + "\n", None),
     "settings that are no pairs": _field(_settings, "eps", [1.0], [1, 2, 3], ["a", 1], [None, None], [0, float("nan")]),
     "a new weight of no shape": _field(_news, "shape", [-1], [1.5], "3", None),
+    "copies of no readers": _field(_news, "copies", ["a"] * 9, "a", [0], None),
     "a new weight in no place": _field(_news, "place", -1, "0", None),
     "a layout that is none": _field(
         _origins, "layout", "up", "gates:XYZ", "permuted:00", "channels:x", "permuted:(0,1=0)"

@@ -63,8 +63,9 @@ def is_documented(path: str, command: str) -> bool:
 
 def is_among(path: str, fields: Iterable[str]) -> bool:
     """Say whether a field is listed, or fields inside of it are, as of a list that is empty."""
-    patterns = (re.escape(field).replace(r"\*", ".*") for field in fields)
-    return any(re.fullmatch(pattern, path) for pattern in patterns) or any(field.startswith(f"{path}.") for field in fields)
+    return any(
+        re.fullmatch(re.escape(field).replace(r"\*", ".*"), path) or field.startswith(f"{path}.") for field in fields
+    )
 
 
 def spelt(document: Any) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import ModelProto, TensorProto, helper
 from onnx.numpy_helper import from_array, to_array
@@ -80,6 +81,24 @@ def test_another_model_has_another_digest(change: str) -> None:
     CHANGES[change](other)
     assert of(other) != of(model())
     assert of(model()) == of(model())
+
+
+def test_a_number_that_no_file_can_hold_counts_as_what_the_file_gets(tmp_path: Path) -> None:
+    """Attributes are of single precision in a file, and in memory of as many digits as somebody has computed."""
+    found = load_model(tmp_path)
+    scale = next(node for node in found.graph if node.op_type == "scale")
+    for attribute in (ir.AttrFloat32("one", 2 / 3), ir.AttrFloat32s("many", (0.1, 0.7))):
+        scale.attributes[attribute.name] = attribute
+    before = digest(found)
+    save(found, tmp_path / "written.onnx")
+    assert digest(load(tmp_path / "written.onnx")) == before
+    scale.attributes["one"] = ir.AttrFloat32("one", 2 / 3 + 1e-6)
+    assert digest(found) != before
+
+
+def load_model(folder: Path) -> ir.Model:
+    onnx.save(model(), folder / "model.onnx")
+    return load(folder / "model.onnx")
 
 
 def test_it_does_not_matter_where_weights_are(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from onnx_n2n.cli.carry import export, grow_checkpoint
 from onnx_n2n.cli.errors import Commands
 from onnx_n2n.cli.explore import explore
 from onnx_n2n.cli.grow import deepen, enlarge, run, widen
+from onnx_n2n.cli.records import join
 from onnx_n2n.cli.show import inspect, log
 from onnx_n2n.cli.verify import verify
 
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, widen, deepen, enlarge, run, log, grow_checkpoint, verify, explore, export):
+for command in (inspect, widen, deepen, enlarge, run, log, grow_checkpoint, join, verify, explore, export):
     main.add_command(command)

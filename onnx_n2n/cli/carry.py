@@ -21,14 +21,14 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT, check
 from onnx_n2n.io.sources import Source
-from onnx_n2n.record import load as load_record
+from onnx_n2n.joining import join
 from onnx_n2n.verify import parse_shape, read_inputs
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--record", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="What became of every weight, as written with --record.")
+@click.option("--record", "records", required=True, multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="What became of every weight, as written with --record; of several passes in their order.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
 @click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
@@ -47,7 +47,7 @@ from onnx_n2n.verify import parse_shape, read_inputs
 def grow_checkpoint(
     checkpoint: Path,
     *,
-    record: Path,
+    records: tuple[Path, ...],
     output: Path,
     optimizer: bool,
     teacher: Path | None,
@@ -64,7 +64,8 @@ def grow_checkpoint(
     check(output, force=force)
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
-    read = [Source.of(record), *(each for model in (before, after) if model for each in carried(model).files.read)]
+    models = [model for model in (before, after) if model is not None]
+    read = [*map(Source.of, records), *(each for model in models for each in carried(model).files.read)]
     proofs: list[Any] = []
 
     def prove(found: Grown, arrays: Arrays) -> None:
@@ -75,7 +76,7 @@ def grow_checkpoint(
         proofs.append(run(before, after, found, arrays))
 
     found = grow_file(
-        load_record(record), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
+        join(records), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
         teacher=before, student=after, prove=prove,
     )  # fmt: skip
     with printing():

@@ -25,9 +25,12 @@ from onnx_n2n.groups import Group, Pinned
 from onnx_n2n.growth import Channels, Growth
 from onnx_n2n.leaving_out import BUG, LeftOut
 from onnx_n2n.lineage import Entry
+from onnx_n2n.obstacles import Obstacle
 from onnx_n2n.plan import ways
+from onnx_n2n.record import Record
 from onnx_n2n.report import Added, Report
 from onnx_n2n.rules.declaration import WINDOW
+from onnx_n2n.settings import Setting
 from onnx_n2n.verify import Verdict
 
 if TYPE_CHECKING:
@@ -169,6 +172,9 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"{idle.text} did nothing: {idle.reason}.", soft_wrap=True)
     for sentence in report.change.notes:
         console.print(f"Note: {sentence}.")
+    if report.obstacles is not None:
+        _print_settings(console, report.change.settings)
+        print_obstacles(console, report.obstacles)
     times = report.parameters_after / max(report.parameters_before, 1)
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
     if report.verdict is None:
@@ -202,22 +208,41 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     if found.renamed:
         moves = [f"{old} -> {now}" for old, now in found.renamed.items()]
         console.print(f"{len(moves)} moved up: {_listed(moves)}.", soft_wrap=True)
-    changes: dict[str, list[str]] = {}
-    for step in found.record.steps:
-        for name, (before, after) in step.settings.items():
-            node, _, what = name.rpartition(".")
-            said = f"{'' if what.isdecimal() else f'{what} '}{'' if before is None else f'{before:g} -> '}{after:g}"
-            changes.setdefault(said, []).append(node)
-    if changes:
-        console.print("The network's own code has to follow:")
-    for said, nodes in changes.items():
-        console.print(f"  {said} in {_listed(nodes)}", soft_wrap=True)
+    for note in found.notes:
+        console.print(f"Note: {note}.", soft_wrap=True)
+    _print_settings(console, found.record.settings)
     if proof is not None:
         console.print(
             f"Proven with the values of the {proof.values}: outputs differ by {proof.outputs:.1e}, gradients of "
             f"{_count(proof.compared, 'weight')} from the mapped ones by {proof.gradients:.1e}.",
             soft_wrap=True,
         )
+
+
+def _print_settings(console: Console, found: Sequence[Setting]) -> None:
+    """Print what a network's own code has to follow."""
+    changes: dict[str, list[str]] = {}
+    for each in found:
+        changes.setdefault(str(each), []).append(each.node)
+    if changes:
+        console.print("The network's own code has to follow:")
+    for said, nodes in changes.items():
+        console.print(f"  {said} in {_listed(nodes)}", soft_wrap=True)
+
+
+def print_obstacles(console: Console, found: Sequence[Obstacle]) -> None:
+    """Print what keeps checkpoints from following a student."""
+    for each in found:
+        can = "no checkpoint can follow this student" if each.final else "by this record alone no checkpoint can follow"
+        console.print(f"Note: {can}: {each}.", soft_wrap=True)
+
+
+def print_joined(console: Console, record: Record, found: Sequence[Obstacle]) -> None:
+    """Print what a record is of."""
+    console.print(f"{_count(len(record.steps), 'pass', 'passes')}: {', '.join(step.text for step in record.steps)}.")
+    console.print(f"From model {record.teacher[:12]} to {record.student[:12]}.")
+    _print_settings(console, record.settings)
+    print_obstacles(console, found)
 
 
 def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:

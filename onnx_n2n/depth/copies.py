@@ -65,15 +65,15 @@ class _Copy:
             out.type, out.shape = old.type, old.shape
             self.new[old] = out
         splice.nodes.append(copied)
+        for value in copied.inputs:
+            splice.read(value, node, copied)
 
     def _operand(self, node: ir.Node, slot: int, value: ir.Value | None) -> ir.Value | None:
         if value is None:
             return None
         if value in self.new:
             return self.new[value]
-        found = self._weight(value, zero=(node, slot) in self.zeroed)
-        self.splice.read(found, node)
-        return found
+        return self._weight(value, zero=(node, slot) in self.zeroed)
 
     def _weight(self, value: ir.Value, *, zero: bool) -> ir.Value:
         """Return a copy of a weight, also of one behind nodes that only move it; everything else is shared."""

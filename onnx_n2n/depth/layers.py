@@ -116,8 +116,21 @@ def _layer(
         return splice.node(near.maker, "Gemm", operands, [ir.AttrInt64("transB", int(transposed))], word=word)
     out = splice.node(near.maker, "MatMul", [value, _turned(splice, setting, weight, mark)], word=word)
     if near.biased:
-        out = splice.node(near.maker, "Add", [out, splice.weight(None, "bias", zeros, setting.dtype)], word="bias")
+        bias = splice.weight(_added(setting), "bias", zeros, setting.dtype)
+        out = splice.node(near.maker, "Add", [out, bias], word="bias")
     return out
+
+
+def _added(setting: Setting) -> ir.Value | None:
+    """Return the bias of a neighbour that is a MatMul: the vector of its channels that is added right behind it."""
+    uses = list(setting.near.maker.outputs[0].uses())
+    if len(uses) != 1 or uses[0].node.op_type != "Add":
+        return None
+    found, _ = stored(uses[0].node.inputs[1 - uses[0].idx])
+    constants, channels = setting.analysis.constants, setting.near.channels
+    if found is None or found not in constants or tuple(constants[found].shape.numpy()) != (channels,):
+        return None
+    return found
 
 
 def _turned(splice: Splice, setting: Setting, weight: np.ndarray, mark: str) -> ir.Value:

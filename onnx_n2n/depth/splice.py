@@ -27,13 +27,14 @@ class Splice:
         names: The names that the model uses.
         origin: The tensor.
         nodes: The new nodes, in order.
-        weights: The new weights, by the weight that each one is named after and the nodes that read that.
+        weights: The new weights, by the weight that each one is named after and the nodes that read that, with their
+            copies.
     """
 
     names: Names
     origin: ir.Value
     nodes: list[ir.Node] = field(default_factory=list)
-    weights: dict[ir.Value, tuple[str, list[str]]] = field(default_factory=dict)
+    weights: dict[ir.Value, tuple[str, list[tuple[ir.Node, ir.Node]]]] = field(default_factory=dict)
 
     def node(
         self,
@@ -70,10 +71,10 @@ class Splice:
         self.weights[found] = (name, [])
         return found
 
-    def read(self, weight: ir.Value, node: ir.Node) -> None:
-        """Note that a weight is read as ``node`` reads the one that it is named after."""
+    def read(self, weight: ir.Value | None, node: ir.Node, copied: ir.Node) -> None:
+        """Note that ``copied`` reads a weight as ``node`` reads the one that it is named after."""
         if weight in self.weights:
-            self.weights[weight][1].append(str(node.name))
+            self.weights[weight][1].append((node, copied))
 
     def close(self, result: ir.Value, graph: ir.Graph, order: Mapping[ir.Node, int]) -> None:
         """Insert the nodes behind the origin, and let all who read the origin read ``result``.
