@@ -26,7 +26,7 @@ from onnx_n2n.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
 Source = Literal["metadata", "node", "name", "values", "content", "user"]
 Use = tuple[ir.Node, int]
 
-SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
+SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'( persistent=False)?", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(\w+)")
 OPERATION = re.compile(r"target=torch\.ops\.aten\.(\w+)")
 NESTED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
@@ -152,9 +152,10 @@ class Origins:
     def __init__(self, model: ir.Model) -> None:
         self._placeholders: dict[str, str] = {}
         self.kinds: dict[str, str] = {}
-        for placeholder, kind, target in SIGNATURE.findall(_metadata(model.graph.metadata_props, "graph_signature")):
+        signature = _metadata(model.graph.metadata_props, "graph_signature")
+        for placeholder, kind, target, unsaved in SIGNATURE.findall(signature):
             self._placeholders[placeholder] = target
-            self.kinds[target] = kind
+            self.kinds[target] = "CONSTANT_TENSOR" if unsaved else kind  # a buffer that no checkpoint has
         nodes = list(model.graph.all_nodes())
         named = {name for node in nodes for name in self.arguments(node)}
         self._unread = {name for name, kind in self.kinds.items() if kind == "PARAMETER" and name not in named}

@@ -14,8 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-RESERVED = frozenset(
-    """
+_RESERVED = """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
     extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules
     mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
@@ -23,12 +22,11 @@ RESERVED = frozenset(
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
     state_dict to to_empty train training type xpu zero_grad
-    """.split()
-)
+"""
+RESERVED = frozenset(_RESERVED.split())
 """Attributes of every ``torch.nn.Module``."""
 
-PRIVATE = frozenset(
-    """
+_PRIVATE = """
     _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks
     _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
     _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict
@@ -36,25 +34,22 @@ PRIVATE = frozenset(
     _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook _register_state_dict_hook
     _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks _state_dict_pre_hooks _version
     _wrapped_call_impl
-    """.split()
-)
+"""
+PRIVATE = frozenset(_PRIVATE.split())
 """The same that begin with an underscore, and lose it."""
 
-OUTERMOST = frozenset(
-    """
+_OUTERMOST = """
     _boxed_call _code _create_node_hooks _deepcopy_hooks _deepcopy_init _erase_node_hooks _graph _lineno_map
     _prologue_start _recompile_submodules _register_create_node_hook _register_deepcopy_hook
     _register_erase_node_hook _register_replace_node_hook _replace_hooks _set_replace_hook _tracer_cls _tracer_extras
     _unregister_create_node_hook _unregister_deepcopy_hook _unregister_erase_node_hook
     _unregister_replace_node_hook _wrapped_call add_submodule code delete_all_unused_submodules delete_submodule graph
     meta print_readable recompile shape_env to_folder
-    """.split()
-)
+"""
+OUTERMOST = frozenset(_OUTERMOST.split())
 """Attributes of a ``torch.fx.GraphModule``, which is outermost: PyTorch's own exporter refuses layers called so."""
 
-ARGUMENTS = frozenset(
-    {"NoneType", "device", "fx_pytree", "getattr", "inf", "nan", "pytree", "self", "slice", "torch"}
-)
+ARGUMENTS = frozenset({"NoneType", "device", "fx_pytree", "getattr", "inf", "nan", "pytree", "self", "slice", "torch"})
 """What generated code means something else by."""
 
 DEEPEST = 64

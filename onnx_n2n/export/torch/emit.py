@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from onnx_n2n.export.lanes import LENGTHS, wants_number
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.program import Block, Program, Step
 from onnx_n2n.export.torch import dtypes, layers
-from onnx_n2n.export.torch.network import Network
+from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
 from onnx_n2n.export.torch.table import TABLE
 from onnx_n2n.layouts import SAME, Layout
@@ -57,7 +58,7 @@ class Emitter:
 
     def __init__(self, program: Program, root: nn.Module, outer: Emitter | None = None) -> None:
         self.program, self.root, self.outer = program, root, outer
-        self.graph = fx.Graph()
+        self.graph = Graph()
         self.captured: list[Captured] = []
         self._device: dict[str, Any] = {}
         self._host: dict[str, Any] = {}
@@ -196,6 +197,7 @@ class Emitter:
                 self.host(name) if wants_number(step.operator, slot) else self.device(name)
                 for slot, name in enumerate(step.inputs)
             )
+            call = replace(call, keywords={**call.keywords, "sizes": self._sizes(step)}) if call.sizes else call
             self._give(step, self._call(call, arguments), call, self._device)
 
     def _call(self, call: Call, arguments: tuple[Any, ...]) -> fx.Node:
@@ -203,6 +205,16 @@ class Emitter:
         if call.like:
             keywords["like"] = self.like()
         return self.graph.call_function(call.function, arguments, keywords)
+
+    def _sizes(self, step: Step) -> list[list[int] | None]:
+        """Return the shapes of inputs that are weights as the framework has them, or constants."""
+        tensors, weights = self.program.tensors, self.program.weights
+        held = {name: tensors[weights[name].parts[0]].array for name in step.inputs if self._is_tensor(name)}
+        held |= {name: self.program.constants[name] for name in step.inputs if name in self.program.constants}
+        return [list(held[name].shape) if name in held else None for name in step.inputs]
+
+    def _is_tensor(self, name: str) -> bool:
+        return name in self.program.weights and self.program.weights[name].layout == SAME
 
     def _give(self, step: Step, node: fx.Node, call: Call, lane: dict[str, Any]) -> None:
         if not call.several:
@@ -218,9 +230,7 @@ class Emitter:
                     operator.getitem, (node, slot)
                 )
 
-    def block(
-        self, block: Block, inputs: Sequence[bool], outputs: Sequence[bool]
-    ) -> tuple[Network, list[Captured]]:
+    def block(self, block: Block, inputs: Sequence[bool], outputs: Sequence[bool]) -> tuple[Network, list[Captured]]:
         """Write a block inside of a step as a module, which takes its inputs and then what it captures.
 
         Args:

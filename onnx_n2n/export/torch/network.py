@@ -1,7 +1,7 @@
 """The module that a program becomes. It is copied and pickled by what its graph says, which any process can read.
 
-``torch.fx`` pickles a module by the code of its ``forward``, and runs that on stand-ins to read it again. Lengths that are
-numbers of Python, and graphs that decide by them, do not run on stand-ins.
+``torch.fx`` pickles a module by the code of its ``forward``, and runs that on stand-ins to read it again. Lengths that
+are numbers of Python, and graphs that decide by them, do not run on stand-ins.
 """
 
 from __future__ import annotations
@@ -51,6 +51,37 @@ class Call:
     name: str
 
 
+class Graph(fx.Graph):
+    """A graph of ``torch.fx`` that also answers what the TorchScript exporter asks.
+
+    With ``dynamic_axes``, that exporter takes every module that has a ``graph`` for one of ``torch.jit``, and asks for
+    the names of what goes in and comes out.
+    """
+
+    def inputs(self) -> list[Named]:
+        """Return what goes in."""
+        return [Named(str(node.target)) for node in self.nodes if node.op == "placeholder"]
+
+    def outputs(self) -> list[Named]:
+        """Return what comes out, which has no names here."""
+        return []
+
+
+@dataclass(frozen=True)
+class Named:
+    """A value as ``torch.jit`` has it.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+
+    def debugName(self) -> str:  # noqa: N802 - PyTorch's name
+        """Return its name."""
+        return self.name
+
+
 class Network(fx.GraphModule):
     """An ``nn.Module`` whose ``code`` can be read; see :func:`onnx_n2n.export.to_torch`."""
 
@@ -77,7 +108,7 @@ class Network(fx.GraphModule):
 
 def restored(calls: list[Call], own: dict[str, Any]) -> Network:
     """Return a module with a graph, and with what is in it."""
-    graph = fx.Graph()
+    graph = Graph()
     nodes: dict[str, fx.Node] = {}
 
     def argument(value: Any) -> Any:
