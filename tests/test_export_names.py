@@ -28,11 +28,12 @@ from onnx_n2n.export.names import ARGUMENTS, OUTERMOST, PRIVATE, RESERVED, argum
 torch = needs("torch")
 
 HOSTILE = [
-    "while", "class", "graph", "type", "train", "forward", "parameters", "buffers", "constants", "constants.constant_0",
-    "_x", "__init__", "__x", "_modules", "conv", "conv.weight", "conv.weight.weight", "a.b", "a_b", "a/b", "a..b",
-    ".a.",     "a.b.", "...", "465", "1.2", "0", "0.0", "it's", 'say "it"', "two\nlines", "back\\slash", "größe", "ﬁ", "²", "☃",
-    "名",     "x", "y", "self", "torch", "getattr", "input", "reshape", "gemm", "matmul", "x_1", "weight:0:w", "weight:0:x",
-    "dropout",     "onnx::MatMul_1", "dense/kernel:0", "a b", "None", "net/while/w1", "l" * 3000, ".".join("d" * 300), "weight", " ", "inf",
+    "while", "class", "graph", "type", "train", "forward", "parameters", "buffers", "constants",
+    "constants.constant_0", "_x", "__init__", "__x", "_modules", "conv", "conv.weight", "conv.weight.weight",
+    "a.b", "a_b", "a/b", "a..b", ".a.", "a.b.", "...", "465", "1.2", "0", "0.0", "it's", 'say "it"',
+    "two\nlines", "back\\slash", "größe", "ﬁ", "²", "☃", "名", "x", "y", "self", "torch", "getattr", "input",
+    "reshape", "gemm", "matmul", "x_1", "weight:0:w", "weight:0:x", "dropout", "onnx::MatMul_1",
+    "dense/kernel:0", "a b", "None", "net/while/w1", "l" * 3000, ".".join("d" * 300), "weight", " ", "inf",
 ]  # fmt: skip
 
 names = st.sampled_from(HOSTILE) | st.text("ab._/:0'\n é", min_size=1, max_size=6) | st.text(min_size=1, max_size=6)

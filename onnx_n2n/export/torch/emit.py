@@ -197,7 +197,11 @@ class Emitter:
                 self.host(name) if wants_number(step.operator, slot) else self.device(name)
                 for slot, name in enumerate(step.inputs)
             )
-            call = replace(call, keywords={**call.keywords, "sizes": self._sizes(step)}) if call.sizes else call
+            call = (
+                replace(call, keywords={**call.keywords, "known_shapes": self._shapes(step)})
+                if call.known_shapes
+                else call
+            )
             self._give(step, self._call(call, arguments), call, self._device)
 
     def _call(self, call: Call, arguments: tuple[Any, ...]) -> fx.Node:
@@ -206,7 +210,7 @@ class Emitter:
             keywords["like"] = self.like()
         return self.graph.call_function(call.function, arguments, keywords)
 
-    def _sizes(self, step: Step) -> list[list[int] | None]:
+    def _shapes(self, step: Step) -> list[list[int] | None]:
         """Return the shapes of inputs that are weights as the framework has them, or constants."""
         tensors, weights = self.program.tensors, self.program.weights
         held = {name: tensors[weights[name].parts[0]].array for name in step.inputs if self._is_tensor(name)}
