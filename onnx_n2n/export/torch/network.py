@@ -15,6 +15,8 @@ from torch import fx, nn
 from torch.fx.graph import CodeGen
 from torch.fx.node import map_aggregate
 
+from onnx_n2n.export.names import ARGUMENTS
+
 WRITTEN = frozenset({"_code", "_compiled_call_impl", "_graph", "_lineno_map", "_prologue_start"})
 """What is made anew of the graph."""
 
@@ -57,6 +59,11 @@ class Graph(fx.Graph):
     With ``dynamic_axes``, that exporter takes every module that has a ``graph`` for one of ``torch.jit``, and asks for
     the names of what goes in and comes out.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in sorted(ARGUMENTS):  # no variable may hide what generated code means by these
+            self._graph_namespace.create_name(name, None)
 
     def inputs(self) -> list[Named]:
         """Return what goes in."""
