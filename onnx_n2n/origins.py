@@ -26,7 +26,7 @@ from onnx_n2n.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
 Source = Literal["metadata", "node", "name", "values", "content", "user"]
 Use = tuple[ir.Node, int]
 
-SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'", re.MULTILINE)
+SIGNATURE = re.compile(r"^(\w+): (PARAMETER|BUFFER|CONSTANT_TENSOR) target='([^']*)'( persistent=False)?", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(\w+)")
 OPERATION = re.compile(r"target=torch\.ops\.aten\.(\w+)")
 NESTED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
@@ -152,9 +152,10 @@ class Origins:
     def __init__(self, model: ir.Model) -> None:
         self._placeholders: dict[str, str] = {}
         self.kinds: dict[str, str] = {}
-        for placeholder, kind, target in SIGNATURE.findall(_metadata(model.graph.metadata_props, "graph_signature")):
+        signature = _metadata(model.graph.metadata_props, "graph_signature")
+        for placeholder, kind, target, unsaved in SIGNATURE.findall(signature):
             self._placeholders[placeholder] = target
-            self.kinds[target] = kind
+            self.kinds[target] = "CONSTANT_TENSOR" if unsaved else kind  # a buffer that no checkpoint has
         nodes = list(model.graph.all_nodes())
         named = {name for node in nodes for name in self.arguments(node)}
         self._unread = {name for name, kind in self.kinds.items() if kind == "PARAMETER" and name not in named}
@@ -246,7 +247,7 @@ class Origins:
         where, role = module_path(node), ROLES.get(node.op_type, {}).get(slot)
         if not where or role is None or self.kinds:
             return None
-        merged = node.op_type in NORMS and len({use.node for use in value.uses()}) > 1
+        merged = node.op_type in NORMS and len({use.node for use in value.uses()}) > 1 and not _at_home(value, node)
         if not merged and not ANONYMOUS.match(str(value.name)):
             return None
         own = _beside(node, where) or f"{where}.{role}"
@@ -279,6 +280,13 @@ class Origins:
                 names = tuple(f"{where}{stem}_l{layer}{end}" for end in directions for stem in stems)
                 layout = Layout("biases" if len(stems) > 1 else "gates", node.op_type)
                 yield (node, slot), Origin(names, layout, str(node.name), source)
+
+
+def _at_home(value: ir.Value, node: ir.Node) -> bool:
+    """Say whether a weight that several nodes read has its name of this one, where all others are of one module."""
+    others = [each for each in node.inputs[1:] if each is not None and each is not value and len(each.uses()) == 1]
+    modules = {str(each.name).rpartition(".")[0] for each in (value, *others)}
+    return bool(others) and len(modules) == 1 and "" not in modules
 
 
 def _beside(node: ir.Node, where: str) -> str:

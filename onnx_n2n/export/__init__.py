@@ -109,7 +109,8 @@ def load(path: Any) -> Any:
         An ``nn.Module``, what :func:`to_jax` returns, or a ``keras.Model``.
 
     Raises:
-        ExportError: The framework or safetensors is missing, or there is no such export.
+        ExportError: The framework or safetensors is missing, there is no such export, or the weights that are in it
+            have other names or other shapes than its model wants.
     """
     from onnx_n2n.export.folder import LOADERS, framework_of
 

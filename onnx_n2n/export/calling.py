@@ -5,7 +5,7 @@ inputs from one version to the next (``axes``, ``split``, ``pads``), a parameter
 serves both versions. Where the meaning changed, the table has one function per version from which on it holds.
 
 Some parameters are given by the program: ``outputs`` is how many outputs are wanted, ``like`` a tensor that says where
-new tensors belong.
+new tensors belong, ``known_shapes`` the shapes of the inputs, None where one is not known beforehand.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Call:
         function: What to call with the inputs.
         keywords: What to pass by name.
         several: Whether a tuple comes back.
+        known_shapes: Whether it takes what is known beforehand of the shapes of its inputs.
         like: Whether it takes a tensor that says where new tensors belong.
     """
 
@@ -76,6 +77,7 @@ class Call:
     keywords: Mapping[str, Any]
     several: bool
     like: bool
+    known_shapes: bool = False
 
 
 def find(table: Table, operator: str, version: int) -> Function | None:
@@ -122,7 +124,7 @@ def bind(
     keywords = {key: value for key, value in attributes.items() if key in known}
     if "outputs" in known:
         keywords["outputs"] = outputs
-    return Call(function, keywords, hasattr(function, "several"), "like" in known)
+    return Call(function, keywords, hasattr(function, "several"), "like" in known, "known_shapes" in known)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from onnx_n2n.export.accounts import Account
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.choice import Choice
 from onnx_n2n.export.frameworks import missing
+from onnx_n2n.export.names import arguments
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.files import data_files, write_draft
 from onnx_n2n.io.atomic import unwritten
@@ -38,6 +39,7 @@ from onnx_n2n.model import ModelLike, open_model
 
 Framework = Literal["torch", "jax", "keras", "safetensors"]
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
+SHOWN = 5  # names in a message
 WEIGHTS, MODEL, KERAS, RECORD = "weights.safetensors", "model.onnx", "model.keras", "export.json"
 
 
@@ -154,7 +156,8 @@ def export(
         train=choice.train,
         agreement=found,
     )
-    record = exported.to_json() | {"tensors": _recorded(program)}
+    inputs = dict(zip(arguments(program.main.inputs), program.main.inputs, strict=True))
+    record = exported.to_json() | {"tensors": _recorded(program), "inputs": inputs, "outputs": list(program.outputs)}
     record.pop("folder")
     with making_folder(target, _own, force=force, read=read) as draft:
         try:
@@ -172,22 +175,20 @@ def load_torch(folder: str | os.PathLike[str]) -> Any:
     from onnx_n2n.export.torch import to_torch
 
     module = to_torch(_model_in(Path(folder)), **_chosen(Path(folder)))
-    try:
-        module.load_state_dict(load_file(Path(folder) / WEIGHTS))
-    except (RuntimeError, OSError) as failure:
-        reason = f"the weights in {str(folder)!r} are not those of its model: {' '.join(str(failure).split())[:300]}"
-        raise ExportError(reason) from failure
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    module.load_state_dict(_weights_in(folder, load_file, wanted))
     return module
 
 
 def load_jax(folder: str | os.PathLike[str]) -> Any:
-    """Open a folder as a JAX function with its trees; the shapes of the weights have to be those of the model."""
+    """Open a folder as a JAX function with its trees; see :func:`onnx_n2n.export.load`."""
     from safetensors.numpy import load_file
 
     from onnx_n2n.export.jax import apply_of, known, trees_of
 
     program = program_of(_model_in(Path(folder)), known, **_chosen(Path(folder)))
-    return apply_of(program), *trees_of(program, load_file(Path(folder) / WEIGHTS))
+    wanted = {name: tensor.array.shape for name, tensor in program.tensors.items()}
+    return apply_of(program), *trees_of(program, _weights_in(folder, load_file, wanted))
 
 
 def load_keras(path: str | os.PathLike[str]) -> Any:
@@ -228,6 +229,49 @@ def _model_in(folder: Path) -> Path:
         if not (folder / name).is_file():
             raise ExportError(f"{str(folder)!r} is no export: there is no {name!r} in it")
     return folder / MODEL
+
+
+def _weights_in(
+    folder: str | os.PathLike[str], read: Callable[[Path], dict[str, Any]], wanted: Mapping[str, tuple[int, ...]]
+) -> dict[str, Any]:
+    """Read the weights of a folder.
+
+    Args:
+        folder: The folder.
+        read: What reads a file of safetensors.
+        wanted: The shapes that the model wants, by name.
+
+    Raises:
+        ExportError: They cannot be read, or they have other names or other shapes.
+    """
+    from safetensors import SafetensorError
+
+    where = Path(folder) / WEIGHTS
+    try:
+        found = read(where)
+    except (OSError, SafetensorError) as failure:
+        reason = f"the weights in {str(where)!r} cannot be read: {' '.join(str(failure).split())[:300]}"
+        raise ExportError(reason) from failure
+    shapes = {name: tuple(array.shape) for name, array in found.items()}
+    reasons = {
+        "missing": sorted(wanted.keys() - shapes.keys()),
+        "unexpected": sorted(shapes.keys() - wanted.keys()),
+        "of another shape": [
+            f"{name} {list(shape)} where it should be {list(wanted[name])}"
+            for name, shape in sorted(shapes.items())
+            if name in wanted and shape != wanted[name]
+        ],
+    }
+    if said := [f"{what}: {_some(names)}" for what, names in reasons.items() if names]:
+        raise ExportError(
+            f"the weights in {str(where)!r} are not those of its model ({'; '.join(said)})",
+            hint="Write all the weights that 'load' gave, under the same names and in the same shapes",
+        )
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _own(folder: Path) -> frozenset[str]:

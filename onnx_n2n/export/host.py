@@ -224,6 +224,11 @@ def cast(a: Host, *, to: int, saturate: int = 1) -> Host:
     return _each(float, a)
 
 
+def cast_like(a: Host, other: Host, *, saturate: int = 1) -> Host:
+    """Change the type to that of other numbers; of none, nobody knows it, and it stays."""
+    return _each(type(flat(other)[0]), a) if flat(other) else a
+
+
 def identity(a: Host) -> Host:
     """Return it as it is."""
     return a
@@ -393,6 +398,7 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "Add": add,
     "And": both,
     "Cast": cast,
+    "CastLike": cast_like,
     "Ceil": ceil,
     "Concat": concat,
     "ConstantOfShape": filled,

@@ -85,6 +85,7 @@ class Program:
         weights: How values of the graph are made of those, by name of the value.
         constants: Values that never change.
         host: Values that are worked out on the host.
+        outputs: What the outputs are called in the file; a block may know them by other names, or two by one.
         accounts: What became of every floating-point tensor of the file; empty where that is not known any more.
     """
 
@@ -93,6 +94,7 @@ class Program:
     weights: Mapping[str, Weight]
     constants: Mapping[str, np.ndarray]
     host: frozenset[str]
+    outputs: tuple[str, ...]
     accounts: tuple[Account, ...] = ()
 
 
@@ -198,7 +200,9 @@ class _Build:
         self._taken: set[str] = {""}
         self._arrays: dict[ir.Value, np.ndarray] = {}  # constants, also folded ones
         origins = Origins(model)
-        self._weights = Weights(origins, Decider(model, origins, choice))
+        self._weights = Weights(origins, Decider(model, origins, choice), self._taken)
+        for value in (*model.graph.inputs, *model.graph.outputs):  # what they are called is seen from outside
+            self._name(value)
         for graph in model.graphs():
             self._read(graph)
 
@@ -209,12 +213,14 @@ class _Build:
         used = {name for step in lanes.walk(main) for name in (*step.inputs, *_ends(step))} | {*main.outputs}
         constants = {name: array for name, array in constants.items() if name in used}
         assert not given & self._arrays.keys()
+        tensors, weights = self._weights.named()
         return Program(
             main=main,
-            tensors=self._weights.tensors,
-            weights=self._weights.weights,
+            tensors=tensors,
+            weights=weights,
             constants=constants,
             host=lanes.on_host(main, constants),
+            outputs=tuple(str(value.name) for value in self._model.graph.outputs),
         )
 
     def _read(self, graph: ir.Graph) -> None:

@@ -5,19 +5,23 @@ Which tensors are weights is decided in :mod:`onnx_n2n.export.trained`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.export.choice import Decision
+from onnx_n2n.export.names import legal, path
 from onnx_n2n.export.trained import Decider
 from onnx_n2n.layouts import SAME, Layout
 from onnx_n2n.origins import NORMS, Origin, Origins, Source, Use
 
 ROLES = NORMS["BatchNormalization"]
+TAKEN = frozenset({*ROLES.values(), "affine", "eps", "momentum", "num_batches_tracked", "num_features"}) | {
+    "track_running_stats"
+}
+"""What PyTorch's module of it has itself."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,20 @@ class Weight:
 
 
 class Weights:
-    """The weights of a model, as they are found and named."""
+    """The weights of a model, as they are found and named.
 
-    def __init__(self, origins: Origins, decider: Decider) -> None:
-        self._origins, self._decider = origins, decider
+    Args:
+        origins: What is known of them.
+        decider: Says which are parameters.
+        taken: Names of values that are taken; those of weights are put there.
+    """
+
+    def __init__(self, origins: Origins, decider: Decider, taken: set[str]) -> None:
+        self._origins, self._decider, self._taken = origins, decider, taken
         self._held: dict[ir.Value, tuple[ir.TensorProtocol, Decision]] = {}
         self._keys: dict[tuple[ir.Value, tuple[str, ...]], str] = {}
         self._tied: dict[str, str] = {}
+        self._norms: dict[str, Sequence[ir.Value | None]] = {}
         self.tensors: dict[str, Tensor] = {}
         self.weights: dict[str, Weight] = {}
 
@@ -106,50 +117,69 @@ class Weights:
                 for name, array in zip(origin.names, arrays, strict=True)
             )
             key = f"weight:{len(self.weights)}:{parts[0]}"
+            while key in self._taken:
+                key += ":"
+            self._taken.add(key)
             self.weights[key] = Weight(parts, origin.layout, str(value.name))
             self._keys[value, origin.names] = key
         return self._keys[value, origin.names]
 
+    def named(self) -> tuple[dict[str, Tensor], dict[str, Weight]]:
+        """Return the tensors, and how values are made of them, by the names that a framework can take."""
+        names = legal(self.tensors)
+        tensors = {names[name]: self._chosen(tensor, names[name]) for name, tensor in self.tensors.items()}
+        weights = {
+            key: replace(weight, parts=tuple(names[part] for part in weight.parts))
+            for key, weight in self.weights.items()
+        }
+        return tensors, weights
+
+    def _chosen(self, tensor: Tensor, name: str) -> Tensor:
+        """Return a tensor by its final name, as the user wants it."""
+        decision = Decision("trained" if tensor.trained else "state", tensor.because, tensor.guess)
+        found = self._decider.chosen(decision, (*tensor.initializers, tensor.name, name))
+        return replace(
+            tensor, name=name, trained=found.kind == "trained", because=found.because, guess=found.guess
+        )
+
     def _origin(self, value: ir.Value, use: Use | None) -> Origin:
-        """Return the names of a weight; its own as a path of identifiers, if nothing else is known."""
+        """Return the names of a weight; its own in the file, if nothing else is known."""
         found = self._origins.of(value, use) if use is not None else None
         if found is not None and found.source != "name":
             return found
-        return Origin((path(found.names[0] if found is not None else str(value.name)),), SAME, "", "name")
+        return Origin((found.names[0] if found is not None else str(value.name),), SAME, "", "name")
 
     def _put(self, name: str, array: np.ndarray, decision: Decision, source: Source, initializer: str) -> str:
         """Register a tensor; one of the same name, or one tied to it, with the same values is the same tensor."""
         wish, number = name, 1
         if self._same(self._tied.get(name, ""), array):
             name = self._tied[name]
-        while (there := self.tensors.get(name)) is not None or self._blocked(name):
-            if there is not None and self._same(name, array):
+        while (there := self.tensors.get(name)) is not None:
+            if self._same(name, array):
                 self.tensors[name] = replace(there, initializers=(*there.initializers, initializer))
                 return name
             number += 1
             name = f"{wish}_{number}"
-        found = self._decider.chosen(decision, (initializer, wish, name))
-        trained = found.kind == "trained"
-        self.tensors[name] = Tensor(name, array, trained, source, (initializer,), found.because, found.guess)
+        trained = decision.kind == "trained"
+        self.tensors[name] = Tensor(name, array, trained, source, (initializer,), decision.because, decision.guess)
         return name
 
     def _same(self, name: str, array: np.ndarray) -> bool:
         return name in self.tensors and np.array_equal(self.tensors[name].array, array)
 
-    def _blocked(self, name: str) -> bool:
-        """Say whether a name is a module of other tensors, or one of its modules is a tensor."""
-        parts = name.split(".")
-        inside = any(".".join(parts[:k]) in self.tensors for k in range(1, len(parts)))
-        return inside or any(other.startswith(name + ".") for other in self.tensors)
-
     def _normalisation(self, node: ir.Node, slot: int, origin: Origin) -> Origin:
         """Give the four tensors of a BatchNormalization the names that a module of it has."""
         names = [self._origin(value, (node, k)).names[0] for k, value in enumerate(node.inputs) if k and value]
-        where = _common_parent(names)
-        if names == [f"{where}.{role}" for role in ROLES.values()]:
+        where, others = _common_parent(names), self._others(node)
+        if names == [f"{where}.{role}" for role in ROLES.values()] and not _inside(where, others) & TAKEN:
             return origin
-        if not where or any(name.startswith(where + ".") for name in self._others(node)):
+        where = _common_parent(map(path, names))
+        if not where or _inside(where, others):
             where = path(node.name or str(node.outputs[0].name)) + ".batch_norm"
+        wish, number = where, 1
+        while self._norms.setdefault(where, node.inputs[1:5]) != node.inputs[1:5] or _inside(where, others):
+            number += 1
+            where = f"{wish}_{number}"
         return replace(origin, names=(f"{where}.{ROLES[slot]}",), layout=SAME)
 
     def _others(self, node: ir.Node) -> list[str]:
@@ -157,10 +187,9 @@ class Weights:
         return [path(str(value.name)) for value in self._held if value not in node.inputs]
 
 
-def path(name: str) -> str:
-    """Return a name as a path of identifiers: ``dense_1.kernel_0`` for ``dense_1/kernel:0``."""
-    parts = [re.sub(r"\W+", "_", part).strip("_") for part in re.split(r"[./]", name.replace("::", "__"))]
-    return ".".join(part for part in parts if part) or "weight"
+def _inside(module: str, names: Iterable[str]) -> set[str]:
+    """Return what tensors of some names would be in a module: its attributes."""
+    return {name[len(module) + 1 :].partition(".")[0] for name in names if name.startswith(module + ".")}
 
 
 def _common_parent(names: Iterable[str]) -> str:

@@ -87,7 +87,7 @@ def apply_of(program: Program) -> Apply:
         new: Tree = {}
         for name, value in left.items():
             _put(new, name, value)
-        return dict(zip(program.main.outputs, outputs, strict=True)), new
+        return dict(zip(program.outputs, outputs, strict=True)), new
 
     return apply
 

@@ -102,11 +102,20 @@ class Network(keras.layers.Layer):
 
     def load_own_variables(self, store: Any) -> None:
         """Read the weights, by name."""
-        lacking = self._variables_by_name.keys() ^ set(store.keys())
-        if lacking:
-            raise ValueError(f"the weights in the file are not those of the layer: {', '.join(sorted(lacking)[:5])}")
+        wanted, found = self._variables_by_name.keys(), set(store.keys())
+        reasons = {
+            "missing": wanted - found,
+            "unexpected": found - wanted,
+            "of another shape": {name for name in wanted & found if tuple(store[name].shape) != self._shape(name)},
+        }
+        said = [f"{what}: {', '.join(sorted(names)[:5])}" for what, names in reasons.items() if names]
+        if said:
+            raise ValueError(f"the weights in the file are not those of the layer ({'; '.join(said)})")
         for name, variable in self._variables_by_name.items():
             variable.assign(store[name])
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._variables_by_name[name].shape)
 
     def _in_order(self, inputs: Any) -> list[Any]:
         names = names_of(self.plan.inputs)

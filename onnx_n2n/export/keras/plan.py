@@ -91,6 +91,7 @@ def read(text: Mapping[str, Any]) -> Plan:
             weights={name: _read_weight(weight) for name, weight in text["weights"].items()},
             constants={name: _read_plain(array) for name, array in text["constants"].items()},
             host=frozenset(text["host"]),
+            outputs=tuple(slot["name"] for slot in text["outputs"]),
         ),
         inputs=tuple(_read_slot(slot) for slot in text["inputs"]),
         outputs=tuple(_read_slot(slot) for slot in text["outputs"]),

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
 
 from onnx_n2n.export.check import Runner
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.export.torch import dtypes, layers
 from onnx_n2n.export.torch.emit import Emitter, known
+from onnx_n2n.export.torch.network import Network
 from onnx_n2n.model import ModelLike
 
 __all__ = ["Network", "known", "module_of", "runner", "to_torch"]
-
-Network: TypeAlias = fx.GraphModule
-"""An ``nn.Module`` whose ``code`` can be read."""
 
 
 def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
@@ -36,7 +34,9 @@ def module_of(program: Program) -> Network:
     found = [emitter.device(name) for name in program.main.outputs]
     emitter.graph.output(found[0] if len(found) == 1 else tuple(found))
     if emitter.arrays:
-        emitter.root.add_module("constants", layers.Constants([dtypes.to_tensor(array) for array in emitter.arrays]))
+        emitter.root.add_module(
+            emitter.constants, layers.Constants([dtypes.to_tensor(array) for array in emitter.arrays])
+        )
     module = Network(emitter.root, emitter.graph, class_name="Network")
     module.meta["inputs"], module.meta["outputs"] = program.main.inputs, program.main.outputs
     return module.eval()

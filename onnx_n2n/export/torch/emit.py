@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from onnx_n2n.errors import ExportError
 from onnx_n2n.export import host
 from onnx_n2n.export.calling import Call, bind, find, made, refuse
 from onnx_n2n.export.lanes import LENGTHS, wants_number
+from onnx_n2n.export.names import arguments
 from onnx_n2n.export.program import Block, Program, Step
 from onnx_n2n.export.torch import dtypes, layers
+from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
 from onnx_n2n.export.torch.table import TABLE
 from onnx_n2n.layouts import SAME, Layout
@@ -55,13 +58,16 @@ class Emitter:
 
     def __init__(self, program: Program, root: nn.Module, outer: Emitter | None = None) -> None:
         self.program, self.root, self.outer = program, root, outer
-        self.graph = fx.Graph()
+        self.graph = Graph()
         self.captured: list[Captured] = []
         self._device: dict[str, Any] = {}
         self._host: dict[str, Any] = {}
         self._last_input: fx.Node | None = None
         self._anchor: str = program.main.inputs[0] if program.main.inputs else ""
         self._constants: fx.Node | None = None
+        self._names: list[str] = []  # of what comes in
+        self._outermost = frozenset(name.partition(".")[0] for name in program.tensors)
+        self.constants = ""
         self.arrays: list[np.ndarray] = []
 
     # Values -----------------------------------------------------------------------------------------------------------
@@ -106,7 +112,8 @@ class Emitter:
             return self._weight(name)
         if name in self.program.constants:
             if self._constants is None:
-                self._constants = self.graph.call_module("constants")
+                self.constants = self.free("constants")
+                self._constants = self.graph.call_module(self.constants)
             self.arrays.append(self.program.constants[name])
             return self.graph.call_function(operator.getitem, (self._constants, len(self.arrays) - 1))
         raise AssertionError(f"no value {name}")
@@ -126,8 +133,9 @@ class Emitter:
 
     def _placeholder(self, name: str) -> fx.Node:
         """Add an input behind the others, which come before everything else."""
+        self._names.append(name)
         with self.graph.inserting_after(self._last_input) if self._last_input else self.graph.inserting_before():
-            self._last_input = self.graph.placeholder(_identifier(name))
+            self._last_input = self.graph.placeholder(arguments(self._names)[-1])
         return self._last_input
 
     # Modules ----------------------------------------------------------------------------------------------------------
@@ -147,11 +155,16 @@ class Emitter:
 
     def add(self, name: str, module: nn.Module) -> str:
         """Register a module, at the root of all blocks or of this one; return its name."""
-        wish, number = name, 1
-        while hasattr(self.root, name) or any(each.split(".")[0] == name for each in self.program.tensors):
+        name = self.free(name)
+        self.root.add_module(name, module)
+        return name
+
+    def free(self, wish: str) -> str:
+        """Return a name for a module that no other one has or will have."""
+        name, number = wish, 1
+        while name in (self.constants, *self._outermost) or hasattr(self.root, name):
             number += 1
             name = f"{wish}_{number}"
-        self.root.add_module(name, module)
         return name
 
     def _owner(self, path: list[str]) -> nn.Module:
@@ -184,6 +197,11 @@ class Emitter:
                 self.host(name) if wants_number(step.operator, slot) else self.device(name)
                 for slot, name in enumerate(step.inputs)
             )
+            call = (
+                replace(call, keywords={**call.keywords, "known_shapes": self._shapes(step)})
+                if call.known_shapes
+                else call
+            )
             self._give(step, self._call(call, arguments), call, self._device)
 
     def _call(self, call: Call, arguments: tuple[Any, ...]) -> fx.Node:
@@ -191,6 +209,16 @@ class Emitter:
         if call.like:
             keywords["like"] = self.like()
         return self.graph.call_function(call.function, arguments, keywords)
+
+    def _shapes(self, step: Step) -> list[list[int] | None]:
+        """Return the shapes of inputs that are weights as the framework has them, or constants."""
+        tensors, weights = self.program.tensors, self.program.weights
+        held = {name: tensors[weights[name].parts[0]].array for name in step.inputs if self._is_tensor(name)}
+        held |= {name: self.program.constants[name] for name in step.inputs if name in self.program.constants}
+        return [list(held[name].shape) if name in held else None for name in step.inputs]
+
+    def _is_tensor(self, name: str) -> bool:
+        return name in self.program.weights and self.program.weights[name].layout == SAME
 
     def _give(self, step: Step, node: fx.Node, call: Call, lane: dict[str, Any]) -> None:
         if not call.several:
@@ -206,9 +234,7 @@ class Emitter:
                     operator.getitem, (node, slot)
                 )
 
-    def block(
-        self, block: Block, inputs: Sequence[bool], outputs: Sequence[bool]
-    ) -> tuple[fx.GraphModule, list[Captured]]:
+    def block(self, block: Block, inputs: Sequence[bool], outputs: Sequence[bool]) -> tuple[Network, list[Captured]]:
         """Write a block inside of a step as a module, which takes its inputs and then what it captures.
 
         Args:
@@ -226,7 +252,7 @@ class Emitter:
             for name, number in zip(block.outputs, outputs, strict=True)
         ]
         inner.graph.output(tuple(found))
-        return fx.GraphModule(inner.root, inner.graph), inner.captured
+        return Network(inner.root, inner.graph, class_name="Block"), inner.captured
 
     def outside(self, captured: Sequence[Captured]) -> tuple[Any, ...]:
         """Return what a block captures."""
@@ -249,11 +275,6 @@ def _bound(table: Any, step: Step) -> Call:
 
 def _literal(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _identifier(name: str) -> str:
-    found = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
-    return found if found and not found[0].isdigit() else f"input_{found}"
 
 
 # Operators that are modules -------------------------------------------------------------------------------------------
@@ -287,6 +308,9 @@ def _norm(tensors: nn.Module, epsilon: float, momentum: float) -> nn.Module:
         tensor = getattr(tensors, name)
         (norm.register_parameter if isinstance(tensor, nn.Parameter) else norm.register_buffer)(name, tensor)
     norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var  # type: ignore[assignment]
+    for kind in ("_parameters", "_buffers", "_modules"):  # what its own class has besides
+        mine, theirs = getattr(norm, kind), getattr(tensors, kind)
+        mine.update({name: held for name, held in theirs.items() if name not in STATISTICS})
     return norm
 
 

@@ -166,7 +166,7 @@ class _Side:
         """Return the outputs, those in ``said`` cut to a shape, and the gradients by a random sum of them."""
         outputs = self.module(*(dtypes.to_tensor(feed[name]) for name in self.program.main.inputs))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        named = dict(zip(self.program.main.outputs, outputs, strict=True))
+        named = dict(zip(self.program.outputs, outputs, strict=True))
         floats = {name: y for name, y in named.items() if torch.is_tensor(y) and y.is_floating_point()}
         floats |= {name: floats[name][tuple(map(slice, shape))] for name, shape in said.items() if name in floats}
         generator = torch.Generator().manual_seed(seed)

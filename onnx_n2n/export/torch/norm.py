@@ -47,11 +47,18 @@ def layer_norm(
     axis: int = -1,
     epsilon: float = 1e-5,
     outputs: int = 1,
+    known_shapes: Sequence[Sequence[int] | None] = (),
 ) -> tuple[Tensor, ...]:
-    """Normalise over the axes from one on, and return mean and inverse deviation if they are wanted."""
+    """Normalise over the axes from one on, and return mean and inverse deviation if they are wanted.
+
+    ``known_shapes`` are those of the inputs that are known beforehand. While ``torch.jit`` traces, a length that is
+    read off a tensor is a tensor, and its exporter takes no such one for a length of this.
+    """
     axes = list(range(axis % x.dim(), x.dim()))
-    lengths = list(x.shape[axes[0] :])
-    if list(scale.shape) == lengths and (bias is None or list(bias.shape) == lengths):
+    known = [list(size) for size in known_shapes[1:] if size is not None]
+    lengths = known[0] if known and len(known[0]) == len(axes) else list(x.shape[axes[0] :])
+    whole = known if len(known) == len(known_shapes) - 1 else [list(y.shape) for y in (scale, bias) if y is not None]
+    if all(size == lengths for size in whole):
         y = F.layer_norm(x, lengths, scale, bias, epsilon)
     else:
         y = F.layer_norm(x, lengths, None, None, epsilon) * scale
