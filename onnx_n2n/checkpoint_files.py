@@ -64,7 +64,7 @@ def grow_file(
                 raise GrowthError("a safetensors file holds no optimizer", hint=hint)
             found, write = safetensors_files.grown(growing, checkpoint)
         else:
-            found, write = torch_files.grown(growing, source, optimizer=optimizer)
+            found, write = torch_files.grown(growing, checkpoint, optimizer=optimizer)
         try:
             write(draft.path)
         except (OSError, RuntimeError) as failure:  # PyTorch raises the latter where the disk is full
