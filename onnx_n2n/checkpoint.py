@@ -42,6 +42,9 @@ class Grown:
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
+        copied: Other files of its folder, that were copied as they are.
+        stale: Those of them that still say the old sizes.
+        left_out: What else there is in its folder, that was not: weights that have not grown, and folders.
     """
 
     record: Record
@@ -51,11 +54,15 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    copied: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
         names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        return names | {"added": dict(self.added), "renamed": dict(self.renamed)}
+        names |= {"added": dict(self.added), "renamed": dict(self.renamed)}
+        return names | {"copied": list(self.copied), "stale": list(self.stale), "left_out": list(self.left_out)}
 
 
 def grow(
@@ -94,9 +101,7 @@ def grow(
         return tuple(inserted.renamed.get(name, name) for name in names)
 
     untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
-    return Grown(
-        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed
-    )
+    return Grown(record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed)
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:

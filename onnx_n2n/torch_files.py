@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onnx_n2n.checkpoint import Arrays, Grown, shared
 from onnx_n2n.errors import GrowthError, ModelError
 from onnx_n2n.io.sources import Source

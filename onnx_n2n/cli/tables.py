@@ -185,6 +185,12 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     if found.renamed:
         moves = [f"{old} -> {now}" for old, now in found.renamed.items()]
         console.print(f"{len(moves)} moved up: {_listed(moves)}.", soft_wrap=True)
+    if found.copied:
+        console.print(f"Copied as they are: {', '.join(found.copied)}.", soft_wrap=True)
+    for name in found.stale:
+        console.print(f"{name} still has the old sizes: set the new ones before you load the folder.", soft_wrap=True)
+    if found.left_out:
+        console.print(f"Left out, since it has not grown: {', '.join(found.left_out)}.", soft_wrap=True)
     changes: dict[str, list[str]] = {}
     for step in found.record.steps:
         for name, (before, after) in step.settings.items():
