@@ -6,7 +6,7 @@ norms were folded into the exported weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,18 +16,10 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
+from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied, values
 from onnx_n2n.matching import matched
-from onnx_n2n.origins import Origin, unpacked
-from onnx_n2n.record import Record, Remade
-from onnx_n2n.weights import Recipe
-
-Arrays = Mapping[str, np.ndarray]
-Apply = Callable[[Remade, np.ndarray], np.ndarray]
-
-
-def values(remade: Remade, array: np.ndarray) -> np.ndarray:
-    """Grow the values of a weight."""
-    return remade.recipe.make(array)
+from onnx_n2n.origins import Origin
+from onnx_n2n.record import Record
 
 
 @dataclass(frozen=True)
@@ -108,30 +100,18 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """Apply a record to what belongs to parameters: to their values, or to what follows their gradients.
 
     Raises:
-        GrowthError: If one has another shape than the teacher had, or two that are tied would grow apart.
+        GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
     """
-    found: dict[str, np.ndarray] = {}
-    source: dict[str, str] = {}
-    ties = _ties(record)
-    for weight, origin in _known(record):
-        at = _at(origin, arrays, ties)
-        if not at:
-            continue
-        for own, name, array in zip(_own(origin), at, _grown(record, weight, origin, at, arrays, to), strict=True):
-            if own in found and not np.array_equal(found[own], array):
-                raise GrowthError(
-                    f"{own!r} is used in two places that grew differently, so that it cannot stay one parameter",
-                    node=weight,
-                    hint="untie it in the network's own code first, or --exclude what reads it",
-                )
-            found[own], source[own] = array, name
+    plan = Plan.of(record, arrays)
+    found = {name: plan.make(name, arrays, to) for name in plan.ways}
     for name in [name for name in found if name not in arrays]:
-        if np.array_equal(found[name], found.get(source[name], arrays[source[name]])):
+        source = plan.source(name)
+        if np.array_equal(found[name], found.get(source, arrays[source])):
             del found[name]  # it is still the same as the one that it is tied to
     merged = {name: found.get(name, array) for name, array in arrays.items()} | found
-    grown = tuple(name for name, array in found.items() if array.shape != arrays[source[name]].shape)
+    grown = tuple(name for name, array in found.items() if array.shape != arrays[plan.source(name)].shape)
     parted = {name: other for name, other in shared(arrays).items() if not np.array_equal(merged[name], merged[other])}
-    untied = {name: source[name] for name in found if name not in arrays} | parted
+    untied = {name: plan.source(name) for name in found if name not in arrays} | parted
     return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), untied)
 
 
@@ -147,19 +127,6 @@ def _address(array: np.ndarray) -> int:
     return address
 
 
-def _known(record: Record) -> Iterator[tuple[str, Origin]]:
-    """Yield all weights with what they are made of."""
-    for weight, entries in record.origins.items():
-        for origin in entries:
-            yield weight, origin
-
-
-def _ties(record: Record) -> dict[str, str]:
-    """Return for each parameter that is tied to another one the other, both ways."""
-    pairs = [(origin.names[0], origin.tied) for _, origin in _known(record) if origin.tied]
-    return dict(pairs) | {other: name for name, other in pairs}
-
-
 def _confirmed(record: Record, arrays: Arrays) -> Record:
     """Return a record without the second names that a checkpoint does not know, where these are only likely."""
 
@@ -170,76 +137,6 @@ def _confirmed(record: Record, arrays: Arrays) -> Record:
     return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
 
 
-def _own(origin: Origin) -> tuple[str, ...]:
-    """Return the names that parameters have in the place that a node reads them for."""
-    return (origin.tied,) if origin.tied else origin.names
-
-
-def _at(origin: Origin, arrays: Arrays, ties: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
-    for names in (_own(origin), origin.names, tuple(ties.get(name, "") for name in origin.names)):
-        if names and all(name in arrays for name in names):
-            return names
-    return ()
-
-
-def _grown(
-    record: Record, weight: str, origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
-) -> list[np.ndarray]:
-    """Return the parameters that a weight is made of, after all steps.
-
-    Raises:
-        GrowthError: If one has another shape than the teacher had, or it is not known for which node they are, and the
-            weight grew differently for several.
-    """
-    lines = [line for _, line in record.lines(weight)]
-    own = [line for line in lines if not line or origin.node in line[-1].readers]
-    found, *others = [_followed(record, line, origin, at, arrays, to) for line in own or lines]
-    if not all(all(map(np.array_equal, found, other)) for other in others):
-        raise GrowthError(
-            f"{at[0]!r} is used in several places that grew differently, and which of them it is for is not known",
-            node=weight,
-            hint="--exclude what reads it, or export with names",
-        )
-    return found
-
-
-def _followed(
-    record: Record, line: Sequence[Remade], origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
-) -> list[np.ndarray]:
-    parts = [arrays[name] for name in at]
-    if not line:
-        return parts
-    line = [_alone(record, remade, origin.node) for remade in line]
-    if origin.layout.kind in {"channels", "part"}:
-        (array,) = parts
-        for remade in line:
-            along = _channels if origin.layout.kind == "channels" else _whole
-            array = to(along(remade, origin, array), array)
-        return [array]
-    try:
-        array = origin.layout.pack(parts)
-    except (IndexError, ValueError):  # numpy's words for axes that are not there
-        shapes = f"{', '.join(str(list(part.shape)) for part in parts)} where the teacher has {list(line[0].before)}"
-        raise GrowthError(f"{at[0]!r} cannot lie in the weight as {origin.layout}", shapes=shapes) from None
-    for remade in line:
-        if array.shape != remade.before:
-            raise GrowthError(
-                f"{at[0]!r} is not of the shape that the teacher had",
-                shapes=f"{list(array.shape)} as {origin.layout}, where the teacher has {list(remade.before)}",
-                hint="the record must belong to the model that was exported from this network",
-            )
-        array = to(remade, array)
-    return unpacked(origin, array)
-
-
-def _alone(record: Record, remade: Remade, node: str) -> Remade:
-    """Return what becomes of a weight for one node, where the student multiplies for it since others read it too."""
-    apart = (each for step in record.steps if remade in step.remade for each in step.apart)
-    same = (each for each in apart if (each.teacher, each.student) == (remade.teacher, remade.student))
-    return next((each for each in same if node in each.readers), remade)
-
-
 def _check_multiplied(record: Record) -> None:
     """Make sure that all that the student multiplies by is in parameters, and these are known for their readers."""
     if nodes := [node for step in record.steps for node in step.multiplied]:
@@ -248,49 +145,13 @@ def _check_multiplied(record: Record) -> None:
             + ", ".join(map(repr, nodes[:8])),
             hint="grow by a whole factor, or --exclude the group that these read",
         )
-    lines = [(origin.node, line) for weight, origin in _known(record) for _, line in record.lines(weight)]
-    found = {_alone(record, remade, node) for node, line in lines for remade in line}
+    lines = [(origin.node, line) for weight, origin in known(record) for _, line in record.lines(weight)]
+    found = {alone(record, remade, node) for node, line in lines for remade in line}
     for weight in (each.teacher for step in record.steps for each in step.apart if each not in found):
         raise GrowthError(
             f"{weight!r} is used in two places that grew differently, and what it is called in these is not known",
             hint="untie it in the network's own code before it is exported, or --exclude what reads it",
         )
-
-
-def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
-    """Return what becomes of a vector that runs along an axis of a weight.
-
-    Raises:
-        GrowthError: If the channels are mixed, or there are more or fewer of them.
-    """
-    recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
-    if array.shape != remade.before[axis : axis + 1]:
-        shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
-        raise GrowthError(f"{name!r} is not of the shape that the teacher had", node=remade.teacher, shapes=shapes)
-    if axis < len(recipe.rows) and recipe.rows[axis] is not None:
-        reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
-        raise GrowthError(reason, node=remade.teacher)
-    return Remade(name, name, array.shape, Recipe((recipe.index[axis],)), (remade.dual[axis],), remade.readers)
-
-
-def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
-    """Return what becomes of a tensor of which a weight is a part; its last axes are the weight's.
-
-    Raises:
-        GrowthError: If the weight grew along an axis of which it has a part, or is none.
-    """
-    recipe, name, first = remade.recipe, origin.names[0], len(remade.before) - array.ndim
-    if first < 0 or recipe.zero is not None:
-        shapes = f"{list(array.shape)} and {list(remade.before)}"
-        raise GrowthError(f"the weight that grew is no part of {name!r}", node=remade.teacher, shapes=shapes)
-    for axis, index in enumerate(recipe.index):
-        if index is not None and (axis < first or array.shape[axis - first] != remade.before[axis]):
-            raise GrowthError(f"{name!r} is more than the weight that grew", node=remade.teacher)
-    summed = tuple(replace(part, axis=part.axis - first) for part in recipe.summed)
-    whole = replace(
-        recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]
-    )
-    return Remade(name, name, array.shape, whole, remade.dual[first:], remade.readers)
 
 
 def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | None) -> None:
@@ -317,12 +178,12 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
     """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
-    ties = _ties(record)
+    ties = tied(record)
     _check_multiplied(record)
     unknown = []
     for weight in dict.fromkeys(each.teacher for step in record.steps[:1] for each in step.remade):
         entries = record.origins.get(weight, ())
-        if not any(origin.layout.kind == "even" or _at(origin, arrays, ties) for origin in entries):
+        if not any(origin.layout.kind == "even" or present(origin, arrays, ties) for origin in entries):
             unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         raise GrowthError(
@@ -331,8 +192,8 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
             "torch.onnx.export(..., dynamo=True) keep names. What the network's own code computes, as a table of "
             "frequencies, must not grow: --exclude its group",
         )
-    known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
-    strange = [name for name, array in arrays.items() if name not in known and array.ndim]
+    named = {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
+    strange = [name for name, array in arrays.items() if name not in named and array.ndim]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(
