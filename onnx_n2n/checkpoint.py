@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
+from onnx_n2n.lazy import Lazy, made_of, specs_of
 from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied, values
 from onnx_n2n.matching import matched
 from onnx_n2n.origins import Origin
@@ -28,7 +29,7 @@ class Grown:
 
     Attributes:
         record: The record, with the names of the checkpoint.
-        arrays: All parameters, by name.
+        arrays: All parameters, by name; made when they are asked for, if those before were.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
@@ -102,21 +103,26 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     Raises:
         GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
     """
-    plan = Plan.of(record, arrays)
-    found = {name: plan.make(name, arrays, to) for name in plan.ways}
-    for name in [name for name in found if name not in arrays]:
-        source = plan.source(name)
-        if np.array_equal(found[name], found.get(source, arrays[source])):
-            del found[name]  # it is still the same as the one that it is tied to
-    merged = {name: found.get(name, array) for name, array in arrays.items()} | found
-    grown = tuple(name for name, array in found.items() if array.shape != arrays[plan.source(name)].shape)
-    parted = {name: other for name, other in shared(arrays).items() if not np.array_equal(merged[name], merged[other])}
-    untied = {name: plan.source(name) for name in found if name not in arrays} | parted
-    return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), untied)
+    plan, before = Plan.of(record, arrays), specs_of(arrays)
+    specs = plan.specs(before)
+    sources = {name: plan.source(name) for name in specs}
+
+    def parts(name: str, other: str) -> bool:
+        return not np.array_equal(plan.make(name, arrays, to), plan.make(other, arrays, to))
+
+    # What is still the same as the one that it is tied to stays that.
+    others = {name: source for name, source in sources.items() if name not in arrays and parts(name, source)}
+    after = {name: specs.get(name, spec) for name, spec in before.items()} | {name: specs[name] for name in others}
+    made = made_of(arrays, after, lambda name: plan.make(name, arrays, to))
+    grown = tuple(name for name in specs if name in after and specs[name].shape != before[sources[name]].shape)
+    parted = {name: other for name, other in shared(arrays).items() if parts(name, other)}
+    return Grown(record, made, grown, tuple(name for name in arrays if name not in grown), others | parted)
 
 
 def shared(arrays: Arrays) -> dict[str, str]:
     """Return the parameters that share their memory with another one, by name, with the first of these."""
+    if isinstance(arrays, Lazy):
+        return dict(arrays.shared)
     first: dict[tuple[int, tuple[int, ...]], str] = {}
     found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
     return {name: other for name, other in found.items() if other != name and arrays[name].size}
@@ -193,7 +199,7 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
             "frequencies, must not grow: --exclude its group",
         )
     named = {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
-    strange = [name for name, array in arrays.items() if name not in named and array.ndim]
+    strange = [name for name, spec in specs_of(arrays).items() if name not in named and spec.shape]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(

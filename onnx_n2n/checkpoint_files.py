@@ -10,11 +10,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnx_n2n import safetensors_files, torch_files
-from onnx_n2n.checkpoint import Arrays, Grown, grow
+from onnx_n2n.checkpoint import Grown, grow
 from onnx_n2n.checkpoint_folders import SIZES, Place, Rest, check_growing, growing_folder
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.io.atomic import check, drafting, unwritten
 from onnx_n2n.io.sources import Source
+from onnx_n2n.making import Arrays
 from onnx_n2n.record import Record
 from onnx_n2n.shards import Shards
 from onnx_n2n.torch_shards import TorchShards

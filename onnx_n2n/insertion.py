@@ -8,15 +8,18 @@ Values are the student's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, takewhile
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.layouts import SAME
+from onnx_n2n.lazy import Spec, made_of, specs_of
 from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import New, Record, Step
 
@@ -59,14 +62,26 @@ def insert(record: Record, arrays: Arrays, student: ir.Model | None, given: Mapp
                 raise GrowthError("layers were added, and their values are in the student", hint="pass it by --student")
             state.place(list(news), record.steps[number + 1 :], student, given)
         state.follow(step)
-    return Inserted(state.arrays, state.added, state.renamed)
+    if not state.added and not state.renamed:
+        return Inserted(arrays, {}, {})
+    specs = {name: each.spec for name, each in state.arrays.items()}
+    made = made_of(arrays, specs, lambda name: state.arrays[name].make())
+    return Inserted(made, state.added, state.renamed)
+
+
+class _Made(NamedTuple):
+    """A parameter that can be made."""
+
+    spec: Spec
+    make: Callable[[], np.ndarray]
 
 
 class _State:
     """A checkpoint in the making, and what is known of the weights after the steps so far."""
 
     def __init__(self, record: Record, arrays: Arrays) -> None:
-        self.arrays: dict[str, np.ndarray] = dict(arrays)
+        specs = specs_of(arrays)
+        self.arrays = {name: _Made(spec, partial(arrays.__getitem__, name)) for name, spec in specs.items()}
         self.known: dict[str, tuple[Origin, ...]] = {name: tuple(found) for name, found in record.origins.items()}
         self.added: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -94,20 +109,21 @@ class _State:
             at = next(place for place, name in enumerate(self.arrays) if name.startswith(f"{_following(block)}."))
         else:
             block, at = "", 1 + max((place for place, name in enumerate(self.arrays) if name in names), default=-1)
-        found: dict[str, np.ndarray] = {}
+        found: dict[str, _Made] = {}
         modules: dict[tuple[str, int], str] = {}  # of the first, second, ... layer that is called after a module
         seen: Counter[str] = Counter()
         for new, origins in likes.items():
             if block and not origins:  # what is no parameter in the block is none in its copy
                 continue
-            weight = _value(new, later, student)
+            value = _value(new, later, student)
             made = []
             for origin in origins or [Origin((new.student,), SAME, "", "name")]:
                 own = []
                 for like in origin.names:
                     own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
                     seen[like] += 1
-                found |= dict(zip(own, unpacked(origin, weight), strict=True))
+                for number, (name, array) in enumerate(zip(own, unpacked(origin, value.numpy()), strict=True)):
+                    found[name] = _Made(Spec(array.shape, array.dtype), partial(_part, origin, value, number))
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
                 made.append(replace(origin, names=tuple(own), node="", tied=""))
             self.known[new.student] = tuple(made)
@@ -183,7 +199,11 @@ def _following(block: str) -> str:
     return f"{stem}.{int(number) + 1}"
 
 
-def _value(new: New, later: Sequence[Step], student: ir.Model) -> np.ndarray:
+def _part(origin: Origin, value: ir.TensorProtocol, number: int) -> np.ndarray:
+    return unpacked(origin, value.numpy())[number]
+
+
+def _value(new: New, later: Sequence[Step], student: ir.Model) -> ir.TensorProtocol:
     """Return the values that a new weight has in the last student."""
     names = [new.student]
     for step in later:
@@ -192,8 +212,7 @@ def _value(new: New, later: Sequence[Step], student: ir.Model) -> np.ndarray:
     if value is None or value.const_value is None:
         reason = f"the student has no weight {names[0]!r}, which the record says was added"
         raise GrowthError(reason, hint="--student is the model that was written together with the record")
-    array: np.ndarray = value.const_value.numpy()
-    return array
+    return value.const_value
 
 
 def _after(name: str, step: Step) -> Iterator[str]:

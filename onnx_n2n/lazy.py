@@ -58,3 +58,10 @@ def specs_of(arrays: Mapping[str, np.ndarray]) -> Mapping[str, Spec]:
     if isinstance(arrays, Lazy):
         return arrays.specs
     return {name: Spec(array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def made_of(
+    before: Mapping[str, np.ndarray], specs: Mapping[str, Spec], make: Callable[[str], np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """Return arrays that are made of others: when they are asked for, if those are lazy, or all at once."""
+    return Lazy(specs, make) if isinstance(before, Lazy) else {name: make(name) for name in specs}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.lazy import Spec
 from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import Record, Remade
 from onnx_n2n.weights import Recipe
@@ -120,6 +121,16 @@ class Plan:
                 )
         return found[0]
 
+    def specs(self, before: Mapping[str, Spec]) -> dict[str, Spec]:
+        """Return shapes and types of what is made, from those before; no number is needed for it.
+
+        Raises:
+            GrowthError: If one has another shape than the teacher had.
+        """
+        blank = {name: np.broadcast_to(np.zeros((), spec.dtype), spec.shape) for name, spec in before.items()}
+        found = {name: self.ways[name][0].make(name, blank, _blank) for name in self.ways}
+        return {name: Spec(array.shape, array.dtype) for name, array in found.items()}
+
     def alike(self, name: str, other: str, arrays: Arrays) -> bool:
         """Say whether two parameters that are one before are still one after all steps."""
         keys = [{way.key(each) for way in self.ways.get(each, ())} or {()} for each in (name, other)]
@@ -130,6 +141,11 @@ class Plan:
     def readers(self, name: str) -> tuple[str, ...]:
         """Return the nodes that read a parameter."""
         return tuple(dict.fromkeys(way.origin.node for way in self.ways.get(name, ()) if way.origin.node))
+
+
+def _blank(remade: Remade, array: np.ndarray) -> np.ndarray:
+    """Return something of the shape of what has grown, which takes no memory."""
+    return np.broadcast_to(np.zeros((), array.dtype), remade.recipe.shape(array.shape))
 
 
 def known(record: Record) -> Iterator[tuple[str, Origin]]:
