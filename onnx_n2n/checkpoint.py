@@ -17,10 +17,11 @@ import onnx_ir as ir
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
 from onnx_n2n.lazy import Lazy, made_of, specs_of
-from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied, values
+from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied
 from onnx_n2n.matching import matched
 from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record
+from onnx_n2n.rounding import rounded, unrounded
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Grown:
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
+        rounded: Those whose type does not hold what they became, each with how much of a number is lost at most.
         copied: Other files of its folder, that were copied as they are.
         stale: Those of them that still say the old sizes.
         left_out: What else there is in its folder, that was not: weights that have not grown, and folders.
@@ -47,6 +49,7 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    rounded: Mapping[str, float] = field(default_factory=dict)
     copied: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -54,7 +57,7 @@ class Grown:
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
         names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        names |= {"added": dict(self.added), "renamed": dict(self.renamed)}
+        names |= {"added": dict(self.added), "renamed": dict(self.renamed), "rounded": dict(self.rounded)}
         return names | {"copied": list(self.copied), "stale": list(self.stale), "left_out": list(self.left_out)}
 
 
@@ -87,14 +90,24 @@ def grow(
     _check_models(record, teacher, student)
     record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
     _check_complete(record, arrays, keep)
-    found = apply(record, arrays, values)
+    found = apply(record, arrays, unrounded)
     inserted = insert(record, found.arrays, student, given or {})
 
     def now(names: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in names)
 
     untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
-    return Grown(record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed)
+    few = rounded(Plan.of(record, arrays), specs_of(arrays), found.grown)
+    return Grown(
+        record,
+        inserted.arrays,
+        now(found.grown),
+        now(found.kept),
+        untied,
+        inserted.added,
+        inserted.renamed,
+        rounded=dict(zip(now(few), few.values(), strict=True)),
+    )
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:

@@ -57,7 +57,7 @@ ARCHIVES = (  # how a name in a zip archive ends, what the archive is, and what 
 def load(source: Source) -> Any:
     """Return what a file holds: tensors on the host, in dictionaries and lists.
 
-    Besides tensors and plain values, numbers of numpy, paths, ``defaultdict`` and ``argparse.Namespace`` are read.
+    Besides tensors and plain values, numbers of numpy, paths and ``argparse.Namespace`` are read.
 
     Raises:
         ModelError: It is something else, is damaged, or holds objects of other classes.
@@ -107,8 +107,7 @@ def _harmless() -> list[Any]:
     numbers = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     path = type(pathlib.Path())  # one of another system cannot be made, and would be written as something else
     paths = [(path, f"{module}.{path.__name__}") for module in ("pathlib", "pathlib._local")]
-    plain = [collections.defaultdict, argparse.Namespace, dict, list, set, int, float, bool, str]
-    return [*plain, np.dtype, *dtypes, *numbers, *paths]
+    return [argparse.Namespace, np.dtype, *dtypes, *numbers, *paths]
 
 
 def _refused(torch: Any, source: Source, failure: Exception) -> ModelError:
@@ -118,7 +117,7 @@ def _refused(torch: Any, source: Source, failure: Exception) -> ModelError:
     except Exception:  # it is no archive, but older
         found = set(re.findall(r"GLOBAL ([\w.]+)", str(failure)))
     seen = _seen(source)
-    found -= {"numpy.dtype", *(f"builtins.{each.__name__}" for each in _harmless() if isinstance(each, type))}
+    found -= {"numpy.dtype", "builtins.dict", "builtins.list"}  # what comes with others
     names = [name for name in seen.classes if name in found] or sorted(found)
     if not names:
         return _unread(source, source.read(0, min(source.size, 32)).tobytes())

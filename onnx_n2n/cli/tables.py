@@ -185,6 +185,10 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     if found.renamed:
         moves = [f"{old} -> {now}" for old, now in found.renamed.items()]
         console.print(f"{len(moves)} moved up: {_listed(moves)}.", soft_wrap=True)
+    if found.rounded:
+        console.print(f"{_count(len(found.rounded), 'tensor')} rounded, each number by up to "
+                      f"{max(found.rounded.values()):.2%} of itself, as its type has no more digits: "
+                      f"{_listed(found.rounded)}.", soft_wrap=True)  # fmt: skip
     if found.copied:
         console.print(f"Copied as they are: {', '.join(found.copied)}.", soft_wrap=True)
     for name in found.stale:
