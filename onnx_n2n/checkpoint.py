@@ -7,7 +7,7 @@ norms were folded into the exported weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,8 +18,8 @@ from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
 from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied, values
 from onnx_n2n.matching import matched
-from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record
+from onnx_n2n.ties import confirmed, parted, with_aliases
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Grown:
         arrays: All parameters, by name.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
-        untied: Names of those that were one with another parameter, by the name of that, and no longer are.
+        untied: For names that were of one parameter with another name, and no longer are, that other name.
+        aliases: For names that the record does not know, the parameter that each one is a further name of.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
     """
@@ -43,11 +44,12 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
         names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        return names | {"added": dict(self.added), "renamed": dict(self.renamed)}
+        return names | {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
 
 
 def grow(
@@ -58,78 +60,72 @@ def grow(
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
+    untie: Sequence[str] = (),
 ) -> Grown:
     """Grow all parameters of a checkpoint as a record says.
 
     Args:
         record: The record; its origins say which parameter lies in which weight.
-        arrays: The parameters, by name. Tied ones share their memory, or are there under one of their names.
+        arrays: The parameters, by name. Tied ones may be there under one or all of their names.
         keep: Globs of parameters that the record does not know, and that stay as they are.
         given: Parameters by weight, where the record does not know them, as ``name`` or ``name:transposed``; and what
             those of new layers are to be called.
         teacher: The model that was exported from this very checkpoint; parameters without a name are known by value.
         student: The last student; needed where layers were added.
+        untie: Globs of names that the network's code no longer ties to others, so that they may become different.
 
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
-            that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart and have one name only; or if layers were added that cannot be named; or if a model has weights
-            of other shapes than the record.
+            that the record does not know; if one has another shape than the teacher had; if names of one parameter
+            would become different, and are not to be untied; or if layers were added that cannot be named; or if a
+            model has weights of other shapes than the record.
     """
     _check_models(record, teacher, student)
-    record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
+    record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
+    record, aliases = with_aliases(record, arrays)
     _check_complete(record, arrays, keep)
+    untied = parted(record, arrays, untie)
     found = apply(record, arrays, values)
     inserted = insert(record, found.arrays, student, given or {})
 
     def now(names: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in names)
 
-    untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
+    def pairs(names: Mapping[str, str]) -> dict[str, str]:
+        return dict(zip(now(names), now(names.values()), strict=True))
+
     return Grown(
-        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed
+        record,
+        inserted.arrays,
+        now(found.grown),
+        now(found.kept),
+        pairs(untied | found.untied),
+        inserted.added,
+        inserted.renamed,
+        pairs(aliases),
     )
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """Apply a record to what belongs to parameters: to their values, or to what follows their gradients.
 
+    A name that the arrays have not is among what comes out if it is no longer one with the one that they have.
+
     Raises:
         GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
     """
     plan = Plan.of(record, arrays)
     found = {name: plan.make(name, arrays, to) for name in plan.ways}
-    for name in [name for name in found if name not in arrays]:
-        source = plan.source(name)
-        if np.array_equal(found[name], found.get(source, arrays[source])):
-            del found[name]  # it is still the same as the one that it is tied to
-    merged = {name: found.get(name, array) for name, array in arrays.items()} | found
-    grown = tuple(name for name, array in found.items() if array.shape != arrays[plan.source(name)].shape)
-    parted = {name: other for name, other in shared(arrays).items() if not np.array_equal(merged[name], merged[other])}
-    untied = {name: plan.source(name) for name in found if name not in arrays} | parted
-    return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), untied)
-
-
-def shared(arrays: Arrays) -> dict[str, str]:
-    """Return the parameters that share their memory with another one, by name, with the first of these."""
-    first: dict[tuple[int, tuple[int, ...]], str] = {}
-    found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
-    return {name: other for name, other in found.items() if other != name and arrays[name].size}
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _confirmed(record: Record, arrays: Arrays) -> Record:
-    """Return a record without the second names that a checkpoint does not know, where these are only likely."""
-
-    def plain(origin: Origin) -> Origin:
-        sure = origin.source != "name" or origin.tied in arrays
-        return origin if sure else replace(origin, tied="")
-
-    return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
+    sources = {name: plan.source(name) for name in found}
+    parted = {
+        name: other
+        for name, other in sources.items()
+        if name not in arrays and not np.array_equal(found[name], found.get(other, arrays[other]))
+    }
+    made = {name: array for name, array in found.items() if name in arrays or name in parted}
+    merged = {name: made.get(name, array) for name, array in arrays.items()} | made
+    grown = tuple(name for name, array in made.items() if array.shape != arrays[sources[name]].shape)
+    return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), parted)
 
 
 def _check_multiplied(record: Record) -> None:

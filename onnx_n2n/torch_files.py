@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.checkpoint import Arrays, Grown, shared
+from onnx_n2n.checkpoint import Arrays, Grown
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
+from onnx_n2n.ties import shared
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # where a training loop keeps the parameters
 OPTIMIZERS = ("optimizer_state_dict", "optimizer", "optim")

@@ -40,6 +40,8 @@ from onnx_n2n.verify import parse_shape, read_inputs
               help="Given both models, run them in PyTorch with both checkpoints before writing.")
 @click.option("--keep", multiple=True, metavar="GLOB",
               help="Tensors that the record does not know and that stay as they are.")
+@click.option("--untie", multiple=True, metavar="GLOB",
+              help="Names that the network's code no longer ties to others, so that they may become different.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -54,6 +56,7 @@ def grow_checkpoint(
     names: dict[str, str],
     verify: bool,
     keep: tuple[str, ...],
+    untie: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
@@ -75,7 +78,7 @@ def grow_checkpoint(
 
     found = grow_file(
         load_record(record), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
-        teacher=before, student=after, prove=prove,
+        teacher=before, student=after, untie=untie, prove=prove,
     )  # fmt: skip
     with printing():
         if as_json:
