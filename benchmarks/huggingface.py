@@ -4,22 +4,27 @@
 
 Each network is made from a small configuration with drawn values (no norm is plain, no bias zero), exported with
 ``torch.onnx.export(dynamo=True)``, and widened. Its checkpoint is grown as ``torch.save`` writes it, as ``torch.save``
-writes it where no two tensors share their memory, and as ``save_pretrained`` writes it. What comes out is loaded strictly
-into the class at the configuration that its shapes and the record's settings ask for, and run on the same inputs.
+writes it where no two tensors share their memory, and as ``save_pretrained`` writes it. What comes out is loaded
+strictly into the class at the configuration that its shapes and the record's settings ask for, and run on the same
+inputs. After a refusal its hints are tried: ``--teacher``, then ``--untie`` with what the class ties.
 
-Outcomes: ``right`` with the largest error of an output relative to its largest number; ``refused`` with the reason;
-``WRONG`` if it loads and computes something else, or does not load.
+Outcomes: ``right`` with the largest error of an output, relative to its largest number, and by how much the parameters
+grew; ``refused`` with the reason; ``the class cannot`` where no field of the configuration says what the code has to
+follow; ``WRONG`` if it loads and computes something else, or does not load.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import logging
+import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -81,6 +86,7 @@ def decoder(model: Any, config: Any, **options: Any) -> Kind:
 
 
 def encoder(model: Any, config: Any, stem: str, inner: str, query: str, **options: Any) -> Kind:
+    """Return a network whose encoder has names of its own."""
     return Kind(
         model,
         config,
@@ -113,7 +119,8 @@ KINDS = {
     "Gemma 2": decoder(T.Gemma2ForCausalLM, T.Gemma2Config, query_pre_attn_scalar=8, sliding_window=16),
     "Phi": Kind(
         T.PhiForCausalLM, T.PhiConfig,
-        {"hidden_size": ("model.layers.0.mlp.fc1.weight", 1), "intermediate_size": ("model.layers.0.mlp.fc1.weight", 0)},
+        {"hidden_size": ("model.layers.0.mlp.fc1.weight", 1),
+         "intermediate_size": ("model.layers.0.mlp.fc1.weight", 0)},
         {"num_attention_heads": ("model.layers.0.self_attn.q_proj.weight", 0),
          "num_key_value_heads": ("model.layers.0.self_attn.k_proj.weight", 0)},
         {"num_key_value_heads": 2},
@@ -146,14 +153,17 @@ class Logits(torch.nn.Module):  # type: ignore[misc]
         self.net = net
 
     def forward(self, x: Any) -> Any:
+        """Return the logits."""
         return self.net(x).logits
 
 
 def config(kind: Kind, **changes: Any) -> Any:
+    """Return a configuration, with changes."""
     return kind.config(**{**USUAL, **kind.options, **changes})
 
 
 def made(kind: Kind) -> Any:
+    """Return the network with drawn values."""
     torch.manual_seed(0)
     net = kind.make(config(kind)).eval()
     with torch.no_grad():
@@ -163,10 +173,12 @@ def made(kind: Kind) -> Any:
 
 
 def example(kind: Kind) -> Any:
+    """Return an input."""
     return IMAGES if kind.config is T.ViTConfig else TOKENS
 
 
 def export(kind: Kind, net: Any, path: Path) -> None:
+    """Export a network with free lengths."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=16)
@@ -192,7 +204,7 @@ def epsilon(record: Record, default: float | None) -> float | None:
     return found.pop() if found else default
 
 
-class Inexpressible(Exception):
+class Inexpressible(Exception):  # noqa: N818 (an outcome)
     """The class cannot be so wide."""
 
 
@@ -216,6 +228,7 @@ def larger(kind: Kind, state: Mapping[str, Any], record: Record, *, untied: bool
 
 
 def save(net: Any, way: str, folder: Path) -> Path:
+    """Write a checkpoint."""
     if way == "save_pretrained":
         net.save_pretrained(folder / "pretrained")
         return folder / "pretrained" / "model.safetensors"
@@ -227,6 +240,7 @@ def save(net: Any, way: str, folder: Path) -> Path:
 
 
 def loaded(path: Path) -> dict[str, Any]:
+    """Read one."""
     if path.suffix == ".pt":
         return dict(torch.load(path, weights_only=True))
     from safetensors.torch import load_file
@@ -234,32 +248,36 @@ def loaded(path: Path) -> dict[str, Any]:
     return dict(load_file(path))
 
 
-def load(net: Any, state: Mapping[str, Any], *, strict: bool) -> None:
-    """Load a state dict as ``load_state_dict(strict=True)`` does; a tied name may be missing from safetensors."""
-    missing, unexpected = net.load_state_dict(state, strict=strict)
-    alone = set(missing) - {name for name in missing if name in (getattr(net, "all_tied_weights_keys", None) or {})}
-    if alone or unexpected:
-        raise RuntimeError(f"missing {sorted(alone)}, unexpected {sorted(unexpected)}")
-    if not strict:
-        net.tie_weights()
+def load(other: Any, path: Path) -> Any:
+    """Load a file strictly: as ``load_state_dict``, or by ``from_pretrained``, which knows older names and ties."""
+    if path.suffix == ".pt":
+        other.load_state_dict(loaded(path), strict=True)
+        return other
+    folder = path.parent / "loading"
+    folder.mkdir(exist_ok=True)
+    other.config.save_pretrained(folder)
+    shutil.copy(path, folder / "model.safetensors")
+    found, info = type(other).from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    if any(info.get(key) for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")):
+        raise RuntimeError(f"{info}")
+    return found.eval()
 
 
 WAYS = ("torch.save", "torch.save, cloned", "save_pretrained")
 
 
-def outcome(kind: Kind, net: Any, record: Record, way: str, folder: Path, untie: tuple[str, ...]) -> tuple[str, str]:
+def outcome(
+    kind: Kind, net: Any, record: Record, way: str, folder: Path, **options: Any
+) -> tuple[str, str]:
     """Grow one checkpoint, load and run it: what came out, and the error or the reason."""
     old = save(net, way, folder)
     new = folder / f"new{old.suffix}"
-    options: dict[str, Any] = {"untie": untie} if untie else {}
     try:
         found: Grown = grow_file(record, old, new, force=True, **options)
     except N2NError as failure:
         return "refused", str(failure)
-    state = loaded(new)
     try:
-        other = larger(kind, state, record, untied=bool(found.untied))
-        load(other, state, strict=way != "save_pretrained")
+        other = load(larger(kind, loaded(new), record, untied=bool(found.untied)), new)
     except Inexpressible as failure:
         return "the class cannot", str(failure)
     except RuntimeError as failure:
@@ -267,7 +285,8 @@ def outcome(kind: Kind, net: Any, record: Record, way: str, folder: Path, untie:
     with torch.no_grad():
         before, after = net(example(kind)).logits, other(example(kind)).logits
     error = float((before - after).abs().max() / before.abs().max())
-    return ("right" if error < TOLERANCE else "WRONG"), f"{error:.1e}"
+    sizes = [sum(parameter.numel() for parameter in each.parameters()) for each in (net, other)]
+    return ("right" if error < TOLERANCE else "WRONG"), f"{error:.1e}, x{sizes[1] / sizes[0]:.2f}"
 
 
 def tied(net: Any) -> tuple[str, ...]:
@@ -276,6 +295,7 @@ def tied(net: Any) -> tuple[str, ...]:
 
 
 def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[str, str]]:
+    """Measure one network: all that may grow, and the perceptrons' inner channels only."""
     kind = KINDS[name]
     folder.mkdir(parents=True, exist_ok=True)
     net = made(kind)
@@ -291,15 +311,45 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[st
 
     for factor, grown in product((2, 1.5), ("all", "inner")):
         only = {"exclude": kind.exclude} if grown == "all" else {"include": tuple(inner)}
-        record = Widen(factor=factor, **only)(folder / "net.onnx", output=Target(folder / "student.onnx", force=True)).growth
+        target = Target(folder / "student.onnx", force=True)
+        record = Widen(factor=factor, **only)(folder / "net.onnx", output=target).growth
         for way in WAYS:
-            for untie in ((), tied(net)) if tied(net) and grown == "all" else ((),):
-                what, said = outcome(kind, net, record, way, folder, untie)
-                add(factor=factor, grown=grown, way=way, untie=" ".join(untie), outcome=what, said=said)
+            tries: list[dict[str, Any]] = [{}, {"teacher": teacher}, {"untie": tied(net)}]
+            for options in tries[: 3 if tied(net) and grown == "all" else 2]:
+                what, said = outcome(kind, net, record, way, folder, **options)
+                add(factor=factor, grown=grown, way=way, options=" ".join(f"--{key}" for key in options), outcome=what,
+                    said=said)  # fmt: skip
+                if what != "refused":
+                    break
     return rows
 
 
+HEAD = """# Hugging Face networks, grown from export to a strict load into the class
+
+`python benchmarks/huggingface.py`: {date}, PyTorch {torch}, transformers {transformers}, {seconds:.0f} seconds.
+"""
+
+
+def report(rows: Sequence[Mapping[str, str]], seconds: float) -> str:
+    """Return a table of the last outcome of each cell, with what each refusal said."""
+    versions = {"torch": torch.__version__, "transformers": T.__version__}
+    lines = [HEAD.format(date=datetime.date.today(), seconds=seconds, **versions)]
+    counts = Counter(row["outcome"] for row in rows)
+    lines += ["Tries: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()) + ".", ""]
+    lines += ["| network | factor | grown | checkpoint | options | outcome | |", "|---|---|---|---|---|---|---|"]
+    reasons: dict[str, int] = {}
+    for row in rows:
+        said = row["said"]
+        if row["outcome"] != "right":
+            said = f"[{reasons.setdefault(said, len(reasons) + 1)}]"
+        cells = (row["network"], row["factor"], row["grown"], row["way"], row["options"], row["outcome"], said)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "What was said:", "", *(f"{number}. {said}" for said, number in reasons.items())]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
+    """Measure all networks, print each outcome, and write a table if a file is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--out", type=Path)
@@ -307,15 +357,13 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     T.utils.logging.disable_progress_bar()
+    begun, rows = time.time(), []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.work or scratch
         for name in options.kinds:
-            begun = time.time()
-            try:
-                measure(name, Path(folder) / name.replace(" ", "_"), lambda row: print(json.dumps(row), flush=True))
-            except Exception:
-                import traceback; traceback.print_exc()
-            print(name, f"{time.time() - begun:.0f}s", flush=True)
+            folder = Path(options.work or scratch) / name.replace(" ", "_")
+            rows += measure(name, folder, lambda row: print(json.dumps(row), flush=True))
+            if options.out is not None:
+                options.out.write_text(report(rows, time.time() - begun))
 
 
 if __name__ == "__main__":

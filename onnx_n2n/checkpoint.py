@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
-from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied, values
+from onnx_n2n.making import Apply, Arrays, Plan, alone, known, names, present, tied, values
 from onnx_n2n.matching import matched
 from onnx_n2n.record import Record
 from onnx_n2n.ties import confirmed, parted, with_aliases
@@ -48,8 +48,8 @@ class Grown:
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
-        names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        return names | {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
+        found = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
+        return found | {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
 
 
 def grow(
@@ -82,17 +82,17 @@ def grow(
     """
     _check_models(record, teacher, student)
     record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
-    record, aliases = with_aliases(record, arrays)
+    record, aliases = with_aliases(record, arrays, keep)
     _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
     found = apply(record, arrays, values)
     inserted = insert(record, found.arrays, student, given or {})
 
-    def now(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(inserted.renamed.get(name, name) for name in names)
+    def now(found: Iterable[str]) -> tuple[str, ...]:
+        return tuple(inserted.renamed.get(name, name) for name in found)
 
-    def pairs(names: Mapping[str, str]) -> dict[str, str]:
-        return dict(zip(now(names), now(names.values()), strict=True))
+    def pairs(found: Mapping[str, str]) -> dict[str, str]:
+        return dict(zip(now(found), now(found.values()), strict=True))
 
     return Grown(
         record,
@@ -183,7 +183,7 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
             "torch.onnx.export(..., dynamo=True) keep names. What the network's own code computes, as a table of "
             "frequencies, must not grow: --exclude its group",
         )
-    named = {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
+    named = names(record)
     strange = [name for name, array in arrays.items() if name not in named and array.ndim]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:

@@ -84,12 +84,12 @@ class Plan:
     ways: Mapping[str, tuple[Making, ...]]
 
     @classmethod
-    def of(cls, record: Record, names: Collection[str]) -> Plan:
-        """Decide how the parameters are made of those in a checkpoint that has some names."""
+    def of(cls, record: Record, there: Collection[str]) -> Plan:
+        """Decide how the parameters are made of those in a checkpoint that has the names ``there``."""
         pairs = tied(record)
         found: dict[str, dict[object, Making]] = {}
         for weight, origin in known(record):
-            at = present(origin, names, pairs)
+            at = present(origin, there, pairs)
             if at:
                 making = Making(weight, origin, at, _lines(record, weight, origin))
                 for name in making.names:
@@ -141,6 +141,11 @@ def known(record: Record) -> Iterator[tuple[str, Origin]]:
             yield weight, origin
 
 
+def names(record: Record) -> set[str]:
+    """Return all names that parameters have, as far as a record knows."""
+    return {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
+
+
 def own(origin: Origin) -> tuple[str, ...]:
     """Return the names that parameters have in the place that a node reads them for."""
     return (origin.tied,) if origin.tied else origin.names
@@ -152,10 +157,10 @@ def tied(record: Record) -> dict[str, str]:
     return dict(pairs) | {other: name for name, other in pairs}
 
 
-def present(origin: Origin, names: Collection[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
+def present(origin: Origin, there: Collection[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
     for found in (own(origin), origin.names, tuple(pairs.get(name, "") for name in origin.names)):
-        if found and all(name in names for name in found):
+        if found and all(name in there for name in found):
             return found
     return ()
 

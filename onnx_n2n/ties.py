@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.making import Arrays, Plan, known, own, tied
+from onnx_n2n.making import Arrays, Plan, known, names, own, tied
 from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record
 
@@ -54,18 +54,17 @@ def equal(arrays: Arrays) -> dict[str, str]:
     for name, array in arrays.items():
         if array.size >= LEAST and array.dtype.kind not in "biu":
             kinds.setdefault((array.dtype.str, array.shape), []).append(name)
-    first: dict[object, str] = {}
     found: dict[str, str] = {}
-    for names in kinds.values():
+    for candidates in kinds.values():
         samples: dict[bytes, list[str]] = {}
-        for name in names if len(names) > 1 else ():
+        for name in candidates if len(candidates) > 1 else ():
             samples.setdefault(_sample(arrays[name]), []).append(name)
-        for alike in samples.values():
-            for name in alike if len(alike) > 1 else ():
-                array = arrays[name]
-                if not np.all(array == array.flat[0]):
-                    other = first.setdefault((array.shape, _digest(array)), name)
-                    found |= {name: other} if other != name else {}
+        first: dict[bytes, str] = {}
+        for name in (name for near in samples.values() if len(near) > 1 for name in near):
+            array = arrays[name]
+            if not np.all(array == array.flat[0]):
+                other = first.setdefault(_digest(array), name)
+                found |= {name: other} if other != name else {}
     return found
 
 
@@ -88,17 +87,19 @@ def confirmed(record: Record, arrays: Arrays, untie: Sequence[str]) -> Record:
     return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
 
 
-def with_aliases(record: Record, arrays: Arrays) -> tuple[Record, dict[str, str]]:
+def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[Record, dict[str, str]]:
     """Return a record that knows the further names that parameters have in a checkpoint, and these by the known one.
 
-    A name is one that shares its memory with a parameter that the record knows, or holds the same numbers.
+    A name is one that shares its memory with a parameter that the record knows, or that holds the same numbers and is
+    not to be kept as it is.
     """
-    named = {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
-    twins = _classes(arrays, shared(arrays), equal(arrays))
+    named = names(record)
+    comparable = {name: array for name, array in arrays.items() if name in named or not _any(name, keep)}
+    twins = _classes(arrays, shared(arrays), equal(comparable))
     aliases = {
         name: [other for other in twins[name] if other in named]
         for name in arrays
-        if name not in named and any(other in named for other in twins.get(name, ()))
+        if name not in named and not named.isdisjoint(twins[name])
     }
     if not aliases:
         return record, {}
@@ -142,9 +143,13 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
 def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:
     """Yield which names are of one parameter, by what tells so most surely first."""
     seen: set[frozenset[str]] = set()
-    apart = _distinct(record)
-    network = {origin.tied: origin.names[0] for _, origin in known(record) if origin.tied}
-    for why, pairs in ((NETWORK, network), (MEMORY, shared(arrays)), (NUMBERS, equal(arrays))):
+    apart, named = _distinct(record), names(record)
+    order = {name: at for at, name in enumerate(arrays)}
+    both = [(origin.names[0], origin.tied) for _, origin in known(record) if origin.tied]
+    in_order = [sorted(pair, key=lambda name: order.get(name, len(order))) for pair in both]
+    network = {name: other for other, name in in_order}
+    numbers = equal({name: array for name, array in arrays.items() if name in named})
+    for why, pairs in ((NETWORK, network), (MEMORY, shared(arrays)), (NUMBERS, numbers)):
         for name, other in pairs.items():
             if (pair := frozenset((name, other))) in seen or (why == NUMBERS and {name, other} <= apart):
                 continue
@@ -173,8 +178,7 @@ def _classes(arrays: Arrays, *pairs: Mapping[str, str]) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
     for name in arrays:
         members.setdefault(first(name), []).append(name)
-    return {name: [other for other in names if other != name] for names in members.values() for name in names
-            if len(names) > 1}  # fmt: skip
+    return {name: [other for other in found if other != name] for found in members.values() for name in found}
 
 
 def _any(name: str, globs: Collection[str]) -> bool:

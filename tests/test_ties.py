@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from calling import call
 from graphs import STABLE, model
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +199,23 @@ def test_a_layer_in_two_places_grows_as_one(folder: Path, tmp_path: Path, kind: 
     assert not found.untied
     assert found.arrays["first.weight"].shape == (20, 20)
     assert off(kind, new, lambda state: Twice(state["emb.weight"].shape[1], tie=kind == "twice")) < 1e-5
+
+
+def test_the_command_says_what_follows_and_what_parts(folder: Path, tmp_path: Path) -> None:
+    record = record_of(folder, "language", "dynamo")
+    record.save(tmp_path / "growth.safetensors")
+    old = saved("language", "copies.safetensors", tmp_path, "dynamo")
+    command = ("grow-checkpoint", old, "--record", tmp_path / "growth.safetensors", "-o", tmp_path / "new.safetensors")
+    refused = call(*command)
+    assert refused.exit_code == 3
+    assert "Pass --untie" in refused.output or "pass --untie" in refused.output
+    told = call(*command, "--untie", "head.weight", "--json")
+    assert told.exit_code == 0, told.output
+    document = json.loads(told.stdout)
+    assert (document["untied"], document["aliases"]) == ({"head.weight": "emb.weight"}, {"bias": "head.bias"})
+    said = " ".join(call(*command, "--untie", "head.weight", "--force").output.split())
+    assert "head.weight was tied to emb.weight and no longer is" in said
+    assert "bias is head.bias under another name, and grew as that did" in said
 
 
 def test_a_name_that_only_the_values_tell_is_found_by_the_teacher(folder: Path, tmp_path: Path) -> None:
