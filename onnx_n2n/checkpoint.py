@@ -7,7 +7,7 @@ norms were folded into the exported weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,12 +16,12 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
-from onnx_n2n.lazy import Lazy, made_of, specs_of
-from onnx_n2n.making import Apply, Arrays, Plan, alone, known, own, present, tied
+from onnx_n2n.lazy import made_of, specs_of
+from onnx_n2n.making import Apply, Arrays, Plan, alone, known, names, present, tied
 from onnx_n2n.matching import matched
-from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record
 from onnx_n2n.rounding import rounded, unrounded
+from onnx_n2n.ties import confirmed, parted, with_aliases
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Grown:
         arrays: All parameters, by name; made when they are asked for, if those before were.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
-        untied: Names of those that were one with another parameter, by the name of that, and no longer are.
+        untied: For names that were of one parameter with another name, and no longer are, that other name.
+        aliases: For names that the record does not know, the parameter that each one is a further name of.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
         rounded: Those whose type does not hold what they became, each with how much of a number is lost at most.
@@ -49,6 +50,7 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     rounded: Mapping[str, float] = field(default_factory=dict)
     copied: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
@@ -56,9 +58,10 @@ class Grown:
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
-        names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        names |= {"added": dict(self.added), "renamed": dict(self.renamed), "rounded": dict(self.rounded)}
-        return names | {"copied": list(self.copied), "stale": list(self.stale), "left_out": list(self.left_out)}
+        found = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
+        found |= {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
+        found |= {"rounded": dict(self.rounded), "copied": list(self.copied), "stale": list(self.stale)}
+        return found | {"left_out": list(self.left_out)}
 
 
 def grow(
@@ -69,49 +72,58 @@ def grow(
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
+    untie: Sequence[str] = (),
 ) -> Grown:
     """Grow all parameters of a checkpoint as a record says.
 
     Args:
         record: The record; its origins say which parameter lies in which weight.
-        arrays: The parameters, by name. Tied ones share their memory, or are there under one of their names.
+        arrays: The parameters, by name. Tied ones may be there under one or all of their names.
         keep: Globs of parameters that the record does not know, and that stay as they are.
         given: Parameters by weight, where the record does not know them, as ``name`` or ``name:transposed``; and what
             those of new layers are to be called.
         teacher: The model that was exported from this very checkpoint; parameters without a name are known by value.
         student: The last student; needed where layers were added.
+        untie: Globs of names that the network's code no longer ties to others, so that they may become different.
 
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
-            that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart and have one name only; or if layers were added that cannot be named; or if a model has weights
-            of other shapes than the record.
+            that the record does not know; if one has another shape than the teacher had; if names of one parameter
+            would become different, and are not to be untied; or if layers were added that cannot be named; or if a
+            model has weights of other shapes than the record.
     """
     _check_models(record, teacher, student)
-    record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
+    record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
+    record, aliases = with_aliases(record, arrays, keep)
     _check_complete(record, arrays, keep)
+    untied = parted(record, arrays, untie)
     found = apply(record, arrays, unrounded)
     inserted = insert(record, found.arrays, student, given or {})
 
-    def now(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(inserted.renamed.get(name, name) for name in names)
+    def now(found: Iterable[str]) -> tuple[str, ...]:
+        return tuple(inserted.renamed.get(name, name) for name in found)
 
-    untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
+    def pairs(found: Mapping[str, str]) -> dict[str, str]:
+        return dict(zip(now(found), now(found.values()), strict=True))
+
     few = rounded(Plan.of(record, arrays), specs_of(arrays), found.grown)
     return Grown(
         record,
         inserted.arrays,
         now(found.grown),
         now(found.kept),
-        untied,
+        pairs({**untied, **found.untied}),
         inserted.added,
         inserted.renamed,
-        rounded=dict(zip(now(few), few.values(), strict=True)),
+        pairs(aliases),
+        dict(zip(now(few), few.values(), strict=True)),
     )
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """Apply a record to what belongs to parameters: to their values, or to what follows their gradients.
+
+    A name that the arrays have not is among what comes out if it is no longer one with the one that they have.
 
     Raises:
         GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
@@ -119,41 +131,15 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     plan, before = Plan.of(record, arrays), specs_of(arrays)
     specs = plan.specs(before)
     sources = {name: plan.source(name) for name in specs}
-
-    def parts(name: str, other: str) -> bool:
-        return not np.array_equal(plan.make(name, arrays, to), plan.make(other, arrays, to))
-
-    # What is still the same as the one that it is tied to stays that.
-    others = {name: source for name, source in sources.items() if name not in arrays and parts(name, source)}
-    after = {name: specs.get(name, spec) for name, spec in before.items()} | {name: specs[name] for name in others}
+    parted = {
+        name: other
+        for name, other in sources.items()
+        if name not in arrays and not np.array_equal(plan.make(name, arrays, to), plan.make(other, arrays, to))
+    }
+    after = {name: specs.get(name, spec) for name, spec in before.items()} | {name: specs[name] for name in parted}
     made = made_of(arrays, after, lambda name: plan.make(name, arrays, to))
     grown = tuple(name for name in specs if name in after and specs[name].shape != before[sources[name]].shape)
-    parted = {name: other for name, other in shared(arrays).items() if parts(name, other)}
-    return Grown(record, made, grown, tuple(name for name in arrays if name not in grown), others | parted)
-
-
-def shared(arrays: Arrays) -> dict[str, str]:
-    """Return the parameters that share their memory with another one, by name, with the first of these."""
-    if isinstance(arrays, Lazy):
-        return dict(arrays.shared)
-    first: dict[tuple[int, tuple[int, ...]], str] = {}
-    found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
-    return {name: other for name, other in found.items() if other != name and arrays[name].size}
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _confirmed(record: Record, arrays: Arrays) -> Record:
-    """Return a record without the second names that a checkpoint does not know, where these are only likely."""
-
-    def plain(origin: Origin) -> Origin:
-        sure = origin.source != "name" or origin.tied in arrays
-        return origin if sure else replace(origin, tied="")
-
-    return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
+    return Grown(record, made, grown, tuple(name for name in arrays if name not in grown), parted)
 
 
 def _check_multiplied(record: Record) -> None:
@@ -211,7 +197,7 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
             "torch.onnx.export(..., dynamo=True) keep names. What the network's own code computes, as a table of "
             "frequencies, must not grow: --exclude its group",
         )
-    named = {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
+    named = names(record)
     strange = [name for name, spec in specs_of(arrays).items() if name not in named and spec.shape]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:

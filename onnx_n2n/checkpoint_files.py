@@ -36,6 +36,7 @@ def grow_file(
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
+    untie: Sequence[str] = (),
     prove: Callable[[Grown, Arrays], None] = lambda *_: None,
 ) -> Grown:
     """Grow the checkpoint in a file or folder, and write it to another, in the same format and with all else in it.
@@ -53,6 +54,7 @@ def grow_file(
         given: Parameters by weight.
         teacher: The model that was exported from this checkpoint.
         student: The model that has grown.
+        untie: Globs of names that the network's code no longer ties to others.
         prove: Is given what has grown and what was there before anything is written.
 
     Raises:
@@ -65,7 +67,7 @@ def grow_file(
     single = _single(place, target)
 
     def growing(arrays: Arrays) -> Grown:
-        found = grow(record, arrays, keep, given=given, teacher=teacher, student=student)
+        found = grow(record, arrays, keep, given=given, teacher=teacher, student=student, untie=untie)
         prove(found, arrays)
         return found
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+FIRST = 64  # numbers by which most arrays of one shape are told apart
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -33,15 +34,24 @@ class Lazy(Mapping[str, np.ndarray]):
     """
 
     def __init__(
-        self, specs: Mapping[str, Spec], make: Callable[[str], np.ndarray], shared: Mapping[str, str] = NONE
+        self,
+        specs: Mapping[str, Spec],
+        make: Callable[[str], np.ndarray],
+        shared: Mapping[str, str] = NONE,
+        start: Callable[[str], np.ndarray] | None = None,
     ) -> None:
-        self.specs, self.shared, self._make = specs, shared, make
+        """Remember how arrays are made, and perhaps how the first numbers of one are read without the others."""
+        self.specs, self.shared, self._make, self._start = specs, shared, make, start
 
     def __getitem__(self, name: str) -> np.ndarray:
         spec, array = self.specs[name], self._make(name)
         if (array.shape, array.dtype) != spec:
             raise AssertionError(f"{name!r} became {array.dtype} {list(array.shape)}, not {spec.dtype} {spec.shape}")
         return array
+
+    def start(self, name: str) -> np.ndarray:
+        """Return the first numbers of an array."""
+        return self[name].reshape(-1)[:FIRST] if self._start is None else self._start(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.specs)
@@ -58,6 +68,11 @@ def specs_of(arrays: Mapping[str, np.ndarray]) -> Mapping[str, Spec]:
     if isinstance(arrays, Lazy):
         return arrays.specs
     return {name: Spec(array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def start_of(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Return the first numbers of an array, without making all of one that is lazy, if there is a way."""
+    return arrays.start(name) if isinstance(arrays, Lazy) else arrays[name].reshape(-1)[:FIRST]
 
 
 def made_of(

@@ -85,12 +85,12 @@ class Plan:
     ways: Mapping[str, tuple[Making, ...]]
 
     @classmethod
-    def of(cls, record: Record, names: Collection[str]) -> Plan:
-        """Decide how the parameters are made of those in a checkpoint that has some names."""
+    def of(cls, record: Record, there: Collection[str]) -> Plan:
+        """Decide how the parameters are made of those in a checkpoint that has the names ``there``."""
         pairs = tied(record)
         found: dict[str, dict[object, Making]] = {}
         for weight, origin in known(record):
-            at = present(origin, names, pairs)
+            at = present(origin, there, pairs)
             if at:
                 making = Making(weight, origin, at, _lines(record, weight, origin))
                 for name in making.names:
@@ -133,6 +133,8 @@ class Plan:
 
     def alike(self, name: str, other: str, arrays: Arrays) -> bool:
         """Say whether two parameters that are one before are still one after all steps."""
+        if any(each not in self.ways and each not in arrays for each in (name, other)):
+            return True  # one has no name of its own here
         keys = [{way.key(each) for way in self.ways.get(each, ())} or {()} for each in (name, other)]
         if keys[0] == keys[1] and len(keys[0]) == 1:
             return True
@@ -155,6 +157,11 @@ def known(record: Record) -> Iterator[tuple[str, Origin]]:
             yield weight, origin
 
 
+def names(record: Record) -> set[str]:
+    """Return all names that parameters have, as far as a record knows."""
+    return {name for _, origin in known(record) for name in (*own(origin), *origin.names)}
+
+
 def own(origin: Origin) -> tuple[str, ...]:
     """Return the names that parameters have in the place that a node reads them for."""
     return (origin.tied,) if origin.tied else origin.names
@@ -166,10 +173,10 @@ def tied(record: Record) -> dict[str, str]:
     return dict(pairs) | {other: name for name, other in pairs}
 
 
-def present(origin: Origin, names: Collection[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
+def present(origin: Origin, there: Collection[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
     for found in (own(origin), origin.names, tuple(pairs.get(name, "") for name in origin.names)):
-        if found and all(name in names for name in found):
+        if found and all(name in there for name in found):
             return found
     return ()
 

@@ -182,7 +182,8 @@ def _without_prefix(origins: Mapping[str, Sequence[Origin]], arrays: Arrays) -> 
             return name
         own = plain(name)
         other = own.removeprefix(prefix) if longer else f"{prefix}{own}"
-        return actual.get(other) or (name if name in arrays else actual.get(own, name))
+        spelt_out = name.removeprefix(prefix) if longer else f"{prefix}{name}"  # a tied name may be missing there
+        return actual.get(other) or (name if name in arrays else actual.get(own, spelt_out))
 
     return {
         weight: tuple(

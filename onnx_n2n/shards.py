@@ -60,7 +60,12 @@ class Shards:
         files = {name: file for file, (arrays, _) in opened.items() for name in arrays}
         specs = {name: opened[file][0].specs[name] for name, file in files.items()}
         shared = {name: other for arrays, _ in opened.values() for name, other in arrays.shared.items()}
-        arrays = Lazy(specs, lambda name: opened[files[name]][0][name], shared)
+        arrays = Lazy(
+            specs,
+            lambda name: opened[files[name]][0][name],
+            shared,
+            lambda name: opened[files[name]][0].start(name),
+        )
         return cls(arrays, files, {file: metadata for file, (_, metadata) in opened.items()}, format_, index)
 
     def write_one(self, found: Grown, path: Path) -> None:

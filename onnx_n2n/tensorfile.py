@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 
 from onnx_n2n.io.sources import Source
-from onnx_n2n.lazy import Lazy, Spec, specs_of
+from onnx_n2n.lazy import FIRST, Lazy, Spec, specs_of
 
 LENGTH = struct.Struct("<Q")
 METADATA = "__metadata__"
@@ -136,7 +136,11 @@ def read(source: Source) -> tuple[Lazy, dict[str, str]]:
         begin, end = places[name]
         return source.read(start + begin, end - begin).view(specs[name].dtype).reshape(specs[name].shape)
 
-    return Lazy(specs, make), metadata
+    def first(name: str) -> np.ndarray:
+        (begin, end), dtype = places[name], specs[name].dtype
+        return source.read(start + begin, min(end - begin, FIRST * dtype.itemsize)).view(dtype)
+
+    return Lazy(specs, make, start=first), metadata
 
 
 def parse(text: str) -> Any:

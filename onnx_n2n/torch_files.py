@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from onnx_n2n.checkpoint import Arrays, Grown, shared
+from onnx_n2n.checkpoint import Grown
 from onnx_n2n.errors import GrowthError, ModelError
 from onnx_n2n.io.sources import Source
+from onnx_n2n.making import Arrays
 from onnx_n2n.optimizer import grown_groups, grown_moments, names_in
+from onnx_n2n.ties import shared
 from onnx_n2n.torch_arrays import to_numpy, to_torch
 from onnx_n2n.torch_reading import installed, load
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.checkpoint import shared
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.sources import Source
 from onnx_n2n.lazy import Lazy, Spec
+from onnx_n2n.ties import shared
 from onnx_n2n.torch_arrays import to_numpy, to_torch
 from onnx_n2n.torch_reading import installed, load
 

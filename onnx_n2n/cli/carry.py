@@ -9,7 +9,7 @@ import click
 
 import onnx_n2n
 from onnx_n2n.border import carried
-from onnx_n2n.checkpoint import Arrays, Grown
+from onnx_n2n.checkpoint import Grown
 from onnx_n2n.checkpoint_files import check_output, grow_file
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
@@ -20,50 +20,29 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.sources import Source
+from onnx_n2n.making import Arrays
 from onnx_n2n.record import load as load_record
 from onnx_n2n.verify import parse_shape, read_inputs
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "--record",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="What became of every weight, as written with --record.",
-)
+@click.option("--record", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="What became of every weight, as written with --record.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
 @click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
-@click.option(
-    "--teacher",
-    type=click.Path(path_type=Path),
-    metavar="MODEL",
-    help="The model that was exported from this very checkpoint: finds parameters without names by value.",
-)
-@click.option(
-    "--student",
-    type=click.Path(path_type=Path),
-    metavar="MODEL",
-    help="The model that has grown: has the values of layers that were added.",
-)
-@click.option(
-    "--name",
-    "names",
-    multiple=True,
-    metavar="WEIGHT=PARAMETER",
-    callback=pairs,
-    help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.",
-)
-@click.option(
-    "--verify/--no-verify",
-    default=True,
-    show_default=True,
-    help="Given both models, run them in PyTorch with both checkpoints before writing.",
-)
-@click.option(
-    "--keep", multiple=True, metavar="GLOB", help="Tensors that the record does not know and that stay as they are."
-)
+@click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that was exported from this very checkpoint: finds parameters without names by value.")
+@click.option("--student", type=click.Path(path_type=Path), metavar="MODEL",
+              help="The model that has grown: has the values of layers that were added.")
+@click.option("--name", "names", multiple=True, metavar="WEIGHT=PARAMETER", callback=pairs,
+              help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.")
+@click.option("--verify/--no-verify", default=True, show_default=True,
+              help="Given both models, run them in PyTorch with both checkpoints before writing.")
+@click.option("--keep", multiple=True, metavar="GLOB",
+              help="Tensors that the record does not know and that stay as they are.")
+@click.option("--untie", multiple=True, metavar="GLOB",
+              help="Names that the network's code no longer ties to others, so that they may become different.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -78,13 +57,14 @@ def grow_checkpoint(
     names: dict[str, str],
     verify: bool,
     keep: tuple[str, ...],
+    untie: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
     """Grow CHECKPOINT, a network's own parameters, as a student's weights have grown.
 
     It is a .safetensors file, one of torch.save, the index of several, or a folder with one of these. A folder or an
-    index becomes a folder, with all else that is in it.
+    index becomes a folder, with what else is in it.
     """
     if output == STDOUT:
         raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
@@ -103,7 +83,7 @@ def grow_checkpoint(
 
     found = grow_file(
         load_record(record), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
-        teacher=before, student=after, prove=prove,
+        teacher=before, student=after, untie=untie, prove=prove,
     )  # fmt: skip
     with printing():
         if as_json:
@@ -116,26 +96,15 @@ def grow_checkpoint(
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--to",
-    type=click.Choice(["torch", "jax", "keras", "safetensors"]),
-    required=True,
-    help="A trainable PyTorch module, a JAX function with its trees, a Keras model, or the weights only.",
-)
+@click.option("--to", type=click.Choice(["torch", "jax", "keras", "safetensors"]), required=True,
+              help="A trainable PyTorch module, a JAX function with its trees, a Keras model, or the weights only.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-@click.option(
-    "--verify/--no-verify",
-    "verify",
-    default=True,
-    show_default=True,
-    help="Run the export beside ONNX Runtime before writing.",
-)
-@click.option(
-    "--inputs", type=click.Path(path_type=Path), metavar="FILE.npz", help="Verify with these arrays, by input name."
-)
-@click.option(
-    "--input", "shapes", multiple=True, metavar="NAME:1,3,224,224", help="Shape of an input whose dimensions are free."
-)
+@click.option("--verify/--no-verify", "verify", default=True, show_default=True,
+              help="Run the export beside ONNX Runtime before writing.")
+@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+              help="Verify with these arrays, by input name.")
+@click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
+              help="Shape of an input whose dimensions are free.")
 @time_limited
 @click.option("--force", is_flag=True, help="Overwrite an export that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

@@ -180,6 +180,8 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     for name, other in found.untied.items():
         console.print(f"{name} was tied to {other} and no longer is: the network must have both, and moments of both "
                       "start afresh.", soft_wrap=True)  # fmt: skip
+    for name, other in found.aliases.items():
+        console.print(f"{name} is {other} under another name, and grew as that did.", soft_wrap=True)
     if found.added:
         console.print(f"{_count(len(found.added), 'tensor')} of new layers: {_listed(found.added)}.", soft_wrap=True)
     if found.renamed:
