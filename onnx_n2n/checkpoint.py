@@ -86,7 +86,8 @@ def grow(
     _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
     found = apply(record, arrays, values)
-    inserted = insert(record, found.arrays, student, given or {})
+    lacking = {name: found.arrays[other] for name, other in untied.items() if name not in found.arrays}
+    inserted = insert(record, {**found.arrays, **lacking}, student, given or {})
 
     def now(found: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in found)
