@@ -6,7 +6,7 @@ Each network is made from a small configuration with drawn values (no norm is pl
 ``torch.onnx.export(dynamo=True)``, and widened. Its checkpoint is grown as ``torch.save`` writes it, as ``torch.save``
 writes it where no two tensors share their memory, and as ``save_pretrained`` writes it. What comes out is loaded
 strictly into the class at the configuration that its shapes and the record's settings ask for, and run on the same
-inputs. After a refusal its hints are tried: ``--teacher``, then ``--untie`` with what the class ties.
+inputs. After a refusal its hint is followed: ``--teacher``, or ``--untie`` with what the class ties.
 
 Outcomes: ``right`` with the largest error of an output, relative to its largest number, and by how much the parameters
 grew; ``refused`` with the reason; ``the class cannot`` where no field of the configuration says what the code has to
@@ -35,7 +35,7 @@ import transformers
 from onnx_n2n.passes import Widen
 
 import onnx_n2n
-from onnx_n2n.checkpoint import Grown
+from onnx_n2n.checkpoint import Grown, grow
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.delivery import Target
 from onnx_n2n.errors import N2NError
@@ -277,7 +277,11 @@ def outcome(
     except N2NError as failure:
         return "refused", str(failure)
     try:
-        other = load(larger(kind, loaded(new), record, untied=bool(found.untied)), new)
+        sizes = loaded(new)
+        if not all(tensor in sizes for tensor, _ in kind.sizes.values()):  # save_pretrained has old names
+            state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+            sizes = grow(record, state, untie=tied(net)).arrays
+        other = load(larger(kind, sizes, record, untied=bool(found.untied)), new)
     except Inexpressible as failure:
         return "the class cannot", str(failure)
     except RuntimeError as failure:
@@ -285,8 +289,8 @@ def outcome(
     with torch.no_grad():
         before, after = net(example(kind)).logits, other(example(kind)).logits
     error = float((before - after).abs().max() / before.abs().max())
-    sizes = [sum(parameter.numel() for parameter in each.parameters()) for each in (net, other)]
-    return ("right" if error < TOLERANCE else "WRONG"), f"{error:.1e}, x{sizes[1] / sizes[0]:.2f}"
+    counts = [sum(parameter.numel() for parameter in each.parameters()) for each in (net, other)]
+    return ("right" if error < TOLERANCE else "WRONG"), f"{error:.1e}, x{counts[1] / counts[0]:.2f}"
 
 
 def tied(net: Any) -> tuple[str, ...]:
@@ -314,13 +318,15 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[st
         target = Target(folder / "student.onnx", force=True)
         record = Widen(factor=factor, **only)(folder / "net.onnx", output=target).growth
         for way in WAYS:
-            tries: list[dict[str, Any]] = [{}, {"teacher": teacher}, {"untie": tied(net)}]
-            for options in tries[: 3 if tied(net) and grown == "all" else 2]:
+            options: dict[str, Any] = {}
+            while True:
                 what, said = outcome(kind, net, record, way, folder, **options)
                 add(factor=factor, grown=grown, way=way, options=" ".join(f"--{key}" for key in options), outcome=what,
                     said=said)  # fmt: skip
-                if what != "refused":
+                hinted = {"untie": tied(net)} if "would become different" in said else {"teacher": teacher}
+                if what != "refused" or hinted.keys() <= options.keys():
                     break
+                options |= hinted
     return rows
 
 

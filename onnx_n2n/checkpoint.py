@@ -98,7 +98,11 @@ def grow(
     _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
     found = apply(record, arrays, unrounded)
-    inserted = insert(record, found.arrays, student, given or {})
+    lacking = {name: other for name, other in untied.items() if name not in found.arrays}
+    specs = dict(specs_of(found.arrays))
+    specs |= {name: specs[other] for name, other in lacking.items()}
+    whole = made_of(found.arrays, specs, lambda name: found.arrays[lacking.get(name, name)])
+    inserted = insert(record, whole, student, given or {})
 
     def now(found: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in found)

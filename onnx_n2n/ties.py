@@ -124,7 +124,9 @@ def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[R
 
 
 def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, str]:
-    """Return the names that were of one parameter with another name, and will not be, by that name.
+    """Return the names that were of one parameter with another name, and will not be, with that name.
+
+    A name that is untied and that the checkpoint lacks is among them, even if both stay equal: the code has it now.
 
     Raises:
         GrowthError: If there are some that the user does not say are untied.
@@ -144,7 +146,8 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
             "does not tie them, or no longer will (in Hugging Face's configurations: tie_word_embeddings=False), pass "
             f"--untie {first.name}",
         )
-    return {tie.name: tie.other for tie in apart}
+    lacking = {name: plan.source(name) for name in plan.ways if name not in arrays and _any(name, untie)}
+    return lacking | {tie.name: tie.other for tie in apart}
 
 
 def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:

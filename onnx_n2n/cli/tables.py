@@ -201,7 +201,9 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     for step in found.record.steps:
         for name, (before, after) in step.settings.items():
             node, _, what = name.rpartition(".")
-            said = f"{'' if what.isdecimal() else f'{what} '}{'' if before is None else f'{before:g} -> '}{after:g}"
+            values = f"{after:g}" if before is None else f"{before:g} -> {after:g}"
+            values = f"{after:g} stays, also where the code works it out from a width" if before == after else values
+            said = f"{'' if what.isdecimal() else f'{what} '}{values}"
             changes.setdefault(said, []).append(node)
     if changes:
         console.print("The network's own code has to follow:")
