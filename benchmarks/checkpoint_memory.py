@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -31,6 +30,13 @@ from onnx_n2n.torch_arrays import to_torch
 
 FILES = 4
 MB = 1e6
+SMALL = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)  # with that of its own children
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def names(layers: int) -> list[str]:
@@ -39,10 +45,10 @@ def names(layers: int) -> list[str]:
 
 
 def weights(width: int, layers: int, dtype: np.dtype) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the parameters one by one."""
-    rng = np.random.default_rng(0)
-    for name in names(layers):
-        yield name, (rng.standard_normal((width, width), np.float32) / width**0.5).astype(dtype)
+    """Yield the parameters one by one: the same numbers from another one on in each."""
+    numbers = (np.random.default_rng(0).standard_normal((width + layers, width), np.float32) / width**0.5).astype(dtype)
+    for n, name in enumerate(names(layers)):
+        yield name, numbers[n : n + width]
 
 
 def make_record(folder: Path, width: int, layers: int) -> Path:
@@ -90,12 +96,9 @@ def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def peak(record: Path, source: Path, target: Path) -> float:
     """Return how much memory it takes to grow a checkpoint at most, in MB."""
     command = [sys.executable, "-m", "onnx_n2n", "grow-checkpoint", source, "--record", record, "-o", target]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)  # with that of its own children
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss * 1024 / MB if process.returncode == 0 else sys.exit(said)
+    # From a small process, since a new one begins with the peak of the one that starts it.
+    process = subprocess.run([sys.executable, "-c", SMALL, *map(str, command)], capture_output=True, text=True)
+    return int(process.stdout) * 1024 / MB if process.returncode == 0 else sys.exit(process.stderr)
 
 
 def main() -> None:
@@ -108,7 +111,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         records = {size: make_record(folder, size, layers) for size in (width, 16)}
-        rows = []
+        print("# Memory that a checkpoint takes to grow\n")
+        print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}\n")
+        print("| checkpoint | MB | its largest tensor, MB | peak of memory, MB | over that of a tiny one, MB |")
+        print("|---|---|---|---|---|", flush=True)
 
         def measure(what: str, ending: str, source: str, target: str, dtype: np.dtype) -> None:
             def each(size: int) -> float:
@@ -124,9 +130,8 @@ def main() -> None:
             least, most = each(16), each(width)
             whole = width * width * dtype.itemsize / MB
             last = (1.5 * width) ** 2 * dtype.itemsize / MB
-            rows.append(
-                f"| {what} | {whole * layers:.0f} | {whole:.0f} -> {last:.0f} | {most:.0f} | {most - least:.0f} |"
-            )
+            sizes = f"{whole * layers:.0f} | {whole:.0f} -> {last:.0f}"
+            print(f"| {what} | {sizes} | {most:.0f} | {most - least:.0f} |", flush=True)
 
         measure("one file of safetensors", "", "old.safetensors", "new.safetensors", float32)
         measure(f"{FILES} files of safetensors, to as many", "safetensors", "old", "new", float32)
@@ -134,11 +139,6 @@ def main() -> None:
         measure(f"{FILES} files of safetensors in bfloat16", "safetensors", "old", "new", np.dtype(ml_dtypes.bfloat16))
         measure(f"{FILES} files of torch.save", "bin", "old", "new", float32)
         measure("one file of torch.save", "", "old.pt", "new.pt", float32)
-    print("# Memory that a checkpoint takes to grow\n")
-    print(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}\n")
-    print("| checkpoint | MB | its largest tensor, MB | peak of memory, MB | over that of a tiny one, MB |")
-    print("|---|---|---|---|---|")
-    print("\n".join(rows))
 
 
 if __name__ == "__main__":
