@@ -224,7 +224,10 @@ def larger(kind: Kind, state: Mapping[str, Any], record: Record, *, untied: bool
         changes[field_name] = after
     if untied:
         changes["tie_word_embeddings"] = False
-    return kind.make(config(kind, **changes)).eval()
+    try:
+        return kind.make(config(kind, **changes)).eval()
+    except ValueError as failure:
+        raise Inexpressible(str(failure)) from failure
 
 
 def save(net: Any, way: str, folder: Path) -> Path:
