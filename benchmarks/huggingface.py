@@ -37,7 +37,7 @@ from onnx_n2n.passes import Widen
 import onnx_n2n
 from onnx_n2n.checkpoint import Grown, grow
 from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Target
+from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import N2NError
 from onnx_n2n.record import Record
 
@@ -224,7 +224,10 @@ def larger(kind: Kind, state: Mapping[str, Any], record: Record, *, untied: bool
         changes[field_name] = after
     if untied:
         changes["tie_word_embeddings"] = False
-    return kind.make(config(kind, **changes)).eval()
+    try:
+        return kind.make(config(kind, **changes)).eval()
+    except ValueError as failure:
+        raise Inexpressible(str(failure)) from failure
 
 
 def save(net: Any, way: str, folder: Path) -> Path:
@@ -316,7 +319,7 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[st
     for factor, grown in product((2, 1.5), ("all", "inner")):
         only = {"exclude": kind.exclude} if grown == "all" else {"include": tuple(inner)}
         target = Target(folder / "student.onnx", force=True)
-        record = Widen(factor=factor, **only)(folder / "net.onnx", output=target).growth
+        record = Widen(factor=factor, **only)(folder / "net.onnx", output=target, proof=Proof(wanted=False)).growth
         for way in WAYS:
             options: dict[str, Any] = {}
             while True:

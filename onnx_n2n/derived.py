@@ -25,15 +25,15 @@ def derived(before: Mapping[str, float], after: Mapping[str, float], widths: Col
         widths: The sizes, in the teacher, of what grew.
     """
     powers = [width**power for width in set(widths) if width >= LEAST for power in POWERS]
+    stay = {name: number for name, number in before.items() if after.get(name) == number and _scales(name, number)}
     return {
         name: number
-        for name, number in before.items()
-        if isinstance(number, float) and after.get(name) == number and _scales(name) and number > 0 and number not in ANY
-        and any(abs(each - root) <= CLOSE * root for root in powers for each in (number, 1 / number))
-    }  # fmt: skip
+        for name, number in stay.items()
+        if any(abs(each - root) <= CLOSE * root for root in powers for each in (number, 1 / number))
+    }
 
 
-def _scales(name: str) -> bool:
+def _scales(name: str, number: float) -> bool:
     """Say whether a number is an operand, or a scale: no slope of an activation, and no epsilon."""
     last = name.rpartition(".")[2]
-    return last.isdecimal() or last == "scale"
+    return isinstance(number, float) and number > 0 and number not in ANY and (last.isdecimal() or last == "scale")

@@ -80,16 +80,22 @@ def confirmed(record: Record, arrays: Arrays, untie: Sequence[str]) -> Record:
 
     Where only a weight's name says that there may be one, the checkpoint has to have it, or the user to give it. Where
     the checkpoint has both, and they differ, a module has a parameter of this name and reads another one all the same.
+    Where it lacks the second name, and several parameters may have it, none has.
     """
+    claims: dict[str, set[str]] = {}
+    for _, origin in known(record):
+        if origin.tied and not (origin.names[0] in arrays and origin.tied in arrays):
+            claims.setdefault(origin.tied, set()).add(origin.names[0])
+
+    def holds(origin: Origin) -> bool:
+        name, other = origin.names[0], origin.tied
+        if name in arrays and other in arrays:
+            return np.array_equal(arrays[name], arrays[other])
+        sure = origin.source != "name" or other in arrays or _any(other, untie)
+        return sure and len(claims[other]) == 1
 
     def plain(origin: Origin) -> Origin:
-        if not origin.tied:
-            return origin
-        both = origin.tied in arrays and origin.names[0] in arrays
-        if both and not np.array_equal(arrays[origin.tied], arrays[origin.names[0]]):
-            return replace(origin, tied="")
-        sure = origin.source != "name" or origin.tied in arrays or _any(origin.tied, untie)
-        return origin if sure else replace(origin, tied="")
+        return origin if not origin.tied or holds(origin) else replace(origin, tied="")
 
     return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
 
@@ -146,7 +152,8 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
             "does not tie them, or no longer will (in Hugging Face's configurations: tie_word_embeddings=False), pass "
             f"--untie {first.name}",
         )
-    lacking = {name: plan.source(name) for name in plan.ways if name not in arrays and _any(name, untie)}
+    pairs = tied(record).items()
+    lacking = {name: other for name, other in pairs if name not in arrays and other in arrays and _any(name, untie)}
     return lacking | {tie.name: tie.other for tie in apart}
 
 

@@ -228,6 +228,28 @@ def test_a_name_that_only_the_values_tell_is_found_by_the_teacher(folder: Path, 
     assert "bias" in grow(record, arrays, teacher=onnx_n2n.load(exported(folder, "language", "dynamo"))).kept
 
 
+def test_a_second_name_that_several_may_have_is_of_none(folder: Path) -> None:
+    """A module around two layers has a bias that nothing reads; which of the two it is, if any, is not known."""
+    record = record_of(folder, "language", "dynamo", exclude=("emb", "head"))
+    arrays = {name: tensor.numpy() for name, tensor in network("language").state_dict().items()}
+    claim = {name: tuple(replace(each, tied="outer.bias") if each.names[0].endswith("bias") else each for each in found)
+             for name, found in record.origins.items()}  # fmt: skip
+    plain, found = grow(record, arrays), grow(replace(record, origins=claim), arrays)
+    assert found.arrays.keys() == plain.arrays.keys()
+    assert all(np.array_equal(found.arrays[name], array) for name, array in plain.arrays.items())
+
+
+def test_an_untied_name_that_the_checkpoint_lacks_is_written(folder: Path) -> None:
+    """Also if both are still equal: the code has two parameters by now."""
+    record = record_of(folder, "language", "dynamo", exclude=("emb", "head"))
+    arrays = {name: tensor.numpy() for name, tensor in network("language").state_dict().items()}
+    del arrays["head.weight"]
+    found = grow(record, arrays, untie=["head.weight"])
+    assert np.array_equal(found.arrays["head.weight"], arrays["emb.weight"])
+    assert found.untied == {"head.weight": "emb.weight"}
+    assert "head.weight" not in grow(record, arrays).arrays
+
+
 # Equal numbers --------------------------------------------------------------------------------------------------------
 
 
