@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import permutations
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.constants import FLOATS
 from onnx_n2n.layouts import GATES, SAME, Layout, arrangements
+from onnx_n2n.lazy import Lazy, specs_of
 from onnx_n2n.origins import LAYERS, Origin, outputs
 
 Arrays = Mapping[str, np.ndarray]
@@ -157,11 +159,11 @@ def _even_beside(origins: Origins, content: _Content, node: ir.Node) -> Found:
         array = tensor.numpy()
         found = [
             name
-            for name, other in content.arrays.items()
-            if name not in claimed and _module(name) in modules and other.size == array.size
-            and np.all(other == array.flat[0])
+            for name, spec in content.specs.items()
+            if name not in claimed and _module(name) in modules and prod(spec.shape) == array.size
+            and np.all(content.arrays[name] == array.flat[0])
         ]  # fmt: skip
-        layouts = list(arrangements(content.arrays[found[0]].shape, array.shape)) if len(found) == 1 else []
+        layouts = list(arrangements(content.specs[found[0]].shape, array.shape)) if len(found) == 1 else []
         if layouts:
             yield str(value.name), [Origin((found[0],), layouts[0], str(node.name), "content")]
 
@@ -187,7 +189,7 @@ class _Content:
     """Parameters, by their values."""
 
     def __init__(self, arrays: Arrays, grown: Mapping[str, Collection[int]]) -> None:
-        self.arrays, self._grown = arrays, grown
+        self.arrays, self.specs, self._grown = arrays, specs_of(arrays), grown
         self._numbers: dict[tuple[int, float, float], list[str]] = {}
         for name, array in arrays.items():
             if not _even(array):  # many of these are equal
@@ -201,7 +203,7 @@ class _Content:
         fits = [
             (name, layout)
             for name in self._numbers.get(_numbers(array), ())
-            for layout in arrangements(self.arrays[name].shape, array.shape)
+            for layout in arrangements(self.specs[name].shape, array.shape)
             if np.array_equal(_float(layout.pack([self.arrays[name]])), _float(array))
         ]
         if fits:
@@ -221,16 +223,21 @@ class _Content:
 
     def _one(self, names: Sequence[str]) -> str:
         """Return the first name, if all are of one parameter; else none."""
-        first = self.arrays[names[0]] if names else np.empty(0)
-        alone = all(name == names[0] or np.may_share_memory(self.arrays[name], first) for name in names)
-        return names[0] if names and alone else ""
+        return names[0] if names and all(name == names[0] or self._shared(name, names[0]) for name in names) else ""
+
+    def _shared(self, name: str, other: str) -> bool:
+        """Say whether two names are of one parameter."""
+        if isinstance(self.arrays, Lazy):
+            first, second = (self.arrays.shared.get(each, each) for each in (name, other))
+            return first == second
+        return np.may_share_memory(self.arrays[name], self.arrays[other])
 
     def part(self, array: np.ndarray) -> Match | None:
         """Return the tensor of whose first places, or copies, a weight is made; nothing if several may be."""
         if _even(array) or array.size < LEAST:
             return None
-        others = {name: whole for name, whole in self.arrays.items() if whole.size != array.size}
-        found = [name for name, whole in others.items() if _contains(whole, array)]
+        others = [name for name, spec in self.specs.items() if _may_contain(spec.shape, array.shape)]
+        found = [name for name in others if _contains(self.arrays[name], array)]
         return ((found[0],), Layout("part")) if len(found) == 1 else None
 
     def folded(
@@ -243,9 +250,9 @@ class _Content:
         whole, offset = (value.const_value.numpy() for value in (weight, bias))  # type: ignore[union-attr]
         layers = [(origin.names[0], origin.layout) for origin in named] or [
             (name, layout)
-            for name, array in self.arrays.items()
-            if array.size == whole.size and array.ndim > 1
-            for layout in arrangements(array.shape, whole.shape)
+            for name, spec in self.specs.items()
+            if prod(spec.shape) == whole.size and len(spec.shape) > 1
+            for layout in arrangements(spec.shape, whole.shape)
         ]
         found: dict[tuple[str, tuple[str, ...], str], list[Layout]] = {}
         for name, layout in layers:
@@ -329,7 +336,7 @@ class _Content:
         return np.asarray(self.arrays[name], np.float64) if name else np.asarray(default)
 
     def _vectors(self, module: str, length: int) -> list[str]:
-        return [name for name, array in self.arrays.items() if array.shape == (length,) and _module(name) == module]
+        return [name for name, spec in self.specs.items() if spec.shape == (length,) and _module(name) == module]
 
     def _modules(self, length: int) -> list[list[str]]:
         """Return the vectors of a length that are of one module, two at least.
@@ -340,8 +347,8 @@ class _Content:
         if length not in self._norms:
             own: dict[str, list[str]] = {}
             mirrored: dict[str, list[str]] = {}
-            for name, array in self.arrays.items():
-                if array.shape == (length,):
+            for name, spec in self.specs.items():
+                if spec.shape == (length,):
                     own.setdefault(_module(name), []).append(name)
                     first, _, rest = _module(name).partition(".")
                     mirrored.setdefault(rest or first, []).append(name)
@@ -364,14 +371,16 @@ def _close(found: np.ndarray, wanted: np.ndarray) -> bool:
     return bool(np.abs(found - wanted).max() <= CLOSE * np.abs(wanted).max())
 
 
+def _may_contain(whole: tuple[int, ...], part: tuple[int, ...]) -> bool:
+    """Say whether a weight may be made of the first places, or of copies, of a tensor, by their shapes."""
+    if prod(whole) == prod(part) or not 0 < len(whole) <= len(part) or whole[-1] != part[-1]:
+        return False
+    return all(there in {1, here} or there >= here for there, here in zip(whole, part[-len(whole) :], strict=True))
+
+
 def _contains(whole: np.ndarray, part: np.ndarray) -> bool:
-    """Say whether a weight is made of the first places, or of copies, of a tensor that has as many last places."""
-    if not 0 < whole.ndim <= part.ndim or whole.shape[-1] != part.shape[-1]:
-        return False
-    lengths = part.shape[part.ndim - whole.ndim :]
-    if any(there not in {1, here} and there < here for there, here in zip(whole.shape, lengths, strict=True)):
-        return False
-    inside = whole[tuple(slice(length) for length in lengths)]
+    """Say whether a weight is made of the first places, or of copies, of a tensor that may contain it."""
+    inside = whole[tuple(slice(length) for length in part.shape[part.ndim - whole.ndim :])]
     return bool(np.all(part == inside))
 
 

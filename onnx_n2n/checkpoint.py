@@ -6,8 +6,8 @@ norms were folded into the exported weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,20 +16,14 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.insertion import insert
+from onnx_n2n.lazy import made_of, specs_of
 from onnx_n2n.lineage import digest
+from onnx_n2n.making import Apply, Arrays, Plan, names, present, tied
 from onnx_n2n.matching import matched
-from onnx_n2n.obstacles import alone, mixed, obstacles
-from onnx_n2n.origins import Origin, unpacked
-from onnx_n2n.record import Record, Remade
-from onnx_n2n.weights import Recipe
-
-Arrays = Mapping[str, np.ndarray]
-Apply = Callable[[Remade, np.ndarray], np.ndarray]
-
-
-def values(remade: Remade, array: np.ndarray) -> np.ndarray:
-    """Grow the values of a weight."""
-    return remade.recipe.make(array)
+from onnx_n2n.obstacles import obstacles
+from onnx_n2n.record import Record
+from onnx_n2n.rounding import rounded, unrounded
+from onnx_n2n.ties import confirmed, parted, with_aliases
 
 
 @dataclass(frozen=True)
@@ -38,12 +32,17 @@ class Grown:
 
     Attributes:
         record: The record, with the names of the checkpoint.
-        arrays: All parameters, by name.
+        arrays: All parameters, by name; made when they are asked for, if those before were.
         grown: Names of those that grew.
         kept: Names of those that are as they were.
-        untied: Names of those that were one with another parameter, by the name of that, and no longer are.
+        untied: For names that were of one parameter with another name, and no longer are, that other name.
+        aliases: For names that the record does not know, the parameter that each one is a further name of.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
+        rounded: Those whose type does not hold what they became, each with how much of a number is lost at most.
+        copied: Other files of its folder, that were copied as they are.
+        stale: Those of them that still say the old sizes.
+        left_out: What else there is in its folder, that was not: weights that have not grown, and folders.
         notes: What else a person should know.
     """
 
@@ -54,13 +53,20 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    rounded: Mapping[str, float] = field(default_factory=dict)
+    copied: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
-        names: dict[str, Any] = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        names |= {"added": dict(self.added), "renamed": dict(self.renamed), "notes": list(self.notes)}
-        return names | {"settings": [each.to_json() for each in self.record.settings]}
+        found: dict[str, Any] = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
+        found |= {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
+        found |= {"rounded": dict(self.rounded), "copied": list(self.copied), "stale": list(self.stale)}
+        found |= {"left_out": list(self.left_out), "notes": list(self.notes)}
+        return found | {"settings": [each.to_json() for each in self.record.settings]}
 
 
 def grow(
@@ -71,38 +77,57 @@ def grow(
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
+    untie: Sequence[str] = (),
 ) -> Grown:
     """Grow all parameters of a checkpoint as a record says.
 
     Args:
         record: The record; its origins say which parameter lies in which weight.
-        arrays: The parameters, by name. Tied ones share their memory, or are there under one of their names.
+        arrays: The parameters, by name. Tied ones may be there under one or all of their names.
         keep: Globs of parameters that the record does not know, and that stay as they are.
         given: Parameters by weight, where the record does not know them, as ``name`` or ``name:transposed``; and what
             those of new layers are to be called.
         teacher: The model that was exported from this very checkpoint; parameters without a name are known by value.
         student: The last student; needed where layers were added.
+        untie: Globs of names that the network's code no longer ties to others, so that they may become different.
 
     Raises:
         GrowthError: If a weight grew whose parameter is not known, or is not in the checkpoint; if there are parameters
-            that the record does not know; if one has another shape than the teacher had; if two that are tied would
-            grow apart and have one name only; or if layers were added that cannot be named; or if a model has weights
-            of other shapes than the record.
+            that the record does not know; if one has another shape than the teacher had; if names of one parameter
+            would become different, and are not to be untied; or if layers were added that cannot be named; or if a
+            model has weights of other shapes than the record.
     """
     _check_models(record, teacher, student)
-    record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
+    record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
+    record, aliases = with_aliases(record, arrays, keep)
     _check_complete(record, arrays, keep)
-    found = apply(record, arrays, values)
-    inserted = insert(record, found.arrays, student, given or {})
+    untied = parted(record, arrays, untie)
+    found = apply(record, arrays, unrounded)
+    lacking = {name: other for name, other in untied.items() if name not in found.arrays}
+    specs = dict(specs_of(found.arrays))
+    specs |= {name: specs[other] for name, other in lacking.items()}
+    whole = made_of(found.arrays, specs, lambda name: found.arrays[lacking.get(name, name)])
+    inserted = insert(record, whole, student, given or {})
 
-    def now(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(inserted.renamed.get(name, name) for name in names)
+    def now(found: Iterable[str]) -> tuple[str, ...]:
+        return tuple(inserted.renamed.get(name, name) for name in found)
 
-    untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
+    def pairs(found: Mapping[str, str]) -> dict[str, str]:
+        return dict(zip(now(found), now(found.values()), strict=True))
+
+    few = rounded(Plan.of(record, arrays), specs_of(arrays), found.grown)
     return Grown(
-        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed,
-        _doubts(record, student) if inserted.added else (),
-    )  # fmt: skip
+        record,
+        inserted.arrays,
+        now(found.grown),
+        now(found.kept),
+        pairs({**untied, **found.untied}),
+        inserted.added,
+        inserted.renamed,
+        pairs(aliases),
+        dict(zip(now(few), few.values(), strict=True)),
+        notes=_doubts(record, student) if inserted.added else (),
+    )
 
 
 def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
@@ -118,166 +143,23 @@ def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """Apply a record to what belongs to parameters: to their values, or to what follows their gradients.
 
-    Raises:
-        GrowthError: If one has another shape than the teacher had, or two that are tied would grow apart.
-    """
-    found: dict[str, np.ndarray] = {}
-    source: dict[str, str] = {}
-    ties = _ties(record)
-    for weight, origin in _known(record):
-        at = _at(origin, arrays, ties)
-        if not at:
-            continue
-        for own, name, array in zip(_own(origin), at, _grown(record, weight, origin, at, arrays, to), strict=True):
-            if own in found and not np.array_equal(found[own], array):
-                raise GrowthError(
-                    f"{own!r} is used in two places that grew differently, so that it cannot stay one parameter",
-                    node=weight,
-                    hint="untie it in the network's own code first, or --exclude what reads it",
-                )
-            found[own], source[own] = array, name
-    for name in [name for name in found if name not in arrays]:
-        if np.array_equal(found[name], found.get(source[name], arrays[source[name]])):
-            del found[name]  # it is still the same as the one that it is tied to
-    merged = {name: found.get(name, array) for name, array in arrays.items()} | found
-    grown = tuple(name for name, array in found.items() if array.shape != arrays[source[name]].shape)
-    parted = {name: other for name, other in shared(arrays).items() if not np.array_equal(merged[name], merged[other])}
-    untied = {name: source[name] for name in found if name not in arrays} | parted
-    return Grown(record, merged, grown, tuple(name for name in arrays if name not in grown), untied)
-
-
-def shared(arrays: Arrays) -> dict[str, str]:
-    """Return the parameters that share their memory with another one, by name, with the first of these."""
-    first: dict[tuple[int, tuple[int, ...]], str] = {}
-    found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
-    return {name: other for name, other in found.items() if other != name and arrays[name].size}
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _known(record: Record) -> Iterator[tuple[str, Origin]]:
-    """Yield all weights with what they are made of."""
-    for weight, entries in record.origins.items():
-        for origin in entries:
-            yield weight, origin
-
-
-def _ties(record: Record) -> dict[str, str]:
-    """Return for each parameter that is tied to another one the other, both ways."""
-    pairs = [(origin.names[0], origin.tied) for _, origin in _known(record) if origin.tied]
-    return dict(pairs) | {other: name for name, other in pairs}
-
-
-def _confirmed(record: Record, arrays: Arrays) -> Record:
-    """Return a record without the second names that a checkpoint does not know, where these are only likely."""
-
-    def plain(origin: Origin) -> Origin:
-        sure = origin.source != "name" or origin.tied in arrays
-        return origin if sure else replace(origin, tied="")
-
-    return replace(record, origins={weight: tuple(map(plain, found)) for weight, found in record.origins.items()})
-
-
-def _own(origin: Origin) -> tuple[str, ...]:
-    """Return the names that parameters have in the place that a node reads them for."""
-    return (origin.tied,) if origin.tied else origin.names
-
-
-def _at(origin: Origin, arrays: Arrays, ties: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names under which a checkpoint has what a weight is made of; none if it lacks one."""
-    for names in (_own(origin), origin.names, tuple(ties.get(name, "") for name in origin.names)):
-        if names and all(name in arrays for name in names):
-            return names
-    return ()
-
-
-def _grown(
-    record: Record, weight: str, origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
-) -> list[np.ndarray]:
-    """Return the parameters that a weight is made of, after all steps.
+    A name that the arrays have not is among what comes out if it is no longer one with the one that they have.
 
     Raises:
-        GrowthError: If one has another shape than the teacher had, or it is not known for which node they are, and the
-            weight grew differently for several.
+        GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
     """
-    lines = [line for _, line in record.lines(weight)]
-    own = [line for line in lines if not line or origin.node in line[-1].readers]
-    found, *others = [_followed(record, line, origin, at, arrays, to) for line in own or lines]
-    if not all(all(map(np.array_equal, found, other)) for other in others):
-        raise GrowthError(
-            f"{at[0]!r} is used in several places that grew differently, and which of them it is for is not known",
-            node=weight,
-            hint="--exclude what reads it, or export with names",
-        )
-    return found
-
-
-def _followed(
-    record: Record, line: Sequence[Remade], origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
-) -> list[np.ndarray]:
-    parts = [arrays[name] for name in at]
-    if not line:
-        return parts
-    line = [alone(record, remade, origin.node) for remade in line]
-    if origin.layout.kind in {"channels", "part"}:
-        (array,) = parts
-        for remade in line:
-            along = _channels if origin.layout.kind == "channels" else _whole
-            array = to(along(remade, origin, array), array)
-        return [array]
-    try:
-        array = origin.layout.pack(parts)
-    except (IndexError, ValueError):  # numpy's words for axes that are not there
-        shapes = f"{', '.join(str(list(part.shape)) for part in parts)} where the teacher has {list(line[0].before)}"
-        raise GrowthError(f"{at[0]!r} cannot lie in the weight as {origin.layout}", shapes=shapes) from None
-    for remade in line:
-        if array.shape != remade.before:
-            raise GrowthError(
-                f"{at[0]!r} is not of the shape that the teacher had",
-                shapes=f"{list(array.shape)} as {origin.layout}, where the teacher has {list(remade.before)}",
-                hint="the record must belong to the model that was exported from this network",
-            )
-        array = to(remade, array)
-    return unpacked(origin, array)
-
-
-def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
-    """Return what becomes of a vector that runs along an axis of a weight.
-
-    Raises:
-        GrowthError: If the channels are mixed, or there are more or fewer of them.
-    """
-    recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
-    if array.shape != remade.before[axis : axis + 1]:
-        shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
-        raise GrowthError(f"{name!r} is not of the shape that the teacher had", node=remade.teacher, shapes=shapes)
-    if mixed(origin, remade):
-        reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
-        raise GrowthError(reason, node=remade.teacher)
-    return Remade(name, name, array.shape, Recipe((recipe.index[axis],)), (remade.dual[axis],), remade.readers)
-
-
-def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
-    """Return what becomes of a tensor of which a weight is a part; its last axes are the weight's.
-
-    Raises:
-        GrowthError: If the weight grew along an axis of which it has a part, or is none.
-    """
-    recipe, name, first = remade.recipe, origin.names[0], len(remade.before) - array.ndim
-    if first < 0 or recipe.zero is not None:
-        shapes = f"{list(array.shape)} and {list(remade.before)}"
-        raise GrowthError(f"the weight that grew is no part of {name!r}", node=remade.teacher, shapes=shapes)
-    for axis, index in enumerate(recipe.index):
-        if index is not None and (axis < first or array.shape[axis - first] != remade.before[axis]):
-            raise GrowthError(f"{name!r} is more than the weight that grew", node=remade.teacher)
-    summed = tuple(replace(part, axis=part.axis - first) for part in recipe.summed)
-    whole = replace(
-        recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]
-    )
-    return Remade(name, name, array.shape, whole, remade.dual[first:], remade.readers)
+    plan, before = Plan.of(record, arrays), specs_of(arrays)
+    specs = plan.specs(before)
+    sources = {name: plan.source(name) for name in specs}
+    parted = {
+        name: other
+        for name, other in sources.items()
+        if name not in arrays and not np.array_equal(plan.make(name, arrays, to), plan.make(other, arrays, to))
+    }
+    after = {name: specs.get(name, spec) for name, spec in before.items()} | {name: specs[name] for name in parted}
+    made = made_of(arrays, after, lambda name: plan.make(name, arrays, to))
+    grown = tuple(name for name in specs if name in after and specs[name].shape != before[sources[name]].shape)
+    return Grown(record, made, grown, tuple(name for name in arrays if name not in grown), parted)
 
 
 def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | None) -> None:
@@ -304,11 +186,11 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
     """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
-    ties = _ties(record)
-    for obstacle in obstacles(record, lambda origin: bool(_at(origin, arrays, ties))):
+    ties = tied(record)
+    for obstacle in obstacles(record, lambda origin: bool(present(origin, arrays, ties))):
         raise GrowthError(obstacle.reason, node=obstacle.node, hint=obstacle.hint)
-    known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
-    strange = [name for name, array in arrays.items() if name not in known and array.ndim]
+    named = names(record)
+    strange = [name for name, spec in specs_of(arrays).items() if name not in named and spec.shape]
     strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(

@@ -1,18 +1,27 @@
-"""Checkpoints in files: safetensors, and what ``torch.save`` writes."""
+"""Checkpoints in files and folders: safetensors, and what ``torch.save`` writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
 
 from onnx_n2n import safetensors_files, torch_files
-from onnx_n2n.checkpoint import Arrays, Grown, grow
-from onnx_n2n.errors import GrowthError
-from onnx_n2n.io.atomic import drafting, unwritten
+from onnx_n2n.checkpoint import Grown, grow
+from onnx_n2n.checkpoint_folders import SIZES, Place, Rest, check_growing, growing_folder
+from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.io.atomic import check, drafting, unwritten
 from onnx_n2n.io.sources import Source
+from onnx_n2n.making import Arrays
 from onnx_n2n.record import Record
+from onnx_n2n.shards import Shards
+from onnx_n2n.torch_shards import TorchShards
+
+SAFETENSORS = ".safetensors"
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def grow_file(
@@ -27,47 +36,104 @@ def grow_file(
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
+    untie: Sequence[str] = (),
     prove: Callable[[Grown, Arrays], None] = lambda *_: None,
 ) -> Grown:
-    """Grow the checkpoint in a file, and write it to another, in the same format and with all else that is in it.
+    """Grow the checkpoint in a file or folder, and write it to another, in the same format and with all else in it.
 
     Args:
         record: What became of the weights.
-        source: A ``.safetensors`` file, or one of ``torch.save`` with a dictionary of tensors, perhaps as an entry.
-        target: Where to write.
-        force: Whether to replace a file that is there.
+        source: A ``.safetensors`` file, or one of ``torch.save`` with a dictionary of tensors, perhaps as an entry; the
+            index of several such files, ``model.safetensors.index.json``; or a folder with one of these.
+        target: Where to write: a file for a file, a folder for a folder or an index. These can become one file too, if
+            it is called as such files are.
+        force: Whether to replace what is there.
         read: Other files that are read on the way, and are never written.
         optimizer: Whether to grow the optimizer's state too, which must be in the file.
         keep: See :func:`onnx_n2n.checkpoint.grow`, as for what follows.
         given: Parameters by weight.
         teacher: The model that was exported from this checkpoint.
         student: The model that has grown.
+        untie: Globs of names that the network's code no longer ties to others.
         prove: Is given what has grown and what was there before anything is written.
 
     Raises:
-        ModelError: The file cannot be read.
+        ModelError: The checkpoint cannot be read, or there are several.
         OptionError: Nothing can be written at the target.
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
         N2NError: PyTorch is not installed, and the file needs it.
     """
-    checkpoint = Source.of(source, f"the checkpoint {str(source)!r}")
+    place, read = Place.of(source), tuple(read)
+    single = _single(place, target)
 
     def growing(arrays: Arrays) -> Grown:
-        found = grow(record, arrays, keep, given=given, teacher=teacher, student=student)
+        found = grow(record, arrays, keep, given=given, teacher=teacher, student=student, untie=untie)
         prove(found, arrays)
         return found
 
-    with drafting(target, force=force, read=(checkpoint, *read)) as draft:
-        if source.suffix == ".safetensors":
-            if optimizer:
-                hint = "pass the checkpoint that torch.save wrote"
-                raise GrowthError("a safetensors file holds no optimizer", hint=hint)
-            found, write = safetensors_files.grown(growing, checkpoint)
-        else:
-            found, write = torch_files.grown(growing, source, optimizer=optimizer)
-        try:
-            write(draft.path)
-        except (OSError, RuntimeError) as failure:  # PyTorch raises the latter where the disk is full
-            raise unwritten(target, failure) from failure
-        draft.publish()
-    return found
+    if single:
+        with drafting(target, force=force, read=(*place.read, *read)) as draft:
+            found, write = _grown(place, growing, single=single, optimizer=optimizer)
+            _written(write, draft.path, target)
+            draft.publish()
+        return found
+    rest = Rest.of(place)
+    with growing_folder(target, place, rest, force=force, read=read) as folder:
+        found, write = _grown(place, growing, single=single, optimizer=optimizer)
+        _written(write, folder, target)
+    copied = tuple(each.path.name for each in rest.copied)
+    stale = tuple(name for name in copied if name == SIZES and found.grown)
+    return replace(found, copied=copied, stale=stale, left_out=rest.left_out)
+
+
+def check_output(source: Path, target: Path, *, force: bool) -> None:
+    """Make sure that a checkpoint is there, and that what becomes of it can be written.
+
+    Raises:
+        ModelError: There is no checkpoint, or there are several.
+        OptionError: Nothing can be written at the target.
+    """
+    place = Place.of(source)
+    if _single(place, target):
+        check(target, force=force, read=place.read)
+    else:
+        check_growing(target, place, Rest.of(place), force=force)
+
+
+def _single(place: Place, target: Path) -> bool:
+    """Say whether a single file is to be written.
+
+    Raises:
+        OptionError: It would be of another format than its name says.
+    """
+    is_torch = place.suffix != SAFETENSORS
+    if target.suffix in (TORCH, (SAFETENSORS,))[is_torch]:
+        written = "what torch.save writes" if is_torch else "safetensors"
+        raise OptionError(
+            f"the checkpoint is {written}, and so is what it becomes: {target.name!r} is called as another format",
+            hint=f"name it with {place.suffix!r} at the end",
+        )
+    return place.folder is None or target.suffix in {SAFETENSORS, *TORCH}
+
+
+def _grown(
+    place: Place, growing: Callable[[Arrays], Grown], *, single: bool, optimizer: bool
+) -> tuple[Grown, Callable[[Path], object]]:
+    """Grow, and return how to write what became of it: to a single file, or into a folder."""
+    if place.index is None and place.suffix != SAFETENSORS:
+        (source,) = place.files
+        found, write = torch_files.grown(growing, source, optimizer=optimizer)
+        return found, write if single else lambda folder: write(folder / source.path.name)
+    if optimizer:
+        what = "a safetensors file" if place.index is None else "a checkpoint in several files"
+        raise GrowthError(f"{what} holds no optimizer", hint="pass the checkpoint that torch.save wrote")
+    shards = Shards.open(place.files, safetensors_files if place.suffix == SAFETENSORS else TorchShards(), place.index)
+    found = growing(shards.arrays)
+    return found, partial(shards.write_one if single else shards.write_all, found)
+
+
+def _written(write: Callable[[Path], object], draft: Path, target: Path) -> None:
+    try:
+        write(draft)
+    except (OSError, RuntimeError) as failure:  # PyTorch raises the latter where the disk is full
+        raise unwritten(target, failure) from failure

@@ -9,15 +9,18 @@ identity layer gives back what it is given, whatever the other parameters are, a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, takewhile
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.layouts import SAME
+from onnx_n2n.lazy import Spec, made_of, specs_of
 from onnx_n2n.origins import Origin, unpacked
 from onnx_n2n.record import New, Record, Step
 
@@ -60,14 +63,26 @@ def insert(record: Record, arrays: Arrays, student: ir.Model | None, given: Mapp
                 raise GrowthError("layers were added, and their values are in the student", hint="pass it by --student")
             state.place(list(news), replace(record, steps=record.steps[number + 1 :]), student, given)
         state.follow(step)
-    return Inserted(state.arrays, state.added, state.renamed)
+    if not state.added and not state.renamed:
+        return Inserted(arrays, {}, {})
+    specs = {name: each.spec for name, each in state.arrays.items()}
+    made = made_of(arrays, specs, lambda name: state.arrays[name].make())
+    return Inserted(made, state.added, state.renamed)
+
+
+class _Made(NamedTuple):
+    """A parameter that can be made."""
+
+    spec: Spec
+    make: Callable[[], np.ndarray]
 
 
 class _State:
     """A checkpoint in the making, and what is known of the weights after the steps so far."""
 
     def __init__(self, record: Record, arrays: Arrays) -> None:
-        self.arrays: dict[str, np.ndarray] = dict(arrays)
+        specs = specs_of(arrays)
+        self.arrays = {name: _Made(spec, partial(arrays.__getitem__, name)) for name, spec in specs.items()}
         self.known: dict[str, tuple[Origin, ...]] = {name: tuple(found) for name, found in record.origins.items()}
         self.added: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -89,7 +104,7 @@ class _State:
             at = next(place for place, name in enumerate(self.arrays) if name.startswith(f"{_following(block)}."))
         else:
             block, at = "", 1 + max((place for place, name in enumerate(self.arrays) if name in names), default=-1)
-        found: dict[str, np.ndarray] = {}
+        found: dict[str, _Made] = {}
         modules: dict[tuple[str, int], str] = {}  # of the first, second, ... layer that is called after a module
         seen: Counter[str] = Counter()
         for new, origins in likes.items():
@@ -98,12 +113,13 @@ class _State:
             made = []
             for origin in origins or [Origin((new.student,), SAME, "", "name")]:
                 nodes = self._copies(new, origin)
-                weight = _value(new, nodes, later, student)
+                value = _value(new, nodes, later, student)
                 own = []
                 for like in origin.names:
                     own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
                     seen[like] += 1
-                found |= dict(zip(own, unpacked(origin, weight), strict=True))
+                for number, (name, array) in enumerate(zip(own, unpacked(origin, value.numpy()), strict=True)):
+                    found[name] = _Made(Spec(array.shape, array.dtype), partial(_part, origin, value, number))
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
                 made += [replace(origin, names=tuple(own), node=node, tied="") for node in nodes or ("",)]
             self.known[new.student] = tuple(made)
@@ -184,7 +200,11 @@ def _following(block: str) -> str:
     return f"{stem}.{int(number) + 1}"
 
 
-def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> np.ndarray:
+def _part(origin: Origin, value: ir.TensorProtocol, number: int) -> np.ndarray:
+    return unpacked(origin, value.numpy())[number]
+
+
+def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> ir.TensorProtocol:
     """Return the values that a new weight has in the last student, for some of the nodes that read it, or for all.
 
     Raises:
@@ -192,19 +212,19 @@ def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> 
     """
     lines = list(later.lines(new.student))
     own = [(name, line) for name, line in lines if not line or not {*nodes}.isdisjoint(line[-1].readers)]
-    found: list[np.ndarray] = []
+    found: list[ir.TensorProtocol] = []
     for name, line in own or lines:
         value = student.graph.initializers.get(name)
-        array = None if value is None or value.const_value is None else value.const_value.numpy()
+        tensor = None if value is None else value.const_value
         shape = line[-1].after if line else new.shape
-        if array is None or array.shape != shape:
+        if tensor is None or tensor.shape != shape:
             raise GrowthError(
                 f"the student has no weight {name!r} of the shape {list(shape)}, which the record says was added",
-                shapes="" if array is None else f"it has one of {list(array.shape)}",
+                shapes="" if tensor is None else f"it has one of {list(tensor.shape)}",
                 hint="--student is the model that was written together with the record, with the last one of several",
             )
-        found.append(array)
-    if not all(np.array_equal(found[0], other) for other in found[1:]):
+        found.append(tensor)
+    if not all(np.array_equal(found[0].numpy(), other.numpy()) for other in found[1:]):
         raise GrowthError(
             f"{new.student!r} of an added layer is used in several places that grew differently, so that it cannot "
             "stay one parameter",

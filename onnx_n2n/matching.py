@@ -18,6 +18,7 @@ import onnx_ir as ir
 from onnx_n2n.by_value import Arrays, Origins, by_value, plain
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.layouts import PERMUTED, SAME, TRANSPOSED, Layout, permuted
+from onnx_n2n.lazy import specs_of
 from onnx_n2n.origins import Origin
 from onnx_n2n.record import Record, Remade
 
@@ -75,7 +76,7 @@ def _given(record: Record, arrays: Arrays, weight: str, text: str) -> Origin:
         raise GrowthError(f"there is no {name!r} in the checkpoint, which {weight!r} is said to be")
     if weight not in record.origins and all(each.teacher != weight for step in record.steps for each in step.remade):
         raise GrowthError(f"there is no weight {weight!r} that the record knows, which is said to be {name!r}")
-    return Origin((name,), _layout(layout, arrays[name].shape), "", "user")
+    return Origin((name,), _layout(layout, specs_of(arrays)[name].shape), "", "user")
 
 
 def _layout(text: str, shape: Sequence[int]) -> Layout:
@@ -105,7 +106,7 @@ def _settled(record: Record, arrays: Arrays, weight: str, entries: Sequence[Orig
 
 
 def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> Layout:
-    lengths = list(arrays[origin.names[0]].shape)
+    lengths = list(specs_of(arrays)[origin.names[0]].shape)
     groups = origin.layout.axes(0)
     if sum(map(len, groups)) != len(lengths):
         reason = f"{origin.names[0]!r} cannot lie in the weight as {origin.layout}"
@@ -181,7 +182,8 @@ def _without_prefix(origins: Mapping[str, Sequence[Origin]], arrays: Arrays) -> 
             return name
         own = plain(name)
         other = own.removeprefix(prefix) if longer else f"{prefix}{own}"
-        return actual.get(other) or (name if name in arrays else actual.get(own, name))
+        spelt_out = name.removeprefix(prefix) if longer else f"{prefix}{name}"  # a tied name may be missing there
+        return actual.get(other) or (name if name in arrays else actual.get(own, spelt_out))
 
     return {
         weight: tuple(

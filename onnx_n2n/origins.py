@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -174,7 +174,7 @@ class Origins:
             return self._cells[use]
         told = self._told(value, node, slot) or self._walked(value, node, slot)
         if told is not None:
-            return told
+            return replace(told, tied=self._tied(node, told.names[0])) if told.names[0] in self.kinds else told
         if name in self.kinds:
             return Origin((name,), SAME, str(node.name), "metadata", self._tied(node, name))
         if self.kinds or ANONYMOUS.match(name):  # what the signature does not list is no parameter, or was computed

@@ -115,7 +115,8 @@ class Step:
         parent: Digest of the model that it was given.
         remade: The weights that grew.
         new: The weights that were put in.
-        settings: What else code must follow: for each node and attribute, or slot, the number before and after.
+        settings: What else code must follow: for each node and attribute, or slot, the number before and after. Both
+            are the same where code may work the number out from a width that grew, and must not.
         apart: What weights would be for some of their readers, if they were not one for all: the student multiplies
             what these read by the shares, which code does not do.
         multiplied: Nodes whose operands the student multiplies by shares that no weight carries.

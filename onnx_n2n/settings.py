@@ -24,7 +24,8 @@ class Setting:
     Attributes:
         node: The node.
         name: The attribute, ``epsilon`` or ``pads[0]``; or the number of the input slot where the number is an operand.
-        before: What it was; None where it was not written out.
+        before: What it was; None where it was not written out. The same as after where the number stays, and code may
+            work it out from a width that grew.
         after: What it is.
     """
 
@@ -40,6 +41,8 @@ class Setting:
     def __str__(self) -> str:
         """Say what changed, without the node: ``epsilon 1e-05 -> 5e-06``."""
         name = "" if self.name.isdecimal() else f"{self.name} "
+        if self.before == self.after:
+            return f"{name}{self.after:g} stays, also where the code works it out from a width"
         return f"{name}{'' if self.before is None else f'{self.before:g} -> '}{self.after:g}"
 
 
@@ -84,9 +87,13 @@ def changed(before: Numbers, after: Numbers) -> dict[str, tuple[float | None, fl
 def followed(steps: Iterable[Changes]) -> tuple[Setting, ...]:
     """Return what several passes in a row have changed: each number as it was before the first and after the last."""
     found: dict[str, tuple[float | None, float]] = {}
+    moved: set[str] = set()
     for changes in steps:
         for name, (before, after) in changes.items():
             found[name] = (found[name][0] if name in found else before, after)
+            moved |= {name} if before != after else set()
     return tuple(
-        Setting(*name.rpartition(".")[::2], before, after) for name, (before, after) in found.items() if before != after
+        Setting(*name.rpartition(".")[::2], before, after)
+        for name, (before, after) in found.items()
+        if before != after or name not in moved
     )

@@ -15,6 +15,7 @@ from onnx_n2n.passes.base import Selective
 from onnx_n2n.analysis import Analysis, analyze
 from onnx_n2n.axes import leaves
 from onnx_n2n.delivery import Proof
+from onnx_n2n.derived import derived
 from onnx_n2n.growth import Growth
 from onnx_n2n.leaving_out import Part, touching
 from onnx_n2n.plan import Request, plan
@@ -110,9 +111,15 @@ def carry_out(
         return Change((growth,), kept=growth.kept)
     before, trace = settings(analysis.model), Places(analysis, growth, gained)
     done = rewrite(analysis, growth, noise=noise, seed=seed)
+    after = settings(analysis.model)
+    widths = [each.size for each in growth.channels if each.size]
+    widths += [
+        length for each in done.remade for length, now in zip(each.before, each.after, strict=True) if length != now
+    ]
+    stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
     step = Step(
         remade=done.remade,
-        settings=changed(before, settings(analysis.model)),
+        settings=changed(before, after) | stay,
         apart=done.apart,
         multiplied=done.multiplied,
         gained=gained,

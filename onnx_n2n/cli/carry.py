@@ -9,8 +9,8 @@ import click
 
 import onnx_n2n
 from onnx_n2n.border import carried
-from onnx_n2n.checkpoint import Arrays, Grown
-from onnx_n2n.checkpoint_files import grow_file
+from onnx_n2n.checkpoint import Grown
+from onnx_n2n.checkpoint_files import check_output, grow_file
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
@@ -19,9 +19,10 @@ from onnx_n2n.cli.options import pairs, time_limited
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
-from onnx_n2n.io.atomic import STDOUT, check
+from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.sources import Source
 from onnx_n2n.joining import join
+from onnx_n2n.making import Arrays
 from onnx_n2n.verify import parse_shape, read_inputs
 
 
@@ -41,6 +42,8 @@ from onnx_n2n.verify import parse_shape, read_inputs
               help="Given both models, run them in PyTorch with both checkpoints before writing.")
 @click.option("--keep", multiple=True, metavar="GLOB",
               help="Tensors that the record does not know and that stay as they are.")
+@click.option("--untie", multiple=True, metavar="GLOB",
+              help="Names that the network's code no longer ties to others, so that they may become different.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -55,13 +58,18 @@ def grow_checkpoint(
     names: dict[str, str],
     verify: bool,
     keep: tuple[str, ...],
+    untie: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
-    """Grow CHECKPOINT, a network's own parameters in a .pt or .safetensors file, as a student's weights have grown."""
+    """Grow CHECKPOINT, a network's own parameters, as a student's weights have grown.
+
+    It is a .safetensors file, one of torch.save, the index of several, or a folder with one of these. A folder or an
+    index becomes a folder, with what else is in it.
+    """
     if output == STDOUT:
         raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
-    check(output, force=force)
+    check_output(checkpoint, output, force=force)
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
     models = [model for model in (before, after) if model is not None]
@@ -77,7 +85,7 @@ def grow_checkpoint(
 
     found = grow_file(
         join(records), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
-        teacher=before, student=after, prove=prove,
+        teacher=before, student=after, untie=untie, prove=prove,
     )  # fmt: skip
     with printing():
         if as_json:

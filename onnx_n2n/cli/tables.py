@@ -203,11 +203,23 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     for name, other in found.untied.items():
         console.print(f"{name} was tied to {other} and no longer is: the network must have both, and moments of both "
                       "start afresh.", soft_wrap=True)  # fmt: skip
+    for name, other in found.aliases.items():
+        console.print(f"{name} is {other} under another name, and grew as that did.", soft_wrap=True)
     if found.added:
         console.print(f"{_count(len(found.added), 'tensor')} of new layers: {_listed(found.added)}.", soft_wrap=True)
     if found.renamed:
         moves = [f"{old} -> {now}" for old, now in found.renamed.items()]
         console.print(f"{len(moves)} moved up: {_listed(moves)}.", soft_wrap=True)
+    if found.rounded:
+        console.print(f"{_count(len(found.rounded), 'tensor')} rounded, each number by up to "
+                      f"{max(found.rounded.values()):.2%} of itself, as its type has no more digits: "
+                      f"{_listed(found.rounded)}.", soft_wrap=True)  # fmt: skip
+    if found.copied:
+        console.print(f"Copied as they are: {', '.join(found.copied)}.", soft_wrap=True)
+    for name in found.stale:
+        console.print(f"{name} still has the old sizes: set the new ones before you load the folder.", soft_wrap=True)
+    if found.left_out:
+        console.print(f"Left out, since it has not grown: {', '.join(found.left_out)}.", soft_wrap=True)
     for note in found.notes:
         console.print(f"Note: {note}.", soft_wrap=True)
     _print_settings(console, found.record.settings)

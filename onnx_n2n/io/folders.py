@@ -74,7 +74,7 @@ def check_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[S
     if place.is_dir() and Path.cwd().is_relative_to(os.path.realpath(place)):  # it would be exchanged under its feet
         raise OptionError(f"{str(place)!r} is a folder that the command runs in", hint=ANOTHER)
     if place.is_dir() and any(place.iterdir()):
-        for name in own(place):
+        for name in sorted(own(place)):
             check_unread(place / name, read)
         if not force:
             raise OptionError(f"{str(place)!r} is not empty", hint=f"{ANOTHER}, or allow it with --force")

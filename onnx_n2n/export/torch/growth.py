@@ -62,7 +62,7 @@ def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, se
         VerificationError: The student computes something else.
     """
     sides = [_Side(model) for model in (teacher, student)]
-    old, new = _initializers(found.record, before)
+    old, new = _initializers(found, before)
     if old:
         sides[0].load(old)
         sides[1].load(new)
@@ -119,15 +119,17 @@ def _mapped(record: Record, weight: str, gradient: np.ndarray) -> Iterator[tuple
         yield name, found, mask
 
 
-def _initializers(record: Record, arrays: Arrays) -> tuple[Arrays, Arrays]:
+def _initializers(found: Grown, arrays: Arrays) -> tuple[Arrays, Arrays]:
     """Return the weights of teacher and student that a checkpoint makes; none if norms were folded into some."""
     old: dict[str, np.ndarray] = {}
     new: dict[str, np.ndarray] = {}
-    for weight, origins in record.origins.items():
+    record = found.record
+    for weight, entries in record.origins.items():
+        origins = [origin for origin in entries if found.aliases.keys().isdisjoint(origin.names)]
         if any(origin.layout.kind == "channels" for origin in origins):
             return {}, {}
-        origin = origins[0]
-        if len(origins) > 1 or not origin.names or any(name not in arrays for name in origin.names):
+        origin = origins[0] if origins else entries[0]
+        if len(origins) != 1 or not origin.names or any(name not in arrays for name in origin.names):
             continue
         old[weight] = origin.layout.pack([arrays[name] for name in origin.names])
         for name, line in record.lines(weight):
