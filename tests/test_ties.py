@@ -310,4 +310,4 @@ def test_equal_arrays_are_found_as_they_are(data: st.DataObject) -> None:
         same = [other for other in arrays if {name, other} <= plain and arrays[name].dtype == arrays[other].dtype
                 and np.array_equal(arrays[name], arrays[other])]  # fmt: skip
         wanted |= {name: same[0]} if same and same[0] != name else {}
-    assert equal(arrays) == wanted
+    assert equal(arrays, arrays) == wanted
