@@ -42,6 +42,11 @@ class Grown:
         untied: Names of those that were one with another parameter, by the name of that, and no longer are.
         added: Names of those of new layers, by the parameter that each one is like.
         renamed: Parameters that go by another name now, since new layers took theirs.
+        copies: Copies of the network in the same file that have grown as it has, by their paths.
+        optimizers: Optimizers in the file that have grown, by their paths.
+        outside: Tensors in the file that are as they were since they cannot be part of a network, by their paths.
+        left: Tensors, or optimizers, that the user keeps as they were.
+        moments: The proof of the moments of the optimizers, if there are any and it was asked for.
     """
 
     record: Record
@@ -51,11 +56,18 @@ class Grown:
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    moments: Any = None
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
         names = {"grown": list(self.grown), "kept": list(self.kept), "untied": dict(self.untied)}
-        return names | {"added": dict(self.added), "renamed": dict(self.renamed)}
+        names |= {"added": dict(self.added), "renamed": dict(self.renamed)}
+        beside = {key: list(getattr(self, key)) for key in ("copies", "optimizers", "outside", "left")}
+        return names | beside | {"moments": None if self.moments is None else self.moments.to_json()}
 
 
 def grow(
@@ -86,7 +98,7 @@ def grow(
     """
     _check_models(record, teacher, student)
     record = _confirmed(matched(record, arrays, given=given, teacher=teacher), arrays)
-    _check_complete(record, arrays, keep)
+    left = _check_complete(record, arrays, keep)
     found = apply(record, arrays, values)
     inserted = insert(record, found.arrays, student, given or {})
 
@@ -95,8 +107,14 @@ def grow(
 
     untied = dict(zip(now(found.untied), now(found.untied.values()), strict=True))
     return Grown(
-        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed
+        record, inserted.arrays, now(found.grown), now(found.kept), untied, inserted.added, inserted.renamed, left=left
     )
+
+
+def again(found: Grown, arrays: Arrays, student: ir.Model | None, given: Mapping[str, str]) -> Grown:
+    """Grow other values of the same parameters, as of a running mean of them, all of which must be there."""
+    other = apply(found.record, arrays, values)
+    return replace(found, arrays=insert(found.record, other.arrays, student, given).arrays)
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
@@ -187,9 +205,7 @@ def _grown(
         GrowthError: If one has another shape than the teacher had, or it is not known for which node they are, and the
             weight grew differently for several.
     """
-    lines = [line for _, line in record.lines(weight)]
-    own = [line for line in lines if not line or origin.node in line[-1].readers]
-    found, *others = [_followed(record, line, origin, at, arrays, to) for line in own or lines]
+    found, *others = [_followed(line, origin, at, arrays, to) for line in followed_by(record, weight, origin)]
     if not all(all(map(np.array_equal, found, other)) for other in others):
         raise GrowthError(
             f"{at[0]!r} is used in several places that grew differently, and which of them it is for is not known",
@@ -199,13 +215,19 @@ def _grown(
     return found
 
 
+def followed_by(record: Record, weight: str, origin: Origin) -> list[tuple[Remade, ...]]:
+    """Return how a weight grew for the node that an origin is about: one line of steps, or all if that is not known."""
+    lines = [line for _, line in record.lines(weight)]
+    own = [line for line in lines if not line or origin.node in line[-1].readers]
+    return [tuple(_alone(record, remade, origin.node) for remade in line) for line in own or lines]
+
+
 def _followed(
-    record: Record, line: Sequence[Remade], origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
+    line: Sequence[Remade], origin: Origin, at: Sequence[str], arrays: Arrays, to: Apply
 ) -> list[np.ndarray]:
     parts = [arrays[name] for name in at]
     if not line:
         return parts
-    line = [_alone(record, remade, origin.node) for remade in line]
     if origin.layout.kind in {"channels", "part"}:
         (array,) = parts
         for remade in line:
@@ -310,8 +332,12 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
         raise GrowthError(f"the student has no output {missing!r}", hint="pass the teacher and student of the record")
 
 
-def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
-    """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
+def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[str, ...]:
+    """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round.
+
+    Returns:
+        What is not, and stays as it is since the user says so.
+    """
     ties = _ties(record)
     _check_multiplied(record)
     unknown = []
@@ -327,10 +353,11 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None
             "frequencies, must not grow: --exclude its group",
         )
     known = {name for _, origin in _known(record) for name in (*_own(origin), *origin.names)}
-    strange = [name for name, array in arrays.items() if name not in known and array.ndim]
-    strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
+    unnamed = [name for name, array in arrays.items() if name not in known and array.ndim]
+    strange = [name for name in unnamed if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(
             f"the record does not know {len(strange)} tensors of the checkpoint: {', '.join(strange[:8])}",
             hint="what stays as it is can be named with --keep GLOB",
         )
+    return tuple(unnamed)

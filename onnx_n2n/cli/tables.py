@@ -177,6 +177,16 @@ def print_report(console: Console, report: Report) -> None:
 def print_grown(console: Console, found: Grown, proof: Any) -> None:
     """Print what became of a checkpoint, and its proof, if there is one."""
     console.print(f"{_count(len(found.grown), 'tensor')} grew, {len(found.kept)} stay as they were.")
+    if found.copies:
+        console.print(f"{_count(len(found.copies), 'copy', 'copies')} grew alike: {_listed(found.copies)}.", soft_wrap=True)
+    if found.optimizers:
+        titles = _listed([title or "the whole file" for title in found.optimizers])
+        console.print(f"{_count(len(found.optimizers), 'optimizer')} grew: {titles}.", soft_wrap=True)
+    if found.outside:
+        what = f"{_count(len(found.outside), 'tensor')} outside the network"
+        console.print(f"{what} cannot grow and stayed: {_listed(found.outside)}.", soft_wrap=True)
+    if found.left:
+        console.print(f"Left as they were by --keep: {_listed(found.left)}.", soft_wrap=True)
     for name, other in found.untied.items():
         console.print(f"{name} was tied to {other} and no longer is: the network must have both, and moments of both "
                       "start afresh.", soft_wrap=True)  # fmt: skip
@@ -195,6 +205,13 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
         console.print("The network's own code has to follow:")
     for said, nodes in changes.items():
         console.print(f"  {said} in {_listed(nodes)}", soft_wrap=True)
+    if found.moments is not None:
+        moments = found.moments
+        console.print(
+            f"{_count(moments.compared, 'moment')} pulled back through the growth of the weights: they differ from those "
+            f"of before by {moments.error:.1e}.",
+            soft_wrap=True,
+        )
     if proof is not None:
         console.print(
             f"Proven with the values of the {proof.values}: outputs differ by {proof.outputs:.1e}, gradients of "
