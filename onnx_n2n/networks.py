@@ -67,17 +67,18 @@ def network_in(record: Record, shapes: Shapes) -> tuple[Network, list[Network]]:
         record: What became of its weights.
         shapes: The shape of each tensor, by its path; at least one.
     """
-    place, strip = _place_of_network(record, shapes)
-    own = {path for path in shapes if place is not None and _rest(path, place) is not None}
-    homes = {path[:-1] for path in own} if own else {_fallback(shapes)}
+    place, core = _network_at(record, shapes)
+    homes = {path[:-1] for path in core.values()} if place is not None else {_fallback(shapes)}
     home = _common(homes)
     paths = {dotted(path[len(home) :]): path for path in shapes if path[:-1] in homes}
-    own = own or set(paths.values())
     prefix = "" if place is None else _under(place[1], place[0], dotted(home))
-    relative = {name.removeprefix(prefix): path for name, path in paths.items() if path in own}
-    growing = {plain(name).removeprefix(strip) for name in shapes_in(record)}
+    relative = {name.removeprefix(prefix): path for name, path in paths.items() if name.startswith(prefix)}
+    core = core or relative
+    own = set(core.values())
     others = {path: shape for path, shape in shapes.items() if path not in own}
-    copies = list(_copies(relative, growing, others, shapes))
+    growing = {plain(name) for name in shapes_in(record)}
+    need = [name for name in core if any(f".{each}".endswith(f".{name}") for each in growing)]
+    copies = list(_copies(place, relative, need or [name for name in core if shapes[core[name]]], others, shapes))
     taken = {path for copy in copies for path in copy.paths.values()}
     copies = [
         Network({f"{prefix}{name}": path for name, path in copy.paths.items()}, copy.prefix, copy.title)
@@ -86,8 +87,8 @@ def network_in(record: Record, shapes: Shapes) -> tuple[Network, list[Network]]:
     return Network({name: path for name, path in paths.items() if path not in taken}, prefix, dotted(home)), copies
 
 
-def _place_of_network(record: Record, shapes: Shapes) -> tuple[Place | None, str]:
-    """Return what stands before the names of the network, and what stands before those of the record only."""
+def _network_at(record: Record, shapes: Shapes) -> tuple[Place | None, dict[str, Path]]:
+    """Return what stands before the names of the network, and the tensors that the record knows, by name."""
     names = {name for found in record.origins.values() for each in found for name in (*each.names, each.tied)} - {""}
     known = {plain(name): shape for name, shape in shapes_in(record).items()}
     strips = Counter(head for name in map(plain, names) for head, _ in _splits(name))
@@ -96,18 +97,21 @@ def _place_of_network(record: Record, shapes: Shapes) -> tuple[Place | None, str
         for head, rest in _splits(name):
             if not head or 2 * strips[head] >= len(names):
                 wanted.setdefault(rest, []).append((head, name))
-    counts: Counter[tuple[Place, str]] = Counter()
+    found: dict[tuple[Place, str], dict[str, Path]] = {}
     for path, shape in shapes.items():
         for place, rest in _places(path):
-            counts.update((place, head) for head, name in wanted.get(rest, ()) if known.get(name, shape) == shape)
-    if not counts:
-        return None, ""
+            for head, name in wanted.get(rest, ()):
+                if known.get(name, shape) == shape:
+                    found.setdefault((place, head), {})[rest] = path
+    if not found:
+        return None, {}
 
     def rank(each: tuple[Place, str]) -> tuple[int, bool, int]:
         last = each[0][1].rstrip(".").rpartition(".")[2]
-        return -counts[each], bool(each[1]), USUAL.index(last) if last in USUAL else len(USUAL)
+        return -len(found[each]), bool(each[1]), USUAL.index(last) if last in USUAL else len(USUAL)
 
-    return min(counts, key=rank)
+    best = min(found, key=rank)
+    return best[0], found[best]
 
 
 def _fallback(shapes: Shapes) -> Path:
@@ -117,20 +121,21 @@ def _fallback(shapes: Shapes) -> Path:
     return next(usual, max(homes, key=lambda home: homes[home]))
 
 
-def _copies(network: Mapping[str, Path], growing: Iterable[str], others: Shapes, shapes: Shapes) -> Iterator[Network]:
+def _copies(
+    own: Place | None, network: Mapping[str, Path], growing: Iterable[str], others: Shapes, shapes: Shapes
+) -> Iterator[Network]:
     """Yield what carries the names and shapes of a network, by its names."""
     spelt = {_spelt(name): name for name in network}
-    need = {_spelt(name) for name in growing} & spelt.keys() or {name for name in spelt if shapes[network[spelt[name]]]}
-    need = {name for name in need if not name.endswith(BUFFERS)}
+    need = {_spelt(name) for name in growing if not name.endswith(BUFFERS)}
     nested = any("." in name for name in spelt)
     found: dict[Place, dict[str, Path]] = {}
     for path in others:
         for place, rest in _places(path):
             whole = nested or not place[1] or place[1] == f"{dotted(path[len(place[0]) : -1])}."
-            if _spelt(rest) in spelt and whole:
+            if _spelt(rest) in spelt and whole and place != own:
                 found.setdefault(place, {})[_spelt(rest)] = path
     taken: set[Path] = set()
-    for place, members in sorted(found.items(), key=lambda each: -len(each[1])):
+    for place, members in sorted(found.items(), key=lambda each: (-len(each[1]), -len(each[0][1]))):
         members = {name: path for name, path in members.items() if path not in taken}
         fitting = all(others[path] == shapes[network[spelt[name]]] for name, path in members.items())
         strange = [p for p in others if others[p] and _rest(p, place) is not None and p not in members.values()]

@@ -103,7 +103,7 @@ def _counts(value: Any) -> bool:
 
 
 def power_of(kind: str, state: Iterable[Mapping[str, Any]]) -> float:
-    """Return which power of a gradient a moment is; what RMSprop adds up is divided by the size of gradients already."""
+    """Return which power of a gradient a moment is; those that RMSprop adds up are divided by their size already."""
     divided = kind == "momentum_buffer" and any("square_avg" in moments for moments in state)
     return 0.0 if divided else MOMENTS[kind]
 

@@ -21,8 +21,8 @@ MOST = 200  # assignments that are tried, each with all that follows from it, be
 
 HOW = (
     "save names, with torch.optim.Adam(model.named_parameters()) as of PyTorch 2.6; or pass --optimizer-order FILE "
-    "with the name of a parameter on each line, in the order of the groups: [n for g in optimizer.param_groups for p in "
-    "g['params'] for n, q in model.named_parameters() if p is q]"
+    "with the name of a parameter on each line, in the order of the groups: [n for g in optimizer.param_groups for p "
+    "in g['params'] for n, q in model.named_parameters() if p is q]"
 )
 
 

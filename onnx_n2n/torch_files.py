@@ -161,7 +161,7 @@ class _File:
             copies=tuple(each.title for each in followed),
             optimizers=tuple(dotted(each.path) for each, _ in wanted),
             outside=tuple(outside),
-            left=tuple(dict.fromkeys([*left, *more])),
+            left=tuple(dict.fromkeys([*found.left, *left, *more])),
             moments=pulled if wanted and self.growing.verify else None,
         )
         if network is None:
@@ -303,7 +303,7 @@ class _File:
         called = {name: f"{place.prefix}{name.removeprefix(network.prefix)}" for name in [*keys, *after]}
         if len(homes) > 1 or any(called[name] != key for name, key in keys.items()):
             raise GrowthError(
-                f"parameters are new, or have other names now, and those of {place.title!r} are in several dictionaries",
+                f"parameters are new or have other names, and those of {place.title!r} are in several dictionaries",
                 hint="save model.state_dict(), which is one dictionary",
             )
         return _Change({}, homes.pop(), frozenset(keys.values()), {called[name]: each for name, each in after.items()})

@@ -68,7 +68,8 @@ def grow_checkpoint(
         raise OptionError("--optimizer-order is about optimizers, which stay as they are", hint="pass --optimizer too")
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
-    read = [Source.of(record), *map(Source.of, orders), *(each for model in (before, after) if model for each in carried(model).files.read)]
+    models = [model for model in (before, after) if model is not None]
+    read = [*map(Source.of, (record, *orders)), *(each for model in models for each in carried(model).files.read)]
     proofs: list[Any] = []
 
     def prove(found: Grown, arrays: Arrays) -> None:

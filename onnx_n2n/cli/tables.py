@@ -178,7 +178,8 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     """Print what became of a checkpoint, and its proof, if there is one."""
     console.print(f"{_count(len(found.grown), 'tensor')} grew, {len(found.kept)} stay as they were.")
     if found.copies:
-        console.print(f"{_count(len(found.copies), 'copy', 'copies')} grew alike: {_listed(found.copies)}.", soft_wrap=True)
+        what = _count(len(found.copies), "copy", "copies")
+        console.print(f"{what} of the network grew too: {_listed(found.copies)}.", soft_wrap=True)
     if found.optimizers:
         titles = _listed([title or "the whole file" for title in found.optimizers])
         console.print(f"{_count(len(found.optimizers), 'optimizer')} grew: {titles}.", soft_wrap=True)
@@ -208,8 +209,8 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     if found.moments is not None:
         moments = found.moments
         console.print(
-            f"{_count(moments.compared, 'moment')} pulled back through the growth of the weights: they differ from those "
-            f"of before by {moments.error:.1e}.",
+            f"{_count(moments.compared, 'moment')} pulled back through the growth of the weights: they differ from "
+            f"those of before by {moments.error:.1e}.",
             soft_wrap=True,
         )
     if proof is not None:
