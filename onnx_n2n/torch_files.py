@@ -23,7 +23,7 @@ from onnx_n2n.networks import Network, network_in, shapes_in
 from onnx_n2n.optimizer import check_kinds
 from onnx_n2n.optimizer_order import certain
 from onnx_n2n.record import Record
-from onnx_n2n.torch_optimizer import Optimizer, grown_state, is_buffer, naming, optimizers_in, read_order
+from onnx_n2n.torch_optimizer import Optimizer, grown_state, naming, optimizers_in, parameters_in, read_order
 
 LISTED = 8  # tensors in an error
 ALIKE = (
@@ -37,7 +37,8 @@ class Growing:
 
     Attributes:
         record: What became of the weights.
-        grow: Grows the parameters of the network, by name; some, by globs, stay as they are.
+        grow: Grows the parameters of the network, by name; some, by globs, stay as they are. The last argument says
+            whether the values are the network's, so that what it computes can be proven.
         again: Grows other values of the same parameters.
         optimizer: Whether optimizers grow.
         keep: Globs of what stays as it is.
@@ -46,7 +47,7 @@ class Growing:
     """
 
     record: Record
-    grow: Callable[[Arrays, Sequence[str]], Grown]
+    grow: Callable[[Arrays, Sequence[str], bool], Grown]
     again: Callable[[Grown, Arrays], Grown]
     optimizer: bool = False
     keep: Sequence[str] = ()
@@ -135,7 +136,9 @@ class _File:
             arrays = self._arrays({name: self.free[path] for name, path in network.paths.items()})
         named = {} if network is None else network.paths
         keep = [*self.growing.keep, *(escape(name) for name, path in named.items() if self.growing.keeps(path))]
-        found = self.growing.grow(arrays, keep)
+        found = self.growing.grow(arrays, keep, network is not None)
+        if not self.growing.optimizer and (found.added or found.untied or found.renamed):
+            self._need_none([each for each in self.optimizers if dotted(each.path) not in left])
         changes, followed = [], []
         if network is not None:
             changes.append(self._written(network, network, found, arrays, self._tensors(network)))
@@ -184,13 +187,7 @@ class _File:
             hint = "it is a dictionary with 'state' and 'param_groups', as optimizer.state_dict() gives"
             raise GrowthError(f"there is no optimizer in {str(self.source)!r} that could grow", hint=hint)
         if not self.growing.optimizer:
-            holding = [each for each in others if any(tensor.ndim for tensor in self._inside(each).values())]
-            if holding:
-                titles = ", ".join(repr(dotted(each.path)) for each in holding)
-                raise GrowthError(
-                    f"the checkpoint holds the state of an optimizer ({titles}), which has to grow with the parameters",
-                    hint=f"--optimizer grows it, --keep {dotted(holding[0].path) + '*'!r} leaves it as it is",
-                )
+            self._need_none([each for each in others if any(tensor.ndim for tensor in self._inside(each).values())])
             return left, []
         orders = [read_order(path) for path in self.growing.orders]
         nameless = [each for each in others if not each.names]
@@ -202,6 +199,15 @@ class _File:
             )
         said = dict(zip([each.path for each in nameless], orders, strict=False))
         return left, [(each, said.get(each.path, [])) for each in others]
+
+    def _need_none(self, optimizers: Sequence[Optimizer]) -> None:
+        """Refuse to leave optimizers as they are without a word."""
+        if optimizers:
+            titles = ", ".join(repr(dotted(each.path)) for each in optimizers)
+            raise GrowthError(
+                f"the checkpoint holds the state of an optimizer ({titles}), which has to grow with the parameters",
+                hint=f"--optimizer grows it, --keep {dotted(optimizers[0].path) + '*'!r} leaves it as it is",
+            )
 
     def _inside(self, optimizer: Optimizer) -> dict[Path, Any]:
         return {
@@ -321,11 +327,7 @@ class _File:
         for path, tensor in self.free.items():
             if path not in taken and isinstance(path[-1], int) and tensor.is_floating_point():
                 lists.setdefault(path[:-1], []).append(tensor)
-        parameters = {
-            name: array.shape
-            for name, array in arrays.items()
-            if name not in shared(arrays) and not is_buffer(name, array)
-        }
+        parameters = parameters_in(arrays)
         for home, tensors in lists.items():
             sequence = at(self.document, home)
             whole = isinstance(sequence, list | tuple) and len(sequence) == len(tensors) == len(parameters)
@@ -389,7 +391,8 @@ class _File:
             name: {kind: _to_numpy(torch, each) if torch.is_tensor(each) else each for kind, each in kept.items()}
             for name, kept in own.items()
         }
-        shapes = {name: array.shape for name, array in arrays.items() if name not in shared(arrays)}
+        twice = shared(arrays)
+        shapes = {name: array.shape for name, array in arrays.items() if name not in twice}
         moments, numbers, groups = grown_state(optimizer, named, found, shapes, before)
         proof = pulled_back(found, before, moments, shapes) if self.growing.verify else Pulled()
         state = {

@@ -138,9 +138,14 @@ class Naming:
         return f"{self.more}{name.removeprefix(self.less)}"
 
 
-def is_buffer(name: str, array: np.ndarray) -> bool:
-    """Say whether a tensor of a state dict is certainly no parameter."""
-    return name.endswith(BUFFERS) or array.dtype.kind in "iub"
+def parameters_in(arrays: Arrays) -> dict[str, Shape]:
+    """Return the shapes of what can be a parameter in a state dict, each once, in the order of the network."""
+    twice = shared(arrays)
+    return {
+        name: array.shape
+        for name, array in arrays.items()
+        if name not in twice and not name.endswith(BUFFERS) and array.dtype.kind not in "iub"
+    }
 
 
 def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[str] = ()) -> Naming:
@@ -158,12 +163,8 @@ def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[s
     numbers = [number for group in optimizer.numbers for number in group]
     listed = list(order) or optimizer.names
     if not listed:
-        twice = shared(arrays)
-        parameters = {
-            name: array.shape for name, array in arrays.items() if name not in twice and not is_buffer(name, array)
-        }
         alike = _Growth(found, optimizer).of
-        return Naming(certain(optimizer.numbers, optimizer.shapes, parameters, alike, optimizer.title))
+        return Naming(certain(optimizer.numbers, optimizer.shapes, parameters_in(arrays), alike, optimizer.title))
     if len(listed) != len(numbers):
         reason = f"{len(listed)} names are given for the {len(numbers)} parameters of {optimizer.title}"
         raise GrowthError(reason, hint="each is on a line of its own, in the order of the groups")
