@@ -13,6 +13,7 @@ from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.atomic import drafting, unwritten
 from onnx_n2n.io.sources import Source
 from onnx_n2n.record import Record
+from onnx_n2n.torch_document import Growing
 
 
 def grow_file(
@@ -75,7 +76,7 @@ def grow_file(
                 raise GrowthError("a safetensors file holds no optimizer", hint=hint)
             found, write = safetensors_files.grown(growing, checkpoint)
         else:
-            ways = torch_files.Growing(record, growing, growing_again, optimizer, keep, orders, verify)
+            ways = Growing(record, growing, growing_again, optimizer, keep, orders, verify)
             found, write = torch_files.grown(ways, source)
         try:
             write(draft.path)

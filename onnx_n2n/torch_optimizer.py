@@ -25,7 +25,7 @@ from onnx_n2n.optimizer_order import Shape, certain
 ANOTHER = "--keep leaves the optimizer of another network as it is"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimizer:
     """The state of an optimizer.
 

@@ -29,10 +29,13 @@ from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.cli import main
 from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import GrowthError, OptionError, VerificationError
+from onnx_n2n.layouts import Layout
 from onnx_n2n.moments_check import pulled_back
 from onnx_n2n.optimizer import grow_state
 from onnx_n2n.optimizer_order import certain
-from onnx_n2n.record import Record
+from onnx_n2n.origins import Origin
+from onnx_n2n.record import Record, Remade, Step
+from onnx_n2n.weights import Recipe
 
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -181,7 +184,7 @@ def test_usual_groups_need_no_names(tmp_path: Path, groups: list[list[str]], kin
             assert np.array_equal(np.asarray(each), want), (names[number], key)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     st.permutations(NAMES), st.lists(st.integers(1, 8), max_size=3), st.sampled_from(list(OPTIMIZERS)), st.booleans()
 )  # fmt: skip
@@ -236,7 +239,7 @@ def test_groups_by_layer_in_another_order_are_refused_with_what_to_do(tmp_path: 
 Sizes = st.sampled_from([(2,), (3,), (2, 2)])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.data())
 def test_only_one_growth_fits_what_is_certain(data: st.DataObject) -> None:
     """Against all assignments there are that keep shapes and the order of the network in each group."""
@@ -345,6 +348,41 @@ def test_a_file_of_an_optimizer_alone_needs_names(tmp_path: Path) -> None:
     (tmp_path / "order").write_text("\n".join(MATRICES + VECTORS))
     ours, _ = through(tmp_path, without_names(state), optimizer=True, orders=[tmp_path / "order"])
     assert same(ours, without_names(truth["optimizer"]))
+
+
+def test_states_of_random_generators_beside_an_optimizer_are_no_network(tmp_path: Path) -> None:
+    state = optimizer_of(net(), SPLIT, named=True)
+    ours, found = through(tmp_path, {"optimizer": state, "rng": torch.get_rng_state()}, optimizer=True)
+    assert (found.optimizers, found.outside) == (("optimizer",), ("rng",))
+    assert ours["optimizer"]["state"][0]["exp_avg"].shape == wanted(net().state_dict())["i.weight"].shape
+    with pytest.raises(GrowthError, match="holds no parameters"):
+        through(tmp_path, {"epoch": 3, "rng": torch.get_rng_state()})
+
+
+def test_fresh_channels_have_moments_that_are_proven_too(tmp_path: Path) -> None:
+    model = net()
+    fresh = Widen(factor=1.4, init="zero")(TEACHER, proof=UNPROVEN).growth
+    torch.save({"optim": optimizer_of(model, [NAMES], named=False), **model.state_dict()}, tmp_path / "old.pt")
+    found = grow_file(fresh, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
+    assert found.moments.compared == 24
+    assert found.moments.error < 1e-6
+    ours = torch.load(tmp_path / "new.pt", weights_only=True)
+    assert list(ours) == ["optim", *NAMES]
+    for number, name in enumerate(NAMES):
+        assert ours["optim"]["state"][number]["exp_avg"].shape == ours[name].shape
+
+
+def test_a_gate_without_moments_does_not_hold_back_the_others() -> None:
+    """Of the two biases of a cell, which are one weight, one is not trained."""
+    shapes = {"cell.bias_ih_l0": (24,), "cell.bias_hh_l0": (24,)}
+    index = np.concatenate([np.arange(6), np.arange(2)])
+    rows = np.concatenate([index + 6 * gate for gate in range(8)])
+    dual = np.tile(np.where(np.isin(index, (0, 1)), 0.5, 1.0), 8)
+    remade = Remade("b", "b", (1, 48), Recipe((None, rows)), (None, dual))
+    origin = Origin(tuple(shapes), Layout("biases", "LSTM"), "", "name")
+    record = Record((Step(remade=(remade,)),), "", {"b": (origin,)})
+    state = {"cell.bias_ih_l0": {"exp_avg": np.arange(24.0)}}
+    assert grow_state(record, state, shapes)["cell.bias_ih_l0"]["exp_avg"].shape == (32,)
 
 
 MORE = {
@@ -552,6 +590,10 @@ def test_new_layers_come_into_copies_and_groups_too(tmp_path: Path, wrapped: str
         assert torch.equal(ours["state_dict"][f"ema.{name}"], each)
     named = [name for group in ours["optimizer"]["param_groups"] for name in group["param_names"]]
     assert {name.removeprefix(wrapped) for name in named} == plain
+    plain_sgd = torch.optim.SGD(model.named_parameters(), 0.1).state_dict()  # its groups have to grow
+    torch.save({**document, "optimizer": plain_sgd}, tmp_path / "old.pt")
+    with pytest.raises(GrowthError, match="state of an optimizer"):
+        grow_file(deeper.growth, tmp_path / "old.pt", tmp_path / "more.pt", student=student)
     shuffled = optimizer_of(net(), [["i.bias", *MATRICES], VECTORS[1:]], named=False)
     torch.save({**document, "optimizer": shuffled}, tmp_path / "old.pt")
     with pytest.raises(GrowthError, match="no names in its groups"):
