@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 Groups = Sequence[Sequence[int]]
 Domains = dict[int, set[int]]
 Alike = Callable[[str], Hashable]
-MOST = 200  # assignments that are tried, each with all that follows from it, before none is certain
+MOST = 100  # assignments that are tried, each with all that follows from it, before none is certain
 
 HOW = (
     "save names, with torch.optim.Adam(model.named_parameters()) as of PyTorch 2.6; or pass --optimizer-order FILE "
@@ -112,7 +112,10 @@ class _Search:
             ways = self._ways(domains[number])
             if len(ways) < 2:
                 continue
-            possible = [each for each in ways if self._solved({**domains, number: each}) is not None]
+            possible: list[set[int]] = []
+            for each in ways:
+                if len(possible) < 2 and self.left >= 0 and self._solved({**domains, number: each}) is not None:
+                    possible.append(each)
             settled = self._settled({**domains, number: possible[0]}) if len(possible) == 1 else None
             if settled is None or self.left < 0:
                 raise self._unsure(title, number, [self.names[min(each)] for each in possible])
@@ -147,7 +150,7 @@ class _Search:
         return list(found.values())
 
     def _unsure(self, title: str, number: int, names: Sequence[str]) -> GrowthError:
-        which = " or ".join(map(repr, names[:2])) or "one of many"
+        which = " or ".join(map(repr, names[:2])) if len(names) > 1 else "one of many"
         return GrowthError(
             f"{title} has no names in its groups, and its parameter number {number} can be "
             f"{which}, which do not grow alike",
@@ -188,9 +191,13 @@ class _Search:
                         if not found[number]:
                             return None
                         bound = min(found[number]) if step > 0 else max(found[number])
-            taken = {next(iter(places)): number for number, places in found.items() if len(places) == 1}
-            if len(taken) < sum(len(places) == 1 for places in found.values()):
+            taken = [next(iter(places)) for places in found.values() if len(places) == 1]
+            fixed = set(taken)
+            if len(fixed) < len(taken):
                 return None
+            for places in found.values():
+                if len(places) > 1:
+                    places -= fixed
             if self.whole:
                 wanted: dict[int, list[int]] = {}
                 for number, places in found.items():
@@ -198,13 +205,9 @@ class _Search:
                         wanted.setdefault(place, []).append(number)
                 if len(wanted) < len(self.names):
                     return None
-                taken |= {place: numbers[0] for place, numbers in wanted.items() if len(numbers) == 1}
-            for place, owner in taken.items():
-                for number in found:
-                    if number != owner:
-                        found[number].discard(place)
-                found[owner] &= {place}
+                for place, numbers in wanted.items():
+                    if len(numbers) == 1:
+                        found[numbers[0]] &= {place}
             if not all(found.values()):
                 return None
         return found
-
