@@ -209,7 +209,13 @@ class File:
         return {name: self.tensors[path] for name, path in network.paths.items()}
 
     def _arrays(self, tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Return tensors as arrays; those that are one in the file are one."""
+        """Return tensors as arrays; those that are one in the file are one.
+
+        Raises:
+            GrowthError: One has no numbers in rows.
+        """
+        if scattered := [name for name, tensor in tensors.items() if tensor.is_sparse or tensor.is_quantized]:
+            raise GrowthError(f"{scattered[0]!r} is no plain tensor, but a sparse or quantised one, which cannot grow")
         seen: dict[Any, np.ndarray] = {}
         found = {}
         for name, tensor in tensors.items():
