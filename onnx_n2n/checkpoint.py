@@ -7,7 +7,7 @@ norms were folded into the exported weights.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.insertion import insert
+from onnx_n2n.insertion import Inserted, insert
 from onnx_n2n.lazy import made_of, specs_of
 from onnx_n2n.lineage import digest
 from onnx_n2n.making import Apply, Arrays, Plan, names, present, tied
@@ -44,6 +44,11 @@ class Grown:
         stale: Those of them that still say the old sizes.
         left_out: What else there is in its folder, that was not: weights that have not grown, and folders.
         notes: What else a person should know.
+        copies: Copies of the network in the same file that have grown as it has, by their paths.
+        optimizers: Optimizers in the file that have grown, by their paths.
+        outside: Tensors in the file that are as they were since they cannot be part of a network, by their paths.
+        left: Tensors, or optimizers, that the user keeps as they were.
+        moments: The proof of the moments of the optimizers, if there are any and it was asked for.
     """
 
     record: Record
@@ -59,6 +64,11 @@ class Grown:
     stale: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    moments: Any = None
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
@@ -66,6 +76,8 @@ class Grown:
         found |= {"added": dict(self.added), "renamed": dict(self.renamed), "aliases": dict(self.aliases)}
         found |= {"rounded": dict(self.rounded), "copied": list(self.copied), "stale": list(self.stale)}
         found |= {"left_out": list(self.left_out), "notes": list(self.notes)}
+        found |= {key: list(getattr(self, key)) for key in ("copies", "optimizers", "outside", "left")}
+        found |= {"moments": None if self.moments is None else self.moments.to_json()}
         return found | {"settings": [each.to_json() for each in self.record.settings]}
 
 
@@ -100,14 +112,10 @@ def grow(
     _check_models(record, teacher, student)
     record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
     record, aliases = with_aliases(record, arrays, keep)
-    _check_complete(record, arrays, keep)
+    left = _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
     found = apply(record, arrays, unrounded)
-    lacking = {name: other for name, other in untied.items() if name not in found.arrays}
-    specs = dict(specs_of(found.arrays))
-    specs |= {name: specs[other] for name, other in lacking.items()}
-    whole = made_of(found.arrays, specs, lambda name: found.arrays[lacking.get(name, name)])
-    inserted = insert(record, whole, student, given or {})
+    inserted = _inserted(record, found.arrays, untied, student, given or {})
 
     def now(found: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in found)
@@ -127,7 +135,26 @@ def grow(
         pairs(aliases),
         dict(zip(now(few), few.values(), strict=True)),
         notes=_doubts(record, student) if inserted.added else (),
+        left=left,
     )
+
+
+def again(found: Grown, arrays: Arrays, student: ir.Model | None, given: Mapping[str, str]) -> Grown:
+    """Grow other values of the same parameters, as of a running mean of them, all of which must be there."""
+    old = {now: name for name, now in found.renamed.items()}
+    untied = {old.get(name, name): old.get(other, other) for name, other in found.untied.items()}
+    other = apply(found.record, arrays, unrounded)
+    return replace(found, arrays=_inserted(found.record, other.arrays, untied, student, given).arrays)
+
+
+def _inserted(
+    record: Record, arrays: Arrays, untied: Mapping[str, str], student: ir.Model | None, given: Mapping[str, str]
+) -> Inserted:
+    """Put in names that are lacking and no longer tied, and new layers."""
+    lacking = {name: other for name, other in untied.items() if name not in arrays}
+    specs = dict(specs_of(arrays))
+    specs |= {name: specs[other] for name, other in lacking.items()}
+    return insert(record, made_of(arrays, specs, lambda name: arrays[lacking.get(name, name)]), student, given)
 
 
 def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
@@ -184,16 +211,21 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
         raise GrowthError(f"the student has no output {missing!r}", hint="pass the teacher and student of the record")
 
 
-def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> None:
-    """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round."""
+def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[str, ...]:
+    """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round.
+
+    Returns:
+        What is not, and stays as it is since the user says so.
+    """
     ties = tied(record)
     for obstacle in obstacles(record, lambda origin: bool(present(origin, arrays, ties))):
         raise GrowthError(obstacle.reason, node=obstacle.node, hint=obstacle.hint)
     named = names(record)
-    strange = [name for name, spec in specs_of(arrays).items() if name not in named and spec.shape]
-    strange = [name for name in strange if not any(fnmatchcase(name, glob) for glob in keep)]
+    unnamed = [name for name, spec in specs_of(arrays).items() if name not in named and spec.shape]
+    strange = [name for name in unnamed if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(
             f"the record does not know {len(strange)} tensors of the checkpoint: {', '.join(strange[:8])}",
             hint="what stays as it is can be named with --keep GLOB",
         )
+    return tuple(unnamed)

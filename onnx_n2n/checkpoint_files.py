@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnx_n2n import safetensors_files, torch_files
-from onnx_n2n.checkpoint import Grown, grow
+from onnx_n2n.checkpoint import Grown, again, grow
 from onnx_n2n.checkpoint_folders import SIZES, Place, Rest, check_growing, growing_folder
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.io.atomic import check, drafting, unwritten
@@ -18,6 +18,7 @@ from onnx_n2n.io.sources import Source
 from onnx_n2n.making import Arrays
 from onnx_n2n.record import Record
 from onnx_n2n.shards import Shards
+from onnx_n2n.torch_document import Growing
 from onnx_n2n.torch_shards import TorchShards
 
 SAFETENSORS = ".safetensors"
@@ -32,12 +33,14 @@ def grow_file(
     force: bool = False,
     read: Iterable[Source] = (),
     optimizer: bool = False,
+    orders: Sequence[Path] = (),
     keep: Sequence[str] = (),
     given: Mapping[str, str] | None = None,
     teacher: ir.Model | None = None,
     student: ir.Model | None = None,
     untie: Sequence[str] = (),
     prove: Callable[[Grown, Arrays], None] = lambda *_: None,
+    verify: bool = True,
 ) -> Grown:
     """Grow the checkpoint in a file or folder, and write it to another, in the same format and with all else in it.
 
@@ -49,13 +52,16 @@ def grow_file(
             it is called as such files are.
         force: Whether to replace what is there.
         read: Other files that are read on the way, and are never written.
-        optimizer: Whether to grow the optimizer's state too, which must be in the file.
-        keep: See :func:`onnx_n2n.checkpoint.grow`, as for what follows.
+        optimizer: Whether to grow the state of optimizers too, of which one must be in the file.
+        orders: For each optimizer that has no names a file with those of its parameters, in its order.
+        keep: Globs of what stays as it is: of parameters, see :func:`onnx_n2n.checkpoint.grow`, as for what follows;
+            of whatever else the file holds, by path, ``optimizers.d*``.
         given: Parameters by weight.
         teacher: The model that was exported from this checkpoint.
         student: The model that has grown.
         untie: Globs of names that the network's code no longer ties to others.
-        prove: Is given what has grown and what was there before anything is written.
+        prove: Is given what has grown and what was there before anything is written; also for each copy of the network.
+        verify: Whether to prove that grown moments are those of before, which needs no model.
 
     Raises:
         ModelError: The checkpoint cannot be read, or there are several.
@@ -66,20 +72,27 @@ def grow_file(
     place, read = Place.of(source), tuple(read)
     single = _single(place, target)
 
-    def growing(arrays: Arrays) -> Grown:
+    def growing(arrays: Arrays, keep: Sequence[str] = keep, own: bool = True) -> Grown:
         found = grow(record, arrays, keep, given=given, teacher=teacher, student=student, untie=untie)
-        prove(found, arrays)
+        if own:
+            prove(found, arrays)
         return found
 
+    def growing_again(found: Grown, arrays: Arrays) -> Grown:
+        other = again(found, arrays, student, given or {})
+        prove(other, arrays)
+        return other
+
+    ways = Growing(record, growing, growing_again, optimizer, keep, orders, verify)
     if single:
         with drafting(target, force=force, read=(*place.read, *read)) as draft:
-            found, write = _grown(place, growing, single=single, optimizer=optimizer)
+            found, write = _grown(place, ways, single=single)
             _written(write, draft.path, target)
             draft.publish()
         return found
     rest = Rest.of(place)
     with growing_folder(target, place, rest, force=force, read=read) as folder:
-        found, write = _grown(place, growing, single=single, optimizer=optimizer)
+        found, write = _grown(place, ways, single=single)
         _written(write, folder, target)
     copied = tuple(each.path.name for each in rest.copied)
     stale = tuple(name for name in copied if name == SIZES and found.grown)
@@ -116,19 +129,17 @@ def _single(place: Place, target: Path) -> bool:
     return place.folder is None or target.suffix in {SAFETENSORS, *TORCH}
 
 
-def _grown(
-    place: Place, growing: Callable[[Arrays], Grown], *, single: bool, optimizer: bool
-) -> tuple[Grown, Callable[[Path], object]]:
+def _grown(place: Place, ways: Growing, *, single: bool) -> tuple[Grown, Callable[[Path], object]]:
     """Grow, and return how to write what became of it: to a single file, or into a folder."""
     if place.index is None and place.suffix != SAFETENSORS:
         (source,) = place.files
-        found, write = torch_files.grown(growing, source, optimizer=optimizer)
+        found, write = torch_files.grown(ways, source)
         return found, write if single else lambda folder: write(folder / source.path.name)
-    if optimizer:
+    if ways.optimizer:
         what = "a safetensors file" if place.index is None else "a checkpoint in several files"
         raise GrowthError(f"{what} holds no optimizer", hint="pass the checkpoint that torch.save wrote")
     shards = Shards.open(place.files, safetensors_files if place.suffix == SAFETENSORS else TorchShards(), place.index)
-    found = growing(shards.arrays)
+    found = ways.grow(shards.arrays, ways.keep, True)
     return found, partial(shards.write_one if single else shards.write_all, found)
 
 

@@ -93,7 +93,7 @@ class Plan:
         for weight, origin in known(record):
             at = present(origin, there, pairs)
             if at:
-                making = Making(weight, origin, at, _lines(record, weight, origin))
+                making = Making(weight, origin, at, lines_of(record, weight, origin))
                 for name in making.names:
                     found.setdefault(name, {}).setdefault((at, making.key(name)), making)
         return cls({name: tuple(ways.values()) for name, ways in found.items()})
@@ -139,7 +139,7 @@ class Plan:
         keys = [{way.key(each) for way in self.ways.get(each, ())} or {()} for each in (name, other)]
         if keys[0] == keys[1] and len(keys[0]) == 1:
             return True
-        return np.array_equal(*(self.make(each, arrays, values) for each in (name, other)))
+        return np.array_equal(self.make(name, arrays, values), self.make(other, arrays, values))
 
     def readers(self, name: str) -> tuple[str, ...]:
         """Return the nodes that read a parameter."""
@@ -182,7 +182,8 @@ def present(origin: Origin, there: Collection[str], pairs: Mapping[str, str]) ->
     return ()
 
 
-def _lines(record: Record, weight: str, origin: Origin) -> tuple[Line, ...]:
+def lines_of(record: Record, weight: str, origin: Origin) -> tuple[Line, ...]:
+    """Return how a weight grew for the node that an origin is about: one line of steps, or all if that is not known."""
     lines = [line for _, line in record.lines(weight)]
     own_lines = [line for line in lines if not line or origin.node in line[-1].readers]
     found = [tuple(alone(record, remade, origin.node) for remade in line) for line in own_lines or lines]

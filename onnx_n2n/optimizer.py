@@ -12,57 +12,101 @@ hardly move.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from onnx_n2n.checkpoint import Grown, apply
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.making import values
 from onnx_n2n.record import Record, Remade
 
 SECOND = 2.0
 FRESH = 0.01  # times the mean second moment, of what makes a fresh channel: gradients of a tenth of the usual size
-# The state of SGD, Adam, AdamW, RMSprop and Adagrad as PyTorch calls it: the power of a gradient that each one is.
+# The state of optimizers as PyTorch calls it: the power of a gradient that each one is. Adamax's is the largest of a
+# gradient, and what Adadelta gathers of steps, which are divided by the size of gradients, follows no power of them.
 MOMENTS = {
     "exp_avg": 1.0,
     "momentum_buffer": 1.0,
     "grad_avg": 1.0,
+    "exp_inf": 1.0,
+    "acc_delta": 0.0,
     "exp_avg_sq": SECOND,
     "max_exp_avg_sq": SECOND,
     "square_avg": SECOND,
     "sum": SECOND,
 }
+COPIES = frozenset({"ax", "lookahead_slow_buff"})  # values of the parameter, as ASGD and Lookahead keep them
+REASONS = {
+    "row_var": "Adafactor keeps means over rows and columns, from which those of a wider weight cannot be known",
+    "exp_avg_sq_row": "Adafactor keeps means over rows and columns, from which those of a wider weight cannot be known",
+    "step_size": "Rprop keeps a step for each number of a weight, and new ones have had none",
+    "old_dirs": "LBFGS keeps directions of all parameters in one vector",
+    "absmax1": "moments of 8 bits, as bitsandbytes keeps them, are quantised in blocks",
+    "state1": "bitsandbytes keeps moments under names that do not say which they are",
+}
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 State = Mapping[str, Mapping[str, Any]]
+Shapes = Mapping[str, tuple[int, ...]]
+NOTHING: Shapes = MappingProxyType({})
 
 
-def grow_state(record: Record, state: State) -> dict[str, dict[str, Any]]:
+def grow_state(record: Record, state: State, shapes: Shapes = NOTHING) -> dict[str, dict[str, Any]]:
     """Grow the moments of every parameter.
 
     Args:
         record: What became of the weights.
         state: For each parameter its moments by PyTorch's names; arrays, but for numbers such as ``step``.
+        shapes: The shapes of all parameters, of which some may have no moments, and be one weight with others that do.
 
     Raises:
-        GrowthError: If there is a moment that no gradient of the parameter explains, or the record does not fit.
+        GrowthError: If there is something that cannot grow, or the record does not fit.
     """
     grown: dict[str, dict[str, Any]] = {name: dict(moments) for name, moments in state.items()}
-    kinds = dict.fromkeys(kind for moments in state.values() for kind, value in moments.items() if np.ndim(value))
-    for kind in kinds:
-        if kind not in MOMENTS:
-            raise GrowthError(
-                f"the optimizer keeps {kind!r} for its parameters, for which there is no rule",
-                hint="SGD, Adam, AdamW, RMSprop and Adagrad can grow; start others afresh",
-            )
-        # RMSprop adds up gradients that are divided by their size already.
-        divided = kind == "momentum_buffer" and any("square_avg" in moments for moments in state.values())
-        rule = partial(_moment, power=0.0 if divided else MOMENTS[kind])
-        arrays = {name: np.asarray(moments[kind]) for name, moments in state.items() if np.ndim(moments.get(kind, 0))}
-        for name, array in apply(record, arrays, rule).arrays.items():
-            grown[name][kind] = array
+    check_kinds(state.values())
+    for kind in dict.fromkeys(kind for moments in state.values() for kind in moments):
+        if kind not in MOMENTS and kind not in COPIES:
+            continue
+        arrays = {name: np.asarray(moments[kind]) for name, moments in state.items() if moments.get(kind) is not None}
+        rule = values if kind in COPIES else partial(_moment, power=power_of(kind, state.values()))
+        if not arrays:
+            continue
+        zero = np.zeros((), next(iter(arrays.values())).dtype)
+        others = {name: np.broadcast_to(zero, shape) for name, shape in shapes.items() if name not in arrays}
+        found = apply(record, {**others, **arrays}, rule).arrays
+        for name in arrays:
+            grown[name][kind] = found[name]
     return grown
+
+
+def check_kinds(state: Iterable[Mapping[str, Any]]) -> None:
+    """Make sure that there is a rule for all that an optimizer keeps for its parameters.
+
+    Raises:
+        GrowthError: There is none for something, or no certain one.
+    """
+    kinds = dict.fromkeys(kind for moments in state for kind, value in moments.items() if _counts(value))
+    if strange := [kind for kind in kinds if kind not in MOMENTS and kind not in COPIES]:
+        why = next((REASONS[kind] for kind in strange if kind in REASONS), "there is no rule for it")
+        raise GrowthError(
+            f"the optimizer keeps {strange[0]!r} for its parameters, which cannot grow: {why}",
+            hint="SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta, ASGD and Lion can; start others "
+            "afresh, and keep their old state with --keep, or leave it out of the file",
+        )
+
+
+def _counts(value: Any) -> bool:
+    """Say whether something that is kept for a parameter is no single number."""
+    return isinstance(value, Mapping | list | tuple) or bool(np.ndim(value))
+
+
+def power_of(kind: str, state: Iterable[Mapping[str, Any]]) -> float:
+    """Return which power of a gradient a moment is; those that RMSprop adds up are divided by their size already."""
+    divided = kind == "momentum_buffer" and any("square_avg" in moments for moments in state)
+    return 0.0 if divided else MOMENTS[kind]
 
 
 def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
@@ -81,10 +125,15 @@ def without_gradient(array: np.ndarray, power: float) -> float:
     return float(array.mean(dtype=np.float64)) if power == SECOND else 0.0
 
 
-def grown_moments(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:
+def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[str, tuple[str, dict[str, Any]]]:
     """Grow the moments of the parameters of a checkpoint, as that has grown.
 
     New layers have no moments, and neither have parameters that were one and are no longer: theirs are mixed.
+
+    Args:
+        found: What became of the checkpoint.
+        state: The moments, by the names of before.
+        shapes: See :func:`grow_state`.
 
     Returns:
         By name, the name before, and the moments.
@@ -92,7 +141,7 @@ def grown_moments(found: Grown, state: State) -> dict[str, tuple[str, dict[str, 
     mixed = {*found.untied, *found.untied.values()}
     names = {name: found.renamed.get(name, name) for name in state}
     kept = {name: moments for name, moments in state.items() if names[name] not in mixed}
-    return {names[name]: (name, moments) for name, moments in grow_state(found.record, kept).items()}
+    return {names[name]: (name, moments) for name, moments in grow_state(found.record, kept, shapes).items()}
 
 
 def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -111,20 +160,3 @@ def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str
         group.insert(before + 1, name)
     return after
 
-
-def names_in(groups: Sequence[Mapping[str, Any]], parameters: Sequence[str]) -> dict[int, str]:
-    """Return the name of each parameter number in a PyTorch optimizer's ``param_groups``.
-
-    Raises:
-        GrowthError: If the groups do not say, and there are more or fewer parameters than in the checkpoint.
-    """
-    numbers = [number for group in groups for number in group["params"]]
-    named = [name for group in groups for name in group.get("param_names", ())]
-    if len(named) != len(numbers):
-        named = [name for name in parameters if not name.endswith(BUFFERS)]
-    if len(named) != len(numbers):
-        raise GrowthError(
-            f"the optimizer has {len(numbers)} parameters and the checkpoint {len(named)}: which is which is not known",
-            hint="make the optimizer with model.named_parameters(), so that its state says",
-        )
-    return dict(zip(numbers, named, strict=True))

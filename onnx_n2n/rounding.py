@@ -30,7 +30,7 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
         GrowthError: They would be rounded by more than a hundredth.
     """
     grown = values(remade, array)
-    if array.dtype.itemsize > 1 or not _is_float(array.dtype):
+    if array.dtype.itemsize > 1 or not is_float(array.dtype):
         return grown
     plain = replace(remade.recipe, fresh=())  # what is drawn may be rounded as it likes
     wanted = plain.make(array.astype(np.float32))
@@ -61,7 +61,7 @@ def rounded(plan: Plan, specs: Mapping[str, Spec], names: Collection[str]) -> di
     for name in names:
         dtype = specs[plan.source(name)].dtype
         recipes = (remade.recipe for way in plan.ways.get(name, ()) for line in way.lines for remade in line)
-        if _is_float(dtype) and dtype.itemsize < np.float32().itemsize and any(map(_rounds, recipes)):
+        if is_float(dtype) and dtype.itemsize < np.float32().itemsize and any(map(_rounds, recipes)):
             found[name] = float(ml_dtypes.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
     return found
 
@@ -74,5 +74,6 @@ def _rounds(recipe: Recipe) -> bool:
     return mixed or noisy or not np.isin(np.frexp(np.abs(factors))[0], (0.0, 0.5)).all()
 
 
-def _is_float(dtype: np.dtype) -> bool:
+def is_float(dtype: np.dtype) -> bool:
+    """Say whether numbers of a type are floating-point ones, also of those that numpy itself does not have."""
     return dtype.kind == "f" or dtype.name.startswith(("bfloat", "float"))

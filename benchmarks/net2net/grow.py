@@ -175,7 +175,8 @@ def grow_checkpoint(grown: Grown, source: Path, init: Init, *, optimizer: bool, 
         record = dirichlet(record, seed)
     with tempfile.TemporaryDirectory(dir=grown.folder) as name:  # several arms may grow at once
         target = Path(name) / "grown.pt"
-        grow_file(record, source, target, optimizer=optimizer, **grown.models())
+        keep = () if optimizer else ("optimizer",)
+        grow_file(record, source, target, optimizer=optimizer, keep=keep, **grown.models())
         found: dict[str, Any] = torch.load(target, weights_only=True)
     return found
 

@@ -31,7 +31,9 @@ from onnx_n2n.verify import parse_shape, read_inputs
 @click.option("--record", "records", required=True, multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="What became of every weight, as written with --record; of several passes in their order.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write.")
-@click.option("--optimizer", is_flag=True, help="Grow the state of the optimizer in the checkpoint too.")
+@click.option("--optimizer", is_flag=True, help="Grow the state of the optimizers in the checkpoint too.")
+@click.option("--optimizer-order", "orders", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Parameters of an optimizer that saves no names, in its order, one on each line.")
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
               help="The model that was exported from this very checkpoint: finds parameters without names by value.")
 @click.option("--student", type=click.Path(path_type=Path), metavar="MODEL",
@@ -39,9 +41,9 @@ from onnx_n2n.verify import parse_shape, read_inputs
 @click.option("--name", "names", multiple=True, metavar="WEIGHT=PARAMETER", callback=pairs,
               help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.")
 @click.option("--verify/--no-verify", default=True, show_default=True,
-              help="Given both models, run them in PyTorch with both checkpoints before writing.")
+              help="Prove grown moments; and given both models, run them in PyTorch with both checkpoints.")
 @click.option("--keep", multiple=True, metavar="GLOB",
-              help="Tensors that the record does not know and that stay as they are.")
+              help="Tensors that the record does not know, and optimizers, that stay as they are.")
 @click.option("--untie", multiple=True, metavar="GLOB",
               help="Names that the network's code no longer ties to others, so that they may become different.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
@@ -53,6 +55,7 @@ def grow_checkpoint(
     records: tuple[Path, ...],
     output: Path,
     optimizer: bool,
+    orders: tuple[Path, ...],
     teacher: Path | None,
     student: Path | None,
     names: dict[str, str],
@@ -70,10 +73,12 @@ def grow_checkpoint(
     if output == STDOUT:
         raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
     check_output(checkpoint, output, force=force)
+    if orders and not optimizer:
+        raise OptionError("--optimizer-order is about optimizers, which stay as they are", hint="pass --optimizer too")
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
     models = [model for model in (before, after) if model is not None]
-    read = [*map(Source.of, records), *(each for model in models for each in carried(model).files.read)]
+    read = [*map(Source.of, (*records, *orders)), *(each for model in models for each in carried(model).files.read)]
     proofs: list[Any] = []
 
     def prove(found: Grown, arrays: Arrays) -> None:
@@ -84,8 +89,8 @@ def grow_checkpoint(
         proofs.append(run(before, after, found, arrays))
 
     found = grow_file(
-        join(records), checkpoint, output, force=force, read=read, optimizer=optimizer, keep=keep, given=names,
-        teacher=before, student=after, untie=untie, prove=prove,
+        join(records), checkpoint, output, force=force, read=read, optimizer=optimizer, orders=orders, keep=keep,
+        given=names, teacher=before, student=after, untie=untie, prove=prove, verify=verify,
     )  # fmt: skip
     with printing():
         if as_json:

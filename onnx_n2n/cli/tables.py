@@ -200,6 +200,17 @@ def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
 def print_grown(console: Console, found: Grown, proof: Any) -> None:
     """Print what became of a checkpoint, and its proof, if there is one."""
     console.print(f"{_count(len(found.grown), 'tensor')} grew, {len(found.kept)} stay as they were.")
+    if found.copies:
+        what = _count(len(found.copies), "copy", "copies")
+        console.print(f"{what} of the network grew too: {_listed(found.copies)}.", soft_wrap=True)
+    if found.optimizers:
+        titles = _listed([title or "the whole file" for title in found.optimizers])
+        console.print(f"{_count(len(found.optimizers), 'optimizer')} grew: {titles}.", soft_wrap=True)
+    if found.outside:
+        what = f"{_count(len(found.outside), 'tensor')} outside the network"
+        console.print(f"{what} cannot grow and stayed: {_listed(found.outside)}.", soft_wrap=True)
+    if found.left:
+        console.print(f"Left as they were by --keep: {_listed(found.left)}.", soft_wrap=True)
     for name, other in found.untied.items():
         console.print(f"{name} was tied to {other} and no longer is: the network must have both, and moments of both "
                       "start afresh.", soft_wrap=True)  # fmt: skip
@@ -223,6 +234,13 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
     for note in found.notes:
         console.print(f"Note: {note}.", soft_wrap=True)
     _print_settings(console, found.record.settings)
+    if found.moments is not None:
+        moments = found.moments
+        console.print(
+            f"{_count(moments.compared, 'moment')} pulled back through the growth of the weights: they differ from "
+            f"those of before by {moments.error:.1e}.",
+            soft_wrap=True,
+        )
     if proof is not None:
         console.print(
             f"Proven with the values of the {proof.values}: outputs differ by {proof.outputs:.1e}, gradients of "
