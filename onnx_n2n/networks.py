@@ -139,8 +139,10 @@ def _copies(
         members = {name: path for name, path in members.items() if path not in taken}
         fitting = all(others[path] == shapes[network[spelt[name]]] for name, path in members.items())
         strange = [p for p in others if others[p] and _rest(p, place) is not None and p not in members.values()]
-        complete = need <= members.keys() or (not strange and members.keys() & need)
-        if members and fitting and complete:
+        shared = members.keys() & need
+        complete = need <= members.keys() or (not strange and len(shared) > 1 and 2 * len(shared) >= len(need))
+        within = bool(place[1]) and any(_rest(path, place) is not None for path in shapes.keys() - others.keys())
+        if members and fitting and complete and not within:  # in a module of the network there is no copy of the whole
             taken.update(members.values())
             path = next(iter(members.values()))
             inside = _under(place[1], place[0], dotted(path[:-1]))

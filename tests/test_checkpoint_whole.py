@@ -623,3 +623,11 @@ def test_the_command_says_all(tmp_path: Path) -> None:
     assert written["moments"]["compared"] == 24
     said = CliRunner().invoke(main, [*words, "--optimizer-order", str(tmp_path / "none")])
     assert said.exit_code == 3
+
+
+def test_one_name_alike_makes_no_copy(tmp_path: Path) -> None:
+    """A tensor inside a module, or alone, is no copy of the network for having the name of one of its parameters."""
+    for name in ("h0.extra.i.bias", "h0.i.bias", "other.i.bias"):
+        torch.save({"model": net().state_dict() | {name: torch.randn(8)}}, tmp_path / "old.pt")
+        with pytest.raises(GrowthError, match=name):
+            grow_file(RECORD, tmp_path / "old.pt", tmp_path / "new.pt")

@@ -228,6 +228,8 @@ class Decider:
         if formula:
             return Decision("constant", _FORMULAS[formula], guess=True)
         if even and all(_operator(meeting) in FILLED for meeting in reached):
+            if self._named(value):
+                return Decision("trained", "one number throughout, under a name that only variables have", guess=True)
             return Decision("constant", "one number throughout, as paddings and states are", guess=True)
         vector = max(array.shape) == array.size
         if not vector and not even and set(np.unique(array)) <= {0.0, 1.0}:
