@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,16 @@ from click.testing import Result
 from graphs import model
 from needing import needs
 from onnx.numpy_helper import to_array
+
+from onnx_n2n.leaving_out import LeftOut
+from onnx_n2n.moments_check import Pulled
+from onnx_n2n.obstacles import Obstacle, followable
+from onnx_n2n.settings import Setting
+from onnx_n2n.verify.cuts import Rounded
+from onnx_n2n.verify.evaluation import Evaluated
+from onnx_n2n.verify.interfaces import Difference
+from onnx_n2n.verify.localise import Wrong
+from onnx_n2n.verify.randomness import Random
 
 PAGE = (Path(__file__).parent.parent / "docs" / "json.md").read_text("utf-8")
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?(?![\w])")
@@ -157,6 +168,11 @@ def prepare(folder: Path) -> None:
     for name in ("resnet", "densenet"):
         (folder / f"{name}.onnx").write_bytes((MODELS / f"{name}.onnx").read_bytes())
     call("widen", "resnet.onnx", "--factor", 1.3, "--record", "record", "-o", "wide.onnx", "--no-verify")
+    onnx.save(model("a = RandomNormalLike(x) y = Add(x, a) z = Relu(x)", "float[N,3] x", "y, z"), "random.onnx")
+    renamed = net()
+    renamed.graph.input[0].name = renamed.graph.node[0].input[0] = "other"
+    onnx.save(renamed, "renamed.onnx")
+    call("run", "net.onnx", "-p", "widen{factor=1.01},deepen", "-o", "idle.onnx")
     call("export", "resnet.onnx", "--to", "safetensors", "-o", "weights")
 
 
@@ -182,9 +198,33 @@ explore net.onnx --budget params=2x -o found --force
 explore net.onnx --budget macs=2x -o found --force --no-verify
 export resnet.onnx --to safetensors -o weights --force
 grow-checkpoint weights/weights.safetensors --record record -o grown.safetensors --force
+join record -o joined --force
+log idle.onnx
+run net.onnx -p widen{factor=1.01},deepen -o out.onnx --force
+verify random.onnx random.onnx
+verify net.onnx renamed.onnx
 """.strip().splitlines()
-TORCH = ["export resnet.onnx --to torch -o module --force", f"{LINES[-1]} --teacher resnet.onnx --student wide.onnx"]
+GROW = next(line for line in LINES if line.startswith("grow-checkpoint"))
+TORCH = ["export resnet.onnx --to torch -o module --force", f"{GROW} --teacher resnet.onnx --student wide.onnx"]
 WRONG = ("widen nothing.onnx",)
+
+
+# What takes a bug, or a network of a special kind.
+OF_RECORDS = {
+    "settings": [Setting("norm", "epsilon", 1e-5, 2e-5).to_json()],
+    "followable": followable([Obstacle("a reason", "a hint")]),
+}
+RARE: list[tuple[str, dict[str, Any]]] = [
+    ("widen", OF_RECORDS | {"left_out": [LeftOut("group", "node", "Conv", "out", "wrong", "net.onnx", ()).to_json()]}),
+    ("join", OF_RECORDS),
+    ("grow-checkpoint", OF_RECORDS | {"moments": Pulled().to_json()}),
+    ("export", {"guessed": [{"name": "table", "as": "constant", "because": "a table of sines"}]}),
+    ("verify", {"verification": {
+        "wrong": asdict(Wrong("tensor", "node", "Conv", "off")), "random": [asdict(Random("y", "node", "Dropout"))],
+        "as_evaluated": [asdict(Evaluated("node", "Dropout"))], "rounded": [asdict(Rounded("node", "TopK"))],
+        "differences": [asdict(Difference("input", "x", "missing"))],
+    }}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", LINES + TORCH)
@@ -216,11 +256,11 @@ def test_the_document_says_what_the_text_says_and_the_page_describes_it(
 def test_the_page_describes_no_field_that_is_not_there(
     outcomes: Callable[[str], tuple[Result, Result]],
 ) -> None:
-    seen: dict[frozenset[str], set[str]] = {}
     needs("torch")
-    for line in LINES + TORCH:
-        fields = FIELDS[line.split()[0]]
-        seen.setdefault(fields, set()).update(path for path, _ in leaves(json.loads(outcomes(line)[1].stdout)))
+    seen: dict[frozenset[str], set[str]] = {}
+    documents = [(line.split()[0], json.loads(outcomes(line)[1].stdout)) for line in LINES + TORCH]
+    for command, document in [*documents, *RARE]:
+        seen.setdefault(FIELDS[command], set()).update(path for path, _ in leaves(document))
     everywhere = set().union(*seen.values())
     for section, fields in FIELDS.items():
         paths = seen.get(fields, everywhere)
