@@ -11,7 +11,7 @@ import onnx_n2n
 from onnx_n2n.border import carried
 from onnx_n2n.checkpoint import Grown
 from onnx_n2n.checkpoint_files import check_output, grow_file
-from onnx_n2n.cli import tables
+from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.exported import print_exported
@@ -97,7 +97,7 @@ def grow_checkpoint(
             proof = proofs[0].to_json() if proofs else None
             print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
         else:
-            tables.print_grown(terminal(), found, proofs[0] if proofs else None)
+            checkpoints.print_grown(terminal(), found, proofs[0] if proofs else None)
             terminal().print(f"Written to {output}", soft_wrap=True)
 
 

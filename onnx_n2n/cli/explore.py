@@ -10,7 +10,7 @@ import click
 
 import onnx_n2n
 from onnx_n2n.budget import Budget, shapes_of, sized
-from onnx_n2n.cli import tables
+from onnx_n2n.cli import reports, tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, strictly, verifying
@@ -80,7 +80,7 @@ def explore(
         else:
             tables.print_candidates(console, found, teacher, aim)
             console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
-        tables.print_left_out(console, [left for each in found for left in each.left_out])
+        reports.print_left_out(console, [left for each in found for left in each.left_out])
 
 
 def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from onnx_n2n.cli.tables import idle_warning
+from onnx_n2n.cli.reports import idle_warning
 
 if TYPE_CHECKING:
     from onnx_n2n.export.folder import Exported

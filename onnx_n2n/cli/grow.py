@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from onnx_n2n.cli import tables
+from onnx_n2n.cli import reports
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.options import choosing, growing, named_size, output_size, proof_of
 from onnx_n2n.cli.streams import check_streams, readable
@@ -55,10 +55,10 @@ def _deliver(
             own = {"digest": result.growth.student, "record": None if record is None else str(record)}
             print_json(named | own | report.to_json())
         else:
-            tables.print_report(console, report)
+            reports.print_report(console, report)
             written = "stdout" if result.model == STDOUT else result.model
             console.print(f"Written to {written}", soft_wrap=True)
-        tables.print_left_out(console, report.left_out)
+        reports.print_left_out(console, report.left_out)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onnx_n2n import joining
-from onnx_n2n.cli import tables
+from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.obstacles import followable, obstacles
@@ -31,5 +31,5 @@ def join(records: tuple[Path, ...], *, output: Path, force: bool, as_json: bool)
                 "settings": [each.to_json() for each in record.settings], "followable": followable(found),
             })  # fmt: skip
         else:
-            tables.print_joined(terminal(), record, found)
+            checkpoints.print_joined(terminal(), record, found)
             terminal().print(f"Written to {output}", soft_wrap=True)

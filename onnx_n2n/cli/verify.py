@@ -9,7 +9,7 @@ import click
 
 import onnx_n2n
 from onnx_n2n.border import carried
-from onnx_n2n.cli import tables
+from onnx_n2n.cli import reports
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
@@ -63,6 +63,6 @@ def verify(
             named = {"teacher": str(teacher), "student": str(student)}
             print_json(named | {"ok": verdict.ok, "verification": verdict.to_json()})
         else:
-            tables.print_verdict(console, verdict)
+            reports.print_verdict(console, verdict)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)

@@ -1,0 +1,135 @@
+"""What commands that make or compare models say: what was done, and how far two models agree."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from onnx_n2n.cli.checkpoints import print_obstacles, print_settings
+from onnx_n2n.cli.tables import told_apart
+from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
+from onnx_n2n.leaving_out import BUG, LeftOut
+from onnx_n2n.report import Added, Report
+from onnx_n2n.verify import Verdict
+
+if TYPE_CHECKING:
+    from onnx_n2n.verify.cuts import Rounded
+    from onnx_n2n.verify.evaluation import Evaluated
+
+def print_report(console: Console, report: Report) -> None:
+    """Print what a pass did."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for grown in report.change.grown:
+        names.setdefault((grown.before, grown.after), []).append(grown.name)
+    if names:
+        table = new_table("from>", "to>", "groups>", "")
+        for (before, after), alike in first(sorted(names.items())):
+            table.add_row(str(before), str(after), str(len(alike)), listed(alike))
+        console.print(table, "", sep="\n")
+        print_rest(console, len(names), "size")
+    _print_added(console, report.change.added)
+    notes: dict[str, list[str]] = {}
+    for grown in report.change.grown:
+        if grown.note:
+            notes.setdefault(grown.note, []).append(grown.name)
+    for note, alike in first(notes.items()):
+        console.print(f"{count(len(alike), 'group')} grew by a whole factor ({listed(alike)}): {note}.")
+    reasons: dict[str, list[str]] = {}
+    for kept in report.change.kept:
+        reasons.setdefault(kept.reason, []).append(kept.name)
+    for reason, alike in first(reasons.items()):
+        as_before = "as it was" if len(alike) == 1 else "as they were"
+        console.print(f"{len(alike)} kept {as_before} ({listed(alike)}): {reason}.")
+    print_rest(console, len(reasons), "reason")
+    for idle in report.change.idle:
+        console.print(f"{idle.text} did nothing: {idle.reason}.", soft_wrap=True)
+    for sentence in report.change.notes:
+        console.print(f"Note: {sentence}.")
+    if report.obstacles is not None:
+        print_settings(console, report.change.settings)
+        print_obstacles(console, report.obstacles)
+    times = report.parameters_after / max(report.parameters_before, 1)
+    console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
+    if report.verdict is None:
+        console.print("Not verified.")
+    else:
+        print_verdict(console, report.verdict)
+    if report.clones is not None and report.clones.channels:
+        console.print(told_apart(report.clones))
+
+
+def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:
+    """Print what would have made a student wrong, last and in capitals: nobody must miss it."""
+    if not left_out:
+        return
+    names = listed(repr(each.group) for each in left_out)
+    console.print(f"\nLEFT OUT: {len(left_out)} ({names}) failed verification. What was written is verified, and does "
+                  f"not have it; {BUG}, and with", soft_wrap=True)  # fmt: skip
+    for each in left_out:
+        console.print(f"  {each.command}", soft_wrap=True)
+        console.print(f"    {each.group!r}: {each.error}", soft_wrap=True)
+
+
+def _print_added(console: Console, added: Sequence[Added]) -> None:
+    if not added:
+        return
+    kinds: dict[str, list[Added]] = {}
+    for each in added:
+        kinds.setdefault(each.what, []).append(each)
+    table = new_table("times>", "added", "at")
+    for what, alike in first(kinds.items()):
+        table.add_row(str(len(alike)), what, listed([each.place for each in alike]))
+    console.print(table, "", sep="\n")
+    print_rest(console, len(kinds), "kind")
+    drifts = [each.drift for each in added if each.drift is not None]
+    if drifts:
+        console.print(
+            f"In training mode the new BatchNormalizations change their batch by {max(drifts):.1e} of its deviation at "
+            f"most ({min(drifts):.1e} at least); in evaluation by nothing but rounding."
+        )
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """Print how far two models agree."""
+    idle = len(verdict.vacuous) == len(verdict.outputs)
+    state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
+    apart = f"error {verdict.error:.1e}, " if not verdict.differences or math.isfinite(verdict.error) else ""
+    console.print(
+        f"{state}: {apart}the teacher's own noise {verdict.noise:.1e}, "
+        f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
+    )
+    if verdict.differences:
+        told = "Not compared" if verdict.ok else "The interfaces differ"
+        console.print(f"{told}: {'; '.join(map(str, verdict.differences))}.", soft_wrap=True)
+    if not verdict.ok and verdict.first_wrong:
+        console.print(f"First wrong: {verdict.first_wrong}.")
+    if verdict.as_evaluated:
+        console.print(f"Run as in evaluation, though these train in the file: {_by_operator(verdict.as_evaluated)}.")
+    if verdict.rounded:
+        console.print(
+            f"Rounding decides otherwise in the student at {_by_operator(verdict.rounded)}: what goes in agrees, and "
+            "what follows was compared with the teacher's decisions."
+        )
+    if verdict.random:
+        drawn = [f"{each.output!r} (by {each.drawn_by})" for each in verdict.random]
+        console.print(f"Warning: not compared, because no two runs of the teacher give the same: {listed(drawn)}.")
+    if verdict.vacuous:
+        console.print(idle_warning(verdict.vacuous))
+
+
+def idle_warning(outputs: Sequence[str]) -> str:
+    """Return what to say of outputs whose comparison could not have failed."""
+    return (
+        f"Warning: comparing {listed([repr(name) for name in outputs])} proves nothing, because no input "
+        "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+    )
+
+
+def _by_operator(nodes: Sequence[Evaluated | Rounded]) -> str:
+    """Return how many nodes there are of each operator."""
+    found = Counter(each.operator for each in nodes)
+    return ", ".join(count(number, f"{operator} node") for operator, number in found.items())
