@@ -61,7 +61,8 @@ class Recipe:
         scale: What to multiply by.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
-        zero: For whole numbers, which are divided instead of scaled, what stands for zero; broadcasts over the teacher.
+        zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
+            the teacher.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -140,7 +141,7 @@ class Recipe:
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
         if self.zero is not None:
-            return self._divided(block, index, self.zero)
+            return self._undivided(block, index, self.zero)
         working = _working(teacher)
         block = block.astype(working)
         if self.scale != 1:
@@ -157,28 +158,28 @@ class Recipe:
                 rows[flags] = drawn * np.float32(deviation)
         return block
 
-    def _divided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
-        """Divide whole numbers among copies: each gets a part of about its share, and the parts sum to the whole."""
+    def _undivided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
+        """Give whole numbers to the first of the copies that have a share, and zero to the others.
+
+        Divided among copies they would sum to the same, but not where a processor adds products two by two in 16 bits,
+        and saturates: there a weight computes what it does only in one piece.
+        """
         for axis, places in enumerate(index if zero.ndim else ()):
             if places is not None and zero.shape[axis] > 1:
                 zero = np.take(zero, places, axis=axis)
         whole = block.astype(np.float64) - zero
         for part in self.summed:
-            start, stop = (_along(bound, part.axis, block.ndim) for bound in _stretches(part.key, part.share))
-            whole = np.floor(whole * stop) - np.floor(whole * start)
-        divided: np.ndarray = (whole + zero).astype(np.int64).astype(block.dtype)
-        return divided
+            whole *= _along(_first(part.key, part.share), part.axis, block.ndim)
+        made: np.ndarray = (whole + zero).astype(np.int64).astype(block.dtype)
+        return made
 
 
-def _stretches(key: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the share of each place begins and ends when those of one channel are laid end to end from 0."""
-    order = np.argsort(key, kind="stable")
-    ends = np.cumsum(share[order])  # exact: shares are sums of powers of two
-    first = np.r_[True, key[order][1:] != key[order][:-1]]
-    begins = np.maximum.accumulate(np.where(first, ends - share[order], 0.0))
-    stop = np.empty(len(key))
-    stop[order] = ends - begins
-    return stop - share, stop
+def _first(key: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return 1 for the first place of each channel that has a share, and 0 for the others."""
+    found = np.zeros(len(key))
+    places = np.flatnonzero(share > 0)
+    found[places[np.unique(key[places], return_index=True)[1]]] = 1
+    return found
 
 
 def _working(teacher: np.ndarray) -> type[np.floating[Any]]:

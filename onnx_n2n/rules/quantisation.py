@@ -1,6 +1,6 @@
 """Quantised operators: axes as in the operators they stand for; scales and zero points are numbers, or run along one.
 
-Sums of whole numbers need no shares in a scale: their weights are divided among the copies (``quantised.py``).
+Sums of whole numbers need no shares in a scale: one copy has all of the weight (``quantised.py``).
 """
 
 from onnx_n2n.alignment import Misaligned, split_inner, split_product
