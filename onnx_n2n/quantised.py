@@ -1,7 +1,7 @@
 """Quantised numbers: which operands are whole numbers that stand for others, and where their zero points are.
 
-Whole numbers cannot be scaled. So where a sum runs over copies of a channel, one of these has all of the teacher's weight
-and the others have zero: the result is the same to the last bit, and no scale changes.
+Whole numbers cannot be scaled. So where a sum runs over copies of a channel, one of these has all of the teacher's
+weight and the others have zero: the result is the same to the last bit, and no scale changes.
 """
 
 from __future__ import annotations

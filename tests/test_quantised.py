@@ -205,7 +205,7 @@ def test_a_matrix_with_two_uses_by_whole_numbers_gets_a_copy_for_each() -> None:
 
 @pytest.mark.parametrize("layout", [q.QuantFormat.QDQ, q.QuantFormat.QOperator], ids=["QDQ", "QOperator"])
 @pytest.mark.parametrize("factor", [1.5, 2])
-def test_weights_of_copies_that_all_have_them_would_be_wrong(tmp_path: Path, layout: q.QuantFormat, factor: float) -> None:
+def test_copies_that_all_have_the_weight_would_be_wrong(tmp_path: Path, layout: q.QuantFormat, factor: float) -> None:
     teacher = static(tmp_path, layout)
     analysis = analyze(opened(teacher))
     growth = plan(analysis, Request(factor=factor))
