@@ -359,3 +359,18 @@ def test_the_second_trip_keeps_names_and_free_lengths(dynamo: bool) -> None:
     assert "layer_norm" in again.code
     again(x).square().sum().backward()
     assert all(parameter.grad is not None for parameter in again.parameters())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [True, False], ids=["torch.export", "TorchScript"])
+def test_the_second_trip_takes_experts_that_a_router_chose(dynamo: bool) -> None:
+    proto = model(
+        """s = MatMul(x, router) v, i = TopK(s, two) e = Gather(experts, i) u = Unsqueeze(v, last)
+        m = Mul(e, u) y = ReduceSum<keepdims = 0>(m, axis)""",
+        "float[B,T,6] x", "float[B,T,5] y", router=(6, 4), experts=(4, 5), two=np.array([2]), last=np.array([-1]),
+        axis=np.array([2]),
+    )  # fmt: skip
+    module, again = trips(proto, torch.randn(2, 5, 6), dynamo)
+    assert dict(again.named_parameters()).keys() == {"router", "experts"}
+    for x in (torch.randn(3, 7, 6), torch.zeros(1, 2, 6)):  # of equals the first is chosen
+        assert torch.allclose(again(x), module(x), atol=1e-5)
