@@ -374,3 +374,17 @@ def test_the_second_trip_takes_experts_that_a_router_chose(dynamo: bool) -> None
     assert dict(again.named_parameters()).keys() == {"router", "experts"}
     for x in (torch.randn(3, 7, 6), torch.zeros(1, 2, 6)):  # of equals the first is chosen
         assert torch.allclose(again(x), module(x), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_takes_lengths_that_are_divided() -> None:
+    proto = model(
+        """h = MatMul(x, w) s = Shape(h) n = Gather(s, last) u = Div(n, two)
+        b = Slice(s, zero, last) g = Concat<axis = 0>(b, two, u) y = Reshape(h, g)""",
+        "float[B,T,6] x", "float[B,T,2,4] y", w=(6, 8), last=np.array([2]), two=np.array([2]),
+        zero=np.array([0]),
+    )  # fmt: skip
+    module, again = trips(proto, torch.randn(2, 5, 6), False)
+    x = torch.randn(3, 7, 6)
+    assert again(x).shape == (3, 7, 2, 4)
+    assert torch.allclose(again(x), module(x), atol=1e-5)
