@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from onnx_n2n import delivery
 
+os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 

@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "jax")  # before Keras is imported
-
 import numpy as np
 import onnx
 import pytest

@@ -359,3 +359,32 @@ def test_the_second_trip_keeps_names_and_free_lengths(dynamo: bool) -> None:
     assert "layer_norm" in again.code
     again(x).square().sum().backward()
     assert all(parameter.grad is not None for parameter in again.parameters())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [True, False], ids=["torch.export", "TorchScript"])
+def test_the_second_trip_takes_experts_that_a_router_chose(dynamo: bool) -> None:
+    proto = model(
+        """s = MatMul(x, router) v, i = TopK(s, two) e = Gather(experts, i) u = Unsqueeze(v, last)
+        m = Mul(e, u) y = ReduceSum<keepdims = 0>(m, axis)""",
+        "float[B,T,6] x", "float[B,T,5] y", router=(6, 4), experts=(4, 5), two=np.array([2]), last=np.array([-1]),
+        axis=np.array([2]),
+    )  # fmt: skip
+    module, again = trips(proto, torch.randn(2, 5, 6), dynamo)
+    assert dict(again.named_parameters()).keys() == {"router", "experts"}
+    for x in (torch.randn(3, 7, 6), torch.zeros(1, 2, 6)):  # of equals the first is chosen
+        assert torch.allclose(again(x), module(x), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_takes_lengths_that_are_divided() -> None:
+    proto = model(
+        """h = MatMul(x, w) s = Shape(h) n = Gather(s, last) u = Div(n, two)
+        b = Slice(s, zero, last) g = Concat<axis = 0>(b, two, u) y = Reshape(h, g)""",
+        "float[B,T,6] x", "float[B,T,2,4] y", w=(6, 8), last=np.array([2]), two=np.array([2]),
+        zero=np.array([0]),
+    )  # fmt: skip
+    module, again = trips(proto, torch.randn(2, 5, 6), False)
+    x = torch.randn(3, 7, 6)
+    assert again(x).shape == (3, 7, 2, 4)
+    assert torch.allclose(again(x), module(x), atol=1e-5)

@@ -19,7 +19,7 @@ from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ExportError, OptionError
 from onnx_n2n.export.check import agreement
-from onnx_n2n.export.formulas import formula_of
+from onnx_n2n.export.formulas import formula_of, is_written
 from onnx_n2n.export.program import Program, program_of
 
 RNG = np.random.default_rng(0)
@@ -299,9 +299,7 @@ def inputs_of(proto: onnx.ModelProto, torch: Any) -> list[Any]:
 
 
 def test_keras_has_the_same_parameters() -> None:
-    keras = needs("keras")
-    if keras.backend.backend() not in ("jax", "tensorflow"):
-        pytest.skip("Keras runs on a backend that cannot take in JAX")
+    needs("keras")
     for case in ("experts picked by a router", "behind Exp and others"):
         proto, expected = WEIGHTS[case]
         assert {variable.name for variable in export.to_keras(proto).trainable_variables} == expected
@@ -348,6 +346,34 @@ def test_globs_that_cannot_be_followed_are_refused(options: dict[str, Any], said
     proto.graph.node[2].input[3] = "bn.mean"
     with pytest.raises(OptionError, match="(?i)" + said):
         program_of(proto, anything, **options)
+
+
+def test_a_tensor_that_nothing_reads_is_frozen_already_and_never_trained() -> None:
+    proto = graph("h = MatMul(x, wa) y = Relu(h)", wa=drawn(8, 8), idle=drawn(3))
+    program = program_of(proto, anything, freeze=["idle", "wa"])
+    assert constants(program) == {"idle": "nothing reads it, so that it is left out"}
+    assert not trained(program)
+    with pytest.raises(OptionError, match="cannot be trained: nothing reads 'idle'"):
+        program_of(proto, anything, train=["idle"])
+
+
+def test_single_numbers_that_somebody_wrote_are_no_guesses() -> None:
+    proto = graph("a = Add(x, eps) s = Mul(a, third) g = Mul(s, gain) y = Mul(g, start)", eps=np.float32(1e-5),
+                  third=np.float32(2**-0.5), gain=np.float32(0.8731264), start=np.float32(1))  # fmt: skip
+    program = program_of(proto, anything)
+    assert constants(program).keys() == {"eps", "third", "gain", "start"}  # all are told
+    assert guessed(program) == {"gain": "constant", "start": "constant"}
+
+
+@pytest.mark.parametrize("number", [1e-12, 0.5, -3.0, 20.0, 2**0.5, 64**-0.5, 96**-0.5, 1 / 3, 1 / 255, -1e9, np.inf])
+def test_written_numbers_are_told_from_learned_ones(number: float) -> None:
+    assert is_written(np.float32(number))
+
+
+@given(st.integers(0, 2**31))
+def test_learned_numbers_are_seldom_taken_for_written_ones(seed: int) -> None:
+    drawn_numbers = np.random.default_rng(seed).standard_normal(200).astype(np.float32)
+    assert sum(map(is_written, drawn_numbers)) <= 10
 
 
 def test_the_folder_says_what_was_decided_and_opens_as_it_was_written(tmp_path: Any) -> None:

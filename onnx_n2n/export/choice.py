@@ -70,25 +70,29 @@ class Choice:
             return WANTED
         return FROZEN if freeze and found.kind == "trained" else found
 
-    def check(self, names: Iterable[str]) -> None:
+    def check(self, names: Iterable[str], unread: Iterable[str] = ()) -> None:
         """Refuse what matched nothing.
 
         Args:
             names: What could have matched.
+            unread: Those of the file that nothing reads: they are as frozen as can be, and nothing trains them.
 
         Raises:
             OptionError: A pattern names no tensor, or only such as cannot be trained.
         """
-        known = sorted(set(names))
+        known, idle = sorted(set(names)), sorted(set(unread))
         for option, globs in (("--freeze", self.freeze), ("--train", self.train)):
             for glob in globs:
-                if (option, glob) in self._met:
+                named = next((name for name in idle if _matches(glob, [name])), None)
+                if (option, glob) in self._met or (named is not None and option == "--freeze"):
                     continue
+                if named is not None:
+                    self._refused.setdefault(glob, f"nothing reads {named!r}")
                 if option == "--train" and glob in self._refused:
                     raise OptionError(f"--train {glob!r} names what cannot be trained: {self._refused[glob]}")
                 close = difflib.get_close_matches(glob, known, n=3, cutoff=0.5)
                 hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else ""
-                hint = hint or "export.json and --json list the names of all tensors"
+                hint = hint or "the names of all tensors are in export.json, and in what --json prints"
                 raise OptionError(f"{option} {glob!r} matches no tensor of the model", hint=hint)
 
 

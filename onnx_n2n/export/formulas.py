@@ -7,10 +7,12 @@ spaced numbers, r + 1/r for powers of r, 2 cos w for sines and cosines of the fr
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+LARGE = 1e4  # no weight is that large
+DIGITS = 4  # a number of the file that has no more of them was written by somebody, and not learned
 Formula = Literal["", "progression", "sines"]
 COLUMNS = 64  # as many columns are looked at: the others of a table are no different
 ENTRIES = 512
@@ -23,6 +25,26 @@ def formula_of(array: np.ndarray) -> Formula:
     array = np.squeeze(array)
     found = (_along(_columns(array, axis)) for axis in range(array.ndim) if array.size)
     return next((formula for formula in found if formula), "")
+
+
+def is_written(number: Any) -> bool:
+    """Say whether somebody wrote a number: it has few digits (``1e-5``, ``0.5``), or its square or its inverse has.
+
+    Of the numbers that training could have made fewer than one in a hundred look like that. 0 and 1 say nothing: a bias
+    and a scale begin there.
+    """
+    single = np.float32(number)
+    if not np.isfinite(single) or abs(single) > LARGE:
+        return True
+    if single in (0, 1):
+        return False
+    exact = float(single)
+    return _short(exact, DIGITS) or any(_short(made, DIGITS - 1) for made in (exact * exact, 1 / exact, exact**-2))
+
+
+def _short(number: float, digits: int) -> bool:
+    """Say whether a number has few digits, but for what is lost in 32 bits."""
+    return abs(float(f"{number:.{digits - 1}e}") - number) <= 2.0**-23 * abs(number)
 
 
 def _columns(array: np.ndarray, axis: int) -> np.ndarray:

@@ -116,7 +116,8 @@ def mul(a: Host, b: Host) -> Host:
 def _quotient(x: Any, y: Any) -> Any:
     if isinstance(x, float) or isinstance(y, float):
         return x / y
-    return x // y if (x >= 0) == (y > 0) else -(-x // y)
+    alike = y > 0 if x >= 0 else y < 0  # two answers are not compared: TorchScript traces x, and then one is a tensor
+    return x // y if alike else -(-x // y)
 
 
 def div(a: Host, b: Host) -> Host:

@@ -120,7 +120,8 @@ def program_of(model: ModelLike, known: Known, *, freeze: Iterable[str] = (), tr
     build = _Build(working, choice)
     program = build.program()
     accounts = tuple(accounts_of(build.decisions, build.copies, program, stored))
-    choice.check([name for each in accounts for name in (each.name, *each.tensors)])
+    unread = stored.keys() - {str(value.name) for value in build.decisions}
+    choice.check([name for each in accounts for name in (each.name, *each.tensors)], unread)
     return replace(program, accounts=accounts)
 
 

@@ -25,7 +25,7 @@ from onnx_n2n.constants import FLOATS
 from onnx_n2n.depth.splice import LAST_PART, MARK
 from onnx_n2n.export.choice import STATISTICS, Choice, Decision
 from onnx_n2n.export.flow import Flow, Meeting, operator_of
-from onnx_n2n.export.formulas import formula_of
+from onnx_n2n.export.formulas import formula_of, is_written
 from onnx_n2n.origins import ANONYMOUS, Origins, Use
 from onnx_n2n.quantised import NARROW
 
@@ -265,7 +265,8 @@ class Decider:
             return Decision("trained", "one number, but added to what a layer makes", guess=True)
         if not ANONYMOUS.match(str(value.name)) and LAST_PART.search(str(value.name)) and tensor.shape:
             return Decision("trained", "one number, but named as weights are", guess=True)
-        return Decision("constant", "one number, as formulas have", guess=value.producer() is None)
+        stated = value.producer() is not None or is_written(tensor.numpy().reshape(-1)[0] if tensor.size else 0.5)
+        return Decision("constant", "one number, as formulas have", guess=not stated)
 
     def _named(self, value: ir.Value) -> bool:
         """Say whether a tensor has a name that its exporter gives to variables only."""

@@ -138,9 +138,7 @@ class Weights:
         """Return a tensor by its final name, as the user wants it."""
         decision = Decision("trained" if tensor.trained else "state", tensor.because, tensor.guess)
         found = self._decider.chosen(decision, (*tensor.initializers, tensor.name, name))
-        return replace(
-            tensor, name=name, trained=found.kind == "trained", because=found.because, guess=found.guess
-        )
+        return replace(tensor, name=name, trained=found.kind == "trained", because=found.because, guess=found.guess)
 
     def _origin(self, value: ir.Value, use: Use | None) -> Origin:
         """Return the names of a weight; its own in the file, if nothing else is known."""

@@ -81,8 +81,11 @@ def top_k(
     sorted: int = 1,  # noqa: A002 - ONNX's name
 ) -> tuple[Tensor, Tensor]:
     """Return the largest or smallest entries along an axis, and where they are; the first of equals comes first."""
-    values, places = torch.sort(x, dim=axis, descending=bool(largest), stable=True)
     count = host.ints(k)[0]
+    if torch.onnx.is_in_onnx_export():  # which has no stable sort; ONNX's TopK, that this becomes, has the same order
+        values, places = torch.topk(x, count, axis, bool(largest), bool(sorted))
+        return values, places
+    values, places = torch.sort(x, dim=axis, descending=bool(largest), stable=True)
     return values.narrow(axis, 0, count), places.narrow(axis, 0, count)
 
 
