@@ -199,7 +199,7 @@ ASKEW = {
 @pytest.mark.parametrize("rests", ASKEW)
 def test_a_student_that_drops_where_its_teacher_does_not_is_another(rests: str) -> None:
     teacher, student = (
-        model(f"f = MatMul(x, a) h = Relu(f) {middle} y = MatMul(d, b)", "float[N,6] x", "float[N,4] y", **FIXED, **MODES)
+        model(f"f = MatMul(x, a) h = Relu(f) {middle} y = MatMul(d, b)", "float[N,6] x", "y", **FIXED, **MODES)
         for middle in (rests, ASKEW[rests])
     )
     assert not verify(teacher, student)

@@ -204,8 +204,6 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _SILENT
     options.use_deterministic_compute = True
-    # Without int8 instructions, sums of two products saturate at 16 bits, in whatever order the channels come.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     data: str | bytes = str(source.data) if isinstance(source.data, Path) else source.data
