@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from onnx_n2n.bodies import bodies_of
 from onnx_n2n.errors import N2NError
+from onnx_n2n.io.atomic import STDOUT
 
 if TYPE_CHECKING:
     from onnx_n2n.verify.localise import Wrong
@@ -66,7 +67,7 @@ class LeftOut:
     @property
     def command(self) -> str:
         """A command that makes the same wrong student, and so fails: with exit code 1 if that can be run."""
-        return shlex.join(["onnx-n2n", "run", self.model, *self.options])
+        return shlex.join(["onnx-n2n", "run", _word(self.model), *self.options])
 
     @property
     def said(self) -> str:
@@ -260,7 +261,7 @@ def reported(found: Found[Any], model: Path | None, place: Path | None, options:
         options: Words of the command that say how it was verified.
     """
     wrong = found.failure.wrong
-    out = Path("left-out.onnx") if place is None else place.with_name(f"{place.stem}.left-out.onnx")
+    out = Path("left-out.onnx") if place is None or place == STDOUT else place.with_name(f"{place.stem}.left-out.onnx")
     return LeftOut(
         group=found.part.name,
         node=(wrong.node or f"{wrong.operator} -> {wrong.tensor}") if wrong is not None else "",
@@ -268,5 +269,10 @@ def reported(found: Found[Any], model: Path | None, place: Path | None, options:
         tensor=wrong.tensor if wrong is not None else "",
         error=found.failure.reason,
         model="MODEL.onnx" if model is None else str(model),
-        options=("-p", str(found.change), *options, "-o", str(out), "--strict"),
+        options=("-p", str(found.change), *options, "-o", _word(str(out)), "--strict"),
     )
+
+
+def _word(path: str) -> str:
+    """A path as a word of a command that is not taken for an option."""
+    return f"./{path}" if path.startswith("-") and path != "-" else path

@@ -406,3 +406,16 @@ def test_one_bad_node_costs_groups_that_touch_it(teacher: onnx.ModelProto, data:
     assert judge.error(result.model) < TOLERANCE
     assert set(left_out(result)) <= touching
     assert right <= grown(result) | touching
+
+
+@pytest.mark.usefixtures("softmax")
+@pytest.mark.parametrize("name", ["-net.onnx", "it's \"a\" net.onnx", "$a;b.onnx"])
+@pytest.mark.parametrize("out", ["-out.onnx", "-"])
+def test_the_command_takes_any_name(name: str, out: str, folder: Path) -> None:
+    onnx.save(mlp(), name)
+    done = call("widen", "--factor", "1.5", f"-o{out}", "--", name)
+    assert done.exit_code == 0, done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if line.strip().startswith("onnx-n2n run"))
+    there = files(folder)
+    again = call(*shlex.split(line)[1:])
+    assert (again.exit_code, files(folder)) == (1, there), (line, again.stderr)

@@ -224,3 +224,23 @@ def test_without_an_index_a_student_may_be_as_far_off_as_flipped_quanta_put_the_
     assert right
     assert right.outputs[0].error <= right.outputs[0].tolerance < 0.05
     assert not verify(quantised(name), quantised(name, *widened(off(0) * np.float32(1.05))))
+
+
+# What is imposed on a student is what its own node would decide, but for rounding
+
+
+@pytest.mark.parametrize("operator", ["Round", "Floor", "Sign"])
+def test_an_index_that_changes_within_a_decision_is_no_excuse(operator: str) -> None:
+    """A wrong rule says that the copies behind the node are those of others, and the weights follow it."""
+    copies, others = (np.concatenate([np.arange(6), more]) for more in ([0, 1], [2, 3]))
+    hidden = (3 * np.random.default_rng(0).standard_normal((4, 6))).astype(np.float32)
+    weights = np.random.default_rng(1).standard_normal((6, 3)).astype(np.float32)
+
+    def net(a: np.ndarray, w: np.ndarray) -> onnx.ModelProto:
+        body = f"h = MatMul(x, a) r = {operator}(h) y = MatMul(r, w)"
+        return model(body, "float[2,4] x", "float[2,3] y", a=a, w=w.astype(np.float32))
+
+    teacher, trace = net(hidden, weights), {"h": (None, copies), "y": (None, None)}
+    for behind, right in ((copies, True), (others, False)):
+        student = net(hidden[:, copies], weights[behind] / np.bincount(behind)[behind][:, None])
+        assert bool(verify(teacher, student, trace=trace | {"r": (None, behind)})) is right

@@ -182,3 +182,28 @@ def test_a_mode_that_is_an_input_is_off() -> None:
     body = "h = MatMul(x, a) y = Dropout(h, half, t)"
     proto = model(body, "float[2,6] x, bool t", "float[2,16] y", a=(6, 16), half=HALF)
     assert verify(proto, proto, inputs={"x": np.ones((2, 6), np.float32), "t": YES})
+
+
+# A student that trains where its teacher does not is another model
+
+FIXED = {name: np.random.default_rng(5).standard_normal(shape).astype(np.float32) for name, shape in LAYERS.items()}
+TWO = "e = Dropout(h, half, {}) d = Dropout(e, half, {})"
+MODES = {"half": HALF, "yes": YES, "no": np.array(False)}
+ASKEW = {
+    "d = Dropout(h, half, no)": "d = Dropout(h, half, yes)",
+    "d = Identity(h)": "d = Dropout(h, half, yes)",
+    TWO.format("yes", "no"): TWO.format("yes", "yes"),
+}
+
+
+@pytest.mark.parametrize("rests", ASKEW)
+def test_a_student_that_drops_where_its_teacher_does_not_is_another(rests: str) -> None:
+    teacher, student = (
+        model(f"f = MatMul(x, a) h = Relu(f) {middle} y = MatMul(d, b)", "float[N,6] x", "y", **FIXED, **MODES)
+        for middle in (rests, ASKEW[rests])
+    )
+    assert not verify(teacher, student)
+    # The other way round they agree as evaluated.
+    found = verify(student, teacher)
+    assert found
+    assert {each.operator for each in found.as_evaluated} == {"Dropout"}

@@ -269,6 +269,8 @@ def _form(value: Any) -> Hashable:
         return tuple(value), _form(list(value.values()))
     if isinstance(value, list | tuple):
         return tuple(map(_form, value))
+    if value is None:  # an output that is not there, or an optional one without a value
+        return None
     array = _array(value)
     return str(array.dtype), array.shape
 

@@ -16,6 +16,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
+from onnx_n2n.errors import RunError
 from onnx_n2n.verify.compare import Grain, is_real
 from onnx_n2n.verify.decisions import STEADY, Kind, bodies, key, kind_of, within
 from onnx_n2n.verify.inputs import nudged
@@ -183,15 +184,16 @@ class Pair:
 
     def _comparable(self, each: Decision, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Whether all that a decision reads and makes has the shape that its index says, on one feed."""
-        if each.kind is Kind.WHOLE:
-            return all(
-                _plain(self._index(*names, old)) and np.shape(old[names[0]]) == np.shape(new[names[1]])
-                for names in each.reads()
-            )
-        return all(
-            self._fits(self._index(*names, old), old[names[0]], new[names[1]])
-            for names in (*each.reads(), *zip(each.makes, each.makes, strict=True))
-        )
+        both = [*each.reads(), *((name, name) for name in each.makes)]
+        if each.kind is Kind.WHOLE:  # of what it makes, rounding may decide the length
+            same = all(np.shape(old[a]) == np.shape(new[b]) for a, b in each.reads())
+            return same and all(_plain(self._index(*names, old)) for names in both)
+        indices = [self._index(*names, old) for names in both]
+        if not all(self._fits(index, old[a], new[b]) for index, (a, b) in zip(indices, both, strict=True)):
+            return False
+        places = [_places(index, np.shape(old[name])) for index, (name, _) in zip(indices, both, strict=True)]
+        whole = [each for each in places if len(each) == max(map(len, places))]
+        return all(map(_one, zip(*whole, strict=True)))
 
     def _index(self, old: str, new: str, values: Mapping[str, Any]) -> Index:
         index = self._trace[old] if old == new and old in self._trace else ()
@@ -209,10 +211,9 @@ class Pair:
         found = {}
         for name in (name for each in decisions for name in each.makes):
             index = self._index(name, name, truth) if side else (None,) * np.ndim(truth[name])
-            places = [
-                np.arange(size) if axis is None else axis
-                for axis, size in zip(index, np.shape(truth[name]), strict=True)
-            ]
+            places = _places(index, np.shape(truth[name]))
+            if any(place.max(initial=-1) >= size for place, size in zip(places, np.shape(truth[name]), strict=True)):
+                raise RunError(f"the index of {name!r} is that of another length")
             picked = np.ix_(*(np.maximum(place, 0) for place in places))
             found[name] = np.asarray(np.asarray(truth[name])[picked])
             if any((place < 0).any() for place in places):
@@ -315,9 +316,19 @@ def _plain(index: Index) -> bool:
     return all(axis is None or np.array_equal(axis, np.arange(len(axis))) for axis in index)
 
 
+def _places(index: Index, shape: Sequence[int]) -> list[np.ndarray]:
+    return [np.arange(size) if axis is None else axis for axis, size in zip(index, shape, strict=True)]
+
+
+def _one(axes: Sequence[np.ndarray]) -> bool:
+    """Whether an axis is the same in all tensors, but for those that are spread along it."""
+    known = [axis for axis in axes if len(axis) > 1]
+    return all(np.array_equal(axis, known[0]) for axis in known[1:])
+
+
 def _alike(index: Index, old: Any, new: Any) -> bool:
     """Whether a tensor holds what its index says, to the last bit; entries without a counterpart may hold anything."""
-    places = [np.arange(size) if axis is None else axis for axis, size in zip(index, np.shape(old), strict=True)]
+    places = _places(index, np.shape(old))
     if np.shape(new) != tuple(map(len, places)):
         return False
     mine = np.asarray(new)[np.ix_(*(np.flatnonzero(place >= 0) for place in places))]

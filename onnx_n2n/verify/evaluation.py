@@ -7,7 +7,7 @@ statistics. What is verified is a copy in which both do what they do in evaluati
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 import onnx_ir as ir
@@ -22,6 +22,7 @@ MODE = {
     ("com.microsoft", "BitmaskBiasDropout"): 4,
     ("com.microsoft", "BitmaskDropout"): 2,
 }
+NORM = ("", "BatchNormalization")
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,42 @@ class Evaluated:
     operator: str
 
 
-def evaluated(source: Source, skeleton: ir.Model) -> tuple[Source, tuple[Evaluated, ...]]:
+@dataclass
+class Modes:
+    """Which nodes of a teacher train: a student that trains elsewhere is another model.
+
+    Attributes:
+        trains: Domains and types of the operators of which some node trains.
+        rests: First outputs of the nodes that could train, and do not.
+    """
+
+    trains: set[tuple[str, str]] = field(default_factory=set)
+    rests: set[str] = field(default_factory=set)
+
+    def allow(self, node: onnx.NodeProto) -> bool:
+        """Whether a node of a student trains as one of the teacher's does."""
+        return _key(node) in self.trains and node.output[0] not in self.rests
+
+
+def evaluated(
+    source: Source, skeleton: ir.Model, teacher: Modes | None = None, modes: Modes | None = None
+) -> tuple[Source, tuple[Evaluated, ...]]:
     """Return a model as it is evaluated, with the nodes that train in the file.
 
     Args:
         source: The model.
         skeleton: The same, to be read.
+        teacher: Where the teacher trains; nodes that train elsewhere go on doing so.
+        modes: Is told where this model trains.
     """
-    kinds = {(_plain(node.domain), node.op_type) for graph in _graphs_of(skeleton) for node in graph.all_nodes()}
-    if kinds.isdisjoint({*MODE, ("", "BatchNormalization")}):
+    kinds = {_key(node) for graph in _graphs_of(skeleton) for node in graph.all_nodes()}
+    if kinds.isdisjoint({*MODE, NORM}):
         return source, ()
     proto = source.proto()
-    found = list(_evaluate(proto.graph, proto.graph.initializer))
+    seen = Modes() if modes is None else modes
+    found = list(_evaluate(proto.graph, proto.graph.initializer, teacher, seen))
     for function in proto.functions:
-        found += _evaluate(function, ())
+        found += _evaluate(function, (), teacher, seen)
     return (source.holding(proto), tuple(found)) if found else (source, ())
 
 
@@ -59,13 +82,15 @@ def _graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
     yield from (function.graph for function in model.functions.values())
 
 
-def _plain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
+def _key(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:
+    return ("" if node.domain == "ai.onnx" else node.domain), node.op_type
 
 
 def _evaluate(
     graph: onnx.GraphProto | onnx.FunctionProto,
     initializers: Iterable[onnx.TensorProto],
+    teacher: Modes | None,
+    modes: Modes,
     off: frozenset[str] = frozenset(),
 ) -> Iterator[Evaluated]:
     """Evaluate the nodes of a graph and of the bodies in it; ``off`` names what says false around it."""
@@ -74,11 +99,19 @@ def _evaluate(
     nodes = []
     for node in graph.node:
         nodes.append(node)
-        slot = MODE.get((_plain(node.domain), node.op_type), len(node.input))
-        if slot < len(node.input) and node.input[slot] and node.input[slot] not in off:
+        slot = MODE.get(_key(node), len(node.input))
+        drops = slot < len(node.input) and bool(node.input[slot]) and node.input[slot] not in off
+        trains = drops or (_key(node) == NORM and _trains(node))
+        if trains:
+            modes.trains.add(_key(node))
+        elif _key(node) in {*MODE, NORM}:
+            modes.rests.add(node.output[0])
+        if trains and teacher is not None and not teacher.allow(node):
+            pass
+        elif drops:
             node.input[slot] = ""
             yield Evaluated(node.name, node.op_type)
-        elif (_plain(node.domain), node.op_type) == ("", "BatchNormalization") and _trains(node):
+        elif trains:
             kept = [attribute for attribute in node.attribute if attribute.name != "training_mode"]
             del node.attribute[:]
             node.attribute.extend(kept)
@@ -89,7 +122,7 @@ def _evaluate(
             yield Evaluated(node.name, node.op_type)
         for attribute in node.attribute:
             for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _evaluate(body, body.initializer, off)
+                yield from _evaluate(body, body.initializer, teacher, modes, off)
     if len(nodes) > len(graph.node):
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]

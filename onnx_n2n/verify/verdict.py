@@ -19,7 +19,7 @@ from onnx_n2n.verify.case import Case
 from onnx_n2n.verify.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verify.cuts import Rounded
 from onnx_n2n.verify.decisions import decides
-from onnx_n2n.verify.evaluation import Evaluated, evaluated
+from onnx_n2n.verify.evaluation import Evaluated, Modes, evaluated
 from onnx_n2n.verify.interfaces import Difference, differences, unlike
 from onnx_n2n.verify.localise import Index, Wrong, first_wrong
 from onnx_n2n.verify.randomness import Random, drawn, refuse
@@ -130,8 +130,9 @@ def verify(
         OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
     with opened(teacher, folder) as first, opened(student, folder) as second:
-        old, model, trained = _evaluated(first, first.skeleton())
-        new, other, retrained = _read(second)
+        modes = Modes()
+        old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
+        new, other, retrained = _read(second, modes)
         fine = grain(model)
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
@@ -191,16 +192,18 @@ def _tried(
     raise AssertionError("there is always a provider")
 
 
-def _evaluated(source: Source, skeleton: ir.Model) -> tuple[Source, ir.Model, tuple[Evaluated, ...]]:
+def _evaluated(
+    source: Source, skeleton: ir.Model, **modes: Modes
+) -> tuple[Source, ir.Model, tuple[Evaluated, ...]]:
     """A model as it is evaluated, the same to be read, and the nodes that train in the file."""
-    copy, found = evaluated(source, skeleton)
+    copy, found = evaluated(source, skeleton, **modes)
     return copy, copy.skeleton() if found else skeleton, found
 
 
-def _read(student: Source) -> tuple[Source, ir.Model | None, tuple[Evaluated, ...]]:
+def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple[Evaluated, ...]]:
     """The same of a student, which may be no model at all: ONNX Runtime says why then."""
     try:
-        return _evaluated(student, student.skeleton())
+        return _evaluated(student, student.skeleton(), teacher=modes)
     except ModelError:
         return student, None, ()
 
