@@ -575,7 +575,7 @@ def test_the_kept_optimizer_is_named_by_its_path_or_all_in_it(tmp_path: Path) ->
 def test_a_tensor_without_numbers_and_an_order_without_names_are_named(tmp_path: Path) -> None:
     model = net()
     absent = {**model.state_dict(), "h0.weight": torch.empty(8, 8, device="meta")}
-    with pytest.raises(GrowthError, match="'h0.weight' has a shape and no numbers"):
+    with pytest.raises(GrowthError, match=r"'h0.weight' has a shape and no numbers"):
         through(tmp_path, absent)
     document = {"model": model.state_dict(), "optimizer": optimizer_of(model, SPLIT, named=False)}
     (tmp_path / "order.txt").write_text("# none\n\n")
