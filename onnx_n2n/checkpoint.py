@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.globs import check_named
+from onnx_n2n.globs import unnamed
 from onnx_n2n.insertion import Inserted, insert
 from onnx_n2n.lazy import made_of, specs_of
 from onnx_n2n.lineage import digest
@@ -109,11 +109,10 @@ def grow(
             that the record does not know; if one has another shape than the teacher had; if names of one parameter
             would become different, and are not to be untied; or if layers were added that cannot be named; or if a
             model has weights of other shapes than the record.
-        OptionError: If a glob of names to be untied names nothing.
     """
     _check_models(record, teacher, student)
     record = matched(record, arrays, given=given, teacher=teacher)
-    check_named("--untie", untie, [*arrays, *names(record)])
+    idle = unnamed("--untie", untie, [*arrays, *names(record)])
     record = confirmed(record, arrays, untie)
     record, aliases = with_aliases(record, arrays, keep)
     left = _check_complete(record, arrays, keep)
@@ -138,7 +137,7 @@ def grow(
         inserted.renamed,
         pairs(aliases),
         dict(zip(now(few), few.values(), strict=True)),
-        notes=_doubts(record, student) if inserted.added else (),
+        notes=(*idle, *(_doubts(record, student) if inserted.added else ())),
         left=left,
     )
 

@@ -23,7 +23,9 @@ def check_keep(globs: Iterable[str], staying: Collection[str], there: Iterable[s
     for glob in globs:
         if any(fnmatchcase(name, glob) for name in staying):
             continue
-        check_named("--keep", [glob], names)
+        if idle := unnamed("--keep", [glob], names):
+            known = f"names are those of the checkpoint: {', '.join(map(repr, names[:3]))}, ..." if names else ""
+            raise OptionError(idle[0], hint=known)
         growing = next(name for name in names if fnmatchcase(name, glob))
         raise OptionError(
             f"--keep {glob!r} names only what grows with the network: {growing!r}",
@@ -31,17 +33,8 @@ def check_keep(globs: Iterable[str], staying: Collection[str], there: Iterable[s
         )
 
 
-def check_named(option: str, globs: Iterable[str], names: Iterable[str]) -> None:
-    """Make sure that each glob names something.
-
-    Raises:
-        OptionError: One does not.
-    """
+def unnamed(option: str, globs: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence for each glob that names nothing."""
     there = tuple(names)
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in there):
-            raise OptionError(
-                f"{option} {glob!r} names nothing in the checkpoint",
-                hint="names are matched as the checkpoint, or the command's own output, spells them: "
-                + (", ".join(map(repr, there[:3])) + ", ..." if there else "it has none"),
-            )
+    idle = (glob for glob in globs if not any(fnmatchcase(name, glob) for name in there))
+    return tuple(f"{option} {glob!r} names nothing in the checkpoint" for glob in idle)
