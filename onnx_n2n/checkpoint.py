@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.globs import unnamed
 from onnx_n2n.insertion import Inserted, insert
 from onnx_n2n.lazy import made_of, specs_of
 from onnx_n2n.lineage import digest
@@ -110,7 +111,9 @@ def grow(
             model has weights of other shapes than the record.
     """
     _check_models(record, teacher, student)
-    record = confirmed(matched(record, arrays, given=given, teacher=teacher), arrays, untie)
+    record = matched(record, arrays, given=given, teacher=teacher)
+    idle = unnamed("--untie", untie, [*arrays, *names(record)])
+    record = confirmed(record, arrays, untie)
     record, aliases = with_aliases(record, arrays, keep)
     left = _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
@@ -134,7 +137,7 @@ def grow(
         inserted.renamed,
         pairs(aliases),
         dict(zip(now(few), few.values(), strict=True)),
-        notes=_doubts(record, student) if inserted.added else (),
+        notes=(*idle, *(_doubts(record, student) if inserted.added else ())),
         left=left,
     )
 

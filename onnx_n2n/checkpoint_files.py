@@ -13,6 +13,7 @@ from onnx_n2n import safetensors_files, torch_files
 from onnx_n2n.checkpoint import Grown, again, grow
 from onnx_n2n.checkpoint_folders import SIZES, Place, Rest, check_growing, growing_folder
 from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.globs import check_keep
 from onnx_n2n.io.atomic import check, drafting, unwritten
 from onnx_n2n.io.sources import Source
 from onnx_n2n.making import Arrays
@@ -65,7 +66,7 @@ def grow_file(
 
     Raises:
         ModelError: The checkpoint cannot be read, or there are several.
-        OptionError: Nothing can be written at the target.
+        OptionError: Nothing can be written at the target; or a glob names nothing, or only what grows.
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
         N2NError: PyTorch is not installed, and the file needs it.
     """
@@ -140,6 +141,8 @@ def _grown(place: Place, ways: Growing, *, single: bool) -> tuple[Grown, Callabl
         raise GrowthError(f"{what} holds no optimizer", hint="pass the checkpoint that torch.save wrote")
     shards = Shards.open(place.files, safetensors_files if place.suffix == SAFETENSORS else TorchShards(), place.index)
     found = ways.grow(shards.arrays, ways.keep, True)
+    was = {now: name for name, now in found.renamed.items()}
+    check_keep(ways.keep, [was.get(name, name) for name in (*found.kept, *found.left)], shards.arrays)
     return found, partial(shards.write_one if single else shards.write_all, found)
 
 

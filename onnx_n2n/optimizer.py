@@ -128,7 +128,8 @@ def without_gradient(array: np.ndarray, power: float) -> float:
 def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[str, tuple[str, dict[str, Any]]]:
     """Grow the moments of the parameters of a checkpoint, as that has grown.
 
-    New layers have no moments, and neither have parameters that were one and are no longer: theirs are mixed.
+    New layers have no moments, and neither have parameters that were one and are no longer: theirs are mixed. Where
+    both have moments of their own, they were not one.
 
     Args:
         found: What became of the checkpoint.
@@ -138,8 +139,9 @@ def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[
     Returns:
         By name, the name before, and the moments.
     """
-    mixed = {*found.untied, *found.untied.values()}
     names = {name: found.renamed.get(name, name) for name in state}
+    own = set(names.values())
+    mixed = {name for pair in found.untied.items() if not own.issuperset(pair) for name in pair}
     kept = {name: moments for name, moments in state.items() if names[name] not in mixed}
     return {names[name]: (name, moments) for name, moments in grow_state(found.record, kept, shapes).items()}
 

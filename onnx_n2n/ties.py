@@ -132,15 +132,17 @@ def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[R
 def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, str]:
     """Return the names that were of one parameter with another name, and will not be, with that name.
 
-    A name that is untied and that the checkpoint lacks is among them, even if both stay equal: the code has it now.
+    A name that is untied is among them even if both stay equal: the code has two parameters now.
 
     Raises:
         GrowthError: If there are some that the user does not say are untied.
     """
     plan = Plan.of(record, arrays)
-    apart = [tie for tie in _ties(record, arrays) if not plan.alike(tie.name, tie.other, arrays)]
-    if refused := [tie for tie in apart if not _any(tie.name, untie) and not _any(tie.other, untie)]:
-        first, *rest = refused
+    ties = list(_ties(record, arrays))
+    told = [tie for tie in ties if _any(tie.name, untie) or _any(tie.other, untie)]
+    apart = [tie for tie in ties if tie not in told and not plan.alike(tie.name, tie.other, arrays)]
+    if apart:
+        first, *rest = apart
         readers = [f"{name!r} is read by {', '.join(map(repr, plan.readers(name)[:4])) or 'no node'}"
                    for name in (first.other, first.name)]  # fmt: skip
         others = ", ".join(repr(tie.name) for tie in rest[:4])
@@ -154,7 +156,7 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
         )
     pairs = tied(record).items()
     lacking = {name: other for name, other in pairs if name not in arrays and other in arrays and _any(name, untie)}
-    return lacking | {tie.name: tie.other for tie in apart}
+    return lacking | {tie.name: tie.other for tie in told if tie.name in arrays and tie.other in arrays}
 
 
 def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:

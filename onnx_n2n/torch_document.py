@@ -6,7 +6,7 @@ part of a network stays; the rest is refused, or stays if the user says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from glob import escape
@@ -18,7 +18,8 @@ import numpy as np
 from onnx_n2n.checkpoint import Grown
 from onnx_n2n.document import Path, at, dotted, leaves, refilled, replaced
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.making import Arrays
+from onnx_n2n.globs import check_keep
+from onnx_n2n.making import Arrays, tied
 from onnx_n2n.moments_check import Pulled, pulled_back
 from onnx_n2n.networks import Network, network_in, shapes_in
 from onnx_n2n.optimizer import check_kinds
@@ -138,6 +139,7 @@ class File:
                     followed.append(copy)
         known = {path for each in (network, *copies, *followed) if each is not None for path in each.paths.values()}
         outside, more = self._rest({path: t for path, t in self.free.items() if path not in known}, found, arrays)
+        self._check_keep(found, named, [*left, *outside, *more])
         states: dict[Path, Any] = {}
         pulled = Pulled()
         for optimizer, order in wanted:
@@ -192,10 +194,25 @@ class File:
         """Refuse to leave optimizers as they are without a word."""
         if optimizers:
             titles = ", ".join(repr(dotted(each.path)) for each in optimizers)
+            where = f" ({titles})" if titles != "''" else ""
             raise GrowthError(
-                f"the checkpoint holds the state of an optimizer ({titles}), which has to grow with the parameters",
+                f"the checkpoint holds the state of an optimizer{where}, which has to grow with the parameters",
                 hint=f"--optimizer grows it, --keep {dotted(optimizers[0].path) + '*'!r} leaves it as it is",
             )
+
+    def _check_keep(self, found: Grown, named: Mapping[str, Path], others: Sequence[str]) -> None:
+        """Make sure that whatever is to be kept is there, and has not grown.
+
+        Raises:
+            OptionError: A glob names nothing, or only what grows.
+        """
+        was = {now: name for name, now in found.renamed.items()}
+        names = [was.get(name, name) for name in (*found.kept, *found.left)]
+        staying = [*names, *(dotted(named[name]) for name in names if name in named), *others]
+        titles = [title for each in self.optimizers for title in (dotted(each.path), dotted((*each.path, "")))]
+        left = {f"{name}." for name in others} & set(titles)
+        there = [*named, *map(dotted, self.tensors), *titles]
+        check_keep(self.growing.keep, [*staying, *left], there)
 
     def _inside(self, optimizer: Optimizer) -> dict[Path, Any]:
         return {
@@ -213,8 +230,10 @@ class File:
         """Return tensors as arrays; those that are one in the file are one.
 
         Raises:
-            GrowthError: One has no numbers in rows.
+            GrowthError: One has no numbers, or none in rows.
         """
+        if absent := [name for name, tensor in tensors.items() if tensor.is_meta]:
+            raise GrowthError(f"{absent[0]!r} has a shape and no numbers", hint="save it from where its numbers are")
         if scattered := [name for name, tensor in tensors.items() if tensor.is_sparse or tensor.is_quantized]:
             raise GrowthError(f"{scattered[0]!r} is no plain tensor, but a sparse or quantised one, which cannot grow")
         seen: dict[Any, np.ndarray] = {}
@@ -249,11 +268,15 @@ class File:
             shapes = optimizer.shapes
             found |= {name: shapes[number] for number, name in zip(numbers, names, strict=False) if number in shapes}
         said = shapes_in(self.growing.record)
-        prefix = next((name.removesuffix(own) for own in said for name in found if name.endswith(f".{own}")), "")
-        less = next((own.removesuffix(name) for own in said for name in found if own.endswith(f".{name}")), "")
+        prefix, less = _heads(said, found)
         for name, shape in said.items():
             found.setdefault(f"{prefix}{name.removeprefix(less)}", shape)
-        return {name: np.zeros(shape, np.float32) for name, shape in found.items()}
+        arrays = {name: np.zeros(shape, np.float32) for name, shape in found.items()}
+        for pair in tied(self.growing.record).items():  # numbers that tell when what is one parameter becomes two
+            both = [f"{prefix}{name.removeprefix(less)}" for name in pair]
+            if all(name in found for name in both):
+                arrays |= dict.fromkeys(both, np.random.default_rng(0).standard_normal(found[both[0]], np.float32))
+        return arrays
 
     def _copied(self, network: Network, copy: Network, found: Grown, arrays: Arrays) -> Change:
         """Grow a copy of the network, and return what becomes of its tensors.
@@ -272,6 +295,9 @@ class File:
                 "weights, but perhaps their squares, or a mask",
                 hint=f"--keep {copy.title + '*'!r} leaves it as it is",
             )
+        for name, other in _before(found, found.untied).items():  # it had one tensor where the network had two
+            if name not in given and other in given:
+                given[name], own[name] = given[other], own[other]
         again = self.growing.again(found, {**arrays, **given})
         return self._written(network, copy, again, {**arrays, **given}, own)
 
@@ -347,7 +373,8 @@ class File:
         for path, tensor in tensors.items():
             whole = not (tensor.is_floating_point() or tensor.is_complex())
             single = tensor.numel() <= 1 and tuple(tensor.shape) not in growing
-            if not tensor.ndim or single or (whole and (tensor.ndim < 2 or tuple(tensor.shape) not in growing)):
+            random = tensor.ndim == 1 and str(tensor.dtype) == "torch.uint8"  # the state of a generator
+            if not tensor.ndim or single or (whole and (random or tuple(tensor.shape) not in growing)):
                 outside.append(dotted(path))
             elif self.growing.keeps(path):
                 left.append(dotted(path))
@@ -403,6 +430,26 @@ class File:
         places = {key: (*optimizer.path, key) for key in ("state", "param_groups")}
         whole = refilled(at(self.document, places["state"]), state)
         return {places["state"]: whole, places["param_groups"]: groups}, proof
+
+
+def _heads(known: Collection[str], there: Collection[str]) -> tuple[str, str]:
+    """Return what only names that are there begin with, and what only the known ones do: as most of them say."""
+    ways = {("", "")}
+    ways |= {(name.removesuffix(own), "") for own in known for name in there if name.endswith(f".{own}")}
+    ways |= {("", own.removesuffix(name)) for own in known for name in there if own.endswith(f".{name}")}
+
+    def fits(way: tuple[str, str]) -> tuple[int, int]:
+        more, less = way
+        called = (f"{more}{name.removeprefix(less)}" for name in known if name.startswith(less))
+        return sum(name in there for name in called), -len(more + less)
+
+    return max(ways, key=fits)
+
+
+def _before(found: Grown, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return pairs of names by what they were before new layers took some."""
+    was = {now: old for old, now in found.renamed.items()}
+    return {was.get(name, name): was.get(other, other) for name, other in pairs.items()}
 
 
 def _like(found: Grown, arrays: Arrays, name: str) -> str:

@@ -20,8 +20,8 @@ def grown(growing: Growing, source: Source) -> tuple[Grown, Callable[[Path], obj
     """Grow a file, with the optimizers in it, and return how to write what it became."""
     torch = installed()
     document = load(source)
-    if not isinstance(document, Mapping):
-        raise ModelError(f"{source.name} holds no dictionary", hint="save model.state_dict()")
+    if not isinstance(document, Mapping | list | tuple):
+        raise ModelError(f"{source.name} holds no dictionary and no list", hint="save model.state_dict()")
     try:
         found, after = File(str(source.path), document, growing, Tensors(torch.is_tensor, to_numpy, _like)).grown()
     except RecursionError:

@@ -118,7 +118,10 @@ def read_order(path: FilePath) -> list[str]:
     names = [each.strip() for each in listed if isinstance(each, str)]
     if len(names) != len(listed):
         raise ModelError(f"the order {str(path)!r} is no list of names")
-    return [name for name in names if name and not name.startswith("#")]
+    found = [name for name in names if name and not name.startswith("#")]
+    if not found:
+        raise ModelError(f"the order {str(path)!r} has no names")
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from hypothesis import strategies as st
 from needing import needs
 from onnx import helper, numpy_helper
 from onnx_n2n.passes import Deepen, Widen
+from safetensors.numpy import save_file
 
 from onnx_n2n.checkpoint import Grown, grow
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.cli import main
 from onnx_n2n.delivery import Proof
-from onnx_n2n.errors import GrowthError, OptionError, VerificationError
+from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.layouts import Layout
 from onnx_n2n.moments_check import pulled_back
 from onnx_n2n.optimizer import grow_state
@@ -519,7 +521,7 @@ def test_copies_in_the_same_dictionary_and_parts_of_copies(tmp_path: Path) -> No
 def test_what_is_not_the_network_is_named_and_kept_only_when_asked(tmp_path: Path) -> None:
     model = net()
     judge = {"conv.weight": torch.randn(8, 4), "h0.weight": torch.randn(8, 9), "o.bias": torch.randn(3)}
-    document = {"generator": model.state_dict(), "discriminator": judge, "counts": torch.arange(8)}
+    document = {"generator": model.state_dict(), "discriminator": judge, "counts": torch.arange(5)}
     with pytest.raises(GrowthError, match=r"3 tensors of the checkpoint .*discriminator.conv.weight \[8, 4\]"):
         through(tmp_path, document)
     ours, found = through(tmp_path, document, keep=["discriminator.*"])
@@ -529,10 +531,68 @@ def test_what_is_not_the_network_is_named_and_kept_only_when_asked(tmp_path: Pat
     assert equal(ours["generator"], wanted(model.state_dict()))
     with pytest.raises(GrowthError, match=r"1 tensors .*mask \[8, 8\]"):
         through(tmp_path, {"model": model.state_dict(), "mask": torch.ones(8, 8, dtype=torch.bool)})
+    for kind in (torch.bool, torch.int64):  # it may be about channels
+        with pytest.raises(GrowthError, match=r"1 tensors .*pruned \[8\]"):
+            through(tmp_path, {"model": model.state_dict(), "pruned": torch.ones(8, dtype=kind)})
+    _, found = through(tmp_path, {"model": model.state_dict(), "rng": torch.ones(8, dtype=torch.uint8)})
+    assert found.outside == ("rng",)
     extra = {**model.state_dict(), "head.weight": torch.randn(2, 8)}
     for keep in ("head.*", "model.head.*"):
         _, found = through(tmp_path, {"model": extra}, keep=[keep])
         assert found.left == ("head.weight",)
+
+
+@pytest.mark.parametrize("file", ["old.pt", "old.safetensors"])
+def test_an_option_that_names_nothing_is_a_mistake(tmp_path: Path, file: str) -> None:
+    model = net()
+    if file == "old.pt":
+        torch.save({"model": model.state_dict(), "ema": net(1).state_dict()}, tmp_path / file)
+    else:
+        save_file(numpied(model.state_dict()), tmp_path / file)
+    new = tmp_path / f"new-{file}"
+    for option, glob, said in (
+        ("keep", "hO.*", "--keep 'hO.*' names nothing"),
+        ("keep", "h0.weight", "--keep 'h0.weight' names only what grows with the network"),
+        *([("keep", "ema.h0.*", "names only what grows")] if file == "old.pt" else []),
+    ):
+        with pytest.raises(OptionError, match=re.escape(said)):
+            grow_file(RECORD, tmp_path / file, new, **{option: [glob]})
+        assert not new.exists()
+    found = grow_file(RECORD, tmp_path / file, new, untie=["nothing"])
+    assert found.notes == ("--untie 'nothing' names nothing in the checkpoint",)
+    for glob in ("o.bias", "*.bias", "*"):  # some of it stays, as it would
+        grow_file(RECORD, tmp_path / file, new, keep=[glob], force=True)
+
+
+def test_the_kept_optimizer_is_named_by_its_path_or_all_in_it(tmp_path: Path) -> None:
+    model = net()
+    document = {"model": model.state_dict(), "opt": optimizer_of(model, SPLIT, named=True)}
+    for glob in ("opt", "opt*", "opt.*"):
+        ours, found = through(tmp_path, document, keep=[glob])
+        assert found.left == ("opt",)
+        assert same(ours["opt"], document["opt"])
+
+
+def test_a_tensor_without_numbers_and_an_order_without_names_are_named(tmp_path: Path) -> None:
+    model = net()
+    absent = {**model.state_dict(), "h0.weight": torch.empty(8, 8, device="meta")}
+    with pytest.raises(GrowthError, match=r"'h0.weight' has a shape and no numbers"):
+        through(tmp_path, absent)
+    document = {"model": model.state_dict(), "optimizer": optimizer_of(model, SPLIT, named=False)}
+    (tmp_path / "order.txt").write_text("# none\n\n")
+    with pytest.raises(ModelError, match="has no names"):
+        through(tmp_path, document, optimizer=True, orders=[tmp_path / "order.txt"])
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_at_the_top_is_looked_into(tmp_path: Path, kind: Any) -> None:
+    model, other = net(), net(1)
+    document = kind([model.state_dict(), other.state_dict(), optimizer_of(model, SPLIT, named=True)])
+    ours, found = through(tmp_path, document, optimizer=True)
+    assert type(ours) is kind
+    assert (found.copies, found.optimizers) == (("1",), ("2",))
+    for place, each in enumerate((model, other)):
+        assert equal(ours[place], wanted(each.state_dict()))
 
 
 def test_squares_under_the_names_of_the_network_are_no_copy(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ import onnx_n2n
 from onnx_n2n.checkpoint import grow
 from onnx_n2n.checkpoint_files import grow_file
 from onnx_n2n.delivery import Proof
+from onnx_n2n.optimizer import grown_moments
 from onnx_n2n.record import Record
 from onnx_n2n.ties import equal
 
@@ -248,6 +249,73 @@ def test_an_untied_name_that_the_checkpoint_lacks_is_written(folder: Path) -> No
     assert np.array_equal(found.arrays["head.weight"], arrays["emb.weight"])
     assert found.untied == {"head.weight": "emb.weight"}
     assert "head.weight" not in grow(record, arrays).arrays
+
+
+def test_what_is_untied_is_two_also_where_the_checkpoint_has_both_and_both_stay_equal(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The optimizer of code that no longer ties them has both in its groups; moments of their sum are no one's."""
+    record = record_of(folder, "language", "dynamo", exclude=("emb", "head"))
+    net = Language()
+    optimizer = torch.optim.Adam(net.named_parameters())
+    nn.functional.cross_entropy(net(TOKENS).flatten(0, 1), TOKENS.flatten()).backward()
+    optimizer.step()
+    torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "old.pt")
+    found = grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, untie=["head.weight"])
+    assert found.untied == {"head.weight": "emb.weight"}
+    state = torch.load(tmp_path / "new.pt", weights_only=True)
+    (group,) = state["optimizer"]["param_groups"]
+    apart = language(state["model"], tie=False)
+    assert group["param_names"] == [name for name, _ in apart.named_parameters()]
+    torch.optim.Adam(apart.named_parameters()).load_state_dict(state["optimizer"])
+    named = dict(zip(group["params"], group["param_names"], strict=True))
+    fresh = {"emb.weight", "head.weight"}
+    assert {named[number] for number in state["optimizer"]["state"]} == set(group["param_names"]) - fresh
+
+
+def test_an_optimizer_alone_knows_what_is_tied(folder: Path, tmp_path: Path) -> None:
+    """A parameter that the record does not know is named, and no other because of how its name begins."""
+    record = record_of(folder, "language", "dynamo")
+    net = Language()
+    optimizer = torch.optim.Adam(net.named_parameters())
+    nn.functional.cross_entropy(net(TOKENS).flatten(0, 1), TOKENS.flatten()).backward()
+    optimizer.step()
+    torch.save(optimizer.state_dict(), tmp_path / "old.pt")
+    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: bias"):
+        grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
+    optimizer = torch.optim.Adam([pair for pair in net.named_parameters() if pair[0] != "bias"])
+    optimizer.step()
+    torch.save(optimizer.state_dict(), tmp_path / "old.pt")
+    with pytest.raises(onnx_n2n.GrowthError, match="would become different"):
+        grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
+    grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, untie=["head.weight"])
+    (group,) = torch.load(tmp_path / "new.pt", weights_only=True)["param_groups"]
+    assert {"emb.weight", "head.weight"} <= set(group["param_names"])
+
+
+def test_a_copy_that_has_one_name_only_gets_both_with_its_own_numbers(folder: Path, tmp_path: Path) -> None:
+    record = record_of(folder, "language", "dynamo")
+    other = drawn(Language).state_dict()
+    one = {name: tensor * 0.9 for name, tensor in other.items() if name not in {"head.weight", "bias"}}
+    torch.save({"model": network("language").state_dict(), "ema": one}, tmp_path / "old.pt")
+    found = grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", untie=["head.weight"])
+    assert found.copies == ("ema",)
+    ours = torch.load(tmp_path / "new.pt", weights_only=True)["ema"]
+    assert ours.keys() == {*one, "head.weight"}
+    alone = {name: tensor.numpy() for name, tensor in {**one, "head.weight": one["emb.weight"]}.items()}
+    wanted = grow(record, alone, untie=["head.weight"]).arrays
+    assert all(np.array_equal(ours[name].numpy(), wanted[name]) for name in ours)
+
+
+def test_moments_that_each_of_two_equal_layers_has_are_kept() -> None:
+    """Layers that begin as copies are told apart by --untie; their moments are not mixed."""
+    teacher, arrays = chain(copies=True)
+    record = onnx_n2n.widen(teacher, 1.5).growth
+    found = grow(record, arrays, untie=["b"])
+    state = {name: {"exp_avg": np.full_like(array, place + 1)} for place, (name, array) in enumerate(arrays.items())}
+    assert set(grown_moments(found, state)) == {"a", "b", "c"}
+    del state["b"]
+    assert set(grown_moments(found, state)) == {"c"}
 
 
 # Equal numbers --------------------------------------------------------------------------------------------------------
