@@ -172,10 +172,11 @@ def _unnamed(record: Record, descent: _Descent, has: Callable[[Origin], bool]) -
             unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         yield Obstacle(
-            f"there is no parameter for {len(unknown)} weights that grew: {', '.join(unknown[:SHOWN])}",
+            f"there is no parameter for {len(unknown)} of the weights that grew: {', '.join(unknown[:SHOWN])}",
             "--teacher finds parameters by their values, --name WEIGHT=PARAMETER gives one, and exports with "
             "torch.onnx.export(..., dynamo=True) keep names. Of layers that an earlier pass has added, the record of "
-            "that pass knows more: pass all --record in order. What the network's own code computes, as a table of "
+            "that pass knows more: pass all --record in order. A weight that code computes from others, as "
+            "weight_norm and pruning do, has to be made one first. What the network's own code computes, as a table of "
             "frequencies, must not grow: --exclude its group",
             final=False,
         )

@@ -327,7 +327,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     path = exported(net, batch(0)[0], dynamo=True, folded=True, tmp=tmp_path)
     record = onnx_n2n.widen(path, 1.5).growth
     arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
-    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 weights that grew"):
+    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew"):
         grow(record, {name: array for name, array in arrays.items() if name != "conv2.weight"})
     with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: ema"):
         grow(record, {**arrays, "ema": np.ones(3)})

@@ -163,7 +163,7 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
     path = exported(exports, kind, dynamic=False)
     result = Widen(factor=1.5, init="net2net", noise=0)(path, output=Target(tmp_path / "student.onnx"))
     arrays = {name: tensor.numpy() for name, tensor in net(kind).state_dict().items()}
-    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 weights that grew"):
+    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew"):
         grow(result.growth, arrays)
     found = grow(result.growth, arrays, teacher=onnx_n2n.load(path), untie=UNTIED)
     state = {name: torch.from_numpy(np.array(array)) for name, array in found.arrays.items()}

@@ -167,7 +167,7 @@ def test_kernels_are_found_in_any_order_of_their_axes(plain_growth: tuple[Record
 def test_what_is_equal_to_two_parameters_is_neither(plain_growth: tuple[Record, Arrays]) -> None:
     record, _ = plain_growth
     arrays = {**PLAIN, "ema": PLAIN["const_1"].copy()}
-    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 weights that grew: 'const_1'"):
+    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew: 'const_1'"):
         grow(record, {f"p{name}": array for name, array in arrays.items()}, teacher=ir.from_proto(convolutions(PLAIN)))
     # One that shares its memory with another is the same.
     shared = {f"p{name}": array for name, array in {**PLAIN, "ema": PLAIN["const_1"]}.items()}
@@ -186,7 +186,7 @@ def test_axes_that_may_be_either_are_refused_if_they_grew() -> None:
     ]
     teacher = model(nodes, weights, ["n", CHANNELS], ["n", 4])
     record, _ = widened(teacher)
-    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 weights that grew: 'const_1'"):
+    with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew: 'const_1'"):
         grow(record, {"a": weights["const_1"], "b": weights["const_2"]}, teacher=ir.from_proto(teacher))
 
 

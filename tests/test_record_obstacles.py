@@ -73,7 +73,7 @@ def unnamed(teacher: onnx.ModelProto, names: dict[str, str]) -> onnx.ModelProto:
 def test_weights_without_names_are_said_and_help_is() -> None:
     record = Widen(factor=1.5)(unnamed(net(), {"w": "onnx::Conv_7"}), proof=UNPROVEN).growth
     (found,) = obstacles(record)
-    assert "no parameter for 1 weights that grew: 'onnx::Conv_7'" in found.reason
+    assert "no parameter for 1 of the weights that grew: 'onnx::Conv_7'" in found.reason
     assert not found.final
     assert "--teacher" in found.hint
     named = replace(record, origins={**record.origins, "onnx::Conv_7": (Origin(("w",), Layout(), "", "user"),)})
@@ -91,7 +91,7 @@ def test_weights_that_grow_in_a_later_step_only_are_not_forgotten(passes: str) -
     for weight in ("w", "u", "v"):
         lacking = replace(record, origins={name: found for name, found in record.origins.items() if name != weight})
         assert [found.reason for found in obstacles(lacking)] == [
-            f"there is no parameter for 1 weights that grew: {weight!r}"
+            f"there is no parameter for 1 of the weights that grew: {weight!r}"
         ]
 
 
@@ -161,7 +161,7 @@ def test_a_record_that_checkpoints_can_follow_has_no_note(tmp_path: Path) -> Non
     names = {"w": "onnx::Conv_7"}
     document, text = followable(tmp_path, unnamed(net(), names), "widen", "--record", tmp_path / "growth")
     assert not document["followable"]["ok"]
-    assert "Note: by this record alone no checkpoint can follow: there is no parameter for 1 weights" in text
+    assert "Note: by this record alone no checkpoint can follow: there is no parameter for 1 of the weights" in text
 
 
 def test_what_the_own_code_has_to_follow_is_in_the_report(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from onnx_n2n.errors import N2NError
+from onnx_n2n.jsonable import finite
 
 SCHEMA_VERSION = 1  # of all documents: a field that goes, or means something else, makes it one more
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
@@ -71,15 +71,7 @@ def print_json(fields: Mapping[str, Any], command: str | None = None) -> None:
     """
     name = click.get_current_context().command.name if command is None else command
     head = {"schema": f"onnx-n2n.{name}".rstrip("."), "schema_version": SCHEMA_VERSION, "error": None}
-    click.echo(json.dumps(_finite(head | {**fields}), indent=2, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(json.dumps(finite(head | {**fields}), indent=2, allow_nan=False))
 
 
 @contextmanager

@@ -214,7 +214,7 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
         with contextlib.nullcontext() if provider == CPU else _quiet(ort):
             found = ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-        hint = "--no-verify widens without running it, unproven"
+        hint = "--no-verify goes without running it, unproven"
         raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
     if (got := found.get_providers()[0]) != provider:
         raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")

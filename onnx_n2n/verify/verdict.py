@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n.jsonable import finite
 from onnx_n2n.verify.case import Case
 from onnx_n2n.verify.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verify.cuts import Rounded
@@ -80,15 +80,8 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON takes it: numbers that are not finite become null."""
-        return {key: _jsonable(value) for key, value in dataclasses.asdict(self).items()}
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        found: dict[str, Any] = finite(dataclasses.asdict(self))
+        return found
 
 
 @within_memory()
