@@ -18,8 +18,8 @@ from onnx_n2n.torch_reading import installed, load
 
 def grown(growing: Growing, source: Source) -> tuple[Grown, Callable[[Path], object]]:
     """Grow a file, with the optimizers in it, and return how to write what it became."""
+    document = load(source)  # says what a file of others is, also where PyTorch is not installed
     torch = installed()
-    document = load(source)
     if not isinstance(document, Mapping | list | tuple):
         raise ModelError(f"{source.name} holds no dictionary and no list", hint="save model.state_dict()")
     try:
