@@ -114,7 +114,7 @@ def test_the_command_names_what_differs_and_no_infinite_error(tmp_path: Path) ->
     assert "the student has no input 'x' (float[N,6])" in text
     assert "inf" not in text.replace("information", "").split(":")[1]
     found = json.loads(call("verify", tmp_path / "a.onnx", tmp_path / "b.onnx", "--json").output)
-    assert [each["what"] for each in found["differences"]] == ["missing", "added"]
+    assert [each["what"] for each in found["verification"]["differences"]] == ["missing", "added"]
 
 
 # Maps

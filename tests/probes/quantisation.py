@@ -7,7 +7,8 @@ from probes.case import TWIN, Case, case, flat, rows
 RNG = np.random.default_rng(0)
 
 
-def whole(*shape: int, dtype: type = np.int8, low: int = -100, high: int = 100) -> np.ndarray:
+def whole(*shape: int, dtype: type = np.int8, low: int = -63, high: int = 64) -> np.ndarray:
+    """Draw weights of 7 bits: of 8, processors without 8-bit products add pairs that saturate, each pairing others."""
     return RNG.integers(low, high, shape).astype(dtype)
 
 
