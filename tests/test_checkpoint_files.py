@@ -401,13 +401,13 @@ def written() -> dict[str, tuple[Callable[[Path], object], str]]:
         "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": np.ones(3)})), "a pickle that torch.save did not"),
         "cut": (cut, "whose list of contents, at its end, is missing"),
         "text": (lambda path: path.write_text("hello"), "torch.save did not write it"),
-        "list": (lambda path: torch.save([torch.ones(3)], path), "no dictionary"),
+        "bare": (lambda path: torch.save(torch.ones(3), path), "no dictionary"),
     }  # fmt: skip
 
 
 KINDS = (
     "module", "module, older", "module inside", "class", "class, older", "array", "default", "hidden", "script",
-    "program", "keras", "numpy", "pickle", "cut", "text", "list",
+    "program", "keras", "numpy", "pickle", "cut", "text", "bare",
 )  # fmt: skip
 
 
