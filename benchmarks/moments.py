@@ -29,9 +29,9 @@ from torch import nn
 from torch.nn import functional
 
 import onnx_n2n
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Proof
+from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.verification.options import Proof
 
 
 class Convolutions(nn.Module):

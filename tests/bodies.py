@@ -9,7 +9,7 @@ import onnx
 from graphs import TOLERANCE, Judge, grow, opened
 from onnx import numpy_helper
 
-from onnx_n2n.analysis import analyze
+from onnx_n2n.analysis.walk import analyze
 
 TRUE = np.array(True)
 TRIPS = np.array(3)

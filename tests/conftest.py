@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import onnx
 import pytest
 from hypothesis import settings
-
-from onnx_n2n import delivery
+from onnx_n2n.passes import driver
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -30,7 +29,7 @@ def nothing_left_out(request: pytest.FixtureRequest) -> Iterator[None]:
     """A wrong student is an alarm, and nothing is mended by leaving it out, but in tests of just that."""
     with pytest.MonkeyPatch.context() as patch:
         if "leaves_out" not in request.keywords:
-            patch.setattr(delivery, "leave_out", _alarm)
+            patch.setattr(driver, "leave_out", _alarm)
         yield
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.record import Record, digest
-from onnx_n2n.tensorfile import LENGTH, from_bytes, to_bytes
+from onnx_n2n.io.tensorfile import LENGTH, from_bytes, to_bytes
+from onnx_n2n.record.record import Record, digest
 
 ABSENT: Any = object()
 HEX = "f" * 64

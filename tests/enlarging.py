@@ -10,9 +10,9 @@ import onnx
 from graphs import TOLERANCE, WRONG, Judge, model
 from onnx import helper, numpy_helper
 from onnx_n2n.passes import Enlarge
+from onnx_n2n.passes.report import Result
 
-from onnx_n2n.delivery import Proof
-from onnx_n2n.report import Result
+from onnx_n2n.verification.options import Proof
 
 IMAGE = "float[2,3,8,9] x"
 OUT = "float[N,M,P,Q] y"  # where ONNX cannot say more

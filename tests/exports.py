@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from architectures import ARCHITECTURES, TIED
 
-from onnx_n2n.record import Record
+from onnx_n2n.record.record import Record
 
 # The torch.export exporter, with norms kept and as it is by default; the TorchScript exporter, the same two.
 KEPT, FOLDED = ("kept", "script-kept"), ("default", "script-folded")

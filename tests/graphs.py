@@ -14,10 +14,10 @@ from hypothesis import settings
 from onnx import helper, numpy_helper, parser, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.growth import Growth
-from onnx_n2n.plan import Request, plan
-from onnx_n2n.rewrite import rewrite
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.rewrite import rewrite
 
 STABLE = settings(derandomize=True)  # the same examples in every run
 TOLERANCE = 1e-4  # of how far an output moves between two inputs; float32 rounding stays well below

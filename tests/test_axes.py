@@ -12,8 +12,7 @@ from graphs import STABLE
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from onnx_n2n.alignment import Misaligned, split_inner, split_product, split_sum, unify
-from onnx_n2n.axes import (
+from onnx_n2n.axes.algebra import (
     EMPTY,
     UNIT,
     Axis,
@@ -34,7 +33,8 @@ from onnx_n2n.axes import (
     size,
     total,
 )
-from onnx_n2n.growth import Growth, copies
+from onnx_n2n.axes.unify import Misaligned, split_inner, split_product, split_sum, unify
+from onnx_n2n.width.growth import Growth, copies
 
 WHY = Reason("because", "node")
 

@@ -10,7 +10,7 @@ from bodies import inside, same, shapes, sizes
 from graphs import WRONG, Judge, grow, model, opened
 from onnx import helper, numpy_helper
 
-from onnx_n2n.analysis import analyze
+from onnx_n2n.analysis.walk import analyze
 
 FLAT = "float[4,5] x, bool go"
 

@@ -19,10 +19,10 @@ from onnx_n2n.passes import Widen, parse
 from safetensors.numpy import save_file
 
 import onnx_n2n
-from onnx_n2n import record as records
-from onnx_n2n.checkpoint import apply, grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.optimizer import grow_state
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import apply, grow
+from onnx_n2n.checkpoint.optimizer import grow_state
+from onnx_n2n.record import record as records
 
 torch = needs("torch")
 needs("onnxscript")

@@ -25,15 +25,15 @@ from onnx.numpy_helper import from_array
 from safetensors import safe_open
 
 import onnx_n2n
-from onnx_n2n import tensorfile
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.checkpoint_files import grow_file
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.checkpoint.shard_index import Index
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
+from onnx_n2n.io import tensorfile
+from onnx_n2n.io.lazy import Lazy, Spec
 from onnx_n2n.io.sources import Source
-from onnx_n2n.lazy import Lazy, Spec
-from onnx_n2n.record import Record
-from onnx_n2n.shard_index import Index
-from onnx_n2n.tensorfile import DTYPES
+from onnx_n2n.io.tensorfile import DTYPES
+from onnx_n2n.record.record import Record
 
 SHAPES = {"a.weight": (6, 8), "a.bias": (8,), "b.weight": (8, 10), "c.weight": (10, 5)}
 FLOATS = ("BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
@@ -190,7 +190,7 @@ def test_types_are_kept_to_the_last_bit(tmp_path: Path, kind: str) -> None:
     wanted = {**grow(record(), arrays()).arrays, "other": numbers}
     assert same(load(tmp_path / "new.safetensors"), wanted)
     torch = needs("torch")
-    from onnx_n2n.torch_arrays import to_numpy, to_torch
+    from onnx_n2n.checkpoint.torch.arrays import to_numpy, to_torch
 
     torch.save({name: to_torch(array) for name, array in {**arrays(), "other": numbers}.items()}, tmp_path / "old.pt")
     grow_file(record(), tmp_path / "old.pt", tmp_path / "new.pt", keep=["other"])

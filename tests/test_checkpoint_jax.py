@@ -22,8 +22,8 @@ from needing import lacking, needs
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_n2n
-from onnx_n2n.checkpoint import apply, grow
-from onnx_n2n.trees import MOMENTS, grow_optax, grow_tree
+from onnx_n2n.checkpoint.growth import apply, grow
+from onnx_n2n.checkpoint.pytrees import MOMENTS, grow_optax, grow_tree
 
 jax = needs("jax")
 flax = needs("flax")

@@ -19,12 +19,12 @@ from calling import call
 from enlarging import UNPROVEN
 from needing import needs
 from onnx_n2n.passes import parse
+from onnx_n2n.passes.driver import Target
 
 import onnx_n2n
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Target
-from onnx_n2n.record import Record
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.record.record import Record
 
 torch = needs("torch")
 needs("onnxscript")
@@ -319,9 +319,9 @@ def test_a_student_that_is_another_one(exports: Path, tmp_path: Path) -> None:
         grow(record, own, student=onnx_n2n.load(tmp_path / "0.onnx"))
     trained = onnx_n2n.load(model)
     value = trained.graph.initializers[record.steps[0].new[0].student]
-    value.const_value = onnx_n2n.model.ir.tensor(value.const_value.numpy() + 1)
+    value.const_value = onnx_n2n.io.model.ir.tensor(value.const_value.numpy() + 1)
     found = grow(record, own, student=trained)
-    value.const_value = onnx_n2n.model.ir.tensor(value.const_value.numpy()[:1])
+    value.const_value = onnx_n2n.io.model.ir.tensor(value.const_value.numpy()[:1])
     with pytest.raises(onnx_n2n.GrowthError, match=r"the student has no weight .* of the shape .*it has one of"):
         grow(record, own, student=trained)
     assert len(found.notes) == 1

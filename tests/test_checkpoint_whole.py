@@ -26,18 +26,18 @@ from onnx import helper, numpy_helper
 from onnx_n2n.passes import Deepen, Widen
 from safetensors.numpy import save_file
 
-from onnx_n2n.checkpoint import Grown, grow
-from onnx_n2n.checkpoint_files import grow_file
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import Grown, grow
+from onnx_n2n.checkpoint.moments import pulled_back
+from onnx_n2n.checkpoint.optimizer import grow_state
+from onnx_n2n.checkpoint.optimizer_order import certain
 from onnx_n2n.cli import main
-from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
-from onnx_n2n.layouts import Layout
-from onnx_n2n.moments_check import pulled_back
-from onnx_n2n.optimizer import grow_state
-from onnx_n2n.optimizer_order import certain
-from onnx_n2n.origins import Origin
-from onnx_n2n.record import Record, Remade, Step
-from onnx_n2n.weights import Recipe
+from onnx_n2n.record.layouts import Layout
+from onnx_n2n.record.provenance import Origin
+from onnx_n2n.record.recipe import Recipe
+from onnx_n2n.record.record import Record, Remade, Step
+from onnx_n2n.verification.options import Proof
 
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional

@@ -59,7 +59,7 @@ def test_output_is_overwritten_only_by_force_and_same_seed_gives_same_bytes(fold
 
 
 def test_no_verify_runs_nothing_and_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("onnx_n2n.verify"), "verify", None)
+    monkeypatch.setattr(importlib.import_module("onnx_n2n.verification"), "verify", None)
     result = call("widen", "net.onnx", "--no-verify")
     assert result.exit_code == 0
     assert "Not verified." in result.stderr

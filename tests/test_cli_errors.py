@@ -15,8 +15,8 @@ import pytest
 from calling import MODELS, call, files, net
 from onnx_n2n.passes import widen as widen_module
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.growth import Growth
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.width.growth import Growth
 
 
 def external(location: str) -> None:
@@ -149,7 +149,7 @@ def test_whatever_happens_on_the_way_leaves_no_file(
     def verify(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(importlib.import_module("onnx_n2n.verify"), "verify", verify)
+    monkeypatch.setattr(importlib.import_module("onnx_n2n.verification"), "verify", verify)
     there = files(folder)
     result = call("widen", "net.onnx")
     assert (result.exit_code, result.stdout) == (code, "")

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_n2n
-from onnx_n2n.axes import Factor, Product, Sum
-from onnx_n2n.clones import BLOCK, _digests, _places, clones
-from onnx_n2n.growth import Channels, Growth
-from onnx_n2n.model import open_model
+from onnx_n2n.analysis.redundant import BLOCK, _digests, _places, clones
+from onnx_n2n.axes.algebra import Factor, Product, Sum
+from onnx_n2n.io.model import open_model
+from onnx_n2n.width.growth import Channels, Growth
 
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.onnx"))
 
@@ -149,7 +149,7 @@ def test_a_channel_of_a_product_is_all_its_places() -> None:
 
 @pytest.mark.parametrize("block", [BLOCK, 8])
 def test_hashes_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(importlib.import_module("onnx_n2n.clones"), "BLOCK", block)
+    monkeypatch.setattr(importlib.import_module("onnx_n2n.analysis.redundant"), "BLOCK", block)
     places = np.arange(60.0).reshape(5, 3, 4)[[0, 1, 0, 2]]
     digests = _digests(places, [0, 1, 2, 3])
     assert [digests.index(digest) for digest in digests] == [0, 1, 0, 3]

@@ -272,7 +272,7 @@ def test_statistics_come_from_real_inputs(tmp_path: Any) -> None:
     rng = np.random.default_rng(0)
     feed = {"x": 3 + 2 * rng.standard_normal((2, 3, 8, 9)).astype(np.float32)}
     np.savez(tmp_path / "data.npz", **feed)
-    result = Deepen(calibrate=str(tmp_path / "data.npz"))(teacher, proof=onnx_n2n.delivery.Proof(inputs=[feed]))
+    result = Deepen(calibrate=str(tmp_path / "data.npz"))(teacher, proof=onnx_n2n.passes.driver.Proof(inputs=[feed]))
     exposed = onnx.ModelProto.FromString(teacher.SerializeToString())
     exposed.graph.output.append(helper.make_tensor_value_info("r", 1, None))
     values = run(exposed, feed)[1]

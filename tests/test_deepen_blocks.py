@@ -6,7 +6,7 @@ import pytest
 from deepening import ATTENTION, EXACT, FFN, LN, PRE_NORM, ROWS, SHAPES, added, check_learning, deepen, resnet
 from graphs import Judge, model, opened
 
-from onnx_n2n.analysis import analyze
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.depth.places import places
 
 BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many blocks are copied

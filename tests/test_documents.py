@@ -21,16 +21,16 @@ from click.testing import Result
 from graphs import model
 from needing import needs
 from onnx.numpy_helper import to_array
+from onnx_n2n.passes.leaving_out import LeftOut
 
-from onnx_n2n.leaving_out import LeftOut
-from onnx_n2n.moments_check import Pulled
-from onnx_n2n.obstacles import Obstacle, followable
-from onnx_n2n.settings import Setting
-from onnx_n2n.verify.cuts import Rounded
-from onnx_n2n.verify.evaluation import Evaluated
-from onnx_n2n.verify.interfaces import Difference
-from onnx_n2n.verify.localise import Wrong
-from onnx_n2n.verify.randomness import Random
+from onnx_n2n.checkpoint.moments import Pulled
+from onnx_n2n.record.obstacles import Obstacle, followable
+from onnx_n2n.record.settings import Setting
+from onnx_n2n.verification.cuts import Rounded
+from onnx_n2n.verification.evaluation import Evaluated
+from onnx_n2n.verification.interfaces import Difference
+from onnx_n2n.verification.localise import Wrong
+from onnx_n2n.verification.randomness import Random
 
 PAGE = (Path(__file__).parent.parent / "docs" / "json.md").read_text("utf-8")
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?(?![\w])")

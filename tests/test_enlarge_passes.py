@@ -23,7 +23,7 @@ from graphs import TOLERANCE, Judge, model, opened
 from onnx_n2n.passes import Enlarge, Sequential, parse
 
 import onnx_n2n
-from onnx_n2n.analysis import analyze
+from onnx_n2n.analysis.walk import analyze
 
 
 def test_the_trace_is_that_of_the_student() -> None:

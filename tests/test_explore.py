@@ -21,11 +21,11 @@ from graphs import Judge, model
 from onnx_n2n.passes import parse
 
 import onnx_n2n
-from onnx_n2n.budget import Budget, sized
-from onnx_n2n.cost import multiply_adds
-from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
-from onnx_n2n.explore import DIRECTIONS, TOLERANCE, Candidate, explore
+from onnx_n2n.search.budget import Budget, sized
+from onnx_n2n.search.cost import multiply_adds
+from onnx_n2n.search.exploration import DIRECTIONS, TOLERANCE, Candidate, explore
+from onnx_n2n.verification.options import Proof
 
 NAMES = [direction.name for direction in DIRECTIONS]
 
@@ -172,7 +172,7 @@ def test_wrong_students_are_not_written(folder: Path, monkeypatch: pytest.Monkey
     def doubt(*arguments: Any, **options: Any) -> Any:
         return replace(verify(arguments[0], arguments[1]), ok=False)
 
-    monkeypatch.setattr(importlib.import_module("onnx_n2n.verify"), "verify", doubt)
+    monkeypatch.setattr(importlib.import_module("onnx_n2n.verification"), "verify", doubt)
     result = call("net.onnx", "--budget", "params=4x")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "does not compute what the teacher computes" in result.stderr

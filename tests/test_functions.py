@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, parser
 
-from onnx_n2n import functions, verify
-from onnx_n2n.analysis import analyze
-from onnx_n2n.cost import multiply_adds
+from onnx_n2n import verify
+from onnx_n2n.analysis import functions
+from onnx_n2n.analysis.kinds import Form
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import ModelError
 from onnx_n2n.export.program import program_of
-from onnx_n2n.kinds import Form
-from onnx_n2n.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
+from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
+from onnx_n2n.search.cost import multiply_adds
 
 
 def function(signature: str, body: str, attributes: str = "", imports: str = '"" : 17, "f" : 1') -> onnx.FunctionProto:

@@ -11,8 +11,8 @@ from graphs import STABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_n2n.axes import UNIT, Axis, Factor, Product, Sum, axis_of
-from onnx_n2n.growth import Channels, Growth, added, copies, shares
+from onnx_n2n.axes.algebra import UNIT, Axis, Factor, Product, Sum, axis_of
+from onnx_n2n.width.growth import Channels, Growth, added, copies, shares
 
 sizes = st.tuples(st.integers(1, 40), st.integers(0, 300)).map(lambda pair: (pair[0], sum(pair)))
 generators = st.none() | st.integers(0, 9).map(np.random.default_rng)

@@ -24,7 +24,7 @@ from mutations import mutated, sound
 
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ModelError
-from onnx_n2n.model import load
+from onnx_n2n.io.model import load
 
 NUMBER = int(os.environ.get("N2N_MUTATIONS", "100"))
 SECONDS, MEMORY = 60, 4 * 2**30

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from needing import needs
 from onnx_n2n.passes import Deepen, Pass, Widen
+from onnx_n2n.passes.driver import Target
 
 import onnx_n2n
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Target
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import grow
 
 torch = needs("torch")
 needs("onnxscript")

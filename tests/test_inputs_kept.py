@@ -71,7 +71,7 @@ def test_the_library_does_not_either(inputs: Path) -> None:
 def test_an_input_that_changes_meanwhile_ends_it(
     inputs: Path, name: str, change: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify, module = onnx_n2n.verify, importlib.import_module("onnx_n2n.verify")
+    verify, module = onnx_n2n.verify, importlib.import_module("onnx_n2n.verification")
 
     def interfere(*arguments: Any, **options: Any) -> Any:
         options.pop("trace")

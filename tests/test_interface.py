@@ -19,14 +19,14 @@ from onnx import numpy_helper
 from onnx_n2n.passes.widen import Places
 
 import onnx_n2n
-from onnx_n2n.adapters import first_places
-from onnx_n2n.analysis import analyze
-from onnx_n2n.axes import Axis, Factor, Limit, leaves, product, size, total
-from onnx_n2n.growth import Channels, Growth, added, copies
-from onnx_n2n.plan import Request, plan
-from onnx_n2n.quiet.channels import Loud
-from onnx_n2n.quiet.search import quieten
-from onnx_n2n.verify import verify
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, leaves, product, size, total
+from onnx_n2n.verification import verify
+from onnx_n2n.width.boundary import first_places
+from onnx_n2n.width.growth import Channels, Growth, added, copies
+from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.quiet.channels import Loud
+from onnx_n2n.width.quiet.search import quieten
 
 Teacher = tuple[str, str, str, dict[str, Any]]
 

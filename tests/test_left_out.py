@@ -19,23 +19,24 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
 from onnx_n2n.passes import deepen as deepening
+from onnx_n2n.passes.leaving_out import Failure, Part, leave_out
 from onnx_n2n.passes.widen import groups_touched
 from random_nets import teachers
 
 import onnx_n2n
-from onnx_n2n import rewrite, rules
-from onnx_n2n.axes import Reason, axis_of, pin, size
-from onnx_n2n.delivery import Proof
+from onnx_n2n import rules
+from onnx_n2n.axes.algebra import Reason, axis_of, pin, size
 from onnx_n2n.errors import LeftOutWarning
-from onnx_n2n.explore import explore
+from onnx_n2n.io.history import history
 from onnx_n2n.kernels import growth as kernels
-from onnx_n2n.leaving_out import Failure, Part, leave_out
-from onnx_n2n.lineage import history
-from onnx_n2n.obligations import Ledger
-from onnx_n2n.plan import plan
-from onnx_n2n.site import Site
-from onnx_n2n.verify.localise import Wrong
-from onnx_n2n.weights import Recipe
+from onnx_n2n.record.recipe import Recipe
+from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.obligations import Ledger
+from onnx_n2n.search.exploration import explore
+from onnx_n2n.verification.localise import Wrong
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width import rewrite
+from onnx_n2n.width.plan import plan
 
 pytestmark = [pytest.mark.leaves_out, pytest.mark.filterwarnings("ignore::onnx_n2n.errors.LeftOutWarning")]
 

@@ -12,8 +12,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 from onnx.numpy_helper import from_array, to_array
 
-from onnx_n2n.lineage import digest
-from onnx_n2n.model import load, open_model, save
+from onnx_n2n.io.history import digest
+from onnx_n2n.io.model import load, open_model, save
 
 TEXT = """
 <ir_version: 8, opset_import: ["": 17, "own": 1]>

@@ -12,7 +12,7 @@ from graphs import TOLERANCE, Judge, model, opened
 from onnx import helper, numpy_helper
 
 import onnx_n2n
-from onnx_n2n.analysis import analyze
+from onnx_n2n.analysis.walk import analyze
 
 # --- Loop
 

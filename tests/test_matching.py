@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_n2n
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.layouts import SAME, Layout, arrangements, permuted
-from onnx_n2n.matching import matched
-from onnx_n2n.origins import Origin
-from onnx_n2n.record import Record
+from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.checkpoint.match_names import matched
+from onnx_n2n.record.layouts import SAME, Layout, arrangements, permuted
+from onnx_n2n.record.provenance import Origin
+from onnx_n2n.record.record import Record
 
 CHANNELS = 6
 Arrays = dict[str, np.ndarray]

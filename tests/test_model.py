@@ -16,7 +16,7 @@ from onnx.numpy_helper import to_array
 from saying import FLOAT, everything, grown, run, small, surgeons, written
 
 from onnx_n2n.errors import ModelError
-from onnx_n2n.model import load, open_model, save
+from onnx_n2n.io.model import load, open_model, save
 
 
 def vandalise(model: ir.Model) -> None:

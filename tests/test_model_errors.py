@@ -19,7 +19,7 @@ from onnx.numpy_helper import from_array
 from saying import everything, small, surgeons, written
 
 from onnx_n2n.errors import ModelError, N2NError, OptionError
-from onnx_n2n.model import load, open_model, save
+from onnx_n2n.io.model import load, open_model, save
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from onnx import TensorProto
 from onnx.numpy_helper import from_array, to_array
 from saying import everything, grown, load_skeleton, run, small, weight, written
 
-from onnx_n2n import files
 from onnx_n2n.errors import ModelError, OptionError
-from onnx_n2n.model import load, open_model, save
+from onnx_n2n.io import files
+from onnx_n2n.io.model import load, open_model, save
 
 
 def data_of(model: Path) -> Path:

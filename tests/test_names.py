@@ -16,11 +16,11 @@ from needing import needs
 from onnx_n2n.passes import Widen
 
 import onnx_n2n
-from onnx_n2n import record as records
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.delivery import Proof
-from onnx_n2n.matching import matched
-from onnx_n2n.record import Record
+from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.checkpoint.match_names import matched
+from onnx_n2n.record import record as records
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.options import Proof
 
 torch = needs("torch")
 needs("onnxscript")

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from graphs import grow, model, opened
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.plan import Request, plan
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.width.plan import Request, plan
 
 ATTENTION = """
     a = MatMul(x, e)

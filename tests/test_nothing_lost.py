@@ -16,11 +16,11 @@ from graphs import model
 from test_supervisor import COMMAND, SECONDS, begin, names, run
 
 from onnx_n2n import widen
-from onnx_n2n.delivery import Proof
 from onnx_n2n.errors import OptionError
-from onnx_n2n.explore import explore
 from onnx_n2n.export.folder import export
 from onnx_n2n.io.rooms import PREFIX, sweep
+from onnx_n2n.search.exploration import explore
+from onnx_n2n.verification.options import Proof
 
 PYTHON = " ".join(COMMAND)
 

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from needing import needs
 from onnx import numpy_helper
 from onnx_n2n.passes import Outputs, Sequential, Widen, parse
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.passes.report import Result
 
 from onnx_n2n import verify
 from onnx_n2n.cli import main
-from onnx_n2n.delivery import Proof, Target
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
-from onnx_n2n.growth import averaged
-from onnx_n2n.record import load
-from onnx_n2n.report import Result
+from onnx_n2n.record.record import load
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import averaged
 
 MODELS = Path(__file__).parent.parent / "models"
 X = "float[N,6] x"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onnx_n2n.pattern import Operand, Term, parse
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.notation import Operand, Term, parse
 
 N, C, GC, PINNED = (Term(letters) for letters in [("n",), ("c",), ("g", "c"), ("_",)])
 RUN, PINNED_RUN = Term(("s",), run=True), Term(("_",), run=True)

@@ -18,10 +18,10 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnxruntime import quantization as q
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.growth import added, copies
-from onnx_n2n.plan import Request, plan
-from onnx_n2n.weights import Recipe, Summed
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.record.recipe import Recipe, Summed
+from onnx_n2n.width.growth import added, copies
+from onnx_n2n.width.plan import Request, plan
 
 RNG = np.random.default_rng(5)
 NET = (
@@ -215,7 +215,7 @@ def test_copies_that_all_have_the_weight_would_be_wrong(tmp_path: Path, layout: 
 
 def test_a_zero_point_that_is_forgotten_would_be_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     teacher = dynamic(tmp_path, weight_type=q.QuantType.QUInt8)
-    monkeypatch.setattr("onnx_n2n.rewrite.zero_point", lambda *use: np.zeros((), np.int64))
+    monkeypatch.setattr("onnx_n2n.width.rewrite.zero_point", lambda *use: np.zeros((), np.int64))
     assert Judge(teacher).error(grow(teacher, factor=2)[0]) > WRONG
 
 

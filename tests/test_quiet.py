@@ -14,11 +14,11 @@ import pytest
 from graphs import TOLERANCE, Judge, grow, model, opened, run
 from onnx import numpy_helper
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.axes import Factor
-from onnx_n2n.obligations import Mean
-from onnx_n2n.quiet.channels import Loud
-from onnx_n2n.quiet.search import quieten
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.axes.algebra import Factor
+from onnx_n2n.rules.obligations import Mean
+from onnx_n2n.width.quiet.channels import Loud
+from onnx_n2n.width.quiet.search import quieten
 
 D = 6
 FACTORS = (1.1, 1.3, 1.5, 1.7, 1.9, 2.2, 2.4, 2.7)

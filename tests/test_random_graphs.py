@@ -17,7 +17,7 @@ from onnx import helper
 from random_nets import teachers
 
 import onnx_n2n
-from onnx_n2n.axes import Limit
+from onnx_n2n.axes.algebra import Limit
 
 EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "500"))
 

@@ -28,11 +28,11 @@ from onnx_n2n.passes import Deepen, Enlarge, Outputs, Widen, parse
 from safetensors.numpy import load, save_file
 
 import onnx_n2n
-from onnx_n2n import record as records
-from onnx_n2n import tensorfile
-from onnx_n2n.checkpoint import grow
+from onnx_n2n.checkpoint.growth import grow
 from onnx_n2n.errors import GrowthError, ModelError, N2NError
-from onnx_n2n.record import Record, Remade
+from onnx_n2n.io import tensorfile
+from onnx_n2n.record import record as records
+from onnx_n2n.record.record import Record, Remade
 
 DAMAGES = int(os.environ.get("N2N_DAMAGES", len(STRUCTURAL) + len(BYTES)))
 
@@ -276,7 +276,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(layout: str) -> None:
     record = record_of("copies")
     for shape in [(4, 3, 1, 1), (4,), (), (4, 3), (0, 3), (4, 3, 1, 1, 1), (5, 3, 1, 1)]:
         entries = {
-            weight: (replace(found[0], layout=onnx_n2n.layouts.Layout.read(layout)),)
+            weight: (replace(found[0], layout=onnx_n2n.record.layouts.Layout.read(layout)),)
             for weight, found in record.origins.items()
         }
         arrays = {"w": np.ones(shape, np.float32), "v": np.ones((2, 4, 1, 1), np.float32)}
@@ -287,7 +287,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(layout: str) -> None:
 def test_models_of_another_record_are_refused() -> None:
     """By their names and shapes, before anything is computed."""
     record, arrays = record_of("copies"), {"w": np.ones((4, 3, 1, 1)), "v": np.ones((2, 4, 1, 1))}
-    opened = onnx_n2n.model.open_model
+    opened = onnx_n2n.io.model.open_model
     assert set(grow(record, arrays, teacher=opened(net()).model).grown) == {"w", "v"}
     other = model("h = Conv(x, w) r = Relu(h) y = Conv(r, v)", "float[N,3,6,6] x", "y", w=(5, 3, 1, 1), v=(2, 5, 1, 1))
     with pytest.raises(GrowthError, match="weight 'w' of the teacher is not of the shape that the record says"):

@@ -14,12 +14,12 @@ from deepening import resnet, transformer
 from enlarging import UNPROVEN
 from graphs import model
 from onnx_n2n.passes import parse
+from onnx_n2n.passes.driver import Target
 
 import onnx_n2n
-from onnx_n2n import record as records
-from onnx_n2n.delivery import Target
 from onnx_n2n.errors import ModelError, OptionError
-from onnx_n2n.lineage import digest
+from onnx_n2n.io.history import digest
+from onnx_n2n.record import record as records
 
 NORM = model("h = MatMul(x, W) n = LayerNormalization<epsilon=0.00003>(h, g, b) y = MatMul(n, V)",
              "float[2,5,3] x", "y", W=(3, 7), g=(7,), b=(7,), V=(7, 3))  # fmt: skip

@@ -18,12 +18,12 @@ from onnx_n2n.passes import Deepen, Widen, parse
 from test_record import GROWTHS, MEAN, record_of
 
 import onnx_n2n
-from onnx_n2n.checkpoint import grow
+from onnx_n2n.checkpoint.growth import grow
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.layouts import Layout
-from onnx_n2n.obstacles import Obstacle, obstacles
-from onnx_n2n.origins import Origin
-from onnx_n2n.record import Record
+from onnx_n2n.record.layouts import Layout
+from onnx_n2n.record.obstacles import Obstacle, obstacles
+from onnx_n2n.record.provenance import Origin
+from onnx_n2n.record.record import Record
 
 
 def initializers(teacher: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -35,7 +35,7 @@ def test_what_is_said_at_once_is_what_growing_says(name: str) -> None:
     """Of a checkpoint that has each weight as a parameter of its name."""
     growing, teacher = GROWTHS[name]
     record, found = record_of(name), obstacles(record_of(name))
-    student = onnx_n2n.model.open_model(growing(teacher, proof=UNPROVEN).model).model
+    student = onnx_n2n.io.model.open_model(growing(teacher, proof=UNPROVEN).model).model
     if found:
         with pytest.raises(GrowthError) as caught:
             grow(record, initializers(teacher), student=student, keep=["*"])

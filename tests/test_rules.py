@@ -19,12 +19,12 @@ from probes import CASES, PINNED, Case, rows
 from probes.reduction import PRODUCTS
 
 from onnx_n2n import rules
-from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.axes import Limit, leaves
+from onnx_n2n.analysis.groups import Group
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import Limit, leaves
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.groups import Group
-from onnx_n2n.growth import Channels, Growth, shares
-from onnx_n2n.plan import Request, plan
+from onnx_n2n.width.growth import Channels, Growth, shares
+from onnx_n2n.width.plan import Request, plan
 
 Rule = tuple[str, str, int]  # domain, operator, and the version since which it holds
 NAMED = {f"{operator}-{number}": probe for operator, probes in CASES.items() for number, probe in enumerate(probes)}

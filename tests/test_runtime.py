@@ -27,8 +27,8 @@ from safetensors.numpy import load_file, save_file
 
 import onnx_n2n
 from onnx_n2n.errors import EnvironmentWarning, N2NError, OptionError
-from onnx_n2n.verify import runtime as finding
-from onnx_n2n.verify import sessions
+from onnx_n2n.verification import runtime as finding
+from onnx_n2n.verification import sessions
 
 ROOT = MODELS.parent
 CPU = "CPUExecutionProvider"

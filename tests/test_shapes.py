@@ -6,8 +6,8 @@ import pytest
 from graphs import TOLERANCE, Judge, grow, model, opened
 from probes import CASES, Case
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.shapes import derived_types, infer_shapes
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.graph.shapes import derived_types, infer_shapes
 
 NAMED = {f"{operator}-{number}": probe for operator, probes in CASES.items() for number, probe in enumerate(probes)}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from onnx_n2n.io.sources import Source
-from onnx_n2n.tensorfile import DTYPES, LENGTH, METADATA, from_bytes, read, to_bytes
+from onnx_n2n.io.tensorfile import DTYPES, LENGTH, METADATA, from_bytes, read, to_bytes
 
 SHAPES = st.lists(st.integers(0, 5), max_size=3)
 TENSORS = st.dictionaries(st.text(min_size=1), st.tuples(st.sampled_from(sorted(DTYPES)), SHAPES))

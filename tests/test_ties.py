@@ -26,12 +26,12 @@ from onnx_n2n.passes import Widen
 from safetensors.numpy import load_file, save_file
 
 import onnx_n2n
-from onnx_n2n.checkpoint import grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Proof
-from onnx_n2n.optimizer import grown_moments
-from onnx_n2n.record import Record
-from onnx_n2n.ties import equal
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.checkpoint.optimizer import grown_moments
+from onnx_n2n.checkpoint.ties import equal
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.options import Proof
 
 torch = needs("torch")
 needs("onnxscript")

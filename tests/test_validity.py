@@ -15,10 +15,10 @@ from graphs import model
 from mutations import sound
 from onnx import AttributeProto, helper
 
-from onnx_n2n.constants import SMALL, Constants
 from onnx_n2n.errors import ModelError
-from onnx_n2n.model import open_model
-from onnx_n2n.validity import DEEPEST, check
+from onnx_n2n.graph.constants import SMALL, Constants
+from onnx_n2n.io.model import open_model
+from onnx_n2n.io.validity import DEEPEST, check
 
 Spoil = Callable[[onnx.ModelProto], object]
 

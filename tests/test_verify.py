@@ -18,8 +18,8 @@ from onnx import helper, numpy_helper, parser
 
 from onnx_n2n import save
 from onnx_n2n.errors import ModelError
-from onnx_n2n.verify import Verdict, sessions, verify
-from onnx_n2n.verify.compare import GRAINS, compare, yardstick
+from onnx_n2n.verification import Verdict, sessions, verify
+from onnx_n2n.verification.compare import GRAINS, compare, yardstick
 
 
 def model(inputs: str, outputs: str, body: str, *, opset: int = 17, **weights: np.ndarray) -> onnx.ModelProto:

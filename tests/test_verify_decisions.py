@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.verify import Verdict, verify
+from onnx_n2n.verification import Verdict, verify
 
 STEP = np.float32(2.0**-22)  # two rounding steps, which any right student may be off by
 

@@ -17,9 +17,9 @@ from onnx import helper, numpy_helper, parser
 
 from onnx_n2n.errors import InputError
 from onnx_n2n.export.check import agreement
-from onnx_n2n.verify import Verdict, verify
-from onnx_n2n.verify.compare import GRAINS, OutputVerdict, compare, decided, yardstick
-from onnx_n2n.verify.inputs import Given, nudged
+from onnx_n2n.verification import Verdict, verify
+from onnx_n2n.verification.compare import GRAINS, OutputVerdict, compare, decided, yardstick
+from onnx_n2n.verification.inputs import Given, nudged
 
 KINDS = {
     np.dtype(np.float16): ir.DataType.FLOAT16,

@@ -13,11 +13,11 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from onnx_n2n.errors import InputError, OptionError
-from onnx_n2n.verify import parse_shape, read_inputs, verify
-from onnx_n2n.verify.compare import grain
-from onnx_n2n.verify.draw import Drawn, wanted
-from onnx_n2n.verify.sessions import CPU, Source, Timed, session
-from onnx_n2n.verify.trial import Trial, find_trial
+from onnx_n2n.verification import parse_shape, read_inputs, verify
+from onnx_n2n.verification.compare import grain
+from onnx_n2n.verification.draw import Drawn, wanted
+from onnx_n2n.verification.sessions import CPU, Source, Timed, session
+from onnx_n2n.verification.trial import Trial, find_trial
 
 
 def model(inputs: str, outputs: str, body: str, **weights: Any) -> onnx.ModelProto:

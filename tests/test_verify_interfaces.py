@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnx_n2n
 from onnx_n2n.export.check import agreement
-from onnx_n2n.verify import verify
+from onnx_n2n.verification import verify
 
 TEACHER = model("h = MatMul(x, a) y = Relu(h)", "float[N,6] x", "float[N,4] y", a=(6, 4))
 

@@ -21,11 +21,11 @@ import onnx_n2n
 from onnx_n2n.cli import main
 from onnx_n2n.errors import InputError, OptionError, RunError, TimeLimitError
 from onnx_n2n.export.check import agreement
-from onnx_n2n.verify import trial as trials
-from onnx_n2n.verify import verify
-from onnx_n2n.verify.dims import resolved, sizings, symbols
-from onnx_n2n.verify.draw import LARGEST_FEED, WIDTH, Drawn, drawable, wanted
-from onnx_n2n.verify.sessions import CPU, Source, Timed, run, session, within_memory
+from onnx_n2n.verification import trial as trials
+from onnx_n2n.verification import verify
+from onnx_n2n.verification.dims import resolved, sizings, symbols
+from onnx_n2n.verification.draw import LARGEST_FEED, WIDTH, Drawn, drawable, wanted
+from onnx_n2n.verification.sessions import CPU, Source, Timed, run, session, within_memory
 
 TRIPS = 10**18
 SIN = "k2 = Identity(k)\n b = Sin(a)"

@@ -13,7 +13,7 @@ from onnx import parser
 
 import onnx_n2n
 from onnx_n2n.errors import InputError
-from onnx_n2n.verify import verify
+from onnx_n2n.verification import verify
 
 YES, HALF = np.array(True), 0.5
 NORM = {"g": (16,), "c": (16,), "m": (16,), "v": np.linspace(0.5, 2, 16).astype(np.float32)}

@@ -12,8 +12,8 @@ from graphs import STABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_n2n.growth import Channels, added, copies
-from onnx_n2n.weights import Recipe, Summed
+from onnx_n2n.record.recipe import Recipe, Summed
+from onnx_n2n.width.growth import Channels, added, copies
 
 FLOATS = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
 NOISE = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from graphs import Judge, model, opened, refer, run
 
-from onnx_n2n.analysis import Analysis, analyze
+from onnx_n2n.analysis.walk import Analysis, analyze
 
 STREAMS = {  # the input, the first layer with its weight, and the axis of its channels
     "image": ("float[2,3,4,6] x", "h = Conv(x, W)", (12, 3, 1, 1), 1),
