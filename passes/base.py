@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.driver import Target, deliver
-from onnx_n2n.passes.leaving_out import Part
-from onnx_n2n.passes.report import Change, Idle, Result
 
 from onnx_n2n.analysis.selection import Selection
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io import history
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.passes.driver import Target, deliver
+from onnx_n2n.passes.leaving_out import Part
+from onnx_n2n.passes.report import Change, Idle, Result
 from onnx_n2n.verification.options import Proof
 
 OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
-from onnx_n2n.passes.leaving_out import Part, touching
-from onnx_n2n.passes.report import Added, Change
 
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import size
@@ -23,6 +20,9 @@ from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.graph.names import Names
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part, touching
+from onnx_n2n.passes.report import Added, Change
 from onnx_n2n.record.record import New, Step
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import Kept

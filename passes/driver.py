@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
-from onnx_n2n.passes.leaving_out import Failure, Found, Part, leave_out, reported
-from onnx_n2n.passes.report import Change, Report, Result
 
 from onnx_n2n.analysis.redundant import clones
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
@@ -28,6 +26,8 @@ from onnx_n2n.io.history import digest
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
+from onnx_n2n.passes.leaving_out import Failure, Found, Part, leave_out, reported
+from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
 from onnx_n2n.record.record import Record
@@ -35,7 +35,6 @@ from onnx_n2n.verification.options import Proof
 
 if TYPE_CHECKING:
     from onnx_n2n.passes import Pass
-
     from onnx_n2n.verification import Verdict
 
 @dataclass(frozen=True)

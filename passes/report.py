@@ -17,9 +17,8 @@ from onnx_n2n.record.settings import Setting, followed
 from onnx_n2n.width.growth import Grown, Growth, Kept
 
 if TYPE_CHECKING:
-    from onnx_n2n.passes.leaving_out import LeftOut
-
     from onnx_n2n.analysis.redundant import Clones
+    from onnx_n2n.passes.leaving_out import LeftOut
     from onnx_n2n.verification import Verdict
 
 M = TypeVar("M")

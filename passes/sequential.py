@@ -10,6 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
+
+from onnx_n2n.errors import OptionError
+from onnx_n2n.io import history
+from onnx_n2n.io.model import open_model
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
@@ -17,10 +21,6 @@ from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.report import Change, Trace
 from onnx_n2n.passes.widen import Widen
-
-from onnx_n2n.errors import OptionError
-from onnx_n2n.io import history
-from onnx_n2n.io.model import open_model
 from onnx_n2n.verification.options import Proof
 
 PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
-from onnx_n2n.passes.leaving_out import Part, touching
-from onnx_n2n.passes.report import Change
 
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import leaves
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part, touching
+from onnx_n2n.passes.report import Change
 from onnx_n2n.record.derived import derived
 from onnx_n2n.record.record import Step
 from onnx_n2n.record.settings import changed, settings

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import onnx
 import pytest
 from hypothesis import settings
+
 from onnx_n2n.passes import driver
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
@@ -40,7 +41,7 @@ def _alarm(_change: Any, failure: Any, *_: Any) -> NoReturn:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a small model, in which the group ``w`` can grow."""
-    from calling import net  # runs models: only where pytest_configure has found what for
+    from helpers.calling import net  # runs models: only where pytest_configure has found what for
 
     monkeypatch.chdir(tmp_path)
     onnx.save(net(), "net.onnx")

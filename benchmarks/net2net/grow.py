@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
-from onnx_n2n.passes.driver import Target
 from torch import Tensor, nn
 
 import onnx_n2n
@@ -26,6 +24,8 @@ from net2net.experiments import Init
 from net2net.nets import GPTSpec, InceptionSpec, Spec
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.checkpoint.growth import apply, grow
+from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
+from onnx_n2n.passes.driver import Target
 from onnx_n2n.record.record import Record, Remade
 from onnx_n2n.record.record import load as load_record
 from onnx_n2n.search.cost import multiply_adds
