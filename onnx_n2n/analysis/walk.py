@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from onnx_n2n import rules
 from onnx_n2n.analysis.boundary import Pickers, settle
+from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
@@ -26,10 +27,8 @@ from onnx_n2n.graph.constants import FLOATS, Constants
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.rules.context import Known, Refusal, Site
+from onnx_n2n.rules.context import Known, Site
 from onnx_n2n.rules.obligations import Ledger, Port
-
-BREAKDOWN = "its operator could not be analysed"
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,7 @@ class _Walk:
         self._ports: list[Port] = []  # axes at the interface that might grow
         self._ir_version = model.ir_version
         self._calls = Calls(model.functions)
+        self._failures = Failures()
 
     # --- facts, as rules ask for them
 
@@ -253,11 +253,8 @@ class _Walk:
             return self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
         try:
             rule(site)
-        except Refusal as refusal:
-            return self._refuse(node, site.reason(str(refusal)))
-        except (ValueError, IndexError, KeyError, TypeError, RecursionError):
-            # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
-            return self._refuse(node, site.reason(BREAKDOWN))
+        except Exception as error:  # a refusal, or a bug
+            return self._refuse(node, site.reason(self._failures.reason(site, error)))
         covered = {*site.results, *site.sequences, *site.unknown}
         for slot, output in enumerate(node.outputs):
             if slot not in covered and (output.uses() or output.is_graph_output()):
@@ -330,8 +327,8 @@ class _Walk:
         if follow is not None:
             try:
                 found = follow(site)
-            except (Refusal, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
-                found = None
+            except Exception as error:  # a refusal, or a bug
+                self._failures.reason(site, error)
         if found is not None and len(found.elements) <= LARGEST:
             self.contents[node.outputs[0]] = found
             return

@@ -163,7 +163,7 @@ def multi_head_attention(site: Site) -> None:
     """``n q (h d), n k (h d), n k (h v), [h d | h d | h v]? -> n q (h v)``."""
     if not site.has(1) or not site.has(2) or len(site.axes(0)) != 3:
         raise Refusal("query, key and value are packed into one tensor")
-    count = int(site.attribute("num_heads"))
+    count = site.required("num_heads", int)
     query, key, value = (heads_of(site, slot, count) for slot in range(3))
     along: tuple[Summand, ...] = ()
     if site.has(3):
@@ -197,9 +197,9 @@ def packed_attention(site: Site) -> None:
     """``n s i, i [h d | h d | h v], [h d | h d | h v]? -> n s (h v)``; one weight makes query, key and value."""
     if site.attribute("do_rotary", 0) or site.attribute("past_present_share_buffer", 0) or site.has(6):
         raise Refusal("it turns its channels by place, or shares a buffer with its cache")
-    count = int(site.attribute("num_heads"))
-    batch, places, given = site.axes(0)
-    read, made = site.axes(1)
+    count = site.required("num_heads", int)
+    batch, places, given = site.axes(0, 3)
+    read, made = site.axes(1, 2)
     site.tie(given, read)
     length = size(made)
     if length is None:
@@ -224,7 +224,7 @@ def packed_attention(site: Site) -> None:
     site.contract([Summand(1, 1, weight.parts, weight.before, weight.after, along)], scale="scale")
     _counted(site, [3], batch)
     if site.has(4):
-        pair, past_batch, heads, past, inner = site.axes(4)
+        pair, past_batch, heads, past, inner = site.axes(4, 5)
         for axis in (pair, past):
             site.pin(axis, PLACES)
         for one, other in ((past_batch, batch), (heads, query.heads), (inner, query.inner), (inner, value.inner)):
@@ -247,12 +247,12 @@ def group_query_attention(site: Site) -> None:
         raise Refusal("query, key and value are packed into one tensor")
     if any(site.has(slot) for slot in range(11, len(site.node.inputs))):
         raise Refusal("it takes sinks, scales or norms of heads")
-    query = heads_of(site, 0, int(site.attribute("num_heads")))
-    key, value = (heads_of(site, slot, int(site.attribute("kv_num_heads"))) for slot in (1, 2))
+    query = heads_of(site, 0, site.required("num_heads", int))
+    key, value = (heads_of(site, slot, site.required("kv_num_heads", int)) for slot in (1, 2))
     _attend(site, query, key, value)
     site.tie(key.inner, value.inner)
     site.pin(query.inner, "its kernels take only some head dimensions")
-    _grouped(site, query, key.heads, int(site.attribute("kv_num_heads")))
+    _grouped(site, query, key.heads, site.required("kv_num_heads", int))
     for slot in (3, 4):
         _cached(site, slot, key.heads, key.inner, query.batch)
     _counted(site, range(5, 10), query.batch)

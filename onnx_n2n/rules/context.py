@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +14,8 @@ from onnx_n2n.axes.symbolic import Content, Size, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
+
+T = TypeVar("T")
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
@@ -94,14 +96,28 @@ class Site:
         """Return the value of an attribute, or ``default``.
 
         Raises:
-            Refusal: If the attribute is a reference to an attribute of the enclosing function.
+            Refusal: If the attribute is a reference to an attribute of the enclosing function, or not of the kind of
+                ``default``: a number, a text or a list.
         """
         found = self.node.attributes.get(name)
         if found is None:
             return default
         if found.is_ref():
             raise Refusal(f"attribute {name!r} is set by the enclosing function")
+        if default is not None and _kind(found.value) is not _kind(default):
+            raise Refusal(f"attribute {name!r} is {found.value!r}")
         return found.value
+
+    def required(self, name: str, kind: type[T]) -> T:
+        """Return the value of an attribute that must be there, and of a kind.
+
+        Raises:
+            Refusal: If it is not, or as :meth:`attribute` does.
+        """
+        found = self.attribute(name)
+        if not isinstance(found, kind):
+            raise Refusal(f"attribute {name!r} is {'missing' if found is None else repr(found)}")
+        return found
 
     def has(self, slot: int) -> bool:
         """Say whether the node has an input at ``slot``."""
@@ -122,16 +138,18 @@ class Site:
         """Say whether the rank of an input is known."""
         return self._facts.axes(self.node, slot) is not None
 
-    def axes(self, slot: int) -> tuple[Axis, ...]:
-        """Return the axes of an input.
+    def axes(self, slot: int, rank: int | None = None) -> tuple[Axis, ...]:
+        """Return the axes of an input, which must be ``rank`` if that is given.
 
         Raises:
-            Refusal: If the input is missing or its rank is unknown.
+            Refusal: If the input is missing, or its rank is unknown or another one.
         """
         value = self.value(slot)
         found = self._facts.axes(self.node, slot)
         if found is None:
             raise Refusal(f"the rank of {value.name!r} is not known")
+        if rank is not None and len(found) != rank:
+            raise Refusal(f"{value.name!r} has rank {len(found)}, not {rank}")
         return found
 
     def position(self, slot: int, axis: int) -> int:
@@ -160,15 +178,17 @@ class Site:
         """Return what a small tensor inside a body says."""
         return self._facts.content(value)
 
-    def parameter(self, slot: int) -> tuple[Size, ...]:
+    def parameter(self, slot: int, count: int | None = None) -> tuple[Size, ...]:
         """Return the elements of an input that steers the node; the rule answers for what they measure.
 
         Raises:
-            Refusal: If they are not known.
+            Refusal: If they are not known, or not ``count`` of them where that is given.
         """
         found = self.content(slot)
         if found is None:
             raise Refusal(f"{self.value(slot).name!r} is computed from data")
+        if count is not None and len(found.elements) != count:
+            raise Refusal(f"{self.value(slot).name!r} has {len(found.elements)} elements, not {count}")
         self.consumed.add(slot)
         return found.elements
 
@@ -344,3 +364,10 @@ class Site:
             self.pin(part, "it meets an axis whose length is not known before run time")
         if ours is None and theirs is not None:
             found[position] = axis
+
+
+def _kind(value: object) -> object:
+    """Return of what kind an attribute is: a text, a list, a number, or something else."""
+    if isinstance(value, int | float):
+        return float
+    return next((kind for kind in (str, Sequence) if isinstance(value, kind)), type(value))

@@ -52,7 +52,7 @@ def loop(site: Site) -> None:
 @rule("Scan", since=9)
 def scan(site: Site) -> None:
     """States, sequences -> states, stacks; the body takes one slice of each sequence at a time."""
-    count = int(site.attribute("num_scan_inputs"))
+    count = site.required("num_scan_inputs", int)
     given = [site.known(slot) for slot in range(len(site.node.inputs))]
     states, sequences = given[: len(given) - count], given[len(given) - count :]
     places = site.attribute("scan_input_axes") or [0] * count

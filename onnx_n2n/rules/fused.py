@@ -54,14 +54,14 @@ def embed_layer_norm(site: Site) -> None:
     tables = [slot for slot in (2, 3, 4) if site.has(slot)]
     channels = site.axes(2)[1]
     for slot in tables:
-        rows, other = site.axes(slot)
+        rows, other = site.axes(slot, 2)
         site.pin(rows, "it is a table that indices look up")
         site.tie(channels, other)
     for slot in (5, 6):
         site.tie(channels, site.axes(slot)[0])
     norm = Norm(site.node, tuple(tables), 5, 6, True, 1e-12, sums=(2,))
     site.even(channels, "it normalises over this axis", norm)
-    batch, places = site.axes(0)
+    batch, places = site.axes(0, 2)
     for slot in (0, 1, 7, 8):
         for axis in site.axes(slot) if site.has(slot) else ():
             site.pin(axis, "it looks up places of a table")

@@ -34,7 +34,8 @@ def _depth(site: Site) -> int:
 @rule("GatherElements")
 def gather_elements(site: Site) -> None:
     """Every index picks from its own line along ``axis``; the result has the axes of the indices."""
-    axes, indices = site.axes(0), site.axes(1)
+    axes = site.axes(0)
+    indices = site.axes(1, len(axes))
     indexed = site.position(0, site.attribute("axis", 0))
     for place, (one, other) in enumerate(zip(axes, indices, strict=True)):
         if place == indexed:
@@ -103,7 +104,7 @@ def tensor_scatter(site: Site) -> None:
     for axis in (axes[indexed], updates[indexed]):
         site.pin(axis, INDEXED)
     if site.has(2):
-        (batch,) = site.axes(2)
+        (batch,) = site.axes(2, 1)
         site.tie(axes[0], batch)
         site.copies(batch, VALID)
     site.result(axes)

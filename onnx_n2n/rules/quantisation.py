@@ -212,9 +212,9 @@ def matmul_bits(site: Site) -> None:
     if site.attribute("weight_prepacked", 0):
         raise Refusal("its weight is packed for one kind of device")
     *batch, summed = site.axes(0)
-    columns, blocks, blob = site.axes(1)
+    columns, blocks, blob = site.axes(1, 3)
     site.pin(blob, PACKED)
-    _block(site, summed, blocks, int(site.attribute("block_size")))
+    _block(site, summed, blocks, site.required("block_size", int))
     _rows_of_blocks(site, 2, columns, blocks)
     if site.has(3):
         site.pin(blocks, PACKED)  # two zero points share a byte
@@ -246,7 +246,7 @@ def matmul_bnb4(site: Site) -> None:
     *batch, summed = site.axes(0)
     for axis in (summed, *site.axes(1), *site.axes(2)):
         site.pin(axis, PACKED)
-    site.result([*batch, site.pinned(int(site.attribute("N")), PACKED)])
+    site.result([*batch, site.pinned(site.required("N", int), PACKED)])
 
 
 Q_ATTENTION = Declaration.parse("b s i, i _, _, *_, *_, *_?, *_?, *_? -> b s _", pinned="s")

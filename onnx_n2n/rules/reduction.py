@@ -1,7 +1,7 @@
 """Operators that reduce axes: a maximum ignores copies, a mean wants them even, a sum needs their shares."""
 
 from onnx_n2n.axes.algebra import UNIT, Axis
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.obligations import Mean, Summand
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.reshaping import stated_axes
@@ -42,6 +42,8 @@ def reduce(site: Site) -> None:
 @rule("GlobalAveragePool GlobalMaxPool GlobalLpPool")
 def global_pool(site: Site) -> None:
     """Reduce all places, keep batch and channels."""
+    if len(site.axes(0)) < 2:
+        raise Refusal("its input has no channels")
     batch, channels, *places = site.axes(0)
     for position, axis in enumerate(places, 2):
         _reduce(site, position, axis)

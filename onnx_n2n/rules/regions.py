@@ -33,7 +33,7 @@ def deform_conv(site: Site) -> None:
 @rule("Col2Im")
 def col2im(site: Site) -> None:
     """``n (c *block) l, *image, *block -> n c *image``; only batch and channels are free."""
-    batch, channels, places = site.axes(0)
+    batch, channels, places = site.axes(0, 3)
     image, block = (tuple(map(int, site.numbers(slot))) for slot in (1, 2))
     length = size(channels)
     if length is None or length % math.prod(block):
@@ -53,7 +53,7 @@ def center_crop_pad(site: Site) -> None:
     axes = list(site.axes(0))
     which = [site.position(0, axis) for axis in site.attribute("axes", range(len(axes)))]
     known = site.inferred() or (None,) * len(axes)
-    for position, (place, element) in enumerate(zip(which, site.parameter(1), strict=True)):
+    for position, (place, element) in enumerate(zip(which, site.parameter(1, len(which)), strict=True)):
         axis = axes[place]
         written = element.literal and element.value == size(axis)
         if written or (element.axis is not None and always_equal(element.axis, axis)):

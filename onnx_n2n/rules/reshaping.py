@@ -29,7 +29,7 @@ def depth_to_space(site: Site) -> None:
 def transpose(site: Site) -> None:
     """Permute the axes; without ``perm`` reverse them."""
     axes = site.axes(0)
-    site.result([axes[place] for place in site.attribute("perm", range(len(axes) - 1, -1, -1))])
+    site.result([axes[site.position(0, place)] for place in site.attribute("perm", range(len(axes) - 1, -1, -1))])
 
 
 @rule("Flatten")
@@ -141,7 +141,7 @@ def reshape(site: Site) -> None:
     if keep_zero and any(element.literal and element.value == 0 for element in target):
         raise Refusal("it makes an empty tensor")
     wanted = [
-        Size(size(axes[place]), axes[place]) if element.literal and element.value == 0 else element
+        Size(size(kept := axes[site.position(0, place)]), kept) if element.literal and element.value == 0 else element
         for place, element in enumerate(target)
     ]
     result = _split(site, product(*axes), wanted)

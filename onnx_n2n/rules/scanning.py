@@ -82,7 +82,7 @@ def unique(site: Site) -> None:
 def reverse_sequence(site: Site) -> None:
     """``*p, batch -> *p``; ``time_axis`` is pinned, and each place of ``batch_axis`` has a length of its own."""
     axes, _ = along(site, site.attribute("time_axis", 0))
-    (lengths,) = site.axes(1)
+    (lengths,) = site.axes(1, 1)
     site.tie(axes[site.position(0, site.attribute("batch_axis", 1))], lengths)
     site.copies(lengths, VALID)
     site.result(axes)
