@@ -7,6 +7,7 @@ import os
 
 import onnx_ir as ir
 
+from onnx_n2n.axes.unify import Misaligned
 from onnx_n2n.errors import N2NError
 from onnx_n2n.rules.context import Refusal, Site
 
@@ -31,6 +32,8 @@ class Failures:
         """
         if isinstance(error, Refusal):
             return str(error)
+        if isinstance(error, Misaligned):
+            return "axes do not line up"
         if isinstance(error, RecursionError):
             return NESTED
         if isinstance(error, N2NError | OSError | MemoryError) or os.environ.get(RAISE):

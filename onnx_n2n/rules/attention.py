@@ -188,7 +188,7 @@ def multi_head_attention(site: Site) -> None:
 def _packed(site: Site, slot: int, position: int, query: Heads, key: Heads, value: Heads) -> Summand:
     """Tie the axis ``[query | key | value]`` of a weight or bias, and return the stretch of the query."""
     wholes = [product(part.heads, part.inner) for part in (query, key, value)]
-    site.tie(site.axes(slot)[position], total(*wholes))
+    site.tie(site.axes(slot)[site.position(slot, position)], total(*wholes))
     return Summand(slot, position, ((query.heads, False), (query.inner, True)), EMPTY, total(*wholes[1:]))
 
 

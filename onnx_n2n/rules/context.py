@@ -155,6 +155,8 @@ class Site:
     def position(self, slot: int, axis: int) -> int:
         """Return ``axis`` of an input as a number from 0, counted from the end when negative."""
         rank = len(self.axes(slot))
+        if not isinstance(axis, int):
+            raise Refusal(f"{axis!r} is not the number of an axis")
         if not -rank <= axis < rank:
             raise Refusal(f"axis {axis} does not exist in a tensor of rank {rank}")
         return axis % rank

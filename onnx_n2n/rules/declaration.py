@@ -182,8 +182,10 @@ class _Letters:
                 built.append(self._site.pinned(length, self._why))
             elif term.run:
                 built += self.runs[term.letters[0]]
-            else:
+            elif self.single.keys() >= set(term.letters):
                 built.append(product(*(self.single[letter] for letter in term.letters)))
+            else:
+                raise Refusal("an axis of its result is on no operand")
         return built
 
     def _spread(self, operand: Operand, rank: int) -> list[Term]:

@@ -49,7 +49,8 @@ def gather_elements(site: Site) -> None:
 @rule("ScatterElements Scatter")
 def scatter_elements(site: Site) -> None:
     """Every index sets a place on its own line along ``axis``; updates have the axes of the indices."""
-    axes, indices, updates = (site.axes(slot) for slot in range(3))
+    axes = site.axes(0)
+    indices, updates = (site.axes(slot, len(axes)) for slot in (1, 2))
     indexed = site.position(0, site.attribute("axis", 0))
     for place, (one, other, update) in enumerate(zip(axes, indices, updates, strict=True)):
         if place == indexed:  # a copied index would add its update twice
@@ -82,10 +83,11 @@ def gather_nd(site: Site) -> None:
 @rule("ScatterND")
 def scatter_nd(site: Site) -> None:
     """``*indexed *rest, *m k, *m *rest -> *indexed *rest``, where ``k`` is the number of indexed axes."""
-    axes, indices, updates = (site.axes(slot) for slot in range(3))
+    axes, indices = site.axes(0), site.axes(1)
     depth = _depth(site)
     if depth > len(axes):
         raise Refusal("it indexes more axes than there are")
+    updates = site.axes(2, len(indices) - 1 + len(axes) - depth)
     for axis in (*axes[:depth], *indices):
         site.pin(axis, INDEXED)
     for one, other in zip((*indices[:-1], *axes[depth:]), updates, strict=True):
@@ -96,7 +98,8 @@ def scatter_nd(site: Site) -> None:
 @rule("TensorScatter")
 def tensor_scatter(site: Site) -> None:
     """``*b s *rest, *b n *rest, b -> *b s *rest``, where ``s``, at ``axis``, is a cache that is filled in order."""
-    axes, updates = site.axes(0), site.axes(1)
+    axes = site.axes(0)
+    updates = site.axes(1, len(axes))
     indexed = site.position(0, site.attribute("axis", -2))
     for place, (one, update) in enumerate(zip(axes, updates, strict=True)):
         if place != indexed:

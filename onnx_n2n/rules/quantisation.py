@@ -182,7 +182,7 @@ def softmax(site: Site) -> None:
     """Normalise over one axis, before opset 13 over all from ``axis`` on; those may not grow."""
     axes = site.axes(0)
     first = site.position(0, site.attribute("axis", -1))
-    last = first + 1 if site.attribute("opset") >= 13 else len(axes)
+    last = first + 1 if site.required("opset", int) >= 13 else len(axes)
     for axis in axes[first:last]:
         site.pin(axis, "it normalises over this axis")
     site.result(axes)

@@ -69,7 +69,7 @@ def center_crop_pad(site: Site) -> None:
 @rule("AffineGrid")
 def affine_grid(site: Site) -> None:
     """``n _ _, size -> n *places _``; a grid is pinned, but how many channels there are does not matter to it."""
-    batch, *matrix = site.axes(0)
+    batch, *matrix = site.axes(0, 3)
     count, _, *lengths = site.parameter(1)
     for axis in (batch, *matrix, *(element.axis for element in (count, *lengths))):
         if axis is not None:

@@ -108,21 +108,18 @@ def _open(domain: str, operator: str) -> tuple[str, str]:
 
 def _ask_plugins() -> None:
     """Let other packages register their rules, once; one that fails registers nothing, and a warning says so."""
-    global _asked
+    global _RULES, _CONTENTS, _asked
     if _asked:
         return
     with _PLUGINS:
-        if _asked:
-            return
+        waiting = [] if _asked else plugins.declared(plugins.RULES)
         _asked = True
-        for entry in plugins.declared(plugins.RULES):
+        for entry in waiting:
             before = dict(_RULES), dict(_CONTENTS)
             try:
                 _register_all(plugins.load(entry))
             except Exception as error:
-                for table, old in zip((_RULES, _CONTENTS), before, strict=True):
-                    table.clear()
-                    table.update(old)  # type: ignore[arg-type]
+                _RULES, _CONTENTS = before
                 said = error if isinstance(error, OptionError) else plugins.broken(entry, error)
                 warnings.warn(str(said), EnvironmentWarning, stacklevel=2)
 

@@ -58,7 +58,7 @@ def split_to_sequence(site: Site) -> None:
     numbers = [int(number) for number in site.numbers(1)]
     found, length = site.content(1), size(axes[axis])
     if found is not None and found.scalar:
-        if length is None or length % numbers[0]:
+        if not length or not numbers[0] or length % numbers[0]:
             raise Refusal("it does not cut into equal parts")
         parts = _cut(site, axes[axis], numbers * (length // numbers[0]))
         for part in parts[1:]:

@@ -37,13 +37,13 @@ def resize(site: Site) -> None:
     kept = set(range(len(axes))) - set(which)
     if by_size:
         for position, place in enumerate(which):
-            element = site.parameter(3)[position]
+            element = site.parameter(3, len(which))[position]
             same_length = element.value is not None and element.value == size(axes[place])
             if same_length or (element.axis is not None and always_equal(element.axis, axes[place])):
                 site.says(3, position, axes[place])
                 kept.add(place)
     else:
-        kept |= {place for place, scale in zip(which, _scales(site), strict=True) if scale == 1}
+        kept |= {place for place, scale in zip(which, _scales(site, len(which)), strict=True) if scale == 1}
     known = site.inferred() or (None,) * len(axes)
     result = []
     for position, axis in enumerate(axes):
@@ -55,9 +55,9 @@ def resize(site: Site) -> None:
     site.result(result)
 
 
-def _scales(site: Site) -> tuple[float, ...]:
+def _scales(site: Site, count: int) -> tuple[float, ...]:
     if "scales" in site.node.attributes:
         return tuple(site.attribute("scales"))
     slot = 1 if site.node.op_type == "Upsample" or len(site.node.inputs) == 2 else 2
-    elements = site.parameter(slot)
+    elements = site.parameter(slot, count)
     return tuple(element.value if element.literal and element.value is not None else 0.0 for element in elements)
