@@ -97,6 +97,8 @@ def slice_(site: Site) -> None:
         ends = tuple(Size(n) for n in site.attribute("ends"))
         which, steps = list(site.attribute("axes", range(len(starts)))), [1] * len(starts)
     places: tuple[int | str, int | str] = (1, 2) if by_input else ("starts", "ends")
+    if not len(starts) == len(ends) == len(which) == len(steps):
+        raise Refusal("its starts, ends, axes and steps are not equally many")
     known = site.inferred()
     for position, (start, end, which_axis, step) in enumerate(zip(starts, ends, which, steps, strict=True)):
         axis = site.position(0, which_axis)
@@ -142,6 +144,8 @@ def pad(site: Site) -> None:
     pads = list(site.numbers(1)) if site.has(1) else list(site.attribute("pads"))
     stated = site.numbers(3) if site.has(3) else range(len(axes))
     which = [site.position(0, int(axis)) for axis in stated]
+    if len(pads) != 2 * len(which):
+        raise Refusal("it does not pad every axis on two sides")
     known = site.inferred() or (None,) * len(axes)
     for place, axis in enumerate(which):
         before, after = int(pads[place]), int(pads[place + len(which)])
