@@ -169,7 +169,7 @@ def test_the_page_shows_the_example_and_its_commands_run(
     install_example(site_packages)
     monkeypatch.chdir(tmp_path)
     onnx.save(gated(), "model.onnx")
-    commands = re.findall(r"^    onnx-n2n ([^\n]*)$", PAGE, re.MULTILINE)
+    commands = re.findall(r"^onnx-n2n ([^\n]*)$", PAGE, re.MULTILINE)
     assert commands
     for command in commands:
         outcome = call(*shlex.split(command))
