@@ -254,7 +254,8 @@ class _Walk:
         try:
             rule(site)
         except Exception as error:  # a refusal, or a bug
-            return self._refuse(node, site.reason(self._failures.reason(site, error)))
+            why = self._failures.reason(site, error)
+            return self._refuse(node, site.reason(why))
         covered = {*site.results, *site.sequences, *site.unknown}
         for slot, output in enumerate(node.outputs):
             if slot not in covered and (output.uses() or output.is_graph_output()):

@@ -258,4 +258,5 @@ def attention(site: Site) -> None:
     if site.has(8) or len(site.node.outputs) > 1:
         raise Refusal("it keeps keys and values of earlier places")
     Q_ATTENTION(site)
-    site.results[0] = (*site.axes(0)[:2], site.pinned((size(site.axes(1)[1]) or 0) // 3, "its heads are pinned"))
+    heads = site.pinned((size(site.axes(1)[1]) or 0) // 3, "its heads are pinned")
+    site.results[0] = (*site.axes(0)[:2], heads)

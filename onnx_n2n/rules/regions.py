@@ -74,5 +74,6 @@ def affine_grid(site: Site) -> None:
     for axis in (batch, *matrix, *(element.axis for element in (count, *lengths))):
         if axis is not None:
             site.pin(axis, WINDOW)
-    sides = [site.pinned(int(element.value) if element.value is not None else None, WINDOW) for element in lengths]
+    values = [element.value for element in lengths]
+    sides = [site.pinned(None if value is None else int(value), WINDOW) for value in values]
     site.result([batch, *sides, site.pinned(len(sides), WINDOW)])

@@ -29,7 +29,8 @@ def depth_to_space(site: Site) -> None:
 def transpose(site: Site) -> None:
     """Permute the axes; without ``perm`` reverse them."""
     axes = site.axes(0)
-    site.result([axes[site.position(0, place)] for place in site.attribute("perm", range(len(axes) - 1, -1, -1))])
+    order = site.attribute("perm", range(len(axes) - 1, -1, -1))
+    site.result([axes[site.position(0, place)] for place in order])
 
 
 @rule("Flatten")
@@ -140,10 +141,11 @@ def reshape(site: Site) -> None:
     keep_zero = bool(site.attribute("allowzero", 0))
     if keep_zero and any(element.literal and element.value == 0 for element in target):
         raise Refusal("it makes an empty tensor")
-    wanted = [
-        Size(size(kept := axes[site.position(0, place)]), kept) if element.literal and element.value == 0 else element
-        for place, element in enumerate(target)
-    ]
+    wanted = list(target)
+    for place, element in enumerate(target):
+        if element.literal and element.value == 0:
+            kept = axes[site.position(0, place)]
+            wanted[place] = Size(size(kept), kept)
     result = _split(site, product(*axes), wanted)
     site.result(result)
     for position, (element, axis) in enumerate(zip(target, result, strict=True)):

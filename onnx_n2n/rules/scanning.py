@@ -73,7 +73,11 @@ def unique(site: Site) -> None:
             site.pin(axis, "it is flattened, and looked through for equal numbers")
         elif other != place:
             site.copies(axis, "it compares slices as a whole")
-    site.result([measured(site, 0)] if place is None else [*axes[:place], measured(site, place), *axes[place + 1 :]])
+    if place is None:
+        axes = [measured(site, 0)]
+    else:
+        axes[place] = measured(site, place)
+    site.result(axes)
     for slot in range(1, len(site.node.outputs)):
         site.result([measured(site, 0, slot)], slot)
 
