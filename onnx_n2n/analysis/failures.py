@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.unify import Misaligned
 from onnx_n2n.errors import N2NError
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 
 RAISE = "ONNX_N2N_RAISE"  # environment variable: when it is set, what a rule raises is not caught
 NESTED = "it is nested too deep to be followed"
@@ -23,7 +23,7 @@ class Failures:
     def __init__(self) -> None:
         self._seen: set[ir.OperatorIdentifier] = set()
 
-    def reason(self, site: Site, error: Exception) -> str:
+    def reason(self, context: Context, error: Exception) -> str:
         """Return why a node is pinned whose rule has raised ``error``; log it when that is a bug in the rule.
 
         Raises:
@@ -39,9 +39,9 @@ class Failures:
         if isinstance(error, N2NError | OSError | MemoryError) or os.environ.get(RAISE):
             raise error
         said = f"its rule failed, which is a bug ({type(error).__name__}: {error})"
-        operator = site.node.op_identifier()
+        operator = context.node.op_identifier()
         if operator not in self._seen:  # one line for each operator, since a model may have many such nodes
             self._seen.add(operator)
-            logger.warning("%s; what the node touches is pinned", site.reason(said))
-        logger.debug("%s", site.reason(said), exc_info=error)
+            logger.warning("%s; what the node touches is pinned", context.reason(said))
+        logger.debug("%s", context.reason(said), exc_info=error)
         return said

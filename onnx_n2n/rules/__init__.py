@@ -25,9 +25,9 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     text,
     windows,
 )
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import close, content, content_rule_for, declare, known, plain, rule, rule_for
 
 close()
 
-__all__ = ["Refusal", "Site", "content", "content_rule_for", "declare", "known", "plain", "rule", "rule_for"]
+__all__ = ["Context", "Refusal", "content", "content_rule_for", "declare", "known", "plain", "rule", "rule_for"]

@@ -73,7 +73,7 @@ class Facts(Protocol):
         """Take in a private copy of a function's body, whose inputs stand for those of ``node``."""
 
 
-class Site:
+class Context:
     """A node with its inputs' axes, for the rule of its operator."""
 
     def __init__(self, node: ir.Node, version: int, facts: Facts) -> None:
@@ -176,7 +176,7 @@ class Site:
         """Return what a small input says, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
-    def said(self, value: ir.Value) -> Content | None:
+    def content_of(self, value: ir.Value) -> Content | None:
         """Return what a small tensor inside a body says."""
         return self._facts.content(value)
 
@@ -248,11 +248,11 @@ class Site:
         """Forbid an axis to grow."""
         pin(axis, self.reason(text))
 
-    def copies(self, axis: Axis, text: str) -> None:
+    def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
 
-    def even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
+    def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
         """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
@@ -272,7 +272,7 @@ class Site:
             for axis, _ in each.parts:
                 self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
 
-    def scales(self, attribute: str, value: float, axis: Axis) -> None:
+    def require_default(self, attribute: str, value: float, axis: Axis) -> None:
         """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
         if self.attribute(attribute) is None:
             self.ledger.defaults.append(Default(self.node, attribute, value, axis))
@@ -281,7 +281,7 @@ class Site:
         """Say that constant indices read these runs of an axis."""
         self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
 
-    def says(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
+    def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
         stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
         element = Size(0) if stated else self.parameter(int(place))[position or 0]
@@ -299,7 +299,7 @@ class Site:
         elif not always_equal(element.axis, axis):
             self.tie(element.axis, axis, text)
 
-    def pinned(self, length: int | None, text: str) -> Axis:
+    def pinned_axis(self, length: int | None, text: str) -> Axis:
         """Return a fresh axis that is pinned."""
         axis = axis_of(length)
         self.pin(axis, text)
@@ -338,7 +338,7 @@ class Site:
         elif known.axes is not None:
             self.result(known.axes, slot)
         elif (lengths := self.inferred(slot)) is not None:
-            self.result([self.pinned(length, "its rank is not known") for length in lengths], slot)
+            self.result([self.pinned_axis(length, "its rank is not known") for length in lengths], slot)
         else:
             self.unknown.add(slot)
 

@@ -11,11 +11,11 @@ from typing import Any
 from onnx_n2n import plugins
 from onnx_n2n.axes.symbolic import Content
 from onnx_n2n.errors import EnvironmentWarning, OptionError
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 
-Rule = Callable[[Site], None]
-ContentRule = Callable[[Site], Content | None]
+Rule = Callable[[Context], None]
+ContentRule = Callable[[Context], Content | None]
 
 _RULES: dict[tuple[str, str], tuple[tuple[int, Rule], ...]] = {}
 _CONTENTS: dict[tuple[str, str], ContentRule] = {}

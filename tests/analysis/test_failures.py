@@ -11,20 +11,20 @@ from helpers.graphs import model, opened
 from onnx_n2n.analysis.failures import RAISE
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import ModelError
-from onnx_n2n.rules import Site, registry
+from onnx_n2n.rules import Context, registry
 
 BODY = "h = MatMul(x, w) a = Relu(h) b = Relu(a) k = MatMul(b, v) e = Tanh(k) y = MatMul(e, u)"
 TEACHER = opened(model(BODY, "float[2,3] x", "y", w=(3, 4), v=(4, 5), u=(5, 2)))
 PROGRAM = opened(model("s = Shape(x) i = Identity(s) y = Reshape(x, i)", "float[2,3] x", "y"))
 
 
-def fail(_site: Site, error: type[Exception] = KeyError) -> NoReturn:
+def fail(_site: Context, error: type[Exception] = KeyError) -> NoReturn:
     raise error("alpha")
 
 
 def break_rule(monkeypatch: pytest.MonkeyPatch, error: type[Exception] = KeyError) -> None:
-    def broken(site: Site) -> None:
-        fail(site, error)
+    def broken(context: Context) -> None:
+        fail(context, error)
 
     monkeypatch.setitem(registry._RULES, ("", "Relu"), ((1, broken),))
 
