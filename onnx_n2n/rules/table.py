@@ -20,9 +20,9 @@ HEAD = f"""\
 
 Made by `python -m onnx_n2n.rules.table > docs/operators.md` from the rules; do not edit.
 
-A pattern says which axes of inputs and outputs are the same; `onnx_n2n/pattern.py` explains the notation. A sentence
-stands for a rule that is a function, because attributes decide. *Limits* are what letters cannot say; *lengths* marks
-operators that may stand in shape arithmetic. A rule holds from its version on, until the next. The default domain is
+A pattern says which axes of inputs and outputs are the same; `onnx_n2n/rules/notation.py` explains the notation. Where
+attributes decide, the rule is a function, and a sentence describes it. *Limits* are what letters cannot say. *Lengths*
+marks operators that may compute with shapes. A rule holds from its version on, until the next. The default domain is
 that of opset {OPSET}.
 """
 

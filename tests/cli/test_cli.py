@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,10 +21,9 @@ from rich.console import Console
 
 import onnx_n2n
 from helpers.calling import MODELS, call, files, net
-from onnx_n2n.cli import main, tables
+from onnx_n2n.cli import tables
 
 GOLDEN = sorted(file.name for file in MODELS.glob("*.onnx"))
-README = (MODELS.parent / "README.md").read_text("utf-8")
 PROGRAM = Path(sys.executable).with_name("onnx-n2n")
 
 
@@ -223,38 +221,3 @@ def test_import_is_light() -> None:
     code = "import sys, onnx_n2n; print(sorted({'onnxruntime', 'tensorflow', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def session() -> list[tuple[str, str]]:
-    """The commands that README.md shows, each with what it prints there."""
-    text = "\n".join(line[4:] if line.startswith("    ") or not line else "\0" for line in README.splitlines())
-    parts = [part.split("\0")[0] for part in text.split("$ onnx-n2n ")[1:]]
-    return [(part.split("\n")[0], part.split("\n", 1)[1].strip()) for part in parts]
-
-
-@pytest.mark.parametrize(("command", "shown"), session())
-def test_readme_shows_what_is_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, shown: str
-) -> None:
-    """Three dots stand for anything; rounding differs from machine to machine."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(MODELS, "models")
-    result = call(*shlex.split(command))
-    printed = "\n".join(line.rstrip() for line in result.output.splitlines())
-    wanted = re.sub(r"\d\\\.\de\\-\d\d", r"\\d\\.\\de-\\d\\d", re.escape(shown)).replace(r"\.\.\.", ".*")
-    assert re.fullmatch(wanted.replace("on\\ CPU", "on\\ (CPU|CUDA)"), printed, re.DOTALL), printed
-
-
-def test_readme_names_every_option() -> None:
-    options = [parameter for command in main.commands.values() for parameter in command.params]
-    named = set(re.findall(r"-[-a-z]+", README))
-    assert all(named & {*option.opts, *option.secondary_opts} for option in options if option.opts[0].startswith("-"))
-
-
-def test_readme_calls_the_library_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(MODELS, "models")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("True ")
-    assert "widen{factor=1.5,multiple_of=8}" in done.stdout

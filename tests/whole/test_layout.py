@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_every_package_says_what_it_is_and_hides_no_module_by_what_it_hands_on(n
     public = set(getattr(package, "__all__", ()))
     assert all(hasattr(package, each) for each in public)
     assert not public & {info.name for info in pkgutil.iter_modules(package.__path__)}
+
+
+def test_the_map_in_the_documents_is_the_layout() -> None:
+    """docs/how-it-works.md lists the packages from the lowest floor to the highest, each with its first sentence."""
+    page = Path(__file__).parents[2] / "docs" / "how-it-works.md"
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page.read_text("utf-8"), re.MULTILINE)
+    packages = [name for name in FLOORS if f"onnx_n2n.{name}" in IMPORTS.packages]
+    assert [name for name, _ in rows] == packages
+    for name, sentence in rows:
+        said = (importlib.import_module(f"onnx_n2n.{name}").__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        assert said.partition(". ")[0].removesuffix(".") == sentence.removesuffix("."), name
