@@ -41,8 +41,8 @@ def _checked(entry: EntryPoint) -> type[Pass]:
     kind = plugins.load(entry)
     if not (inspect.isclass(kind) and issubclass(kind, Pass) and is_dataclass(kind)):
         raise plugins.broken(entry, f"{entry.value} is not a dataclass that inherits from Pass")
-    if inspect.isabstract(kind):
-        raise plugins.broken(entry, f"{entry.value} does not define {', '.join(sorted(kind.__abstractmethods__))}")
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise plugins.broken(entry, f"{entry.value} does not define {', '.join(missing)}")
     if kind.__name__.lower() != entry.name:
         raise plugins.broken(entry, f"its name must be that of its class, {kind.__name__.lower()!r}")
     return kind
