@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from importlib.metadata import EntryPoint
 
 from onnx_n2n import plugins
@@ -39,7 +38,7 @@ def pass_named(name: str, own: Mapping[str, type[Pass]]) -> type[Pass]:
 def _checked(entry: EntryPoint) -> type[Pass]:
     """Return what an entry point names, which must be a pass that can be written as text and read again."""
     kind = plugins.load(entry)
-    if not (inspect.isclass(kind) and issubclass(kind, Pass) and is_dataclass(kind)):
+    if not (inspect.isclass(kind) and issubclass(kind, Pass) and hasattr(kind, "__dataclass_fields__")):
         raise plugins.broken(entry, f"{entry.value} is not a dataclass that inherits from Pass")
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise plugins.broken(entry, f"{entry.value} does not define {', '.join(missing)}")
