@@ -117,7 +117,7 @@ class Deepen(Selective):
                     ]
             except GrowthError as refusal:
                 kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
-        real = "; --calibrate takes them from real ones" if origin.startswith("drawn") else ""
+        real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
         steps = (Step(new=tuple(new)),)
         return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
@@ -138,7 +138,7 @@ class Deepen(Selective):
         reasons = [(each.name, each.reason) for each in done.kept or found.barred]
         why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
         if found.found and not done.kept:
-            why = "no place that is chosen is left by --only and --without"
+            why = "no place that is chosen is left by `only=` and `without=`"
         hint = "'onnx-n2n inspect' lists the places for depth, and why others are none"
         return f"nothing can be added to the model: {why}", hint
 

@@ -92,10 +92,10 @@ class Enlarge(Selective):
     def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
         """Return why no kernel has grown."""
         if done.kept:
-            hint = "choose another one with --kernel, or other layers with --include"
+            hint = "choose another one with `kernel=`, or other layers with `include=`"
             return f"no kernel can grow as asked: {done.kept[0].name!r}: {done.kept[0].reason}", hint
         if any(layers_of(analyze(model))):
-            return "no kernel that can grow is left by --only and --without", ""
+            return "no kernel that can grow is left by `only=` and `without=`", ""
         return "no kernel can grow: there is no convolution in the model", ""
 
     def _choose(self, layers: Iterable[Layer]) -> list[Layer]:

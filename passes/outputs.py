@@ -74,7 +74,7 @@ class Outputs(Selective):
         """Return why the output has not grown."""
         name, group, _ = self._choose(model)
         if self.size == group.size:
-            return f"the output has {self.size} entries already", "give a larger --outputs"
+            return f"the output has {self.size} entries already", "give a larger `size=`"
         return f"the group {group.name!r} of output {name!r} is left out", ""
 
     def _plan(self, model: ir.Model) -> tuple[str, Analysis, Growth | None]:

@@ -65,16 +65,16 @@ class Widen(Request, Selective):
             commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
             return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
         if self.factor == 1:
-            return "nothing is asked to grow", "give a --factor above 1, or a larger --group NAME=SIZE"
+            return "nothing is asked to grow", "give a `factor=` above 1, or a larger size in `groups=`"
         if self.only or self.without:
-            return "no group that can grow is left by --only and --without", hint
+            return "no group that can grow is left by `only=` and `without=`", hint
         if self.include or self.exclude:
-            return "no group that can grow is left by --include and --exclude", hint
+            return "no group that can grow is left by `include=` and `exclude=`", hint
         largest = max(groups, key=lambda group: group.size)
         return (
             f"a factor of {self.factor} adds not even one channel to the largest group, {largest.name!r} of "
             f"{largest.size}",
-            "give a larger --factor",
+            "give a larger `factor=`",
         )
 
 

@@ -55,6 +55,9 @@ class Clones:
 
     groups: tuple[GroupClones, ...]
 
+    def __repr__(self) -> str:
+        return f"<Clones: {self.twins:,} of {self.channels:,} channels are redundant, in {len(self.groups)} groups>"
+
     @property
     def channels(self) -> int:
         """Channels of all groups."""

@@ -8,11 +8,9 @@ from pathlib import Path
 import click
 
 from onnx_n2n.cli.errors import Command, ends_well
-from onnx_n2n.io.sources import Source
 from onnx_n2n.passes import Outputs
-from onnx_n2n.verification import TIME_LIMIT, parse_shape, read_inputs
+from onnx_n2n.verification import TIME_LIMIT, parse_shape
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.verification.sessions import providers
 
 
 def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -67,17 +65,8 @@ def verifying(command: Command) -> Command:
 def proof_of(
     *, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: str, seed: int, time_limit: float
 ) -> Proof:
-    """Return the proof that the options of ``verifying`` ask for, which can be had: growing may take long.
-
-    Raises:
-        OptionError: There is no such provider.
-        N2NError: There is no ONNX Runtime.
-    """
-    if wanted:
-        providers(provider)
-    read = () if inputs is None else (Source.of(inputs),)  # first: what is changed while it is read is refused
-    feed = None if inputs is None else read_inputs(inputs)
-    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)
+    """Return the proof that the options of ``verifying`` ask for."""
+    return Proof.asked(wanted, inputs, dict(map(parse_shape, shapes)), provider, seed, time_limit)
 
 
 strictly = click.option("--strict", is_flag=True,

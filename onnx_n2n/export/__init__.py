@@ -10,20 +10,27 @@ The frameworks are extras (``pip install 'onnx-n2n[torch]'``), and imported when
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
+from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.verification import TIME_LIMIT, read_inputs
+from onnx_n2n.verification.options import Feeds
 
 if TYPE_CHECKING:
     import keras
 
+    from onnx_n2n.export.folder import Exported, Framework
     from onnx_n2n.export.jax import Apply
     from onnx_n2n.export.torch import Network
 
-__all__ = ["load", "to_jax", "to_keras", "to_torch"]
+__all__ = ["load", "to_jax", "to_keras", "to_torch", "write"]
 
 if "keras" in sys.modules:  # keras.models.load_model knows only the layers that have been imported
     with contextlib.suppress(ImportError):
@@ -99,11 +106,57 @@ def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
     return convert(model, freeze=freeze, train=train)
 
 
-def load(path: Any) -> Any:
-    """Open what ``onnx-n2n export`` wrote, with the weights that are in it now.
+def write(
+    model: ModelLike,
+    folder: str | os.PathLike[str],
+    *,
+    to: Framework,
+    verify: bool = True,
+    inputs: Feeds | str | os.PathLike[str] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    freeze: Iterable[str] = (),
+    train: Iterable[str] = (),
+    time_limit: float = TIME_LIMIT,
+    force: bool = False,
+) -> Exported:
+    """Carry a model to a framework, check what it computes there, and write a folder that :func:`load` opens.
+
+    >>> onnx_n2n.export.write("model.onnx", "exported", to="safetensors")
+    <Exported: 4 tensors for safetensors, not run>
 
     Args:
-        path: A folder of ``--to torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
+        model: Stays as it is.
+        folder: Where to write.
+        to: ``torch``, ``jax``, ``keras``, or ``safetensors`` for the weights only.
+        verify: Whether to run the export beside ONNX Runtime before writing.
+        inputs: Arrays by input name to verify with, or an npz file of them; drawn when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match.
+        time_limit: How many seconds one run in ONNX Runtime may take; infinity is no limit.
+        force: Whether to overwrite an export that is there.
+
+    Raises:
+        ExportError: The framework is missing, or has no counterpart of an operator. Nothing was written.
+        OptionError: There is something at the folder already, or a glob matches no tensor, or what cannot be trained.
+        VerificationError: The export computes something else. Nothing was written.
+    """
+    from onnx_n2n.export.folder import export
+
+    if Path(folder) == STDOUT:
+        raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with `output=`")
+    feed = read_inputs(Path(inputs)) if isinstance(inputs, str | os.PathLike) else inputs
+    return export(
+        model, to, folder, force=force, verify=verify, freeze=freeze, train=train, time_limit=time_limit, inputs=feed,
+        shapes=dict(shapes or {}),
+    )  # fmt: skip
+
+
+def load(path: Any) -> Any:
+    """Open what :func:`write` wrote, with the weights that are in it now.
+
+    Args:
+        path: A folder for ``torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
 
     Returns:
         An ``nn.Module``, what :func:`to_jax` returns, or a ``keras.Model``.

@@ -35,7 +35,7 @@ def join(
     if output is None:
         return joined([_loaded(each) for each in records], list(map(_name, records, range(len(records)))))
     if Path(output) == STDOUT:
-        raise OptionError("a growth record cannot be written to stdout", hint="name a file with -o")
+        raise OptionError("a growth record cannot be written to stdout", hint="name a file with `output=`")
     with drafting(Path(output), force=force, read=read) as draft:
         found = join(records)
         draft.path.write_bytes(found.to_bytes())

@@ -38,6 +38,9 @@ class Channels:
     quiet: Quiet | None = None
     mean: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Channels: {len(self.index)}, of which {self.fresh} fresh>"
+
 
 @dataclass(frozen=True)
 class Grown:
@@ -71,6 +74,9 @@ class Growth:
     channels: Mapping[Factor, Channels]
     grown: tuple[Grown, ...]
     kept: tuple[Kept, ...]
+
+    def __repr__(self) -> str:
+        return f"<Growth: {len(self.grown)} groups grew, {len(self.kept)} were asked to and could not>"
 
     def touches(self, axis: Axis) -> bool:
         """Say whether any factor of an axis grew."""

@@ -185,7 +185,7 @@ class File:
             titles = ", ".join(repr(dotted(each.path)) for each in nameless) or "none"
             raise OptionError(
                 f"{len(orders)} orders are given, and the optimizers without names are {len(nameless)}: {titles}",
-                hint="--optimizer-order is given once for each of them, in this order",
+                hint="`optimizer_order=` is given once for each of them, in this order",
             )
         said = dict(zip([each.path for each in nameless], orders, strict=False))
         return left, [(each, said.get(each.path, [])) for each in others]
@@ -197,7 +197,7 @@ class File:
             where = f" ({titles})" if titles != "''" else ""
             raise GrowthError(
                 f"the checkpoint holds the state of an optimizer{where}, which has to grow with the parameters",
-                hint=f"--optimizer grows it, --keep {dotted(optimizers[0].path) + '*'!r} leaves it as it is",
+                hint=f"`optimizer=True` grows it, `keep=[{dotted(optimizers[0].path) + '*'!r}]` leaves it as it is",
             )
 
     def _check_keep(self, found: Grown, named: Mapping[str, Path], others: Sequence[str]) -> None:
@@ -263,7 +263,7 @@ class File:
                     "which moments are whose is not known",
                     hint="save both in one file: torch.save({'model': model.state_dict(), 'optimizer': "
                     "optimizer.state_dict()}, ...); or make the optimizer with model.named_parameters(); or pass "
-                    "--optimizer-order FILE",
+                    "`optimizer_order=['FILE']`",
                 )
             shapes = optimizer.shapes
             found |= {name: shapes[number] for number, name in zip(numbers, names, strict=False) if number in shapes}
@@ -293,7 +293,7 @@ class File:
             raise GrowthError(
                 f"{copy.title!r} carries the names of the network, and no number in it is negative: it holds no "
                 "weights, but perhaps their squares, or a mask",
-                hint=f"--keep {copy.title + '*'!r} leaves it as it is",
+                hint=f"`keep=[{copy.title + '*'!r}]` leaves it as it is",
             )
         for name, other in _before(found, found.untied).items():  # it had one tensor where the network had two
             if name not in given and other in given:
@@ -384,7 +384,7 @@ class File:
             listed = ", ".join([*unknown[:LISTED], *(["..."] if len(unknown) > LISTED else [])])
             raise GrowthError(
                 f"{len(unknown)} tensors of the checkpoint are not the network's, and may have to grow: {listed}",
-                hint="what stays as it is can be named with --keep GLOB",
+                hint="what stays as it is can be named with `keep=['GLOB']`",
             )
         return outside, left
 

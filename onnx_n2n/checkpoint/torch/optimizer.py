@@ -24,7 +24,7 @@ from onnx_n2n.checkpoint.optimizer_order import Shape, certain
 from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.errors import GrowthError, ModelError
 
-ANOTHER = "--keep leaves the optimizer of another network as it is"
+ANOTHER = "`keep=` leaves the optimizer of another network as it is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ def _aligned(names: Sequence[str], arrays: Arrays, optimizer: Optimizer) -> tupl
         )
     if len(fitting) > 1 and fitting[0] != ("", ""):
         reason = f"the names in {optimizer.title} can be those behind {fitting[0][0]!r} and behind {fitting[1][0]!r}"
-        raise GrowthError(reason, hint="pass names as the checkpoint has them by --optimizer-order")
+        raise GrowthError(reason, hint="pass names as the checkpoint has them by `optimizer_order=`")
     return fitting[0]
 
 
