@@ -21,7 +21,11 @@ from typing import TYPE_CHECKING, Any
 from onnx_n2n.version import VERSION
 
 if TYPE_CHECKING:
-    from onnx_n2n import export
+    from onnx_n2n import checkpoint as checkpoint
+    from onnx_n2n import errors as errors
+    from onnx_n2n import export as export
+    from onnx_n2n import passes as passes
+    from onnx_n2n import record as record
     from onnx_n2n.analysis.inspection import analyze
     from onnx_n2n.analysis.redundant import Clones, clones
     from onnx_n2n.analysis.walk import Analysis
@@ -50,7 +54,7 @@ __all__ = [
     "Analysis", "Budget", "Candidate", "Clones", "Deepen", "Enlarge", "ExportError", "Grown", "GrowthError",
     "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Outputs", "Pass", "Record", "Report", "Result",
     "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "enlarge",
-    "explore", "export", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
+    "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
 ]  # fmt: skip
 
 __version__ = VERSION

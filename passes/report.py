@@ -160,8 +160,8 @@ class Report:
     @property
     def short(self) -> str:
         """What was done and how it was proven, in some words."""
-        times = self.parameters_after / max(self.parameters_before, 1)
-        parts = [self.change.short, f"parameters {self.parameters_before:,} -> {self.parameters_after:,} (x{times:.2f})"]
+        before, after = self.parameters_before, self.parameters_after
+        parts = [self.change.short, f"parameters {before:,} -> {after:,} (x{after / max(before, 1):.2f})"]
         parts += [f"{len(self.left_out)} LEFT OUT"] * bool(self.left_out)
         return "; ".join([*parts, "not verified" if self.verdict is None else self.verdict.short])
 

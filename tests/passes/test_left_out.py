@@ -284,7 +284,7 @@ def test_an_exploration_says_what_its_candidates_lack(folder: Path) -> None:
             assert history(student)[0].text in each["passes"]
     assert found["wider"]["path"] is not None
     assert "LEFT OUT" in done.stderr
-    assert all(each.wrong for each in explore("net.onnx", "params=2x", folder="b", strict=True) if each.name == "wider")
+    assert all(each.wrong for each in explore("net.onnx", "params=2x", output="b", strict=True) if each.name == "wider")
 
 
 # --- names
