@@ -40,7 +40,7 @@ def widen(
     """Make a model wider without changing what it computes.
 
     >>> onnx_n2n.widen("model.onnx", 1.5, output="wider.onnx")
-    <Result: 1 group grew; parameters 59 -> 87 (x1.47); verified>
+    <Result: 1 group grew; parameters 67 -> 99 (x1.48); verified, error ...; widen{factor=1.5}>
     """
     grow = Widen(
         factor=factor, groups=dict(groups or {}), include=tuple(include), exclude=tuple(exclude), only=tuple(only),
@@ -67,7 +67,7 @@ def deepen(
     """Make a model deeper without changing what it computes.
 
     >>> onnx_n2n.deepen("model.onnx", count=1, output="deeper.onnx")
-    <Result: 1 place took layers; parameters 59 -> 131 (x2.22); verified>
+    <Result: 1 place changed; parameters 67 -> 139 (x2.07); verified, error ...; deepen{count=1}>
     """
     grow = Deepen(
         kind=kind, after=tuple(after), stage=tuple(map(str, stage)), every=every, count=count, kernel=tuple(kernel),
@@ -86,20 +86,32 @@ def enlarge(
     without: Sequence[str] = (),
     **options: Any,
 ) -> Result[Any]:
-    """Make the kernels of a model's convolutions larger without changing what it computes."""
+    """Make the kernels of a model's convolutions larger without changing what it computes.
+
+    >>> onnx_n2n.enlarge("conv.onnx", "3x3").report.parameters_after
+    180
+    """
     grow = Enlarge(
         kernel=kernel, include=tuple(include), exclude=tuple(exclude), only=tuple(only), without=tuple(without)
     )
     return _applied(grow, model, **options)
 
 
-def outputs(model: ModelLike, size: int, output: str = "", **options: Any) -> Result[Any]:
-    """Give an output of a model more entries: more classes, of which the old ones stay as they are."""
-    return _applied(Outputs(size, output), model, **options)
+def outputs(model: ModelLike, size: int, name: str = "", **options: Any) -> Result[Any]:
+    """Give an output of a model more entries: more classes, of which the old ones stay as they are.
+
+    >>> onnx_n2n.outputs("model.onnx", 5, verify=False).model.name
+    'model.widened.onnx'
+    """
+    return _applied(Outputs(size, name), model, **options)
 
 
 def run(model: ModelLike, passes: Pass | str, **options: Any) -> Result[Any]:
-    """Apply several passes to a model, one after the other."""
+    """Apply several passes to a model, one after the other.
+
+    >>> onnx_n2n.run("model.onnx", "widen{factor=1.5},deepen", verify=False)
+    <Result: 1 group grew, 1 place changed; parameters 67 -> 255 (x3.81); not verified; widen{factor=1.5},deepen>
+    """
     return _applied(parse(passes) if isinstance(passes, str) else passes, model, **options)
 
 

@@ -116,6 +116,9 @@ class Sequential(Pass):
 def parse(text: str) -> Sequential:
     """Read passes from their text, ``widen{factor=1.4},widen{init=zero}``.
 
+    >>> print(onnx_n2n.parse("widen{factor=1.5}, deepen{count=2}"))
+    widen{factor=1.5},deepen{count=2}
+
     Raises:
         OptionError: If the text is not of that form, or names a pass or option that does not exist.
     """

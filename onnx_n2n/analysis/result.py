@@ -16,6 +16,7 @@ from onnx_n2n.axes.symbolic import Content
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
 from onnx_n2n.rules.obligations import Ledger, Port
+from onnx_n2n.words import count
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Analysis:
     ports: tuple[Port, ...]
 
     def __repr__(self) -> str:
-        return f"<Analysis: {len(self.weighty)} groups can grow, {len(self.pins)} weight axes are pinned>"
+        return f"<Analysis: {count(len(self.weighty), 'group')} can grow, {len(self.pins)} weight axes are pinned>"
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""

@@ -40,6 +40,10 @@ if "keras" in sys.modules:  # keras.models.load_model knows only the layers that
 def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
     """Turn a model into a trainable ``nn.Module``, in evaluation mode.
 
+    >>> module = onnx_n2n.export.to_torch("model.onnx")
+    >>> sorted(module.state_dict())
+    ['fc1.bias', 'fc1.weight', 'fc2.bias', 'fc2.weight']
+
     ``forward`` takes the inputs in the order of the graph, or by name, and returns one tensor, or a tuple of several.
 
     Args:
@@ -62,6 +66,10 @@ def to_jax(
     model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()
 ) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
     """Turn a model into a pure function and the trees that it takes.
+
+    >>> apply, params, state = onnx_n2n.export.to_jax("model.onnx")
+    >>> params["fc1"]["weight"].shape
+    (8, 4)
 
     Args:
         model: Stays as it is.
@@ -86,6 +94,10 @@ def to_jax(
 
 def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a ``keras.Model`` of one layer, on Keras's JAX or TensorFlow backend.
+
+    >>> model = onnx_n2n.export.to_keras("model.onnx")
+    >>> model(np.zeros((1, 4), "float32")).shape
+    (1, 3)
 
     It takes the inputs in the order of the graph, or by name, and returns one tensor, or a dict of several by name.
     Weights are variables under their original names, statistics of BatchNormalization among the non-trainable ones.
@@ -122,7 +134,7 @@ def write(
     """Carry a model to a framework, check what it computes there, and write a folder that :func:`load` opens.
 
     >>> onnx_n2n.export.write("model.onnx", "exported", to="safetensors")
-    <Exported: 4 tensors for safetensors, not run>
+    <Exported: 4 tensors for safetensors; not run>
 
     Args:
         model: Stays as it is.
@@ -154,6 +166,10 @@ def write(
 
 def load(path: Any) -> Any:
     """Open what :func:`write` wrote, with the weights that are in it now.
+
+    >>> onnx_n2n.export.write("model.onnx", "exported", to="torch")
+    <Exported: 4 tensors for torch; agrees with ONNX Runtime, error ...>
+    >>> module = onnx_n2n.export.load("exported")
 
     Args:
         path: A folder for ``torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.

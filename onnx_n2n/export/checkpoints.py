@@ -43,8 +43,8 @@ def grow_checkpoint(
     >>> grown = onnx_n2n.widen("model.onnx", 1.5, output="student.onnx").growth
     >>> onnx_n2n.grow_checkpoint("model.safetensors", grown, "student.safetensors")
     <Grown: 3 parameters grew, 1 stay as they were>
-    >>> found = onnx_n2n.grow_checkpoint({"fc1.weight": np.ones((8, 4), "float32"), ...}, grown)
-    >>> found.arrays["fc1.weight"].shape
+    >>> from safetensors.numpy import load_file
+    >>> onnx_n2n.grow_checkpoint(load_file("model.safetensors"), grown).arrays["fc1.weight"].shape
     (12, 4)
 
     Args:

@@ -177,8 +177,11 @@ def explore(
 ) -> Exploration:
     """Make students of a model that cost about as much as a budget: wider, deeper, and both.
 
-    >>> for student in onnx_n2n.explore("model.onnx", "params=3x", output="students"):
-    ...     print(student)
+    >>> students = onnx_n2n.explore("model.onnx", "params=3x", output="students")
+    >>> students
+    <Exploration: 5 students near 201 parameters>
+    >>> students[0]
+    <wider: widen{factor=3.12}; 203 parameters; verified, error ...>
 
     Each candidate is looked for, made and verified on its own, several at once if there are several ``jobs``. Whoever
     has a cluster says so to joblib, which then runs them there; the files must be where all its machines see them::

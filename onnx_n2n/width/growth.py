@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
+from onnx_n2n.words import count
 
 if TYPE_CHECKING:
     from onnx_n2n.width.quiet.channels import Quiet
@@ -76,7 +77,7 @@ class Growth:
     kept: tuple[Kept, ...]
 
     def __repr__(self) -> str:
-        return f"<Growth: {len(self.grown)} groups grew, {len(self.kept)} were asked to and could not>"
+        return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"
 
     def touches(self, axis: Axis) -> bool:
         """Say whether any factor of an axis grew."""
