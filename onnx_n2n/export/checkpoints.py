@@ -74,9 +74,6 @@ def grow_checkpoint(
     """
     given = [record] if isinstance(record, Record | str | os.PathLike) else list(record)
     files = [Path(each) for each in given if isinstance(each, str | os.PathLike)]
-    if optimizer_order and not optimizer:
-        reason = "`optimizer_order=` is about optimizers, which stay as they are"
-        raise OptionError(reason, hint="pass `optimizer=True` too")
     stored = isinstance(checkpoint, str | os.PathLike)
     source, target = (Path(checkpoint) if stored else None), (None if output is None else Path(output))
     if target == STDOUT:
