@@ -65,7 +65,7 @@ class Widen(Request, Selective):
             commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
             return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
         if self.factor == 1:
-            return "nothing is asked to grow", "give a `factor=` above 1, or a larger size in `groups=`"
+            return "nothing is asked to grow", "give a `factor=` above 1, or a larger `groups={'NAME': 'SIZE'}`"
         if self.only or self.without:
             return "no group that can grow is left by `only=` and `without=`", hint
         if self.include or self.exclude:

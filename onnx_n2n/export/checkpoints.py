@@ -74,17 +74,16 @@ def grow_checkpoint(
     """
     given = [record] if isinstance(record, Record | str | os.PathLike) else list(record)
     files = [Path(each) for each in given if isinstance(each, str | os.PathLike)]
-    stored = isinstance(checkpoint, str | os.PathLike)
-    source, target = (Path(checkpoint) if stored else None), (None if output is None else Path(output))
-    if target == STDOUT:
-        raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with `output=`")
-    if source is not None and target is not None:
-        check_output(source, target, force=force)
-    elif source is not None:
-        raise OptionError("a checkpoint in a file becomes another file", hint="name it with `output=`")
-    elif target is not None or optimizer:
-        reason = "arrays hold no optimizer" if optimizer else "arrays are grown in memory, and not written"
-        raise OptionError(reason, hint="pass the file of the checkpoint")
+    if isinstance(checkpoint, Mapping):
+        if optimizer or output is not None:
+            reason = "arrays hold no optimizer" if optimizer else "arrays are grown in memory, and not written"
+            raise OptionError(reason, hint="pass the file of the checkpoint")
+    else:
+        if output is None:
+            raise OptionError("a checkpoint in a file becomes another file", hint="name it with `output=`")
+        if Path(output) == STDOUT:
+            raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with `output=`")
+        check_output(Path(checkpoint), Path(output), force=force)
     before, after = (None if model is None else open_model(model).model for model in (teacher, student))
     models = [model for model in (before, after) if model is not None]
     orders = [Path(each) for each in optimizer_order]
@@ -99,12 +98,12 @@ def grow_checkpoint(
         proofs.append(run(before, after, found, arrays))
 
     whole = join([each if isinstance(each, Record) else Path(each) for each in given])
-    if source is None or target is None:
+    if isinstance(checkpoint, Mapping):
         found = grow(whole, checkpoint, keep, given=names, teacher=before, student=after, untie=untie)
         prove(found, checkpoint)
     else:
         found = grow_file(
-            whole, source, target, force=force, read=read, optimizer=optimizer, orders=orders, keep=keep, given=names,
-            teacher=before, student=after, untie=untie, prove=prove, verify=verify,
+            whole, Path(checkpoint), Path(output or ""), force=force, read=read, optimizer=optimizer, orders=orders,
+            keep=keep, given=names, teacher=before, student=after, untie=untie, prove=prove, verify=verify,
         )  # fmt: skip
     return replace(found, proof=proofs[0] if proofs else None)

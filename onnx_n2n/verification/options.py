@@ -65,7 +65,7 @@ class Proof:
         """
         if verify:
             providers(provider)
-        read = ()
+        read: tuple[Source, ...] = ()
         if isinstance(inputs, str | os.PathLike):
             read = (Source.of(Path(inputs)),)  # first: what is changed while it is read is refused
             inputs = read_inputs(Path(inputs))
