@@ -63,7 +63,7 @@ def test_an_option_that_names_nothing_is_a_mistake(tmp_path: Path, file: str) ->
             grow_file(RECORD, tmp_path / file, new, **{option: [glob]})
         assert not new.exists()
     found = grow_file(RECORD, tmp_path / file, new, untie=["nothing"])
-    assert found.notes == ("--untie 'nothing' names nothing in the checkpoint",)
+    assert found.notes == ("`untie=['nothing']` names nothing in the checkpoint",)
     for glob in ("o.bias", "*.bias", "*"):  # some of it stays, as it would
         grow_file(RECORD, tmp_path / file, new, keep=[glob], force=True)
 
