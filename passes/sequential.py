@@ -27,7 +27,7 @@ PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": En
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Sequential(Pass):
     """Apply passes in order to one working copy; the outcome is verified against the first teacher.
 
@@ -38,6 +38,9 @@ class Sequential(Pass):
     suffix: ClassVar[str] = "grown"
 
     passes: tuple[Pass, ...] = ()
+
+    def __init__(self, *passes: Pass) -> None:
+        object.__setattr__(self, "passes", passes)
 
     def check(self) -> None:
         """Check all passes.
@@ -107,7 +110,7 @@ class Sequential(Pass):
         for part in parts:
             inside[part.where[0]].append(replace(part, where=part.where[1:]))
         found = (chosen(each, own) for each, own in zip(self.passes, inside, strict=True))
-        return Sequential(tuple(each for each in found if each is not None))
+        return Sequential(*(each for each in found if each is not None))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.passes))
@@ -128,7 +131,7 @@ def parse(text: str) -> Sequential:
             raise OptionError(f"there is no pass {match[1]!r}", hint=f"passes are {', '.join(PASSES)}")
         found.append(PASSES[match[1]].read(match[2] or ""))
         place = match.end()
-    return Sequential(tuple(found))
+    return Sequential(*found)
 
 
 def _joined(changes: list[Change]) -> Change:

@@ -44,7 +44,7 @@ def explore(
     seed: int,
     verify: bool,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
     force: bool,

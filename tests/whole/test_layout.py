@@ -16,8 +16,8 @@ import onnx_n2n
 import onnx_n2n.passes
 
 FLOORS = (
-    "errors", "axes", "graph", "io", "record", "rules", "analysis", "verification", "width", "depth", "kernels",
-    "passes", "checkpoint", "search", "export", "onnx_n2n", "cli", "__main__",
+    "errors", "options", "axes", "graph", "io", "record", "rules", "analysis", "verification", "width", "depth",
+    "kernels", "passes", "checkpoint", "search", "export", "onnx_n2n", "cli", "__main__",
 )  # fmt: skip
 """What lies directly in the package, each above all that it may import."""
 
