@@ -24,7 +24,7 @@ from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, Optio
 from onnx_n2n.io.history import VERSION
 from onnx_n2n.io.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Deepen, Widen
-from onnx_n2n.passes.functions import deepen, widen
+from onnx_n2n.passes.functions import deepen, enlarge, outputs, run, widen
 from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.record.joining import join
 from onnx_n2n.verification import TIME_LIMIT, Verdict
@@ -34,8 +34,8 @@ __version__ = VERSION
 
 __all__ = [
     "Analysis", "Clones", "Deepen", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError",
-    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "join",
-    "load", "save", "verify", "widen",
+    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "enlarge",
+    "join", "load", "outputs", "run", "save", "verify", "widen",
 ]  # fmt: skip
 
 

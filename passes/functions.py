@@ -27,6 +27,8 @@ from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.verification.asking import Verifying
 
+__all__ = ["deepen", "enlarge", "outputs", "run", "widen"]
+
 P = ParamSpec("P")
 Function = Callable[Concatenate[ModelLike, P], Result[Any]]
 FilePath = str | os.PathLike[str]
@@ -79,9 +81,9 @@ class Widening(Widen, Running):
     """Make layers wider without changing what the model computes.
 
     Example:
-        >>> student = widen(teacher, 1.5).model
-        >>> widen(teacher, groups={"w1": 10}).change.grown
-        (Grown(name='w1', before=8, after=10, note=''),)
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.widen(onnx.load("models/resnet.onnx"), groups={"stem.0": 20}).change.grown
+        (Grown(name='stem.0', before=14, after=20, note=''),)
     """
 
 
@@ -90,7 +92,9 @@ class Deepening(Deepen, Running):
     """Make a model deeper without changing what it computes.
 
     Example:
-        >>> student = deepen(teacher, count=2).model
+        >>> import onnx, onnx_n2n
+        >>> [each.place for each in onnx_n2n.deepen(onnx.load("models/resnet.onnx"), count=2).change.added]
+        ['stages.0.first.0', 'stages.3.first.0']
     """
 
 
@@ -99,7 +103,9 @@ class Enlarging(Enlarge, Running):
     """Make the kernels of convolutions larger without changing what the model computes.
 
     Example:
-        >>> student = enlarge("net.onnx", "5x5").model
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.enlarge(onnx.load("models/resnet.onnx"), "5x5", only=["stem.0"]).passes
+        'enlarge{kernel=5x5,only=stem.0}'
     """
 
 
@@ -108,7 +114,9 @@ class Lengthening(Outputs, Running):
     """Let a classifier tell more classes apart: an output becomes longer, and what it said before stays as it is.
 
     Example:
-        >>> student = outputs(teacher, 20).model
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.outputs(onnx.load("models/resnet.onnx"), 20).change.gained
+        frozenset({'logits'})
     """
 
 
@@ -117,7 +125,9 @@ class Sequencing(Running):
     """Apply several passes one after the other; the outcome is verified against the first teacher.
 
     Example:
-        >>> student = run(teacher, "widen{factor=1.4},deepen{every=2}").model
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.run(onnx.load("models/resnet.onnx"), "deepen{count=1},widen{factor=1.4}").report.verdict.ok
+        True
     """
 
     passes: str | Pass = option(
@@ -166,9 +176,9 @@ def _function(name: str, kind: Callable[P, Running]) -> Function[P]:
     made: Any = function
     made.__signature__ = inspect.Signature([teacher, *others], return_annotation="Result[Any]")
     made.__name__ = made.__qualname__ = name
-    lines = [f"{each.name}: {each.said.sentence}" for each in known]
-    about = inspect.getdoc(call) or ""
-    made.__doc__ = DOC.format(about=about, options=textwrap.indent("\n".join(lines), "    "))
+    lines = (textwrap.wrap(f"{each.name}: {each.said.sentence}", 110, subsequent_indent="    ") for each in known)
+    said = textwrap.indent("\n".join(line for each in lines for line in each), "    ")
+    made.__doc__ = DOC.format(about=inspect.getdoc(call), options=said)
     return cast("Function[P]", function)
 
 
