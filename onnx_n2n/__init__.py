@@ -34,8 +34,8 @@ __version__ = VERSION
 
 __all__ = [
     "Analysis", "Clones", "Deepen", "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError",
-    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "enlarge",
-    "join", "load", "outputs", "run", "save", "verify", "widen",
+    "Report", "Result", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen",
+    "enlarge", "join", "load", "outputs", "run", "save", "verify", "widen",
 ]  # fmt: skip
 
 

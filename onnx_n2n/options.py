@@ -16,6 +16,7 @@ from onnx_n2n.errors import OptionError
 
 QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
 ENTRY = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)  # of an option that is a list
+TAKES = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts"}
 Entry = Callable[[str], tuple[str, Any]]
 
 
@@ -145,8 +146,9 @@ class Option:
         try:
             return self.default if value is None else _valued(self.scalar, value)
         except (ValueError, TypeError, KeyError):
-            usual = "" if self.default is MISSING else f"; usual is {self.written(self.default)!r}"
-            raise OptionError(f"{self.name}={value} has no meaning{usual}") from None
+            inner = (get_args(self.scalar) or (self.scalar,))[-1]
+            hint = f"it takes {TAKES[inner]}" if inner in TAKES else ""
+            raise OptionError(f"{self.name}={value} has no meaning", hint=hint) from None
 
 
 class Options:

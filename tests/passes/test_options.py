@@ -149,17 +149,18 @@ def test_sizes_and_factor_mean_the_same_wherever_they_are_given(
                      if name in groups or times > 1}  # fmt: skip
     if not result.modified:
         return
-    done = call("widen", tmp_path / "net.onnx", "-o", tmp_path / "out.onnx", "--force", "--no-verify",
-                *words(Widen, {"groups": groups, "init": init} | ({} if factor is None else {"factor": factor})))  # fmt: skip
+    given = {"groups": groups, "init": init} | ({} if factor is None else {"factor": factor})
+    out = tmp_path / "out.onnx"
+    done = call("widen", tmp_path / "net.onnx", "-o", out, "--force", "--no-verify", *words(Widen, given))
     assert done.exit_code == 0, done.stderr
-    students = [onnx.load(tmp_path / "out.onnx"), result.model, onnx_n2n.run(TEACHER, pass_, verify=False).model,
+    students = [onnx.load(out), result.model, onnx_n2n.run(TEACHER, pass_, verify=False).model,
                 onnx_n2n.run(TEACHER, str(pass_), verify=False).model]  # fmt: skip
     assert all(student == students[0] for student in students)
 
 
-@pytest.mark.parametrize(("more", "grow"), [
-    ([], {"y"}), (["--group", "w1=8"], {"y", "w1"}), (["--factor", 1.5], {"y", "w1", "w2"}), (["--factor", 1], {"y"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "grow"), [([], {"y"}), (["--group", "w1=8"], {"y", "w1"}), (["--factor", 1.5], {"y", "w1", "w2"})]
+)
 def test_with_outputs_and_no_factor_nothing_else_grows(tmp_path: Path, more: list[object], grow: set[str]) -> None:
     onnx.save(TEACHER, tmp_path / "net.onnx")
     assert call("widen", tmp_path / "net.onnx", "--outputs", 7, *more, "-o", tmp_path / "out.onnx").exit_code == 0
@@ -197,7 +198,7 @@ def test_values_are_kept_as_their_types_have_them() -> None:
     assert Widen(groups=None, seed=None) == Widen()  # type: ignore[arg-type]
     assert Deepen(calibrate=Path("a.npz")).calibrate == "a.npz"
     for wrong in ({"factor": "much"}, {"groups": 3}, {"groups": {"a": "x"}}):
-        with pytest.raises(OptionError, match="has no meaning; usual is"):
+        with pytest.raises(OptionError, match="takes .*numbers"):
             Widen(**wrong)  # type: ignore[arg-type]
 
 
