@@ -198,7 +198,7 @@ def test_values_are_kept_as_their_types_have_them() -> None:
     assert Widen(groups=None, seed=None) == Widen()  # type: ignore[arg-type]
     assert Deepen(calibrate=Path("a.npz")).calibrate == "a.npz"
     for wrong in ({"factor": "much"}, {"groups": 3}, {"groups": {"a": "x"}}):
-        with pytest.raises(OptionError, match="takes .*numbers"):
+        with pytest.raises(OptionError, match=r"takes .*numbers"):
             Widen(**wrong)  # type: ignore[arg-type]
 
 
