@@ -12,11 +12,11 @@ from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.exported import print_exported
-from onnx_n2n.cli.options import pairs, time_limited
+from onnx_n2n.cli.options import pairs, taking
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.verification import parse_shape
+from onnx_n2n.verification.asking import Verifying
 
 
 @click.command()
@@ -83,13 +83,9 @@ def grow_checkpoint(
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--verify/--no-verify", "verify", default=True, show_default=True,
               help="Run the export beside ONNX Runtime before writing.")
-@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
-              help="Verify with these arrays, by input name.")
-@click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
-              help="Shape of an input whose dimensions are free.")
 @click.option("--freeze", multiple=True, metavar="GLOB", help="Tensors that stay as they are in training.")
 @click.option("--train", multiple=True, metavar="GLOB", help="Tensors that are trained, also where --freeze matches.")
-@time_limited
+@taking(Verifying, "inputs", "shapes", "time_limit")
 @click.option("--force", is_flag=True, help="Overwrite an export that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -100,7 +96,7 @@ def export(
     output: Path,
     verify: bool,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     freeze: tuple[str, ...],
     train: tuple[str, ...],
     time_limit: float,
@@ -114,7 +110,7 @@ def export(
     with readable(model) as file, stages(console) as progress:
         progress("exporting")
         found = onnx_n2n.export.write(
-            file, output, to=to, verify=verify, inputs=inputs, shapes=dict(map(parse_shape, shapes)), freeze=freeze,
+            file, output, to=to, verify=verify, inputs=inputs, shapes=shapes, freeze=freeze,
             train=train, time_limit=time_limit, force=force,
         )  # fmt: skip
     with printing():

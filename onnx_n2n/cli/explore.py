@@ -17,7 +17,6 @@ from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationErro
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.search.budget import Budget
 from onnx_n2n.search.exploration import TOLERANCE, Candidate
-from onnx_n2n.verification import parse_shape
 
 
 @click.command()
@@ -43,7 +42,7 @@ def explore(
     seed: int,
     verify: bool,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
     force: bool,
@@ -52,7 +51,6 @@ def explore(
 ) -> None:
     """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
     aim = Budget.read(budget)
-    sizes = dict(map(parse_shape, shapes))
     console = terminal()
     check_streams(model, output)
     if output == STDOUT:
@@ -60,7 +58,7 @@ def explore(
     with readable(model) as file:
         with stages(console) as progress:
             found = onnx_n2n.explore(
-                file, aim, output=output, jobs=jobs, seed=seed, verify=verify, inputs=inputs, shapes=sizes,
+                file, aim, output=output, jobs=jobs, seed=seed, verify=verify, inputs=inputs, shapes=shapes,
                 provider=provider, time_limit=time_limit, force=force, strict=strict, progress=progress,
             )  # fmt: skip
         found = found.of(str(model))

@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 
 import onnx_n2n
 import onnx_n2n.passes
-from helpers.calling import MODELS, net
+from helpers.calling import MODELS
 from helpers.commands import COMMAND, SECONDS
 from onnx_n2n import words
 from onnx_n2n.cli.commands import main
@@ -192,7 +192,7 @@ def test_the_examples_in_docstrings(
             pytest.importorskip(framework)
     monkeypatch.chdir(tmp_path)
     onnx.save(small(), "model.onnx")
-    onnx.save(net(), "conv.onnx")
+    Path("models").symlink_to(MODELS)
     save_file(arrays(), "model.safetensors")
     example.globs = {"onnx_n2n": onnx_n2n, "np": np, "onnx": onnx}
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -241,13 +241,15 @@ COMMAND_LINES = {"options.py", "leaving_out.py"}  # these write a command that o
 
 
 def sentences(path: Path) -> Iterator[ast.Constant]:
-    """All texts of a module but its docstrings."""
+    """All texts of a module but its docstrings, and what declares the options of commands."""
     tree = ast.parse(path.read_text("utf-8"))
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     documented = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
-    docstrings = {id(each.value) for each in documented if isinstance(each, ast.Expr)}
+    others = {id(each.value) for each in documented if isinstance(each, ast.Expr)}
+    flags = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "flags"]
+    others |= {id(each) for flag in flags for each in ast.walk(flag)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in others:
             yield node
 
 
