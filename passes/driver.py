@@ -65,7 +65,7 @@ class Target:
         place = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
         also = () if self.record is None else (self.record,)
         if STDOUT in also:
-            raise OptionError("a growth record cannot be written to stdout", hint="name a file with --record")
+            raise OptionError("a growth record cannot be written to stdout", hint="name a file with `record=`")
         return drafting(place, also=also, force=self.force, read=read, companions=data_files)
 
 

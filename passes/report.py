@@ -15,6 +15,7 @@ from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.record import Record, Step
 from onnx_n2n.record.settings import Setting, followed
 from onnx_n2n.width.growth import Grown, Growth, Kept
+from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
@@ -94,6 +95,16 @@ class Change:
     steps: tuple[Step, ...] = ()
     idle: tuple[Idle, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Change: {self.short}>"
+
+    @property
+    def short(self) -> str:
+        """What was done, in some words."""
+        grown, added = len({each.name for each in self.grown}), len(self.added)
+        done = [f"{count(grown, 'group')} grew"] * bool(grown) + [f"{count(added, 'place')} changed"] * bool(added)
+        return ", ".join(done) or "nothing changed"
+
     @property
     def grown(self) -> tuple[Grown, ...]:
         """The groups that grew, from how many channels to how many."""
@@ -143,6 +154,17 @@ class Report:
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[Obstacle, ...] | None = None
 
+    def __repr__(self) -> str:
+        return f"<Report: {self.short}>"
+
+    @property
+    def short(self) -> str:
+        """What was done and how it was proven, in some words."""
+        before, after = self.parameters_before, self.parameters_after
+        parts = [self.change.short, f"parameters {before:,} -> {after:,} (x{after / max(before, 1):.2f})"]
+        parts += [f"{len(self.left_out)} LEFT OUT"] * bool(self.left_out)
+        return "; ".join([*parts, "not verified" if self.verdict is None else self.verdict.short])
+
     def of(self, model: str) -> Report:
         """Return the report of a model that is called by another name, as one from stdin is."""
         return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
@@ -187,6 +209,9 @@ class Result(Generic[M]):
     report: Report
     passes: str
     recorded: Callable[[], Record] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Result: {self.report.short}; {brief(self.passes)}>"
 
     @property
     def modified(self) -> bool:

@@ -22,7 +22,8 @@ from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import Growth
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 from onnx_n2n.width.rewrite import rewrite
 
 
@@ -36,8 +37,6 @@ class Widen(Request, Selective):
     3. Rewrite weights, attributes and shape constants. Nothing else changes.
 
     Source: Chen, Goodfellow, Shlens, Net2Net, ICLR 2016, section 2.2 (Net2WiderNet).
-
-    The options are those of :class:`onnx_n2n.width.plan.Request`.
     """
 
     suffix: ClassVar[str] = "widened"
@@ -64,17 +63,17 @@ class Widen(Request, Selective):
             reasons = Counter(pin.reason.text for pin in analysis.pins if not pin.reason.text.endswith(WINDOW))
             commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
             return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
-        if self.factor == 1:
-            return "nothing is asked to grow", "give a --factor above 1, or a larger --group NAME=SIZE"
+        if self.times == 1:
+            return "nothing is asked to grow", "give a `factor=` above 1, or a larger `groups={'NAME': 'SIZE'}`"
         if self.only or self.without:
-            return "no group that can grow is left by --only and --without", hint
+            return "no group that can grow is left by `only=` and `without=`", hint
         if self.include or self.exclude:
-            return "no group that can grow is left by --include and --exclude", hint
+            return "no group that can grow is left by `include=` and `exclude=`", hint
         largest = max(groups, key=lambda group: group.size)
         return (
-            f"a factor of {self.factor} adds not even one channel to the largest group, {largest.name!r} of "
+            f"a factor of {self.times} adds not even one channel to the largest group, {largest.name!r} of "
             f"{largest.size}",
-            "give a larger --factor",
+            "give a larger `factor=`",
         )
 
 

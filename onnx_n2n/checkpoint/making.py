@@ -75,7 +75,7 @@ class Making:
                 f"{self.at[0]!r} is used in several places that grew differently, and which of them it is for is not "
                 "known",
                 node=self.weight,
-                hint="--exclude what reads it, or export with names",
+                hint="`exclude=` what reads it, or export with names",
             )
         return found[self.names.index(name)]
 
@@ -123,7 +123,7 @@ class Plan:
                 raise GrowthError(
                     f"{name!r} is used in two places that grew differently, so that it cannot stay one parameter: "
                     + " and ".join(_place(each) for each in (ways[0], way)),
-                    hint="untie it in the network's own code before it is exported, or --exclude what reads it",
+                    hint="untie it in the network's own code before it is exported, or `exclude=` what reads it",
                 )
         return found[0]
 

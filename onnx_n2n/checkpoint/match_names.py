@@ -120,7 +120,7 @@ def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> 
                 f"axes {' and '.join(map(str, group))} of {origin.names[0]!r} are one in the weight, and how much each "
                 "of them grew is not known",
                 node=weight,
-                hint="--exclude what grew it, or export with these axes apart",
+                hint="`exclude=` what grew it, or export with these axes apart",
             )
         for each, length in zip(group, after, strict=True):
             lengths[each] = length

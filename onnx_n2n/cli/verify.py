@@ -32,7 +32,7 @@ def verify(
     student: Path,
     *,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
     gained: tuple[str, ...],

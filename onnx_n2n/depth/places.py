@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import onnx_ir as ir
 
@@ -73,6 +73,16 @@ class Places:
 
     found: tuple[Place, ...]
     barred: tuple[Barred, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the places for depth, and the layers that are none, as JSON-ready values."""
+        return {
+            "places": [
+                {"name": place.name, "kind": place.kind, "stage": place.stage, "tensor": place.value.name}
+                for place in self.found
+            ],
+            "barred": [{"name": barred.name, "reason": barred.reason} for barred in self.barred],
+        }
 
 
 def places(analysis: Analysis) -> Places:

@@ -71,6 +71,10 @@ class Exported:
     train: tuple[str, ...]
     agreement: Agreement | None
 
+    def __repr__(self) -> str:
+        agrees = "not run" if self.agreement is None else f"agrees with ONNX Runtime, error {self.agreement.error:.1e}"
+        return f"<Exported: {sum(self.tensors.values())} tensors for {self.to}; {agrees}>"
+
     @property
     def constants(self) -> list[Account]:
         """Floating-point tensors that are part of the program."""
@@ -284,7 +288,7 @@ def _own(folder: Path) -> frozenset[str]:
     foreign = [name for name in names if os.path.lexists(folder / name)]
     if foreign and not _recorded_here(folder):
         reason = f"{str(folder / foreign[0])!r} is there already, and {str(folder)!r} is no export"
-        raise OptionError(reason, hint="choose another folder with -o")
+        raise OptionError(reason, hint="choose another folder with `output=`")
     return frozenset(names) | data_files(folder / MODEL)
 
 

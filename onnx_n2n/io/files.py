@@ -117,7 +117,8 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
         raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
     whole = size + sum(tensor.nbytes for tensor in large.values())
     if place == STDOUT and whole > LIMIT:
-        raise ModelError(f"the model has {whole} bytes, and a single file holds fewer", hint="Name a file with -o")
+        reason = f"the model has {whole} bytes, and a single file holds fewer"
+        raise ModelError(reason, hint="Name a file with `output=`")
     apart = large and place != STDOUT and (protos.carried(model).files.external or whole > LIMIT)
     try:
         if apart:

@@ -77,6 +77,9 @@ def open_model(model: ModelLike) -> Loan[Any]:
 def load(path: str | os.PathLike[str]) -> ir.Model:
     """Read an ONNX file. Its large weights stay on disk until somebody asks for their values.
 
+    >>> onnx_n2n.load("model.onnx").graph.inputs[0].name
+    'x'
+
     If the file, or one with external data, is not what it was by then, reading them raises a ModelError.
 
     Args:
@@ -91,6 +94,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
 def save(model: ModelLike, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a model to a file, all of it or nothing. The same model gives the same bytes.
+
+    >>> onnx_n2n.save(onnx.load("model.onnx"), "copy.onnx")
 
     Weights are written one after the other, into the file itself. They go into ``<path>.<digest>.data`` instead if the
     teacher had external weights, or if one file would be too large for protobuf; ``<digest>`` tells the data of one

@@ -112,7 +112,7 @@ def _multiplied(record: Record) -> Iterator[Obstacle]:
         yield Obstacle(
             f"the student multiplies what {len(nodes)} nodes read by shares, which the network's own code does not do: "
             + _listed(nodes),
-            "grow by a whole factor, or --exclude the group that these read",
+            "grow by a whole factor, or `exclude=` the group that these read",
         )
 
 
@@ -133,14 +133,14 @@ def _apart(record: Record, descent: _Descent) -> Iterator[Obstacle]:
             yield Obstacle(
                 f"{each.teacher!r} of an added layer is used in two places that grew differently, so that it cannot "
                 "stay one parameter",
-                "widen first and deepen then, or --exclude what reads it",
+                "widen first and deepen then, or `exclude=` what reads it",
                 node=each.teacher,
             )
         elif each not in known:
             yield Obstacle(
                 f"{each.teacher!r} is used in two places that grew differently, and what it is called in these is not "
                 "known",
-                "untie it in the network's own code before it is exported, or --exclude what reads it",
+                "untie it in the network's own code before it is exported, or `exclude=` what reads it",
                 node=each.teacher,
             )
 
@@ -173,11 +173,11 @@ def _unnamed(record: Record, descent: _Descent, has: Callable[[Origin], bool]) -
     if unknown:
         yield Obstacle(
             f"there is no parameter for {len(unknown)} of the weights that grew: {', '.join(unknown[:SHOWN])}",
-            "--teacher finds parameters by their values, --name WEIGHT=PARAMETER gives one, and exports with "
+            "`teacher=` finds parameters by their values, `names={'WEIGHT': 'PARAMETER'}` gives one, and exports with "
             "torch.onnx.export(..., dynamo=True) keep names. Of layers that an earlier pass has added, the record of "
-            "that pass knows more: pass all --record in order. A weight that code computes from others, as "
+            "that pass knows more: pass each `record=` in order. A weight that code computes from others, as "
             "weight_norm and pruning do, has to be made one first. What the network's own code computes, as a table of "
-            "frequencies, must not grow: --exclude its group",
+            "frequencies, must not grow: `exclude=` its group",
             final=False,
         )
 

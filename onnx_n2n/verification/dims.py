@@ -44,7 +44,8 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
     if value.shape is None:
         rank = len(chosen) if chosen is not None else max(channels, default=-1) + 1
         if not rank and chosen is None:
-            raise InputError(f"input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
+            hint = f"Pass one with `shapes={{{name!r}: (1, 3, 224, 224)}}`"
+            raise InputError(f"input {name!r} declares no shape", hint=hint)
         declared: list[Dim | None] = [None] * rank
     else:
         # Old exporters write -1 for a size that they do not know. 0 is one: ONNX Runtime takes no other.

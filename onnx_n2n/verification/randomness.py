@@ -64,7 +64,7 @@ def refuse(found: tuple[Random, ...]) -> None:
         f"no two runs of the teacher are alike: {names} depends on random numbers, and cannot be compared",
         node=found[0].node,
         operator=found[0].operator,
-        hint="Export the model in evaluation mode, or with the random numbers as an input, or use --no-verify",
+        hint="Export the model in evaluation mode, or with the random numbers as an input, or use `verify=False`",
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
+from onnx_n2n.words import count
 
 if TYPE_CHECKING:
     from onnx_n2n.width.quiet.channels import Quiet
@@ -37,6 +38,9 @@ class Channels:
     fresh: int = 0
     quiet: Quiet | None = None
     mean: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Channels: {len(self.index)}, of which {self.fresh} fresh>"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class Growth:
     channels: Mapping[Factor, Channels]
     grown: tuple[Grown, ...]
     kept: tuple[Kept, ...]
+
+    def __repr__(self) -> str:
+        return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"
 
     def touches(self, axis: Axis) -> bool:
         """Say whether any factor of an axis grew."""

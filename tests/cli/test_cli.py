@@ -22,7 +22,7 @@ from rich.console import Console
 
 import onnx_n2n
 from helpers.calling import MODELS, call, files, net
-from onnx_n2n.cli import main, tables
+from onnx_n2n.cli import tables
 
 GOLDEN = sorted(file.name for file in MODELS.glob("*.onnx"))
 README = (MODELS.parent / "README.md").read_text("utf-8")
@@ -243,12 +243,6 @@ def test_readme_shows_what_is_printed(
     printed = "\n".join(line.rstrip() for line in result.output.splitlines())
     wanted = re.sub(r"\d\\\.\de\\-\d\d", r"\\d\\.\\de-\\d\\d", re.escape(shown)).replace(r"\.\.\.", ".*")
     assert re.fullmatch(wanted.replace("on\\ CPU", "on\\ (CPU|CUDA)"), printed, re.DOTALL), printed
-
-
-def test_readme_names_every_option() -> None:
-    options = [parameter for command in main.commands.values() for parameter in command.params]
-    named = set(re.findall(r"-[-a-z]+", README))
-    assert all(named & {*option.opts, *option.secondary_opts} for option in options if option.opts[0].startswith("-"))
 
 
 def test_readme_calls_the_library_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_weights_without_names_are_said_and_help_is() -> None:
     (found,) = obstacles(record)
     assert "no parameter for 1 of the weights that grew: 'onnx::Conv_7'" in found.reason
     assert not found.final
-    assert "--teacher" in found.hint
+    assert "`teacher=`" in found.hint
     named = replace(record, origins={**record.origins, "onnx::Conv_7": (Origin(("w",), Layout(), "", "user"),)})
     assert not obstacles(named)
 

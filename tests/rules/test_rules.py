@@ -24,7 +24,8 @@ from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Limit, leaves
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.width.growth import Channels, Growth, shares
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 
 Rule = tuple[str, str, int]  # domain, operator, and the version since which it holds
 NAMED = {f"{operator}-{number}": probe for operator, probes in CASES.items() for number, probe in enumerate(probes)}
