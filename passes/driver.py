@@ -21,10 +21,10 @@ from onnx_n2n.analysis.redundant import clones
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.model import Loan, ModelLike, open_model
-from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
 from onnx_n2n.passes.report import Change, Report, Result

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.facts import Walked, Weighed, Weight
 from onnx_n2n.analysis.naming import names_of
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, size
+from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import mover
 from onnx_n2n.rules.obligations import Ledger
 
@@ -102,7 +103,7 @@ def _owner(node: ir.Node) -> ir.Node:
 
 def measures(node: ir.Node) -> bool:
     """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
-    return node.op_type in {"Shape", "Size"} and node.domain in {"", "ai.onnx"}
+    return operator_of(node) in {("", "Shape"), ("", "Size")}
 
 
 def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:

@@ -20,7 +20,7 @@ from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.io.protos import carried
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.sources import Source
 from onnx_n2n.record.joining import join
 from onnx_n2n.verification import parse_shape, read_inputs

@@ -20,7 +20,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.graph.constants import FLOATS, constants_of
+from onnx_n2n.graph.constants import FLOATS, constants_of, even
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
 
@@ -132,14 +133,9 @@ def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:
         for value, origin in known.folded(node):
             found.setdefault(str(value.name), []).append(origin)
     for value, tensor in constants_of(model.graph):
-        if not found.get(str(value.name)) and tensor.dtype in FLOATS and _even(tensor.numpy()):
+        if not found.get(str(value.name)) and tensor.dtype in FLOATS and even(tensor.numpy()):
             found[str(value.name)] = [Origin((), Layout("even"), "", "values")]
     return {weight: tuple(dict.fromkeys(entries)) for weight, entries in found.items() if entries}
-
-
-def _even(array: np.ndarray) -> bool:
-    """Say whether a tensor holds one number throughout, as zeros that are nobody's parameter."""
-    return array.size == 0 or bool(np.all(array == array.flat[0]))
 
 
 class Origins:
@@ -263,7 +259,7 @@ class Origins:
 
     def _of_cell(self, node: ir.Node) -> Iterator[tuple[Use, Origin]]:
         """Name the packed weights of a recurrent cell."""
-        if node.op_type not in GATES or node.domain not in {"", "ai.onnx"}:
+        if node.op_type not in GATES or plain(node.domain):
             return
         arguments = [name for name in self.arguments(node) if "weight_ih_l" in name]
         source: Source = "metadata" if arguments else "node"

@@ -1,5 +1,6 @@
 """What each ONNX operator does to axes, by family; importing the package registers them all."""
 
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.rules import (  # noqa: F401 - imported so that they register their rules
     attention,
     contraction,
@@ -25,6 +26,6 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     text,
     windows,
 )
-from onnx_n2n.rules.registry import content_rule_for, declare, known, plain, rule, rule_for
+from onnx_n2n.rules.registry import content_rule_for, declare, known, rule, rule_for
 
 __all__ = ["content_rule_for", "declare", "known", "plain", "rule", "rule_for"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from onnx_n2n.axes.symbolic import Content
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.declaration import Declaration
 
@@ -73,8 +74,3 @@ def content_rule_for(domain: str, operator: str) -> ContentRule | None:
 def known() -> Iterable[tuple[str, str, int]]:
     """Yield domain, operator and version of every rule, sorted."""
     return sorted((domain, operator, since) for (domain, operator), rules in _RULES.items() for since, _ in rules)
-
-
-def plain(domain: str) -> str:
-    """Return the name of an operator domain; the default one has two."""
-    return "" if domain == "ai.onnx" else domain

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.uses import reads
 
 # Operators that draw random numbers, by domain.
 DRAWING = {
@@ -47,7 +49,7 @@ def drawn(model: ir.Model) -> Mapping[str, ir.Node]:
     """
     found: dict[ir.Value, ir.Node] = {}
     for node in model.graph:
-        origin = _draws(node, model) or next((found[value] for value in _reads(node) if value in found), None)
+        origin = _draws(node, model) or next((found[value] for value in reads(node) if value in found), None)
         if origin is not None and node.op_type not in SHAPES:
             found |= dict.fromkeys(node.outputs, origin)
     return {value.name: origin for value, origin in found.items() if value.name}
@@ -70,7 +72,7 @@ def refuse(found: tuple[Random, ...]) -> None:
 
 def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifier] = frozenset()) -> ir.Node | None:
     """The first node that draws in a node: itself, or one in its bodies or its function."""
-    if node.op_type in DRAWING.get("" if node.domain == "ai.onnx" else node.domain, ()):
+    if node.op_type in DRAWING.get(plain(node.domain), ()):
         return node
     inside = [inner for body in bodies_of(node) for inner in body.all_nodes()]
     function = model.functions.get(node.op_identifier())
@@ -78,11 +80,3 @@ def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifi
         inside += function.all_nodes()
     around |= {node.op_identifier()}
     return next((origin for inner in inside if (origin := _draws(inner, model, around)) is not None), None)
-
-
-def _reads(node: ir.Node) -> Iterator[ir.Value]:
-    """What a node reads, with what its bodies read from around them."""
-    yield from (value for value in node.inputs if value is not None)
-    for body in bodies_of(node):
-        for inner in body.all_nodes():
-            yield from (value for value in inner.inputs if value is not None)

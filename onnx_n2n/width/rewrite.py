@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,8 @@ from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
-from onnx_n2n.graph.uses import Use
+from onnx_n2n.graph.subgraphs import values_of
+from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.record import Remade
 from onnx_n2n.rules.obligations import Default, Mean
@@ -77,7 +78,7 @@ class _Rewriter:
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
-        made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
+        made = [value for graph in self.analysis.model.graphs() for value in values_of(graph)]
         for value in list(self.analysis.constants):
             self._grow_constant(value, placement.weights, placement.apart)
         for default in self.analysis.ledger.defaults:
@@ -101,8 +102,7 @@ class _Rewriter:
             found = scaled.node.attributes[scaled.attribute]
             scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
             return
-        value = scaled.node.inputs[scaled.slot]
-        assert value is not None
+        value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
         if not replaced:
             self.multiplied.append(layer_name(scaled.node))
@@ -111,8 +111,7 @@ class _Rewriter:
     def _spread(self, numbers: Numbers) -> None:
         """Replace a number that scales a tensor by one number for each channel."""
         node, slot = numbers.use
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
         array = teacher.reshape(()) * numbers.vector
         if np.any(array != array[0]):
@@ -124,8 +123,7 @@ class _Rewriter:
 
     def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
         """Multiply a constant number, for one use of it."""
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
         array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array))
@@ -144,8 +142,7 @@ class _Rewriter:
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
         """Multiply an operand by a vector along one of its axes."""
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
         self._graph_of(node).insert_before(node, scaled)
         node.replace_input_with(slot, scaled.outputs[0])
@@ -296,40 +293,21 @@ class _Rewriter:
 
     def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:
         teacher = self.analysis.constants[value]
-        shape = ir.Shape(recipe.shape(tuple(teacher.shape.numpy())))
-        name = str(value.name) if replace else self.names.value(str(value.name))
-        tensor = ir.LazyTensor(
-            lambda: ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype),
-            dtype=teacher.dtype,
-            shape=shape,
-            name=name,
-            doc_string=teacher.doc_string,
-        )
-        tensor.metadata_props.update(teacher.metadata_props)
-        if not replace:
-            return self.names.register(tensor)
-        producer = value.producer()
-        if producer is None:
-            value.const_value = tensor
-        else:
-            producer.attributes.clear()
-            producer.attributes["value"] = ir.AttrTensor("value", tensor)
-        self._declare(value, shape)
-        return value
 
-    def _declare(self, value: ir.Value, axes: Iterable[Axis] | ir.Shape) -> None:
+        def make() -> ir.TensorProtocol:
+            return ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype)
+
+        return self.names.grown(value, teacher, recipe.shape(tuple(teacher.shape.numpy())), make, replace=replace)
+
+    def _declare(self, value: ir.Value, axes: Sequence[Axis]) -> None:
         """Write the student's lengths into a declared shape."""
-        if value.shape is None:
+        if value.shape is None or len(axes) != len(value.shape):
             return
         lengths = list(value.shape)
-        if isinstance(axes, ir.Shape):
-            lengths = list(axes)
-        else:
-            for place, axis in enumerate(axes if len(tuple(axes)) == len(lengths) else ()):
-                if isinstance(lengths[place], int) and self.growth.touches(axis):
-                    # What is declared may be more than what is known of an axis that grows only in part.
-                    known = size(axis) is not None
-                    lengths[place] = self.growth.length(axis) if known else ir.SymbolicDim(None)
+        for position, axis in enumerate(axes):
+            if isinstance(lengths[position], int) and self.growth.touches(axis):
+                # What is declared may be more than what is known of an axis that grows only in part.
+                lengths[position] = self.growth.length(axis) if size(axis) is not None else ir.SymbolicDim(None)
         if lengths != list(value.shape):
             value.shape = ir.Shape(lengths)
 
@@ -337,13 +315,6 @@ class _Rewriter:
 def _number(name: str, value: float) -> ir.Attr:
     """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
     return ir.AttrFloat32(name, float(np.float32(value)))
-
-
-def _values(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Yield what a graph is given and what its nodes make."""
-    yield from graph.inputs
-    for node in graph:
-        yield from node.outputs
 
 
 _UNCHANGED: tuple[object, ...] = ("unchanged",)

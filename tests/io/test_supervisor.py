@@ -89,7 +89,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from onnx_n2n.io.rooms import room
-from onnx_n2n.supervisor import supervised
+from onnx_n2n.io.supervisor import supervised
 def work():
     with room(Path(".")):
         os.kill(os.getpid(), {number})
