@@ -100,6 +100,8 @@ def total(*parts: Axis) -> Axis:
 def resolve(axis: Axis) -> Axis:
     """Return the normal form of ``axis``: bindings followed, nesting flattened, units and empty segments dropped."""
     if isinstance(axis, Factor):
+        if axis.bound is None:
+            return axis
         end = _end(axis)
         found = end if isinstance(end, Factor) else resolve(end)
         step: Axis | None = axis

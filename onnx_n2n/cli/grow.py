@@ -47,18 +47,18 @@ def _deliver(
             result = change(file, proof=proof, output=target, strict=strict, progress=progress)
         if not result.modified:
             raise result.change.nothing
-    report = result.report.of(str(model))
-    with printing():
-        if as_json:
-            steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
-            named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
-            own = {"digest": result.growth.student, "record": None if record is None else str(record)}
-            print_json(named | own | report.to_json())
-        else:
-            reports.print_report(console, report)
-            written = "stdout" if result.model == STDOUT else result.model
-            console.print(f"Written to {written}", soft_wrap=True)
-        reports.print_left_out(console, report.left_out)
+        report = result.report.of(str(model))  # what it counts, it reads from the teacher
+        with printing():
+            if as_json:
+                steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
+                named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
+                own = {"digest": result.growth.student, "record": None if record is None else str(record)}
+                print_json(named | own | report.to_json())
+            else:
+                reports.print_report(console, report)
+                written = "stdout" if result.model == STDOUT else result.model
+                console.print(f"Written to {written}", soft_wrap=True)
+            reports.print_left_out(console, report.left_out)
 
 
 @click.command()
