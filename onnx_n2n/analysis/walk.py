@@ -19,7 +19,7 @@ import onnx_ir as ir
 from onnx_n2n import rules
 from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
-from onnx_n2n.analysis.groups import Group, Pinned, groups_of, pins_of
+from onnx_n2n.analysis.groups import Group, Pinned, groups_of, limit_groups, pins_of
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, Content, Size
 from onnx_n2n.graph.constants import FLOATS, Constants
@@ -94,6 +94,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
     """
     walk = _Walk(model)
     ledger, ports = walk.run(opened)
+    limit_groups(model.graph, walk, ledger)
     groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,

@@ -18,7 +18,18 @@ import onnx_ir as ir
 from onnx_n2n.graph.constants import FLOATS, even
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.io.lazy import Lazy, specs_of
-from onnx_n2n.record.layouts import GATES, SAME, Layout, arrangements
+from onnx_n2n.record.layouts import (
+    GATES,
+    PART,
+    SAME,
+    Bias,
+    Biases,
+    Channels,
+    Columns,
+    Gates,
+    Layout,
+    arrangements,
+)
 from onnx_n2n.record.provenance import LAYERS, Origin, outputs
 
 Arrays = Mapping[str, np.ndarray]
@@ -98,7 +109,7 @@ def _folded(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if not named:
         yield str(weight.name), [Origin((layer,), layout, str(node.name), "content")]
     for value, along in ((weight, axis), (bias, 0)):
-        channels = Layout("channels", str(along))
+        channels = Channels(along)
         yield str(value.name), [Origin((name,), channels, str(node.name), "content") for name in norm]
     if before:
         yield str(bias.name), [Origin((before,), SAME, str(node.name), "content")]
@@ -119,7 +130,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if len(norms) != 1:
         return
     (names,) = norms
-    yield str(value.name), [Origin((name,), Layout("channels", str(axis)), str(node.name), "content") for name in names]
+    yield str(value.name), [Origin((name,), Channels(axis), str(node.name), "content") for name in names]
     uses = [use.node for use in node.outputs[0].uses()]
     shift = _vector(uses[0], {"Add"}) if len(uses) == 1 else None
     if shift is None or _known(origins.get(str(shift[0].name), ()), content.arrays):
@@ -127,7 +138,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     value, axis, offset = shift
     rest = content.shifts(names, ratio, offset)
     if len(rest) == 1:
-        layout = Layout("channels", str(axis))
+        layout = Channels(axis)
         yield str(value.name), [Origin((name,), layout, str(uses[0].name), "content") for name in rest.pop()]
 
 
@@ -238,7 +249,7 @@ class _Content:
             return None
         others = [name for name, spec in self.specs.items() if _may_contain(spec.shape, array.shape)]
         found = [name for name in others if _contains(self.arrays[name], array)]
-        return ((found[0],), Layout("part")) if len(found) == 1 else None
+        return ((found[0],), PART) if len(found) == 1 else None
 
     def folded(
         self, weight: ir.Value, bias: ir.Value, axis: int, named: Sequence[Origin]
@@ -390,8 +401,7 @@ def _cells(array: np.ndarray) -> Iterator[Layout]:
         return
     for cell, order in GATES.items():
         if array.shape[1] % (len(order) * (2 if array.ndim == 2 else 1)) == 0:
-            for kind in ("gates", "columns") if array.ndim == 3 else ("biases", "bias"):
-                yield Layout(kind, cell)
+            yield from (kind(cell) for kind in ((Gates, Columns) if array.ndim == 3 else (Biases, Bias)))
 
 
 def _numbers(array: np.ndarray) -> tuple[int, float, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -22,33 +21,21 @@ from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
+from onnx_n2n.record.derived import derived
 from onnx_n2n.record.recipe import Recipe, Row, Summed
-from onnx_n2n.record.record import Remade
+from onnx_n2n.record.record import Remade, Step
+from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
-from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.shares import Numbers, Scaled, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
 
-@dataclass(frozen=True)
-class Rewritten:
-    """What was done to a model.
-
-    Attributes:
-        remade: What each weight that grew is made of.
-        apart: What weights would be made of for some of their readers, if they were not one for all of them, so that
-            the student multiplies what these read besides.
-        multiplied: Names of other nodes whose operands are multiplied by shares, since no weight can carry these.
-    """
-
-    remade: tuple[Remade, ...]
-    apart: tuple[Remade, ...]
-    multiplied: tuple[str, ...]
-
-
-def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> Rewritten:
-    """Grow the analysed model in place.
+def rewrite(
+    analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0, gained: tuple[str, ...] = ()
+) -> Step:
+    """Grow the analysed model in place, and say what became of its weights and numbers.
 
     Args:
         analysis: The analysis of the model, which is changed.
@@ -56,10 +43,22 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
         noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight; it sums to
             zero over the copies of each channel.
         seed: Seed of that noise and of fresh weights.
+        gained: The outputs that become longer by it.
     """
+    before = settings(analysis.model)
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
-    return Rewritten(tuple(rewriter.remade), tuple(rewriter.apart), tuple(dict.fromkeys(rewriter.multiplied)))
+    after, remade = settings(analysis.model), tuple(rewriter.remade)
+    widths = [each.size for each in growth.channels if each.size]
+    widths += [length for each in remade for length, now in zip(each.before, each.after, strict=True) if length != now]
+    stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
+    return Step(
+        remade=remade,
+        settings=changed(before, after) | stay,
+        apart=tuple(rewriter.apart),
+        multiplied=tuple(dict.fromkeys(rewriter.multiplied)),
+        gained=gained,
+    )
 
 
 class _Rewriter:
@@ -70,7 +69,7 @@ class _Rewriter:
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
-        self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
+        self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._readers = {use for use, _ in self._summing}
         moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
@@ -255,11 +254,11 @@ class _Rewriter:
         """
         found = resolve(axis)
         channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
-        if channels is not None and channels.mean:
+        if isinstance(channels, Averaged):
             return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
-        quiet = channels.quiet if channels is not None else None
-        if quiet is None:
+        if not isinstance(channels, Quieted):
             return None
+        quiet = channels.quiet
         if use in quiet.ones:
             return Row(None)
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]

@@ -91,9 +91,6 @@ class _Placer:
     growth: Growth
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
-    def __post_init__(self) -> None:
-        self.quiet = {factor: c.quiet for factor, c in self.growth.channels.items() if c.quiet is not None}
-
     def run(self) -> Placement:
         products: list[Scaled] = []
         loads: list[tuple[_Load, Scaled | None]] = []
@@ -172,7 +169,7 @@ class _Placer:
         values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
         return frozenset(
             factor
-            for factor, quiet in self.quiet.items()
+            for factor, quiet in self.growth.quiet.items()
             if any(value is not None and quiet.silent(value) for value in values)
         )
 

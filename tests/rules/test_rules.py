@@ -23,7 +23,7 @@ from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Limit, leaves
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.width.growth import Channels, Growth, shares
+from onnx_n2n.width.growth import Channels, Copies, Growth, shares
 from onnx_n2n.width.plan import Request, plan
 
 Rule = tuple[str, str, int]  # domain, operator, and the version since which it holds
@@ -143,8 +143,8 @@ def test_a_rounded_length_is_what_rounding_makes_of_it() -> None:
     assert Judge(teacher).error(grow_named(teacher, {"W": 18})[0]) < TOLERANCE
 
 
-def channels_of(index: list[int]) -> Channels:
-    return Channels(np.array(index), shares(np.array(index), max(index) + 1))
+def channels_of(index: list[int]) -> Copies:
+    return Copies(np.array(index), shares(np.array(index), max(index) + 1))
 
 
 UNEVEN12 = channels_of([*range(12), 0, 1, 2, 3, 0, 1])
