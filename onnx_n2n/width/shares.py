@@ -91,6 +91,9 @@ class _Placer:
     growth: Growth
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
+    def __post_init__(self) -> None:
+        self.quiet = self.growth.quiet
+
     def run(self) -> Placement:
         products: list[Scaled] = []
         loads: list[tuple[_Load, Scaled | None]] = []
@@ -169,7 +172,7 @@ class _Placer:
         values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
         return frozenset(
             factor
-            for factor, quiet in self.growth.quiet.items()
+            for factor, quiet in self.quiet.items()
             if any(value is not None and quiet.silent(value) for value in values)
         )
 
