@@ -141,18 +141,26 @@ class Report:
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
-        clones: Which channels of the student are exact copies of others, or None when it was not verified.
         left_out: What would have made the student wrong, and so was left out.
         obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
+        counted: Counts the redundant channels of the student.
     """
 
     change: Change
     parameters_before: int
     parameters_after: int
     verdict: Verdict | None
-    clones: Clones | None = None
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[Obstacle, ...] | None = None
+    counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
+
+    @cached_property
+    def clones(self) -> Clones | None:
+        """Which channels of the student are exact copies of others, or None when nothing was changed.
+
+        They are counted when this is asked for, so the teacher must still be there, as it was.
+        """
+        return self.counted()
 
     def __repr__(self) -> str:
         return f"<Report: {self.short}>"

@@ -16,9 +16,6 @@ from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Change
-from onnx_n2n.record.derived import derived
-from onnx_n2n.record.record import Step
-from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import Growth
@@ -108,21 +105,8 @@ def carry_out(
     """
     if not growth.grown:
         return Change((growth,), kept=growth.kept)
-    before, trace = settings(analysis.model), Places(analysis, growth, gained)
-    done = rewrite(analysis, growth, noise=noise, seed=seed)
-    after = settings(analysis.model)
-    widths = [each.size for each in growth.channels if each.size]
-    widths += [
-        length for each in done.remade for length, now in zip(each.before, each.after, strict=True) if length != now
-    ]
-    stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
-    step = Step(
-        remade=done.remade,
-        settings=changed(before, after) | stay,
-        apart=done.apart,
-        multiplied=done.multiplied,
-        gained=gained,
-    )
+    trace = Places(analysis, growth, gained)
+    step = rewrite(analysis, growth, noise=noise, seed=seed, gained=gained)
     return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
 
 

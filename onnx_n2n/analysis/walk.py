@@ -19,11 +19,12 @@ from onnx_n2n import rules
 from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
-from onnx_n2n.analysis.groups import groups_of, pins_of
+from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
 from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, Content, Size
 from onnx_n2n.graph.constants import FLOATS, Constants
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
@@ -51,6 +52,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
     """
     walk = _Walk(model)
     ledger, ports = walk.run(opened)
+    limit_groups(model.graph, walk, ledger)
     groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,
@@ -71,7 +73,7 @@ class _Walk:
 
     def __init__(self, model: ir.Model) -> None:
         self.graph = model.graph
-        self.opsets = {rules.plain(domain): version for domain, version in model.opset_imports.items()}
+        self.opsets = {plain(domain): version for domain, version in model.opset_imports.items()}
         self.constants = Constants(model)
         self.shapes = infer_shapes(model)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
@@ -202,7 +204,7 @@ class _Walk:
             self._learn(output, Known())  # a body may be walked again, with less known about what it is given
         if self._cross(node):
             return Ledger.empty()
-        version = node.version or self.opsets.get(rules.plain(node.domain), 1)
+        version = node.version or self.opsets.get(plain(node.domain), 1)
         self._derive_types(node, version)
         context = Context(node, version, self)
         rule = self._rule(node, version)

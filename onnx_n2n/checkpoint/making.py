@@ -13,6 +13,7 @@ import numpy as np
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.lazy import Spec
+from onnx_n2n.record.layouts import Channels
 from onnx_n2n.record.obstacles import alone, mixed
 from onnx_n2n.record.provenance import Origin, unpacked
 from onnx_n2n.record.recipe import Recipe
@@ -239,7 +240,8 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     Raises:
         GrowthError: If the channels are mixed, or there are more or fewer of them.
     """
-    recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
+    assert isinstance(origin.layout, Channels)
+    recipe, axis, name = remade.recipe, origin.layout.axis, origin.names[0]
     if array.shape != remade.before[axis : axis + 1]:
         shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
         raise GrowthError(f"{name!r} does not have the shape that the teacher had", node=remade.teacher, shapes=shapes)

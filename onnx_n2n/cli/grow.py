@@ -24,17 +24,17 @@ def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None =
             result = call.run(change or call.asked, file, progress)
         if not result.modified:
             raise result.change.nothing
-    report = result.report.of(str(model))
-    with printing():
-        if as_json:
-            steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
-            named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
-            print_json(named | {"digest": result.growth.student, "record": call.record} | report.to_json())
-        else:
-            reports.print_report(console, report)
-            written = "stdout" if result.model == STDOUT else result.model
-            console.print(f"Written to {written}", soft_wrap=True)
-        reports.print_left_out(console, report.left_out)
+        report = result.report.of(str(model))  # what it counts, it reads from the teacher
+        with printing():
+            if as_json:
+                steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
+                named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
+                print_json(named | {"digest": result.growth.student, "record": call.record} | report.to_json())
+            else:
+                reports.print_report(console, report)
+                written = "stdout" if result.model == STDOUT else result.model
+                console.print(f"Written to {written}", soft_wrap=True)
+            reports.print_left_out(console, report.left_out)
 
 
 @click.command()

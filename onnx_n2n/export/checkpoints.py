@@ -14,8 +14,8 @@ from onnx_n2n.checkpoint.making import Arrays
 from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.model import ModelLike, open_model
-from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
 from onnx_n2n.record.joining import join
 from onnx_n2n.record.record import Record

@@ -32,10 +32,10 @@ from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.program import Program, program_of
 from onnx_n2n.io.atomic import unwritten
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
 from onnx_n2n.io.model import ModelLike, open_model
-from onnx_n2n.io.protos import carried
 
 Framework = Literal["torch", "jax", "keras", "safetensors"]
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")

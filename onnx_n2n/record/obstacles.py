@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnx_n2n.errors import ModelError
+from onnx_n2n.record.layouts import EVEN, Channels
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
 
@@ -70,9 +71,9 @@ def alone(record: Record, remade: Remade, node: str) -> Remade:
 
 def mixed(origin: Origin, remade: Remade) -> bool:
     """Say whether a vector was folded into a weight that grew by mixtures of the vector's channels."""
-    if origin.layout.kind != "channels":
+    if not isinstance(origin.layout, Channels):
         return False
-    axis = int(origin.layout.detail)
+    axis = origin.layout.axis
     return axis < len(remade.recipe.rows) and remade.recipe.rows[axis] is not None
 
 
@@ -151,7 +152,7 @@ def _folded(record: Record, descent: _Descent) -> Iterator[Obstacle]:
     for step in record.steps:
         for new in step.new:
             entries = record.origins.get(descent.modelled[new.student], ())
-            if any(origin.layout.kind == "channels" for origin in entries):
+            if any(isinstance(origin.layout, Channels) for origin in entries):
                 yield Obstacle(
                     f"a norm was folded into {new.like!r}, and what was modelled on it has none", hint, node=new.student
                 )
@@ -168,7 +169,7 @@ def _unnamed(record: Record, descent: _Descent, has: Callable[[Origin], bool]) -
     unknown = []
     for weight in descent.grown:
         entries = record.origins.get(weight, ())
-        if not any(origin.layout.kind == "even" or has(origin) for origin in entries):
+        if not any(origin.layout == EVEN or has(origin) for origin in entries):
             unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         yield Obstacle(

@@ -19,9 +19,9 @@ from typing import Any, overload
 from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, remove
 from onnx_n2n.io.model import load
-from onnx_n2n.io.protos import carried
 from onnx_n2n.io.rooms import sweep, watch
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.supervisor import die_with

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.passthrough import COPIES
 from onnx_n2n.verification.roles import size_of
 
 # A size, or a symbolic expression such as "past_length + 1". A dimension without a name is called "input:axis".
@@ -67,14 +69,14 @@ def _channels(value: ir.Value) -> dict[int, int]:
     for node, slot in value.uses():
         if slot != 0:
             continue
-        if node.op_type in CHANNELS and node.domain in ("", "ai.onnx"):
+        if node.op_type in CHANNELS and not plain(node.domain):
             where, weight_axis, axis = CHANNELS[node.op_type]
             size = size_of(node.inputs[where], weight_axis)
             if size is not None and axis >= 0:
                 found[axis] = size * (_groups(node) if node.op_type == "Conv" else 1)
             elif size is not None and value.shape is not None:
                 found[len(value.shape) + axis] = size
-        elif node.op_type in ("Cast", "Identity"):
+        elif node.op_type in COPIES:
             found |= _channels(node.outputs[0])
         elif node.op_type == "Transpose" and (perm := node.attributes.get_ints("perm")):
             found |= {perm[axis]: size for axis, size in _channels(node.outputs[0]).items()}

@@ -17,7 +17,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, res
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
-from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, added, copies, quieted
+from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, Quieted, added, copies, quieted
 from onnx_n2n.width.quiet.channels import Loud
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.request import Request
@@ -250,7 +250,7 @@ def _keep_even(
         changed = False
         growth = Growth(channels, (), ())
         for evenness in analysis.ledger.evenness:
-            quiet = any(factor in channels and channels[factor].quiet for factor in leaves(evenness.axis))
+            quiet = any(isinstance(channels.get(factor), Quieted) for factor in leaves(evenness.axis))
             if quiet or isinstance(evenness.by, Mean) or growth.multiplicity(evenness.axis) is not None:
                 continue
             for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
