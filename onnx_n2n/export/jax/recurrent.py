@@ -14,7 +14,7 @@ from jax import lax
 
 from onnx_n2n.export.activations import recurrent_refusal, with_parameters
 from onnx_n2n.export.calling import refusing, several
-from onnx_n2n.export.jax.indexing import turned
+from onnx_n2n.export.operators.indexing import turned
 
 Array = jax.Array
 States = tuple[Array, ...]

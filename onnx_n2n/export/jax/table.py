@@ -6,24 +6,16 @@ from onnx_n2n.export.calling import Table
 from onnx_n2n.export.jax import (
     arrays,
     attention,
-    indexing,
     linear,
     norm,
-    quantised,
     recurrent,
-    resizing,
-    shape,
 )
 from onnx_n2n.export.operators.table import table_of
 
 TABLE: Table = {
     **table_of(arrays),
     **attention.TABLE,
-    **indexing.TABLE,
     **linear.TABLE,
     **norm.TABLE,
-    **quantised.TABLE,
     **recurrent.TABLE,
-    **resizing.TABLE,
-    **shape.TABLE,
 }

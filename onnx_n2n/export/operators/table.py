@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from onnx_n2n.export.calling import Table
-from onnx_n2n.export.operators import elementwise, reduction
+from onnx_n2n.export.operators import elementwise, indexing, quantised, reduction, resizing, shape
 
 TABLE: dict[str, Any] = {
     **elementwise.TABLE,
+    **indexing.TABLE,
+    **quantised.TABLE,
     **reduction.TABLE,
+    **resizing.TABLE,
+    **shape.TABLE,
 }
 
 
