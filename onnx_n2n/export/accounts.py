@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
 from onnx_n2n.export.choice import Decision, Kind
+from onnx_n2n.graph.constants import FLOATS
 
 if TYPE_CHECKING:
     from onnx_n2n.export.program import Program

@@ -21,13 +21,14 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
 from onnx_n2n.depth.splice import LAST_PART, MARK
 from onnx_n2n.export.choice import STATISTICS, Choice, Decision
 from onnx_n2n.export.flow import Flow, Meeting, operator_of
 from onnx_n2n.export.formulas import formula_of, is_written
-from onnx_n2n.origins import ANONYMOUS, Origins, Use
-from onnx_n2n.quantised import NARROW
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.quantised import NARROW
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.provenance import ANONYMOUS, Origins
 
 # Slots that hold weights, whatever they look like.
 SLOTS: Mapping[str, frozenset[int]] = {

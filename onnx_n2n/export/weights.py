@@ -14,8 +14,9 @@ import onnx_ir as ir
 from onnx_n2n.export.choice import Decision
 from onnx_n2n.export.names import legal, path
 from onnx_n2n.export.trained import Decider
-from onnx_n2n.layouts import SAME, Layout
-from onnx_n2n.origins import NORMS, Origin, Origins, Source, Use
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.layouts import SAME, Layout
+from onnx_n2n.record.provenance import NORMS, Origin, Origins, Source
 
 ROLES = NORMS["BatchNormalization"]
 TAKEN = frozenset({*ROLES.values(), "affine", "eps", "momentum", "num_batches_tracked", "num_features"}) | {
