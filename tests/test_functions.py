@@ -19,7 +19,7 @@ from onnx_n2n import functions, verify
 from onnx_n2n.analysis import analyze
 from onnx_n2n.cost import multiply_adds
 from onnx_n2n.errors import ModelError
-from onnx_n2n.export.program import program_of
+from onnx_n2n.export.build import program_of
 from onnx_n2n.kinds import Form
 from onnx_n2n.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
 

@@ -14,14 +14,12 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-
-if TYPE_CHECKING:
-    from onnx_n2n.export.program import Step
+from onnx_n2n.export.program import Step
 
 Function = Callable[..., Any]
 Table = Mapping[str, Function | Mapping[int, Function]]

@@ -8,13 +8,10 @@ host, and sent over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from onnx_n2n.export import host
-
-if TYPE_CHECKING:
-    from onnx_n2n.export.program import Block, Step
+from onnx_n2n.export.program import Block, Step
 
 # Inputs that an operator wants as numbers, by slot.
 WANTED: Mapping[str, frozenset[int]] = {
@@ -59,7 +56,7 @@ def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
         block: The main graph.
         known: Values without data: constants.
     """
-    steps = list(walk(block))
+    steps = list(block.walk())
     makers = {output: step for step in steps for output in step.outputs}
     available = _available(steps, set(known))
     found: set[str] = set()
@@ -78,14 +75,6 @@ def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
         if makers[value].operator not in LENGTHS:
             queue.extend(makers[value].inputs)
     return frozenset(found)
-
-
-def walk(block: Block) -> Iterator[Step]:
-    """Go through all steps, also of the blocks inside of steps, in the order in which they are taken."""
-    for step in block.steps:
-        for inner in step.blocks.values():
-            yield from walk(inner)
-        yield step
 
 
 def _available(steps: list[Step], known: set[str]) -> set[str]:

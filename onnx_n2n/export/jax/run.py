@@ -16,7 +16,7 @@ from onnx_n2n.export.calling import NO_TURN, Call, bind, find, refuse
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.jax.table import TABLE
-from onnx_n2n.export.lanes import LENGTHS, walk, wants_number
+from onnx_n2n.export.lanes import LENGTHS, wants_number
 from onnx_n2n.export.program import Block, Program, Step
 
 Array = jax.Array
@@ -47,7 +47,7 @@ def prepared(program: Program) -> Recipe:
         ExportError: A step asks for what its function does not know.
     """
     calls = {}
-    for step in walk(program.main):
+    for step in program.main.walk():
         refuse(step)
         if step.operator not in SPECIAL:
             on_host = bool(step.outputs) and step.outputs[0] in program.host and step.operator not in LENGTHS

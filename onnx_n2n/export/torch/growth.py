@@ -14,8 +14,9 @@ import torch
 
 from onnx_n2n.checkpoint import Grown
 from onnx_n2n.errors import VerificationError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import feeds
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import Network, dtypes, known, module_of
 from onnx_n2n.record import Record
 
