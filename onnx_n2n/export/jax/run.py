@@ -105,7 +105,7 @@ class Frame:
         if name in self.numbers:
             return self.numbers[name]
         if name in self.recipe.program.constants:
-            return host.from_array(self.recipe.program.constants[name])
+            return self.recipe.program.constants[name].tolist()
         if name not in self.arrays and self.outer is not None:
             return self.outer.host(name)
         return dtypes.fetched(self.device(name))

@@ -89,7 +89,7 @@ class Emitter:
         if not name:
             return None
         if name in self.program.constants:
-            return host.from_array(self.program.constants[name])
+            return self.program.constants[name].tolist()
         if name not in self._host:
             if name in self._device or name in self.program.weights:
                 self._host[name] = self.graph.call_function(dtypes.fetched, (self.device(name),))
