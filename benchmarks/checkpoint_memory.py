@@ -25,8 +25,8 @@ import torch
 from onnx.numpy_helper import from_array
 
 import onnx_n2n
-from onnx_n2n import tensorfile
-from onnx_n2n.torch_arrays import to_torch
+from onnx_n2n.checkpoint.torch.arrays import to_torch
+from onnx_n2n.io import tensorfile
 
 FILES = 4
 MB = 1e6

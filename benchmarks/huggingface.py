@@ -32,14 +32,15 @@ from typing import Any
 
 import torch
 import transformers
-from onnx_n2n.passes import Widen
 
 import onnx_n2n
-from onnx_n2n.checkpoint import Grown, grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import Grown, grow
 from onnx_n2n.errors import N2NError
-from onnx_n2n.record import Record
+from onnx_n2n.passes import Widen
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.options import Proof
 
 T = transformers
 TOLERANCE = 1e-5

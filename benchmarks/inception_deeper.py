@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_n2n.passes import Deepen, Sequential
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.delivery import Proof
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.depth.places import Place, places
+from onnx_n2n.passes import Deepen, Sequential
+from onnx_n2n.verification.options import Proof
 
 MODEL = Path(__file__).parent.parent / "models" / "inception_bn.onnx"
 

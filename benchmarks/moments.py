@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from onnx_n2n.passes import Widen
 from torch import nn
 from torch.nn import functional
 
 import onnx_n2n
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.delivery import Proof
+from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.passes import Widen
+from onnx_n2n.verification.options import Proof
 
 
 class Convolutions(nn.Module):

@@ -21,12 +21,12 @@ from typing import Any
 
 import onnx
 import torch
-from onnx_n2n.passes import Widen
 
 import onnx_n2n
 from onnx_n2n import export
-from onnx_n2n.delivery import Proof
-from onnx_n2n.matching import matched
+from onnx_n2n.checkpoint.match_names import matched
+from onnx_n2n.passes import Widen
+from onnx_n2n.verification.options import Proof
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

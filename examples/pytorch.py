@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import nn
 
 import onnx_n2n
-from onnx_n2n.checkpoint_files import grow_file
+from onnx_n2n.checkpoint.files import grow_file
 
 STEPS, BATCH = 200, 128
 rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

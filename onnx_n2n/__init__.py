@@ -17,19 +17,20 @@ from typing import Any, Literal
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.analysis import analyze as _analyze
-from onnx_n2n.clones import Clones, clones
-from onnx_n2n.delivery import Proof, Target
+from onnx_n2n.analysis.redundant import Clones, clones
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.analysis.walk import analyze as _analyze
 from onnx_n2n.errors import GrowthError, InputError, ModelError, N2NError, OptionError, VerificationError
-from onnx_n2n.joining import join
-from onnx_n2n.lineage import VERSION
-from onnx_n2n.model import ModelLike, load, open_model, save
+from onnx_n2n.io.history import VERSION
+from onnx_n2n.io.model import ModelLike, load, open_model, save
 from onnx_n2n.passes import Deepen, Widen
-from onnx_n2n.plan import INIT, NOISE
-from onnx_n2n.report import Report, Result
-from onnx_n2n.verify import TIME_LIMIT, Verdict
-from onnx_n2n.verify import verify as _verify
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.passes.report import Report, Result
+from onnx_n2n.record.joining import join
+from onnx_n2n.verification import TIME_LIMIT, Verdict
+from onnx_n2n.verification import verify as _verify
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.plan import INIT, NOISE
 
 __version__ = VERSION
 
@@ -67,7 +68,7 @@ def widen(
 
     Args:
         model: The teacher. A path gives a file beside it, ``model.widened.onnx``, or ``output``.
-        factor: New width over old; see :class:`onnx_n2n.plan.Request` for it and all options up to ``seed``.
+        factor: New width over old; see :class:`onnx_n2n.width.plan.Request` for it and all options up to ``seed``.
         groups: Sizes by group name.
         include: Globs of what grows.
         exclude: Globs of what does not.

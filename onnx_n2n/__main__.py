@@ -7,7 +7,7 @@ import sys
 from onnx_n2n.cli import main as command
 from onnx_n2n.cli.errors import tell, wants_json
 from onnx_n2n.errors import N2NError
-from onnx_n2n.supervisor import supervised
+from onnx_n2n.io.supervisor import supervised
 
 
 def main() -> None:

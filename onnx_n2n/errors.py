@@ -6,7 +6,8 @@ code with which the command line ends when the error reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 
 class N2NError(Exception):
@@ -83,3 +84,19 @@ class EnvironmentWarning(RuntimeWarning):
 
 class LeftOutWarning(UserWarning):
     """Something was left out of a student, which is wrong with it: a bug of ours. Its text names it and a command."""
+
+
+@contextmanager
+def told(failure: str) -> Iterator[None]:
+    """Say in one sentence what went wrong in libraries that raise whatever comes up: for a block, or a function."""
+    try:
+        yield
+    except N2NError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the IR wraps the reason once for each level of the model
+            cause = cause.__cause__
+        said = f"there is no {cause}" if isinstance(cause, KeyError) else str(cause).strip() or type(cause).__name__
+        reason = said.splitlines()[0][:200].rstrip(".")
+        raise ModelError(f"{failure}: {reason}") from error

@@ -11,13 +11,14 @@ from typing import Any, ClassVar, TypeVar
 
 import onnx_ir as ir
 
-from onnx_n2n import lineage
-from onnx_n2n.delivery import Proof, Target, deliver
+from onnx_n2n.analysis.selection import Selection
 from onnx_n2n.errors import OptionError
-from onnx_n2n.leaving_out import Part
-from onnx_n2n.model import ModelLike
-from onnx_n2n.report import Change, Idle, Result
-from onnx_n2n.selection import Selection
+from onnx_n2n.io import history
+from onnx_n2n.io.model import ModelLike
+from onnx_n2n.passes.driver import Target, deliver
+from onnx_n2n.passes.leaving_out import Part
+from onnx_n2n.passes.report import Change, Idle, Result
+from onnx_n2n.verification.options import Proof
 
 OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)
 QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
@@ -79,7 +80,7 @@ class Pass(ABC):
         return ()
 
     def apply(
-        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[lineage.Entry] = ()
+        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[history.Entry] = ()
     ) -> Change:
         """Change a private working copy, and write into its history what was done.
 
@@ -89,12 +90,12 @@ class Pass(ABC):
             folder: Where the teacher's file is.
             idle: Passes before it that did nothing; the history names them when it does something itself.
         """
-        parent, seed = lineage.digest(model), getattr(self, "seed", None)
+        parent, seed = history.digest(model), getattr(self, "seed", None)
         done = self.change(model, proof, folder)
         if not done.modified:  # a record has no step for it
             reason, hint = self.nothing(model, done)
             return replace(done, steps=(), idle=(Idle(str(self), reason, hint, seed, parent),))
-        lineage.record(model, *idle, lineage.Entry(str(self), seed, parent))
+        history.record(model, *idle, history.Entry(str(self), seed, parent))
         return replace(done, steps=tuple(replace(s, text=str(self), seed=seed, parent=parent) for s in done.steps))
 
     def __call__(

@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
 
-from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.axes import size
-from onnx_n2n.delivery import Proof
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.copies import copy
 from onnx_n2n.depth.layers import Moments, Setting, identity, residual
 from onnx_n2n.depth.moments import measure
 from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
-from onnx_n2n.growth import Kept
-from onnx_n2n.leaving_out import Part, touching
-from onnx_n2n.names import Names
-from onnx_n2n.record import New, Step
-from onnx_n2n.report import Added, Change
+from onnx_n2n.graph.names import Names
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part, touching
+from onnx_n2n.passes.report import Added, Change
+from onnx_n2n.record.record import New, Step
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import Kept
 
 KINDS = ("auto", "block", "identity", "residual")
 LONGEST = 7  # kernel that a new layer takes over from its neighbour at most
@@ -228,7 +228,7 @@ class Deepen(Selective):
             return {}, "", ""
         feeds = None
         if self.calibrate:
-            from onnx_n2n.verify import read_inputs
+            from onnx_n2n.verification import read_inputs
 
             feeds = read_inputs(Path(self.calibrate))
         try:

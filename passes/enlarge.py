@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
 
-from onnx_n2n.analysis import analyze
-from onnx_n2n.delivery import Proof
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.growth import Kept
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, written
 from onnx_n2n.kernels.padding import Margin, prepare
-from onnx_n2n.leaving_out import Part, touching
-from onnx_n2n.record import Step
-from onnx_n2n.report import Added, Change
-from onnx_n2n.settings import changed, settings
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part, touching
+from onnx_n2n.passes.report import Added, Change
+from onnx_n2n.record.record import Step
+from onnx_n2n.record.settings import changed, settings
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import Kept
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
-from onnx_n2n.passes.widen import carry_out, groups_touched
 
-from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.axes import Factor, Limit, Reason, leaves, resolve
-from onnx_n2n.delivery import Proof
+from onnx_n2n.analysis.groups import Group
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import Factor, Limit, Reason, leaves, resolve
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.groups import Group
-from onnx_n2n.growth import Channels, Grown, Growth, added, averaged
-from onnx_n2n.leaving_out import Part
-from onnx_n2n.plan import MOST
-from onnx_n2n.report import Change
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part
+from onnx_n2n.passes.report import Change
+from onnx_n2n.passes.widen import carry_out, groups_touched
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import Channels, Grown, Growth, added, averaged
+from onnx_n2n.width.plan import MOST
 
 
 @dataclass(frozen=True)

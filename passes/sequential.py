@@ -10,18 +10,18 @@ from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
+
+from onnx_n2n.errors import OptionError
+from onnx_n2n.io import history
+from onnx_n2n.io.model import open_model
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
+from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.outputs import Outputs
+from onnx_n2n.passes.report import Change, Trace
 from onnx_n2n.passes.widen import Widen
-
-from onnx_n2n import lineage
-from onnx_n2n.delivery import Proof
-from onnx_n2n.errors import OptionError
-from onnx_n2n.leaving_out import Part
-from onnx_n2n.model import open_model
-from onnx_n2n.report import Change, Trace
+from onnx_n2n.verification.options import Proof
 
 PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
@@ -64,7 +64,7 @@ class Sequential(Pass):
         return self.apply(model, proof, folder)
 
     def apply(
-        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[lineage.Entry] = ()
+        self, model: ir.Model, proof: Proof, folder: Path | None, idle: Sequence[history.Entry] = ()
     ) -> Change:
         """Apply all passes; each writes its own entry into the history, also what did nothing, if another did."""
         changes, waiting = [], list(idle)
@@ -75,7 +75,7 @@ class Sequential(Pass):
             else:
                 waiting += [found.entry for found in changes[-1].idle]
         if any(change.modified for change in changes):
-            lineage.record(model, *waiting)
+            history.record(model, *waiting)
         return _joined(changes)
 
     def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:  # noqa: ARG002 - the passes have said it

@@ -10,20 +10,20 @@ from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
-from onnx_n2n.passes.base import Selective
 
-from onnx_n2n.analysis import Analysis, analyze
-from onnx_n2n.axes import leaves
-from onnx_n2n.delivery import Proof
-from onnx_n2n.derived import derived
-from onnx_n2n.growth import Growth
-from onnx_n2n.leaving_out import Part, touching
-from onnx_n2n.plan import Request, plan
-from onnx_n2n.record import Step
-from onnx_n2n.report import Change
-from onnx_n2n.rewrite import rewrite
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import leaves
+from onnx_n2n.passes.base import Selective
+from onnx_n2n.passes.leaving_out import Part, touching
+from onnx_n2n.passes.report import Change
+from onnx_n2n.record.derived import derived
+from onnx_n2n.record.record import Step
+from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.declaration import WINDOW
-from onnx_n2n.settings import changed, settings
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.rewrite import rewrite
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Widen(Request, Selective):
 
     Source: Chen, Goodfellow, Shlens, Net2Net, ICLR 2016, section 2.2 (Net2WiderNet).
 
-    The options are those of :class:`onnx_n2n.plan.Request`.
+    The options are those of :class:`onnx_n2n.width.plan.Request`.
     """
 
     suffix: ClassVar[str] = "widened"

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from hypothesis import settings
 
-from onnx_n2n import delivery
+from onnx_n2n.passes import driver
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -30,7 +30,7 @@ def nothing_left_out(request: pytest.FixtureRequest) -> Iterator[None]:
     """A wrong student is an alarm, and nothing is mended by leaving it out, but in tests of just that."""
     with pytest.MonkeyPatch.context() as patch:
         if "leaves_out" not in request.keywords:
-            patch.setattr(delivery, "leave_out", _alarm)
+            patch.setattr(driver, "leave_out", _alarm)
         yield
 
 
@@ -41,7 +41,7 @@ def _alarm(_change: Any, failure: Any, *_: Any) -> NoReturn:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a small model, in which the group ``w`` can grow."""
-    from calling import net  # runs models: only where pytest_configure has found what for
+    from helpers.calling import net  # runs models: only where pytest_configure has found what for
 
     monkeypatch.chdir(tmp_path)
     onnx.save(net(), "net.onnx")

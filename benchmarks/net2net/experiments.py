@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
-from onnx_n2n.plan import INIT, NOISE
+from onnx_n2n.width.plan import INIT, NOISE
 
 Size = Literal["smoke", "cpu", "gpu"]
 Kind = Literal["images", "language"]

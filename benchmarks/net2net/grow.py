@@ -16,19 +16,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
 from torch import Tensor, nn
 
 import onnx_n2n
 from net2net.data import Dataset
 from net2net.experiments import Init
 from net2net.nets import GPTSpec, InceptionSpec, Spec
-from onnx_n2n.checkpoint import apply, grow
-from onnx_n2n.checkpoint_files import grow_file
-from onnx_n2n.cost import multiply_adds
-from onnx_n2n.delivery import Proof, Target
-from onnx_n2n.record import Record, Remade
-from onnx_n2n.record import load as load_record
+from onnx_n2n.checkpoint.files import grow_file
+from onnx_n2n.checkpoint.growth import apply, grow
+from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.record.record import Record, Remade
+from onnx_n2n.record.record import load as load_record
+from onnx_n2n.search.cost import multiply_adds
+from onnx_n2n.verification.options import Proof
 
 INPUT, OUTPUT = "x", "y"
 HEADS = ("*qk_dim", "*v_dim")  # a GPT grows by heads, and these stay as long as they are

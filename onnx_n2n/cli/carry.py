@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 import onnx_n2n
-from onnx_n2n.border import carried
-from onnx_n2n.checkpoint import Grown
-from onnx_n2n.checkpoint_files import check_output, grow_file
+from onnx_n2n.checkpoint.files import check_output, grow_file
+from onnx_n2n.checkpoint.growth import Grown
+from onnx_n2n.checkpoint.making import Arrays
 from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
@@ -20,10 +20,10 @@ from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
-from onnx_n2n.joining import join
-from onnx_n2n.making import Arrays
-from onnx_n2n.verify import parse_shape, read_inputs
+from onnx_n2n.record.joining import join
+from onnx_n2n.verification import parse_shape, read_inputs
 
 
 @click.command()

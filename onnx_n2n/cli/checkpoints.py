@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-from onnx_n2n.checkpoint import Grown
+from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.cli.words import count, listed
-from onnx_n2n.obstacles import Obstacle
-from onnx_n2n.record import Record
-from onnx_n2n.settings import Setting
+from onnx_n2n.record.obstacles import Obstacle
+from onnx_n2n.record.record import Record
+from onnx_n2n.record.settings import Setting
 
 
 def print_grown(console: Console, found: Grown, proof: Any) -> None:

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from onnx_n2n.errors import N2NError
-from onnx_n2n.jsonable import finite
+from onnx_n2n.io.jsonable import finite
 
 SCHEMA_VERSION = 1  # of all documents: a field that goes, or means something else, makes it one more
 UNBROKEN = 10_000  # columns, where lines go to a file or another program

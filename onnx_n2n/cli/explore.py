@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 
 import onnx_n2n
-from onnx_n2n.budget import Budget, shapes_of, sized
 from onnx_n2n.cli import reports, tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, strictly, verifying
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
-from onnx_n2n.explore import TOLERANCE, Candidate
-from onnx_n2n.explore import explore as explore_from
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.search.budget import Budget, shapes_of, sized
+from onnx_n2n.search.exploration import TOLERANCE, Candidate
+from onnx_n2n.search.exploration import explore as explore_from
 
 
 @click.command()

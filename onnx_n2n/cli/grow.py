@@ -12,11 +12,11 @@ from onnx_n2n.cli import reports
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.options import choosing, growing, named_size, output_size, proof_of
 from onnx_n2n.cli.streams import check_streams, readable
-from onnx_n2n.delivery import Target
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
 from onnx_n2n.passes.deepen import KINDS
-from onnx_n2n.plan import INIT, NOISE
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.width.plan import INIT, NOISE
 
 
 def _deliver(

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from onnx_n2n.cli.errors import Command, ends_well
-from onnx_n2n.delivery import Proof
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes import Outputs
-from onnx_n2n.verify import TIME_LIMIT, parse_shape, read_inputs
-from onnx_n2n.verify.sessions import providers
+from onnx_n2n.verification import TIME_LIMIT, parse_shape, read_inputs
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.verification.sessions import providers
 
 
 def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:

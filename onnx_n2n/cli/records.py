@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from onnx_n2n import joining
 from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.obstacles import followable, obstacles
+from onnx_n2n.record import joining
+from onnx_n2n.record.obstacles import followable, obstacles
 
 
 @click.command()

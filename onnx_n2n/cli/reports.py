@@ -12,13 +12,13 @@ from rich.console import Console
 from onnx_n2n.cli.checkpoints import print_obstacles, print_settings
 from onnx_n2n.cli.tables import told_apart
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
-from onnx_n2n.leaving_out import BUG, LeftOut
-from onnx_n2n.report import Added, Report
-from onnx_n2n.verify import Verdict
+from onnx_n2n.passes.leaving_out import BUG, LeftOut
+from onnx_n2n.passes.report import Added, Report
+from onnx_n2n.verification import Verdict
 
 if TYPE_CHECKING:
-    from onnx_n2n.verify.cuts import Rounded
-    from onnx_n2n.verify.evaluation import Evaluated
+    from onnx_n2n.verification.cuts import Rounded
+    from onnx_n2n.verification.evaluation import Evaluated
 
 def print_report(console: Console, report: Report) -> None:
     """Print what a pass did."""

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 import onnx_n2n
+from onnx_n2n.analysis.redundant import count_clones
 from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.streams import readable
-from onnx_n2n.clones import count_clones
 from onnx_n2n.depth.places import places
-from onnx_n2n.lineage import digest, history
+from onnx_n2n.io.history import digest, history
 
 
 @click.command()

@@ -10,19 +10,19 @@ import numpy as np
 import onnx_ir as ir
 from rich.console import Console
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import Axis, Factor, leaves, size
-from onnx_n2n.budget import UNITS, Budget, Size
+from onnx_n2n.analysis.groups import Group, Pinned
+from onnx_n2n.analysis.redundant import Clones
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import Axis, Factor, leaves, size
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
-from onnx_n2n.clones import Clones
-from onnx_n2n.constants import parameters
 from onnx_n2n.depth.places import Places
-from onnx_n2n.explore import Candidate
-from onnx_n2n.groups import Group, Pinned
-from onnx_n2n.growth import Channels, Growth
-from onnx_n2n.lineage import Entry
-from onnx_n2n.plan import ways
+from onnx_n2n.graph.constants import parameters
+from onnx_n2n.io.history import Entry
 from onnx_n2n.rules.declaration import WINDOW
+from onnx_n2n.search.budget import UNITS, Budget, Size
+from onnx_n2n.search.exploration import Candidate
+from onnx_n2n.width.growth import Channels, Growth
+from onnx_n2n.width.plan import ways
 
 KINDS = """\
 block:    a copy of the block that adds zero, before it

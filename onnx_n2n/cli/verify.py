@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 import onnx_n2n
-from onnx_n2n.border import carried
 from onnx_n2n.cli import reports
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
 from onnx_n2n.cli.streams import STDIN, readable
 from onnx_n2n.errors import OptionError, VerificationError
-from onnx_n2n.unfolding import bounded
+from onnx_n2n.graph.unfolding import bounded
+from onnx_n2n.io.protos import carried
 
 
 @click.command()

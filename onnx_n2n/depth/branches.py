@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import same, size
-from onnx_n2n.bodies import bodies_of
-from onnx_n2n.constants import FLOATS
-from onnx_n2n.movers import stored
-from onnx_n2n.obligations import Use
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import same, size
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.uses import Use
 from onnx_n2n.rules import plain
 from onnx_n2n.rules.traits import idempotent
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.constants import FLOATS
+from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.branches import Branch
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.movers import mover
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.passthrough import mover
 
 
 def copy(splice: Splice, analysis: Analysis, block: Sequence[Branch], value: ir.Value) -> ir.Value:

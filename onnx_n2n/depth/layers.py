@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
+from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.movers import stored
+from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.delivery import Feeds, Proof
 from onnx_n2n.depth.layers import EPSILON, Moments
 from onnx_n2n.errors import InputError
+from onnx_n2n.verification.options import Feeds, Proof
 
 AT_A_TIME = 16  # tensors held in memory
 
@@ -32,10 +32,10 @@ def measure(
             long, or there is not enough memory.
         ModelError: ONNX Runtime refuses the model.
     """
-    from onnx_n2n.verify.compare import grain
-    from onnx_n2n.verify.evaluation import evaluated
-    from onnx_n2n.verify.sessions import Timed, opened, providers, run, session, within_memory
-    from onnx_n2n.verify.trial import find_trial
+    from onnx_n2n.verification.compare import grain
+    from onnx_n2n.verification.evaluation import evaluated
+    from onnx_n2n.verification.sessions import Timed, opened, providers, run, session, within_memory
+    from onnx_n2n.verification.trial import find_trial
 
     with within_memory(), opened(model, folder) as given:
         source, _ = evaluated(given, given.skeleton())

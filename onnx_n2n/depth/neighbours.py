@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import same, size
-from onnx_n2n.movers import stored
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import same, size
+from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.rules import plain
 
 FAR = 10  # nodes to go back from an activation at most

@@ -9,12 +9,12 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.axes import size
-from onnx_n2n.constants import FLOATS
+from onnx_n2n.analysis.groups import layer_name, title_of
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.branches import Branch, alike, branches
 from onnx_n2n.depth.neighbours import Lonely, Neighbour, neighbour
-from onnx_n2n.groups import layer_name, title_of
+from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.rules.traits import activation, idempotent
 
 Kind = Literal["block", "identity", "residual"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.groups import layer_name
-from onnx_n2n.names import Names
+from onnx_n2n.analysis.groups import layer_name
+from onnx_n2n.graph.names import Names
 
 LAST_PART = re.compile(
     r"([._/:](?:weights?|bias|kernel|gamma|beta|scale|running_\w+|moving_\w+|mean|var))$", re.IGNORECASE

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.export.frameworks import missing
-from onnx_n2n.model import ModelLike
+from onnx_n2n.io.model import ModelLike
 
 if TYPE_CHECKING:
     import keras

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
 from onnx_n2n.export.choice import Decision
 from onnx_n2n.export.program import Account, Program, Tensor
+from onnx_n2n.graph.constants import FLOATS
 
 UNREAD = Decision("constant", "nothing reads it, so that it is left out")
 

@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from onnx_n2n.constants import FOLDED, SMALL, constant_tensor, constants_of, elements, evaluate
+from onnx_n2n.analysis.functions import defined_by_onnx
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lanes
 from onnx_n2n.export.accounts import accounts_of
@@ -23,10 +23,10 @@ from onnx_n2n.export.flow import operator_of
 from onnx_n2n.export.program import Block, Program, Step
 from onnx_n2n.export.trained import Decider
 from onnx_n2n.export.weights import Weights
-from onnx_n2n.functions import defined_by_onnx
-from onnx_n2n.model import ModelLike, open_model
-from onnx_n2n.origins import Origins
-from onnx_n2n.unfolding import write_out
+from onnx_n2n.graph.constants import FOLDED, SMALL, constant_tensor, constants_of, elements, evaluate
+from onnx_n2n.graph.unfolding import write_out
+from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.record.provenance import Origins
 
 OWN = frozenset({"", "ai.onnx"})
 LARGEST = 2**24  # elements up to which a tensor of one number is stored, not made at run time

@@ -12,8 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.verify.compare import compare, decided, grain, yardstick
-from onnx_n2n.verify.sessions import (
+from onnx_n2n.verification.compare import compare, decided, grain, yardstick
+from onnx_n2n.verification.sessions import (
     CPU,
     TIME_LIMIT,
     AnyModel,
@@ -24,7 +24,7 @@ from onnx_n2n.verify.sessions import (
     session,
     within_memory,
 )
-from onnx_n2n.verify.trial import find_trial, with_noise
+from onnx_n2n.verification.trial import find_trial, with_noise
 
 TOLERANCE = 1e-4
 """The largest acceptable error of an output without noise in float32; coarser types have the floor of verification."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.bodies import bodies_of
-from onnx_n2n.constants import FLOATS
 from onnx_n2n.export.lanes import LENGTHS, wants_number
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.subgraphs import bodies_of
 
 # Operators through whose results no gradient comes back: they compare, count, round or say where something is.
 STEPS = LENGTHS | frozenset(

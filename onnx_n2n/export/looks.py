@@ -16,7 +16,7 @@ from onnx_n2n.depth.splice import LAST_PART
 from onnx_n2n.export.choice import STATISTICS, Decision
 from onnx_n2n.export.flow import Meeting, operator_of
 from onnx_n2n.export.formulas import formula_of, is_written
-from onnx_n2n.origins import ANONYMOUS
+from onnx_n2n.record.provenance import ANONYMOUS
 
 # Slots that hold weights, whatever they look like.
 SLOTS: Mapping[str, frozenset[int]] = {

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from onnx_n2n.export.choice import Kind
-from onnx_n2n.layouts import Layout
-from onnx_n2n.origins import Source
+from onnx_n2n.record.layouts import Layout
+from onnx_n2n.record.provenance import Source
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from onnx_n2n.constants import FLOATS
 from onnx_n2n.depth.splice import MARK
 from onnx_n2n.export.choice import STATISTICS, Choice, Decision
 from onnx_n2n.export.flow import Flow, Meeting, operator_of
 from onnx_n2n.export.looks import MEASURED, SLOTS, Looks, is_even, weighs
-from onnx_n2n.origins import Origins, Use
-from onnx_n2n.quantised import NARROW
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.quantised import NARROW
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.provenance import Origins
 
 MADE = frozenset({"Constant", "ConstantOfShape"})
 CONSTANT = re.compile(r"(^|/)Constant(_\d+)?(_output_\d+)?$")  # what the output of a Constant node is called

@@ -15,8 +15,9 @@ from onnx_n2n.export.choice import Decision
 from onnx_n2n.export.names import legal, path
 from onnx_n2n.export.program import Tensor, Weight
 from onnx_n2n.export.trained import Decider
-from onnx_n2n.layouts import SAME
-from onnx_n2n.origins import NORMS, Origin, Origins, Source, Use
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.layouts import SAME
+from onnx_n2n.record.provenance import NORMS, Origin, Origins, Source
 
 ROLES = NORMS["BatchNormalization"]
 TAKEN = frozenset({*ROLES.values(), "affine", "eps", "momentum", "num_batches_tracked", "num_features"}) | {

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.groups import measures
+from onnx_n2n.analysis.groups import measures
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.graph.names import Names
+from onnx_n2n.graph.uses import Use
 from onnx_n2n.kernels.layers import read_by
 from onnx_n2n.kernels.padding import Growing, Margin
-from onnx_n2n.names import Names
-from onnx_n2n.obligations import Use
-from onnx_n2n.record import Remade
+from onnx_n2n.record.recipe import Recipe, Row
+from onnx_n2n.record.record import Remade
 from onnx_n2n.rules import plain
-from onnx_n2n.weights import Recipe, Row
 
 
 def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, str], dict[Growing, str]]:

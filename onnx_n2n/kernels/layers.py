@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis import Analysis
+from onnx_n2n.analysis.functions import KEPT
+from onnx_n2n.analysis.groups import layer_name, title_of
+from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.functions import KEPT
-from onnx_n2n.groups import layer_name, title_of
-from onnx_n2n.obligations import Use
-from onnx_n2n.quantised import is_quantised
+from onnx_n2n.graph.quantised import is_quantised
+from onnx_n2n.graph.uses import Use
 from onnx_n2n.rules import plain
 
 FIRST, LAST = slice(2, None), slice(1, -1)  # the places of a tensor whose channels come first, or last

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_n2n.analysis import Analysis
-from onnx_n2n.constants import FLOATS
+from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.kernels.layers import FIRST, LAST, Layer, read_by
-from onnx_n2n.quantised import zero_point
 
 Margin = tuple[int, ...]  # how far a kernel grows on either side, for each of its axes
 

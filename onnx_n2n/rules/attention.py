@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnx_n2n.alignment import Misaligned, split_product, split_sum
-from onnx_n2n.axes import EMPTY, Axis, is_unit, product, size, total
-from onnx_n2n.obligations import Summand
+from onnx_n2n.axes.algebra import EMPTY, Axis, is_unit, product, size, total
+from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
+from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.obligations import Summand
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Refusal, Site
 
 PLACES = "attention looks at all places of the sequence at once"
 

@@ -1,9 +1,9 @@
 """Operators that sum over an axis of their operands with weights: convolutions and matrix products."""
 
-from onnx_n2n.pattern import parse
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.notation import parse
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 declare("Conv", "n (g c) *_, (g m) c *_, (g m)? -> n (g m) *_", sizes={"g": "group"})
 declare("ConvTranspose", "n (g c) *_, (g c) m *_, (g m)? -> n (g m) *_", sizes={"g": "group"})

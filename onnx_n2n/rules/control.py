@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from onnx_n2n.axes import UNIT, Axis, same, size
-from onnx_n2n.contents import Content, always_equal, settle
+from onnx_n2n.axes.algebra import UNIT, Axis, same, size
+from onnx_n2n.axes.symbolic import Content, always_equal, settle
+from onnx_n2n.rules.context import Known, Refusal, Site
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Known, Refusal, Site
 
 DIFFER = "it meets a tensor of another shape here"
 READ = "control flow depends on the length of this axis"

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_n2n.alignment import Misaligned, split_product
-from onnx_n2n.axes import UNIT, Axis, axis_of, is_unit, product, size
-from onnx_n2n.obligations import Summand
-from onnx_n2n.pattern import Operand, Pattern, Term, parse
-from onnx_n2n.site import Refusal, Site
+from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, product, size
+from onnx_n2n.axes.unify import Misaligned, split_product
+from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
+from onnx_n2n.rules.obligations import Summand
 
 WINDOW = "the operator looks at neighbouring places along this axis"
 FIXED = "the operator has a fixed number of parts here"

@@ -1,7 +1,7 @@
 """Operators that treat every element alike: any index is fine, and operands broadcast as in numpy."""
 
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Site
 
 UNARY = (
     "Abs Asinh Atan BitwiseNot Cast Ceil Celu Cos Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN "

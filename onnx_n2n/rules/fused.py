@@ -1,12 +1,12 @@
 """What ONNX Runtime's optimiser writes: an operator of the standard together with what stood before or after it."""
 
-from onnx_n2n.axes import UNIT
-from onnx_n2n.obligations import Norm
+from onnx_n2n.axes.algebra import UNIT
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.contraction import GEMM, MATMUL
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.normalisation import RMS_NORM, SKIP_LAYER_NORM, SKIP_RMS_NORM, normalise
+from onnx_n2n.rules.obligations import Norm
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 MICROSOFT = "com.microsoft"
 

@@ -3,10 +3,10 @@
 Indices may be computed, and then grow like any tensor, but by copies only: others might point outside.
 """
 
-from onnx_n2n.axes import Axis, same, size
+from onnx_n2n.axes.algebra import Axis, same, size
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.scanning import VALID
-from onnx_n2n.site import Refusal, Site
 
 INDEXED = "indices point to places of this axis"
 BESIDE = "indices cover only a part of this axis"

@@ -1,8 +1,8 @@
 """Losses: classes are pinned, because targets say them by number."""
 
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Site
 
 CLASSES = "targets say these classes by number"
 MEAN = "it takes a mean or a sum over all targets"

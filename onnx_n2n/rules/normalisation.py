@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from onnx_n2n.axes import UNIT
-from onnx_n2n.obligations import Norm
+from onnx_n2n.axes.algebra import UNIT
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.obligations import Norm
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Site
 
 declare("InstanceNormalization", "n c *s, c, c -> n c *s", even="s")
 declare("GroupNormalization", "n (g c) *s, g, g -> n (g c) *s", since=18, sizes={"g": "num_groups"}, even="c s")

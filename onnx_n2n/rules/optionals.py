@@ -1,7 +1,7 @@
 """Operators on what may be missing: what is there, a tensor or a sequence, keeps its axes."""
 
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Refusal, Site
 
 
 @rule("Optional OptionalGetElement")

@@ -3,12 +3,12 @@
 Sums of whole numbers need no shares in a scale: one copy has all of the weight (``quantised.py``).
 """
 
-from onnx_n2n.alignment import Misaligned, split_inner, split_product
-from onnx_n2n.axes import Axis, is_unit, size, total
-from onnx_n2n.obligations import Summand
+from onnx_n2n.axes.algebra import Axis, is_unit, size, total
+from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.obligations import Summand
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 MICROSOFT = "com.microsoft"
 BLOCK = "the numbers of a block share a scale"

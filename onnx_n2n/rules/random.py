@@ -1,7 +1,7 @@
 """Operators that throw dice: what they make is pinned, because no two throws are equal."""
 
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Site
 
 DICE = "it holds random numbers"
 

@@ -1,9 +1,9 @@
 """Recurrent layers: the hidden channels of every gate are one factor, and the recurrent weight sums over them."""
 
-from onnx_n2n.obligations import Summand
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.obligations import Summand
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Refusal, Site
 
 # How many gates a weight, a bias (of input and recurrence) and the peepholes have; the states given, and those made.
 GATES = {

@@ -1,10 +1,10 @@
 """Operators that reduce axes: a maximum ignores copies, a mean wants them even, a sum needs their shares."""
 
-from onnx_n2n.axes import UNIT, Axis
-from onnx_n2n.obligations import Mean, Summand
+from onnx_n2n.axes.algebra import UNIT, Axis
+from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.obligations import Mean, Summand
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.reshaping import stated_axes
-from onnx_n2n.site import Site
 
 POWER = {"ReduceSum": 1.0, "ReduceL1": 1.0, "ReduceLogSum": 1.0, "ReduceL2": 0.5, "ReduceSumSquare": 0.5}
 

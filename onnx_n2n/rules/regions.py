@@ -2,12 +2,12 @@
 
 import math
 
-from onnx_n2n.alignment import Misaligned, split_product
-from onnx_n2n.axes import size
-from onnx_n2n.contents import always_equal
+from onnx_n2n.axes.algebra import size
+from onnx_n2n.axes.symbolic import always_equal
+from onnx_n2n.axes.unify import Misaligned, split_product
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import WINDOW, Declaration
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 declare("MaxRoiPool", "_ c *_, r _ -> r c _ _", pinned="r", why="it looks at regions that are computed")
 declare("RoiAlign", "_ c *_, r _, r -> r c _ _", pinned="r", why="it looks at regions that are computed")

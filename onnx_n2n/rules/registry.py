@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from onnx_n2n.contents import Content
+from onnx_n2n.axes.symbolic import Content
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.declaration import Declaration
-from onnx_n2n.site import Site
 
 Rule = Callable[[Site], None]
 ContentRule = Callable[[Site], Content | None]

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from onnx_n2n.alignment import Misaligned, split_inner, split_product
-from onnx_n2n.axes import UNIT, Axis, axis_of, is_unit, parts_of, product, size
-from onnx_n2n.contents import Size, always_equal
+from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
+from onnx_n2n.axes.symbolic import Size, always_equal
+from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 

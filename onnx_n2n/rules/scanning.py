@@ -1,8 +1,8 @@
 """Operators that work along one axis and look at its places: that axis is pinned, all others are free."""
 
-from onnx_n2n.axes import UNIT, Axis
+from onnx_n2n.axes.algebra import UNIT, Axis
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Site
 
 ORDER = "the operator goes along this axis, place by place"
 VALID = "its numbers must stay valid places or lengths"

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from onnx_n2n.alignment import Misaligned, split_product, split_sum
-from onnx_n2n.axes import EMPTY, Axis, Sum, is_pinned, product, size, total
-from onnx_n2n.contents import Size
+from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, is_pinned, product, size, total
+from onnx_n2n.axes.symbolic import Size
+from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.registry import rule
-from onnx_n2n.site import Refusal, Site
 
 FAR = 2**31 - 1  # an end at or beyond this says "to the end" whatever the length
 MOST_RUNS = 64  # indices in more runs than this are a table, not an arrangement

@@ -1,9 +1,9 @@
 """Operators on sequences of tensors, of which every tensor keeps its own axes."""
 
-from onnx_n2n.axes import Axis, axis_of, total
-from onnx_n2n.contents import Content, Size
+from onnx_n2n.axes.algebra import Axis, axis_of, total
+from onnx_n2n.axes.symbolic import Content, Size
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.registry import content, rule
-from onnx_n2n.site import Refusal, Site
 
 
 def _position(site: Site, slot: int, length: int, last: int) -> int:

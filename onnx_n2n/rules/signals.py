@@ -1,7 +1,7 @@
 """Operators of signal processing: the axes they transform are pinned, all others are free."""
 
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Site
 
 TRANSFORMED = "it is transformed along this axis"
 COMPLEX = "it holds real and imaginary parts"

@@ -1,9 +1,9 @@
 """Shape arithmetic: what operators do to tensors whose elements are lengths."""
 
-from onnx_n2n.axes import axis_of, size
-from onnx_n2n.contents import LARGEST, Content, Size, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.axes.algebra import axis_of, size
+from onnx_n2n.axes.symbolic import LARGEST, Content, Size, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.rules.context import Site
 from onnx_n2n.rules.registry import content
-from onnx_n2n.site import Site
 
 UNMODELLED = "its length is used in arithmetic that growth cannot follow"
 

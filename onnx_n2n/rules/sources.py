@@ -1,8 +1,8 @@
 """Operators that read lengths instead of values, or make tensors of nothing else."""
 
-from onnx_n2n.contents import Content, Size, length_of
+from onnx_n2n.axes.symbolic import Content, Size, length_of
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.registry import content, declare, rule
-from onnx_n2n.site import Refusal, Site
 
 COUNTED = "it counts the places of this axis"
 

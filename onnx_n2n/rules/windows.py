@@ -1,10 +1,10 @@
 """Operators that look at places: channels are free, spatial axes are pinned unless they are left as they are."""
 
-from onnx_n2n.axes import size
-from onnx_n2n.contents import always_equal
+from onnx_n2n.axes.algebra import size
+from onnx_n2n.axes.symbolic import always_equal
+from onnx_n2n.rules.context import Refusal, Site
 from onnx_n2n.rules.declaration import WINDOW, Declaration
 from onnx_n2n.rules.registry import declare, rule
-from onnx_n2n.site import Refusal, Site
 
 declare("AveragePool LpPool", "n c *_ -> n c *_")
 declare("GridSample", "n c *_, n *_ -> n c *_")

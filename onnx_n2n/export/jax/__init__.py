@@ -15,7 +15,7 @@ from onnx_n2n.export.check import Runner
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.run import Frame, known, prepared
 from onnx_n2n.export.program import Program
-from onnx_n2n.model import ModelLike
+from onnx_n2n.io.model import ModelLike
 
 __all__ = ["Apply", "apply_of", "function_of", "known", "runner", "to_jax", "trees_of"]
 

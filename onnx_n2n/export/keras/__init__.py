@@ -21,7 +21,7 @@ from onnx_n2n.export.jax import known
 from onnx_n2n.export.keras.layer import Network, free, kind_of, names_of
 from onnx_n2n.export.keras.plan import Plan, Slot
 from onnx_n2n.export.program import Program
-from onnx_n2n.model import ModelLike, open_model
+from onnx_n2n.io.model import ModelLike, open_model
 
 __all__ = ["Network", "known", "load", "model_of", "runner", "to_keras"]
 

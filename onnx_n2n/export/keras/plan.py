@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.program import Block, Program, Step, Tensor, Weight
-from onnx_n2n.layouts import Layout
+from onnx_n2n.record.layouts import Layout
 
 FORMAT = 1
 

@@ -15,7 +15,7 @@ from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import dtypes, layers
 from onnx_n2n.export.torch.emit import Emitter, known
 from onnx_n2n.export.torch.network import Network
-from onnx_n2n.model import ModelLike
+from onnx_n2n.io.model import ModelLike
 
 __all__ = ["Network", "known", "module_of", "runner", "to_torch"]
 

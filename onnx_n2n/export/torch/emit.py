@@ -22,7 +22,7 @@ from onnx_n2n.export.torch import dtypes, layers
 from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
 from onnx_n2n.export.torch.table import TABLE
-from onnx_n2n.layouts import SAME, Layout
+from onnx_n2n.record.layouts import SAME, Layout
 
 Captured = tuple[str, bool]
 """A value from outside, and whether it is wanted on the host."""

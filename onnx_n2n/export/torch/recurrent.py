@@ -13,7 +13,7 @@ import torch
 from onnx_n2n.export.activations import recurrent_refusal, with_parameters
 from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.torch.indexing import turned
-from onnx_n2n.layouts import GATES, inverse, reorder
+from onnx_n2n.record.layouts import GATES, inverse, reorder
 
 Tensor = torch.Tensor
 Activation = Callable[[Tensor], Tensor]

@@ -1,0 +1,226 @@
+"""Groups: the factors that may grow, named after the layer that makes them, and the axes that may not, with reasons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from onnx_n2n.analysis.facts import Walked, Weighed, Weight
+from onnx_n2n.analysis.naming import names_of
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, size
+from onnx_n2n.graph.passthrough import mover
+from onnx_n2n.rules.obligations import Ledger
+
+CUTTERS = frozenset({"Gather", "Slice"})
+CUT_AWAY = Reason("nothing reads what is cut away", "")
+TAKEN_APART = Reason("its channels are taken apart one by one, as where they are shuffled", "")
+WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
+MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One weight axis that belongs to a group.
+
+    Attributes:
+        layer: Name of the node that uses the weight.
+        operator: Its operator.
+        weight: Name of the weight.
+        axis: Which axis of the weight.
+        shape: The weight's shape.
+        consumes: Whether the node sums over the axis (it reads the group's channels), or makes or passes them.
+    """
+
+    layer: str
+    operator: str
+    weight: str
+    axis: int
+    shape: tuple[int, ...]
+    consumes: bool
+
+    @property
+    def title(self) -> str:
+        """How a person knows the layer: by its weight, or by its node where the weight's name says nothing."""
+        return title_of(self.weight, self.layer)
+
+
+def title_of(weight: str, layer: str) -> str:
+    """Return how a person knows a layer: by its weight's name, or by its own where that says nothing."""
+    bare = WEIGHT_SUFFIX.sub("", weight)
+    return bare if bare and not MACHINE_MADE.match(bare) else layer.strip("/")
+
+
+@dataclass(frozen=True)
+class Group:
+    """All the axes that must grow together.
+
+    Attributes:
+        name: Unique name, after the layer that makes the channels, and after what they are for (``naming.py``).
+        size: Number of channels.
+        limit: What growth may not do here (None: anything goes), with its ``reason``.
+        members: The weight axes of the group, in graph order.
+        factor: The factor in the axis algebra.
+    """
+
+    name: str
+    size: int
+    limit: Limit | None
+    reason: Reason | None
+    members: tuple[Member, ...]
+    factor: Factor = field(repr=False, compare=False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers on the group, without repetition."""
+        return tuple(dict.fromkeys(member.layer for member in self.members))
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A weight axis that may not grow, and why."""
+
+    weight: str
+    axis: int
+    size: int
+    layer: str
+    reason: Reason
+
+
+def layer_name(node: ir.Node) -> str:
+    """Return how a person can find a node: its name, or what it makes."""
+    return node.name or f"{node.op_type} -> {node.outputs[0].name}"
+
+
+def _owner(node: ir.Node) -> ir.Node:
+    """Return the layer that a weight of a node belongs to: that of a quantised one stands behind a DequantizeLinear."""
+    uses = tuple(node.outputs[0].uses()) if node.op_type == "DequantizeLinear" else ()
+    return uses[0].node if len(uses) == 1 else node
+
+
+def measures(node: ir.Node) -> bool:
+    """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
+    return node.op_type in {"Shape", "Size"} and node.domain in {"", "ai.onnx"}
+
+
+def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
+    """Collect what may grow, in graph order."""
+    _limit_even_axes(ledger)
+    consumed = consumed_axes(ledger, walked)
+    members: dict[Factor, list[Member]] = {}
+    weights: list[Weight] = []
+    passed: set[Factor] = set()
+    for node in graph.all_nodes():
+        for slot, value, axes in weights_of(node, walked):
+            shape = tuple(size(axis) or 0 for axis in axes)
+            owner, name = _owner(node), str(value.name)
+            layer, operator = layer_name(owner), owner.op_type
+            found = [
+                Member(layer, operator, name, position, shape, (node, slot, position) in consumed)
+                for position in range(len(axes))
+            ]
+            for member, axis in zip(found, axes, strict=True):
+                for factor in leaves(axis):
+                    members.setdefault(factor, []).append(member)
+            made = tuple(axis for member, axis in zip(found, axes, strict=True) if not member.consumes)
+            weights.append(Weight(node, slot, axes, made, found[0].title if found else ""))
+        for output in node.outputs:
+            for axis in walked.known.get(output, ()):
+                for factor in leaves(axis):
+                    members.setdefault(factor, [])
+                    passed.add(factor)
+    for factor, found in members.items():
+        if factor not in passed and found and all(member.operator in CUTTERS for member in found):
+            factor.limits.setdefault(Limit.PINNED, CUT_AWAY)
+    free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
+    names = names_of({factor: _name(found) for factor, found in free.items()}, graph, weights, walked, ledger)
+    return tuple(_group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True))
+
+
+def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
+    """Collect the weight axes on which no factor may grow, in graph order, each once."""
+    found: dict[tuple[str, int], Pinned] = {}
+    for node in graph.all_nodes():
+        for _, value, axes in weights_of(node, walked):
+            for position, axis in enumerate(axes):
+                reason = _why_pinned(axis)
+                if reason is not None:
+                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(_owner(node)), reason)
+                    found.setdefault((pinned.weight, position), pinned)
+    return tuple(found.values())
+
+
+def _why_pinned(axis: Axis) -> Reason | None:
+    """Return the reason of the longest factor, if no factor may grow."""
+    factors = list(leaves(axis))
+    if not factors:
+        return None if is_unit(axis) else TAKEN_APART
+    return max(factors, key=lambda factor: factor.size or 0).limits[Limit.PINNED] if is_pinned(axis) else None
+
+
+def weights_of(node: ir.Node, walked: Weighed) -> Iterator[tuple[int, ir.Value, tuple[Axis, ...]]]:
+    """Yield the slot, the tensor and the axes of every weight that a node reads."""
+    if measures(node):
+        return
+    for slot, value in enumerate(node.inputs):
+        if value is not None and (_is_weight(value, walked) or _is_filled(value)):
+            axes = walked.axes_of_use(node, slot)
+            if axes is not None:
+                yield slot, value, axes
+
+
+def consumed_axes(ledger: Ledger, walked: Weighed) -> frozenset[tuple[ir.Node, int, int]]:
+    """Return node, slot and position of every axis that is summed over, there or behind a Transpose or the like."""
+    found: set[tuple[ir.Node, int, int]] = set()
+    for contraction in ledger.contractions:
+        if contraction.scale is not None:
+            continue  # scores of attention: what they are summed over has been made by the weights that stand there
+        for summand in contraction.summands:
+            node, slot, position = contraction.node, summand.slot, summand.position
+            found.add((node, slot, position))
+            while (producer := mover(node.inputs[slot])) is not None:
+                node, slot = producer, 0
+                axes = walked.axes_of_use(node, slot)
+                if axes is None:
+                    break
+                if node.op_type == "Transpose":
+                    stated = node.attributes.get("perm")
+                    position = (stated.value if stated is not None else range(len(axes) - 1, -1, -1))[position]
+                found.add((node, slot, position))
+    return frozenset(found)
+
+
+def _is_weight(value: ir.Value, walked: Weighed) -> bool:
+    return value in walked.constants and walked.constants.growable(value)
+
+
+def _is_filled(value: ir.Value) -> bool:
+    """Say whether a tensor is made by ConstantOfShape, as models shipped without their weights have them."""
+    producer = value.producer()
+    return producer is not None and producer.op_type == "ConstantOfShape"
+
+
+def _limit_even_axes(ledger: Ledger) -> None:
+    for evenness in ledger.evenness:
+        for factor in leaves(evenness.axis):
+            factor.limits.setdefault(Limit.UNIFORM, evenness.reason)
+
+
+def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:
+    strictest = max(factor.limits, default=None)
+    return Group(
+        name=name,
+        size=factor.size or 0,
+        limit=strictest,
+        reason=factor.limits[strictest] if strictest is not None else None,
+        members=members,
+        factor=factor,
+    )
+
+
+def _name(members: list[Member]) -> str:
+    """Return the name of the layer that makes the channels."""
+    makers = [member for member in members if not member.consumes and sum(n > 1 for n in member.shape) > 1]
+    return next((member.title for member in makers or members), "activation")

@@ -1,0 +1,219 @@
+"""Which channels training can never tell apart: those whose weights are exact copies of each other's.
+
+Two channels of a group with equal incoming weights compute the same number. If their outgoing weights are equal too,
+every gradient that reaches one reaches the other, and they stay equal for ever: they are *twins*, and one of them is
+wasted. Channels that differ on either side part in the first step of training.
+
+Almost all channels of a trained model differ in the first few weights, so a sample of each settles most of the question
+and only channels that agree on the sample are read in full. Time is linear in weights, memory in the largest of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis.groups import consumed_axes, weights_of
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.io.model import ModelLike, open_model
+
+SAMPLE = 16  # weights of each channel that are compared before all of them are
+BLOCK = 1 << 22  # weights that are compared at a time
+
+
+@dataclass(frozen=True)
+class GroupClones:
+    """How many channels of one group are exact copies of others in the same group.
+
+    Attributes:
+        group: Name of the group.
+        channels: How many it has.
+        incoming: Channels whose weights are those of another wherever the group's channels are made; None if no weight
+            makes them.
+        outgoing: Channels whose weights are those of another wherever they are summed over; None if no weight does.
+        twins: Channels that are equal to another in all of these weights, so that training cannot tell them apart.
+    """
+
+    group: str
+    channels: int
+    incoming: int | None
+    outgoing: int | None
+    twins: int
+
+
+@dataclass(frozen=True)
+class Clones:
+    """How many channels of a model are exact copies of others, by group and in all; unknown counts as none."""
+
+    groups: tuple[GroupClones, ...]
+
+    @property
+    def channels(self) -> int:
+        """Channels of all groups."""
+        return sum(found.channels for found in self.groups)
+
+    @property
+    def incoming(self) -> int:
+        """Channels whose incoming weights are those of another."""
+        return sum(found.incoming or 0 for found in self.groups)
+
+    @property
+    def outgoing(self) -> int:
+        """Channels whose outgoing weights are those of another."""
+        return sum(found.outgoing or 0 for found in self.groups)
+
+    @property
+    def twins(self) -> int:
+        """Channels that training cannot tell from another."""
+        return sum(found.twins for found in self.groups)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON-ready values."""
+        rows: Sequence[Clones | GroupClones] = (self, *self.groups)
+        total, *groups = (
+            {
+                "channels": row.channels,
+                "incoming_clones": row.incoming,
+                "outgoing_clones": row.outgoing,
+                "twins": row.twins,
+            }
+            for row in rows
+        )
+        named = [{"group": row.group, **entry} for row, entry in zip(self.groups, groups, strict=True)]
+        return {**total, "groups": named}
+
+
+@dataclass(frozen=True, eq=False)
+class _Slices:
+    """A weight in which the channels of a factor have slices: along ``axis``, and whether they are summed over."""
+
+    weight: ir.Value
+    position: int
+    axis: Axis
+    consumed: bool
+
+
+def clones(model: ModelLike) -> Clones:
+    """Count the channels of a model that are exact copies of others, whether it was just grown or not.
+
+    Raises:
+        ModelError: The model cannot be read.
+    """
+    return count_clones(analyze(open_model(model).model))
+
+
+def count_clones(analysis: Analysis) -> Clones:
+    """Count the channels of an analysed model that are exact copies of others."""
+    slices = _slices(analysis)
+    found = []
+    for group in analysis.groups:
+        here = slices.get(group.factor, [])
+        if not here:
+            continue
+        sides = []
+        for consumed in (False, True):
+            side = [entry for entry in here if entry.consumed is consumed]
+            sides.append(_classes(analysis, group.factor, side) if side else None)
+        known = [side for side in sides if side is not None]
+        made, read = (None if side is None else _repeated(side) for side in sides)
+        found.append(GroupClones(group.name, group.size, made, read, _repeated(list(zip(*known, strict=True)))))
+    return Clones(tuple(found))
+
+
+def _slices(analysis: Analysis) -> dict[Factor, list[_Slices]]:
+    """Return for each factor the weights it is on; a weight that is used twice in the same way is listed once."""
+    consumed = consumed_axes(analysis.ledger, analysis)
+    found: dict[Factor, dict[tuple[object, ...], _Slices]] = {}
+    for node in analysis.model.graph.all_nodes():
+        for slot, value, axes in weights_of(node, analysis):
+            for position, axis in enumerate(axes if value in analysis.constants else ()):
+                consumes = (node, slot, position) in consumed
+                for factor in leaves(axis):
+                    entry = _Slices(value, position, axis, consumes)
+                    found.setdefault(factor, {}).setdefault((value, position, repr(resolve(axis)), consumes), entry)
+    return {factor: list(entries.values()) for factor, entries in found.items()}
+
+
+def _classes(analysis: Analysis, factor: Factor, side: list[_Slices]) -> list[int]:
+    """Return a number for each channel of a factor, equal for those whose slices of all weights are equal."""
+    classes = [0] * (factor.size or 0)
+    for whole in (False, True):  # first only a sample of every weight, so that few channels are left to be read in full
+        for entry in side:
+            counts = Counter(classes)
+            left = [channel for channel, number in enumerate(classes) if counts[number] > 1]
+            if not left:
+                return classes
+            array = np.moveaxis(analysis.constants[entry.weight].numpy(), entry.position, 0)
+            for places in _places(array, entry.axis, factor) if array.size else ():
+                keys = dict(zip(left, (_digests if whole else _samples)(places, left), strict=True))
+                classes = _numbered([(number, keys.get(channel)) for channel, number in enumerate(classes)])
+    return classes
+
+
+def _places(array: np.ndarray, axis: Axis, factor: Factor) -> Iterator[np.ndarray]:
+    """Yield the parts of a weight whose first axis is ``axis``, as views with the channels of ``factor`` first.
+
+    There is one for each time that the factor stands in the axis: ``(f 3)`` has one of shape [f, 3, ...], ``f + 2 + f``
+    has two of shape [f, ...].
+    """
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        if axis is factor:
+            yield array
+    elif isinstance(axis, Product):
+        split = array.reshape(*(size(part) or 0 for part in axis.parts), *array.shape[1:])
+        for place, part in enumerate(axis.parts):
+            yield from _places(np.moveaxis(split, place, 0), part, factor)
+    else:
+        start = 0
+        for part in axis.parts:
+            length = size(part) or 0
+            yield from _places(array[start : start + length], part, factor)
+            start += length
+
+
+def _samples(places: np.ndarray, channels: list[int]) -> list[bytes]:
+    """Return a few weights of each channel, the same places for all."""
+    rest = places.shape[1:]
+    if rest:
+        numbers = np.unique(np.linspace(0, math.prod(rest) - 1, SAMPLE, dtype=np.int64))
+        picked: tuple[Any, ...] = np.unravel_index(numbers, rest)
+        places = places[(slice(None), *picked)]
+    return [row.tobytes() for row in _plain(places[channels])]
+
+
+def _digests(places: np.ndarray, channels: list[int]) -> list[bytes]:
+    """Return a hash of all weights of each channel."""
+    places = places.reshape(-1, 1) if places.ndim == 1 else places
+    hashes = [hashlib.blake2b(digest_size=16) for _ in channels]
+    step = max(1, BLOCK * places.shape[1] // places.size)
+    for start in range(0, places.shape[1], step):
+        block = _plain(places[channels, start : start + step])
+        for found, row in zip(hashes, block, strict=True):
+            found.update(row.tobytes())
+    return [found.digest() for found in hashes]
+
+
+def _plain(block: np.ndarray) -> np.ndarray:
+    """Return a block in which equal numbers have equal bytes: there are two zeros."""
+    plain: np.ndarray = np.ascontiguousarray(block) + block.dtype.type(0)
+    return plain
+
+
+def _numbered(keys: Sequence[object]) -> list[int]:
+    """Return a number for each key, equal for equal ones."""
+    numbers: dict[object, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _repeated(classes: Sequence[object]) -> int:
+    """Return how many channels share their class with another."""
+    return sum(count for count in Counter(classes).values() if count > 1)

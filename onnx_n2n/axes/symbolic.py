@@ -1,0 +1,133 @@
+"""What small integer tensors say: one :class:`Size` per element, so that shape arithmetic can be followed.
+
+Exporters compute the target of a Reshape from Shape, Gather and Concat. An element is either a number that is written
+somewhere in the model, or the length of an axis; the second kind follows growth by itself, the first must be rewritten
+for the use that needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
+from onnx_n2n.axes.unify import Misaligned, split_product
+
+LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
+
+
+@dataclass(frozen=True)
+class Size:
+    """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
+
+    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
+    """
+
+    value: float | None
+    axis: Axis | None = None
+
+    @property
+    def literal(self) -> bool:
+        """Whether the element is a number that growth does not move."""
+        return self.axis is None and self.value is not None
+
+
+@dataclass(frozen=True)
+class Content:
+    """The elements of one tensor of rank 0 (``scalar``) or 1."""
+
+    elements: tuple[Size, ...]
+    scalar: bool = False
+
+
+def length_of(axis: Axis) -> Size:
+    """Return the element that says the length of ``axis``."""
+    length = size(axis)
+    return Size(length) if length is not None and not list(leaves(axis)) else Size(length, axis)
+
+
+def always_equal(one: Axis, other: Axis) -> bool:
+    """Say whether two axes have the same length however their factors grow, whatever the order of their factors."""
+    one, other = resolve(one), resolve(other)
+    if same(one, other):
+        return True
+    if isinstance(one, Sum) or isinstance(other, Sum) or size(one) != size(other):
+        return False
+    return Counter(map(id, leaves(one))) == Counter(map(id, leaves(other)))
+
+
+def multiply(one: Size, other: Size, reason: Reason) -> Size:
+    """Return the product of two elements."""
+    value = None if one.value is None or other.value is None else _whole(one.value * other.value)
+    if one.axis is None and other.axis is None:
+        return Size(value)
+    if one.axis is not None and other.axis is not None:
+        return Size(value, product(one.axis, other.axis))
+    axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
+    assert axis is not None
+    if literal.value == 1:
+        return Size(value, axis)
+    if literal.value is None or literal.value < 1 or literal.value != int(literal.value):
+        pin(axis, reason)
+        return Size(value)
+    fixed = axis_of(int(literal.value))
+    pin(fixed, reason)
+    return Size(value, product(axis, fixed))
+
+
+def divide(one: Size, other: Size, reason: Reason) -> Size:
+    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
+    value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
+    if one.axis is None and other.axis is None:
+        return Size(value)
+    if one.axis is not None and other.literal and other.value == 1:
+        return one
+    if one.axis is not None and other.literal and value is not None:
+        try:
+            outer, inner = split_product(one.axis, int(other.value or 1))
+        except Misaligned:
+            pass
+        else:
+            pin(outer, reason)
+            return Size(value, inner)
+    if one.axis is not None and other.axis is not None:
+        rest = Counter(leaves(one.axis))
+        rest.subtract(leaves(other.axis))
+        plain = not isinstance(resolve(one.axis), Sum) and not isinstance(resolve(other.axis), Sum)
+        if plain and min(rest.values()) >= 0:
+            quotient = product(*(factor for factor, times in rest.items() for _ in range(times)))
+            return Size(size(quotient), quotient)
+    return settle(one, other, value=value, reason=reason)
+
+
+def _whole(value: float) -> float | None:
+    return value if float(value).is_integer() else None
+
+
+def add(one: Size, other: Size, reason: Reason) -> Size:
+    """Return the sum of two elements."""
+    value = None if one.value is None or other.value is None else one.value + other.value
+    if one.literal and one.value == 0:
+        return other
+    if other.literal and other.value == 0:
+        return one
+    if one.axis is not None and other.axis is not None and value is not None:
+        return Size(value, Sum((one.axis, other.axis)))
+    return settle(one, other, value=value, reason=reason)
+
+
+def settle(*elements: Size, value: float | None, reason: Reason) -> Size:
+    """Pin whatever ``elements`` measure and return an element with ``value`` that growth does not move."""
+    for element in elements:
+        if element.axis is not None:
+            pin(element.axis, reason)
+    return Size(value)
+
+
+def volume(elements: tuple[Size, ...], reason: Reason) -> Size:
+    """Return the product of all elements."""
+    found = Size(1)
+    for element in elements:
+        found = multiply(found, element, reason)
+    return found
+

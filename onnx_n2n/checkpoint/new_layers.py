@@ -1,0 +1,233 @@
+"""New layers in a checkpoint: which names they get, and which names others get that stand behind them.
+
+A copy of a block that has a number, ``h.0`` or ``layer1.1``, takes its number, and the blocks from there on move up by
+one, as they do in code that makes so many of them. Other layers are called after their neighbour, ``conv1_deeper``.
+Values are the student's, of the epoch that was exported, and are right for any other one: a block adds zero and an
+identity layer gives back what it is given, whatever the other parameters are, and growth keeps both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby, takewhile
+from typing import NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import GrowthError
+from onnx_n2n.io.lazy import Spec, made_of, specs_of
+from onnx_n2n.record.layouts import SAME
+from onnx_n2n.record.provenance import Origin, unpacked
+from onnx_n2n.record.record import New, Record, Step
+
+Arrays = Mapping[str, np.ndarray]
+MARK = "_deeper"
+COUNTER = "num_batches_tracked"  # a norm of PyTorch has one, and a model has not
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """A checkpoint with the new layers in it.
+
+    Attributes:
+        arrays: All parameters by name, in the order in which a network has them that was written with these layers.
+        added: The new ones, by the parameter that each is like, or an empty text.
+        renamed: Parameters of the checkpoint that go by another name now.
+    """
+
+    arrays: Arrays
+    added: Mapping[str, str]
+    renamed: Mapping[str, str]
+
+
+def insert(record: Record, arrays: Arrays, student: ir.Model | None, given: Mapping[str, str]) -> Inserted:
+    """Put in what passes have added.
+
+    Args:
+        record: The record, with the names that the checkpoint has.
+        arrays: The grown parameters.
+        student: The last student; it has the values.
+        given: Names of parameters by the names that new weights have in the student.
+
+    Raises:
+        GrowthError: There is no student, or it lacks a weight, or a name is taken.
+    """
+    state = _State(record, arrays)
+    for number, step in enumerate(record.steps):
+        for _, news in groupby(step.new, key=lambda new: new.place):
+            if student is None:
+                raise GrowthError("layers were added, and their values are in the student", hint="pass it by --student")
+            state.place(list(news), replace(record, steps=record.steps[number + 1 :]), student, given)
+        state.follow(step)
+    if not state.added and not state.renamed:
+        return Inserted(arrays, {}, {})
+    specs = {name: each.spec for name, each in state.arrays.items()}
+    made = made_of(arrays, specs, lambda name: state.arrays[name].make())
+    return Inserted(made, state.added, state.renamed)
+
+
+class _Made(NamedTuple):
+    """A parameter that can be made."""
+
+    spec: Spec
+    make: Callable[[], np.ndarray]
+
+
+class _State:
+    """A checkpoint in the making, and what is known of the weights after the steps so far."""
+
+    def __init__(self, record: Record, arrays: Arrays) -> None:
+        specs = specs_of(arrays)
+        self.arrays = {name: _Made(spec, partial(arrays.__getitem__, name)) for name, spec in specs.items()}
+        self.known: dict[str, tuple[Origin, ...]] = {name: tuple(found) for name, found in record.origins.items()}
+        self.added: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
+
+    def follow(self, step: Step) -> None:
+        """Go on to the names that weights have after a step."""
+        before = dict(self.known)
+        self.known.update({each.student: before[each.teacher] for each in step.remade if each.teacher in before})
+
+    def place(self, news: Sequence[New], later: Record, student: ir.Model, given: Mapping[str, str]) -> None:
+        """Put in what stands at one place, as it is after later steps."""
+        likes = {new: self._like(new) for new in news}
+        names = [name for origins in likes.values() for origin in origins for name in origin.names]
+        block = _block(names) if news[0].kind == "block" else ""
+        whole = {name for name in self.arrays if name.startswith(f"{block}.")} - self._counters()
+        if block and whole == set(names):
+            self._move_up(block)
+            likes = {new: self._like(new) for new in news}
+            at = next(place for place, name in enumerate(self.arrays) if name.startswith(f"{_following(block)}."))
+        else:
+            block, at = "", 1 + max((place for place, name in enumerate(self.arrays) if name in names), default=-1)
+        found: dict[str, _Made] = {}
+        modules: dict[tuple[str, int], str] = {}  # of the first, second, ... layer that is called after a module
+        seen: Counter[str] = Counter()
+        for new, origins in likes.items():
+            if block and not origins:  # what is no parameter in the block is none in its copy
+                continue
+            made = []
+            for origin in origins or [Origin((new.student,), SAME, "", "name")]:
+                nodes = self._copies(new, origin)
+                value = _value(new, nodes, later, student)
+                own = []
+                for like in origin.names:
+                    own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
+                    seen[like] += 1
+                for number, (name, array) in enumerate(zip(own, unpacked(origin, value.numpy()), strict=True)):
+                    found[name] = _Made(Spec(array.shape, array.dtype), partial(_part, origin, value, number))
+                self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
+                made += [replace(origin, names=tuple(own), node=node, tied="") for node in nodes or ("",)]
+            self.known[new.student] = tuple(made)
+        for name in list(found):
+            module, like = name.rpartition(".")[0], self.added[name].rpartition(".")[0]
+            if f"{like}.{COUNTER}" in self.arrays:
+                found[f"{module}.{COUNTER}"] = self.arrays[f"{like}.{COUNTER}"]
+                self.added[f"{module}.{COUNTER}"] = f"{like}.{COUNTER}"
+        if taken := [name for name in found if name in self.arrays]:
+            raise GrowthError(f"a new parameter would be called {taken[0]!r}, which there is", hint="name it by --name")
+        entries, order = list(self.arrays.items()), {name: place for place, name in enumerate(self.arrays)}
+        new_entries = sorted(found.items(), key=lambda entry: order.get(self.added[entry[0]], len(order)))
+        self.arrays = dict([*entries[:at], *new_entries, *entries[at:]])
+
+    def _like(self, new: New) -> list[Origin]:
+        """Return the parameters that those of a new weight are called after, each once."""
+        found = {
+            origin.names: origin
+            for origin in self.known.get(new.like, ())
+            if (not new.readers or not origin.node or origin.node in new.readers)
+            and origin.names
+            and all(name in self.arrays for name in origin.names)
+        }
+        return list(found.values())
+
+    def _copies(self, new: New, like: Origin) -> tuple[str, ...]:
+        """Return the nodes that read a new weight as the parameter that it is called after is read; none for all."""
+        readers = {origin.node for origin in self.known.get(new.like, ()) if origin.names == like.names}
+        return tuple(copy for node, copy in zip(new.readers, new.copies, strict=False) if node in readers)
+
+    def _counters(self) -> set[str]:
+        return {name for name in self.arrays if name.endswith(f".{COUNTER}")}
+
+    def _name(self, like: str, block: str, number: int, modules: dict[tuple[str, int], str]) -> str:
+        """Return the name of a new parameter: that of a block that has moved up, or in a module of its own."""
+        if block:
+            return f"{block}.{like.removeprefix(f'{_following(block)}.')}"
+        module, _, last = like.rpartition(".")
+        if like in self.arrays and (module, number) not in modules:
+            taken = {name.rpartition(".")[0] for name in self.arrays} | set(modules.values())
+            names = (f"{module}{MARK}{count or ''}" for count in (0, *range(2, len(taken) + 3)))
+            modules[module, number] = next(name for name in names if name not in taken)
+        return f"{modules[module, number]}.{last}" if like in self.arrays else like
+
+    def _move_up(self, block: str) -> None:
+        """Give a block, and those behind it, the next number."""
+        stem, _, first = block.rpartition(".")
+
+        def moved(name: str) -> str:
+            number, _, rest = name.removeprefix(f"{stem}.").partition(".")
+            if not name.startswith(f"{stem}.") or not number.isdecimal() or int(number) < int(first):
+                return name
+            return f"{stem}.{int(number) + 1}.{rest}"
+
+        first_names = {now: old for old, now in self.renamed.items()}
+        for name in self.arrays:
+            if moved(name) != name and name not in self.added:
+                self.renamed[first_names.get(name, name)] = moved(name)
+        self.arrays = {moved(name): array for name, array in self.arrays.items()}
+        self.added = {moved(name): moved(like) for name, like in self.added.items()}
+        self.known = {
+            weight: tuple(replace(origin, names=tuple(map(moved, origin.names))) for origin in origins)
+            for weight, origins in self.known.items()
+        }
+
+
+def _block(names: Sequence[str]) -> str:
+    """Return the numbered module that all names are in: ``layer1.1``."""
+    level = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    parts = [each[0] for each in takewhile(lambda each: len(set(each)) == 1, level)]
+    while parts and not parts[-1].isdecimal():
+        parts = parts[:-1]
+    return ".".join(parts) if len(parts) > 1 else ""
+
+
+def _following(block: str) -> str:
+    stem, _, number = block.rpartition(".")
+    return f"{stem}.{int(number) + 1}"
+
+
+def _part(origin: Origin, value: ir.TensorProtocol, number: int) -> np.ndarray:
+    return unpacked(origin, value.numpy())[number]
+
+
+def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> ir.TensorProtocol:
+    """Return the values that a new weight has in the last student, for some of the nodes that read it, or for all.
+
+    Raises:
+        GrowthError: If there is no such weight, or it grew differently for these.
+    """
+    lines = list(later.lines(new.student))
+    own = [(name, line) for name, line in lines if not line or not {*nodes}.isdisjoint(line[-1].readers)]
+    found: list[ir.TensorProtocol] = []
+    for name, line in own or lines:
+        value = student.graph.initializers.get(name)
+        tensor = None if value is None else value.const_value
+        shape = line[-1].after if line else new.shape
+        if tensor is None or tensor.shape != shape:
+            raise GrowthError(
+                f"the student has no weight {name!r} of the shape {list(shape)}, which the record says was added",
+                shapes="" if tensor is None else f"it has one of {list(tensor.shape)}",
+                hint="--student is the model that was written together with the record, with the last one of several",
+            )
+        found.append(tensor)
+    if not all(np.array_equal(found[0].numpy(), other.numpy()) for other in found[1:]):
+        raise GrowthError(
+            f"{new.student!r} of an added layer is used in several places that grew differently, so that it cannot "
+            "stay one parameter",
+            hint="widen first and deepen then, or --exclude what reads it",
+        )
+    return found[0]

@@ -1,0 +1,1 @@
+"""What ``torch.save`` wrote: read without running it, grown in place."""

@@ -1,0 +1,232 @@
+"""Models as files: weights stay on disk until they are asked for, and what is written is whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from onnx_n2n.errors import ModelError, told
+from onnx_n2n.io import protos, wire
+from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
+from onnx_n2n.io.rooms import is_plain, same_bytes
+from onnx_n2n.io.sources import Pages, Source
+
+LIMIT = 1_900_000_000
+"""Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
+
+_DATA = "data"  # beside a draft, until its name is known
+_PAGE = 4096  # a runtime can map a tensor that starts on a page
+
+
+def read(path: str | os.PathLike[str]) -> ir.Model:
+    """Read an ONNX file; its large weights, embedded or external, stay on disk.
+
+    Raises:
+        ModelError: See :func:`onnx_n2n.load`.
+    """
+    source = Source.of(Path(path), repr(os.fspath(path)))
+    proto, places = _skim(source)
+    lazy = []
+    for position, (start, length) in places.items():
+        tensor = proto.graph.initializer[position]
+        lazy.append((tensor, _reader(tensor, source, start, length)))
+    return from_proto(proto, lazy, source.path.parent, source.path.resolve().parent, source=source)
+
+
+def _skim(source: Source) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
+    if source.size == 0:
+        raise ModelError(f"{source.name} is empty")
+    data = Pages(source)
+    if data[:20] == b"version https://git-":
+        raise ModelError(f"{source.name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
+    try:
+        return wire.skim(data)
+    except ValueError as error:
+        raise ModelError(f"{source.name} is not an ONNX file, or is cut short: {error}") from error
+
+
+@told("the model cannot be represented")
+def from_proto(
+    proto: onnx.ModelProto,
+    lazy: list[tuple[onnx.TensorProto, protos.Read]],
+    *folders: Path,
+    source: Source | None = None,
+) -> ir.Model:
+    """Turn a proto into the working representation, with its external weights left in their files.
+
+    Args:
+        proto: Becomes part of the model: do not use it again.
+        lazy: Tensors of the proto whose values are elsewhere, and how to fetch them.
+        folders: The model's folder, in which external data files are looked for, and others in which they may really
+            be if that has symbolic links to them (as in a download cache).
+        source: The file that the proto is from.
+
+    Raises:
+        ModelError: The model, or one of its data files, is not as it should be.
+    """
+    sources: dict[Path, Source] = {} if source is None else {source.path.resolve(): source}
+    external = [tensor for tensor in protos.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    lazy = [*lazy, *((tensor, _external_reader(tensor, folders, sources)) for tensor in external)]
+    return protos.from_proto(proto, lazy, protos.Files(tuple(sources.values()), bool(external)))
+
+
+def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a model, one tensor after the other. The model is not changed.
+
+    Raises:
+        OptionError: See :func:`onnx_n2n.save`.
+        ModelError: See :func:`onnx_n2n.save`.
+    """
+    place = Path(path)
+    with drafting(place, force=force, read=protos.carried(model).files.read, companions=data_files) as draft:
+        write_draft(model, draft.path, place)
+        draft.publish()
+
+
+def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
+    """Write a model to a file that is not there yet, and its external weights beside it.
+
+    The name of the data file is its own for each student. So a model never points to the weights of another one, not
+    even for the moment in which one takes the other's place.
+
+    Args:
+        model: Stays as it is.
+        draft: Where to write.
+        place: Where the file will be; ``-`` for stdout, which takes a single file.
+
+    Raises:
+        ModelError: See :func:`onnx_n2n.save`.
+    """
+    sketch = protos.to_sketch(model)
+    proto, large = sketch.proto, dict[int, ir.TensorProtocol]()
+    for position, slot in enumerate(protos.tensors(proto)):  # the initializers of the main graph come first
+        tensor = sketch.tensor(slot)
+        top = position < len(proto.graph.initializer)
+        if top and tensor.dtype != ir.DataType.STRING and tensor.nbytes > wire.LARGE:
+            large[position] = tensor
+        else:
+            wire.fill(slot, tensor)
+    with told("the model cannot be serialised"):
+        size = proto.ByteSize()
+    if size > LIMIT:
+        raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
+    whole = size + sum(tensor.nbytes for tensor in large.values())
+    if place == STDOUT and whole > LIMIT:
+        raise ModelError(f"the model has {whole} bytes, and a single file holds fewer", hint="Name a file with -o")
+    apart = large and place != STDOUT and (protos.carried(model).files.external or whole > LIMIT)
+    try:
+        if apart:
+            _write_pair(proto, large, draft, place)
+        else:
+            for position in large:
+                wire.unlocate(proto.graph.initializer[position])
+            with draft.open("xb") as file:
+                wire.pour(file, proto, large)
+    except OSError as failure:
+        raise unwritten(place, failure) from failure
+
+
+def discard_draft(draft: Path) -> None:
+    """Remove a draft, whole or not, so that another one can be written."""
+    remove(draft)
+    draft.with_name(_DATA).unlink(missing_ok=True)
+
+
+def data_files(path: Path) -> frozenset[str]:
+    """Return the names of the data files beside a model that were written for it, as its own name in theirs says.
+
+    Those that another model there reads too, as a copy of this one does, are left out.
+    """
+    ours = re.compile(re.escape(path.name) + r"(\.[0-9a-f]{16})?\.data")
+    found = frozenset(name for name in _locations(path) if ours.fullmatch(name) and is_plain(path.with_name(name)))
+    others = (each for each in path.parent.glob("*.onnx") if found and each.name != path.name)
+    return found.difference(*map(_locations, others))
+
+
+def _locations(path: Path) -> frozenset[str]:
+    """Return where a model says that its weights are; nowhere if it cannot be read."""
+    try:
+        proto, _ = _skim(Source.of(path))
+    except ModelError:
+        return frozenset()
+    external = (tensor for tensor in protos.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
+    return frozenset(
+        entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"
+    )
+
+
+def remove(path: Path) -> None:
+    """Remove a model with the data files that were written for it, if it is there."""
+    for each in (path, *map(path.with_name, data_files(path))):
+        each.unlink(missing_ok=True)
+
+
+def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path) -> None:
+    data, spans, end = draft.with_name(_DATA), {}, 0
+    with data.open("xb") as file:
+        for position, tensor in large.items():
+            file.seek(-(-end // _PAGE) * _PAGE)
+            spans[position] = file.tell()
+            wire.write_tensor(file, tensor)
+            end = file.tell()
+    name = _data_name(proto, data, place)
+    for position, start in spans.items():
+        wire.locate(proto.graph.initializer[position], name, start, large[position].nbytes)
+    data.rename(draft.with_name(name))
+    draft.write_bytes(proto.SerializeToString())
+
+
+def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
+    """Return a name that no other weights have: by the graph with its history, and by a sixteenth of the bytes.
+
+    Where that is not enough to tell two files apart, all of their bytes are.
+    """
+    found = hashlib.sha256(proto.SerializeToString(deterministic=True))
+    with data.open("rb") as file:
+        for start in range(0, data.stat().st_size, 16 * _PAGE):
+            file.seek(start)
+            found.update(file.read(_PAGE))
+    while True:
+        name = f"{place.name}.{found.hexdigest()[:16]}.data"
+        if not os.path.lexists(place.with_name(name)) or same_bytes(place.with_name(name), data):
+            return name
+        found.update(b"another")
+
+
+def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -> protos.Read:
+    """Return what reads a tensor from a file."""
+    like = wire.outline(tensor)
+    wire.check_length(like, length)
+
+    def read() -> ir.TensorProtocol:
+        raw = source.read(start, length)
+        if like.dtype.bitwidth < 8:
+            return ir.PackedTensor(raw, like.dtype, shape=like.shape)
+        return ir.Tensor(raw.view(like.dtype.numpy()).reshape(like.shape.numpy()), like.dtype)
+
+    return read
+
+
+def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], sources: dict[Path, Source]) -> protos.Read:
+    """Do the same for an external tensor."""
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    location = said.get("location", "")
+    name = f"external data file {location!r} of tensor {tensor.name!r}"
+    try:
+        file = (folders[0] / location).resolve()
+        inside = not Path(location).is_absolute() and any(file.is_relative_to(folder.resolve()) for folder in folders)
+        start, length = int(said.get("offset", 0)), int(said.get("length", wire.outline(tensor).nbytes))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name} cannot be read: {error}") from error
+    if not location or not inside:
+        raise ModelError(f"{name} is outside of the model's folder", hint="Copy it into that folder")
+    if file not in sources:
+        sources[file] = Source.of(file, name)
+    if start < 0 or length < 0 or start + length > sources[file].size:
+        raise ModelError(f"{name} is too short: {sources[file].size} bytes, where {start + length} are needed")
+    return _reader(tensor, sources[file], start, length)

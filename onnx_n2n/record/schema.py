@@ -1,0 +1,367 @@
+"""What a growth record must look like: its fields as a table, and the laws that its numbers keep.
+
+A record comes from a file that anybody may have written. Whoever reads one calls :func:`check` first; what follows then
+needs no care. ``docs/growth-record.md`` says the same in words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NoReturn
+
+import numpy as np
+
+from onnx_n2n.io.tensorfile import shown
+from onnx_n2n.record.layouts import Layout
+from onnx_n2n.record.provenance import Origin
+
+LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
+DIGEST = re.compile("[0-9a-f]{64}")
+Arrays = Mapping[str, np.ndarray]
+
+
+class Damage(Exception):  # noqa: N818 - reads as what it is
+    """A record is not as one must be; the text says where and why."""
+
+
+# What a field may be --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class At:
+    """A value of the document, with the words that say where it is, and the arrays that it may name."""
+
+    value: Any
+    arrays: Arrays
+    path: tuple[str, ...] = ()
+
+    def inside(self, value: Any, word: str) -> At:
+        """Return a value that is in this one."""
+        return At(value, self.arrays, (*self.path, word))
+
+    def wrong(self, reason: str) -> NoReturn:
+        """Say that this is damaged."""
+        raise Damage(f"{', '.join(self.path)}: {reason}" if self.path else reason)
+
+
+Check = Callable[[At], None]
+
+
+def plain(name: str, holds: Callable[[Any], bool]) -> Check:
+    """Return the check that a value is of a kind."""
+
+    def check(at: At) -> None:
+        if not holds(at.value):
+            at.wrong(f"{shown(at.value)} is no {name}")
+
+    return check
+
+
+def maybe(inner: Check) -> Check:
+    """Return a check that null passes too."""
+    return lambda at: None if at.value is None else inner(at)
+
+
+def many(inner: Check, word: Callable[[int, Any], str] = lambda place, _: f"entry {place}") -> Check:
+    """Return the check of a list, whose entries a word tells apart by their place and value."""
+
+    def check(at: At) -> None:
+        if not isinstance(at.value, list):
+            at.wrong(f"{shown(at.value)} is no list")
+        for place, value in enumerate(at.value):
+            inner(at.inside(value, word(place, value)))
+
+    return check
+
+
+def named(inner: Check, word: str) -> Check:
+    """Return the check of values by names."""
+
+    def check(at: At) -> None:
+        if not isinstance(at.value, dict):
+            at.wrong(f"{shown(at.value)} is no dictionary")
+        for name, value in at.value.items():
+            TEXT(at.inside(name, "a name"))
+            inner(at.inside(value, f"{word} {shown(name)}"))
+
+    return check
+
+
+def table(needed: Mapping[str, Check], also: Mapping[str, Check] | None = None) -> Check:
+    """Return the check of a dictionary with these keys, and perhaps those ``also``."""
+    fields = {**needed, **(also or {})}
+
+    def check(at: At) -> None:
+        if not isinstance(at.value, dict):
+            at.wrong(f"{shown(at.value)} is no dictionary")
+        for key in sorted(at.value.keys() - fields.keys()):
+            at.wrong(f"there is a key {shown(key)}, which means nothing")
+        for key in needed:
+            if key not in at.value:
+                at.wrong(f"{key!r} is missing")
+        for key, value in at.value.items():
+            # The path has no keys of lists that say by themselves what is in them.
+            fields[key](At(value, at.arrays, at.path if key in LISTS else (*at.path, repr(key))))
+
+    return check
+
+
+def array(dtype: str, rank: int | None = 1) -> Check:
+    """Return the check that a value names an array of a type and rank, of finite numbers."""
+
+    def check(at: At) -> None:
+        TEXT(at)
+        found = at.arrays.get(at.value)
+        if found is None:
+            at.wrong(f"there is no array {shown(at.value)}")
+        if found.dtype != dtype or rank not in {None, found.ndim}:
+            at.wrong(f"the array is {found.dtype}{list(found.shape)}, and must be {dtype} of {rank} axes")
+        if not np.isfinite(found).all():
+            at.wrong("there is a number that is not finite")
+
+    return check
+
+
+def _unicode(value: Any) -> bool:
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
+def _finite(value: Any) -> bool:
+    return math.isfinite(value) if type(value) is float else type(value) is int and abs(value) < 2**64
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and (value[0] is None or _finite(value[0])) and _finite(value[1])
+
+
+def one_of(*words: str) -> Check:
+    """Return the check that a value is one of some words."""
+    return plain(" or ".join(map(repr, words)), lambda value: isinstance(value, str) and value in words)
+
+
+def _ones(at: At) -> None:
+    if at.value != "ones":
+        array("float64")(at)
+
+
+def _origin(at: At) -> None:
+    ORIGIN(at)
+    try:
+        Origin.from_json(at.value)
+    except ValueError as failure:
+        at.wrong(str(failure))
+
+
+def _called(kind: str, key: str) -> Callable[[int, Any], str]:
+    """Return how entries of a list are called that say under a key which one they are."""
+
+    def word(place: int, value: Any) -> str:
+        own = value.get(key) if isinstance(value, dict) else None
+        return f"{kind} {shown(own)}" if isinstance(own, int | str) else f"{kind} number {place + 1}"
+
+    return word
+
+
+# The fields -----------------------------------------------------------------------------------------------------------
+
+TEXT = plain("text", _unicode)
+WHOLE = plain("whole number from 0 on", _whole)
+NUMBER = plain("finite number", _finite)
+SHA256 = plain("SHA-256 in hexadecimal digits", lambda value: isinstance(value, str) and bool(DIGEST.fullmatch(value)))
+LISTS = frozenset({"steps", "tensors", "new", "apart", "axes", "origins", "settings"})
+TEXTS, LENGTHS = many(TEXT), many(WHOLE)
+
+AXIS = table({
+    "axis": WHOLE,
+    "role": one_of("makes", "reads"),
+    "index": array("int64"),
+    "share": maybe(array("float64")),
+    "gradient": maybe(array("float64")),
+    "copies": maybe(array("int64")),
+    "fresh": maybe(array("uint8")),
+    "row": maybe(_ones),
+})  # fmt: skip
+TENSOR = table({
+    "teacher": TEXT,
+    "student": TEXT,
+    "readers": TEXTS,
+    "before": LENGTHS,
+    "after": LENGTHS,
+    "axes": many(AXIS, _called("axis", "axis")),
+    "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
+    "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
+    "seed": LENGTHS,
+    "zero": maybe(array("int64", rank=None)),
+})  # fmt: skip
+NEW = table(
+    {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
+    {"copies": TEXTS},
+)
+STEP = table(
+    {
+        "pass": TEXT,
+        "seed": maybe(WHOLE),
+        "parent": SHA256,
+        "tensors": many(TENSOR, _called("tensor", "teacher")),
+        "new": many(NEW, _called("new weight", "student")),
+        "settings": named(plain("pair of numbers, the first perhaps null", _pair), "setting"),
+    },
+    {"apart": many(TENSOR, _called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS},
+)
+ORIGIN = table({"names": TEXTS, "layout": TEXT, "node": TEXT, "source": TEXT}, {"tied": TEXT})
+DOCUMENT = table({
+    "teacher": SHA256,
+    "student": SHA256,
+    "steps": many(STEP, lambda place, _: f"step {place + 1}"),
+    "origins": named(many(_origin), "origin of"),
+})  # fmt: skip
+
+
+# The laws -------------------------------------------------------------------------------------------------------------
+# They yield what is wrong, and nobody asks for more than the first: what stands further down may take it for granted.
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """An axis that grew, from ``before`` to ``after`` places, with its arrays."""
+
+    before: int
+    after: int
+    role: str
+    index: np.ndarray
+    share: np.ndarray | None
+    gradient: np.ndarray | None
+    copies: np.ndarray | None
+    fresh: np.ndarray | None
+    row: np.ndarray | str | None
+
+
+def _along(axis: _Axis) -> Iterator[str]:
+    """Yield what is wrong with an axis."""
+    for name in ("index", "share", "gradient", "copies", "fresh"):
+        found = getattr(axis, name)
+        if found is not None and len(found) != axis.after:
+            yield f"{name} has {len(found)} places, where the weight has {axis.after} after"
+    if isinstance(axis.row, np.ndarray) and len(axis.row) != axis.before:
+        yield f"row has {len(axis.row)} places, where the weight had {axis.before}"
+    for place in axis.index[(axis.index < 0) | (axis.index >= axis.before + (axis.row is not None))][:1]:
+        yield f"index {place} is outside of the {axis.before} places there were"
+    if axis.after < axis.before:
+        yield f"it shrank from {axis.before} to {axis.after} places"
+    for place in np.flatnonzero(np.bincount(axis.index, minlength=axis.before) == 0)[:1]:
+        yield f"no place stands for the old place {place}"
+    if (axis.share is not None, axis.copies is not None) != (axis.role == "reads",) * 2:
+        yield f"an axis that {axis.role!s} has {'no ' if axis.role == 'reads' else ''}share and copies"
+    for name in ("share", "gradient", "fresh"):
+        found = getattr(axis, name)
+        for number in () if found is None else found[(found < 0) | (found > 1)][:1]:
+            yield f"{name} {number} is not from 0 to 1"
+    if axis.share is not None and axis.copies is not None:
+        yield from _divided(axis.index, axis.share, axis.copies)
+    if axis.gradient is not None and axis.share is None:  # a row and fresh places have had no gradient
+        yield from _sums("gradients", axis.gradient, axis.index, axis.index, axis.before)
+
+
+def _divided(index: np.ndarray, share: np.ndarray, copies: np.ndarray) -> Iterator[str]:
+    """Yield what is wrong with the shares of an axis that is summed over."""
+    _, first, group = np.unique(copies, return_index=True, return_inverse=True)
+    yield from _sums("shares", share, group, index[first], len(first))
+    # The first copy of each group that carries anything: what the others carry must be of the same old place.
+    carrying = np.flatnonzero(share > 0)
+    stands = np.full(len(first), -1)
+    stands[group[carrying][::-1]] = index[carrying][::-1]
+    for place in carrying[index[carrying] != stands[group[carrying]]][:1]:
+        yield f"places of the old places {stands[group[place]]} and {index[place]} are said to be copies of one another"
+
+
+def _sums(name: str, parts: np.ndarray, group: np.ndarray, old: np.ndarray, count: int) -> Iterator[str]:
+    """Yield the first group whose parts do not sum to exactly 1; they are sums of powers of two, so that they can."""
+    sums = np.bincount(group, parts, minlength=count)[:count]
+    for place in np.flatnonzero(sums != 1)[:1]:
+        yield f"the {name} of the copies of the old place {old[place]} sum to {sums[place]!r}, not to 1"
+
+
+def _tensor(entry: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a weight that grew, with the word for where."""
+    before, after, numbers = entry["before"], entry["after"], [axis["axis"] for axis in entry["axes"]]
+    if len(before) != len(after):
+        yield "", f"it has {len(before)} axes before and {len(after)} after"
+    if max(math.prod(before), math.prod(after), *before, *after) > LARGEST:
+        yield "", f"no weight has {shown(max(math.prod(before), math.prod(after), *before, *after))} numbers"
+    for number in numbers:
+        if number >= len(before):
+            yield f"axis {shown(number)}", f"the weight has {len(before)} axes"
+        if numbers.count(number) > 1:
+            yield f"axis {number}", "it is there twice"
+    for axis in entry["axes"]:
+        number = axis["axis"]
+        found = {key: arrays.get(axis[key], axis[key]) for key in axis.keys() - {"axis", "role", "row"}}
+        row = "ones" if axis["row"] == "ones" else arrays.get(axis["row"])
+        yield from (
+            (f"axis {number}", fault)
+            for fault in _along(_Axis(before[number], after[number], axis["role"], row=row, **found))
+        )
+    for number in range(len(before)):
+        if number not in numbers and before[number] != after[number]:
+            yield f"axis {number}", f"it grew from {before[number]} to {after[number]} places, and nothing says how"
+    zero = None if entry["zero"] is None else arrays[entry["zero"]]
+    if zero is not None and zero.size != 1 and not _broadcasts(zero.shape, before):
+        yield "", f"what stands for zero has the shape {list(zero.shape)}, where the weight has {before}"
+
+
+def _broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
+    return len(shape) == len(to) and all(own in {1, other} for own, other in zip(shape, to, strict=True))
+
+
+def _steps(document: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the steps, one after the other."""
+    models = [*(step["parent"] for step in document["steps"]), document["student"]]
+    if models[0] != document["teacher"]:
+        yield "", "the first step does not begin at the teacher"
+    if len(set(models)) < len(models):
+        yield "", "two steps begin at the same model, or one at the student"
+    for number, step in enumerate(document["steps"], 1):
+        for entry in step["new"]:
+            if len(entry.get("copies", entry["readers"])) != len(entry["readers"]):
+                where = f"step {number}, new weight {shown(entry['student'])}"
+                yield where, f"it has {len(entry['copies'])} copies of {len(entry['readers'])} readers"
+        for kind, entries in (("tensor", step["tensors"]), ("apart, tensor", step.get("apart", ()))):
+            for entry in entries:
+                where = f"step {number}, {kind} {shown(entry['teacher'])}"
+                for place, fault in _tensor(entry, arrays):
+                    yield ", ".join(filter(None, (where, place))), fault
+
+
+def _origins(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with what is said of the parameters in weights that grow in the first step."""
+    grown = {entry["teacher"]: entry["before"] for step in document["steps"][:1] for entry in step["tensors"]}
+    for weight, before in grown.items():
+        for entry in document["origins"].get(weight, ()):
+            if not _lies(Origin.from_json(entry).layout, len(before)):
+                fault = f"no weight of the shape {before} can lie as {shown(entry['layout'])}"
+                yield f"origin of {shown(weight)}", fault
+
+
+def _lies(layout: Layout, rank: int) -> bool:
+    """Say whether a weight of so many axes can be made of tensors in a layout."""
+    axes = {"gates": 3, "columns": 3, "biases": 2, "bias": 2, "permuted": len(layout.joined)}
+    return axes.get(layout.kind, rank) == rank and (layout.kind != "channels" or int(layout.detail) < rank)
+
+
+def check(document: Any, arrays: Arrays) -> None:
+    """Make sure that a document is a growth record, and its arrays are what it says.
+
+    Raises:
+        Damage: If they are not, with where and why.
+    """
+    DOCUMENT(At(document, arrays))
+    for where, fault in chain(_steps(document, arrays), _origins(document)):
+        raise Damage(f"{where}: {fault}" if where else fault)

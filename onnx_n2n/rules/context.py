@@ -1,0 +1,346 @@
+"""One node under analysis: what a rule may ask about it, and what it may say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
+from onnx_n2n.axes.symbolic import Content, Size, always_equal
+from onnx_n2n.axes.unify import unify
+from onnx_n2n.graph.quantised import is_quantised
+from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
+
+
+class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
+    """A rule does not cover this node; everything the node touches is pinned."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a tensor or a sequence that enters or leaves a body.
+
+    Attributes:
+        axes: The axes of a tensor, or None when its rank is unknown.
+        content: What a small tensor says.
+        sequence: The axes of each tensor of a sequence.
+        dtype: The element type of a tensor that leaves a body.
+    """
+
+    axes: tuple[Axis, ...] | None = None
+    content: Content | None = None
+    sequence: Sequence[tuple[Axis, ...]] | None = None
+    dtype: ir.DataType | None = None
+
+
+class Facts(Protocol):
+    """What is known about the tensors of a graph while its nodes are walked."""
+
+    def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input, or None when its rank is unknown."""
+
+    def content(self, value: ir.Value) -> Content | None:
+        """Return what a small tensor says, if that is known."""
+
+    def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
+        """Return the axes of each tensor of a sequence, if they are known."""
+
+    def constant(self, value: ir.Value) -> np.ndarray | None:
+        """Return the elements of a constant tensor."""
+
+    def floating(self, value: ir.Value) -> bool:
+        """Say whether a tensor is known to hold floating-point numbers."""
+
+    def divisible(self, node: ir.Node, slot: int) -> bool:
+        """Say whether an operand is a constant of quantised numbers, whose zero point is constant too."""
+
+    def inferred(self, value: ir.Value) -> tuple[int | None, ...] | None:
+        """Return the shape that shape inference found."""
+
+    def passed(self, value: ir.Value) -> Hashable:
+        """Return all that a function can learn of a tensor passed to it, besides its axes and what it says."""
+
+    def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        """Walk a graph inside a node, given its inputs; return its outputs and the obligations of its nodes."""
+
+    def adopt(self, body: ir.Graph, node: ir.Node) -> None:
+        """Take in a private copy of a function's body, whose inputs stand for those of ``node``."""
+
+
+class Site:
+    """A node with its inputs' axes, for the rule of its operator."""
+
+    def __init__(self, node: ir.Node, version: int, facts: Facts) -> None:
+        self.node, self.version, self._facts = node, version, facts
+        self.ledger = Ledger.empty()
+        self.results: dict[int, tuple[Axis, ...]] = {}
+        self.sequences: dict[int, Sequence[tuple[Axis, ...]]] = {}
+        self.contents: dict[int, Content] = {}
+        self.dtypes: dict[int, ir.DataType] = {}
+        self.consumed: set[int] = set()
+        self.unknown: set[int] = set()
+
+    def reason(self, text: str) -> Reason:
+        """Return a reason that names this node and its operator."""
+        return Reason(f"{self.node.op_type}: {text}", self.node.name or f"-> {self.node.outputs[0].name}")
+
+    # --- questions
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return the value of an attribute, or ``default``.
+
+        Raises:
+            Refusal: If the attribute is a reference to an attribute of the enclosing function.
+        """
+        found = self.node.attributes.get(name)
+        if found is None:
+            return default
+        if found.is_ref():
+            raise Refusal(f"attribute {name!r} is set by the enclosing function")
+        return found.value
+
+    def has(self, slot: int) -> bool:
+        """Say whether the node has an input at ``slot``."""
+        return slot < len(self.node.inputs) and self.node.inputs[slot] is not None
+
+    def value(self, slot: int) -> ir.Value:
+        """Return the tensor at an input slot.
+
+        Raises:
+            Refusal: If there is none.
+        """
+        found = self.node.inputs[slot] if slot < len(self.node.inputs) else None
+        if found is None:
+            raise Refusal(f"input {slot} is missing")
+        return found
+
+    def rank_known(self, slot: int) -> bool:
+        """Say whether the rank of an input is known."""
+        return self._facts.axes(self.node, slot) is not None
+
+    def axes(self, slot: int) -> tuple[Axis, ...]:
+        """Return the axes of an input.
+
+        Raises:
+            Refusal: If the input is missing or its rank is unknown.
+        """
+        value = self.value(slot)
+        found = self._facts.axes(self.node, slot)
+        if found is None:
+            raise Refusal(f"the rank of {value.name!r} is not known")
+        return found
+
+    def position(self, slot: int, axis: int) -> int:
+        """Return ``axis`` of an input as a number from 0, counted from the end when negative."""
+        rank = len(self.axes(slot))
+        if not -rank <= axis < rank:
+            raise Refusal(f"axis {axis} does not exist in a tensor of rank {rank}")
+        return axis % rank
+
+    def sequence(self, slot: int) -> Sequence[tuple[Axis, ...]]:
+        """Return the axes of each tensor of an input that is a sequence.
+
+        Raises:
+            Refusal: If they are not known.
+        """
+        found = self._facts.sequence(self.value(slot))
+        if found is None:
+            raise Refusal(f"what the sequence {self.value(slot).name!r} holds is not known")
+        return found
+
+    def content(self, slot: int) -> Content | None:
+        """Return what a small input says, without taking responsibility for it."""
+        return self._facts.content(self.value(slot)) if self.has(slot) else None
+
+    def said(self, value: ir.Value) -> Content | None:
+        """Return what a small tensor inside a body says."""
+        return self._facts.content(value)
+
+    def parameter(self, slot: int) -> tuple[Size, ...]:
+        """Return the elements of an input that steers the node; the rule answers for what they measure.
+
+        Raises:
+            Refusal: If they are not known.
+        """
+        found = self.content(slot)
+        if found is None:
+            raise Refusal(f"{self.value(slot).name!r} is computed from data")
+        self.consumed.add(slot)
+        return found.elements
+
+    def numbers(self, slot: int) -> tuple[float, ...]:
+        """Return the elements of an input that steers the node, all of which must be written in the model.
+
+        Raises:
+            Refusal: If one is not.
+        """
+        elements = self.parameter(slot)
+        found = tuple(element.value for element in elements if element.literal and element.value is not None)
+        if len(found) < len(elements):
+            self.consumed.discard(slot)
+            raise Refusal(f"{self.value(slot).name!r} is not constant")
+        return found
+
+    def constant(self, slot: int) -> np.ndarray | None:
+        """Return the elements of a constant input, or None when it is not constant."""
+        return self._facts.constant(self.value(slot))
+
+    def inferred(self, slot: int = 0) -> tuple[int | None, ...] | None:
+        """Return the shape of an output as shape inference found it."""
+        return self._facts.inferred(self.node.outputs[slot])
+
+    def known(self, slot: int) -> Known:
+        """Return all that is known of an input; the rule answers for what it measures."""
+        value = self.value(slot)
+        self.consumed.add(slot)
+        return Known(self._facts.axes(self.node, slot), self._facts.content(value), self._facts.sequence(value))
+
+    def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        """Walk a graph inside the node; its obligations are the node's once they are in the node's ledger."""
+        return self._facts.walk(body, given)
+
+    def given(self, count: int) -> list[Known]:
+        """Return what a function with ``count`` inputs is given; the function answers for what it measures."""
+        return [self.known(slot) if self.has(slot) else Known() for slot in range(count)]
+
+    def passed(self, slot: int) -> Hashable:
+        """Return all that a function can learn of an input, besides what :meth:`known` says."""
+        return self._facts.passed(self.value(slot))
+
+    def call(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
+        """Walk a private copy of a function's body, whose inputs stand for the node's."""
+        self._facts.adopt(body, self.node)
+        return self._facts.walk(body, given)
+
+    # --- statements
+
+    def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
+        """Make two axes equal."""
+        unify(one, other, self.reason(text))
+
+    def pin(self, axis: Axis, text: str) -> None:
+        """Forbid an axis to grow."""
+        pin(axis, self.reason(text))
+
+    def copies(self, axis: Axis, text: str) -> None:
+        """Allow only copies of old channels on an axis."""
+        limit(axis, Limit.COPIES, self.reason(text))
+
+    def even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
+        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
+        self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
+
+    def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:
+        """Say that the node sums over an axis of its operands, one of which must be able to carry shares."""
+        known = [each for each in summands if all(size(axis) is not None for axis, _ in each.parts)]
+        if any(is_quantised(self.node, each.slot) for each in known):
+            whole = tuple(each for each in known if self._facts.divisible(self.node, each.slot))
+            if whole:
+                self.ledger.contractions.append(Contraction(self.node, whole, whole=True))
+                return
+            known = []
+        if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
+            self.ledger.contractions.append(Contraction(self.node, tuple(known), power, scale))
+            return
+        for each in summands:
+            for axis, _ in each.parts:
+                self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
+
+    def scales(self, attribute: str, value: float, axis: Axis) -> None:
+        """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
+        if self.attribute(attribute) is None:
+            self.ledger.defaults.append(Default(self.node, attribute, value, axis))
+
+    def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
+        """Say that constant indices read these runs of an axis."""
+        self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
+
+    def says(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
+        """Say that a number, in an input or an attribute, is the length of ``axis``."""
+        stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
+        element = Size(0) if stated else self.parameter(int(place))[position or 0]
+        text = "a length computed at run time does not follow the axis it stands for"
+        if element.axis is None and element.value is None:
+            self.pin(axis, text)
+        elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
+            # Written in the model, or the length of something else: growth changes it by what the two differ then.
+            if size(axis) is None:
+                self.pin(axis, "a length is stated for this axis, of which a part is not known before run time")
+            self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
+        elif negative:
+            self.pin(axis, text)
+            self.pin(element.axis, text)
+        elif not always_equal(element.axis, axis):
+            self.tie(element.axis, axis, text)
+
+    def pinned(self, length: int | None, text: str) -> Axis:
+        """Return a fresh axis that is pinned."""
+        axis = axis_of(length)
+        self.pin(axis, text)
+        return axis
+
+    def result(self, axes: Sequence[Axis], slot: int = 0) -> None:
+        """Set the axes of an output.
+
+        Raises:
+            Refusal: If shape inference knows better.
+        """
+        known = self._facts.inferred(self.node.outputs[slot]) if slot < len(self.node.outputs) else None
+        if known:  # some old exporters declare rank 0 where they do not know the shape
+            lengths = [size(axis) for axis in axes]
+            wrong = len(known) != len(axes) or any(
+                None not in pair and pair[0] != pair[1] for pair in zip(known, lengths, strict=True)
+            )
+            if wrong:
+                raise Refusal(f"the declared shape {list(known)} is not the computed one {lengths}")
+        self.results[slot] = tuple(axes)
+
+    def give(self, slot: int, known: Known) -> None:
+        """Set all that is known of an output; one of unknown rank is pinned as far as shape inference knows it.
+
+        Raises:
+            Refusal: If shape inference knows better.
+        """
+        if slot >= len(self.node.outputs):
+            return
+        if known.dtype is not None:
+            self.dtypes[slot] = known.dtype
+        if known.content is not None:
+            self.contents[slot] = known.content
+        if known.sequence is not None:
+            self.sequences[slot] = known.sequence
+        elif known.axes is not None:
+            self.result(known.axes, slot)
+        elif (lengths := self.inferred(slot)) is not None:
+            self.result([self.pinned(length, "its rank is not known") for length in lengths], slot)
+        else:
+            self.unknown.add(slot)
+
+    def align(self, one: Sequence[Axis], other: Sequence[Axis]) -> list[Axis]:
+        """Return the axes of two operands broadcast against each other, aligned at the right."""
+        if len(one) < len(other):
+            one, other = other, one
+        found = list(one)
+        offset = len(one) - len(other)
+        for position, axis in enumerate(other, offset):
+            if is_unit(found[position]):
+                found[position] = axis
+            elif not is_unit(axis):
+                self._meet(found, position, axis)
+        return found
+
+    def _meet(self, found: list[Axis], position: int, axis: Axis) -> None:
+        ours = size(found[position])
+        theirs = size(axis)
+        if ours is not None and theirs is not None:
+            self.tie(found[position], axis, "broadcast operands do not line up")
+            return
+        # One of the two might be 1 at run time: neither is the other.
+        for part in (found[position], axis):
+            self.pin(part, "it meets an axis whose length is not known before run time")
+        if ours is None and theirs is not None:
+            found[position] = axis

@@ -1,0 +1,45 @@
+"""How a student is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from onnx_n2n.io.sources import Source
+
+Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How a student is verified.
+
+    Attributes:
+        wanted: Whether to verify at all.
+        inputs: Arrays by input name, or several such; None draws them.
+        shapes: Shapes of inputs with free dimensions.
+        provider: Where to run: on CUDA if that works (``auto``), or as said; any that ONNX Runtime offers.
+        seed: Seed of drawn inputs.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
+        read: The files that the inputs are from.
+    """
+
+    wanted: bool = True
+    inputs: Feeds | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    provider: str = "auto"
+    seed: int = 0
+    time_limit: float = 30.0
+    read: tuple[Source, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a command must be told to verify so; but for the seed, which is that of the pass."""
+        usual = Proof()
+        shapes = [f"{name}:{','.join(map(str, shape))}" for name, shape in self.shapes.items()]
+        inputs = () if self.inputs is None else ("--inputs", str(self.read[0].path) if self.read else "INPUTS.npz")
+        provider = () if self.provider == usual.provider else ("--provider", self.provider)
+        limit = () if self.time_limit == usual.time_limit else ("--time-limit", str(self.time_limit))
+        return (*inputs, *(word for shape in shapes for word in ("--input", shape)), *provider, *limit)

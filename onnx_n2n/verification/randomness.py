@@ -1,0 +1,88 @@
+"""Outputs that depend on random numbers: no two runs of the same model give the same, so nothing can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError
+from onnx_n2n.graph.subgraphs import bodies_of
+
+# Operators that draw random numbers, by domain.
+DRAWING = {
+    "": {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"},
+    "com.microsoft": {"Sampling"},
+}
+
+# What these give depends on the shape of their input alone.
+SHAPES = {"Shape", "Size", "EyeLike"}
+
+
+@dataclass(frozen=True)
+class Random:
+    """An output that is not compared, because it depends on random numbers.
+
+    Attributes:
+        output: Its name.
+        node: Name of the first node that draws; empty where it has none.
+        operator: Operator type of that node.
+    """
+
+    output: str
+    node: str
+    operator: str
+
+    @property
+    def drawn_by(self) -> str:
+        """The node that draws, for people."""
+        return f"{self.operator} node {self.node!r}" if self.node else f"a {self.operator} node"
+
+
+def drawn(model: ir.Model) -> Mapping[str, ir.Node]:
+    """Tensors of the main graph that depend on random numbers, each with the first node that draws them.
+
+    What a body draws may reach all outputs of its node, and what a function draws all outputs of its calls.
+    """
+    found: dict[ir.Value, ir.Node] = {}
+    for node in model.graph:
+        origin = _draws(node, model) or next((found[value] for value in _reads(node) if value in found), None)
+        if origin is not None and node.op_type not in SHAPES:
+            found |= dict.fromkeys(node.outputs, origin)
+    return {value.name: origin for value, origin in found.items() if value.name}
+
+
+def refuse(found: tuple[Random, ...]) -> None:
+    """Say that nothing is left to compare.
+
+    Raises:
+        InputError: Always.
+    """
+    names = ", ".join(repr(each.output) for each in found[:3]) + (", ..." if len(found) > 3 else "")
+    raise InputError(
+        f"no two runs of the teacher are alike: {names} depends on random numbers, and cannot be compared",
+        node=found[0].node,
+        operator=found[0].operator,
+        hint="Export the model in evaluation mode, or with the random numbers as an input, or use --no-verify",
+    )
+
+
+def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifier] = frozenset()) -> ir.Node | None:
+    """The first node that draws in a node: itself, or one in its bodies or its function."""
+    if node.op_type in DRAWING.get("" if node.domain == "ai.onnx" else node.domain, ()):
+        return node
+    inside = [inner for body in bodies_of(node) for inner in body.all_nodes()]
+    function = model.functions.get(node.op_identifier())
+    if function is not None and node.op_identifier() not in around:
+        inside += function.all_nodes()
+    around |= {node.op_identifier()}
+    return next((origin for inner in inside if (origin := _draws(inner, model, around)) is not None), None)
+
+
+def _reads(node: ir.Node) -> Iterator[ir.Value]:
+    """What a node reads, with what its bodies read from around them."""
+    yield from (value for value in node.inputs if value is not None)
+    for body in bodies_of(node):
+        for inner in body.all_nodes():
+            yield from (value for value in inner.inputs if value is not None)

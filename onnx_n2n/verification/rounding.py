@@ -1,0 +1,103 @@
+"""A student that is not the same at first sight, looked at once more where rounding may have decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from onnx_n2n.errors import InputError, ModelError, RunError
+from onnx_n2n.verification.case import Case
+from onnx_n2n.verification.compare import OutputVerdict, apart, is_real
+from onnx_n2n.verification.cuts import Held, Pair, Rounded
+from onnx_n2n.verification.localise import Wrong, first_wrong
+from onnx_n2n.verification.quanta import moved_inside
+
+FEW = 4.0  # times as far as the teacher is from itself when quanta flip: beyond that a student is wrong
+
+Outputs = tuple[OutputVerdict, ...]
+
+
+def again(
+    case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]]
+) -> tuple[Outputs, Wrong | None, tuple[Rounded, ...]]:
+    """Judge a student with the teacher's decisions, or where that cannot be, by what rounding does to these.
+
+    Args:
+        case: The two models.
+        outputs: The comparison at first sight, which has failed.
+        answers: The student's outputs, per feed.
+
+    Returns:
+        The comparison that counts, the first tensor that is wrong if one is known, and the nodes at which the student
+        decides otherwise than the teacher.
+
+    Raises:
+        InputError: It cannot be told whether the student is wrong.
+        TimeLimitError: A run takes longer than it may; an ``InputError`` too.
+    """
+    held = _held(case)
+    if held is not None:
+        found = case.compared(case.sticks([], held.nudged), held.answers)
+        passed = all(output.ok for output in found)
+        if held.wrong is None and passed:
+            return found, None, held.rounded
+        if not held.left:
+            return (outputs if passed else found), _located(case, held), ()
+    return _within_quanta(case, outputs, answers, selects=held is None or held.selects), None, ()
+
+
+def _held(case: Case) -> Held | None:
+    try:
+        pair = Pair(case.old, case.new, case.trace, case.random, case.used, case.limit)
+        return pair.hold(case.trial.feeds, case.trial.names, case.grain, case.seed)
+    except (RunError, ModelError):
+        return None
+
+
+def _located(case: Case, held: Held) -> Wrong | None:
+    """The first wrong tensor, where both models have decided alike so far."""
+    try:
+        found = first_wrong(
+            *held.models, case.trace, held.feeds[:1], theirs=held.feeds[1:], provider=case.used, grain=case.grain,
+            seed=case.seed, time_limit=case.limit,
+        )  # fmt: skip
+    except (RunError, ModelError):
+        found = None
+    return found or held.wrong
+
+
+def _within_quanta(case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]], *, selects: bool) -> Outputs:
+    """Judge a student by how far the teacher is from itself when what goes into its decisions moves.
+
+    A student that is no further off than that passes; one that is off by many times as much is wrong.
+
+    Raises:
+        InputError: The student is in between, or selections are among the decisions.
+    """
+    trial = case.trial
+    moved = moved_inside(case.old, trial.feeds, trial.names, case.used, case.grain, case.seed, case.limit)
+    if moved is not None and not moved:
+        return outputs
+    columns = [list(zip(*runs, strict=True)) for runs in (trial.truth, case.shown(answers), *(moved or ()))]
+    found, open_ = [], ""
+    for k, output in enumerate(outputs):
+        truth, mine, *near = (column[k] for column in columns)
+        if not output.ok and near:
+            largest, mean = apart(truth, mine)
+            noise, noises = map(max, zip(*(apart(truth, values) for values in near), strict=True))
+            if largest > FEW * noise or mean > FEW * noises:
+                return outputs
+            if is_real(truth[0]) and not selects and largest <= noise < output.movement and mean <= noises:
+                share = noise / output.movement
+                told = {"error": largest / output.movement, "noise": share, "tolerance": share}
+                output = replace(output, ok=True, undecided=False, **told)
+        open_ = open_ or output.name * (not output.ok)
+        found.append(output)
+    if open_:
+        raise InputError(
+            f"whether the student is right cannot be told from rounding: output {open_!r} hangs on decisions that a "
+            "rounding step changes in the teacher too, as the order of equal scores or the step of a quantised number",
+            hint="Give other inputs with --inputs data.npz",
+        )
+    return tuple(found)

@@ -1,0 +1,323 @@
+"""Models as ONNX Runtime opens them, and sessions that compute the same thing every time.
+
+Every exception of ONNX Runtime becomes a typed error here, with the first line of what ONNX Runtime said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import io
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeLimitError
+from onnx_n2n.graph.unfolding import bounded
+from onnx_n2n.io import files, model
+from onnx_n2n.io.rooms import room
+from onnx_n2n.verification.runtime import runtime
+
+AnyModel = model.ModelLike | bytes
+Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
+Feed = Mapping[str, np.ndarray]
+
+SUFFIX = "ExecutionProvider"
+CUDA, CPU = f"CUDA{SUFFIX}", f"CPU{SUFFIX}"
+NVIDIA = (CUDA, f"Tensorrt{SUFFIX}")
+
+# What makes CUDA calculate in float32, and choose the same kernels every time.
+OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
+
+TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
+GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
+
+SMALLER = "give smaller inputs: shapes with --input name:1,3,224,224, or arrays with --inputs data.npz"
+
+_SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers report; warnings are its default
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as ONNX Runtime opens it.
+
+    Attributes:
+        data: A file, or what would be in one.
+        folder: Where the external data of bytes is, and where test data sets may be.
+    """
+
+    data: Path | bytes
+    folder: Path | None
+
+    def skeleton(self) -> ir.Model:
+        """The model for reading; its weights stay where they are.
+
+        Raises:
+            ModelError: There is no model, none that the IR can represent, or none that ONNX Runtime opens in seconds.
+        """
+        found = self._read()
+        bounded(found)
+        return found
+
+    def _read(self) -> ir.Model:
+        if isinstance(self.data, Path):
+            return model.load(self.data)
+        try:
+            proto = onnx.load_model_from_string(self.data)
+        except Exception as error:  # protobuf's DecodeError, whose module has no types
+            raise ModelError(f"the model cannot be read: {first_line(error)}") from error
+        return files.from_proto(proto, [], self.folder or Path())
+
+    def proto(self) -> onnx.ModelProto:
+        """The model as a message, to be changed; weights in files of their own stay there."""
+        data = self.data.read_bytes() if isinstance(self.data, Path) else self.data
+        return onnx.load_model_from_string(data)
+
+    def holding(self, proto: onnx.ModelProto) -> Source:
+        """Another model, whose external data is where this model's is."""
+        return Source(proto.SerializeToString(), self.data.parent if isinstance(self.data, Path) else self.folder)
+
+    def exposing(self, names: Sequence[str]) -> Source:
+        """The same model with intermediate tensors as further graph outputs.
+
+        Serialised protobuf messages merge when they are joined, so the model need not be parsed; ONNX Runtime infers
+        the types of the new outputs.
+        """
+        extra = onnx.ModelProto(graph=onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names]))
+        if isinstance(self.data, Path):
+            return Source(self.data.read_bytes() + extra.SerializeToString(), self.data.parent)
+        return Source(self.data + extra.SerializeToString(), self.folder)
+
+
+@contextlib.contextmanager
+def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
+    """Bring a model into a form that ONNX Runtime opens; a temporary file lives as long as the context.
+
+    Args:
+        given: The model. External data of a file is relative to the file.
+        folder: Where external data of ``bytes`` or of a ``ModelProto`` is; else the working directory.
+
+    Raises:
+        ModelError: The model cannot be written out for ONNX Runtime to read.
+    """
+    if isinstance(given, str | os.PathLike):
+        yield Source(Path(given), Path(given).parent)
+        return
+    if isinstance(given, onnx.ModelProto):
+        with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
+            given = given.SerializeToString()
+    if isinstance(given, bytes):
+        yield Source(given, folder)
+        return
+    with room(Path(tempfile.gettempdir())) as temporary:
+        path = temporary / "model.onnx"
+        model.save(given, path)
+        yield Source(path, folder)
+
+
+def first_line(failure: BaseException) -> str:
+    """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
+    places = r"/\S+:\d+ (.* was false\. |.*(?=Failed to allocate)|.*?\) )"
+    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |{places}", "", str(failure).strip())
+    return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
+
+
+def providers(choice: Provider) -> tuple[str, ...]:
+    """The execution providers to try, best first.
+
+    Raises:
+        OptionError: The installed build has no such provider, or it does not work here.
+        N2NError: There is no ONNX Runtime to run anything.
+    """
+    wanted = choice.lower().removesuffix(SUFFIX.lower())
+    if wanted == "auto":
+        return (CUDA, CPU) if CUDA in runtime().get_available_providers() and not refusal(CUDA) else (CPU,)
+    offered = {short(name).lower(): name for name in runtime().get_available_providers()}
+    name = offered.get(wanted)
+    if name is None:
+        raise OptionError(
+            f"the ONNX Runtime that is installed has no provider {choice!r}",
+            hint=f"choose one of {', '.join(['auto', *offered])}, or install another build in place of this one",
+        )
+    if name != CPU and (reason := refusal(name)):
+        more = ", or pip install 'onnxruntime-gpu[cuda,cudnn]' on a machine with an NVIDIA GPU" if name == CUDA else ""
+        reason = f"ONNX Runtime cannot use {short(name)} here: {reason}"
+        raise OptionError(reason, hint=f"Use --provider auto, or --provider cpu{more}")
+    return (name,)
+
+
+def short(provider: str) -> str:
+    """The name of a provider without what all of them end with."""
+    return provider.removesuffix(SUFFIX)
+
+
+@functools.cache
+def refusal(provider: str) -> str:
+    """Why a provider of this build runs no layer here; empty where it does.
+
+    ONNX Runtime lists CUDA where no device is, and silently gives the CPU instead.
+    """
+    ort = runtime()
+    if provider in NVIDIA and hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+    probe = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]> g (float x) => (float y) {y = Relu(x)}')
+    options = ort.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        with _quiet(ort):
+            ort.InferenceSession(probe.SerializeToString(), options, providers=[provider], enable_fallback=False)
+    except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
+        return "no device, or no libraries for it" if "fallback to CPU EP" in str(failure) else first_line(failure)
+    return ""
+
+
+@contextlib.contextmanager
+def _quiet(ort: Any) -> Iterator[None]:
+    """Silence the default logger, to which providers report instead of to the session's."""
+    ort.set_default_logger_severity(_SILENT)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_WARNINGS)
+
+
+def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
+    """Open a model for running, without graph optimisations unless they are asked for.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model, or opens it elsewhere than on the provider.
+    """
+    ort = runtime()
+    options = ort.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.use_deterministic_compute = True
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    data: str | bytes = str(source.data) if isinstance(source.data, Path) else source.data
+    if isinstance(data, bytes) and source.folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.folder))
+    chain = [CPU] if provider == CPU else [(provider, OPTIONS.get(provider, {})), CPU]  # layers it lacks run on the CPU
+    try:
+        with contextlib.nullcontext() if provider == CPU else _quiet(ort):
+            found = ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
+    except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
+        hint = "--no-verify goes without running it, unproven"
+        raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
+    if (got := found.get_providers()[0]) != provider:
+        raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")
+    return found
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An open model, of which each run ends in time.
+
+    Attributes:
+        session: The model as ONNX Runtime has opened it.
+        limit: How many seconds one run may take; infinity is no limit.
+
+    Raises:
+        OptionError: The limit is not above zero.
+    """
+
+    session: Any
+    limit: float = TIME_LIMIT
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise OptionError(f"the time limit must be above 0 seconds, not {self.limit:g}")
+
+
+def run(model: Timed, feed: Feed, names: Sequence[str]) -> list[Any]:
+    """Run a model.
+
+    It runs in a thread of its own. So signals are heard meanwhile, and a single node that never ends, in which ONNX
+    Runtime does not notice that it should stop, holds nobody up: its thread is left behind.
+
+    Returns:
+        One value per name: an array, or for outputs that are no tensors what ONNX Runtime gives.
+
+    Raises:
+        RunError: ONNX Runtime fails on this feed.
+        TimeLimitError: It takes longer than it may.
+    """
+    options = runtime().RunOptions()
+    options.log_severity_level = _SILENT
+    answer: Future[list[Any]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(_answer(model.session, feed, names, options))
+        except BaseException as failure:
+            answer.set_exception(failure)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        wait((answer,), min(model.limit, threading.TIMEOUT_MAX))
+        late = not answer.done()
+    finally:
+        options.terminate = True  # also when a signal has ended the wait
+        wait((answer,), GRACE)  # an interpreter that ends while ONNX Runtime returns to it crashes
+    if late:
+        raise TimeLimitError(
+            f"one run of a model was stopped after {model.limit:g} seconds",
+            shapes=described(feed),
+            hint=f"Allow it more with --time-limit, or {SMALLER}",
+        )
+    try:
+        return answer.result()
+    except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
+        raise RunError(f"ONNX Runtime fails while running: {first_line(failure)}") from failure
+
+
+def _answer(session: Any, feed: Feed, names: Sequence[str], options: Any) -> list[Any]:
+    kinds = {value.name: value.type for value in [*session.get_inputs(), *session.get_outputs()]}
+    if not any(kind.startswith(("tensor(bfloat16", "tensor(float8")) for kind in kinds.values()):
+        return list(session.run(list(names), dict(feed), options))
+    values = {name: _to_runtime(array) for name, array in feed.items()}
+    return [_from_runtime(value) for value in session.run_with_ort_values(list(names), values, options)]
+
+
+@contextlib.contextmanager
+def within_memory() -> Iterator[None]:
+    """Say in a sentence that there is not enough memory.
+
+    Raises:
+        InputError: It ran out.
+    """
+    try:
+        yield
+    except MemoryError as failure:
+        raise InputError("there is not enough memory to run the models and compare them", hint=SMALLER) from failure
+
+
+def described(feed: Feed) -> str:
+    """Names, types and shapes of a feed, for people."""
+    return ", ".join(f"{name} {array.dtype}[{','.join(map(str, array.shape))}]" for name, array in feed.items())
+
+
+def _to_runtime(array: np.ndarray) -> Any:
+    kind = ir.DataType.from_numpy(array.dtype)
+    return runtime().OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), kind.value)
+
+
+def _from_runtime(value: Any) -> Any:
+    """An array from a value whose type ONNX Runtime knows and numpy does not: its bytes, read as that type."""
+    if not value.is_tensor():
+        return value.numpy()
+    kind, size = ir.DataType(value.element_type()), value.tensor_size_in_bytes()
+    raw = (ctypes.c_uint8 * size).from_address(value.data_ptr()) if size else b""
+    return np.frombuffer(raw, kind.numpy()).reshape(value.shape()).copy()

@@ -1,0 +1,272 @@
+"""The proof that a student computes what its teacher computes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n.io.jsonable import finite
+from onnx_n2n.verification.case import Case
+from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
+from onnx_n2n.verification.cuts import Rounded
+from onnx_n2n.verification.decisions import decides
+from onnx_n2n.verification.evaluation import Evaluated, Modes, evaluated
+from onnx_n2n.verification.interfaces import Difference, differences, unlike
+from onnx_n2n.verification.localise import Index, Wrong, first_wrong
+from onnx_n2n.verification.randomness import Random, drawn, refuse
+from onnx_n2n.verification.rounding import again
+from onnx_n2n.verification.sessions import (
+    TIME_LIMIT,
+    AnyModel,
+    Provider,
+    Source,
+    Timed,
+    opened,
+    providers,
+    run,
+    session,
+    within_memory,
+)
+from onnx_n2n.verification.trial import Trial, find_trial, with_noise
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of running teacher and student side by side.
+
+    Attributes:
+        ok: Whether the student computes what the teacher computes.
+        provider: The execution provider that the sessions really used.
+        error: The worst error of any output, see ``OutputVerdict``.
+        noise: The worst noise of any output.
+        outputs: The comparison of every output.
+        vacuous: Names of the outputs whose comparison could not have failed.
+        inputs: How the inputs came about, for people.
+        first_wrong: The first tensor that is wrong and the node that it comes from, or "unknown: " and the reason why
+            it is not known: what ONNX Runtime said of the student. None when nothing is wrong, or traced.
+        wrong: The same in parts; None where the tensor is not known.
+        random: Outputs that are not compared, because they depend on random numbers.
+        as_evaluated: Nodes that train in the files, and did what they do in evaluation.
+        rounded: Nodes at which the student decides otherwise than the teacher, by rounding alone.
+        differences: How the interfaces differ, where that is why the student is not the same, or was not compared.
+    """
+
+    ok: bool
+    provider: str
+    error: float
+    noise: float
+    outputs: tuple[OutputVerdict, ...]
+    vacuous: tuple[str, ...]
+    inputs: str
+    first_wrong: str | None
+    wrong: Wrong | None = None
+    random: tuple[Random, ...] = ()
+    as_evaluated: tuple[Evaluated, ...] = ()
+    rounded: tuple[Rounded, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether the student computes what the teacher computes, so that ``assert verify(...)`` says what it means."""
+        return self.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as JSON takes it: numbers that are not finite become null."""
+        found: dict[str, Any] = finite(dataclasses.asdict(self))
+        return found
+
+
+@within_memory()
+def verify(
+    teacher: AnyModel,
+    student: AnyModel,
+    *,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Provider = "auto",
+    seed: int = 0,
+    time_limit: float = TIME_LIMIT,
+    trace: Mapping[str, Index] | None = None,
+    gained: Collection[str] = (),
+    folder: Path | None = None,
+) -> Verdict:
+    """Run a student beside its teacher and say whether it computes the same.
+
+    Args:
+        teacher: The model that is right: a path, bytes, an ``onnx_ir.Model`` or a ``ModelProto``.
+        student: The model to judge.
+        inputs: A feed, or several. Without one, a ``test_data_set_*`` folder beside the teacher is used, else inputs
+            are drawn to fit its graph.
+        shapes: Shapes by input, for free dimensions.
+        provider: Where to run. ``auto`` is CUDA where that really works, else the CPU; any other that ONNX Runtime
+            offers goes by its name, as ``openvino``.
+        seed: Seed of everything drawn.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
+        trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
+            an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
+        gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
+        folder: Where external data and test data sets of models in memory live.
+
+    Raises:
+        InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
+            what is finite, or there is not enough memory.
+        TimeLimitError: A run takes longer than it may; an ``InputError`` too.
+        ModelError: A file is not there, or ONNX Runtime refuses the teacher.
+        OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
+    """
+    with opened(teacher, folder) as first, opened(student, folder) as second:
+        modes = Modes()
+        old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
+        new, other, retrained = _read(second, modes)
+        fine = grain(model)
+        find = partial(
+            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
+        )
+        used, trial = _tried(old, providers(provider), find, seed, time_limit)
+        random = _random(old, model, used, trial, time_limit)
+        trial = trial.without([each.output for each in random])
+        case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained, drawn(model).keys())
+        sticks = _yardsticks(case)
+        outputs, answers, reason = _judged(case, sticks)
+        found: Wrong | None = None
+        rounded: tuple[Rounded, ...] = ()
+        if reason is None and not all(output.ok for output in outputs) and decides(model):
+            outputs, found, rounded = again(case, outputs, answers)
+        ok = reason is None and all(output.ok for output in outputs) and found is None
+        differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
+        if reason is None and not ok:
+            if found is None:
+                decided(outputs)
+            if found is None and trace:
+                located = _located(case)
+                reason, found = (located, None) if isinstance(located, str) else (reason, located)
+    return Verdict(
+        ok=ok,
+        provider=used,
+        error=max(output.error for output in outputs),
+        noise=max(output.noise for output in outputs),
+        outputs=outputs,
+        vacuous=tuple(output.name for output in outputs if output.vacuous),
+        inputs=trial.origin,
+        first_wrong=str(found) if found is not None else reason,
+        wrong=found,
+        random=random,
+        as_evaluated=tuple(dict.fromkeys((*trained, *retrained))),
+        rounded=rounded,
+        differences=differs,
+    )
+
+
+# One model at a time is open: each of these functions opens what it needs, and lets go of it.
+
+
+def _tried(
+    old: Source, choices: Sequence[str], find: Callable[[Timed], Trial], seed: int, limit: float
+) -> tuple[str, Trial]:
+    """The provider that the teacher runs on, and feeds that it takes there.
+
+    A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
+    """
+    for choice in choices:
+        try:
+            opened = Timed(session(old, choice), limit)
+            return opened.session.get_providers()[0], with_noise(opened, find(opened), seed)
+        except (RunError, ModelError):
+            if choice == choices[-1]:
+                raise
+    raise AssertionError("there is always a provider")
+
+
+def _evaluated(
+    source: Source, skeleton: ir.Model, **modes: Modes
+) -> tuple[Source, ir.Model, tuple[Evaluated, ...]]:
+    """A model as it is evaluated, the same to be read, and the nodes that train in the file."""
+    copy, found = evaluated(source, skeleton, **modes)
+    return copy, copy.skeleton() if found else skeleton, found
+
+
+def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple[Evaluated, ...]]:
+    """The same of a student, which may be no model at all: ONNX Runtime says why then."""
+    try:
+        return _evaluated(student, student.skeleton(), teacher=modes)
+    except ModelError:
+        return student, None, ()
+
+
+def _random(old: Source, model: ir.Model, used: str, trial: Trial, limit: float) -> tuple[Random, ...]:
+    """The outputs that are another in every run, because of what some node draws.
+
+    Raises:
+        InputError: All of them are.
+    """
+    origins = drawn(model)
+    if origins.keys().isdisjoint(trial.names):
+        return ()
+    again = Timed(session(old, used), limit)
+    runs = [run(again, trial.feeds[0], trial.names) for _ in range(2)]
+    found = tuple(
+        Random(name, origins[name].name or "", origins[name].op_type)
+        for k, name in enumerate(trial.names)
+        if name in origins and not all(same(trial.truth[0][k], values[k]) for values in runs)
+    )
+    if len(found) == len(trial.names):
+        refuse(found)
+    return found
+
+
+def _yardsticks(case: Case) -> list[Yardstick]:
+    """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
+    optimised: list[list[Any]] = []
+    with contextlib.suppress(RunError, ModelError):  # an optimiser may fail where the plain graph does not
+        quick = Timed(session(case.old, case.used, optimise=True), case.limit)
+        optimised = [run(quick, feed, case.trial.names) for feed in case.trial.feeds]
+    return case.sticks(optimised, case.trial.nudged)
+
+
+def _judged(
+    case: Case, sticks: Sequence[Yardstick]
+) -> tuple[tuple[OutputVerdict, ...], Sequence[Sequence[Any]], str | None]:
+    """The student's outputs, compared and as they are, and if it does not run the reason why."""
+    reason, names = None, case.trial.names
+    answers: list[list[Any]] = [[None] * len(names)] * len(case.trial.feeds)
+    try:
+        grown = Timed(session(case.new, case.used), case.limit)
+        have = {value.name for value in grown.session.get_outputs()}
+        there = [name for name in names if name in have] or names  # ONNX Runtime says which of these is not there
+        runs = [dict(zip(there, run(grown, feed, there), strict=True)) for feed in case.trial.feeds]
+        answers = [[values.get(name) for name in names] for values in runs]
+    except (RunError, ModelError) as failure:
+        reason = f"unknown: {failure.reason}"
+    return case.compared(sticks, answers), answers, reason
+
+
+def _differences(
+    case: Case, model: ir.Model, other: ir.Model | None, answers: Sequence[Sequence[Any]], *, ran: bool, ok: bool
+) -> tuple[Difference, ...]:
+    """How the interfaces differ: of a student that is the same, only what it says besides."""
+    declared = () if other is None else differences(model, other, case.gained)
+    if ok:
+        return tuple(each for each in declared if (each.where, each.what) == ("output", "added"))
+    known = {each.name for each in declared if each.where == "output"}
+    sides = (zip(*values, strict=True) for values in (case.trial.truth, case.shown(answers)))
+    columns = zip(case.trial.names, *sides, strict=True)
+    found = [unlike(name, *values) for name, *values in columns if ran and name not in known]
+    return (*declared, *(each for each in found if each is not None))
+
+
+def _located(case: Case) -> Wrong | str | None:
+    try:
+        return first_wrong(
+            case.old, case.new, case.trace, case.trial.feeds, provider=case.used, grain=case.grain, seed=case.seed,
+            time_limit=case.limit,
+        )  # fmt: skip
+    except (RunError, ModelError) as failure:
+        return f"unknown: {failure.reason}"

@@ -1,0 +1,195 @@
+"""Growth of factors: which old channel each new one comes from, and which share of its outgoing weights it carries.
+
+A :class:`Channels` says it for one factor, a :class:`Growth` for a whole model. The index and the shares of an axis
+follow from its expression: mixed radix over a product, offsets over a sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
+
+if TYPE_CHECKING:
+    from onnx_n2n.width.quiet.channels import Quiet
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """What became of the channels of one factor of size n, now of size n'.
+
+    Attributes:
+        index: int64[n'], the old channel that each new one stands for.
+        share: float64[n'], the part of the outgoing weight that each carries; over the copies of an old channel the
+            shares sum to exactly 1. Each is a sum of powers of two, so that scaling loses no bit.
+        fresh: How many channels at the end are new, with values of their own and no outgoing weight.
+        quiet: What these hold instead, so that no mean over the channels notices them.
+        mean: Whether these hold the mean of the old ones instead.
+    """
+
+    index: np.ndarray
+    share: np.ndarray
+    fresh: int = 0
+    quiet: Quiet | None = None
+    mean: bool = False
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A group that grew, from ``before`` to ``after`` channels, and why not to the size asked for (``note``)."""
+
+    name: str
+    before: int
+    after: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A group that was asked to grow and kept its size, and why."""
+
+    name: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """What happened to every factor: the record of one growth.
+
+    Attributes:
+        channels: The grown factors; all others are as they were.
+        grown: The groups that grew, in graph order.
+        kept: The groups that were asked to grow and could not.
+    """
+
+    channels: Mapping[Factor, Channels]
+    grown: tuple[Grown, ...]
+    kept: tuple[Kept, ...]
+
+    def touches(self, axis: Axis) -> bool:
+        """Say whether any factor of an axis grew."""
+        return any(factor in self.channels for factor in leaves(axis))
+
+    def length(self, axis: Axis) -> int:
+        """Return the length of an axis in the student."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            return len(self.channels[axis].index) if axis in self.channels else axis.size or 0
+        lengths = [self.length(part) for part in axis.parts]
+        return int(np.prod(lengths, dtype=np.int64)) if isinstance(axis, Product) else sum(lengths)
+
+    def index(self, axis: Axis) -> np.ndarray:
+        """Return int64[n']: for every place of an axis in the student the place of the teacher it stands for."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            return self.channels[axis].index if axis in self.channels else np.arange(axis.size or 0)
+        if isinstance(axis, Product):
+            found = np.zeros(1, np.int64)
+            for part in axis.parts:
+                found = np.add.outer(found * (size(part) or 0), self.index(part)).ravel()
+            return found
+        offsets = np.cumsum([0, *(size(part) or 0 for part in axis.parts)])
+        pieces = [self.index(part) + offset for part, offset in zip(axis.parts, offsets[:-1], strict=True)]
+        return np.concatenate([np.zeros(0, np.int64), *pieces])
+
+    def share(self, axis: Axis, silent: Collection[Factor] = ()) -> np.ndarray:
+        """Return float64[n']: the share of every place of an axis; new channels that are ``silent`` need none."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            plain = axis not in self.channels or axis in silent
+            return np.ones(self.length(axis)) if plain else self.channels[axis].share
+        pieces = [self.share(part, silent) for part in axis.parts]
+        if isinstance(axis, Product):
+            found = np.ones(1)
+            for piece in pieces:
+                found = np.multiply.outer(found, piece).ravel()
+            return found
+        return np.concatenate([np.zeros(0), *pieces])
+
+    def fresh(self, axis: Axis) -> np.ndarray:
+        """Return bool[n']: which places of an axis are new and stand for none of the teacher's."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            flags = np.zeros(self.length(axis), bool)
+            if axis in self.channels and self.channels[axis].fresh:
+                flags[-self.channels[axis].fresh :] = True
+            return flags
+        pieces = [self.fresh(part) for part in axis.parts]
+        if isinstance(axis, Product):
+            found = np.zeros(1, bool)
+            for piece in pieces:
+                found = np.logical_or.outer(found, piece).ravel()
+            return found
+        return np.concatenate([np.zeros(0, bool), *pieces])
+
+    def multiplicity(self, axis: Axis) -> int | None:
+        """Return how often every place of an axis occurs, or None when some occur more often than others."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            counts = np.bincount(self.channels[axis].index) if axis in self.channels else np.ones(1, np.int64)
+            return int(counts[0]) if np.all(counts == counts[0]) else None
+        found = [self.multiplicity(part) for part in axis.parts]
+        known = [times for times in found if times is not None]
+        if len(known) < len(found) or (isinstance(axis, Sum) and len(set(known)) > 1):
+            return None
+        return math.prod(known) if isinstance(axis, Product) else max(known, default=1)
+
+    def position(self, axis: Axis) -> np.ndarray | None:
+        """Return the index with -1 at fresh places, or None when the axis is as it was: what a trace compares."""
+        if not self.touches(axis):
+            return None
+        return np.where(self.fresh(axis), -1, self.index(axis))
+
+
+def copies(before: int, after: int, rng: np.random.Generator | None) -> Channels:
+    """Copy channels until there are ``after``: at random (``rng``), or in turn.
+
+    Every old channel is copied once before any is copied twice. Source: Chen et al., Net2Net, 2016, section 2.2, with
+    shares that are powers of two instead of 1/k.
+    """
+    extra = after - before
+    rounds = [np.arange(before) if rng is None else rng.permutation(before) for _ in range(-(-extra // before))]
+    index = np.concatenate([np.arange(before), *rounds]).astype(np.int64)[:after]
+    return Channels(index, shares(index, before))
+
+
+def added(before: int, after: int, *, fresh: bool) -> Channels:
+    """Add channels without outgoing weight: fresh ones, or copies where only copies are allowed."""
+    index = np.arange(after, dtype=np.int64) % before
+    share = np.where(np.arange(after) < before, 1.0, 0.0)
+    return Channels(index, share, after - before if fresh else 0)
+
+
+def quieted(before: int, after: int, quiet: Quiet) -> Channels:
+    """Add channels that no mean over them notices."""
+    plain = added(before, after, fresh=True)
+    return Channels(plain.index, plain.share, plain.fresh, quiet)
+
+
+def averaged(before: int, after: int) -> Channels:
+    """Add channels without outgoing weight that hold the mean of the old ones.
+
+    Source: J. Hewitt, *Initializing New Word Embeddings for Pretrained Language Models*, 2021: an output that is the
+    mean of the others takes little probability from them, where one that is drawn may take most of it.
+    """
+    plain = added(before, after, fresh=True)
+    return Channels(plain.index, plain.share, plain.fresh, mean=True)
+
+
+def shares(index: np.ndarray, before: int) -> np.ndarray:
+    """Return the share of each copy: with k copies, as even as powers of two allow, summing to exactly 1."""
+    count = np.bincount(index, minlength=before)[index]
+    level = np.floor(np.log2(count)).astype(np.int64)
+    halved = 2 * (count - 2**level)  # so many copies must make do with half of the others' share
+    order = np.argsort(index, kind="stable")
+    rank = np.empty_like(index)
+    ordered = index[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    rank[order] = np.arange(len(index)) - np.repeat(starts, np.diff(np.r_[starts, len(index)]))
+    return np.asarray(np.ldexp(1.0, -(level + (rank >= count - halved))))

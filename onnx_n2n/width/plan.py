@@ -1,0 +1,323 @@
+"""From what a user asks to a growth: which groups grow, to which sizes, and with which channels."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from onnx_n2n.analysis.groups import Group, Member
+from onnx_n2n.analysis.selection import Selection, unknown
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, resolve
+from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.graph.quantised import rounds
+from onnx_n2n.rules.obligations import Mean
+from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, added, copies, quieted
+from onnx_n2n.width.quiet.channels import Loud
+from onnx_n2n.width.quiet.search import quieten
+
+Init = Literal["net2net", "zero"]
+Choice = Literal["random", "cyclic"]
+# As measured in docs/net2net.md: fresh channels learn fastest, and copies the faster the more noise tells them apart,
+# up to where the loss jumps in the first hundred steps.
+INIT: Init = "zero"
+NOISE = 0.3
+
+
+@dataclass(frozen=True)
+class Request(Selection):
+    """What a user asks of a growth of width.
+
+    Attributes:
+        factor: New size over old size, at least 1, for every group that is not named.
+        groups: Sizes by group name; such a group grows whatever ``include`` and ``exclude`` say.
+        include: Globs over groups, layers and weights; when given, only channels that one of these makes grow.
+        exclude: Globs over the same; channels that one of these makes or reads do not grow.
+        multiple_of: New sizes are rounded up to a multiple of this.
+        init: Fresh channels whose outgoing weights are zero (``zero``), or copies with shares (``net2net``).
+        mapping: Whether channels are copied at ``random`` or in turn (``cyclic``).
+        noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight.
+        seed: Seed of everything random: the same model, options and seed give the same bytes.
+        only: Names of groups; when given, no other group grows.
+        without: Names of groups that do not grow, also if their size is given.
+    """
+
+    factor: float = 2.0
+    groups: Mapping[str, int] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    multiple_of: int = 1
+    init: Init = INIT
+    mapping: Choice = "random"
+    noise: float = NOISE
+    seed: int = 0
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If a value has no meaning.
+        """
+        if not math.isfinite(self.factor) or self.factor < 1:
+            raise OptionError(f"the factor must be a finite number of at least 1, not {self.factor}")
+        if self.multiple_of < 1:
+            raise OptionError(f"multiple_of must be at least 1, not {self.multiple_of}")
+        if not math.isfinite(self.noise) or self.noise < 0:
+            raise OptionError(f"the noise must be a finite number of at least 0, not {self.noise}")
+        if self.seed < 0:
+            raise OptionError(f"the seed must be at least 0, not {self.seed}")
+        if self.init not in {"net2net", "zero"}:
+            raise OptionError(f"init must be 'net2net' or 'zero', not {self.init!r}")
+        if self.mapping not in {"random", "cyclic"}:
+            raise OptionError(f"mapping must be 'random' or 'cyclic', not {self.mapping!r}")
+
+
+def plan(analysis: Analysis, request: Request) -> Growth:
+    """Decide how every group grows.
+
+    Raises:
+        OptionError: If the request has no meaning.
+        GrowthError: If it names a group that does not exist, is pinned, or cannot have the size asked for.
+    """
+    request.check()
+    for name in (*request.groups, *request.only, *request.without):
+        _check_named(analysis, name, request.groups.get(name, MOST))
+    chosen, kept = _choose(analysis, request)
+    averaged, rounded = _only_averaged(analysis), _rounded(analysis)
+    channels: dict[Factor, Channels] = {}
+    notes: dict[Factor, str] = {}
+    for group in chosen:
+        try:
+            after, note = _length(analysis, group, request, averaged)
+        except GrowthError as refusal:
+            if group.name in request.groups:
+                raise
+            kept.append(Kept(group.name, group.size, refusal.reason))
+            continue
+        if isinstance(after, Channels):
+            channels[group.factor] = after
+        elif after > group.size:
+            channels[group.factor] = _channels(group, after, request, zeros=group.factor in rounded)
+            notes[group.factor] = note
+    _keep_even(analysis, channels, kept, request)
+    grown = [
+        Grown(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
+        for group in analysis.groups
+        if group.factor in channels
+    ]
+    return Growth(channels, tuple(grown), tuple(kept))
+
+
+def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
+    group = next((group for group in analysis.groups if group.name == name), None)
+    if group is not None:
+        if wanted < group.size:
+            raise OptionError(f"group {name!r} has {group.size} channels already and cannot shrink to {wanted}")
+        return
+    for pinned in analysis.pins:
+        if name in {pinned.weight, pinned.layer}:
+            raise GrowthError(
+                f"{name!r} is pinned and cannot grow: {pinned.reason}",
+                shapes=f"axis {pinned.axis} of {pinned.weight!r} has length {pinned.size}",
+                hint="'onnx-n2n inspect' lists the groups that can",
+            )
+    raise unknown(name, [group.name for group in analysis.groups], "group")
+
+
+def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kept]]:
+    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
+    wanted = [
+        group
+        for group in analysis.groups
+        if (group.name in request.groups or _wants(group, request)) and request.takes(group.name)
+    ]
+    rivals = _rivals(analysis)
+    chosen = {group.factor: group for group in wanted if group.name in request.groups}
+    kept = []
+    alone = _alone(analysis)
+    for group in sorted(wanted, key=lambda group: (-alone.get(group.factor, 0), -len(group.members))):
+        if group.factor in chosen:
+            continue
+        rival = next((chosen[other] for other in rivals.get(group.factor, ()) if other in chosen), None)
+        if rival is None:
+            chosen[group.factor] = group
+        else:
+            kept.append(Kept(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both"))
+    return list(chosen.values()), kept
+
+
+def _wants(group: Group, request: Request) -> bool:
+    makers = [member for member in group.members if not member.consumes]
+    if not group.members or _matches(group, group.members, request.exclude):
+        return False
+    return not request.include or _matches(group, makers, request.include)
+
+
+def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
+    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _alone(analysis: Analysis) -> Counter[Factor]:
+    """Count for each factor the weight axes that grow by it or not at all."""
+    free = {group.factor for group in analysis.groups}
+    return Counter(
+        next(iter(growing))
+        for node in analysis.model.graph.all_nodes()
+        for slot, value in enumerate(node.inputs)
+        if value is not None and value in analysis.constants
+        for axis in analysis.axes_of_use(node, slot) or ()
+        if len(growing := {factor for factor in leaves(axis) if factor in free}) == 1
+    )
+
+
+def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
+    """Return for each factor those that multiply with it in some axis."""
+    free = {group.factor for group in analysis.groups}
+    found: dict[Factor, dict[Factor, None]] = {}
+
+    def visit(axis: Axis) -> None:
+        axis = resolve(axis)
+        if isinstance(axis, Product):
+            sides = [dict.fromkeys(factor for factor in leaves(part) if factor in free) for part in axis.parts]
+            for side in sides:
+                for other in sides:
+                    for factor in side if other is not side else ():
+                        found.setdefault(factor, {}).update(dict.fromkeys(f for f in other if f is not factor))
+        if isinstance(axis, Product | Sum):
+            for part in axis.parts:
+                visit(part)
+
+    for axes in (*analysis.axes.values(), *analysis.uses.values()):
+        for axis in axes:
+            visit(axis)
+    return found
+
+
+MOST = 2**31 - 1  # channels that a group may have
+
+
+def _length(
+    analysis: Analysis, group: Group, request: Request, averaged: Collection[Factor]
+) -> tuple[int | Channels, str]:
+    """Return the size that a group is to have, or quiet channels that give it, and why it is not what was asked for.
+
+    Raises:
+        GrowthError: If the group's limits do not allow it to grow so.
+    """
+    after = _size(group, request)
+    if group.limit is not Limit.UNIFORM or after % group.size == 0:
+        return after, ""
+    try:
+        return quieted(group.size, after, quieten(analysis, group.factor)), ""
+    except Loud as loud:
+        if group.factor in averaged:
+            return after, ""
+        why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
+        return _nearest(group, request, why), f"{after} was asked for; {why}"
+
+
+def ways(analysis: Analysis) -> dict[Factor, str]:
+    """Say for each group how it may grow, as a person would."""
+    averaged = _only_averaged(analysis)
+    found = {}
+    for group in analysis.groups:
+        if group.limit is not Limit.UNIFORM or group.factor in averaged:
+            found[group.factor] = "by copies" if group.limit is Limit.COPIES else "freely"
+            continue
+        try:
+            quieten(analysis, group.factor)
+            found[group.factor] = "by quiet channels"
+        except Loud:
+            found[group.factor] = "by whole factors"
+    return found
+
+
+def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
+    """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
+    if request.init == "zero":
+        return added(group.size, after, fresh=group.limit is None)
+    if zeros:
+        return added(group.size, after, fresh=False)
+    if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and after % group.size == 0):
+        return copies(group.size, after, None)
+    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+
+
+def _rounded(analysis: Analysis) -> set[Factor]:
+    """Return the factors over which floating-point numbers are summed in a model that rounds to quantised ones.
+
+    There the last bit of a sum may decide between two whole numbers. So old channels keep all of their weight, and the
+    copies have none: to add zeros changes no bit. Sums of whole numbers are exact anyway.
+    """
+    if not any(map(rounds, analysis.model.graph.all_nodes())):
+        return set()
+    contractions = [contraction for contraction in analysis.ledger.contractions if not contraction.whole]
+    summed = (axis for contraction in contractions for axis, on in contraction.summands[0].parts if on)
+    return {leaf for axis in summed for leaf in leaves(axis)}
+
+
+def _only_averaged(analysis: Analysis) -> set[Factor]:
+    """Return the factors that only plain means want even, which can be weighed instead."""
+    wanted: dict[Factor, bool] = {}
+    for evenness in analysis.ledger.evenness:
+        for leaf in leaves(evenness.axis):
+            wanted[leaf] = wanted.get(leaf, True) and isinstance(evenness.by, Mean)
+    return {factor for factor, averaged in wanted.items() if averaged}
+
+
+def _size(group: Group, request: Request) -> int:
+    """Return the size that is asked for."""
+    named = request.groups.get(group.name)
+    aim = named if named is not None else math.floor(group.size * request.factor + 0.5)
+    if aim > MOST:
+        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
+    if aim == group.size or named is not None:
+        return aim
+    return -(-aim // request.multiple_of) * request.multiple_of
+
+
+def _nearest(group: Group, request: Request, why: str) -> int:
+    """Return the whole multiple of a group's size that is nearest to what was asked for, the larger of two.
+
+    Raises:
+        GrowthError: If that is the group's size, or another one was asked for by name.
+    """
+    times = math.floor(request.factor + 0.5)
+    if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
+        raise GrowthError(why)
+    return times * group.size
+
+
+def _keep_even(
+    analysis: Analysis, channels: dict[Factor, Channels], kept: list[Kept], request: Request
+) -> None:
+    """Give up growing where parts of one axis would no longer count alike in a mean over it."""
+    names = {group.factor: group for group in analysis.groups}
+    changed = True
+    while changed:
+        changed = False
+        growth = Growth(channels, (), ())
+        for evenness in analysis.ledger.evenness:
+            quiet = any(factor in channels and channels[factor].quiet for factor in leaves(evenness.axis))
+            if quiet or isinstance(evenness.by, Mean) or growth.multiplicity(evenness.axis) is not None:
+                continue
+            for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
+                group = names[factor]
+                if group.name in request.groups:
+                    raise GrowthError(
+                        f"group {group.name!r} is only part of an axis, all of which must grow alike: {evenness.reason}"
+                    )
+                del channels[factor]
+                reason = f"other parts of one axis do not grow alike: {evenness.reason}"
+                kept.append(Kept(group.name, group.size, reason))
+            changed = True
+
+

@@ -1,0 +1,59 @@
+"""What new channels hold that no norm notices, and that there may be no way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.rules.obligations import Mean, Norm
+
+
+class Loud(Exception):  # noqa: N818 - not an error: the channels cannot be kept quiet, for this reason
+    """New channels of a factor cannot be kept quiet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quiet:
+    """What new channels of a factor hold.
+
+    Attributes:
+        holds: For each tensor, float64[D]: new channels are the sum of the teacher's channels with these weights.
+        rows: For a use of a constant (node, input slot): what it has in new places, as weights of its old ones.
+        ones: The uses of constants that have 1 in new places, because they scale.
+        norms: The norms that have to make up for the new length.
+        written: The norms written out in single nodes that have to: the uses of their epsilon and of their gain.
+        means: The other means over new channels that are zero; they have to make up for the new length themselves.
+    """
+
+    holds: Mapping[ir.Value, np.ndarray]
+    rows: Mapping[Use, np.ndarray]
+    ones: frozenset[Use]
+    norms: tuple[Norm, ...]
+    written: tuple[tuple[Use, Use], ...]
+    means: tuple[Mean, ...]
+
+    @property
+    def gains(self) -> frozenset[Use]:
+        """The uses of all gains."""
+        return frozenset([(norm.node, norm.gain) for norm in self.norms] + [gain for _, gain in self.written])
+
+    def silent(self, value: ir.Value) -> bool:
+        """Say whether the new channels of a tensor are zero."""
+        held = self.holds.get(value)
+        return held is not None and not held.any()
+
+
+def operand(node: ir.Node, slot: int) -> ir.Value:
+    """Return an operand that is there."""
+    value = node.inputs[slot]
+    assert value is not None
+    return value
+
+
+def title(node: ir.Node) -> str:
+    """Return what a reason calls a node."""
+    return f"{node.op_type} {node.name or '-> ' + str(node.outputs[0].name)!r}"

@@ -1,0 +1,43 @@
+"""Norms that are written out in single nodes: where their epsilon and their gain are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx_ir as ir
+
+from onnx_n2n.graph.constants import Constants
+from onnx_n2n.graph.uses import Use
+
+
+def written(mean: ir.Node, constants: Constants, gains: Collection[Use]) -> tuple[Use, Use] | None:
+    """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain."""
+    added = _only_reader(mean, {"Add"})
+    epsilon = _number(added, constants) if added is not None else None
+    root = _only_reader(added, {"Sqrt"}) if added is not None else None
+    if root is None or epsilon is None:
+        return None
+    inverse = _only_reader(root, {"Reciprocal"})
+    node = _only_reader(inverse, {"Mul"}) if inverse is not None else _only_reader(root, {"Div"})
+    if node is None or (inverse is None and node.inputs[1] is not root.outputs[0]):
+        return None
+    while node is not None:
+        gain = next((slot for slot in range(len(node.inputs)) if (node, slot) in gains), None)
+        if gain is not None:
+            return epsilon, (node, gain)
+        node = _only_reader(node, {"Mul", "Cast", "Identity", "Transpose"})
+    return None
+
+
+def _only_reader(node: ir.Node, operators: set[str]) -> ir.Node | None:
+    uses = list(node.outputs[0].uses())
+    alone = len(uses) == 1 and not node.outputs[0].is_graph_output()
+    return uses[0].node if alone and uses[0].node.op_type in operators else None
+
+
+def _number(node: ir.Node, constants: Constants) -> Use | None:
+    """Return the operand of a node that is a constant number."""
+    for slot, value in enumerate(node.inputs):
+        if value is not None and value in constants and constants[value].size == 1:
+            return node, slot
+    return None

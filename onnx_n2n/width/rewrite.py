@@ -1,0 +1,349 @@
+"""Apply a growth to a model: weights, shares, numbers that say lengths, declared shapes. The same for every operator.
+
+This is the one place that changes a model, and it is given a private copy.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis.groups import layer_name, measures
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
+from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.names import Names
+from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.quantised import zero_point
+from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.recipe import Recipe, Row, Summed
+from onnx_n2n.record.record import Remade
+from onnx_n2n.rules.obligations import Default, Mean
+from onnx_n2n.width.boundary import adapt
+from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.shares import Numbers, Scaled, place
+from onnx_n2n.width.stated_sizes import rewrite_literals
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What was done to a model.
+
+    Attributes:
+        remade: What each weight that grew is made of.
+        apart: What weights would be made of for some of their readers, if they were not one for all of them, so that
+            the student multiplies what these read besides.
+        multiplied: Names of other nodes whose operands are multiplied by shares, since no weight can carry these.
+    """
+
+    remade: tuple[Remade, ...]
+    apart: tuple[Remade, ...]
+    multiplied: tuple[str, ...]
+
+
+def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> Rewritten:
+    """Grow the analysed model in place.
+
+    Args:
+        analysis: The analysis of the model, which is changed.
+        growth: How its factors grow.
+        noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight; it sums to
+            zero over the copies of each channel.
+        seed: Seed of that noise and of fresh weights.
+    """
+    rewriter = _Rewriter(analysis, growth, noise, seed)
+    rewriter.run()
+    return Rewritten(tuple(rewriter.remade), tuple(rewriter.apart), tuple(dict.fromkeys(rewriter.multiplied)))
+
+
+class _Rewriter:
+    def __init__(self, analysis: Analysis, growth: Growth, noise: float, seed: int) -> None:
+        self.analysis, self.growth, self.noise, self.seed = analysis, growth, noise, seed
+        self.names = Names(analysis.model)
+        self.remade: list[Remade] = []
+        self.apart: list[Remade] = []
+        self.multiplied: list[str] = []
+        self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
+        self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
+        self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
+        self._readers = {use for use, _ in self._summing}
+        moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
+        self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
+
+    def run(self) -> None:
+        placement = place(self.analysis, self.growth)
+        made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
+        for value in list(self.analysis.constants):
+            self._grow_constant(value, placement.weights, placement.apart)
+        for default in self.analysis.ledger.defaults:
+            self._write_out(default)
+        for numbers in placement.numbers:
+            self._spread(numbers)
+        for scaled in placement.products:
+            self._scale(scaled, replaced=scaled in placement.replaced)
+        self._keep_means()
+        rewrite_literals(self.analysis, self.growth, self.names)
+        copied = adapt(self.analysis, self.growth, self.names)
+        for value in made:
+            self._declare(copied.get(value, value), self.analysis.axes.get(value, ()))
+
+    # --- shares
+
+    def _scale(self, scaled: Scaled, *, replaced: bool) -> None:
+        """Multiply an operand by its shares, or an attribute when all of these are the same."""
+        share = float(scaled.vector.flat[0])
+        if scaled.attribute is not None and np.all(scaled.vector == share):
+            found = scaled.node.attributes[scaled.attribute]
+            scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
+            return
+        value = scaled.node.inputs[scaled.slot]
+        assert value is not None
+        rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
+        if not replaced:
+            self.multiplied.append(layer_name(scaled.node))
+        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector)
+
+    def _spread(self, numbers: Numbers) -> None:
+        """Replace a number that scales a tensor by one number for each channel."""
+        node, slot = numbers.use
+        value = node.inputs[slot]
+        assert value is not None
+        teacher = self.analysis.constants[value].numpy()
+        array = teacher.reshape(()) * numbers.vector
+        if np.any(array != array[0]):
+            array = array.reshape(-1, *[1] * (numbers.rank - numbers.position - 1))
+            self.multiplied.append(layer_name(node))
+        else:
+            array = array[0].reshape(teacher.shape)
+        node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
+
+    def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
+        """Multiply a constant number, for one use of it."""
+        value = node.inputs[slot]
+        assert value is not None
+        teacher = self.analysis.constants[value].numpy()
+        array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
+        node.replace_input_with(slot, self.names.initializer(str(value.name), array))
+
+    def _write_out(self, default: Default) -> None:
+        """Write out an attribute that would follow the new length."""
+        if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
+            default.node.attributes[default.attribute] = _number(default.attribute, default.value)
+
+    def _weigh(self, mean: Mean, axis: Axis) -> None:
+        """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
+        rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
+        vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        self.multiplied.append(layer_name(mean.node))
+        self._scale_operand(mean.node, 0, mean.position, rank, vector)
+
+    def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
+        """Multiply an operand by a vector along one of its axes."""
+        value = node.inputs[slot]
+        assert value is not None
+        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
+        self._graph_of(node).insert_before(node, scaled)
+        node.replace_input_with(slot, scaled.outputs[0])
+        self._ranks[scaled.outputs[0]] = rank
+
+    def _scale_result(self, node: ir.Node, factor: float) -> None:
+        """Multiply what a node makes by a number."""
+        value = node.outputs[0]
+        uses = list(value.uses())
+        scaled = self._product(node, value, np.array(factor), self._dtype(node, value))
+        self._graph_of(node).insert_after(node, scaled)
+        for use in uses:
+            use.node.replace_input_with(use.idx, scaled.outputs[0])
+
+    def _product(self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType) -> ir.Node:
+        base = layer_name(node).split(" ")[0]
+        share = self.names.initializer(f"{base}_share", array.astype(dtype.numpy()))
+        scaled = ir.Node("", "Mul", [value, share], name=self.names.node(f"{base}_scale"))
+        scaled.outputs[0].name = self.names.value(f"{value.name}_scaled")
+        scaled.outputs[0].type = ir.TensorType(dtype)
+        return scaled
+
+    def _graph_of(self, node: ir.Node) -> ir.Graph:
+        graph = node.graph
+        assert isinstance(graph, ir.Graph)
+        return graph
+
+    def _dtype(self, node: ir.Node, scaled: ir.Value) -> ir.DataType:
+        """Return the floating-point type of a tensor; where that is not known, that of what its node computes with."""
+        values = [scaled, *(value for value in node.inputs if value is not None)]
+        inferred = [(value.dtype, self.analysis.shapes.get(value)) for value in values]
+        known = [dtype or (found.dtype if found is not None else None) for dtype, found in inferred]
+        return next(dtype for dtype in known if dtype in FLOATS)
+
+    # --- weights
+
+    def _grow_constant(
+        self, value: ir.Value, placed: Mapping[Use, list[Summed]], apart: Mapping[Use, list[Summed]]
+    ) -> None:
+        """Give every use of a constant the values it needs: one tensor where they agree, copies where they do not."""
+        uses = list(value.uses())
+        if not self.analysis.constants.vector_like(value):
+            uses = [use for use in uses if not measures(use.node)] or uses  # every copy of a matrix has the same shape
+        recipes = [self._recipe(value, (use.node, use.idx), placed.get((use.node, use.idx), [])) for use in uses]
+        if value.is_graph_output() or any(recipe.identity for recipe in recipes):
+            made: dict[tuple[object, ...], ir.Value] = {_UNCHANGED: value}
+        else:
+            made = {}
+        for use, recipe in zip(uses, recipes, strict=True):
+            key = _UNCHANGED if recipe.identity else recipe.key()
+            if key not in made:
+                made[key] = self._make(value, recipe, replace=not made)
+                alike = [each.node for each, other in zip(uses, recipes, strict=True) if key == other.key()]
+                self.remade.append(self._remade(value, str(made[key].name), recipe, (use.node, use.idx), alike))
+            if summed := apart.get((use.node, use.idx)):
+                alone = self._recipe(value, (use.node, use.idx), [*placed.get((use.node, use.idx), []), *summed])
+                self.apart.append(self._remade(value, str(made[key].name), alone, (use.node, use.idx), [use.node]))
+            if made[key] is not value:
+                use.node.replace_input_with(use.idx, made[key])
+
+    def _remade(self, value: ir.Value, name: str, recipe: Recipe, use: Use, readers: Iterable[ir.Node]) -> Remade:
+        """Say what a weight is made of, and how its gradients follow: the dual of how it carries shares."""
+        axes = self.analysis.axes_of_use(*use) or ()
+        carrying = {part.axis for part in recipe.summed}
+        dual = [
+            self._dual(axis, carries=position in carrying) if self.growth.touches(axis) else None
+            for position, axis in enumerate(axes)
+        ]
+        shape = tuple(map(int, self.analysis.constants[value].shape.numpy()))
+        nodes = tuple(dict.fromkeys(str(node.name) for node in readers))
+        return Remade(str(value.name), name, shape, recipe, tuple(dual), nodes)
+
+    def _dual(self, axis: Axis, *, carries: bool) -> np.ndarray | None:
+        """Return what a gradient is multiplied by along an axis: what reads a channel that is new has had none."""
+        if not carries:
+            return self.growth.share(axis)
+        fresh = self.growth.fresh(axis)
+        return np.where(fresh, 0.0, 1.0) if fresh.any() else None
+
+    def _recipe(self, value: ir.Value, use: Use, summed: list[Summed]) -> Recipe:
+        axes = self.analysis.axes_of_use(*use)
+        if axes is None:
+            return Recipe((None,) * len(self.analysis.constants[value].shape))
+        rows = [self._row(value, use, axis, position) for position, axis in enumerate(axes)]
+        carrying, reads = {part.axis for part in summed}, self._reads(value, use)
+        scalable = self.analysis.constants.scalable(value)
+        zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
+        index, fresh = [], []
+        for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
+            found = self.growth.index(axis) if self.growth.touches(axis) else None
+            new = self.growth.fresh(axis)
+            if row is not None and found is not None:
+                found = np.where(new, size(axis) or 0, found)
+            drawn = scalable and row is None and position not in carrying and reads and bool(np.any(new))
+            index.append(found)
+            fresh.append(new if drawn else None)
+        seed = (self.seed, zlib.crc32(str(value.name).encode()))
+        noise = self.noise if scalable else 0.0
+        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), noise, seed, zero)
+
+    def _reads(self, value: ir.Value, use: Use) -> bool:
+        """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""
+        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
+        return any(other in self._readers for other in uses)
+
+    def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
+        """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.
+
+        Those of an axis whose new channels are a mean are the same for all constants.
+        """
+        found = resolve(axis)
+        channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
+        if channels is not None and channels.mean:
+            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
+        quiet = channels.quiet if channels is not None else None
+        if quiet is None:
+            return None
+        if use in quiet.ones:
+            return Row(None)
+        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
+        written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
+        return next((Row(quiet.rows[other]) for other in written), None)
+
+    def _gain(self, use: Use) -> float:
+        """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
+        scale = 1.0
+        for factor, quiet in self._quiet.items():
+            if use in quiet.gains:
+                scale *= math.sqrt((factor.size or 0) / self.growth.length(factor))
+        return scale
+
+    def _keep_means(self) -> None:
+        """Let norms and means make up for what joined the axis that they are taken over."""
+        for factor, quiet in self._quiet.items():
+            shrunk = (factor.size or 0) / self.growth.length(factor)
+            for norm in quiet.norms:
+                found = norm.node.attributes.get("epsilon")
+                epsilon = norm.epsilon if found is None else found.value
+                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * shrunk)
+            for (node, slot), _ in quiet.written:
+                self._replace_number(node, slot, shrunk)
+            for mean in quiet.means:
+                self._scale_result(mean.node, 1 / shrunk)
+        for evenness in self.analysis.ledger.evenness:
+            covered = any(leaf in self._quiet for leaf in leaves(evenness.axis))
+            if isinstance(evenness.by, Mean) and not covered and self.growth.multiplicity(evenness.axis) is None:
+                self._weigh(evenness.by, evenness.axis)
+
+    def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:
+        teacher = self.analysis.constants[value]
+        shape = ir.Shape(recipe.shape(tuple(teacher.shape.numpy())))
+        name = str(value.name) if replace else self.names.value(str(value.name))
+        tensor = ir.LazyTensor(
+            lambda: ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype),
+            dtype=teacher.dtype,
+            shape=shape,
+            name=name,
+            doc_string=teacher.doc_string,
+        )
+        tensor.metadata_props.update(teacher.metadata_props)
+        if not replace:
+            return self.names.register(tensor)
+        producer = value.producer()
+        if producer is None:
+            value.const_value = tensor
+        else:
+            producer.attributes.clear()
+            producer.attributes["value"] = ir.AttrTensor("value", tensor)
+        self._declare(value, shape)
+        return value
+
+    def _declare(self, value: ir.Value, axes: Iterable[Axis] | ir.Shape) -> None:
+        """Write the student's lengths into a declared shape."""
+        if value.shape is None:
+            return
+        lengths = list(value.shape)
+        if isinstance(axes, ir.Shape):
+            lengths = list(axes)
+        else:
+            for place, axis in enumerate(axes if len(tuple(axes)) == len(lengths) else ()):
+                if isinstance(lengths[place], int) and self.growth.touches(axis):
+                    # What is declared may be more than what is known of an axis that grows only in part.
+                    known = size(axis) is not None
+                    lengths[place] = self.growth.length(axis) if known else ir.SymbolicDim(None)
+        if lengths != list(value.shape):
+            value.shape = ir.Shape(lengths)
+
+
+def _number(name: str, value: float) -> ir.Attr:
+    """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
+    return ir.AttrFloat32(name, float(np.float32(value)))
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield what a graph is given and what its nodes make."""
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+
+
+_UNCHANGED: tuple[object, ...] = ("unchanged",)

@@ -1,0 +1,238 @@
+"""From a teacher to a student that has been proven: open, change, verify, and only then hand over or write.
+
+Every pass changes a private copy; what happens around it is here, the same for all. ``leaving_out.py`` has what happens
+when the student is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx_graphsurgeon as gs
+import onnx_ir as ir
+
+from onnx_n2n.analysis.redundant import clones
+from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.graph.constants import parameters
+from onnx_n2n.io.atomic import STDOUT, Draft, drafting
+from onnx_n2n.io.files import data_files, discard_draft, write_draft
+from onnx_n2n.io.history import digest
+from onnx_n2n.io.model import Loan, ModelLike, open_model
+from onnx_n2n.io.protos import carried
+from onnx_n2n.io.sources import Source
+from onnx_n2n.passes.leaving_out import Failure, Found, Part, leave_out, reported
+from onnx_n2n.passes.report import Change, Report, Result
+from onnx_n2n.record.obstacles import obstacles
+from onnx_n2n.record.provenance import origins
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.options import Proof
+
+if TYPE_CHECKING:
+    from onnx_n2n.passes import Pass
+    from onnx_n2n.verification import Verdict
+
+@dataclass(frozen=True)
+class Target:
+    """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites.
+
+    A path of ``-`` is stdout. The growth record goes to ``record``, if there is one.
+    """
+
+    path: Path | None = None
+    force: bool = False
+    record: Path | None = None
+    suffix: str = "student"
+
+    def beside(self, suffix: str) -> Target:
+        """Return the same target with another suffix for the file beside the teacher."""
+        return replace(self, suffix=suffix)
+
+    def draft(self, teacher: Path, read: Iterable[Source]) -> AbstractContextManager[Draft]:
+        """Lend a draft of the student of a file.
+
+        Args:
+            teacher: The file.
+            read: All files that are read on the way.
+
+        Raises:
+            OptionError: Something is there already, or nothing can be written there.
+        """
+        place = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
+        also = () if self.record is None else (self.record,)
+        if STDOUT in also:
+            raise OptionError("a growth record cannot be written to stdout", hint="name a file with --record")
+        return drafting(place, also=also, force=self.force, read=read, companions=data_files)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A student that was made, and verified if that was wanted.
+
+    Attributes:
+        working: What was changed.
+        done: How.
+        student: The student as the kind that was given; a file that is a draft.
+        verdict: What running both models showed.
+    """
+
+    working: ir.Model
+    done: Change
+    student: Any
+    verdict: Verdict | None
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return self.done.modified
+
+
+def deliver(
+    model: ModelLike,
+    change: Pass,
+    *,
+    target: Target,
+    proof: Proof,
+    read: Iterable[Path] = (),
+    strict: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result[Any]:
+    """Apply a pass to a copy of a model, verify the outcome, and return it as the kind that was given.
+
+    Args:
+        model: The teacher; it is never changed.
+        change: The pass.
+        target: Where to write, when the teacher is a file.
+        proof: How to verify.
+        read: Files that the pass reads besides the model.
+        strict: Whether a wrong student is an error at once; otherwise what makes it wrong is left out.
+        progress: Is told each stage as it begins.
+
+    Raises:
+        N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
+    """
+    path = Path(model) if isinstance(model, str | os.PathLike) else None
+    progress("reading the model")
+    loan = open_model(model)
+    sources = (*carried(loan.model).files.read, *proof.read, *map(Source.of, read))
+    before = parameters(loan.model)
+    with nullcontext() if path is None else target.draft(path, sources) as draft:
+        maker = _Maker(model, path, draft, proof, progress, [loan])
+        found: tuple[Found[Pass], ...] = ()
+        made = maker.attempt(change)
+        if isinstance(made, Failure):
+            if strict or not proof.wanted:
+                raise made.cause
+            progress("looking for what makes the student wrong")
+            rest = leave_out(change, made, maker.attempt, maker.parts)
+            change, made, found = rest.change, rest.made, rest.found
+        working, done = made.working, made.done
+
+        def recorded() -> Record:
+            return Record(done.steps, digest(working), origins(open_model(model).model))
+
+        place = None if draft is None else draft.place
+        left = tuple(reported(each, path, place, proof.options) for each in found)
+        copies = None
+        if made.verdict is not None:
+            progress("looking for clones")
+            copies = clones(working if isinstance(model, gs.Graph) else made.student)
+        student, barred = made.student, None
+        for each in left:
+            warnings.warn(each.said, LeftOutWarning, stacklevel=4)
+        if draft is not None and done.modified:
+            for to in draft.also.values():
+                record = recorded()
+                to.write_bytes(record.to_bytes())
+                barred = obstacles(record)
+            draft.publish()
+            student = draft.place
+        report = Report(done, before, parameters(working), made.verdict, copies, left, barred)
+        return Result(student, done, report, str(change), recorded)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """What makes and verifies students of a teacher, as often as it takes."""
+
+    model: ModelLike
+    path: Path | None
+    draft: Draft | None
+    proof: Proof
+    progress: Callable[[str], None]
+    opened: list[Loan[Any]]  # what has not been used yet
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path is None else self.path.parent
+
+    def parts(self, change: Pass) -> Sequence[Part]:
+        """Say what a pass changes."""
+        return change.parts(open_model(self.model).model, self.proof, self.folder)
+
+    def attempt(self, change: Pass) -> Made | Failure:
+        """Make a student, or say why it cannot be handed over, if that is our fault."""
+        try:
+            loan = self.opened.pop() if self.opened else open_model(self.model)
+            self.progress("growing")
+            done = change.apply(loan.model, self.proof, self.folder)
+            if not done.modified:
+                return Made(loan.model, done, self.model, None)
+            try:
+                student = self._written(loan)
+            except ModelError as failure:
+                if isinstance(failure.__cause__, OSError):  # of the disk
+                    raise
+                return Failure(failure)
+            made = Made(loan.model, done, student, self._verdict(loan.model, student, done))
+        except (N2NError, OSError, MemoryError, RecursionError):
+            raise
+        except Exception as bug:
+            return Failure(bug)
+        if made.verdict is None or made.verdict.ok:
+            return made
+        return Failure(_different(made.verdict), made.verdict.wrong)
+
+    def _written(self, loan: Loan[Any]) -> Any:
+        if self.draft is None:
+            return loan.give_back(loan.model)
+        self.progress("writing a draft")
+        discard_draft(self.draft.path)  # of another attempt
+        write_draft(loan.model, self.draft.path, self.draft.place)
+        return self.draft.path
+
+    def _verdict(self, working: ir.Model, student: Any, done: Change) -> Verdict | None:
+        if not self.proof.wanted:
+            return None
+        teacher: Any = self.model if self.path is None else self.path
+        if isinstance(self.model, gs.Graph):
+            teacher, student = open_model(self.model).model, working
+        # ONNX Runtime takes its time to load, and only this needs it.
+        from onnx_n2n.verification import verify
+
+        self.progress("verifying")
+        return verify(
+            teacher,
+            student,
+            inputs=self.proof.inputs,
+            shapes=self.proof.shapes,
+            provider=self.proof.provider,
+            seed=self.proof.seed,
+            time_limit=self.proof.time_limit,
+            trace=done.trace,
+            gained=done.gained,
+        )
+
+
+def _different(verdict: Verdict) -> VerificationError:
+    wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
+    return VerificationError(
+        f"the student does not compute what the teacher computes: error {verdict.error:.1e} against noise "
+        f"{verdict.noise:.1e}{wrong}",
+        hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
+    )

@@ -1,0 +1,199 @@
+"""What a pass says about what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from onnx_n2n.errors import GrowthError
+from onnx_n2n.io.history import Entry
+from onnx_n2n.record.obstacles import Obstacle, followable
+from onnx_n2n.record.record import Record, Step
+from onnx_n2n.record.settings import Setting, followed
+from onnx_n2n.width.growth import Grown, Growth, Kept
+
+if TYPE_CHECKING:
+    from onnx_n2n.analysis.redundant import Clones
+    from onnx_n2n.passes.leaving_out import LeftOut
+    from onnx_n2n.verification import Verdict
+
+M = TypeVar("M")
+
+# For each tensor of the teacher that the student has too, per axis which place of the teacher's every place of the
+# student's stands for: int64[n'], -1 for none; None where an axis is as it was.
+Trace = Mapping[str, tuple[np.ndarray | None, ...]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Layers that a pass put into a model, or made larger.
+
+    Attributes:
+        place: Where: the tensor or layer that they stand at.
+        what: What they are, for people.
+        nodes: Names of the new nodes.
+        weights: Names of the new weights, or of those that are larger.
+        drift: How far a BatchNormalization among them is from the identity when it trains: the root mean square of
+            what it changes in a batch, over that of the batch's own deviation from its mean. None without one.
+    """
+
+    place: str
+    what: str
+    nodes: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    drift: float | None = None
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A pass that could do nothing.
+
+    Attributes:
+        text: The pass with its options.
+        reason: Why.
+        hint: What to do about it, as the hints of errors say it.
+        seed: Its seed.
+        parent: Digest of the model that it was given.
+    """
+
+    text: str
+    reason: str
+    hint: str = ""
+    seed: int | None = None
+    parent: str = ""
+
+    @property
+    def entry(self) -> Entry:
+        """What the history of a model says of it."""
+        return Entry(self.text, self.seed, self.parent, idle=self.reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one or several passes did to a model.
+
+    Attributes:
+        growths: What happened to each factor, pass by pass.
+        added: The layers that were put in.
+        kept: What was asked for and could not be had, with the reason.
+        trace: Where the tensors of the student come from.
+        notes: What else a person should know.
+        steps: What became of every weight, pass by pass.
+        idle: The passes that did nothing.
+    """
+
+    growths: tuple[Growth, ...] = ()
+    added: tuple[Added, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    trace: Trace = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    idle: tuple[Idle, ...] = ()
+
+    @property
+    def grown(self) -> tuple[Grown, ...]:
+        """The groups that grew, from how many channels to how many."""
+        return tuple(grown for growth in self.growths for grown in growth.grown)
+
+    @property
+    def gained(self) -> frozenset[str]:
+        """Names of the outputs that became longer; what the teacher gives comes first in them."""
+        return frozenset(name for step in self.steps for name in step.gained)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """What code that was written for the teacher has to follow."""
+        return followed(step.settings for step in self.steps)
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return bool(self.grown or self.added)
+
+    @property
+    def nothing(self) -> GrowthError:
+        """The error that says why nothing was changed, to who asked for it."""
+        reasons = [each.reason if len(self.idle) == 1 else f"{each.text}: {each.reason}" for each in self.idle]
+        return GrowthError("; ".join(reasons), hint=self.idle[0].hint)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The short account of what was done.
+
+    Attributes:
+        change: What grew and what was added, and what could not.
+        parameters_before: Floating-point weights of the teacher.
+        parameters_after: Floating-point weights of the student.
+        verdict: What running both models showed, or None when that was not asked for.
+        clones: Which channels of the student are exact copies of others, or None when it was not verified.
+        left_out: What would have made the student wrong, and so was left out.
+        obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
+    """
+
+    change: Change
+    parameters_before: int
+    parameters_after: int
+    verdict: Verdict | None
+    clones: Clones | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    obstacles: tuple[Obstacle, ...] | None = None
+
+    def of(self, model: str) -> Report:
+        """Return the report of a model that is called by another name, as one from stdin is."""
+        return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        return {
+            "grown": [
+                {"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.change.grown
+            ],
+            "added": [
+                {"place": a.place, "what": a.what, "nodes": a.nodes, "weights": a.weights, "drift": a.drift}
+                for a in self.change.added
+            ],
+            "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.change.kept],
+            "left_out": [each.to_json() for each in self.left_out],
+            "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.change.idle],
+            "notes": self.change.notes,
+            "settings": [each.to_json() for each in self.change.settings],
+            "followable": None if self.obstacles is None else followable(self.obstacles),
+            "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            "verification": None if self.verdict is None else self.verdict.to_json(),
+            "clones": None if self.clones is None else self.clones.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Result(Generic[M]):
+    """What a pass returns.
+
+    Attributes:
+        model: The student, of the same kind as the teacher: for a path, the path of the file that was written. When
+            nothing was modified, the teacher as it was given.
+        change: What was done.
+        report: The same for people, and how far the two models agree.
+        passes: The passes that make the student, as text: those that were asked for, without what was left out.
+        recorded: Makes the growth record.
+    """
+
+    model: M
+    change: Change
+    report: Report
+    passes: str
+    recorded: Callable[[], Record] = field(repr=False)
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student differs from the teacher."""
+        return self.change.modified
+
+    @cached_property
+    def growth(self) -> Record:
+        """What became of every weight: the record that other tools can read."""
+        return self.recorded()

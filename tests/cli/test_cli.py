@@ -1,0 +1,260 @@
+"""The command line: what it prints where, and what it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from rich.console import Console
+
+import onnx_n2n
+from helpers.calling import MODELS, call, files, net
+from onnx_n2n.cli import main, tables
+
+GOLDEN = sorted(file.name for file in MODELS.glob("*.onnx"))
+README = (MODELS.parent / "README.md").read_text("utf-8")
+PROGRAM = Path(sys.executable).with_name("onnx-n2n")
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_models_widen_beside_the_model(tmp_path: Path, name: str) -> None:
+    shutil.copy(MODELS / name, tmp_path)
+    result = call("widen", tmp_path / name, "--factor", 1.5)
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    student = tmp_path / name.replace(".onnx", ".widened.onnx")
+    assert set(files(tmp_path)) == {name, student.name}
+    assert (tmp_path / name).read_bytes() == (MODELS / name).read_bytes()
+    assert "Verified: error" in result.stderr
+    assert f"Written to {student}\n" in result.stderr
+    verdict = call("verify", "--json", MODELS / name, student)
+    assert (verdict.exit_code, json.loads(verdict.stdout)["verification"]["ok"]) == (0, True)
+    assert call("verify", MODELS / name, student).stdout == ""
+
+
+def test_output_is_overwritten_only_by_force_and_same_seed_gives_same_bytes(folder: Path) -> None:
+    assert call("widen", "net.onnx", "-o", "out.onnx").exit_code == 0
+    first = files(folder)
+    assert call("widen", "net.onnx", "-o", "out.onnx", "--seed", 1).exit_code == 2
+    assert files(folder) == first
+    assert call("widen", "net.onnx", "-o", "out.onnx", "--force").exit_code == 0
+    assert files(folder) == first
+    assert call("widen", "net.onnx", "-o", "out.onnx", "--force", "--seed", 1).exit_code == 0
+    assert files(folder) != first
+
+
+def test_no_verify_runs_nothing_and_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("onnx_n2n.verification"), "verify", None)
+    result = call("widen", "net.onnx", "--no-verify")
+    assert result.exit_code == 0
+    assert "Not verified." in result.stderr
+
+
+def test_named_group_grows_alone_unless_a_factor_is_given(tmp_path: Path) -> None:
+    def grown(*options: object) -> dict[str, int]:
+        result = call("widen", MODELS / "resnet.onnx", "-o", tmp_path / "out.onnx", "--force", "--json", *options)
+        return {entry["group"]: entry["after"] for entry in json.loads(result.stdout)["grown"]}
+
+    assert grown("--group", "stem.0=20") == {"stem.0": 20}
+    everything = grown("--group", "stem.0=20", "--factor", 2)
+    assert everything.pop("stem.0") == 20
+    assert everything["stages.5.first.0"] == 104
+    assert grown("--include", "stages.[01].first.0") == {"stages.0.first.0": 28, "stages.1.first.0": 28}
+    assert "stages.5.first.0" not in grown("--exclude", "stages.5.*")
+
+
+def test_json_is_the_only_thing_on_stdout_and_nothing_is_on_stderr(folder: Path) -> None:
+    result = call("widen", "net.onnx", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    assert document["teacher"] == "net.onnx"
+    assert document["student"] == "net.widened.onnx"
+    assert document["pass"] == "widen"
+    assert document["grown"] == [{"group": "w", "before": 4, "after": 8, "note": ""}]
+    assert document["parameters"] == {"before": 20, "after": 40}
+    assert document["verification"]["ok"]
+    counts = {"channels": 8, "incoming_clones": 0, "outgoing_clones": 4, "twins": 0}
+    assert document["clones"] == {**counts, "groups": [{"group": "w", **counts}]}
+
+
+def test_proof_that_could_not_have_failed_is_none(folder: Path) -> None:
+    onnx.save(net("h = Conv(x, w) r = Relu(h) c = Conv(r, v) y = Mul(c, zero)", zero=0.0), "net.onnx")
+    result = call("widen", "net.onnx")
+    assert result.exit_code == 0
+    assert "Verified" not in result.stderr
+    assert "Warning: comparing 'y' proves nothing" in result.stderr
+
+
+def test_shapes_and_arrays_of_inputs_are_used(folder: Path) -> None:
+    assert "x float32[2,3,6,6]" in call("widen", "net.onnx", "-o", "a.onnx", "--input", "x:2,3,6,6").stderr
+    np.savez("data.npz", x=np.random.default_rng(0).standard_normal((5, 3, 6, 6), np.float32))
+    assert "x float32[5,3,6,6]" in call("widen", "net.onnx", "-o", "b.onnx", "--inputs", "data.npz").stderr
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_inspect_lists_every_group_and_every_reason(name: str) -> None:
+    analysis = onnx_n2n.analyze(MODELS / name)
+    result = call("inspect", MODELS / name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    starts = [line.split(" ")[0] for line in result.stdout.splitlines()]
+    assert all(starts.count(group.name) == 1 for group in analysis.groups if group.members)
+    assert all(pinned.reason.text in result.stdout for pinned in analysis.pins)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_tables_fit_the_terminal(width: int) -> None:
+    analysis = onnx_n2n.analyze(MODELS / "resnet.onnx")
+    console = Console(width=width, markup=False, record=True, file=io.StringIO())
+    tables.print_groups(console, analysis)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    assert all(any(line.startswith(f"{group.name} ") for line in lines) for group in analysis.groups)
+
+
+def test_inspect_counts_what_a_doubled_group_really_adds() -> None:
+    file = MODELS / "densenet.onnx"  # concatenated channels: a weight's axis belongs to several groups
+    document = json.loads(call("inspect", "--json", file).stdout)
+    for group in document["groups"][:9]:
+        sizes = {group["name"]: 2 * group["size"]}
+        report = onnx_n2n.widen(onnx.load(file), 1, groups=sizes, verify=False).report
+        assert report.parameters_after - document["parameters"] == group["parameters_to_double"]
+
+
+def test_unknown_operators_pin_with_a_reason(folder: Path) -> None:
+    onnx.save(net("h = Conv(x, w) r = my.own.Relu(h) y = Conv(r, v)"), "net.onnx")
+    result = call("inspect", "net.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("0 groups can grow")
+    assert "no rule for my.own::Relu at version 1" in result.stdout
+    document = json.loads(call("inspect", "--json", "net.onnx").stdout)
+    assert document["groups"] == []
+    assert {"weight": "w", "axis": 0, "size": 4} in [
+        {key: pin[key] for key in ("weight", "axis", "size")} for pin in document["pinned"]
+    ]
+
+
+def test_clones_are_counted_after_growing_and_on_request(folder: Path) -> None:
+    assert call("inspect", "--clones", "net.onnx").stdout == "Clones: training can tell all 4 channels apart.\n"
+    widened = call("widen", "net.onnx", "-o", "noisy.onnx", "--init", "net2net")
+    assert "tell all 8 channels apart; 8 start with the incoming weights of another." in widened.stderr
+    widened = call("widen", "net.onnx", "-o", "plain.onnx", "--init", "net2net", "--noise", "0", "--factor", "1.5")
+    assert "training can never tell 4 of 6 channels from another, because all" in widened.stderr
+    listed = call("inspect", "--clones", "plain.onnx")
+    assert (listed.exit_code, listed.stderr) == (0, "")
+    assert "never tell 4 of 6 channels from another" in listed.stdout
+    assert re.search(r"^w +6 +4 +4 +4$", listed.stdout, re.MULTILINE)
+    document = json.loads(call("inspect", "--clones", "--json", "plain.onnx").stdout)
+    assert (document["clones"]["twins"], document["groups"][0]["name"]) == (4, "w")
+
+
+def test_names_are_printed_as_they_are(folder: Path) -> None:
+    proto = net()
+    proto.graph.initializer[0].name = proto.graph.node[0].input[1] = "[bold]:smile:"
+    onnx.save(proto, "net.onnx")
+    assert "[bold]:smile:" in call("inspect", "net.onnx").stdout
+    assert "[bold]:smile:" in call("widen", "net.onnx").stderr
+
+
+@pytest.mark.parametrize("command", ["", "inspect", "widen", "verify"])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(command: str, option: str) -> None:
+    result = call(*command.split(), option)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: onnx-n2n {command}".strip())
+
+
+# --- as a program
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, check=False, timeout=60, **options)
+
+
+def test_program_pipes(tmp_path: Path) -> None:
+    done = run("widen", MODELS / "unet.onnx", "-o", tmp_path / "out.onnx", "--json", capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["verification"]["ok"]
+    done = run("inspect", MODELS / "unet.onnx", capture_output=True)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    done = run("widen", tmp_path / "out.onnx", "-o", tmp_path / "out.onnx", capture_output=True)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_progress_is_for_terminals(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    shutil.copy(MODELS / "unet.onnx", tmp_path)
+    done = run("widen", tmp_path / "unet.onnx", stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux says so at the end of a pseudo-terminal
+        while piece := os.read(ours, 4096):
+            seen += piece
+    os.close(ours)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert b"verifying ..." in seen
+    assert b"Written to" in seen
+
+
+def test_import_is_light() -> None:
+    code = "import sys, onnx_n2n; print(sorted({'onnxruntime', 'tensorflow', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def session() -> list[tuple[str, str]]:
+    """The commands that README.md shows, each with what it prints there."""
+    text = "\n".join(line[4:] if line.startswith("    ") or not line else "\0" for line in README.splitlines())
+    parts = [part.split("\0")[0] for part in text.split("$ onnx-n2n ")[1:]]
+    return [(part.split("\n")[0], part.split("\n", 1)[1].strip()) for part in parts]
+
+
+@pytest.mark.parametrize(("command", "shown"), session())
+def test_readme_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, shown: str
+) -> None:
+    """Three dots stand for anything; rounding differs from machine to machine."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(MODELS, "models")
+    result = call(*shlex.split(command))
+    printed = "\n".join(line.rstrip() for line in result.output.splitlines())
+    wanted = re.sub(r"\d\\\.\de\\-\d\d", r"\\d\\.\\de-\\d\\d", re.escape(shown)).replace(r"\.\.\.", ".*")
+    assert re.fullmatch(wanted.replace("on\\ CPU", "on\\ (CPU|CUDA)"), printed, re.DOTALL), printed
+
+
+def test_readme_names_every_option() -> None:
+    options = [parameter for command in main.commands.values() for parameter in command.params]
+    named = set(re.findall(r"-[-a-z]+", README))
+    assert all(named & {*option.opts, *option.secondary_opts} for option in options if option.opts[0].startswith("-"))
+
+
+def test_readme_calls_the_library_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(MODELS, "models")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("True ")
+    assert "widen{factor=1.5,multiple_of=8}" in done.stdout

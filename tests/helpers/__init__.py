@@ -1,0 +1,1 @@
+"""What tests share: small models, networks, damages, and how the command is called."""

@@ -1,0 +1,22 @@
+"""The command in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "onnx_n2n"]
+SECONDS = 60.0
+
+
+def begin(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def run(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*COMMAND, *arguments], cwd=folder, timeout=SECONDS, capture_output=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

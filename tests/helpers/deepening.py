@@ -1,0 +1,107 @@
+"""What tests of depth share: deepening, what it adds, whether that can learn, and small networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from helpers.graphs import Judge, model, run
+from onnx_n2n.passes import Deepen
+
+EXACT = 1e-6  # of how far an output moves: identities are exact, and norms round
+
+
+def deepen(teacher: onnx.ModelProto, **options: Any) -> onnx.ModelProto:
+    result = Deepen(**options)(teacher)
+    assert result.modified
+    onnx.checker.check_model(result.model, full_check=True)
+    return result.model
+
+
+def added(teacher: onnx.ModelProto, student: onnx.ModelProto) -> list[str]:
+    before = [node.op_type for node in teacher.graph.node]
+    after = [node.op_type for node in student.graph.node]
+    for operator in before:
+        after.remove(operator)
+    return sorted(after)
+
+
+def new_weights(teacher: onnx.ModelProto, student: onnx.ModelProto) -> list[str]:
+    known = {tensor.name for tensor in teacher.graph.initializer}
+    return [tensor.name for tensor in student.graph.initializer if tensor.name not in known]
+
+
+def changed(student: onnx.ModelProto, names: list[str], amount: float, seed: int = 0) -> onnx.ModelProto:
+    """Add noise to some weights, as a step of training does."""
+    rng = np.random.default_rng(seed)
+    moved = onnx.ModelProto.FromString(student.SerializeToString())
+    for tensor in moved.graph.initializer:
+        if tensor.name in names:
+            array = numpy_helper.to_array(tensor)
+            noise = amount * rng.standard_normal(array.shape)
+            tensor.CopyFrom(numpy_helper.from_array(array + noise.astype(array.dtype), tensor.name))
+    return moved
+
+
+def distance(one: onnx.ModelProto, other: onnx.ModelProto, judge: Judge) -> float:
+    return max(
+        float(np.abs(a - b).max())
+        for feed in judge.feeds
+        for a, b in zip(run(one, feed), run(other, feed), strict=True)
+    )
+
+
+IMAGE, ROWS, FLAT = "float[2,3,8,9] x", "float[2,5,3] x", "float[4,3] x"
+BN = {"s": (8,), "b": (8,), "m": (8,), "v": np.linspace(0.5, 2, 8, dtype=np.float32)}
+CONV, NORM = "h = Conv<pads=[1,1,1,1]>(x, W, c)", "n = BatchNormalization(h, s, b, m, v)"
+W, C, V = (8, 3, 3, 3), (8,), (3, 8, 1, 1)
+
+LN = "LayerNormalization"
+FFN = "u = MatMul({n}, A) r = Relu(u) m = MatMul(r, B)"
+ATTENTION = (
+    "q = MatMul({n}, Q) k = MatMul({n}, K) v = MatMul({n}, S) t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) "
+    "a = Softmax(s) o = MatMul(a, v) p = MatMul(o, O)"
+)
+SHAPES = {"W": (3, 8), "V": (8, 3), "A": (8, 12), "B": (12, 8), "Q": (8, 8), "K": (8, 8), "S": (8, 8), "O": (8, 8),
+          "g": (8,), "b": (8,), "g2": (8,), "b2": (8,), "bias": (8,)}  # fmt: skip
+PRE_NORM = (
+    f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} i = Add(h, p) l = {LN}(i, g2, b2) "
+    f"{FFN.format(n='l')} z = Add(i, m) y = MatMul(z, V)"
+)
+
+
+def check_learning(teacher: onnx.ModelProto, student: onnx.ModelProto, judge: Judge) -> None:
+    """Gradients: the zero weights get one at once, and all others once these have taken a step."""
+    tensors = {t.name: numpy_helper.to_array(t) for t in student.graph.initializer}
+    new = new_weights(teacher, student)
+    zero = [name for name in new if not tensors[name].any()]
+    last = [name for name in zero if distance(student, changed(student, [name], 0.3), judge) > 1e-4]
+    assert last
+    stepped = changed(student, last, 0.3)
+    for name in new:
+        assert distance(stepped, changed(stepped, [name], 0.5, seed=1), judge) > 1e-5, name
+
+
+def resnet(blocks: int = 3, *, norm: bool = True) -> onnx.ModelProto:
+    body, weights = "h = Conv(x, W) r0 = Relu(h)", {"W": (8, 3, 1, 1), "V": V}
+    for number in range(blocks):
+        one, two = f"a{number}", f"b{number}"
+        weights |= {f"layers_{number}_{each}_weight": (8, 8, 3, 3) for each in (one, two)}
+        body += f" c{number} = Conv<pads=[1,1,1,1]>(r{number}, layers_{number}_{one}_weight)"
+        body += f" d{number} = Relu(c{number})"
+        body += f" e{number} = Conv<pads=[1,1,1,1]>(d{number}, layers_{number}_{two}_weight)"
+        tip = f"e{number}"
+        if norm:
+            weights |= {f"{key}{number}": value for key, value in BN.items()}
+            body += f" n{number} = BatchNormalization({tip}, s{number}, b{number}, m{number}, v{number})"
+            tip = f"n{number}"
+        body += f" f{number} = Add({tip}, r{number}) r{number + 1} = Relu(f{number})"
+    return model(f"{body} y = Conv(r{blocks}, V)", IMAGE, "y", **weights)
+
+
+def transformer() -> onnx.ModelProto:
+    """A block of attention and one of a feed-forward layer, each behind a norm."""
+    return model(PRE_NORM, ROWS, "y", **{name: shape for name, shape in SHAPES.items() if name != "bias"})

@@ -1,0 +1,58 @@
+"""One growth of each kind, and its record."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import onnx
+
+from helpers.calling import net
+from helpers.deepening import resnet
+from helpers.enlarging import UNPROVEN, three
+from helpers.graphs import model
+from onnx_n2n.passes import Deepen, Enlarge, Outputs, Widen, parse
+from onnx_n2n.record.record import Record
+
+QUIET = model(
+    "h = MatMul(x, W) n = LayerNormalization(h, g, b) a = MatMul(n, A) r = Relu(a) m = MatMul(r, B) k = Add(h, m) "
+    "o = LayerNormalization(k, g, b) y = MatMul(o, V)",
+    "float[2,5,3] x", "y", W=(3, 6), g=(6,), b=(6,), A=(6, 8), B=(8, 6), V=(6, 3),
+)  # fmt: skip
+TIED = model(
+    "h = Gather(E, i) a = MatMul(h, A) r = Relu(a) m = MatMul(r, B) k = Add(h, m) t = Transpose<perm=[1,0]>(E) "
+    "y = MatMul(k, t)",
+    "float[2,5] x, int64[2,5] i", "y", E=(9, 6), A=(6, 8), B=(8, 6),
+)  # fmt: skip
+MEAN = model("h = Conv(x, w) r = Relu(h) m = ReduceMean<axes=[1]>(r) y = Conv(m, v)", "float[N,3,6,6] x", "y",
+             w=(4, 3, 1, 1), v=(2, 1, 1, 1))  # fmt: skip
+WHOLE, COLUMNS = (model(
+    "q, s, z = DynamicQuantizeLinear(x) m = MatMulInteger(q, w, z, c) f = Cast<to=1>(m) g = Mul(f, s) r = Relu(g) "
+    "p, t, u = DynamicQuantizeLinear(r) n = MatMulInteger(p, v, u, d) e = Cast<to=1>(n) y = Mul(e, t)",
+    "float[4,3] x", "float[4,2] y", w=np.arange(-12, 12, dtype=np.int8).reshape(3, 8), c=np.array(1, np.int8),
+    v=np.arange(-8, 8, dtype=np.int8).reshape(8, 2), d=np.array(zero, np.int8),
+) for zero in (3, [2, 3]))  # fmt: skip
+CLASSIFIER = model("h = MatMul(x, v) r = Relu(h) y = Gemm<transB=1>(r, w, b)", "float[N,6] x", "float[N,5] y",
+                   v=(6, 8), w=(5, 8), b=(5,))  # fmt: skip
+GROWTHS: dict[str, tuple[Any, onnx.ModelProto]] = {
+    "fresh": (Widen(factor=1.5), net()),
+    "copies": (Widen(factor=2.75, init="net2net", seed=7), net()),
+    "quiet": (Widen(factor=1.5), QUIET),
+    "quiet copies": (Widen(factor=1.5, init="net2net"), QUIET),
+    "tied": (Widen(factor=1.5, init="net2net"), TIED),
+    "a mean": (Widen(factor=1.5, init="net2net"), MEAN),
+    "quantised": (Widen(factor=1.5, init="net2net"), WHOLE),
+    "quantised by columns": (Widen(factor=1.5), COLUMNS),
+    "deeper": (Deepen(), resnet(1)),
+    "enlarged": (Enlarge(), three()),
+    "gained": (Outputs(7), CLASSIFIER),
+    "passes": (parse("widen{factor=1.25},deepen{count=1},enlarge,widen{factor=1.5,init=net2net}"), resnet(1)),
+}
+
+
+@functools.cache
+def record_of(name: str) -> Record:
+    growing, teacher = GROWTHS[name]
+    found: Record = growing(teacher, proof=UNPROVEN).growth
+    return found

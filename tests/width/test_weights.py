@@ -1,0 +1,173 @@
+"""Laws of grown weights: what the copies of a channel carry together is what the teacher's channel carried."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.graphs import STABLE
+from onnx_n2n.record.recipe import Recipe, Summed
+from onnx_n2n.width.growth import Channels, added, copies
+
+FLOATS = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
+NOISE = 0.1
+every_float = pytest.mark.parametrize("dtype", FLOATS)
+
+
+def weight(*shape: int, dtype: type = np.float32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32).astype(dtype)
+
+
+def summing(channels: Channels, axis: int, rank: int, *, noise: float = NOISE, seed: int = 0) -> Recipe:
+    index = tuple(channels.index if place == axis else None for place in range(rank))
+    return Recipe(index, (Summed(axis, channels.share, channels.index),), noise=noise, seed=(seed,))
+
+
+def summed_over_copies(grown: np.ndarray, key: np.ndarray, axis: int) -> np.ndarray:
+    """Add up in double precision the places of ``axis`` that have the same key, in the order of the keys."""
+    rows = np.moveaxis(grown.astype(np.float64), axis, 0)
+    return np.moveaxis(np.stack([rows[key == channel].sum(0) for channel in np.unique(key)]), 0, axis)
+
+
+def rounding(dtype: type) -> float:
+    """What rounding each of a few copies may add up to, for weights of about one."""
+    return 16 * float(ml_dtypes.finfo(dtype).eps) if dtype != np.float64 else 0.0
+
+
+@every_float
+@pytest.mark.parametrize("noise", [0.0, NOISE, 1.0])
+@pytest.mark.parametrize(("shape", "axis"), [((5, 7), 1), ((5, 7), 0), ((4, 5, 3, 3), 1), ((7,), 0)])
+@pytest.mark.parametrize("times", [1.4, 2, 3.3])
+def test_copies_carry_together_what_the_channel_carried(
+    dtype: type, noise: float, shape: tuple[int, ...], axis: int, times: float
+) -> None:
+    # The values have 24 bits: in float64 there is room for shares and noise, and the sum is exact.
+    teacher = weight(*shape, dtype=dtype)
+    channels = copies(shape[axis], round(times * shape[axis]), np.random.default_rng(1))
+    grown = summing(channels, axis, len(shape), noise=noise).make(teacher)
+    assert grown.dtype == dtype
+    found = summed_over_copies(grown, channels.index, axis)
+    np.testing.assert_allclose(found, teacher.astype(np.float64), rtol=0, atol=rounding(dtype) * max(1, 4 * noise))
+
+
+@every_float
+def test_copies_within_groups_share_only_with_their_own_group(dtype: type) -> None:
+    """A grouped ConvTranspose sums over the inner part of its first axis; the groups, grown too, do not mix."""
+    groups, inner = copies(2, 3, None), copies(4, 7, None)
+    teacher = weight(8, 3, 2, dtype=dtype)
+    index = np.add.outer(groups.index * 4, inner.index).ravel()
+    key = np.add.outer(np.arange(3) * 7, inner.index).ravel()
+    share = np.tile(inner.share, 3)
+    grown = Recipe((index, None, None), (Summed(0, share, key),), noise=NOISE).make(teacher)
+    expected = teacher.astype(np.float64).reshape(2, 4, 3, 2)[groups.index].reshape(12, 3, 2)
+    np.testing.assert_allclose(summed_over_copies(grown, key, 0), expected, rtol=0, atol=rounding(dtype))
+
+
+@STABLE
+@given(st.data())
+def test_without_noise_every_place_is_the_teachers_times_its_share(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4)))
+    teacher = weight(*shape)
+    channels = [copies(n, n + data.draw(st.integers(0, 6)), np.random.default_rng(0)) for n in shape]
+    grows, sums = (data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape))) for _ in range(2))
+    index = tuple(one.index if grow else None for one, grow in zip(channels, grows, strict=True))
+    carry = [axis for axis, both in enumerate(zip(grows, sums, strict=True)) if all(both)]
+    recipe = Recipe(index, tuple(Summed(axis, channels[axis].share, channels[axis].index) for axis in carry))
+    expected = teacher[np.ix_(*(np.arange(n) if i is None else i for n, i in zip(shape, index, strict=True)))]
+    for axis in carry:
+        expected = expected * channels[axis].share.astype(np.float32).reshape(-1, *[1] * (len(shape) - axis - 1))
+    grown = recipe.make(teacher)
+    np.testing.assert_array_equal(grown, expected)
+    assert grown.shape == recipe.shape(shape)
+    assert recipe.identity == (not any(grows))
+
+
+def test_both_axes_of_a_bilinear_weight_may_carry_shares() -> None:
+    rows, columns = copies(5, 8, None), copies(4, 10, None)
+    teacher = weight(5, 4, dtype=np.float64)
+    parts = (Summed(0, rows.share, rows.index), Summed(1, columns.share, columns.index))
+    grown = Recipe((rows.index, columns.index), parts, noise=NOISE).make(teacher)
+    found = summed_over_copies(summed_over_copies(grown, rows.index, 0), columns.index, 1)
+    np.testing.assert_allclose(found, teacher, rtol=0, atol=1e-15)
+
+
+def test_noise_parts_the_copies_by_about_as_much_as_asked() -> None:
+    teacher, channels = weight(300, 40), copies(40, 80, None)
+    recipe = summing(channels, 1, 2)
+    plain, noisy = replace(recipe, noise=0.0).make(teacher), recipe.make(teacher)
+    np.testing.assert_array_equal(plain[:, :40], plain[:, 40:])
+    assert (noisy[:, :40] != noisy[:, 40:]).mean() > 0.98
+    assert 0.4 * NOISE < (noisy - plain).std() / teacher.std() < 1.1 * NOISE
+
+
+def test_noise_leaves_channels_without_copies_alone() -> None:
+    teacher, channels = weight(30, 40), copies(40, 50, np.random.default_rng(0))
+    grown = summing(channels, 1, 2).make(teacher)
+    alone = np.flatnonzero(channels.share == 1)
+    assert len(alone) == 30
+    np.testing.assert_array_equal(grown[:, alone], teacher[:, channels.index[alone]])
+
+
+@pytest.mark.parametrize("teacher", [np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)])
+def test_noise_is_relative_to_the_spread_of_the_weight(teacher: np.ndarray) -> None:
+    channels = copies(4, 8, None)
+    np.testing.assert_array_equal(summing(channels, 1, 2).make(teacher), np.tile(teacher / 2, 2))
+
+
+@every_float
+@pytest.mark.parametrize("noise", [0.0, NOISE])
+def test_added_channels_get_weights_of_their_own_and_send_nothing(dtype: type, noise: float) -> None:
+    rows, columns = added(200, 300, fresh=True), added(40, 60, fresh=True)
+    teacher = weight(200, 40, dtype=dtype)
+    part = Summed(1, columns.share, columns.index)
+    fresh = (np.arange(300) >= 200, None)
+    grown = Recipe((rows.index, columns.index), (part,), fresh, noise=noise).make(teacher)
+    assert grown.dtype == dtype
+    np.testing.assert_array_equal(grown[:200, :40], teacher)
+    np.testing.assert_array_equal(grown[:200, 40:], np.zeros((200, 20)))
+    new = grown[200:].astype(np.float64)
+    assert not any((new[:, :40] == row).all(axis=1).any() for row in teacher.astype(np.float64))
+    assert 0.9 < new.std() / teacher.astype(np.float64).std() < 1.1
+
+
+# --- determinism
+
+
+def large() -> tuple[np.ndarray, Recipe]:
+    """Return a weight that is grown in several blocks."""
+    return weight(600, 600), summing(copies(600, 900, np.random.default_rng(0)), 1, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 7])
+def test_the_seed_decides_and_the_number_of_processors_does_not(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    teacher, recipe = large()
+    expected = recipe.make(teacher)
+    monkeypatch.setattr(os, "cpu_count", lambda: workers)
+    np.testing.assert_array_equal(recipe.make(teacher), expected)
+    assert (replace(recipe, seed=(1,)).make(teacher) != expected).mean() > 0.6
+
+
+def test_blocks_do_not_repeat_their_noise() -> None:
+    teacher, recipe = large()
+    noise = recipe.make(teacher) - replace(recipe, noise=0.0).make(teacher)
+    assert len(np.unique(noise, axis=0)) == len(noise)
+
+
+def test_the_teacher_is_not_changed() -> None:
+    teacher, recipe = large()
+    before = teacher.copy()
+    recipe.make(teacher)
+    np.testing.assert_array_equal(teacher, before)
+
+
+def test_recipes_have_the_same_key_when_they_make_the_same() -> None:
+    channels = copies(4, 8, None)
+    assert summing(channels, 1, 2).key() == summing(copies(4, 8, None), 1, 2).key()
+    others = [summing(channels, 0, 2), summing(copies(4, 7, None), 1, 2), Recipe((None, channels.index))]
+    assert len({recipe.key() for recipe in [summing(channels, 1, 2), *others]}) == 4
