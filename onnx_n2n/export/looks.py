@@ -16,6 +16,7 @@ from onnx_n2n.depth.splice import LAST_PART
 from onnx_n2n.export.choice import STATISTICS, Decision
 from onnx_n2n.export.flow import Meeting, operator_of
 from onnx_n2n.export.formulas import formula_of, is_written
+from onnx_n2n.graph.constants import uniform
 from onnx_n2n.record.provenance import ANONYMOUS
 
 # Slots that hold weights, whatever they look like.
@@ -92,14 +93,14 @@ class Looks:
             return Decision("constant", because)
         slotted = [meeting for meeting in reached if weighs(meeting)]
         made = value.producer() is not None or self.told
-        if made and {*map(_reader, slotted)} == {"InstanceNormalization"} and is_even(tensor.numpy()):
+        if made and {*map(_reader, slotted)} == {"InstanceNormalization"} and uniform(tensor.numpy()):
             return Decision("constant", "one number throughout, as norms without weights have")
         if tensor.size <= 1:
             return self._single(value, tensor, reached, slotted)
         if slotted:
             return self._weight(tensor, slotted)
         array = tensor.numpy().astype(np.float64)
-        even, formula = is_even(array), formula_of(array)
+        even, formula = uniform(array), formula_of(array)
         if not np.isfinite(array).all() or np.abs(array).max(initial=0.0) >= MASK:
             return Decision("constant", "a mask: it holds numbers larger than weights are", guess=True)
         if formula:
@@ -152,11 +153,6 @@ class Looks:
             return True
         copied = value.producer() is not None
         return self.scripted and not copied and not ANONYMOUS.match(name) and not name.startswith("/")
-
-
-def is_even(array: np.ndarray) -> bool:
-    """Say whether all numbers are the same."""
-    return bool(np.all(array == array.flat[0])) if array.size else True
 
 
 def weighs(meeting: Meeting) -> bool:

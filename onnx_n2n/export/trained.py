@@ -23,8 +23,8 @@ import onnx_ir as ir
 from onnx_n2n.depth.splice import MARK
 from onnx_n2n.export.choice import STATISTICS, Choice, Decision
 from onnx_n2n.export.flow import Flow, Meeting, operator_of
-from onnx_n2n.export.looks import MEASURED, SLOTS, Looks, is_even, weighs
-from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.export.looks import MEASURED, SLOTS, Looks, weighs
+from onnx_n2n.graph.constants import FLOATS, uniform
 from onnx_n2n.graph.quantised import NARROW
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.provenance import Origins
@@ -143,7 +143,7 @@ class Decider:
         beside = [name for meeting in slotted for name in self._beside(meeting)]
         if beside:
             return Decision("trained", f"{found.because}, beside {beside[0]!r}")
-        if self._lost and (slotted or not is_even(tensor.numpy())):
+        if self._lost and (slotted or not uniform(tensor.numpy())):
             sought = _listed(sorted(self._lost))
             return Decision("trained", f"{found.because}; it may be made of {sought}, which the file lacks", guess=True)
         if slotted:
