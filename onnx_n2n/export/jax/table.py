@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from onnx_n2n.export.calling import Table
 from onnx_n2n.export.jax import (
+    arrays,
     attention,
-    elementwise,
     indexing,
     linear,
     norm,
     quantised,
     recurrent,
-    reduction,
     resizing,
     shape,
 )
+from onnx_n2n.export.operators.table import table_of
 
 TABLE: Table = {
+    **table_of(arrays),
     **attention.TABLE,
-    **elementwise.TABLE,
     **indexing.TABLE,
     **linear.TABLE,
     **norm.TABLE,
     **quantised.TABLE,
     **recurrent.TABLE,
-    **reduction.TABLE,
     **resizing.TABLE,
     **shape.TABLE,
 }

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from onnx_n2n.export.calling import Table
+from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.torch import (
+    arrays,
     attention,
-    elementwise,
     indexing,
     linear,
     norm,
     quantised,
     recurrent,
-    reduction,
     resizing,
     shape,
 )
 
 TABLE: Table = {
+    **table_of(arrays),
     **attention.TABLE,
-    **elementwise.TABLE,
     **indexing.TABLE,
     **linear.TABLE,
     **norm.TABLE,
     **quantised.TABLE,
     **recurrent.TABLE,
-    **reduction.TABLE,
     **resizing.TABLE,
     **shape.TABLE,
 }
