@@ -8,9 +8,10 @@ host, and sent over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from onnx_n2n.export import host
+from onnx_n2n.export.calling import Call, Table, bind
 from onnx_n2n.export.program import Block, Step
 
 # Inputs that an operator wants as numbers, by slot.
@@ -47,6 +48,24 @@ LENGTHS = frozenset({"Shape", "Size"})  # the doors from the device to the host
 def wants_number(operator: str, slot: int) -> bool:
     """Say whether an operator wants an input on the host."""
     return slot in WANTED.get(operator, frozenset())
+
+
+def call_of(step: Step, table: Table, numbers: Container[str]) -> Call:
+    """Return what a step calls: a function of the host lane, or of a framework.
+
+    Args:
+        step: The step.
+        table: The functions of the framework.
+        numbers: The values that are worked out on the host.
+
+    Raises:
+        ExportError: There is no function, or it cannot do what the step says.
+    """
+    if step.operator in LENGTHS:
+        return bind(table, step, [False] * len(step.inputs), True)
+    if step.outputs and step.outputs[0] in numbers:
+        return bind(host.TABLE, step, [True] * len(step.inputs), True)
+    return bind(table, step, [wants_number(step.operator, slot) for slot in range(len(step.inputs))], False)
 
 
 def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:

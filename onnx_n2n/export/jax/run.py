@@ -12,11 +12,11 @@ from jax import lax
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import host
-from onnx_n2n.export.calling import NO_TURN, Call, bind, find, refuse
+from onnx_n2n.export.calling import NO_TURN, Call, find, refuse
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.jax.table import TABLE
-from onnx_n2n.export.lanes import LENGTHS, wants_number
+from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.program import Block, Program, Step
 
 Array = jax.Array
@@ -50,10 +50,7 @@ def prepared(program: Program) -> Recipe:
     for step in program.main.walk():
         refuse(step)
         if step.operator not in SPECIAL:
-            on_host = bool(step.outputs) and step.outputs[0] in program.host and step.operator not in LENGTHS
-            table = host.TABLE if on_host else TABLE
-            sides = len(step.inputs), len(step.outputs)
-            calls[id(step)] = bind(table, step.operator, step.version, step.name, step.attributes, *sides)
+            calls[id(step)] = call_of(step, TABLE, program.host)
     return Recipe(program, calls)
 
 
@@ -125,14 +122,12 @@ class Frame:
             self.give(step, SPECIAL[step.operator](self, step))
             return
         call = self.recipe.calls[id(step)]
-        numbers = step.outputs[0] in self.recipe.program.host and step.operator not in LENGTHS
         arguments = [
-            self.host(name) if numbers or wants_number(step.operator, slot) else self.device(name)
-            for slot, name in enumerate(step.inputs)
+            self.host(name) if number else self.device(name)
+            for name, number in zip(step.inputs, call.takes_numbers, strict=True)
         ]
         found = call.function(*arguments, **call.keywords)
-        on_host = numbers or step.operator in LENGTHS
-        self.give(step, found if call.several else (found,), self.numbers if on_host else self.arrays)
+        self.give(step, found if call.several else (found,), self.numbers if call.gives_numbers else self.arrays)
 
     def give(self, step: Step, values: Sequence[Any], lane: dict[str, Any] | None = None) -> None:
         """Keep what a step returns."""
