@@ -113,7 +113,7 @@ def _masked(mask: Array | None, near: Array | None, q: Array, k: Array) -> Array
     mask = mask if mask.ndim > 1 else mask[None]
     whole = xp.is_bool(mask)
     rest = [(0, 0)] * (mask.ndim - 1) + [(0, k.shape[2] - mask.shape[-1])]
-    mask = xp.pad(mask if whole else xp.astype(mask, q.dtype), rest, False if whole else -math.inf)
+    mask = xp.pad(mask if whole else xp.astype(mask, q.dtype), rest, value=False if whole else -math.inf)
     if near is None:
         return mask
     return mask & near if whole else xp.where(near, mask, -math.inf)

@@ -60,7 +60,7 @@ def rms_norm(x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5) -
     """Divide by the root of the mean square over the axes from one on; returns the inverse of that root too."""
     xp = namespace(x)
     wide = xp.astype(x, xp.float32)
-    inverse = xp.rsqrt(xp.mean(wide * wide, range(axis % x.ndim, x.ndim), keepdims=True) + epsilon)
+    inverse = xp.rsqrt(xp.mean(wide * wide, list(range(axis % x.ndim, x.ndim)), keepdims=True) + epsilon)
     return xp.astype(wide * inverse, x.dtype) * scale, inverse
 
 
@@ -140,7 +140,7 @@ def embed_layer_norm(
     total = xp.take(words, tokens, 0) + xp.take(positions, where, 0)
     if segments is not None and kinds is not None:
         total = total + xp.take(kinds, segments, 0)
-    count = xp.zeros(tokens.shape[0], words) if mask is None else mask.sum(1)
+    count = xp.zeros([tokens.shape[0]], words) if mask is None else mask.sum(1)
     return xp.layer_norm(total, scale, shift, epsilon=epsilon)[0], xp.astype(count, xp.int32), total
 
 

@@ -12,16 +12,18 @@ import torch
 from torch import fx, nn
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export import host
+from onnx_n2n.export import lists
 from onnx_n2n.export.calling import Call, find, made, refuse
 from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.names import arguments
+from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.program import Block, Program, Step
-from onnx_n2n.export.torch import dtypes, layers
+from onnx_n2n.export.torch import arrays, dtypes, layers
 from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
-from onnx_n2n.export.torch.table import TABLE
 from onnx_n2n.record.layouts import SAME, Layout
+
+TABLE = table_of(arrays)
 
 Captured = tuple[str, bool]
 """A value from outside, and whether it is wanted on the host."""
@@ -305,7 +307,7 @@ def _dropout(emitter: Emitter, step: Step) -> None:
     ratio = (
         emitter.host(step.inputs[1]) if len(step.inputs) > 1 and step.inputs[1] else step.attributes.get("ratio", 0.5)
     )
-    ratio = host.flat(ratio)[0] if not isinstance(ratio, fx.Node) else 0.5
+    ratio = lists.flat(ratio)[0] if not isinstance(ratio, fx.Node) else 0.5
     name = emitter.add("dropout", nn.Dropout(ratio))
     node = emitter.graph.call_module(name, (emitter.device(step.inputs[0]),))
     emitter._device[step.outputs[0]] = node
