@@ -215,6 +215,11 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
     return None
 
 
+def uniform(array: np.ndarray) -> bool:
+    """Say whether an array holds one number throughout, as zeros that are nobody's parameter."""
+    return array.size < 2 or bool(np.all(array == array.flat[0]))
+
+
 def parameters(model: ir.Model) -> int:
     """Return how many floating-point and quantised numbers the weights of a model are made of, in all its graphs."""
     found = 0

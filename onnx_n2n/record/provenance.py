@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.graph.constants import FLOATS, constants_of
+from onnx_n2n.graph.constants import FLOATS, constants_of, uniform
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
 
@@ -132,14 +132,9 @@ def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:
         for value, origin in known.folded(node):
             found.setdefault(str(value.name), []).append(origin)
     for value, tensor in constants_of(model.graph):
-        if not found.get(str(value.name)) and tensor.dtype in FLOATS and _even(tensor.numpy()):
+        if not found.get(str(value.name)) and tensor.dtype in FLOATS and uniform(tensor.numpy()):
             found[str(value.name)] = [Origin((), Layout("even"), "", "values")]
     return {weight: tuple(dict.fromkeys(entries)) for weight, entries in found.items() if entries}
-
-
-def _even(array: np.ndarray) -> bool:
-    """Say whether a tensor holds one number throughout, as zeros that are nobody's parameter."""
-    return array.size == 0 or bool(np.all(array == array.flat[0]))
 
 
 class Origins:

@@ -18,9 +18,10 @@ from helpers.needing import needs
 from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ExportError, OptionError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import agreement
 from onnx_n2n.export.formulas import formula_of, is_written
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 
 RNG = np.random.default_rng(0)
 

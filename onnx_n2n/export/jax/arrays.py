@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.lax import erf
-from jax.nn import celu, elu, leaky_relu, relu, sigmoid, softplus
+from jax.lax import erf, rsqrt
+from jax.nn import celu, elu, leaky_relu, log_softmax, relu, sigmoid, softmax, softplus
 from jax.numpy import (
     abs, acos, acosh, add, argmax, argmin, asin, asinh, astype, atan, atanh, bitwise_and, bitwise_invert, bitwise_or,
-    bitwise_xor, broadcast_to, ceil, cos, cosh, divide, equal, exp, expand_dims, flip, float32, floor, fmod, greater,
-    greater_equal, iinfo, int32, isnan, isneginf, isposinf, less, less_equal, log, logical_and, logical_not, logical_or,
-    logical_xor, maximum, minimum, moveaxis, multiply, negative, ones_like, permute_dims, reciprocal, remainder, repeat,
-    round, sign, sin, sinh, sqrt, stack, subtract, tan, tanh, tile, tril, triu, uint8, where, zeros_like,
+    bitwise_xor, broadcast_to, ceil, cos, cosh, divide, einsum, equal, exp, expand_dims, flip, float32, floor, fmod,
+    greater, greater_equal, iinfo, int32, isnan, isneginf, isposinf, less, less_equal, log, logical_and, logical_not,
+    logical_or, logical_xor, maximum, minimum, moveaxis, multiply, negative, ones_like, permute_dims, reciprocal,
+    remainder, repeat, round, sign, sin, sinh, sqrt, stack, subtract, swapaxes, tan, tanh, tile, tril, triu, uint8,
+    where, zeros_like,
 )  # fmt: skip
 from jax.numpy import concatenate as concat
 from jax.numpy import cumsum as cumulative_sum
 
-from onnx_n2n.export import host
+from onnx_n2n.export import lists
 from onnx_n2n.export.jax import dtypes
+from onnx_n2n.export.jax.convolution import (
+    convolve, convolve_transposed, max_pool, mean_of_windows, sum_of_windows,
+)  # fmt: skip
 from onnx_n2n.export.jax.dtypes import kind_of
-from onnx_n2n.export.jax.linear import conv
+from onnx_n2n.export.jax.norm import group_norm, layer_norm, local_response_norm
 from onnx_n2n.export.jax.sampling import grid_sample
 from onnx_n2n.export.operators.arrays import NAMESPACES
 
@@ -36,6 +40,8 @@ NAMESPACES[Array] = sys.modules[__name__]
 
 int64 = int  # in the width that JAX has then
 widest = jnp.float32
+
+fused_attention = gru = lstm = None  # JAX makes kernels of what is written out
 
 
 def arange(stop: int, like: Array, dtype: Any = int64) -> Array:
@@ -67,7 +73,7 @@ def counted(values: list[Array]) -> Array:
 
 def counting(start: Any, limit: Any, delta: Any) -> Array:
     """Count."""
-    return jnp.arange(*(host.flat(number)[0] for number in (start, limit, delta)))
+    return jnp.arange(*(lists.flat(number)[0] for number in (start, limit, delta)))
 
 
 def cut(x: Array, axis: int, part: slice) -> Array:
@@ -95,14 +101,30 @@ def hardswish(x: Array) -> Array:
     return x * jnp.clip(x / 6 + 0.5, 0, 1)
 
 
+def is_bool(x: Array) -> bool:
+    """Say whether an array holds truth values."""
+    return x.dtype == jnp.bool
+
+
 def is_real(x: Array) -> bool:
     """Say whether an array holds floating-point numbers."""
     return bool(jnp.issubdtype(x.dtype, jnp.floating))
 
 
+def linear(x: Array, w: Array, b: Array | None) -> Array:
+    """Multiply by a matrix of (outputs, inputs), and add to it."""
+    y = x @ w.T
+    return y if b is None else y + b
+
+
 def logsumexp(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
     """Return the logarithm of the sum of exponentials."""
     return jax.nn.logsumexp(x, tuple(axis), keepdims=keepdims)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Multiply matrices."""
+    return jnp.matmul(a, b)
 
 
 def max(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
@@ -161,6 +183,12 @@ def split(x: Array, sizes: Sequence[int], axis: int) -> list[Array]:
     return jnp.split(x, list(itertools.accumulate(sizes))[:-1], axis)
 
 
+def scan(step: Callable[..., Any], states: tuple[Array, ...], xs: Array) -> tuple[tuple[Array, ...], Array]:
+    """Take steps along the first axis: ``step(states, t, x) -> (states, y)``; returns the last states and every y."""
+    last, y = jax.lax.scan(lambda states, given: step(states, *given), states, (jnp.arange(xs.shape[0]), xs))
+    return last, y
+
+
 def sum(x: Array, axis: Sequence[int], *, keepdims: bool, dtype: Any = None) -> Array:
     """Add up."""
     return x.sum(tuple(axis), keepdims=keepdims, dtype=dtype)
@@ -183,9 +211,20 @@ def top_k(x: Array, count: int, axis: int, *, largest: bool) -> tuple[Array, Arr
     return jnp.take_along_axis(x, places, axis), places
 
 
+def var_mean(x: Array, axis: Sequence[int]) -> tuple[Array, Array]:
+    """Return variance and mean over axes, which stay as axes of length 1."""
+    mean = x.mean(tuple(axis), keepdims=True)
+    return jnp.square(x - mean).mean(tuple(axis), keepdims=True), mean
+
+
 def vector_norm(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
     """Return the Euclidean norm."""
     return jnp.sqrt(jnp.square(x).sum(tuple(axis), keepdims=keepdims))
+
+
+def zeros(shape: Sequence[int], like: Array) -> Array:
+    """Return zeros in the type of an array."""
+    return jnp.zeros(shape, like.dtype)
 
 
 def _limits(x: Array) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
-"""A tensor of PyTorch or an array of JAX: what has ``shape``, ``ndim``, ``dtype``, ``reshape``, and Python's operators."""
+"""A tensor of PyTorch or an array of JAX: what has ``shape``, ``ndim``, ``dtype`` and Python's operators."""
 
 NAMESPACES: dict[type, Any] = {}
 """The names of each framework, by the type of its arrays. A framework adds itself when it is imported."""

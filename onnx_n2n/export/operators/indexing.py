@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_n2n.export import host
+from onnx_n2n.export import lists
 from onnx_n2n.export.calling import several
 from onnx_n2n.export.operators.arrays import Array, namespace
 
@@ -57,7 +57,7 @@ def top_k(
     sorted: int = 1,  # noqa: A002 - ONNX's name
 ) -> tuple[Array, Array]:
     """Return the largest or smallest entries along an axis, and where they are; the first of equals comes first."""
-    return namespace(x).top_k(x, host.ints(k)[0], axis % x.ndim, largest=bool(largest))
+    return namespace(x).top_k(x, lists.ints(k)[0], axis % x.ndim, largest=bool(largest))
 
 
 def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
@@ -83,7 +83,7 @@ def non_zero(x: Array) -> Array:
 
 def one_hot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Array:
     """Return one value at an index and another elsewhere; an index beyond both ends is nowhere."""
-    xp, count = namespace(indices), int(host.flat(depth)[0])
+    xp, count = namespace(indices), int(lists.flat(depth)[0])
     spread = _wrapped(indices, count)[..., None] == xp.arange(count, indices)
     return xp.moveaxis(xp.where(spread, values[1], values[0]), -1, axis)
 
@@ -113,7 +113,7 @@ def turned(x: Array, lengths: Array) -> Array:
 
 def cumulative_sum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
     """Add up along an axis."""
-    xp, along = namespace(x), host.ints(axis)[0] % x.ndim
+    xp, along = namespace(x), lists.ints(axis)[0] % x.ndim
     y = xp.flip(x, along) if reverse else x
     if exclusive:
         first, rest = xp.cut(y, along, slice(0, 1)), xp.cut(y, along, slice(0, x.shape[along] - 1))

@@ -8,6 +8,7 @@ from typing import Any
 
 from onnx_n2n.export.calling import refusing, several
 from onnx_n2n.export.operators.arrays import Array, namespace
+from onnx_n2n.export.operators.linear import conv, global_average_pool
 
 
 def _along(values: Array, x: Array, axis: int) -> Array:
@@ -100,7 +101,7 @@ def conv_integer(
     """Convolve whole numbers."""
     settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
     xp = namespace(x)
-    return xp.astype(xp.conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings), xp.int32)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings), xp.int32)
 
 
 def linear_conv(
@@ -124,7 +125,7 @@ def linear_conv(
     """Convolve whole numbers, and quantise what comes out."""
     settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
     xp = namespace(x)
-    y = xp.conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings)
     y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
     scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
     return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
@@ -194,8 +195,7 @@ def linear_global_average_pool(
     x: Array, x_scale: Array, x_zero: Array, y_scale: Array, y_zero: Array, *, channels_last: int = 0
 ) -> Array:
     """Take the mean of what whole numbers stand for: ONNX Runtime's own."""
-    pooled = namespace(x).mean(dequantize(x, x_scale, x_zero), list(range(2, x.ndim)), keepdims=True)
-    return quantize(pooled, y_scale, y_zero)
+    return quantize(global_average_pool(dequantize(x, x_scale, x_zero)), y_scale, y_zero)
 
 
 TABLE: dict[str, Any] = {

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from onnx_n2n.export import host
+from onnx_n2n.export import lists
 from onnx_n2n.export.operators.arrays import Array, namespace
 
 
@@ -19,7 +19,7 @@ def reduction(reduce: Callable[[Any, Array, list[int], bool], Array]) -> Callabl
 
     @functools.wraps(reduce)
     def operator(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
-        chosen = [] if axes is None else [axis % x.ndim for axis in host.ints(axes)]
+        chosen = [] if axes is None else [axis % x.ndim for axis in lists.ints(axes)]
         if not chosen and not noop_with_empty_axes:
             chosen = list(range(x.ndim))
         if not chosen:

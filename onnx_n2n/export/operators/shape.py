@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from onnx_n2n.export import host
+from onnx_n2n.export import host, lists
 from onnx_n2n.export.calling import ANY, several
 from onnx_n2n.export.operators.arrays import Array, namespace
 
@@ -34,15 +34,15 @@ def concat(*values: Array, axis: int = 1) -> Array:
 
 def unsqueeze(x: Array, axes: Any) -> Array:
     """Insert axes of length 1."""
-    rank = x.ndim + len(host.ints(axes))
-    for axis in sorted(axis % rank for axis in host.ints(axes)):
+    rank = x.ndim + len(lists.ints(axes))
+    for axis in sorted(axis % rank for axis in lists.ints(axes)):
         x = namespace(x).expand_dims(x, axis)
     return x
 
 
 def squeeze(x: Array, axes: Any = None) -> Array:
     """Remove axes of length 1."""
-    return x.squeeze() if axes is None else x.squeeze(tuple(axis % x.ndim for axis in host.ints(axes)))
+    return x.squeeze() if axes is None else x.squeeze(tuple(axis % x.ndim for axis in lists.ints(axes)))
 
 
 def expand(x: Array, shape: Sequence[int]) -> Array:
@@ -54,9 +54,9 @@ def expand(x: Array, shape: Sequence[int]) -> Array:
 
 def slices(x: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
     """Cut out along axes."""
-    starts, ends = host.ints(starts), host.ints(ends)
-    chosen = list(range(len(starts))) if axes is None else host.ints(axes)
-    strides = [1] * len(starts) if steps is None else host.ints(steps)
+    starts, ends = lists.ints(starts), lists.ints(ends)
+    chosen = list(range(len(starts))) if axes is None else lists.ints(axes)
+    strides = [1] * len(starts) if steps is None else lists.ints(steps)
     for start, end, axis, step in zip(starts, ends, chosen, strides, strict=True):
         x = namespace(x).cut(x, axis % x.ndim, slice(start, host.bound(end, step), step))
     return x
@@ -85,7 +85,7 @@ def sequence(*values: Array) -> list[Array]:
 
 def sequence_at(values: list[Array], position: int) -> Array:
     """Pick from a sequence."""
-    return values[host.ints(position)[0]]
+    return values[lists.ints(position)[0]]
 
 
 def concat_sequence(values: list[Array], *, axis: int, new_axis: int = 0) -> Array:
@@ -96,7 +96,7 @@ def concat_sequence(values: list[Array], *, axis: int, new_axis: int = 0) -> Arr
 
 def tile(x: Array, repeats: Any) -> Array:
     """Repeat."""
-    return namespace(x).tile(x, host.ints(repeats))
+    return namespace(x).tile(x, lists.ints(repeats))
 
 
 def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
@@ -120,13 +120,13 @@ def space_to_depth(x: Array, *, blocksize: int) -> Array:
 
 def pad(x: Array, pads: Any, value: Any = 0.0, axes: Any = None, *, mode: str = "constant") -> Array:
     """Put entries around; negative numbers cut off, and what is put there is made of the rest."""
-    xp, sizes = namespace(x), host.ints(pads)
-    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in host.ints(axes)]
+    xp, sizes = namespace(x), lists.ints(pads)
+    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in lists.ints(axes)]
     around = [(0, 0)] * x.ndim
     for k, axis in enumerate(chosen):
         around[axis] = (sizes[k], sizes[len(chosen) + k])
     if mode == "constant":
-        return xp.pad(x, around, value=0.0 if value is None else host.flat(value)[0])
+        return xp.pad(x, around, value=0.0 if value is None else lists.flat(value)[0])
     for axis, (before, after) in enumerate(around):
         if before < 0 or after < 0:
             x = xp.cut(x, axis, slice(max(-before, 0), x.shape[axis] - max(-after, 0)))
@@ -143,7 +143,7 @@ def crop(x: Array, *, border: Sequence[int], scale: Sequence[int] | None = None)
 
 def trilu(x: Array, k: Any = 0, *, upper: int = 1) -> Array:
     """Keep a triangle."""
-    xp, diagonal = namespace(x), 0 if k is None else host.flat(k)[0]
+    xp, diagonal = namespace(x), 0 if k is None else lists.flat(k)[0]
     return xp.triu(x, diagonal) if upper else xp.tril(x, diagonal)
 
 
@@ -156,7 +156,7 @@ def eye_like(x: Array, *, dtype: int = 0, k: int = 0) -> Array:
 
 def center_crop_pad(x: Array, shape: Any, *, axes: Sequence[int] | None = None) -> Array:
     """Cut or fill up on both sides to given lengths."""
-    for axis, wish in zip(axes if axes is not None else range(x.ndim), host.ints(shape), strict=True):
+    for axis, wish in zip(axes if axes is not None else range(x.ndim), lists.ints(shape), strict=True):
         missing = wish - x.shape[axis]
         before = missing // 2 if missing >= 0 else -(-missing // 2)
         x = pad(x, [before, missing - before], axes=[axis])

@@ -9,12 +9,27 @@ from __future__ import annotations
 from typing import Any
 
 from onnx_n2n.export.calling import Table
-from onnx_n2n.export.operators import elementwise, indexing, quantised, reduction, resizing, shape
+from onnx_n2n.export.operators import (
+    attention,
+    elementwise,
+    indexing,
+    linear,
+    norm,
+    quantised,
+    recurrent,
+    reduction,
+    resizing,
+    shape,
+)  # fmt: skip
 
 TABLE: dict[str, Any] = {
+    **attention.TABLE,
     **elementwise.TABLE,
     **indexing.TABLE,
+    **linear.TABLE,
+    **norm.TABLE,
     **quantised.TABLE,
+    **recurrent.TABLE,
     **reduction.TABLE,
     **resizing.TABLE,
     **shape.TABLE,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import (
     abs, acos, acosh, add, argwhere, asin, asinh, atan, atanh, bitwise_and, bitwise_or, bitwise_xor, broadcast_to, ceil,
-    cos, cosh, erf, exp, float32, floor, fmod, iinfo, int32, int64, isnan, isneginf, isposinf, log, logical_and,
-    logical_not, logical_or, logical_xor, maximum, minimum, moveaxis, ones_like, pow, reciprocal, relu, remainder,
-    sigmoid, sign, sin, sinh, split, sqrt, stack, tan, tanh, tile, tril, triu, uint8, where, zeros_like,
+    cos, cosh, einsum, erf, exp, float32, floor, fmod, iinfo, int32, int64, isnan, isneginf, isposinf, log,
+    log_softmax, logical_and, logical_not, logical_or, logical_xor, matmul, maximum, minimum, moveaxis, ones_like, pow,
+    reciprocal, relu, remainder, rsqrt, sigmoid, sign, sin, sinh, softmax, split, sqrt, stack, swapaxes, tan, tanh,
+    tile, tril, triu, uint8, where, zeros_like,
 )  # fmt: skip
 from torch import bitwise_not as bitwise_invert
 from torch import cat as concat
@@ -30,12 +31,17 @@ from torch import permute as permute_dims
 from torch import repeat_interleave as repeat
 from torch import sub as subtract
 from torch import unsqueeze as expand_dims
-from torch.nn.functional import celu, elu, hardswish, leaky_relu, mish, softplus
+from torch.nn.functional import celu, elu, hardswish, leaky_relu, linear, mish, softplus
+from torch.nn.functional import scaled_dot_product_attention as fused_attention
 
-from onnx_n2n.export import host
+from onnx_n2n.export import lists
 from onnx_n2n.export.operators.arrays import NAMESPACES
+from onnx_n2n.export.torch.convolution import (
+    convolve, convolve_transposed, max_pool, mean_of_windows, sum_of_windows,
+)  # fmt: skip
 from onnx_n2n.export.torch.dtypes import TYPES
-from onnx_n2n.export.torch.linear import conv
+from onnx_n2n.export.torch.norm import group_norm, layer_norm, local_response_norm
+from onnx_n2n.export.torch.recurrent import gru, lstm
 
 Tensor = torch.Tensor
 
@@ -87,7 +93,7 @@ def counted(values: list[Tensor]) -> Tensor:
 
 def counting(start: Any, limit: Any, delta: Any, *, like: Tensor | None = None) -> Tensor:
     """Count."""
-    numbers = [host.flat(number)[0] for number in (start, limit, delta)]
+    numbers = [lists.flat(number)[0] for number in (start, limit, delta)]
     return torch.arange(*numbers, device=None if like is None else like.device)
 
 
@@ -125,6 +131,11 @@ def grid_sample(
     """Sample an image at places."""
     modes = {"linear": "bilinear", "cubic": "bicubic"}
     return F.grid_sample(x, grid, modes.get(mode, mode), padding_mode, bool(align_corners))
+
+
+def is_bool(x: Tensor) -> bool:
+    """Say whether a tensor holds truth values."""
+    return x.dtype == torch.bool
 
 
 def is_real(x: Tensor) -> bool:
@@ -200,6 +211,15 @@ def round(x: Tensor) -> Tensor:
     return torch.round(x)
 
 
+def scan(step: Callable[..., Any], states: tuple[Tensor, ...], xs: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Take steps along the first axis: ``step(states, t, x) -> (states, y)``; returns the last states and every y."""
+    found = []
+    for t, x in enumerate(xs.unbind(0)):
+        states, y = step(states, t, x)
+        found.append(y)
+    return states, torch.stack(found)
+
+
 def sum(x: Tensor, axis: Sequence[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
     """Add up."""
     return x.sum(axis, keepdim=keepdims, dtype=dtype)
@@ -229,9 +249,20 @@ def top_k(x: Tensor, count: int, axis: int, *, largest: bool) -> tuple[Tensor, T
     return values.narrow(axis, 0, count), places.narrow(axis, 0, count)
 
 
+def var_mean(x: Tensor, axis: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return variance and mean over axes, which stay as axes of length 1."""
+    variance, mean = torch.var_mean(x, list(axis), correction=0, keepdim=True)
+    return variance, mean
+
+
 def vector_norm(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
     """Return the Euclidean norm."""
     return torch.linalg.vector_norm(x, 2, axis, keepdim=keepdims)
+
+
+def zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return zeros in the type of a tensor, and beside it."""
+    return like.new_zeros(shape)
 
 
 def _inside(places: Tensor, length: int, mode: str) -> Tensor:

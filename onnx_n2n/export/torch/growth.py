@@ -12,12 +12,13 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from onnx_n2n.checkpoint.growth import Grown
+from onnx_n2n.checkpoint.growth.growth import Grown
 from onnx_n2n.errors import VerificationError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import feeds
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import Network, dtypes, known, module_of
-from onnx_n2n.record.record import Record
+from onnx_n2n.record.record.record import Record
 
 TOLERANCE = 1e-3
 """The largest error of an output that is acceptable, relative to the largest of its numbers."""
