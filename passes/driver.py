@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
@@ -26,7 +26,7 @@ from onnx_n2n.io.history import digest
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
-from onnx_n2n.passes.leaving_out import Failure, Found, Part, leave_out, reported
+from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
 from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
@@ -34,7 +34,6 @@ from onnx_n2n.record.record import Record
 from onnx_n2n.verification.options import Proof
 
 if TYPE_CHECKING:
-    from onnx_n2n.passes import Pass
     from onnx_n2n.verification import Verdict
 
 @dataclass(frozen=True)
@@ -70,6 +69,16 @@ class Target:
         return drafting(place, also=also, force=self.force, read=read, companions=data_files)
 
 
+class Driven(Changer, Protocol):
+    """What is asked of a pass here; ``base.py`` says what each method does."""
+
+    def apply(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
+        """Change a private working copy."""
+
+    def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:
+        """Return what it would change."""
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A student that was made, and verified if that was wanted.
@@ -94,7 +103,7 @@ class Made:
 
 def deliver(
     model: ModelLike,
-    change: Pass,
+    change: Driven,
     *,
     target: Target,
     proof: Proof,
@@ -123,7 +132,7 @@ def deliver(
     before = parameters(loan.model)
     with nullcontext() if path is None else target.draft(path, sources) as draft:
         maker = _Maker(model, path, draft, proof, progress, [loan])
-        found: tuple[Found[Pass], ...] = ()
+        found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change)
         if isinstance(made, Failure):
             if strict or not proof.wanted:
@@ -171,11 +180,11 @@ class _Maker:
     def folder(self) -> Path | None:
         return None if self.path is None else self.path.parent
 
-    def parts(self, change: Pass) -> Sequence[Part]:
+    def parts(self, change: Driven) -> Sequence[Part]:
         """Say what a pass changes."""
         return change.parts(open_model(self.model).model, self.proof, self.folder)
 
-    def attempt(self, change: Pass) -> Made | Failure:
+    def attempt(self, change: Driven) -> Made | Failure:
         """Make a student, or say why it cannot be handed over, if that is our fault."""
         try:
             loan = self.opened.pop() if self.opened else open_model(self.model)

@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 
 from net2net import tables
-
-if TYPE_CHECKING:
-    from net2net.report import Results
+from net2net.curves import Results
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -38,7 +38,7 @@ def test_a_model_grown_five_times_still_computes_what_the_first_teacher_computes
              Sequential((Widen(factor=1.2, seed=5), Deepen(kind="identity", count=1)))]  # fmt: skip
     digests = []
     for step in steps:
-        digests.append(onnx_n2n.lineage.digest(opened(model_)))
+        digests.append(onnx_n2n.io.history.digest(opened(model_)))
         model_ = step(model_).model
         assert judge.error(model_) < TOLERANCE
     history = onnx_n2n.lineage.history(opened(model_))

@@ -1,0 +1,50 @@
+"""The layout of the installed package: imports go downwards only, and in no circle, lazily and for types too."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import onnx_n2n
+import onnx_n2n.passes
+from helpers.imports import Imports, circle
+from helpers.needing import needs
+
+FLOORS = (
+    "errors", "axes", "graph", "io", "record", "rules", "analysis", "verification", "width", "depth", "kernels",
+    "passes", "checkpoint", "search", "export", "onnx_n2n", "cli", "__main__",
+)  # fmt: skip
+"""What lies directly in the package, each above all that it may import."""
+
+FRAMEWORKS = ("jax", "keras", "torch")  # of exports: extras
+
+IMPORTS = Imports.of(
+    *((package.__name__, Path(str(package.__file__)).parent) for package in (onnx_n2n, onnx_n2n.passes))
+)
+
+
+def test_no_package_imports_upwards() -> None:
+    floor = {name: FLOORS.index(IMPORTS.top(name)) for name in IMPORTS.files}
+    upwards = [f"{one} imports {other}" for one, other in IMPORTS.arrows if floor[one] < floor[other]]
+    assert upwards == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for one, other in IMPORTS.arrows:
+        arrows.setdefault(one, set()).add(other)
+    assert circle(arrows) == []
+
+
+@pytest.mark.parametrize("name", sorted(IMPORTS.packages))
+def test_every_package_says_what_it_is_and_hides_no_module_by_what_it_hands_on(name: str) -> None:
+    if name.removeprefix("onnx_n2n.export.") in FRAMEWORKS:
+        needs(name.rpartition(".")[2])
+    package = importlib.import_module(name)
+    assert (package.__doc__ or "").strip().splitlines()[0].endswith(".")
+    public = set(getattr(package, "__all__", ()))
+    assert all(hasattr(package, each) for each in public)
+    assert not public & {info.name for info in pkgutil.iter_modules(package.__path__)}
