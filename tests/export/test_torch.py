@@ -269,7 +269,7 @@ def test_unsigned_numbers_without_arithmetic_are_refused() -> None:
 
 def test_the_host_lane_does_as_numpy_does() -> None:
     data = np.arange(24).reshape(2, 3, 4)
-    given = host.from_array(data)
+    given = data.tolist()
     assert host.transpose(given, perm=[1, 2, 0]) == data.transpose(1, 2, 0).tolist()
     assert host.transpose(given) == data.T.tolist()
     assert host.tile(given, [1, 2, 3]) == np.tile(data, (1, 2, 3)).tolist()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax import Array
 import jax.numpy as jnp
 from jax.lax import erf, rsqrt
 from jax.nn import celu, elu, leaky_relu, log_softmax, relu, sigmoid, softmax, softplus
@@ -31,8 +32,6 @@ from onnx_n2n.export.jax.dtypes import kind_of
 from onnx_n2n.export.jax.norm import group_norm, layer_norm, local_response_norm
 from onnx_n2n.export.jax.sampling import grid_sample
 from onnx_n2n.export.operators.arrays import NAMESPACES
-
-Array = jax.Array
 
 REDUCTIONS = {"none": "set", "add": "add", "mul": "multiply", "max": "max", "min": "min"}
 

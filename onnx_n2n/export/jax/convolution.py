@@ -6,15 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from onnx_n2n.export.calling import several
 from onnx_n2n.export.operators.windows import Window, window_of
-
-Array = jax.Array
 
 LAYOUTS = {1: ("NCH", "OIH", "NCH"), 2: ("NCHW", "OIHW", "NCHW"), 3: ("NCDHW", "OIDHW", "NCDHW")}
 """Axes of input, kernel and output, by the number of spatial axes."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from onnx_n2n.export.calling import several
 from onnx_n2n.export.operators.norm import by_channel, normalised
-
-Array = jax.Array
 
 
 @several(3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lists
@@ -18,8 +18,6 @@ from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.program import Block, Program, Step
-
-Array = jax.Array
 
 TABLE = table_of(arrays)
 

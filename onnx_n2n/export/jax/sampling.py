@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
+import operator
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from onnx_n2n.export.operators.resizing import cubic, linear
 
-Array = jax.Array
 SHARPNESS = -0.75  # of the cubic, as PyTorch and ONNX have it
 
 
@@ -40,7 +40,8 @@ def grid_sample(
     pixels = jnp.moveaxis(x, 1, -1)
     batch = jnp.arange(x.shape[0]).reshape([-1] + [1] * (grid.ndim - 2))
     parts = [
-        pixels[(batch, *(at for at, _ in corner))] * math.prod(weight for _, weight in corner)[..., None]
+        pixels[(batch, *(at for at, _ in corner))]
+        * functools.reduce(operator.mul, (weight for _, weight in corner))[..., None]
         for corner in itertools.product(*neighbours)
     ]
     return jnp.moveaxis(sum(parts[1:], parts[0]), -1, 1).astype(x.dtype)

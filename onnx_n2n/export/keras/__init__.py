@@ -76,8 +76,8 @@ def runner(model: keras.Model) -> Runner:
     outputs = names_of(layer.plan.outputs)
 
     def run(feed: Mapping[str, np.ndarray]) -> list[Any]:
-        inputs = [feed[slot.name] for slot in layer.plan.inputs]
-        inputs = inputs[0] if len(inputs) == 1 else inputs
+        given = [feed[slot.name] for slot in layer.plan.inputs]
+        inputs = given[0] if len(given) == 1 else given
         filtering = keras.config.is_traceback_filtering_enabled()
         keras.config.disable_traceback_filtering()  # with it, Keras writes an error's sentence anew
         try:

@@ -99,9 +99,9 @@ def conv_integer(
     strides: Sequence[int] | None = None,
 ) -> Array:
     """Convolve whole numbers."""
-    settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
     xp = namespace(x)
-    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings), xp.int32)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings), xp.int32)
 
 
 def linear_conv(
@@ -123,9 +123,9 @@ def linear_conv(
     strides: Sequence[int] | None = None,
 ) -> Array:
     """Convolve whole numbers, and quantise what comes out."""
-    settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
     xp = namespace(x)
-    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings)
     y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
     scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
     return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)

@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx_n2n.export.calling import refusing
 from onnx_n2n.export.operators.arrays import Array, namespace
-from onnx_n2n.export.resampling import refusal, targets
+from onnx_n2n.export.operators.resampling import refusal, targets
 
 
 @refusing(refusal)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import (
     abs, acos, acosh, add, argwhere, asin, asinh, atan, atanh, bitwise_and, bitwise_or, bitwise_xor, broadcast_to, ceil,
@@ -42,8 +43,6 @@ from onnx_n2n.export.torch.convolution import (
 from onnx_n2n.export.torch.dtypes import TYPES
 from onnx_n2n.export.torch.norm import group_norm, layer_norm, local_response_norm
 from onnx_n2n.export.torch.recurrent import gru, lstm
-
-Tensor = torch.Tensor
 
 widest = torch.float64
 
@@ -148,22 +147,22 @@ def kind_of(code: int) -> torch.dtype:
     return TYPES[code]
 
 
-def logsumexp(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
+def logsumexp(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
     """Return the logarithm of the sum of exponentials."""
     return torch.logsumexp(x, axis, keepdim=keepdims)
 
 
-def max(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
+def max(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
     """Return the largest; that of nothing is the smallest number of the type."""
     return x.amax(axis, keepdim=keepdims) if x.numel() else _of_nothing(x, axis, keepdims, least=True)
 
 
-def mean(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
+def mean(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
     """Return the mean of floating-point numbers."""
     return x.mean(axis, keepdim=keepdims)
 
 
-def min(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
+def min(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
     """Return the smallest; that of nothing is the largest number of the type."""
     return x.amin(axis, keepdim=keepdims) if x.numel() else _of_nothing(x, axis, keepdims, least=False)
 
@@ -179,7 +178,7 @@ def pad(x: Tensor, around: Sequence[tuple[int, int]], *, value: float = 0.0, mod
     return x
 
 
-def prod(x: Tensor, axis: Sequence[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
+def prod(x: Tensor, axis: list[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
     """Multiply."""
     for each in sorted(axis, reverse=True):
         x = x.prod(each, keepdim=keepdims, dtype=dtype)
@@ -220,7 +219,7 @@ def scan(step: Callable[..., Any], states: tuple[Tensor, ...], xs: Tensor) -> tu
     return states, torch.stack(found)
 
 
-def sum(x: Tensor, axis: Sequence[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
+def sum(x: Tensor, axis: list[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
     """Add up."""
     return x.sum(axis, keepdim=keepdims, dtype=dtype)
 
@@ -249,13 +248,13 @@ def top_k(x: Tensor, count: int, axis: int, *, largest: bool) -> tuple[Tensor, T
     return values.narrow(axis, 0, count), places.narrow(axis, 0, count)
 
 
-def var_mean(x: Tensor, axis: Sequence[int]) -> tuple[Tensor, Tensor]:
+def var_mean(x: Tensor, axis: list[int]) -> tuple[Tensor, Tensor]:
     """Return variance and mean over axes, which stay as axes of length 1."""
     variance, mean = torch.var_mean(x, list(axis), correction=0, keepdim=True)
     return variance, mean
 
 
-def vector_norm(x: Tensor, axis: Sequence[int], *, keepdims: bool) -> Tensor:
+def vector_norm(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
     """Return the Euclidean norm."""
     return torch.linalg.vector_norm(x, 2, axis, keepdim=keepdims)
 
@@ -276,7 +275,7 @@ def _inside(places: Tensor, length: int, mode: str) -> Tensor:
     return torch.where(folded < length, folded, period - folded)
 
 
-def _of_nothing(x: Tensor, axis: Sequence[int], keepdims: bool, *, least: bool) -> Tensor:
+def _of_nothing(x: Tensor, axis: list[int], keepdims: bool, *, least: bool) -> Tensor:
     """Return what the largest, or the smallest, of nothing is."""
     lengths = [1 if k in axis else n for k, n in enumerate(x.shape) if keepdims or k not in axis]
     if x.dtype == torch.bool:

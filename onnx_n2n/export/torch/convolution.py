@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
 
 from onnx_n2n.export.calling import several
 from onnx_n2n.export.operators.windows import Window, window_of
-
-Tensor = torch.Tensor
 
 CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {

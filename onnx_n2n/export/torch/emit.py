@@ -289,14 +289,14 @@ def _batch_norm(emitter: Emitter, step: Step) -> None:
     emitter._device[step.outputs[0]] = node
 
 
-def _norm(tensors: nn.Module, epsilon: float, momentum: float) -> nn.Module:
+def _norm(tensors: Any, epsilon: float, momentum: float) -> nn.Module:
     """Return PyTorch's module with these tensors."""
-    norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)  # type: ignore[arg-type]
+    norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)
     for name in ("weight", "bias"):  # which may be frozen
         delattr(norm, name)
         tensor = getattr(tensors, name)
         (norm.register_parameter if isinstance(tensor, nn.Parameter) else norm.register_buffer)(name, tensor)
-    norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var  # type: ignore[assignment]
+    norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var
     for kind in ("_parameters", "_buffers", "_modules"):  # what its own class has besides
         mine, theirs = getattr(norm, kind), getattr(tensors, kind)
         mine.update({name: held for name, held in theirs.items() if name not in STATISTICS})

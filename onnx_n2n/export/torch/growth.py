@@ -12,13 +12,13 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from onnx_n2n.checkpoint.growth.growth import Grown
+from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.errors import VerificationError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import feeds
 from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import Network, dtypes, known, module_of
-from onnx_n2n.record.record.record import Record
+from onnx_n2n.record.record import Record
 
 TOLERANCE = 1e-3
 """The largest error of an output that is acceptable, relative to the largest of its numbers."""
@@ -179,7 +179,7 @@ class _Side:
         parameters = dict(self.module.named_parameters())
         gradients = {}
         for name, weight in self.single.items():
-            parts = [parameters.get(part) for part in weight.parts]
-            if all(part is not None and part.grad is not None for part in parts):
-                gradients[name] = weight.layout.pack([dtypes.to_array(part.grad) for part in parts])
+            found = [parameters[part].grad if part in parameters else None for part in weight.parts]
+            if all(gradient is not None for gradient in found):
+                gradients[name] = weight.layout.pack([dtypes.to_array(gradient) for gradient in found])
         return {name: dtypes.to_array(y) for name, y in floats.items()}, gradients

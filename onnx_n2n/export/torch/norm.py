@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
 
 from onnx_n2n.export.calling import several
-
-Tensor = torch.Tensor
 
 
 @several(3)

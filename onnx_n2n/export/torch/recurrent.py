@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from onnx_n2n.record.layouts import GATES, inverse, reorder
-
-Tensor = torch.Tensor
 
 
 def lstm(x: Tensor, states: list[Tensor], w: Tensor, r: Tensor, b: Tensor | None, back: bool) -> tuple[Tensor, ...]:
