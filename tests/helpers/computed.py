@@ -218,6 +218,8 @@ COMPUTED: dict[str, list[Computed]] = {
     "MatMulInteger": [computed("z = MatMulInteger(rows, w, o, u)", w=_bytes(4, 5), **ZEROS)],
     "MaxPool": [
         computed("z = MaxPool<kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 1, 1], ceil_mode = 1>(image)"),
+        *(computed(f"z, z2 = MaxPool<kernel_shape = [3, 3], strides = [2, 2], storage_order = {k}, "
+                   "pads = [1, 0, 1, 1]>(image)") for k in (0, 1)),
     ],
     "Mod": [computed("z = Mod(i, j) z2 = Mod<fmod = 1>(i, j) z3 = Mod<fmod = 1>(x, above)")],
     "OneHot": [computed("z = OneHot<axis = 1>(i, n, values)", n=7, values=[0.5, 2.0])],

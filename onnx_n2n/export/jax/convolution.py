@@ -55,17 +55,15 @@ def convolve_transposed(
     return _biased(y, b)
 
 
-def _windows(x: Array, fill: float, function: Any, window: Window) -> Array:
-    """Reduce windows; what lies around is ``fill``."""
+def _windows(x: Any, start: Any, function: Any, window: Window) -> Any:
+    """Reduce windows, of one array or of several at once; what lies around is ``start``."""
     behind = [size + more for size, more in zip(window.after, window.more, strict=True)]
     around = [(0, 0), (0, 0), *zip(window.before, behind, strict=True)]
-    start = np.asarray(fill, x.dtype)[()]  # no JAX array: gradients are known of reductions that JAX recognises
     sides = (1, 1, *window.kernel), (1, 1, *window.strides)
-    y: Array = lax.reduce_window(x, start, function, *sides, around, window_dilation=(1, 1, *window.dilations))
-    return y
+    return lax.reduce_window(x, start, function, *sides, around, window_dilation=(1, 1, *window.dilations))
 
 
-@several(1)
+@several(2)
 def max_pool(
     x: Array,
     *,
@@ -76,11 +74,33 @@ def max_pool(
     pads: Sequence[int] | None = None,
     storage_order: int = 0,
     strides: Sequence[int] | None = None,
+    outputs: int = 1,
 ) -> tuple[Array, ...]:
-    """Take the largest of each window; the order of storage is about places, which JAX does not return."""
+    """Take the largest of each window, and its place in the whole array."""
     fill = -math.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(jnp.iinfo(x.dtype).min)
+    least = np.asarray(fill, x.dtype)[()]  # no JAX array: gradients are known of reductions that JAX recognises
     window = window_of(kernel_shape, x.shape[2:], auto_pad, dilations, pads, strides, ceil_mode)
-    return (_windows(x, fill, lax.max, window),)
+    y = _windows(x, least, lax.max, window)
+    return (y,) if outputs == 1 else (y, _places(x, least, window, storage_order))
+
+
+def _places(x: Array, least: Any, window: Window, by_column: int) -> Array:
+    """Return where the largest of each window is; the first of equals."""
+    places = jnp.arange(x.size).reshape(x.shape)
+
+    def larger(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Choose the larger of two entries with their places."""
+        (x, i), (y, j) = one, other
+        second = (y > x) | (y == x) & (j < i)
+        return jnp.where(second, y, x), jnp.where(second, j, i)
+
+    start = least, np.asarray(x.size, places.dtype)[()]
+    _, found = _windows((lax.stop_gradient(x), places), start, larger, window)
+    if not by_column:
+        return found
+    plane = x[0, 0].size
+    columns = jnp.arange(plane).reshape(x.shape[:1:-1]).T.reshape(-1)
+    return found // plane * plane + columns[found % plane]
 
 
 def mean_of_windows(x: Array, window: Window, *, around: bool) -> Array:
@@ -96,4 +116,4 @@ def sum_of_windows(x: Array, window: Window, *, outside: float = 0.0) -> Array:
         x = jnp.pad(x, [(0, 0), (0, 0), *pads], constant_values=outside)
         nothing = [0] * len(window.kernel)
         window = window._replace(before=nothing, after=nothing)
-    return _windows(x, 0.0, lax.add, window)
+    return _windows(x, np.asarray(0, x.dtype)[()], lax.add, window)
