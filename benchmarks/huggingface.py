@@ -20,9 +20,9 @@ import datetime
 import json
 import logging
 import shutil
+import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +42,12 @@ from onnx_n2n.passes.driver import Target
 from onnx_n2n.record.record import Record
 from onnx_n2n.verification.options import Proof
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from hugging import drawn, example, export
+
 T = transformers
 TOLERANCE = 1e-5
-TOKENS = torch.randint(0, 61, (2, 9), generator=torch.Generator().manual_seed(0))
-IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 EPSILONS = ("layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps")
 HEADS = ("*qk_dim", "*v_dim")  # tables of frequencies are the code's own: heads may grow, and not what is in them
 
@@ -146,46 +148,9 @@ USUAL = {
 }  # fmt: skip
 
 
-class Logits(torch.nn.Module):  # type: ignore[misc]
-    """The wrapper that an export needs."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Any) -> Any:
-        """Return the logits."""
-        return self.net(x).logits
-
-
 def config(kind: Kind, **changes: Any) -> Any:
     """Return a configuration, with changes."""
     return kind.config(**{**USUAL, **kind.options, **changes})
-
-
-def made(kind: Kind) -> Any:
-    """Return the network with drawn values."""
-    torch.manual_seed(0)
-    net = kind.make(config(kind)).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return net
-
-
-def example(kind: Kind) -> Any:
-    """Return an input."""
-    return IMAGES if kind.config is T.ViTConfig else TOKENS
-
-
-def export(kind: Kind, net: Any, path: Path) -> None:
-    """Export a network with free lengths."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=16)
-        free = ({0: batch} if kind.config is T.ViTConfig else {0: batch, 1: length},)
-        program = torch.onnx.export(Logits(net), (example(kind),), dynamo=True, verbose=False, dynamic_shapes=free)
-        program.save(str(path))
 
 
 def epsilon(record: Record, default: float | None) -> float | None:
@@ -291,7 +256,7 @@ def outcome(
     except RuntimeError as failure:
         return "WRONG", f"does not load: {str(failure)[:400]}"
     with torch.no_grad():
-        before, after = net(example(kind)).logits, other(example(kind)).logits
+        before, after = net(example(net)).logits, other(example(net)).logits
     error = float((before - after).abs().max() / before.abs().max())
     counts = [sum(parameter.numel() for parameter in each.parameters()) for each in (net, other)]
     return ("right" if error < TOLERANCE else "WRONG"), f"{error:.1e}, x{counts[1] / counts[0]:.2f}"
@@ -306,9 +271,9 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[st
     """Measure one network: all that may grow, and the perceptrons' inner channels only."""
     kind = KINDS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    net = made(kind)
+    net = drawn(lambda: kind.make(config(kind)))
     if not (folder / "net.onnx").exists():
-        export(kind, net, folder / "net.onnx")
+        export(net, folder / "net.onnx")
     teacher = onnx_n2n.load(folder / "net.onnx")
     inner = [group.name for group in onnx_n2n.analyze(teacher).groups if group.size == USUAL["intermediate_size"]]
     rows = []

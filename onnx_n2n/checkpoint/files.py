@@ -15,7 +15,7 @@ from onnx_n2n.checkpoint.growth import Grown, again, grow
 from onnx_n2n.checkpoint.making import Arrays
 from onnx_n2n.checkpoint.shards import Shards
 from onnx_n2n.checkpoint.torch import files
-from onnx_n2n.checkpoint.torch.document import Growing
+from onnx_n2n.checkpoint.torch.growing import Growing
 from onnx_n2n.checkpoint.torch.shards import TorchShards
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.io import safetensors_files
@@ -67,10 +67,13 @@ def grow_file(
 
     Raises:
         ModelError: The checkpoint cannot be read, or there are several.
-        OptionError: Nothing can be written at the target; or a glob names nothing, or only what grows.
+        OptionError: Nothing can be written at the target; there are orders, and optimizers do not grow; or a glob names
+            nothing, or only what grows.
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
         N2NError: PyTorch is not installed, and the file needs it.
     """
+    if orders and not optimizer:
+        raise OptionError("--optimizer-order is about optimizers, which stay as they are", hint="pass --optimizer too")
     place, read = Place.of(source), tuple(read)
     single = _single(place, target)
 
@@ -125,8 +128,8 @@ def _single(place: Place, target: Path) -> bool:
     if target.suffix in (TORCH, (SAFETENSORS,))[is_torch]:
         written = "what torch.save writes" if is_torch else "safetensors"
         raise OptionError(
-            f"the checkpoint is {written}, and so is what it becomes: {target.name!r} is called as another format",
-            hint=f"name it with {place.suffix!r} at the end",
+            f"the checkpoint is {written}, and is written as it was read, but {target.name!r} names another format",
+            hint=f"give the output a name that ends with {place.suffix!r}",
         )
     return place.folder is None or target.suffix in {SAFETENSORS, *TORCH}
 

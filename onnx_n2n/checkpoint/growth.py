@@ -6,16 +6,15 @@ norms were folded into the exported weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.checkpoint.globs import unnamed
-from onnx_n2n.checkpoint.making import Apply, Arrays, Plan, names, present, tied
+from onnx_n2n.checkpoint.making import Apply, Arrays, Plan, names, present, same, tied
 from onnx_n2n.checkpoint.match_names import matched
 from onnx_n2n.checkpoint.new_layers import Inserted, insert
 from onnx_n2n.checkpoint.rounding import rounded, unrounded
@@ -70,6 +69,13 @@ class Grown:
     outside: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     moments: Any = None
+
+    def like(self, name: str, there: Collection[str]) -> str:
+        """Return which parameter that was ``there`` before one is made of, or is like, by its name then."""
+        was = {now: old for old, now in self.renamed.items()}
+        if name in self.added or was.get(name, name) not in there:
+            name = self.added.get(name, self.untied.get(name, name))
+        return was.get(name, name)
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""
@@ -147,7 +153,9 @@ def again(found: Grown, arrays: Arrays, student: ir.Model | None, given: Mapping
     old = {now: name for name, now in found.renamed.items()}
     untied = {old.get(name, name): old.get(other, other) for name, other in found.untied.items()}
     other = apply(found.record, arrays, unrounded)
-    return replace(found, arrays=_inserted(found.record, other.arrays, untied, student, given).arrays)
+    few = rounded(Plan.of(found.record, arrays), specs_of(arrays), other.grown)
+    few = {found.renamed.get(name, name): lost for name, lost in few.items()}
+    return replace(found, arrays=_inserted(found.record, other.arrays, untied, student, given).arrays, rounded=few)
 
 
 def _inserted(
@@ -173,7 +181,7 @@ def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     """Apply a record to what belongs to parameters: to their values, or to what follows their gradients.
 
-    A name that the arrays have not is among what comes out if it is no longer one with the one that they have.
+    Where the arrays have only one of two tied names, and the two become different, the other one is added.
 
     Raises:
         GrowthError: If one has another shape than the teacher had, or is used in places that grew differently.
@@ -184,7 +192,7 @@ def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
     parted = {
         name: other
         for name, other in sources.items()
-        if name not in arrays and not np.array_equal(plan.make(name, arrays, to), plan.make(other, arrays, to))
+        if name not in arrays and not same(plan.make(name, arrays, to), plan.make(other, arrays, to))
     }
     after = {name: specs.get(name, spec) for name, spec in before.items()} | {name: specs[name] for name in parted}
     made = made_of(arrays, after, lambda name: plan.make(name, arrays, to))
@@ -215,10 +223,10 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
 
 
 def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[str, ...]:
-    """Make sure that whatever grew is a known parameter of the checkpoint, and the other way round.
+    """Make sure that the checkpoint has every weight that grew, and that the record knows every parameter.
 
     Returns:
-        What is not, and stays as it is since the user says so.
+        The parameters that the record does not know, and that the user keeps.
     """
     ties = tied(record)
     for obstacle in obstacles(record, lambda origin: bool(present(origin, arrays, ties))):

@@ -28,6 +28,11 @@ def values(remade: Remade, array: np.ndarray) -> np.ndarray:
     return remade.recipe.make(array)
 
 
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether two arrays hold the same numbers; NaN is the same as NaN."""
+    return one.shape == other.shape and bool(np.all((one == other) | ((one != one) & (other != other))))
+
+
 @dataclass(frozen=True, eq=False)
 class Making:
     """How the parameters are made that lie in one weight, for one of the nodes that read it.
@@ -35,7 +40,7 @@ class Making:
     Attributes:
         weight: The weight.
         origin: Which parameters lie in it, and how.
-        at: What these are called in the checkpoint before: those that they are tied to, where it has no others.
+        at: Their names in the old checkpoint; where it lacks them, the names that they are tied to.
         lines: What becomes of the weight, step by step; several where it becomes several weights, and which of them the
             parameters are for is not known.
     """
@@ -51,7 +56,7 @@ class Making:
         return own(self.origin)
 
     def key(self, name: str) -> tuple[object, ...]:
-        """Return a value that is equal for parameters that become the same if they are the same; empty if one stays."""
+        """Return a value that is equal for parameters that grow alike; it is empty if the parameter does not grow."""
         if not any(self.lines):
             return ()
         lines = tuple(tuple(map(_key, line)) for line in self.lines)
@@ -65,7 +70,7 @@ class Making:
                 the weight grew differently for several.
         """
         found, *others = [_followed(self, line, arrays, to) for line in self.lines]
-        if not all(all(map(np.array_equal, found, other)) for other in others):
+        if not all(all(map(same, found, other)) for other in others):
             raise GrowthError(
                 f"{self.at[0]!r} is used in several places that grew differently, and which of them it is for is not "
                 "known",
@@ -80,7 +85,7 @@ class Plan:
     """How all parameters are made.
 
     Attributes:
-        ways: By parameter the ways in which it is made, which must agree. What has none stays as it is.
+        ways: For each parameter the ways in which it is made, which must agree. One that has none does not grow.
     """
 
     ways: Mapping[str, tuple[Making, ...]]
@@ -113,8 +118,8 @@ class Plan:
         """
         ways = self.ways.get(name, ())
         found = [way.make(name, arrays, to) for way in ways] or [arrays[name]]
-        for way, other in zip(ways, found, strict=False):
-            if not np.array_equal(found[0], other):
+        for way, other in zip(ways[1:], found[1:], strict=True):
+            if not same(found[0], other):
                 raise GrowthError(
                     f"{name!r} is used in two places that grew differently, so that it cannot stay one parameter: "
                     + " and ".join(_place(each) for each in (ways[0], way)),
@@ -139,7 +144,7 @@ class Plan:
         keys = [{way.key(each) for way in self.ways.get(each, ())} or {()} for each in (name, other)]
         if keys[0] == keys[1] and len(keys[0]) == 1:
             return True
-        return np.array_equal(self.make(name, arrays, values), self.make(other, arrays, values))
+        return same(self.make(name, arrays, values), self.make(other, arrays, values))
 
     def readers(self, name: str) -> tuple[str, ...]:
         """Return the nodes that read a parameter."""
@@ -216,11 +221,11 @@ def _followed(making: Making, line: Sequence[Remade], arrays: Arrays, to: Apply)
         array = origin.layout.pack(parts)
     except (IndexError, ValueError):  # numpy's words for axes that are not there
         shapes = f"{', '.join(str(list(part.shape)) for part in parts)} where the teacher has {list(line[0].before)}"
-        raise GrowthError(f"{at[0]!r} cannot lie in the weight as {origin.layout}", shapes=shapes) from None
+        raise GrowthError(f"{at[0]!r} cannot be packed into the weight as {origin.layout}", shapes=shapes) from None
     for remade in line:
         if array.shape != remade.before:
             raise GrowthError(
-                f"{at[0]!r} is not of the shape that the teacher had",
+                f"{at[0]!r} does not have the shape that the teacher had",
                 shapes=f"{list(array.shape)} as {origin.layout}, where the teacher has {list(remade.before)}",
                 hint="the record must belong to the model that was exported from this network",
             )
@@ -237,7 +242,7 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
     if array.shape != remade.before[axis : axis + 1]:
         shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
-        raise GrowthError(f"{name!r} is not of the shape that the teacher had", node=remade.teacher, shapes=shapes)
+        raise GrowthError(f"{name!r} does not have the shape that the teacher had", node=remade.teacher, shapes=shapes)
     if mixed(origin, remade):
         reason = f"{name!r} was folded into a weight that grew by mixtures of its channels"
         raise GrowthError(reason, node=remade.teacher)
@@ -248,15 +253,16 @@ def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     """Return what becomes of a tensor of which a weight is a part; its last axes are the weight's.
 
     Raises:
-        GrowthError: If the weight grew along an axis of which it has a part, or is none.
+        GrowthError: If the weight is only a part along an axis that grew, or is no part of the tensor.
     """
     recipe, name, first = remade.recipe, origin.names[0], len(remade.before) - array.ndim
     if first < 0 or recipe.zero is not None:
         shapes = f"{list(array.shape)} and {list(remade.before)}"
-        raise GrowthError(f"the weight that grew is no part of {name!r}", node=remade.teacher, shapes=shapes)
+        raise GrowthError(f"the weight that grew is not a part of {name!r}", node=remade.teacher, shapes=shapes)
     for axis, index in enumerate(recipe.index):
         if index is not None and (axis < first or array.shape[axis - first] != remade.before[axis]):
-            raise GrowthError(f"{name!r} is more than the weight that grew", node=remade.teacher)
+            reason = f"the weight that grew is only a part of {name!r}, along an axis that grew"
+            raise GrowthError(reason, node=remade.teacher)
     summed = tuple(replace(part, axis=part.axis - first) for part in recipe.summed)
     whole = replace(
         recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]

@@ -109,7 +109,7 @@ def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> 
     lengths = list(specs_of(arrays)[origin.names[0]].shape)
     groups = origin.layout.axes(0)
     if sum(map(len, groups)) != len(lengths):
-        reason = f"{origin.names[0]!r} cannot lie in the weight as {origin.layout}"
+        reason = f"{origin.names[0]!r} cannot be packed into the weight as {origin.layout}"
         raise GrowthError(reason, node=weight, shapes=str(lengths))
     for axis, group in enumerate(groups):
         before = tuple(lengths[each] for each in group)

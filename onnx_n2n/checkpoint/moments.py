@@ -16,7 +16,7 @@ import numpy as np
 
 from onnx_n2n.checkpoint.growth import Grown, apply
 from onnx_n2n.checkpoint.optimizer import MOMENTS, SECOND, State, power_of
-from onnx_n2n.errors import VerificationError
+from onnx_n2n.errors import GrowthError, VerificationError
 from onnx_n2n.record.record import Remade
 
 TOLERANCE = {1: 1.0, 2: 2e-2, 4: 1e-4, 8: 1e-4}  # of how large the sum is in the mean, by the bytes of a number
@@ -58,6 +58,7 @@ def pulled_back(found: Grown, before: State, after: Moved, shapes: Mapping[str, 
         shapes: The shapes of all parameters before.
 
     Raises:
+        GrowthError: If one holds what is no number.
         VerificationError: If one is not of the shape of its parameter, or is something else.
     """
     probes = [_probe(shapes, seed) for seed in range(PROBES)]
@@ -76,6 +77,11 @@ def pulled_back(found: Grown, before: State, after: Moved, shapes: Mapping[str, 
             if not power:
                 continue
             old, new = (np.asarray(each, np.float64) for each in (before[name][kind], moments[kind]))
+            if not np.isfinite(old).all():
+                raise GrowthError(
+                    f"{kind!r} of {name!r} holds infinity or NaN, so that how it grew cannot be proven",
+                    hint="take a checkpoint from before training diverged; --no-verify grows this one unproven",
+                )
             if power == SECOND:
                 old, new = np.sqrt(np.abs(old)), np.sqrt(np.abs(new)) * (known[name] != 0)
             pairs = zip(probes, grown, strict=True)

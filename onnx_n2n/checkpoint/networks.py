@@ -33,8 +33,8 @@ class Network:
 
     Attributes:
         paths: The path of each, by its name.
-        prefix: What stands before the names of a copy of it, and not of the network: of the network itself, the
-            beginning of the names that the record does not have.
+        prefix: What its names begin with: those of a copy, where the network's do not; those of the network, where the
+            record's do not.
         title: What to call it: its path, with dots.
     """
 

@@ -50,7 +50,7 @@ def certain(
             raise GrowthError(
                 f"{title} has moments of a shape that no parameter of the network has",
                 shapes=f"{list(shape)}, parameter number {number}",
-                hint="--keep leaves the optimizer of another network as it is",
+                hint="if it is the optimizer of another network, --keep leaves it as it is",
             )
     found = _by_shape(numbers, shapes, parameters, alike)
     if found is not None:

@@ -39,7 +39,7 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
     if not error <= MOST * size:
         lost = f"by {error / size:.0%}" if np.isfinite(error) else "to no number"
         raise GrowthError(
-            f"a weight of {array.dtype} would be rounded {lost}, since the type cannot hold what its copies share",
+            f"a weight of {array.dtype} would be rounded {lost}, since its type cannot hold the shares of copies",
             node=remade.teacher,
             hint="--noise 0 leaves copies halves of what was there; or grow the checkpoint in bfloat16 or float32",
         )

@@ -41,25 +41,27 @@ class Index:
             ModelError: It is none, or names files that are not beside it.
         """
         if source.size > LONGEST:
-            raise ModelError(f"{source.name} is of {source.size} bytes, which is too large for an index")
+            raise ModelError(f"{source.name} has {source.size} bytes, too many for an index")
         try:
             document = parse(source.read().tobytes().decode())
         except ValueError as failure:
             raise ModelError(f"{source.name} cannot be read: {failure}") from failure
         files = document.get("weight_map") if isinstance(document, dict) else None
         if not isinstance(files, dict) or not files:
-            raise ModelError(f"{source.name} is no index of a checkpoint: it has no weight_map, from tensors to files")
+            raise ModelError(
+                f"{source.name} is not the index of a checkpoint: it has no weight_map from tensors to files"
+            )
         for name, file in files.items():
             if not isinstance(file, str) or not PLAIN.fullmatch(file):
                 raise ModelError(
-                    f"{source.name} says that {shown(name)} is in {shown(file)}, which is no file beside it",
+                    f"{source.name} says that {shown(name)} is in {shown(file)}, which is not a file beside it",
                     hint="an index names .safetensors or .bin files in its own folder",
                 )
         endings = {file.rpartition(".")[2] for file in files.values()}
         if len(endings) > 1:
             raise ModelError(f"{source.name} names files of several formats: {', '.join(sorted(endings))}")
         if not isinstance(document.get("metadata", {}), dict):
-            raise ModelError(f"{source.name} has metadata that are no object")
+            raise ModelError(f"the metadata in {source.name} is not a JSON object")
         return cls(source, document)
 
     @property
@@ -86,7 +88,7 @@ class Index:
         for file, names in found.items():
             if more := [name for name in names if self.weight_map.get(name) != file]:
                 raise ModelError(
-                    f"{file!r} has {len(more)} tensors that {self.source.name} does not say are there: "
+                    f"{file!r} has {len(more)} tensors that {self.source.name} does not list for it: "
                     + ", ".join(map(shown, more[:8])),
                     hint="the index and its files must be of one checkpoint",
                 )

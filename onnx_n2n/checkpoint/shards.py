@@ -86,7 +86,7 @@ class Shards:
         """Write what has grown to files of the same names in a folder, with their index."""
         arrays, files, last = _as_before(found, self.arrays.specs), dict[str, str](), next(iter(self.metadata))
         for name in arrays:
-            last = files[name] = self.files.get(_like(found, name), last)
+            last = files[name] = self.files.get(found.like(name, self.files), last)
         for file, metadata in self.metadata.items():
             specs = {name: arrays.specs[name] for name, own in files.items() if own == file}
             self.format.write(folder / file, Lazy(specs, arrays.__getitem__), metadata)
@@ -95,17 +95,10 @@ class Shards:
             (folder / self.index.source.path.name).write_bytes(index)
 
 
-def _like(found: Grown, name: str) -> str:
-    """Return which parameter there was that one is, or is like."""
-    before = {now: old for old, now in found.renamed.items()}
-    like = found.untied.get(name, found.added.get(name, name))
-    return before.get(like, like)
-
-
 def _as_before(found: Grown, before: Mapping[str, Spec]) -> Lazy:
     """Return what has grown, each array of the type of what it is like: a student may be of another one."""
     specs = {
-        name: Spec(spec.shape, before[_like(found, name)].dtype if _like(found, name) in before else spec.dtype)
+        name: Spec(spec.shape, before.get(found.like(name, before), spec).dtype)
         for name, spec in specs_of(found.arrays).items()
     }
     return Lazy(specs, lambda name: found.arrays[name].astype(specs[name].dtype, copy=False))

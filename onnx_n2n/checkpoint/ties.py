@@ -20,7 +20,7 @@ from math import prod
 
 import numpy as np
 
-from onnx_n2n.checkpoint.making import Arrays, Plan, known, names, own, tied
+from onnx_n2n.checkpoint.making import Arrays, Plan, known, names, own, same, tied
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.lazy import Lazy, Spec, specs_of, start_of
 from onnx_n2n.record.provenance import Origin
@@ -43,8 +43,8 @@ def shared(arrays: Arrays) -> dict[str, str]:
     """Return the parameters that share their memory with another one, by name, with the first of these."""
     if isinstance(arrays, Lazy):
         return dict(arrays.shared)
-    first: dict[tuple[int, tuple[int, ...]], str] = {}
-    found = {name: first.setdefault((_address(array), array.shape), name) for name, array in arrays.items()}
+    first: dict[object, str] = {}
+    found = {name: first.setdefault(_memory(array), name) for name, array in arrays.items()}
     return {name: other for name, other in found.items() if other != name and arrays[name].size}
 
 
@@ -76,11 +76,11 @@ def equal(arrays: Arrays, among: Collection[str]) -> dict[str, str]:
 
 
 def confirmed(record: Record, arrays: Arrays, untie: Sequence[str]) -> Record:
-    """Return a record without the second names that are none.
+    """Return a record without the ties that a checkpoint does not confirm.
 
-    Where only a weight's name says that there may be one, the checkpoint has to have it, or the user to give it. Where
-    the checkpoint has both, and they differ, a module has a parameter of this name and reads another one all the same.
-    Where it lacks the second name, and several parameters may have it, none has.
+    A tie that is guessed from a weight's name holds if the checkpoint has that name, or the user unties it. Two names
+    that hold different numbers are two parameters, whatever the exported network reads. A name that the checkpoint
+    lacks, and that several parameters may have, belongs to none of them.
     """
     claims: dict[str, set[str]] = {}
     for _, origin in known(record):
@@ -90,7 +90,7 @@ def confirmed(record: Record, arrays: Arrays, untie: Sequence[str]) -> Record:
     def holds(origin: Origin) -> bool:
         name, other = origin.names[0], origin.tied
         if name in arrays and other in arrays:
-            return np.array_equal(arrays[name], arrays[other])
+            return same(arrays[name], arrays[other])
         sure = origin.source != "name" or other in arrays or _any(other, untie)
         return sure and len(claims[other]) == 1
 
@@ -101,10 +101,10 @@ def confirmed(record: Record, arrays: Arrays, untie: Sequence[str]) -> Record:
 
 
 def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[Record, dict[str, str]]:
-    """Return a record that knows the further names that parameters have in a checkpoint, and these by the known one.
+    """Return a record that knows the aliases in a checkpoint too, and for each alias the name that was known.
 
-    A name is one that shares its memory with a parameter that the record knows, or that holds the same numbers and is
-    not to be kept as it is.
+    An alias shares its memory with a parameter that the record knows, or holds the same numbers and is not to be kept
+    as it is.
     """
     named = names(record)
     comparable = {name for name in arrays if name in named or not _any(name, keep)}
@@ -130,9 +130,9 @@ def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[R
 
 
 def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, str]:
-    """Return the names that were of one parameter with another name, and will not be, with that name.
+    """Return the names that stop being tied, each with the name that it was tied to.
 
-    A name that is untied is among them even if both stay equal: the code has two parameters now.
+    A name that the user unties is among them even if both stay equal: the code has two parameters now.
 
     Raises:
         GrowthError: If there are some that the user does not say are untied.
@@ -177,7 +177,7 @@ def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:
 
 
 def _distinct(record: Record) -> set[str]:
-    """Return the parameters of which the exporter says that the network reads them as such."""
+    """Return what the exporter's metadata name as a parameter of its own."""
     told = {name for _, origin in known(record) if origin.source == "metadata" for name in own(origin)}
     return told - tied(record).keys()
 
@@ -204,9 +204,9 @@ def _any(name: str, globs: Collection[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def _memory(array: np.ndarray) -> object:
+    """Return what is equal for arrays that are one in memory; a transposed view is another one."""
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
 
 
 def _digest(array: np.ndarray) -> bytes:

@@ -73,8 +73,6 @@ def grow_checkpoint(
     if output == STDOUT:
         raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
     check_output(checkpoint, output, force=force)
-    if orders and not optimizer:
-        raise OptionError("--optimizer-order is about optimizers, which stay as they are", hint="pass --optimizer too")
     before = None if teacher is None else onnx_n2n.load(teacher)
     after = None if student is None else onnx_n2n.load(student)
     models = [model for model in (before, after) if model is not None]

@@ -17,8 +17,7 @@ from onnx_n2n.passes.report import Added, Report
 from onnx_n2n.verification import Verdict
 
 if TYPE_CHECKING:
-    from onnx_n2n.verification.cuts import Rounded
-    from onnx_n2n.verification.evaluation import Evaluated
+    from onnx_n2n.verification.decisions import Named
 
 def print_report(console: Console, report: Report) -> None:
     """Print what a pass did."""
@@ -129,7 +128,7 @@ def idle_warning(outputs: Sequence[str]) -> str:
     )
 
 
-def _by_operator(nodes: Sequence[Evaluated | Rounded]) -> str:
+def _by_operator(nodes: Sequence[Named]) -> str:
     """Return how many nodes there are of each operator."""
     found = Counter(each.operator for each in nodes)
     return ", ".join(count(number, f"{operator} node") for operator, number in found.items())

@@ -2,8 +2,8 @@
 
 The scale of attention is one over the root of the length of a head, and some networks multiply embeddings by the root
 of their width. In the file both are constants, and stay; code that works them out again from the larger width gets
-others, and computes something else. That a number was worked out so, nothing in the file tells: it is said of every
-number that is such a power of a width that grew.
+others, and computes something else. Nothing in the file tells how a number was found, so every number is reported that
+is such a power of a width that grew.
 """
 
 from __future__ import annotations

@@ -185,5 +185,3 @@ def _unnamed(record: Record, descent: _Descent, has: Callable[[Origin], bool]) -
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - SHOWN
     return ", ".join(map(repr, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
-
-

@@ -115,7 +115,7 @@ def unpacked(origin: Origin, weight: np.ndarray) -> list[np.ndarray]:
     except (IndexError, ValueError, ZeroDivisionError):  # numpy's words for axes and lengths that are not there
         found = []
     if len(found) != max(len(origin.names), 1):
-        reason = f"{', '.join(map(repr, origin.names))} cannot lie in a weight as {origin.layout}"
+        reason = f"{', '.join(map(repr, origin.names))} cannot be packed into a weight as {origin.layout}"
         raise GrowthError(reason, node=origin.node, shapes=str(list(weight.shape)))
     return found
 

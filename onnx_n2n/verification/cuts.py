@@ -18,13 +18,14 @@ from onnx import helper
 
 from onnx_n2n.errors import RunError
 from onnx_n2n.verification.compare import Grain, is_real
-from onnx_n2n.verification.decisions import STEADY, Kind, bodies, key, kind_of, within
+from onnx_n2n.verification.decisions import STEADY, Kind, Named, bodies, key, kind_of, within
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import Index, Wrong, wrong
 from onnx_n2n.verification.quanta import inlined
 from onnx_n2n.verification.sessions import Feed, Source, Timed, run, session
 
-# What the names of tensors end with that are read out, decided by the node itself, given, and where its own are kept.
+# Endings of names: of a tensor that is read out, of what a node itself decides, of what is decided for it, and of the
+# mask of entries in which it decides itself all the same.
 TAP, OWN, FORCED, MASK = ".tap", ".own", ".forced", ".mask"
 
 
@@ -53,19 +54,6 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Rounded:
-    """A node at which teacher and student decide otherwise by rounding alone.
-
-    Attributes:
-        node: Its name; empty where it has none.
-        operator: Its operator type.
-    """
-
-    node: str
-    operator: str
-
-
-@dataclass(frozen=True)
 class Held:
     """What came of holding two models against each other with the same decisions.
 
@@ -83,7 +71,7 @@ class Held:
     answers: tuple[list[Any], ...]
     nudged: tuple[list[Any], ...]
     wrong: Wrong | None
-    rounded: tuple[Rounded, ...]
+    rounded: tuple[Named, ...]
     left: bool
     selects: bool
     models: tuple[Source, Source]
@@ -150,7 +138,7 @@ class Pair:
                 if found is None and (found := self._wrong(each, truth, nudge, student, grain)) is not None:
                     kept = mine, theirs
                 if self._differs(each, truth, student):
-                    rounded.append(Rounded(each.teacher.name, each.teacher.op_type))
+                    rounded.append(Named.of(each.teacher))
             kept = kept or (mine, theirs)
             answers.append([student[name] for name in names])
             near.append([nudge[name] for name in names])
@@ -265,7 +253,7 @@ class Pair:
     def _wrong(
         self, each: Decision, truth: Mapping[str, Any], nudge: Mapping[str, Any], got: Mapping[str, Any], grain: Grain
     ) -> Wrong | None:
-        """What goes into a decision and is not the teacher's, or is as steady as that and is not."""
+        """The first wrong tensor: one that goes into a decision, or an output that is as steady as what goes in."""
         steady = [each.teacher.output[slot] for slot in STEADY.get(key(each.teacher), ())]
         pairs = [(old, old, new) for old, new in each.reads()]
         for old, near, new in (*pairs, *((name, name + OWN, name + OWN) for name in steady if name)):
@@ -307,7 +295,7 @@ def _tensors(decisions: Sequence[Decision], side: int, *, own: bool = False) -> 
 
 
 def _said(node: onnx.NodeProto) -> object:
-    """What two nodes have in common that decide alike when they read the same."""
+    """A value that is equal for two nodes that decide alike when they read the same."""
     attributes = sorted(attribute.SerializeToString() for attribute in node.attribute)
     return key(node), list(node.output), [bool(name) for name in node.input], attributes
 
@@ -321,7 +309,7 @@ def _places(index: Index, shape: Sequence[int]) -> list[np.ndarray]:
 
 
 def _one(axes: Sequence[np.ndarray]) -> bool:
-    """Whether an axis is the same in all tensors, but for those that are spread along it."""
+    """Whether an axis is the same in all tensors, except for those that are broadcast along it."""
     known = [axis for axis in axes if len(axis) > 1]
     return all(np.array_equal(axis, known[0]) for axis in known[1:])
 

@@ -7,6 +7,7 @@ come in another order, a number half-way between two steps goes up in one model 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 import onnx
@@ -61,6 +62,24 @@ COARSE = {
     for kind in ir.DataType
     if kind.is_integer() or kind == ir.DataType.BOOL or (kind.is_floating_point() and kind.bitwidth <= 8)
 }
+
+
+@dataclass(frozen=True)
+class Named:
+    """A node, as a verdict names it.
+
+    Attributes:
+        node: Its name; empty where it has none.
+        operator: Its operator type.
+    """
+
+    node: str
+    operator: str
+
+    @classmethod
+    def of(cls, node: onnx.NodeProto) -> Named:
+        """Name a node."""
+        return cls(node.name, node.op_type)
 
 
 def key(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
+from onnx_n2n.verification.decisions import Named, bodies, key
 from onnx_n2n.verification.sessions import Source
 
 # Operators that drop, with the slot that says whether they do.
@@ -23,19 +24,6 @@ MODE = {
     ("com.microsoft", "BitmaskDropout"): 2,
 }
 NORM = ("", "BatchNormalization")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A node that trains in the file, and was evaluated.
-
-    Attributes:
-        node: Its name; empty where it has none.
-        operator: Its operator type.
-    """
-
-    node: str
-    operator: str
 
 
 @dataclass
@@ -52,12 +40,12 @@ class Modes:
 
     def allow(self, node: onnx.NodeProto) -> bool:
         """Whether a node of a student trains as one of the teacher's does."""
-        return _key(node) in self.trains and node.output[0] not in self.rests
+        return key(node) in self.trains and node.output[0] not in self.rests
 
 
 def evaluated(
     source: Source, skeleton: ir.Model, teacher: Modes | None = None, modes: Modes | None = None
-) -> tuple[Source, tuple[Evaluated, ...]]:
+) -> tuple[Source, tuple[Named, ...]]:
     """Return a model as it is evaluated, with the nodes that train in the file.
 
     Args:
@@ -66,7 +54,7 @@ def evaluated(
         teacher: Where the teacher trains; nodes that train elsewhere go on doing so.
         modes: Is told where this model trains.
     """
-    kinds = {_key(node) for graph in _graphs_of(skeleton) for node in graph.all_nodes()}
+    kinds = {key(node) for graph in _graphs_of(skeleton) for node in graph.all_nodes()}
     if kinds.isdisjoint({*MODE, NORM}):
         return source, ()
     proto = source.proto()
@@ -82,35 +70,31 @@ def _graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
     yield from (function.graph for function in model.functions.values())
 
 
-def _key(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:
-    return ("" if node.domain == "ai.onnx" else node.domain), node.op_type
-
-
 def _evaluate(
     graph: onnx.GraphProto | onnx.FunctionProto,
     initializers: Iterable[onnx.TensorProto],
     teacher: Modes | None,
     modes: Modes,
     off: frozenset[str] = frozenset(),
-) -> Iterator[Evaluated]:
+) -> Iterator[Named]:
     """Evaluate the nodes of a graph and of the bodies in it; ``off`` names what says false around it."""
     off |= {tensor.name for tensor in initializers if _false(tensor)}
     off |= {node.output[0] for node in graph.node if node.op_type == "Constant" and _says_false(node)}
     nodes = []
     for node in graph.node:
         nodes.append(node)
-        slot = MODE.get(_key(node), len(node.input))
+        slot = MODE.get(key(node), len(node.input))
         drops = slot < len(node.input) and bool(node.input[slot]) and node.input[slot] not in off
-        trains = drops or (_key(node) == NORM and _trains(node))
+        trains = drops or (key(node) == NORM and _trains(node))
         if trains:
-            modes.trains.add(_key(node))
-        elif _key(node) in {*MODE, NORM}:
+            modes.trains.add(key(node))
+        elif key(node) in {*MODE, NORM}:
             modes.rests.add(node.output[0])
         if trains and teacher is not None and not teacher.allow(node):
             pass
         elif drops:
             node.input[slot] = ""
-            yield Evaluated(node.name, node.op_type)
+            yield Named.of(node)
         elif trains:
             kept = [attribute for attribute in node.attribute if attribute.name != "training_mode"]
             del node.attribute[:]
@@ -119,10 +103,9 @@ def _evaluate(
                 if name:
                     nodes.append(helper.make_node("Identity", [statistic], [name]))
             del node.output[1:]
-            yield Evaluated(node.name, node.op_type)
-        for attribute in node.attribute:
-            for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _evaluate(body, body.initializer, teacher, modes, off)
+            yield Named.of(node)
+        for body in bodies(node):
+            yield from _evaluate(body, body.initializer, teacher, modes, off)
     if len(nodes) > len(graph.node):
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]

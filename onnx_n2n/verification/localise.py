@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.graph.subgraphs import reads
 from onnx_n2n.verification.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.randomness import drawn
@@ -100,19 +101,10 @@ def _computed(model: ir.Model) -> dict[str, ir.Node]:
     alive = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
     found: dict[str, ir.Node] = {}
     for node in model.graph:
-        if not alive.isdisjoint(_reads(node)):
+        if not alive.isdisjoint(reads(node)):
             alive.update(node.outputs)
             found |= {value.name: node for value in node.outputs if value.name}
     return found
-
-
-def _reads(node: ir.Node) -> Iterator[ir.Value | None]:
-    """What a node reads, with what its branches read from around them."""
-    yield from node.inputs
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            for inner in attribute.as_graph().all_nodes():
-                yield from inner.inputs
 
 
 def wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:

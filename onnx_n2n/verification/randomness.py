@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.subgraphs import bodies_of, reads
 
 # Operators that draw random numbers, by domain.
 DRAWING = {
@@ -47,7 +47,7 @@ def drawn(model: ir.Model) -> Mapping[str, ir.Node]:
     """
     found: dict[ir.Value, ir.Node] = {}
     for node in model.graph:
-        origin = _draws(node, model) or next((found[value] for value in _reads(node) if value in found), None)
+        origin = _draws(node, model) or next((found[value] for value in reads(node) if value in found), None)
         if origin is not None and node.op_type not in SHAPES:
             found |= dict.fromkeys(node.outputs, origin)
     return {value.name: origin for value, origin in found.items() if value.name}
@@ -78,11 +78,3 @@ def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifi
         inside += function.all_nodes()
     around |= {node.op_identifier()}
     return next((origin for inner in inside if (origin := _draws(inner, model, around)) is not None), None)
-
-
-def _reads(node: ir.Node) -> Iterator[ir.Value]:
-    """What a node reads, with what its bodies read from around them."""
-    yield from (value for value in node.inputs if value is not None)
-    for body in bodies_of(node):
-        for inner in body.all_nodes():
-            yield from (value for value in inner.inputs if value is not None)

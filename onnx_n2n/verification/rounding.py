@@ -9,7 +9,8 @@ from typing import Any
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, apart, is_real
-from onnx_n2n.verification.cuts import Held, Pair, Rounded
+from onnx_n2n.verification.cuts import Held, Pair
+from onnx_n2n.verification.decisions import Named
 from onnx_n2n.verification.localise import Wrong, first_wrong
 from onnx_n2n.verification.quanta import moved_inside
 
@@ -20,7 +21,7 @@ Outputs = tuple[OutputVerdict, ...]
 
 def again(
     case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]]
-) -> tuple[Outputs, Wrong | None, tuple[Rounded, ...]]:
+) -> tuple[Outputs, Wrong | None, tuple[Named, ...]]:
     """Judge a student with the teacher's decisions, or where that cannot be, by what rounding does to these.
 
     Args:

@@ -17,9 +17,8 @@ from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
-from onnx_n2n.verification.cuts import Rounded
-from onnx_n2n.verification.decisions import decides
-from onnx_n2n.verification.evaluation import Evaluated, Modes, evaluated
+from onnx_n2n.verification.decisions import Named, decides
+from onnx_n2n.verification.evaluation import Modes, evaluated
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.randomness import Random, drawn, refuse
@@ -70,8 +69,8 @@ class Verdict:
     first_wrong: str | None
     wrong: Wrong | None = None
     random: tuple[Random, ...] = ()
-    as_evaluated: tuple[Evaluated, ...] = ()
-    rounded: tuple[Rounded, ...] = ()
+    as_evaluated: tuple[Named, ...] = ()
+    rounded: tuple[Named, ...] = ()
     differences: tuple[Difference, ...] = ()
 
     def __bool__(self) -> bool:
@@ -137,7 +136,7 @@ def verify(
         sticks = _yardsticks(case)
         outputs, answers, reason = _judged(case, sticks)
         found: Wrong | None = None
-        rounded: tuple[Rounded, ...] = ()
+        rounded: tuple[Named, ...] = ()
         if reason is None and not all(output.ok for output in outputs) and decides(model):
             outputs, found, rounded = again(case, outputs, answers)
         ok = reason is None and all(output.ok for output in outputs) and found is None
@@ -187,13 +186,13 @@ def _tried(
 
 def _evaluated(
     source: Source, skeleton: ir.Model, **modes: Modes
-) -> tuple[Source, ir.Model, tuple[Evaluated, ...]]:
+) -> tuple[Source, ir.Model, tuple[Named, ...]]:
     """A model as it is evaluated, the same to be read, and the nodes that train in the file."""
     copy, found = evaluated(source, skeleton, **modes)
     return copy, copy.skeleton() if found else skeleton, found
 
 
-def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple[Evaluated, ...]]:
+def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple[Named, ...]]:
     """The same of a student, which may be no model at all: ONNX Runtime says why then."""
     try:
         return _evaluated(student, student.skeleton(), teacher=modes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,8 @@ torch = needs("torch")
 needs("onnxscript")
 transformers = needs("transformers")
 
+from helpers.hugging import TOKENS, drawn, example, export  # noqa: E402
 from onnx_n2n.export.torch.growth import prove  # noqa: E402
-
-TOKENS = torch.randint(0, 61, (2, 9), generator=torch.Generator().manual_seed(0))
-IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def gpt2(**changes: Any) -> Any:
@@ -50,29 +47,9 @@ def vit(**changes: Any) -> Any:
 MAKERS = {"gpt2": gpt2, "llama": llama, "vit": vit}
 
 
-class Logits(torch.nn.Module):  # type: ignore[misc]
-    """The wrapper that an export needs: names in the file have a prefix that those of the checkpoint lack."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Any) -> Any:
-        return self.net(x).logits
-
-
-def example(kind: str) -> Any:
-    return IMAGES if kind == "vit" else TOKENS
-
-
 @functools.cache
 def net(kind: str) -> Any:
-    torch.manual_seed(0)
-    found = MAKERS[kind]().eval()
-    with torch.no_grad():
-        for parameter in found.parameters():  # as training would leave them: no norm is plain, no bias zero
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return found
+    return drawn(MAKERS[kind])
 
 
 @pytest.fixture(scope="session")
@@ -83,13 +60,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @functools.cache
 def exported(folder: Path, kind: str, *, dynamic: bool = True) -> Path:
     path = folder / f"{kind}{'' if dynamic else '_static'}.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=16)
-        free = ({0: batch} if kind == "vit" else {0: batch, 1: length},) if dynamic else None
-        wrapped = Logits(net(kind))
-        program = torch.onnx.export(wrapped, (example(kind),), dynamo=True, verbose=False, dynamic_shapes=free)
-    program.save(str(path))
+    export(net(kind), path, dynamic=dynamic)
     return path
 
 
@@ -149,7 +120,7 @@ def test_the_same_class_takes_the_wider_checkpoint(exports: Path, tmp_path: Path
     assert sum(p.numel() for p in larger.parameters()) > 1.5 * sum(p.numel() for p in net(kind).parameters())
     larger.load_state_dict(state, strict=True)
     with torch.no_grad():
-        before, after = net(kind)(example(kind)).logits, larger(example(kind)).logits
+        before, after = net(kind)(example(net(kind))).logits, larger(example(net(kind))).logits
     assert (before - after).abs().max() < 1e-5 * before.abs().max()
     assert proof.outputs < 1e-5
     assert proof.compared >= 20
@@ -170,7 +141,7 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
     larger = wider(kind, state, found).eval()
     larger.load_state_dict(state, strict=True)
     with torch.no_grad():
-        before, after = net(kind)(example(kind)).logits, larger(example(kind)).logits
+        before, after = net(kind)(example(net(kind))).logits, larger(example(net(kind))).logits
     assert (before - after).abs().max() < 1e-4 * before.abs().max()
 
 
@@ -193,7 +164,7 @@ def test_the_same_class_takes_the_deeper_checkpoint(exports: Path, tmp_path: Pat
     larger = MAKERS[kind](**{depth: 4}).eval()
     larger.load_state_dict(state, strict=True)
     with torch.no_grad():
-        before, after = net(kind)(example(kind)).logits, larger(example(kind)).logits
+        before, after = net(kind)(example(net(kind))).logits, larger(example(net(kind))).logits
     assert (before - after).abs().max() < 1e-5 * before.abs().max()
     assert proof.gradients < 1e-5
     assert found.added

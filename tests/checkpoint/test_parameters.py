@@ -332,7 +332,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: ema"):
         grow(record, {**arrays, "ema": np.ones(3)})
     assert "ema" in grow(record, {**arrays, "ema": np.ones(3)}, keep=["em*"]).kept
-    with pytest.raises(onnx_n2n.GrowthError, match="not of the shape"):
+    with pytest.raises(onnx_n2n.GrowthError, match="does not have the shape"):
         grow(record, {**arrays, "conv2.weight": arrays["conv2.weight"][:4]})
     deeper = onnx_n2n.deepen(path, output=tmp_path / "deeper.onnx")
     with pytest.raises(onnx_n2n.GrowthError, match=r"a norm was folded into 'conv1.weight'"):

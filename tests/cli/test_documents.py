@@ -26,8 +26,7 @@ from onnx_n2n.checkpoint.moments import Pulled
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.settings import Setting
-from onnx_n2n.verification.cuts import Rounded
-from onnx_n2n.verification.evaluation import Evaluated
+from onnx_n2n.verification.decisions import Named
 from onnx_n2n.verification.interfaces import Difference
 from onnx_n2n.verification.localise import Wrong
 from onnx_n2n.verification.randomness import Random
@@ -221,7 +220,7 @@ RARE: list[tuple[str, dict[str, Any]]] = [
     ("export", {"guessed": [{"name": "table", "as": "constant", "because": "a table of sines"}]}),
     ("verify", {"verification": {
         "wrong": asdict(Wrong("tensor", "node", "Conv", "off")), "random": [asdict(Random("y", "node", "Dropout"))],
-        "as_evaluated": [asdict(Evaluated("node", "Dropout"))], "rounded": [asdict(Rounded("node", "TopK"))],
+        "as_evaluated": [asdict(Named("node", "Dropout"))], "rounded": [asdict(Named("node", "TopK"))],
         "differences": [asdict(Difference("input", "x", "missing"))],
     }}),
 ]  # fmt: skip

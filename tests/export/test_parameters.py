@@ -1,50 +1,19 @@
 """What is trained in an export: every floating-point weight, wherever it is used; all else has a reason, by name."""
 
-import io
-import json
-import warnings
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
-from onnx import helper, numpy_helper, parser
+from onnx import numpy_helper, parser
 
-from helpers.graphs import STABLE, model
+from helpers.graphs import model
 from helpers.needing import needs
+from helpers.trainable import anything, constants, drawn, exported, graph, trained, with_nodes
 from onnx_n2n import export
-from onnx_n2n.cli import main
 from onnx_n2n.errors import ExportError, OptionError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import agreement
-from onnx_n2n.export.formulas import formula_of, is_written
-from onnx_n2n.export.program import Program
-
-RNG = np.random.default_rng(0)
-
-
-def anything(*_: Any) -> bool:
-    """Know every operator."""
-    return True
-
-
-def drawn(*shape: int) -> np.ndarray:
-    return RNG.standard_normal(shape).astype(np.float32) / 2
-
-
-def trained(program: Program) -> set[str]:
-    return {name for name, tensor in program.tensors.items() if tensor.trained}
-
-
-def constants(program: Program) -> dict[str, str]:
-    return {account.name: account.because for account in program.accounts if account.kind == "constant"}
-
-
-def guessed(program: Program) -> dict[str, str]:
-    return {account.name: account.kind for account in program.accounts if account.guess}
 
 
 def whole(text: str, **weights: np.ndarray) -> onnx.ModelProto:
@@ -153,33 +122,14 @@ WEIGHTS: dict[str, tuple[onnx.ModelProto, set[str]]] = {
     "in a branch": (chosen(), {"w", "v"}),
     "given to a function": (called(), {"w", "v"}),
 }  # fmt: skip
+
+
 UNTAKEN = {"in a branch": {"w"}}  # the branch is not taken, so that its gradients are zeros or none
-
-
-def nodes(**arrays: np.ndarray) -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
-        for name, array in arrays.items()
-    ]
-
-
-def with_nodes(proto: onnx.ModelProto, **arrays: np.ndarray) -> onnx.ModelProto:
-    """Put Constant nodes in front of a graph."""
-    rest = list(proto.graph.node)
-    del proto.graph.node[:]
-    proto.graph.node.extend([*nodes(**arrays), *rest])
-    return proto
-
-
-def graph(body: str, **weights: Any) -> onnx.ModelProto:
-    """A graph from float[2,4,8] x to a y of the same shape, whose Constant nodes come later."""
-    parsed = parser.parse_graph(f"g (float[2,4,8] x) => (float[2,4,8] y) {{ {body} }}")
-    parsed.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items())
-    return helper.make_model(parsed, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 SINES = np.concatenate([np.sin(np.arange(6)[:, None] * [1, 0.3, 0.1, 0.03]),
                         np.cos(np.arange(6)[:, None] * [1, 0.3, 0.1, 0.03])], 1).astype(np.float32)  # fmt: skip
+
 
 # Each graph has a weight w; the tensor that is no weight, and a word of the reason.
 CONSTANTS: dict[str, tuple[onnx.ModelProto, str, str]] = {
@@ -306,123 +256,6 @@ def test_keras_has_the_same_parameters() -> None:
         assert {variable.name for variable in export.to_keras(proto).trainable_variables} == expected
 
 
-def test_a_file_that_holds_its_weights_in_nodes_trains_them_as_guesses() -> None:
-    proto = with_nodes(graph("h = MatMul(x, w) y = Add(h, b)"), w=drawn(8, 8), b=drawn(8))
-    program = program_of(proto, anything)
-    assert trained(program) == {"w", "b"}
-    assert guessed(program) == {"w": "trained", "b": "trained"}
-
-
-def test_a_constant_node_where_weights_stand_is_told_as_a_guess() -> None:
-    proto = with_nodes(graph("h = MatMul(x, w) y = MatMul(h, v)", w=drawn(8, 8)), v=drawn(8, 8))
-    program = program_of(proto, anything)
-    assert trained(program) == {"w"}
-    assert guessed(program) == {"v": "constant"}
-    assert trained(program_of(proto, anything, train=["v"])) == {"w", "v"}
-
-
-def test_globs_decide_and_train_wins() -> None:
-    proto = graph("h = MatMul(x, w.a) k = MatMul(h, w.b) y = Add(k, eps)".replace("w.a", "wa").replace("w.b", "wb"),
-                  wa=drawn(8, 8), wb=drawn(8, 8), eps=np.float32(1e-5))  # fmt: skip
-    program = program_of(proto, anything, freeze=["*"], train=["wb", "eps"])
-    assert trained(program) == {"wb", "eps"}
-    assert set(program.tensors) == {"wa", "wb", "eps"}  # what is frozen is kept, under its name
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"freeze": ["wx"]}, "perhaps you mean 'wa'"),
-        ({"train": ["nothing.*"]}, "matches no tensor"),
-        ({"train": ["n"]}, "INT64"),
-        ({"train": ["bn.mean"]}, "measured in training"),
-        ({"freeze": "wa"}, "lists of patterns"),
-    ],
-)
-def test_globs_that_cannot_be_followed_are_refused(options: dict[str, Any], said: str) -> None:
-    body = "h = MatMul(x, wa) r = Reshape(h, n) y = BatchNormalization(r, s, b, m, v)"
-    proto = graph(body, wa=drawn(8, 8), n=np.array([2, 4, 8]), s=drawn(4), b=drawn(4), m=drawn(4), v=np.ones(4, "f"))
-    for tensor in proto.graph.initializer:
-        tensor.name = {"m": "bn.mean"}.get(tensor.name, tensor.name)
-    proto.graph.node[2].input[3] = "bn.mean"
-    with pytest.raises(OptionError, match="(?i)" + said):
-        program_of(proto, anything, **options)
-
-
-def test_a_tensor_that_nothing_reads_is_frozen_already_and_never_trained() -> None:
-    proto = graph("h = MatMul(x, wa) y = Relu(h)", wa=drawn(8, 8), idle=drawn(3))
-    program = program_of(proto, anything, freeze=["idle", "wa"])
-    assert constants(program) == {"idle": "nothing reads it, so that it is left out"}
-    assert not trained(program)
-    with pytest.raises(OptionError, match="cannot be trained: nothing reads 'idle'"):
-        program_of(proto, anything, train=["idle"])
-
-
-def test_single_numbers_that_somebody_wrote_are_no_guesses() -> None:
-    proto = graph("a = Add(x, eps) s = Mul(a, third) g = Mul(s, gain) y = Mul(g, start)", eps=np.float32(1e-5),
-                  third=np.float32(2**-0.5), gain=np.float32(0.8731264), start=np.float32(1))  # fmt: skip
-    program = program_of(proto, anything)
-    assert constants(program).keys() == {"eps", "third", "gain", "start"}  # all are told
-    assert guessed(program) == {"gain": "constant", "start": "constant"}
-
-
-@pytest.mark.parametrize("number", [1e-12, 0.5, -3.0, 20.0, 2**0.5, 64**-0.5, 96**-0.5, 1 / 3, 1 / 255, -1e9, np.inf])
-def test_written_numbers_are_told_from_learned_ones(number: float) -> None:
-    assert is_written(np.float32(number))
-
-
-@given(st.integers(0, 2**31))
-def test_learned_numbers_are_seldom_taken_for_written_ones(seed: int) -> None:
-    drawn_numbers = np.random.default_rng(seed).standard_normal(200).astype(np.float32)
-    assert sum(map(is_written, drawn_numbers)) <= 10
-
-
-def test_the_folder_says_what_was_decided_and_opens_as_it_was_written(tmp_path: Any) -> None:
-    needs("torch")
-    needs("safetensors")
-    proto = with_nodes(graph("h = MatMul(x, w) y = Mul(h, anchors)", w=drawn(8, 8)), anchors=drawn(1, 4, 8))
-    onnx.save(proto, tmp_path / "m.onnx")
-    arguments = ["export", str(tmp_path / "m.onnx"), "--to", "torch", "-o", str(tmp_path / "o")]
-    found = CliRunner().invoke(main, [*arguments, "--freeze", "w", "--train", "anch*", "--json"])
-    assert found.exit_code == 0, found.output
-    said, recorded = json.loads(found.stdout), json.loads((tmp_path / "o" / "export.json").read_text())
-    for document in (said, recorded):
-        assert document["trained"] == ["anchors"]
-        assert document["state"] == [{"name": "w", "because": "--freeze names it"}]
-    module = export.load(tmp_path / "o")
-    assert [name for name, _ in module.named_parameters()] == ["anchors"]
-    assert [name for name, _ in module.named_buffers()] == ["w"]
-
-    plain = CliRunner().invoke(main, [*arguments, "--force"])
-    assert plain.exit_code == 0
-    assert "a Constant node: 'anchors'" in plain.output
-    recorded = json.loads((tmp_path / "o" / "export.json").read_text())
-    assert [each["name"] for each in recorded["constant"]] == ["anchors"]
-    wrong = CliRunner().invoke(main, [*arguments, "--force", "--train", "anchor"])
-    assert wrong.exit_code == 2
-    assert "'anchors'" in wrong.output
-
-
-def test_a_frozen_norm_still_measures(tmp_path: Any) -> None:
-    torch = needs("torch")
-    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 1), torch.nn.BatchNorm2d(3)).eval()
-    proto = exported(net, torch.randn(4, 2, 3, 3), optimize=False)
-    module = export.to_torch(proto, freeze=["1.*"])
-    assert {name for name, _ in module.named_parameters()} == {"0.weight", "0.bias"}
-    before = dict(module.named_buffers())["1.running_mean"].clone()
-    module.train()(torch.randn(4, 2, 3, 3) + 1)
-    assert not torch.equal(before, dict(module.named_buffers())["1.running_mean"])
-
-
-def exported(net: Any, *inputs: Any, optimize: bool = True) -> onnx.ModelProto:
-    """Export a network with PyTorch's default exporter."""
-    torch, file = needs("torch"), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(net, inputs, dynamo=True, optimize=optimize, verbose=False).save(file)
-    return onnx.ModelProto.FromString(file.getvalue())
-
-
 def test_parameters_that_the_exporter_computed_with_are_found() -> None:
     torch = needs("torch")
 
@@ -461,22 +294,6 @@ def test_numbers_of_eight_bits_convert(kind: str) -> None:
     assert np.allclose(apply(params, state, [x])[0]["y"], right, atol=1e-6)
     with pytest.raises(OptionError, match="FLOAT8"):
         export.to_torch(proto, train=["q"])
-
-
-@STABLE
-@given(st.integers(6, 40), st.floats(0.05, 3), st.floats(-2, 2), st.floats(0.1, 5), st.booleans())
-def test_formulas_are_seen_and_learned_numbers_are_none(
-    n: int, w: float, shift: float, size: float, across: bool
-) -> None:
-    k = np.arange(n)
-    tables = [size * np.sin(w * k + shift), size * k + shift, size * (1 + w / 4) ** -k, 0.5 - 0.5 * np.cos(w * k)]
-    noise = np.random.default_rng(n).standard_normal((n, 3))
-    for column in tables:
-        table = np.stack([column, column[::-1], np.ones(n)], 1).astype(np.float32)
-        assert formula_of(table.T if across else table)
-        assert not formula_of((table + noise * 1e-2 * np.abs(table).max()).astype(np.float32))
-    assert not formula_of(noise.astype(np.float32))
-    assert not formula_of(np.ones((n, 3), np.float32))
 
 
 def test_an_operator_that_is_missing_is_still_named() -> None:

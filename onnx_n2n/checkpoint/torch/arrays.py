@@ -23,8 +23,13 @@ def to_numpy(tensor: Any, name: str = "") -> np.ndarray:
         name: What an error calls it.
 
     Raises:
-        ModelError: numpy has no such type, or the tensor is sparse or quantised.
+        ModelError: numpy has no such type, or the tensor is sparse or quantised, or has no numbers.
     """
+    if tensor.is_meta:
+        raise ModelError(
+            f"tensor {name!r} has a shape and no numbers",
+            hint="save the model once its weights are loaded: a tensor on the device meta has none",
+        )
     plain = tensor.detach().cpu()
     kind = str(plain.dtype).removeprefix("torch.")
     try:

@@ -10,7 +10,8 @@ import numpy as np
 
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.checkpoint.torch.arrays import to_numpy, to_torch
-from onnx_n2n.checkpoint.torch.document import File, Growing, Tensors
+from onnx_n2n.checkpoint.torch.document import File
+from onnx_n2n.checkpoint.torch.growing import Growing, Tensors
 from onnx_n2n.checkpoint.torch.reading import installed, load
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.sources import Source

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from collections.abc import Set as AnySet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.checkpoint.document import Path, dotted
+from onnx_n2n.checkpoint.document import Path, dotted, leaves
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.checkpoint.making import Arrays, lines_of
 from onnx_n2n.checkpoint.optimizer import BUFFERS, COPIES, MOMENTS, grown_groups, grown_moments
@@ -24,7 +23,7 @@ from onnx_n2n.checkpoint.optimizer_order import Shape, certain
 from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.errors import GrowthError, ModelError
 
-ANOTHER = "--keep leaves the optimizer of another network as it is"
+ANOTHER = "if it is the optimizer of another network, --keep leaves it as it is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +77,18 @@ class Optimizer:
         return found
 
 
-def optimizers_in(document: Any, path: Path = ()) -> Iterator[Optimizer]:
+def optimizers_in(document: Any) -> Iterator[Optimizer]:
     """Yield all states of optimizers in a document, known by their form."""
-    if isinstance(document, Mapping):
-        state, groups = document.get("state"), document.get("param_groups")
-        if isinstance(state, Mapping) and isinstance(groups, list | tuple) and groups and all(map(_is_group, groups)):
-            yield Optimizer(path, {key: _kept(each) for key, each in state.items()}, groups)
-            return
-        entries: Any = document.items()
-    elif isinstance(document, list | tuple | AnySet):
-        entries = enumerate(document)
-    else:
-        return
-    for key, each in entries:
-        yield from optimizers_in(each, (*path, key))
+    for path, each in leaves(document, _is_state):
+        yield Optimizer(path, {key: _kept(kept) for key, kept in each["state"].items()}, each["param_groups"])
+
+
+def _is_state(each: Any) -> bool:
+    if not isinstance(each, Mapping):
+        return False
+    state, groups = each.get("state"), each.get("param_groups")
+    grouped = isinstance(groups, list | tuple) and len(groups) > 0 and all(map(_is_group, groups))
+    return isinstance(state, Mapping) and grouped
 
 
 def _is_group(group: Any) -> bool:
@@ -117,7 +114,7 @@ def read_order(path: FilePath) -> list[str]:
         raise ModelError(f"the order {str(path)!r} cannot be read: {reason}") from failure
     names = [each.strip() for each in listed if isinstance(each, str)]
     if len(names) != len(listed):
-        raise ModelError(f"the order {str(path)!r} is no list of names")
+        raise ModelError(f"the order {str(path)!r} is not a list of names")
     found = [name for name in names if name and not name.startswith("#")]
     if not found:
         raise ModelError(f"the order {str(path)!r} has no names")
@@ -172,7 +169,7 @@ def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[s
         return Naming(certain(optimizer.numbers, optimizer.shapes, parameters_in(arrays), alike, optimizer.title))
     if len(listed) != len(numbers):
         reason = f"{len(listed)} names are given for the {len(numbers)} parameters of {optimizer.title}"
-        raise GrowthError(reason, hint="each is on a line of its own, in the order of the groups")
+        raise GrowthError(reason, hint="write each name on a line of its own, in the order of the groups")
     if len(set(listed)) != len(listed):
         double = next(name for name in listed if listed.count(name) > 1)
         raise GrowthError(f"two parameters of {optimizer.title} are called {double!r}")
@@ -185,7 +182,7 @@ def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[s
             raise GrowthError(
                 f"{optimizer.title} has moments of another shape than {name!r}",
                 shapes=f"{list(shape)} where the parameter has {list(arrays[name].shape)}",
-                hint="the order is another one" if order else ANOTHER,
+                hint="--optimizer-order must list them in the order of the groups" if order else ANOTHER,
             )
     return result
 
@@ -208,12 +205,13 @@ def _aligned(names: Sequence[str], arrays: Arrays, optimizer: Optimizer) -> tupl
     if not fitting:
         missing = next((name for name in names if name not in arrays), first)
         raise GrowthError(
-            f"{missing!r}, a parameter of {optimizer.title}, is none of the network's",
+            f"{optimizer.title} has moments for {missing!r}, and the network has no such parameter",
             hint=ANOTHER,
         )
     if len(fitting) > 1 and fitting[0] != ("", ""):
-        reason = f"the names in {optimizer.title} can be those behind {fitting[0][0]!r} and behind {fitting[1][0]!r}"
-        raise GrowthError(reason, hint="pass names as the checkpoint has them by --optimizer-order")
+        fronts = f"{fitting[0][0]!r} or {fitting[1][0]!r}"
+        reason = f"two sets of parameters have the names in {optimizer.title}, with {fronts} in front"
+        raise GrowthError(reason, hint="pass a file with the full names by --optimizer-order")
     return fitting[0]
 
 
