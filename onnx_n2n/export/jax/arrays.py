@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -88,6 +89,12 @@ def divide_whole(a: Array, b: Any) -> Array:
 def filled(shape: Sequence[int], *, value: float = 0.0, dtype: int = 1) -> Array:
     """Return one number, many times."""
     return jnp.full(list(shape), value, kind_of(dtype))
+
+
+def flatten(x: Array, start: int) -> Array:
+    """Make one axis of those from one on."""
+    start = start + x.ndim if start < 0 else start
+    return x.reshape([*x.shape[:start], math.prod(x.shape[start:])])
 
 
 def gelu(x: Array, *, approximate: bool) -> Array:

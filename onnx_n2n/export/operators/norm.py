@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
 
 def softmax_flat(x: Array, *, axis: int = 1) -> Array:
     """Apply softmax along all axes from one on: what it was before version 13."""
-    return softmax(_flat(x, axis)).reshape(x.shape)
+    return softmax(namespace(x).flatten(x, axis)).reshape(x.shape)
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
@@ -27,12 +26,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
 
 def log_softmax_flat(x: Array, *, axis: int = 1) -> Array:
     """Apply log-softmax along all axes from one on: what it was before version 13."""
-    return log_softmax(_flat(x, axis)).reshape(x.shape)
-
-
-def _flat(x: Array, axis: int) -> Array:
-    axis = axis + x.ndim if axis < 0 else axis
-    return x.reshape([*x.shape[:axis], math.prod(x.shape[axis:])])
+    return log_softmax(namespace(x).flatten(x, axis)).reshape(x.shape)
 
 
 def hardmax(x: Array, *, axis: int = -1) -> Array:

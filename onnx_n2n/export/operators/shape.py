@@ -19,6 +19,8 @@ def reshape(x: Array, shape: Sequence[int], *, allowzero: int = 0) -> Array:
 def flatten(x: Array, *, axis: int = 1) -> Array:
     """Make a matrix: the axes before one, and the rest."""
     axis = axis + x.ndim if axis < 0 else axis
+    if axis == 1 and x.ndim > 1:
+        return namespace(x).flatten(x, 1)  # which the exporters of PyTorch know for what it is
     return x.reshape([math.prod(x.shape[:axis]), math.prod(x.shape[axis:])])
 
 

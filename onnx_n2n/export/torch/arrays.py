@@ -12,7 +12,7 @@ from torch import Tensor
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import (
     abs, acos, acosh, add, argwhere, asin, asinh, atan, atanh, bitwise_and, bitwise_or, bitwise_xor, broadcast_to, ceil,
-    cos, cosh, einsum, erf, exp, float32, floor, fmod, iinfo, int32, int64, isnan, isneginf, isposinf, log,
+    cos, cosh, einsum, erf, exp, flatten, float32, floor, fmod, iinfo, int32, int64, isnan, isneginf, isposinf, log,
     log_softmax, logical_and, logical_not, logical_or, logical_xor, matmul, maximum, minimum, moveaxis, ones_like, pow,
     reciprocal, relu, remainder, rsqrt, sigmoid, sign, sin, sinh, softmax, split, sqrt, stack, swapaxes, tan, tanh,
     tile, tril, triu, uint8, where, zeros_like,
