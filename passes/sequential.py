@@ -15,6 +15,7 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.io import history
 from onnx_n2n.io.model import open_model
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.by_name import pass_named
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.leaving_out import Part
@@ -124,9 +125,7 @@ def parse(text: str) -> Sequential:
         match = ENTRY.match(text, place)
         if match is None:
             raise OptionError(f"{text[place:]!r} is not of the form pass{{option=value,...}}")
-        if match[1] not in PASSES:
-            raise OptionError(f"there is no pass {match[1]!r}", hint=f"passes are {', '.join(PASSES)}")
-        found.append(PASSES[match[1]].read(match[2] or ""))
+        found.append(pass_named(match[1], PASSES).read(match[2] or ""))
         place = match.end()
     return Sequential(tuple(found))
 

@@ -12,8 +12,10 @@ import onnx
 import pytest
 from hypothesis import settings
 
+from onnx_n2n.analysis.failures import RAISE
 from onnx_n2n.passes import driver
 
+os.environ[RAISE] = "1"  # a bug in a rule is a failure of the test, also in other processes
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")

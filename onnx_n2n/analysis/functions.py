@@ -22,7 +22,7 @@ from onnx_n2n.analysis.kinds import Form, Summary
 from onnx_n2n.axes.algebra import Axis
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Identifier, Unfolding
-from onnx_n2n.rules.context import Known, Refusal, Site
+from onnx_n2n.rules.context import Context, Known, Refusal
 from onnx_n2n.rules.obligations import Evenness, Ledger, Literal
 
 OVERHEAD = 10  # nodes that could be walked in the time that it takes to copy a function
@@ -47,24 +47,24 @@ class Calls:
         self._open: list[Identifier] = []  # what is being walked, one inside the other
         self._left = LIMIT  # nodes
 
-    def call(self, site: Site) -> None:
+    def call(self, context: Context) -> None:
         """Analyse a call.
 
         Raises:
             Refusal: The function calls itself, or there is too much to walk.
         """
-        function = self._functions[site.node.op_identifier()]
-        given = site.given(len(function.inputs))
-        form, inner = Form(given), _inner(site.node)
-        key = _kind(site, form)
+        function = self._functions[context.node.op_identifier()]
+        given = context.given(len(function.inputs))
+        form, inner = Form(given), _inner(context.node)
+        key = _kind(context, form)
         summary = self._summaries.get(key)
         if summary is not None:
-            outputs, owed = summary.apply(site.node, inner, form)
+            outputs, owed = summary.apply(context.node, inner, form)
         else:
-            outputs, owed = self._walk(function, site, given)
+            outputs, owed = self._walk(function, context, given)
             if key is not None:
-                self._summaries[key] = Summary.of(site.node, inner, form, outputs, owed)
-        _give(site, outputs, owed)
+                self._summaries[key] = Summary.of(context.node, inner, form, outputs, owed)
+        _give(context, outputs, owed)
 
     def written(self, graph: ir.Graph) -> list[onnx.FunctionProto]:
         """Return the functions that shape inference of a graph needs; none if that would take it too long."""
@@ -76,8 +76,8 @@ class Calls:
                 self._written[each] = ir.serde.serialize_function(self._functions[each])
         return [self._written[each] for each in reached]
 
-    def _walk(self, function: ir.Function, site: Site, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
-        identifier = site.node.op_identifier()
+    def _walk(self, function: ir.Function, context: Context, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
+        identifier = context.node.op_identifier()
         if identifier in self._open:
             raise Refusal("the function calls itself")
         if len(self._open) == DEPTH:
@@ -87,39 +87,39 @@ class Calls:
             raise Refusal(f"functions call each other in too many ways: {LIMIT:,} nodes have been analysed in them")
         self._open.append(identifier)
         try:
-            return _walked(function, site, given)
+            return _walked(function, context, given)
         finally:
             self._open.pop()
 
 
-def call(function: ir.Function, site: Site) -> None:
+def call(function: ir.Function, context: Context) -> None:
     """Analyse a call of ``function``, which no other node calls."""
-    _give(site, *_walked(function, site, site.given(len(function.inputs))))
+    _give(context, *_walked(function, context, context.given(len(function.inputs))))
 
 
-def _walked(function: ir.Function, site: Site, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
+def _walked(function: ir.Function, context: Context, given: Sequence[Known]) -> tuple[Sequence[Known], Ledger]:
     """Walk a copy of a function; return what the call gives and what it owes."""
-    body = _copy(function, site.node)
-    outputs, ledger = site.call(body, given)
-    return outputs, _owed(site, body, ledger)
+    body = _copy(function, context.node)
+    outputs, ledger = context.call(body, given)
+    return outputs, _owed(context, body, ledger)
 
 
-def _give(site: Site, outputs: Sequence[Known], owed: Ledger) -> None:
-    site.ledger.extend(owed)
+def _give(context: Context, outputs: Sequence[Known], owed: Ledger) -> None:
+    context.ledger.extend(owed)
     for slot, known in enumerate(outputs):
-        site.give(slot, known)
+        context.give(slot, known)
 
 
-def _kind(site: Site, form: Form) -> Hashable:
+def _kind(context: Context, form: Form) -> Hashable:
     """Return what a call shares with those of its kind: all that the walk of the function can see."""
-    attributes = [attribute for attribute in site.node.attributes.values() if not attribute.is_ref()]
-    if any(True for _ in bodies_of(site.node)) or len(attributes) < len(site.node.attributes):
+    attributes = [attribute for attribute in context.node.attributes.values() if not attribute.is_ref()]
+    if any(True for _ in bodies_of(context.node)) or len(attributes) < len(context.node.attributes):
         return None  # what the bodies capture is not part of the form
     told = tuple(
         (each.name, ir.serde.serialize_attribute(each).SerializeToString(deterministic=True)) for each in attributes
     )
-    passed = tuple(site.passed(slot) if site.has(slot) else None for slot in range(len(site.node.inputs)))
-    return site.node.op_identifier(), tuple(sorted(told)), passed, form.key
+    passed = tuple(context.passed(slot) if context.has(slot) else None for slot in range(len(context.node.inputs)))
+    return context.node.op_identifier(), tuple(sorted(told)), passed, form.key
 
 
 def _inner(node: ir.Node) -> str:
@@ -187,7 +187,7 @@ def _copy(function: ir.Function, node: ir.Node) -> ir.Graph:
     return body
 
 
-def _owed(site: Site, body: ir.Graph, ledger: Ledger) -> Ledger:
+def _owed(context: Context, body: ir.Graph, ledger: Ledger) -> Ledger:
     """Return what a call owes for its function; pin what it cannot do from outside."""
     owed = Ledger.empty()
     for contraction in ledger.contractions:
@@ -197,30 +197,30 @@ def _owed(site: Site, body: ir.Graph, ledger: Ledger) -> Ledger:
             if not summand.along and (slot := _slot(body, contraction.node, summand.slot)) is not None
         ]
         if passed and not contraction.whole:
-            owed.contractions.append(replace(contraction, node=site.node, summands=tuple(passed), scale=None))
+            owed.contractions.append(replace(contraction, node=context.node, summands=tuple(passed), scale=None))
         else:
-            _pin(site, (a for s in contraction.summands for a, summed in s.parts if summed), SUMMED)
+            _pin(context, (a for s in contraction.summands for a, summed in s.parts if summed), SUMMED)
     equal: dict[tuple[ir.Node, int], Axis] = {}
     for literal in ledger.literals:
         place = _slot(body, literal.node, literal.place) if isinstance(literal.place, int) else None
         if place is not None:
-            owed.literals.append(replace(literal, node=site.node, place=place))
+            owed.literals.append(replace(literal, node=context.node, place=place))
         elif isinstance(literal.place, int) and _missing(literal.node, literal.place):
             # The function leaves the lengths to a rule of equal parts, so equal they stay.
-            site.tie(equal.setdefault((literal.node, literal.place), literal.axis), literal.axis, STATED)
-        elif (measured := _measured(site, literal)) is not None and not literal.negative:
-            site.tie(measured, literal.axis, STATED)
+            context.tie(equal.setdefault((literal.node, literal.place), literal.axis), literal.axis, STATED)
+        elif (measured := _measured(context, literal)) is not None and not literal.negative:
+            context.tie(measured, literal.axis, STATED)
         else:
-            _pin(site, [literal.axis] if measured is None else [literal.axis, measured], STATED)
+            _pin(context, [literal.axis] if measured is None else [literal.axis, measured], STATED)
     for picks in ledger.picks:
         slot = _slot(body, picks.node, picks.slot)
         if slot is not None:
-            owed.picks.append(replace(picks, node=site.node, slot=slot))
+            owed.picks.append(replace(picks, node=context.node, slot=slot))
         else:
-            _pin(site, (axis for run in picks.runs for axis in run), PICKED)
-            _pin(site, picks.shuffled or (), PICKED)
+            _pin(context, (axis for run in picks.runs for axis in run), PICKED)
+            _pin(context, picks.shuffled or (), PICKED)
     owed.evenness.extend(Evenness(each.axis, each.reason) for each in ledger.evenness)
-    _pin(site, (default.axis for default in ledger.defaults), STATED)
+    _pin(context, (default.axis for default in ledger.defaults), STATED)
     return owed
 
 
@@ -238,10 +238,10 @@ def _slot(body: ir.Graph, node: ir.Node, slot: int) -> int | None:
     return None
 
 
-def _measured(site: Site, literal: Literal) -> Axis | None:
+def _measured(context: Context, literal: Literal) -> Axis | None:
     """Return the axis whose length stands where that of another is stated: a function cannot add the difference."""
     value = literal.node.inputs[literal.place] if isinstance(literal.place, int) else None
-    content = site.said(value) if value is not None else None
+    content = context.content_of(value) if value is not None else None
     return None if content is None else content.elements[literal.position or 0].axis
 
 
@@ -249,6 +249,6 @@ def _missing(node: ir.Node, slot: int) -> bool:
     return slot >= len(node.inputs) or node.inputs[slot] is None
 
 
-def _pin(site: Site, axes: Iterator[Axis] | Sequence[Axis], text: str) -> None:
+def _pin(context: Context, axes: Iterator[Axis] | Sequence[Axis], text: str) -> None:
     for axis in axes:
-        site.pin(axis, text)
+        context.pin(axis, text)

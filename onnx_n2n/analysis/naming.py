@@ -123,7 +123,8 @@ def _hidden(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:
     """Find the hidden channels of recurrent layers: what the recurrent weight reads."""
     for weight in weights:
         if weight.node.op_type in RECURRENT and weight.slot == 2:
-            yield from ((factor, f"{weight.title}.hidden") for factor in leaves(weight.axes[2]))
+            read = weight.axes[2:3]  # none where the weight is no matrix for each direction
+            yield from ((factor, f"{weight.title}.hidden") for axis in read for factor in leaves(axis))
 
 
 def _groups(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:

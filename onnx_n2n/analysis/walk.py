@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from onnx_n2n import rules
 from onnx_n2n.analysis.boundary import Pickers, settle
+from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import Group, Pinned, groups_of, pins_of
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
@@ -26,10 +27,8 @@ from onnx_n2n.graph.constants import FLOATS, Constants
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.rules.context import Known, Refusal, Site
+from onnx_n2n.rules.context import Context, Known
 from onnx_n2n.rules.obligations import Ledger, Port
-
-BREAKDOWN = "its operator could not be analysed"
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,7 @@ class _Walk:
         self._ports: list[Port] = []  # axes at the interface that might grow
         self._ir_version = model.ir_version
         self._calls = Calls(model.functions)
+        self._failures = Failures()
 
     # --- facts, as rules ask for them
 
@@ -246,30 +246,29 @@ class _Walk:
             return Ledger.empty()
         version = node.version or self.opsets.get(rules.plain(node.domain), 1)
         self._derive_types(node, version)
-        site = Site(node, version, self)
+        context = Context(node, version, self)
         rule = self._rule(node, version)
         if rule is None:
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-            return self._refuse(node, site.reason(f"no rule for {name} at version {version}"))
+            return self._refuse(node, context.reason(f"no rule for {name} at version {version}"))
         try:
-            rule(site)
-        except Refusal as refusal:
-            return self._refuse(node, site.reason(str(refusal)))
-        except (ValueError, IndexError, KeyError, TypeError, RecursionError):
-            # A file that breaks the operator's own specification ends here; so would a bug in a rule, on the safe side.
-            return self._refuse(node, site.reason(BREAKDOWN))
-        covered = {*site.results, *site.sequences, *site.unknown}
+            rule(context)
+        except Exception as error:  # a refusal, or a bug
+            why = self._failures.reason(context, error)
+            return self._refuse(node, context.reason(why))
+        covered = {*context.results, *context.sequences, *context.unknown}
         for slot, output in enumerate(node.outputs):
             if slot not in covered and (output.uses() or output.is_graph_output()):
-                return self._refuse(node, site.reason(f"output {slot} is not covered by its rule"))
+                return self._refuse(node, context.reason(f"output {slot} is not covered by its rule"))
         for slot, output in enumerate(node.outputs):
-            self._learn(output, Known(site.results.get(slot), site.contents.get(slot), site.sequences.get(slot)))
-        for slot, dtype in site.dtypes.items():
+            axes, content = context.results.get(slot), context.contents.get(slot)
+            self._learn(output, Known(axes, content, context.sequences.get(slot)))
+        for slot, dtype in context.dtypes.items():
             self._learn_type(node.outputs[slot], dtype)
-        self._follow_contents(node, site)
-        return site.ledger
+        self._follow_contents(node, context)
+        return context.ledger
 
-    def _rule(self, node: ir.Node, version: int) -> Callable[[Site], None] | None:
+    def _rule(self, node: ir.Node, version: int) -> Callable[[Context], None] | None:
         """Return what looks at a node: the model's own function goes before a rule, and a rule before ONNX's."""
         if node.op_identifier() in self.functions:
             return self._calls.call
@@ -322,22 +321,22 @@ class _Walk:
             pin(axis, Reason(f"constant {value.name!r} is given out as it is"))
         return Known(axes, self.content(value), dtype=self._dtype(value))
 
-    def _follow_contents(self, node: ir.Node, site: Site) -> None:
-        if site.contents or self.constants.small(node.outputs[0]) is not None:
+    def _follow_contents(self, node: ir.Node, context: Context) -> None:
+        if context.contents or self.constants.small(node.outputs[0]) is not None:
             return
         follow = rules.content_rule_for(node.domain, node.op_type)
         found = None
         if follow is not None:
             try:
-                found = follow(site)
-            except (Refusal, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
-                found = None
+                found = follow(context)
+            except Exception as error:  # a refusal, or a bug
+                self._failures.reason(context, error)
         if found is not None and len(found.elements) <= LARGEST:
             self.contents[node.outputs[0]] = found
             return
         for slot, value in enumerate(node.inputs):
-            if value is not None and slot not in site.consumed:
-                self._pin_measured(value, site.reason("it computes with the length of this axis"))
+            if value is not None and slot not in context.consumed:
+                self._pin_measured(value, context.reason("it computes with the length of this axis"))
 
     def _refuse(self, node: ir.Node, reason: Reason) -> Ledger:
         """Pin all that a node takes and gives, and all that the graphs inside it contain and capture."""

@@ -59,7 +59,7 @@ def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
         return axis, UNIT
     if isinstance(axis, Product) and length is None:
         return _split_known_head(axis, outer)
-    if length is None or outer < 1 or length % outer:
+    if not length or outer < 1 or length % outer:
         raise Misaligned
     if isinstance(axis, Factor):
         head, tail = axis_of(outer), axis_of(length // outer)
@@ -150,7 +150,7 @@ def _split_known_head(axis: Product, outer: int) -> tuple[Axis, Axis]:
         if done == outer:
             return product(*axis.parts[:place]), product(*axis.parts[place:])
         length = size(part)
-        if length is None:
+        if not length:
             raise Misaligned
         if outer % (done * length) == 0:
             done *= length
@@ -247,7 +247,7 @@ def _align_ends(ours: list[Axis], theirs: list[Axis], end: int, reason: Reason) 
             return False
     elif left != right:
         long, big, small = (ours, left, right) if left > right else (theirs, right, left)
-        if big % small:
+        if not small or big % small:
             return False
         try:
             pair = split_product(long[end], small if end == 0 else big // small)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +14,8 @@ from onnx_n2n.axes.symbolic import Content, Size, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
+
+T = TypeVar("T")
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
@@ -71,7 +73,7 @@ class Facts(Protocol):
         """Take in a private copy of a function's body, whose inputs stand for those of ``node``."""
 
 
-class Site:
+class Context:
     """A node with its inputs' axes, for the rule of its operator."""
 
     def __init__(self, node: ir.Node, version: int, facts: Facts) -> None:
@@ -94,14 +96,28 @@ class Site:
         """Return the value of an attribute, or ``default``.
 
         Raises:
-            Refusal: If the attribute is a reference to an attribute of the enclosing function.
+            Refusal: If the attribute is a reference to an attribute of the enclosing function, or not of the kind of
+                ``default``: a number, a text or a list.
         """
         found = self.node.attributes.get(name)
         if found is None:
             return default
         if found.is_ref():
             raise Refusal(f"attribute {name!r} is set by the enclosing function")
+        if default is not None and _kind(found.value) is not _kind(default):
+            raise Refusal(f"attribute {name!r} is {found.value!r}")
         return found.value
+
+    def required(self, name: str, kind: type[T]) -> T:
+        """Return the value of an attribute that must be there, and of a kind.
+
+        Raises:
+            Refusal: If it is not, or as :meth:`attribute` does.
+        """
+        found = self.attribute(name)
+        if not isinstance(found, kind):
+            raise Refusal(f"attribute {name!r} is {'missing' if found is None else repr(found)}")
+        return found
 
     def has(self, slot: int) -> bool:
         """Say whether the node has an input at ``slot``."""
@@ -122,21 +138,25 @@ class Site:
         """Say whether the rank of an input is known."""
         return self._facts.axes(self.node, slot) is not None
 
-    def axes(self, slot: int) -> tuple[Axis, ...]:
-        """Return the axes of an input.
+    def axes(self, slot: int, rank: int | None = None) -> tuple[Axis, ...]:
+        """Return the axes of an input, which must be ``rank`` if that is given.
 
         Raises:
-            Refusal: If the input is missing or its rank is unknown.
+            Refusal: If the input is missing, or its rank is unknown or another one.
         """
         value = self.value(slot)
         found = self._facts.axes(self.node, slot)
         if found is None:
             raise Refusal(f"the rank of {value.name!r} is not known")
+        if rank is not None and len(found) != rank:
+            raise Refusal(f"{value.name!r} has rank {len(found)}, not {rank}")
         return found
 
     def position(self, slot: int, axis: int) -> int:
         """Return ``axis`` of an input as a number from 0, counted from the end when negative."""
         rank = len(self.axes(slot))
+        if not isinstance(axis, int):
+            raise Refusal(f"{axis!r} is not the number of an axis")
         if not -rank <= axis < rank:
             raise Refusal(f"axis {axis} does not exist in a tensor of rank {rank}")
         return axis % rank
@@ -156,19 +176,21 @@ class Site:
         """Return what a small input says, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
-    def said(self, value: ir.Value) -> Content | None:
+    def content_of(self, value: ir.Value) -> Content | None:
         """Return what a small tensor inside a body says."""
         return self._facts.content(value)
 
-    def parameter(self, slot: int) -> tuple[Size, ...]:
+    def parameter(self, slot: int, count: int | None = None) -> tuple[Size, ...]:
         """Return the elements of an input that steers the node; the rule answers for what they measure.
 
         Raises:
-            Refusal: If they are not known.
+            Refusal: If they are not known, or not ``count`` of them where that is given.
         """
         found = self.content(slot)
         if found is None:
             raise Refusal(f"{self.value(slot).name!r} is computed from data")
+        if count is not None and len(found.elements) != count:
+            raise Refusal(f"{self.value(slot).name!r} has {len(found.elements)} elements, not {count}")
         self.consumed.add(slot)
         return found.elements
 
@@ -226,11 +248,11 @@ class Site:
         """Forbid an axis to grow."""
         pin(axis, self.reason(text))
 
-    def copies(self, axis: Axis, text: str) -> None:
+    def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
 
-    def even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
+    def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
         """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
@@ -250,7 +272,7 @@ class Site:
             for axis, _ in each.parts:
                 self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
 
-    def scales(self, attribute: str, value: float, axis: Axis) -> None:
+    def require_default(self, attribute: str, value: float, axis: Axis) -> None:
         """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
         if self.attribute(attribute) is None:
             self.ledger.defaults.append(Default(self.node, attribute, value, axis))
@@ -259,7 +281,7 @@ class Site:
         """Say that constant indices read these runs of an axis."""
         self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
 
-    def says(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
+    def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
         stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
         element = Size(0) if stated else self.parameter(int(place))[position or 0]
@@ -277,7 +299,7 @@ class Site:
         elif not always_equal(element.axis, axis):
             self.tie(element.axis, axis, text)
 
-    def pinned(self, length: int | None, text: str) -> Axis:
+    def pinned_axis(self, length: int | None, text: str) -> Axis:
         """Return a fresh axis that is pinned."""
         axis = axis_of(length)
         self.pin(axis, text)
@@ -316,7 +338,7 @@ class Site:
         elif known.axes is not None:
             self.result(known.axes, slot)
         elif (lengths := self.inferred(slot)) is not None:
-            self.result([self.pinned(length, "its rank is not known") for length in lengths], slot)
+            self.result([self.pinned_axis(length, "its rank is not known") for length in lengths], slot)
         else:
             self.unknown.add(slot)
 
@@ -344,3 +366,10 @@ class Site:
             self.pin(part, "it meets an axis whose length is not known before run time")
         if ours is None and theirs is not None:
             found[position] = axis
+
+
+def _kind(value: object) -> object:
+    """Return of what kind an attribute is: a text, a list, a number, or something else."""
+    if isinstance(value, int | float):
+        return float
+    return next((kind for kind in (str, Sequence) if isinstance(value, kind)), type(value))

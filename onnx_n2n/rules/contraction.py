@@ -1,6 +1,6 @@
 """Operators that sum over an axis of their operands with weights: convolutions and matrix products."""
 
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.notation import parse
 from onnx_n2n.rules.registry import declare, rule
@@ -30,25 +30,25 @@ MATMUL = {
 
 
 @rule("Gemm", since=7)
-def gemm(site: Site) -> None:
+def gemm(context: Context) -> None:
     """``m k, k n, n? -> m n``; transA and transB swap the axes of their operand, the third operand broadcasts."""
-    GEMM[bool(site.attribute("transA", 0)), bool(site.attribute("transB", 0))](site)
+    GEMM[bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))](context)
 
 
 @rule("MatMul")
-def matmul(site: Site) -> None:
+def matmul(context: Context) -> None:
     """``*b m k, *b k n -> *b m n``; the batch axes broadcast, a vector has no ``m`` or ``n``."""
-    MATMUL[len(site.axes(0)) == 1, len(site.axes(1)) == 1](site)
+    MATMUL[len(context.axes(0)) == 1, len(context.axes(1)) == 1](context)
 
 
 @rule("Einsum")
-def einsum(site: Site) -> None:
+def einsum(context: Context) -> None:
     """The equation is the declaration."""
-    equation = str(site.attribute("equation")).replace(" ", "")
+    equation = str(context.attribute("equation")).replace(" ", "")
     if "->" not in equation or "." in equation or not equation.replace("->", "").replace(",", "").islower():
         raise Refusal(f"the equation {equation!r} is not written out in full")
     operands = equation.split("->")[0].split(",")
     if any(len(set(operand)) < len(operand) for operand in operands):
         raise Refusal(f"the equation {equation!r} takes a diagonal")
     pattern = parse("->".join(",".join(" ".join(word) for word in side.split(",")) for side in equation.split("->")))
-    Declaration(pattern)(site)
+    Declaration(pattern)(context)

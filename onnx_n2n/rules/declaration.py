@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, product, size
 from onnx_n2n.axes.unify import Misaligned, split_product
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
 from onnx_n2n.rules.obligations import Summand
 
@@ -73,44 +73,44 @@ class Declaration:
         said += [f"{kind} {' '.join(f'`{letter}`' for letter in sorted(of))}" for kind, of in kinds.items() if of]
         return "; ".join([*said, *["copies only"] * self.partial])
 
-    def __call__(self, site: Site) -> None:
+    def __call__(self, context: Context) -> None:
         """Apply the declaration to a node."""
-        letters = _Letters(site, self.sizes, self.why)
+        letters = _Letters(context, self.sizes, self.why)
         matched: dict[int, list[tuple[Term, Axis]]] = {}
         unknown: list[Operand] = []
-        for slot in range(max(len(site.node.inputs), len(self.pattern.inputs))):
+        for slot in range(max(len(context.node.inputs), len(self.pattern.inputs))):
             operand = self.pattern.operand(slot)
             if operand is None:
                 raise Refusal(f"input {slot} is not covered by its declaration")
-            if not site.has(slot):
+            if not context.has(slot):
                 if not operand.optional:
                     raise Refusal(f"input {slot} is missing")
-            elif site.rank_known(slot):
-                matched[slot] = letters.match(operand, site.axes(slot))
+            elif context.rank_known(slot):
+                matched[slot] = letters.match(operand, context.axes(slot))
             else:
                 unknown.append(operand)
         for operand in unknown:
             letters.guess(operand)
-        self._limit(site, letters)
-        self._contract(site, letters, matched)
-        for slot, operand in enumerate(self.pattern.outputs[: len(site.node.outputs)]):
-            site.result(letters.build(operand, site.inferred(slot)), slot)
+        self._limit(context, letters)
+        self._contract(context, letters, matched)
+        for slot, operand in enumerate(self.pattern.outputs[: len(context.node.outputs)]):
+            context.result(letters.build(operand, context.inferred(slot)), slot)
 
-    def _limit(self, site: Site, letters: _Letters) -> None:
+    def _limit(self, context: Context, letters: _Letters) -> None:
         for letter, axis in letters.everything():
             if letter in self.even:
-                site.even(axis, "it takes a mean over this axis")
+                context.require_even(axis, "it takes a mean over this axis")
             if letter in self.maximum:
-                site.copies(axis, "it takes a maximum over this axis")
+                context.require_copies(axis, "it takes a maximum over this axis")
             if letter in self.pinned:
-                site.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else self.why)
+                context.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else self.why)
             if self.partial:
-                site.copies(axis, "it is not defined for every number")
+                context.require_copies(axis, "it is not defined for every number")
         for letter, stated in self.sizes.items():
             if isinstance(stated, str) and letter not in self.pinned:
-                site.says(stated, None, letters.single[letter])
+                context.require_length(stated, None, letters.single[letter])
 
-    def _contract(self, site: Site, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
+    def _contract(self, context: Context, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
         for letter in sorted(self.pattern.contracted - self.even - self.maximum - self.pinned):
             if letter not in letters.single:
                 raise Refusal("it sums over several axes at once")
@@ -122,19 +122,19 @@ class Declaration:
                     elif letter in term.letters:
                         parts = tuple((letters.single[part], part == letter) for part in term.letters)
                         summands.append(Summand(slot, position, parts))
-            site.contract(summands)
+            context.contract(summands)
 
 
 class _Letters:
     """What each letter of a pattern stands for at one node."""
 
-    def __init__(self, site: Site, sizes: Mapping[str, str | int], why: str) -> None:
-        self._site, self._why = site, why
+    def __init__(self, context: Context, sizes: Mapping[str, str | int], why: str) -> None:
+        self._context, self._why = context, why
         self.single: dict[str, Axis] = {}
         self.runs: dict[str, list[Axis]] = {}
         self._pinned_run = 0  # length of the pinned run of the first operand
         self._stated = {
-            letter: stated if isinstance(stated, int) else int(site.attribute(stated, 1))
+            letter: stated if isinstance(stated, int) else int(context.attribute(stated, 1))
             for letter, stated in sizes.items()
         }
 
@@ -151,7 +151,7 @@ class _Letters:
                 self._run(term.letters[0], [axis for other, axis in pairs if other is term], operand.broadcast)
         for term, axis in pairs:
             if term.pinned:
-                self._site.pin(axis, self._why)
+                self._context.pin(axis, self._why)
             elif not term.run and not (operand.broadcast and is_unit(axis) and set(term.letters) <= self.single.keys()):
                 self._product(term.letters, axis)
         return pairs
@@ -164,7 +164,7 @@ class _Letters:
                 raise Refusal("the rank of an operand is not known")
             for letter in term.letters if not term.pinned else ():
                 for axis in self.runs[letter] if term.run else [self.single.setdefault(letter, axis_of(None))]:
-                    self._site.pin(axis, reason)
+                    self._context.pin(axis, reason)
 
     def build(self, operand: Operand, inferred: tuple[int | None, ...] | None) -> list[Axis]:
         """Return the axes of an output."""
@@ -176,14 +176,16 @@ class _Letters:
             elif term.pinned and term.run:
                 unknown = (None,) * self._pinned_run
                 known = unknown if inferred is None else inferred[len(built) : len(inferred) - after]
-                built += [self._site.pinned(length, self._why) for length in known]
+                built += [self._context.pinned_axis(length, self._why) for length in known]
             elif term.pinned:
                 length = inferred[len(built)] if inferred is not None and len(built) < len(inferred) else None
-                built.append(self._site.pinned(length, self._why))
+                built.append(self._context.pinned_axis(length, self._why))
             elif term.run:
                 built += self.runs[term.letters[0]]
-            else:
+            elif self.single.keys() >= set(term.letters):
                 built.append(product(*(self.single[letter] for letter in term.letters)))
+            else:
+                raise Refusal("an axis of its result is on no operand")
         return built
 
     def _spread(self, operand: Operand, rank: int) -> list[Term]:
@@ -204,12 +206,12 @@ class _Letters:
         if known is None:
             self.runs[letter] = list(axes)
         elif broadcast:
-            self.runs[letter] = self._site.align(known, axes)
+            self.runs[letter] = self._context.align(known, axes)
         else:
             if len(known) != len(axes):
                 raise Refusal("operands differ in rank")
             for one, other in zip(known, axes, strict=True):
-                self._site.tie(one, other)
+                self._context.tie(one, other)
 
     def _product(self, letters: tuple[str, ...], axis: Axis) -> None:
         """Match one axis with the product of ``letters``, of which all but one must have a known size."""
@@ -217,7 +219,7 @@ class _Letters:
         if len(letters) > 1 and size(axis) is None:
             for letter, known in zip(letters, sizes, strict=True):
                 part = self.single.setdefault(letter, axis_of(known))
-                self._site.pin(part, "the axis it is part of has a length known only at run time")
+                self._context.pin(part, "the axis it is part of has a length known only at run time")
             return
         for place, letter in enumerate(letters):
             head: Axis
@@ -236,7 +238,7 @@ class _Letters:
                 except Misaligned:
                     raise Refusal(f"an axis of length {size(axis)} does not split into groups of {width}") from None
             if letter in self.single:
-                self._site.tie(self.single[letter], head)
+                self._context.tie(self.single[letter], head)
             else:
                 self.single[letter] = head
 

@@ -1,6 +1,6 @@
 """Operators that treat every element alike: any index is fine, and operands broadcast as in numpy."""
 
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import declare, rule
 
 UNARY = (
@@ -25,14 +25,14 @@ declare("Where", "~*p, ~*p, ~*p -> *p")
 
 
 @rule("CastLike")
-def cast_like(site: Site) -> None:
+def cast_like(context: Context) -> None:
     """``*p -> *p``; of the second operand only the type matters."""
-    site.result(site.axes(0))
+    context.result(context.axes(0))
 
 
 @rule("Dropout")
-def dropout(site: Site) -> None:
+def dropout(context: Context) -> None:
     """``*p -> *p, *p``; the identity in evaluation. In training it drops copies of a channel independently."""
-    axes = site.axes(0)
-    for slot in range(len(site.node.outputs)):
-        site.result(axes, slot)
+    axes = context.axes(0)
+    for slot in range(len(context.node.outputs)):
+        context.result(axes, slot)

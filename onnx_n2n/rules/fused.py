@@ -1,7 +1,7 @@
 """What ONNX Runtime's optimiser writes: an operator of the standard together with what stood before or after it."""
 
 from onnx_n2n.axes.algebra import UNIT
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.contraction import GEMM, MATMUL
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.normalisation import RMS_NORM, SKIP_LAYER_NORM, SKIP_RMS_NORM, normalise
@@ -25,57 +25,57 @@ CHANNELS_FIRST = Declaration.parse("n (g c) *s, (g c), (g c) -> n (g c) *s", siz
 
 
 @rule("GroupNorm", domain=MICROSOFT)
-def group_norm(site: Site) -> None:
+def group_norm(context: Context) -> None:
     """``n *s (g c), (g c), (g c) -> n *s (g c)``, even in ``c``; the channels may also come first."""
-    (CHANNELS_LAST if site.attribute("channels_last", 1) else CHANNELS_FIRST)(site)
+    (CHANNELS_LAST if context.attribute("channels_last", 1) else CHANNELS_FIRST)(context)
 
 
 @rule("SkipLayerNormalization", domain=MICROSOFT)
-def skip_layer_norm(site: Site) -> None:
+def skip_layer_norm(context: Context) -> None:
     """``*p a, *p a, a, a?, a? -> *p a``: LayerNormalization of the sum of two tensors and a bias."""
-    normalise(site, SKIP_LAYER_NORM)
+    normalise(context, SKIP_LAYER_NORM)
 
 
 @rule("SkipSimplifiedLayerNormalization", domain=MICROSOFT)
-def skip_rms_norm(site: Site) -> None:
+def skip_rms_norm(context: Context) -> None:
     """``*p a, *p a, a, a? -> *p a``: RMSNormalization of the sum of two tensors and a bias."""
-    normalise(site, SKIP_RMS_NORM)
+    normalise(context, SKIP_RMS_NORM)
 
 
 @rule("SimplifiedLayerNormalization")
-def simplified_layer_norm(site: Site) -> None:
+def simplified_layer_norm(context: Context) -> None:
     """``*p *a, *a -> *p *a``: what ONNX Runtime calls RMSNormalization."""
-    normalise(site, RMS_NORM)
+    normalise(context, RMS_NORM)
 
 
 @rule("EmbedLayerNormalization", domain=MICROSOFT)
-def embed_layer_norm(site: Site) -> None:
+def embed_layer_norm(context: Context) -> None:
     """``n s, n s?, v a, p a, t a?, a, a, ... -> n s a``: LayerNormalization of the sum of three table look-ups."""
-    tables = [slot for slot in (2, 3, 4) if site.has(slot)]
-    channels = site.axes(2)[1]
+    tables = [slot for slot in (2, 3, 4) if context.has(slot)]
+    channels = context.axes(2)[1]
     for slot in tables:
-        rows, other = site.axes(slot)
-        site.pin(rows, "it is a table that indices look up")
-        site.tie(channels, other)
+        rows, other = context.axes(slot, 2)
+        context.pin(rows, "it is a table that indices look up")
+        context.tie(channels, other)
     for slot in (5, 6):
-        site.tie(channels, site.axes(slot)[0])
-    norm = Norm(site.node, tuple(tables), 5, 6, True, 1e-12, sums=(2,))
-    site.even(channels, "it normalises over this axis", norm)
-    batch, places = site.axes(0)
+        context.tie(channels, context.axes(slot)[0])
+    norm = Norm(context.node, tuple(tables), 5, 6, True, 1e-12, sums=(2,))
+    context.require_even(channels, "it normalises over this axis", norm)
+    batch, places = context.axes(0, 2)
     for slot in (0, 1, 7, 8):
-        for axis in site.axes(slot) if site.has(slot) else ():
-            site.pin(axis, "it looks up places of a table")
-    site.result([batch, places, channels])
-    if len(site.node.outputs) > 1:
-        site.result([batch], 1)
-    if len(site.node.outputs) > 2:
-        site.result([batch, places, channels], 2)
+        for axis in context.axes(slot) if context.has(slot) else ():
+            context.pin(axis, "it looks up places of a table")
+    context.result([batch, places, channels])
+    if len(context.node.outputs) > 1:
+        context.result([batch], 1)
+    if len(context.node.outputs) > 2:
+        context.result([batch, places, channels], 2)
 
 
 @rule("FusedGemm", domain=MICROSOFT)
-def fused_gemm(site: Site) -> None:
+def fused_gemm(context: Context) -> None:
     """Gemm with an activation."""
-    GEMM[bool(site.attribute("transA", 0)), bool(site.attribute("transB", 0))](site)
+    GEMM[bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))](context)
 
 
 TRANSPOSED = {
@@ -86,34 +86,34 @@ TRANSPOSED = {
 
 
 @rule("FusedMatMul TransposeMatMul FusedMatMulActivation", domain=MICROSOFT)
-def fused_matmul(site: Site) -> None:
+def fused_matmul(context: Context) -> None:
     """``*b m k, *b k n -> *b m n``, with either operand transposed, a factor and perhaps an activation."""
-    if site.attribute("transBatchA", 0) or site.attribute("transBatchB", 0):
+    if context.attribute("transBatchA", 0) or context.attribute("transBatchB", 0):
         raise Refusal("it moves the batch behind the rows")
-    if str(site.attribute("activation", "")).lower().endswith("max"):
+    if str(context.attribute("activation", "")).lower().endswith("max"):
         raise Refusal("its activation normalises over an axis")
-    vectors = len(site.axes(0)) == 1, len(site.axes(1)) == 1
+    vectors = len(context.axes(0)) == 1, len(context.axes(1)) == 1
     if any(vectors):
-        MATMUL[vectors](site)
+        MATMUL[vectors](context)
     else:
-        TRANSPOSED[bool(site.attribute("transA", 0)), bool(site.attribute("transB", 0))](site)
+        TRANSPOSED[bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))](context)
 
 
 @rule("BiasSoftmax", domain=MICROSOFT)
-def bias_softmax(site: Site) -> None:
+def bias_softmax(context: Context) -> None:
     """Softmax of a sum over all axes from ``axis`` on."""
-    axes = site.align(site.axes(0), site.axes(1))
-    for axis in axes[site.position(0, site.attribute("axis", 1)) :]:
-        site.pin(axis, "it normalises over this axis")
-    if not site.attribute("is_inner_broadcast", 1):
+    axes = context.align(context.axes(0), context.axes(1))
+    for axis in axes[context.position(0, context.attribute("axis", 1)) :]:
+        context.pin(axis, "it normalises over this axis")
+    if not context.attribute("is_inner_broadcast", 1):
         raise Refusal("its bias broadcasts from the left")
-    site.result(axes)
+    context.result(axes)
 
 
 @rule("ExpandDims", domain=MICROSOFT)
-def expand_dims(site: Site) -> None:
+def expand_dims(context: Context) -> None:
     """Insert one axis of length 1."""
-    axes = list(site.axes(0))
-    (place,) = site.numbers(1)
+    axes = list(context.axes(0))
+    (place,) = context.numbers(1)
     added = int(place) % (len(axes) + 1)
-    site.result([*axes[:added], UNIT, *axes[added:]])
+    context.result([*axes[:added], UNIT, *axes[added:]])

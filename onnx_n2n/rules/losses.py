@@ -1,6 +1,6 @@
 """Losses: classes are pinned, because targets say them by number."""
 
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import rule
 
@@ -18,12 +18,12 @@ CROSS_ENTROPY = {
 
 
 @rule("NegativeLogLikelihoodLoss")
-def negative_log_likelihood(site: Site) -> None:
+def negative_log_likelihood(context: Context) -> None:
     """``n c *s, n *s, c? -> n *s``, where ``c`` is pinned; all is pinned with a reduction."""
-    NEGATIVE_LOG_LIKELIHOOD[site.attribute("reduction", "mean") == "none"](site)
+    NEGATIVE_LOG_LIKELIHOOD[context.attribute("reduction", "mean") == "none"](context)
 
 
 @rule("SoftmaxCrossEntropyLoss")
-def cross_entropy(site: Site) -> None:
+def cross_entropy(context: Context) -> None:
     """``n c *s, n *s, c? -> n *s, n c *s``, where ``c`` is pinned; all is pinned with a reduction."""
-    CROSS_ENTROPY[site.attribute("reduction", "mean") == "none"](site)
+    CROSS_ENTROPY[context.attribute("reduction", "mean") == "none"](context)

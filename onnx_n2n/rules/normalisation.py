@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from onnx_n2n.axes.algebra import UNIT
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.obligations import Norm
 from onnx_n2n.rules.registry import declare, rule
@@ -16,28 +16,28 @@ BATCH_NORM = Declaration.parse("n c *s, c, c, c, c -> n c *s, c, c, c, c")
 
 
 @rule("BatchNormalization", since=7)
-def batch_norm(site: Site) -> None:
+def batch_norm(context: Context) -> None:
     """``n c *s, c, c, c, c -> n c *s, c, c``, every channel by itself, in training by the statistics of the batch."""
-    BATCH_NORM(site)
+    BATCH_NORM(context)
 
 
 @rule("Softmax LogSoftmax Hardmax")
-def softmax(site: Site) -> None:
+def softmax(context: Context) -> None:
     """Normalise over one axis, before opset 13 over all from ``axis`` on; those may not grow."""
-    axes = site.axes(0)
-    first = site.position(0, site.attribute("axis", 1 if site.version < 13 else -1))
-    last = len(axes) if site.version < 13 else first + 1
+    axes = context.axes(0)
+    first = context.position(0, context.attribute("axis", 1 if context.version < 13 else -1))
+    last = len(axes) if context.version < 13 else first + 1
     for axis in axes[first:last]:
-        site.pin(axis, "it normalises over this axis")
-    site.result(axes)
+        context.pin(axis, "it normalises over this axis")
+    context.result(axes)
 
 
 @rule("LpNormalization")
-def lp_normalization(site: Site) -> None:
+def lp_normalization(context: Context) -> None:
     """``*p -> *p``; ``axis`` is pinned, because its copies would add to the norm."""
-    axes = site.axes(0)
-    site.pin(axes[site.position(0, site.attribute("axis", -1))], "it normalises over this axis")
-    site.result(axes)
+    axes = context.axes(0)
+    context.pin(axes[context.position(0, context.attribute("axis", -1))], "it normalises over this axis")
+    context.result(axes)
 
 
 @dataclass(frozen=True)
@@ -69,33 +69,33 @@ SKIP_LAYER_NORM = Layout(gain=2, bias=3, skip=1, shift=4, sums=3, epsilon=1e-12)
 SKIP_RMS_NORM = Layout(gain=2, bias=None, centred=False, skip=1, shift=3, sums=3, epsilon=1e-12)
 
 
-def normalise(site: Site, layout: Layout) -> None:
+def normalise(context: Context, layout: Layout) -> None:
     """Normalise over the axes from ``axis`` on, with a gain and a bias along them; what is added first broadcasts."""
-    axes = site.axes(0)
+    axes = context.axes(0)
     for slot in (layout.skip, layout.shift):
-        if slot is not None and site.has(slot):
-            axes = tuple(site.align(axes, site.axes(slot)))
-    first = site.position(0, site.attribute("axis", -1))
+        if slot is not None and context.has(slot):
+            axes = tuple(context.align(axes, context.axes(slot)))
+    first = context.position(0, context.attribute("axis", -1))
     for slot in (layout.gain, layout.bias):
-        if slot is not None and site.has(slot):
-            axes = tuple(site.align(axes, site.axes(slot)))
-    added = [slot for slot in (0, layout.skip, layout.shift) if slot is not None and site.has(slot)]
-    bias = layout.bias if layout.bias is not None and site.has(layout.bias) else None
+        if slot is not None and context.has(slot):
+            axes = tuple(context.align(axes, context.axes(slot)))
+    added = [slot for slot in (0, layout.skip, layout.shift) if slot is not None and context.has(slot)]
+    bias = layout.bias if layout.bias is not None and context.has(layout.bias) else None
     sums = () if layout.sums is None else (layout.sums,)
-    norm = Norm(site.node, tuple(added), layout.gain, bias, layout.centred, layout.epsilon, sums)
+    norm = Norm(context.node, tuple(added), layout.gain, bias, layout.centred, layout.epsilon, sums)
     for axis in axes[first:]:
-        site.even(axis, "it normalises over this axis", norm if len(axes) == first + 1 else None)
-    for slot in range(len(site.node.outputs)):
-        site.result(axes if slot in {0, *sums} else [*axes[:first], *(UNIT for _ in axes[first:])], slot)
+        context.require_even(axis, "it normalises over this axis", norm if len(axes) == first + 1 else None)
+    for slot in range(len(context.node.outputs)):
+        context.result(axes if slot in {0, *sums} else [*axes[:first], *(UNIT for _ in axes[first:])], slot)
 
 
 @rule("LayerNormalization", since=17)
-def layer_norm(site: Site) -> None:
+def layer_norm(context: Context) -> None:
     """``*p *a, *a, *a? -> *p *a``, even in ``a``, which begins at ``axis``."""
-    normalise(site, LAYER_NORM)
+    normalise(context, LAYER_NORM)
 
 
 @rule("RMSNormalization", since=23)
-def rms_norm(site: Site) -> None:
+def rms_norm(context: Context) -> None:
     """``*p *a, *a -> *p *a``, even in ``a``, which begins at ``axis``."""
-    normalise(site, RMS_NORM)
+    normalise(context, RMS_NORM)

@@ -5,7 +5,7 @@ Sums of whole numbers need no shares in a scale: one copy has all of the weight 
 
 from onnx_n2n.axes.algebra import Axis, is_unit, size, total
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.obligations import Summand
 from onnx_n2n.rules.registry import declare, rule
@@ -18,56 +18,56 @@ PACKED = "its numbers are packed, and cannot be taken apart"
 # --- between floating-point and quantised numbers
 
 
-def linear(site: Site) -> None:
+def linear(context: Context) -> None:
     """``*p -> *p``; scale and zero point are numbers, or run along ``axis``, or one for each block of it."""
-    axes = site.axes(0)
+    axes = context.axes(0)
     for slot in (1, 2):
-        scales = site.axes(slot) if site.has(slot) else ()
+        scales = context.axes(slot) if context.has(slot) else ()
         if len(scales) == len(axes) > 1:
-            _blocks(site, axes, scales)
+            _blocks(context, axes, scales)
         elif len(scales) == 1 and not is_unit(scales[0]):
-            site.tie(scales[0], axes[site.position(0, site.attribute("axis", 1))])
+            context.tie(scales[0], axes[context.position(0, context.attribute("axis", 1))])
         elif len(scales) > 1:
             raise Refusal(f"its scale has rank {len(scales)}")
-    site.result(axes)
+    context.result(axes)
 
 
 rule("QuantizeLinear DequantizeLinear", since=10)(linear)
 rule("QuantizeLinear DequantizeLinear", domain=MICROSOFT)(linear)
 
 
-def _blocks(site: Site, axes: tuple[Axis, ...], scales: tuple[Axis, ...]) -> None:
+def _blocks(context: Context, axes: tuple[Axis, ...], scales: tuple[Axis, ...]) -> None:
     """Tie scales with as many axes as the tensor has: whole blocks of the blocked axis may be copied."""
-    blocked = site.position(0, site.attribute("axis", 1))
-    width = int(site.attribute("block_size", 0))
+    blocked = context.position(0, context.attribute("axis", 1))
+    width = int(context.attribute("block_size", 0))
     for place, (axis, scale) in enumerate(zip(axes, scales, strict=True)):
         if place != blocked or width < 2:
-            site.tie(axis, scale)
+            context.tie(axis, scale)
         else:
-            _block(site, axis, scale, width)
+            _block(context, axis, scale, width)
 
 
-def _block(site: Site, axis: Axis, blocks: Axis, width: int) -> None:
+def _block(context: Context, axis: Axis, blocks: Axis, width: int) -> None:
     """Tie an axis to blocks of ``width`` places each."""
     try:
         count, inner = split_inner(axis, width)
     except Misaligned:
-        site.pin(axis, BLOCK)
-        site.pin(blocks, BLOCK)
+        context.pin(axis, BLOCK)
+        context.pin(blocks, BLOCK)
         return
-    site.tie(count, blocks)
-    site.pin(inner, BLOCK)
+    context.tie(count, blocks)
+    context.pin(inner, BLOCK)
 
 
 @rule("DynamicQuantizeLinear")
-def dynamic(site: Site) -> None:
+def dynamic(context: Context) -> None:
     """``*p -> *p, , ``; scale and zero point follow the range of all numbers, which copies leave as it is."""
-    axes = site.axes(0)
+    axes = context.axes(0)
     for axis in axes:
-        site.copies(axis, RANGE)
-    site.result(axes)
-    site.result([], 1)
-    site.result([], 2)
+        context.require_copies(axis, RANGE)
+    context.result(axes)
+    context.result([], 1)
+    context.result([], 2)
 
 
 # --- sums of products
@@ -80,9 +80,9 @@ CHANNELS_LAST = Declaration.parse(
 )
 
 
-def convolution(site: Site) -> None:
+def convolution(context: Context) -> None:
     """``n (g c) *_, ..., (g m) c *_, (g m), (g m), ..., (g m)? -> n (g m) *_``; the channels may also come last."""
-    (CHANNELS_LAST if site.attribute("channels_last", 0) else CONVOLUTION)(site)
+    (CHANNELS_LAST if context.attribute("channels_last", 0) else CONVOLUTION)(context)
 
 
 rule("QLinearConv")(convolution)
@@ -103,20 +103,20 @@ QGEMM = {
 
 
 @rule("QGemm", domain=MICROSOFT)
-def gemm(site: Site) -> None:
+def gemm(context: Context) -> None:
     """``m k, ..., k n, n, n, n? -> m n``; transA and transB swap the axes of their operand."""
-    QGEMM[bool(site.attribute("transA", 0)), bool(site.attribute("transB", 0))](site)
+    QGEMM[bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))](context)
 
 
 DYNAMIC_MATMUL = Declaration.parse("~*b m k, ~*b k n, ~n, ~n?, n? -> *b m n")
 
 
 @rule("DynamicQuantizeMatMul", domain=MICROSOFT)
-def dynamic_matmul(site: Site) -> None:
+def dynamic_matmul(context: Context) -> None:
     """``*b m k, *b k n, n, n?, n? -> *b m n``; the first operand is quantised by its range."""
-    for axis in site.axes(0):
-        site.copies(axis, RANGE)
-    DYNAMIC_MATMUL(site)
+    for axis in context.axes(0):
+        context.require_copies(axis, RANGE)
+    DYNAMIC_MATMUL(context)
 
 
 DYNAMIC_LSTM = Declaration.parse(
@@ -128,19 +128,19 @@ DYNAMIC_LSTM = Declaration.parse(
 
 
 @rule("DynamicQuantizeLSTM", domain=MICROSOFT)
-def dynamic_lstm(site: Site) -> None:
+def dynamic_lstm(context: Context) -> None:
     """``t n x, d x (gates h), d h (gates h), ... -> t d n h, d n h``; what is summed is quantised by its range."""
-    if any(name.lower() == "softmax" for name in site.attribute("activations", ())):
+    if any(name.lower() == "softmax" for name in context.attribute("activations", ())):
         raise Refusal("an activation looks at all hidden channels at once")
-    if site.attribute("layout", 0):
+    if context.attribute("layout", 0):
         raise Refusal("the batch comes first")
-    if any(len(site.axes(slot)) > 1 for slot in (8, 9, 10, 11)):
+    if any(len(context.axes(slot)) > 1 for slot in (8, 9, 10, 11)):
         raise Refusal("it has a scale for every column")
-    DYNAMIC_LSTM(site)
-    hidden = site.axes(2)[1]
-    for axis in (*site.axes(0), hidden):
-        site.copies(axis, RANGE)
-    site.contract([Summand(2, 1, ((hidden, True),))])
+    DYNAMIC_LSTM(context)
+    hidden = context.axes(2)[1]
+    for axis in (*context.axes(0), hidden):
+        context.require_copies(axis, RANGE)
+    context.contract([Summand(2, 1, ((hidden, True),))])
 
 
 # --- elementwise and pooling, with a scale and a zero point for what goes in and for what comes out
@@ -163,99 +163,100 @@ GLOBAL_POOLS = {
 
 
 @rule("QLinearAveragePool", domain=MICROSOFT)
-def average_pool(site: Site) -> None:
+def average_pool(context: Context) -> None:
     """``n c *_, ... -> n c *_``; the channels may also come last."""
-    POOLS[bool(site.attribute("channels_last", 0))](site)
+    POOLS[bool(context.attribute("channels_last", 0))](context)
 
 
 @rule("QLinearGlobalAveragePool", domain=MICROSOFT)
-def global_average_pool(site: Site) -> None:
+def global_average_pool(context: Context) -> None:
     """``n c *s, ... -> n c 1``, even in ``s``; the channels may also come last."""
-    rank = len(site.axes(0))
+    rank = len(context.axes(0))
     if rank not in GLOBAL_POOLS:
         raise Refusal(f"its operand has rank {rank}")
-    GLOBAL_POOLS[rank][bool(site.attribute("channels_last", 0))](site)
+    GLOBAL_POOLS[rank][bool(context.attribute("channels_last", 0))](context)
 
 
 @rule("QLinearSoftmax", domain=MICROSOFT)
-def softmax(site: Site) -> None:
+def softmax(context: Context) -> None:
     """Normalise over one axis, before opset 13 over all from ``axis`` on; those may not grow."""
-    axes = site.axes(0)
-    first = site.position(0, site.attribute("axis", -1))
-    last = first + 1 if site.attribute("opset") >= 13 else len(axes)
+    axes = context.axes(0)
+    first = context.position(0, context.attribute("axis", -1))
+    last = first + 1 if context.required("opset", int) >= 13 else len(axes)
     for axis in axes[first:last]:
-        site.pin(axis, "it normalises over this axis")
-    site.result(axes)
+        context.pin(axis, "it normalises over this axis")
+    context.result(axes)
 
 
 @rule("QLinearConcat", domain=MICROSOFT)
-def concat(site: Site) -> None:
+def concat(context: Context) -> None:
     """Lay axes end to end; after scale and zero point of the result, three inputs for each operand."""
-    operands = [site.axes(slot) for slot in range(2, len(site.node.inputs), 3)]
+    operands = [context.axes(slot) for slot in range(2, len(context.node.inputs), 3)]
     first = operands[0]
-    axis = site.position(2, site.attribute("axis"))
+    axis = context.position(2, context.attribute("axis"))
     for other in operands[1:]:
         if len(other) != len(first):
             raise Refusal("operands differ in rank")
         for place, (one, two) in enumerate(zip(first, other, strict=True)):
             if place != axis:
-                site.tie(one, two)
-    site.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
+                context.tie(one, two)
+    context.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
 
 
 # --- packed weights
 
 
 @rule("MatMulNBits", domain=MICROSOFT)
-def matmul_bits(site: Site) -> None:
+def matmul_bits(context: Context) -> None:
     """``*b (q block), n q _, (n q), ... -> *b n``; of what is summed over whole blocks may be copied."""
-    if site.attribute("weight_prepacked", 0):
+    if context.attribute("weight_prepacked", 0):
         raise Refusal("its weight is packed for one kind of device")
-    *batch, summed = site.axes(0)
-    columns, blocks, blob = site.axes(1)
-    site.pin(blob, PACKED)
-    _block(site, summed, blocks, int(site.attribute("block_size")))
-    _rows_of_blocks(site, 2, columns, blocks)
-    if site.has(3):
-        site.pin(blocks, PACKED)  # two zero points share a byte
-        _rows_of_blocks(site, 3, columns, None)
-    if site.has(4):
-        site.pin(summed, "its blocks are shuffled")
-    if site.has(5):
-        site.tie(site.axes(5)[0], columns)
-    site.says("K", None, summed)
-    site.says("N", None, columns)
-    site.contract([Summand(0, len(batch), ((summed, True),))])
-    site.result([*batch, columns])
+    *batch, summed = context.axes(0)
+    columns, blocks, blob = context.axes(1, 3)
+    context.pin(blob, PACKED)
+    _block(context, summed, blocks, context.required("block_size", int))
+    _rows_of_blocks(context, 2, columns, blocks)
+    if context.has(3):
+        context.pin(blocks, PACKED)  # two zero points share a byte
+        _rows_of_blocks(context, 3, columns, None)
+    if context.has(4):
+        context.pin(summed, "its blocks are shuffled")
+    if context.has(5):
+        context.tie(context.axes(5)[0], columns)
+    context.require_length("K", None, summed)
+    context.require_length("N", None, columns)
+    context.contract([Summand(0, len(batch), ((summed, True),))])
+    context.result([*batch, columns])
 
 
-def _rows_of_blocks(site: Site, slot: int, columns: Axis, blocks: Axis | None) -> None:
+def _rows_of_blocks(context: Context, slot: int, columns: Axis, blocks: Axis | None) -> None:
     """Tie the scales or zero points of blocks, with one axis or two; without ``blocks`` they are packed."""
-    axes = site.axes(slot)
+    axes = context.axes(slot)
     rows, inner = axes if len(axes) == 2 else split_product(axes[0], size(columns) or 0)
-    site.tie(rows, columns)
+    context.tie(rows, columns)
     if blocks is None:
-        site.pin(inner, PACKED)
+        context.pin(inner, PACKED)
     else:
-        site.tie(inner, blocks)
+        context.tie(inner, blocks)
 
 
 @rule("MatMulBnb4", domain=MICROSOFT)
-def matmul_bnb4(site: Site) -> None:
+def matmul_bnb4(context: Context) -> None:
     """``*b _, _, _ -> *b _``; the weight is packed."""
-    *batch, summed = site.axes(0)
-    for axis in (summed, *site.axes(1), *site.axes(2)):
-        site.pin(axis, PACKED)
-    site.result([*batch, site.pinned(int(site.attribute("N")), PACKED)])
+    *batch, summed = context.axes(0)
+    for axis in (summed, *context.axes(1), *context.axes(2)):
+        context.pin(axis, PACKED)
+    context.result([*batch, context.pinned_axis(context.required("N", int), PACKED)])
 
 
 Q_ATTENTION = Declaration.parse("b s i, i _, _, *_, *_, *_?, *_?, *_? -> b s _", pinned="s")
 
 
 @rule("QAttention", domain=MICROSOFT)
-def attention(site: Site) -> None:
+def attention(context: Context) -> None:
     """``b s i, i _, _, ... -> b s _``; heads are pinned, and so is whatever is kept of earlier places."""
-    if site.has(8) or len(site.node.outputs) > 1:
+    if context.has(8) or len(context.node.outputs) > 1:
         raise Refusal("it keeps keys and values of earlier places")
-    Q_ATTENTION(site)
-    site.results[0] = (*site.axes(0)[:2], site.pinned((size(site.axes(1)[1]) or 0) // 3, "its heads are pinned"))
+    Q_ATTENTION(context)
+    heads = context.pinned_axis((size(context.axes(1)[1]) or 0) // 3, "its heads are pinned")
+    context.results[0] = (*context.axes(0)[:2], heads)

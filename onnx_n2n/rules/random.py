@@ -1,6 +1,6 @@
 """Operators that throw dice: what they make is pinned, because no two throws are equal."""
 
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import declare, rule
 
 DICE = "it holds random numbers"
@@ -10,6 +10,6 @@ declare("Multinomial", "n _ -> n _", pinned="n", why=DICE)
 
 
 @rule("RandomNormal RandomUniform")
-def random(site: Site) -> None:
+def random(context: Context) -> None:
     """The shape is an attribute."""
-    site.result([site.pinned(length, DICE) for length in site.attribute("shape")])
+    context.result([context.pinned_axis(length, DICE) for length in context.attribute("shape")])

@@ -1,6 +1,6 @@
 """Recurrent layers: the hidden channels of every gate are one factor, and the recurrent weight sums over them."""
 
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.obligations import Summand
 from onnx_n2n.rules.registry import rule
@@ -33,10 +33,10 @@ RECURRENT = {
 
 
 @rule("LSTM GRU RNN", since=7)
-def recurrent(site: Site) -> None:
+def recurrent(context: Context) -> None:
     """``t n x, d (gates h) x, d (gates h) h, ... -> t d n h, d n h``; in layout 1 the batch comes first."""
-    if any(name.lower() == "softmax" for name in site.attribute("activations", ())):
+    if any(name.lower() == "softmax" for name in context.attribute("activations", ())):
         raise Refusal("an activation looks at all hidden channels at once")
-    RECURRENT[site.node.op_type, bool(site.attribute("layout", 0))](site)
+    RECURRENT[context.node.op_type, bool(context.attribute("layout", 0))](context)
     # The hidden state goes round inside the operator, so that only the recurrent weight can carry shares.
-    site.contract([Summand(2, 2, ((site.axes(2)[2], True),))])
+    context.contract([Summand(2, 2, ((context.axes(2)[2], True),))])

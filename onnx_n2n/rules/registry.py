@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import threading
+import types
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from onnx_n2n import plugins
 from onnx_n2n.axes.symbolic import Content
-from onnx_n2n.rules.context import Site
+from onnx_n2n.errors import EnvironmentWarning, OptionError
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 
-Rule = Callable[[Site], None]
-ContentRule = Callable[[Site], Content | None]
+Rule = Callable[[Context], None]
+ContentRule = Callable[[Context], Content | None]
 
-_RULES: dict[tuple[str, str], list[tuple[int, Rule]]] = {}
+_RULES: dict[tuple[str, str], tuple[tuple[int, Rule], ...]] = {}
 _CONTENTS: dict[tuple[str, str], ContentRule] = {}
+_BUILT_IN: set[tuple[str, str]] = set()  # operators that only onnx-n2n may have rules for
+
+_PLUGINS = threading.RLock()  # a plug-in may ask for a rule while it registers its own
+_asked = False  # whether plug-ins have registered theirs
 
 
 def register(operators: str, rule: Rule, *, since: int = 1, domain: str = "") -> None:
     """Register ``rule`` for operators (names separated by blanks) from opset ``since`` on.
 
     Raises:
-        ValueError: If the operator has a rule since that version already.
+        ValueError: If the operator has a rule since that version already, or one that is built in.
     """
     for operator in operators.split():
-        versions = _RULES.setdefault((plain(domain), operator), [])
+        key = _open(domain, operator)
+        versions = _RULES.get(key, ())
         if any(known == since for known, _ in versions):
             raise ValueError(f"{operator} has a rule since version {since} already")
-        versions.append((since, rule))
-        versions.sort(key=lambda entry: entry[0])
+        _RULES[key] = tuple(sorted((*versions, (since, rule)), key=lambda entry: entry[0]))
 
 
 def declare(operators: str, pattern: str, *, since: int = 1, domain: str = "", **meaning: Any) -> None:
-    """Declare operators by a pattern; ``pattern.py`` has the notation, :class:`Declaration` the other keywords."""
+    """Declare operators by a pattern; ``notation.py`` has the notation, :class:`Declaration` the other keywords."""
     register(operators, Declaration.parse(pattern, **meaning), since=since, domain=domain)
 
 
@@ -46,11 +55,18 @@ def rule(operators: str, *, since: int = 1, domain: str = "") -> Callable[[Rule]
 
 
 def content(operators: str, *, domain: str = "") -> Callable[[ContentRule], ContentRule]:
-    """Register the decorated function as what operators do to small integer tensors."""
+    """Register the decorated function as what operators do to small integer tensors.
+
+    Raises:
+        ValueError: If there is such a function already, or the operator has a rule that is built in.
+    """
 
     def keep(function: ContentRule) -> ContentRule:
         for operator in operators.split():
-            _CONTENTS[plain(domain), operator] = function
+            key = _open(domain, operator)
+            if key in _CONTENTS:
+                raise ValueError(f"{operator} has a content rule already")
+            _CONTENTS[key] = function
         return function
 
     return keep
@@ -58,6 +74,7 @@ def content(operators: str, *, domain: str = "") -> Callable[[ContentRule], Cont
 
 def rule_for(domain: str, operator: str, version: int) -> Rule | None:
     """Return the rule of an operator at an opset version, or None."""
+    _ask_plugins()
     found = None
     for since, candidate in _RULES.get((plain(domain), operator), ()):
         if since <= version:
@@ -67,12 +84,52 @@ def rule_for(domain: str, operator: str, version: int) -> Rule | None:
 
 def content_rule_for(domain: str, operator: str) -> ContentRule | None:
     """Return what an operator does to small integer tensors, or None."""
+    _ask_plugins()
     return _CONTENTS.get((plain(domain), operator))
 
 
 def known() -> Iterable[tuple[str, str, int]]:
     """Yield domain, operator and version of every rule, sorted."""
     return sorted((domain, operator, since) for (domain, operator), rules in _RULES.items() for since, _ in rules)
+
+
+def close() -> None:
+    """Let nobody else register rules for the operators that have some by now."""
+    _BUILT_IN.update(_RULES, _CONTENTS)
+
+
+def _open(domain: str, operator: str) -> tuple[str, str]:
+    """Return the key of an operator for which a rule may be registered."""
+    key = plain(domain), operator
+    if key in _BUILT_IN:
+        raise ValueError(f"{operator} has a built-in rule, which cannot be replaced")
+    return key
+
+
+def _ask_plugins() -> None:
+    """Let other packages register their rules, once; one that fails registers nothing, and a warning says so."""
+    global _RULES, _CONTENTS, _asked
+    if _asked:
+        return
+    with _PLUGINS:
+        waiting = [] if _asked else plugins.declared(plugins.RULES)
+        _asked = True
+        for entry in waiting:
+            before = dict(_RULES), dict(_CONTENTS)
+            try:
+                _register_all(plugins.load(entry))
+            except Exception as error:
+                _RULES, _CONTENTS = before
+                said = error if isinstance(error, OptionError) else plugins.broken(entry, error)
+                warnings.warn(str(said), EnvironmentWarning, stacklevel=2)
+
+
+def _register_all(plugin: object) -> None:
+    """Register the rules of a plug-in: a module has done that on import, a function does it when it is called."""
+    if callable(plugin):
+        plugin()
+    elif not isinstance(plugin, types.ModuleType):
+        raise TypeError(f"it names neither a module nor a function, but {plugin!r}")
 
 
 def plain(domain: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
 from onnx_n2n.axes.symbolic import Size, always_equal
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
@@ -20,65 +20,66 @@ DEPTH_TO_SPACE = {
 
 
 @rule("DepthToSpace")
-def depth_to_space(site: Site) -> None:
+def depth_to_space(context: Context) -> None:
     """``n (b d c) h w -> n c (h b) (w d)``, or with the blocks innermost in mode CRD."""
-    DEPTH_TO_SPACE[site.attribute("mode", "DCR")](site)
+    DEPTH_TO_SPACE[context.attribute("mode", "DCR")](context)
 
 
 @rule("Transpose")
-def transpose(site: Site) -> None:
+def transpose(context: Context) -> None:
     """Permute the axes; without ``perm`` reverse them."""
-    axes = site.axes(0)
-    site.result([axes[place] for place in site.attribute("perm", range(len(axes) - 1, -1, -1))])
+    axes = context.axes(0)
+    order = context.attribute("perm", range(len(axes) - 1, -1, -1))
+    context.result([axes[context.position(0, place)] for place in order])
 
 
 @rule("Flatten")
-def flatten(site: Site) -> None:
+def flatten(context: Context) -> None:
     """Merge the axes before ``axis`` into one, and the others into another."""
-    axes = site.axes(0)
-    axis = site.attribute("axis", 1)
+    axes = context.axes(0)
+    axis = context.attribute("axis", 1)
     cut = axis + len(axes) if axis < 0 else axis
-    site.result([product(*axes[:cut]), product(*axes[cut:])])
+    context.result([product(*axes[:cut]), product(*axes[cut:])])
 
 
-def stated_axes(site: Site) -> list[int] | None:
+def stated_axes(context: Context) -> list[int] | None:
     """Return the ``axes`` of a node, an attribute in old opsets and input 1 in new ones, or None when not given."""
-    if site.has(1):
-        return [int(axis) for axis in site.numbers(1)]
-    stated = site.attribute("axes")
+    if context.has(1):
+        return [int(axis) for axis in context.numbers(1)]
+    stated = context.attribute("axes")
     return None if stated is None else list(stated)
 
 
 @rule("Squeeze")
-def squeeze(site: Site) -> None:
+def squeeze(context: Context) -> None:
     """Drop axes of length 1."""
-    axes = site.axes(0)
-    stated = stated_axes(site)
+    axes = context.axes(0)
+    stated = stated_axes(context)
     if stated is not None:
-        dropped = {site.position(0, axis) for axis in stated}
+        dropped = {context.position(0, axis) for axis in stated}
     elif all(size(axis) is not None for axis in axes):
         dropped = {place for place, axis in enumerate(axes) if is_unit(axis)}
     else:
         raise Refusal("which axes it drops depends on lengths known only at run time")
-    site.result([axis for place, axis in enumerate(axes) if place not in dropped])
+    context.result([axis for place, axis in enumerate(axes) if place not in dropped])
 
 
 @rule("Unsqueeze")
-def unsqueeze(site: Site) -> None:
+def unsqueeze(context: Context) -> None:
     """Insert axes of length 1."""
-    axes = list(site.axes(0))
-    stated = stated_axes(site) or []
+    axes = list(context.axes(0))
+    stated = stated_axes(context) or []
     rank = len(axes) + len(stated)
     added = {axis % rank for axis in stated}
     rest = iter(axes)
-    site.result([UNIT if place in added else next(rest) for place in range(rank)])
+    context.result([UNIT if place in added else next(rest) for place in range(rank)])
 
 
 @rule("Expand")
-def expand(site: Site) -> None:
+def expand(context: Context) -> None:
     """Broadcast to a stated shape; an axis that arises is the same everywhere along it, so it may grow."""
-    axes = site.axes(0)
-    target = site.parameter(1)
+    axes = context.axes(0)
+    target = context.parameter(1)
     rank = max(len(axes), len(target))
     padded = [UNIT] * (rank - len(axes)) + list(axes)
     first = rank - len(target)
@@ -87,73 +88,74 @@ def expand(site: Site) -> None:
         if element.literal and element.value == 1:
             continue
         if is_unit(padded[place]):
-            padded[place] = _arising(site, 1, position, element)
+            padded[place] = _arising(context, 1, position, element)
         else:
-            site.says(1, position, padded[place])
-    site.result(padded)
+            context.require_length(1, position, padded[place])
+    context.result(padded)
 
 
-def _arising(site: Site, slot: int, position: int, element: Size) -> Axis:
+def _arising(context: Context, slot: int, position: int, element: Size) -> Axis:
     """Return the axis that arises with the length of an element, filled with equal values."""
     if element.axis is not None:
         return element.axis
     if element.value is None or element.value < 0:
-        return site.pinned(None, "its length is computed from data")
+        return context.pinned_axis(None, "its length is computed from data")
     axis = axis_of(int(element.value))
-    site.says(slot, position, axis)
+    context.require_length(slot, position, axis)
     return axis
 
 
 @rule("ConstantOfShape")
-def constant_of_shape(site: Site) -> None:
+def constant_of_shape(context: Context) -> None:
     """Fill a stated shape with one value."""
-    axes = [_arising(site, 0, position, element) for position, element in enumerate(site.parameter(0))]
-    value = site.attribute("value")
+    axes = [_arising(context, 0, position, element) for position, element in enumerate(context.parameter(0))]
+    value = context.attribute("value")
     if value is not None and not value.dtype.is_floating_point():
         for axis in axes:
-            site.pin(axis, "it makes integers")
-    site.result(axes)
+            context.pin(axis, "it makes integers")
+    context.result(axes)
 
 
 @rule("Tile")
-def tile(site: Site) -> None:
+def tile(context: Context) -> None:
     """Repeat whole axes: the repetition is an outer factor."""
     result = []
-    for position, (axis, element) in enumerate(zip(site.axes(0), site.parameter(1), strict=True)):
+    for position, (axis, element) in enumerate(zip(context.axes(0), context.parameter(1), strict=True)):
         if element.literal and element.value == 1:
             result.append(axis)
         elif is_unit(axis):
-            result.append(_arising(site, 1, position, element))
+            result.append(_arising(context, 1, position, element))
         elif element.literal and element.value is not None:
-            result.append(product(site.pinned(int(element.value), "it repeats the axis that often"), axis))
+            result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            site.pin(axis, "it repeats the axis a number of times known only at run time")
-            result.append(site.pinned(None, "it repeats the axis a number of times known only at run time"))
-    site.result(result)
+            context.pin(axis, "it repeats the axis a number of times known only at run time")
+            result.append(context.pinned_axis(None, "it repeats the axis a number of times known only at run time"))
+    context.result(result)
 
 
 @rule("Reshape")
-def reshape(site: Site) -> None:
+def reshape(context: Context) -> None:
     """Merge and split axes: align the target with the input from the left, then from the right."""
-    axes = site.axes(0)
-    target = site.parameter(1)
-    keep_zero = bool(site.attribute("allowzero", 0))
+    axes = context.axes(0)
+    target = context.parameter(1)
+    keep_zero = bool(context.attribute("allowzero", 0))
     if keep_zero and any(element.literal and element.value == 0 for element in target):
         raise Refusal("it makes an empty tensor")
-    wanted = [
-        Size(size(axes[place]), axes[place]) if element.literal and element.value == 0 else element
-        for place, element in enumerate(target)
-    ]
-    result = _split(site, product(*axes), wanted)
-    site.result(result)
+    wanted = list(target)
+    for place, element in enumerate(target):
+        if element.literal and element.value == 0:
+            kept = axes[context.position(0, place)]
+            wanted[place] = Size(size(kept), kept)
+    result = _split(context, product(*axes), wanted)
+    context.result(result)
     for position, (element, axis) in enumerate(zip(target, result, strict=True)):
         if element.literal and element.value == 0:
-            site.tie(axis, axes[position])
+            context.tie(axis, axes[position])
         elif not (element.literal and element.value == -1):
-            site.says(1, position, axis)
+            context.require_length(1, position, axis)
 
 
-def _split(site: Site, whole: Axis, target: Sequence[Size]) -> list[Axis]:
+def _split(context: Context, whole: Axis, target: Sequence[Size]) -> list[Axis]:
     """Split an axis into parts of the lengths that ``target`` says, at most one of which is unknown."""
     left: list[Axis] = []
     right: list[Axis] = []
@@ -171,9 +173,9 @@ def _split(site: Site, whole: Axis, target: Sequence[Size]) -> list[Axis]:
     if len(remaining) == 1:
         return [*left, whole, *right]
     reason = "the axes before and after it do not line up"
-    site.pin(whole, reason)
-    known = site.inferred() or (None,) * len(target)
-    return [*left, *(site.pinned(n, reason) for n in known[len(left) : len(known) - len(right)]), *right]
+    context.pin(whole, reason)
+    known = context.inferred() or (None,) * len(target)
+    return [*left, *(context.pinned_axis(n, reason) for n in known[len(left) : len(known) - len(right)]), *right]
 
 
 def _take(whole: Axis, element: Size, *, from_left: bool) -> tuple[Axis, Axis] | None:

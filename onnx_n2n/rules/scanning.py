@@ -1,7 +1,7 @@
 """Operators that work along one axis and look at its places: that axis is pinned, all others are free."""
 
 from onnx_n2n.axes.algebra import UNIT, Axis
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import declare, rule
 
 ORDER = "the operator goes along this axis, place by place"
@@ -11,78 +11,82 @@ declare("Det", "*b i j -> *b", pinned="i j", why="it takes a determinant")
 declare("Trilu", "*b i j, *_? -> *b i j", pinned="i j", why="it cuts a triangle out of the matrix")
 
 
-def along(site: Site, axis: int) -> tuple[list[Axis], int]:
+def along(context: Context, axis: int) -> tuple[list[Axis], int]:
     """Pin ``axis`` of the first input; return all of its axes, and where that one is."""
-    axes, place = list(site.axes(0)), site.position(0, axis)
-    site.pin(axes[place], ORDER)
+    axes, place = list(context.axes(0)), context.position(0, axis)
+    context.pin(axes[place], ORDER)
     return axes, place
 
 
-def measured(site: Site, place: int, slot: int = 0) -> Axis:
+def measured(context: Context, place: int, slot: int = 0) -> Axis:
     """Return the axis that an output has at ``place``: pinned, and as long as shape inference says."""
-    known = site.inferred(slot)
-    return site.pinned(known[place] if known is not None else None, ORDER)
+    known = context.inferred(slot)
+    return context.pinned_axis(known[place] if known is not None else None, ORDER)
 
 
 @rule("CumSum CumProd")
-def cumulate(site: Site) -> None:
+def cumulate(context: Context) -> None:
     """``*p, axis -> *p``; ``axis`` is pinned."""
-    site.result(along(site, int(site.numbers(1)[0]))[0])
+    context.result(along(context, int(context.numbers(1)[0]))[0])
 
 
 @rule("ArgMax ArgMin")
-def best_place(site: Site) -> None:
+def best_place(context: Context) -> None:
     """Reduce ``axis`` to the place of its largest or smallest number; which one it is depends on the order."""
-    axes, place = along(site, site.attribute("axis", 0))
-    axes[place : place + 1] = [UNIT] if site.attribute("keepdims", 1) else []
-    site.result(axes)
+    axes, place = along(context, context.attribute("axis", 0))
+    axes[place : place + 1] = [UNIT] if context.attribute("keepdims", 1) else []
+    context.result(axes)
 
 
 @rule("TopK")
-def best_places(site: Site) -> None:
+def best_places(context: Context) -> None:
     """``*p, k -> *p, *p``; only some places of ``axis`` are left."""
-    axes, place = along(site, site.attribute("axis", -1))
-    axes[place] = measured(site, place)
-    site.result(axes)
-    site.result(axes, 1)
+    axes, place = along(context, context.attribute("axis", -1))
+    axes[place] = measured(context, place)
+    context.result(axes)
+    context.result(axes, 1)
 
 
 @rule("Compress")
-def compress(site: Site) -> None:
+def compress(context: Context) -> None:
     """Keep the places of ``axis`` for which a condition holds; without ``axis`` those of the flattened tensor."""
-    for condition in site.axes(1):
-        site.pin(condition, ORDER)
-    if site.attribute("axis") is None:
-        for axis in site.axes(0):
-            site.pin(axis, "it is flattened, and places of that are picked")
-        site.result([measured(site, 0)])
+    for condition in context.axes(1):
+        context.pin(condition, ORDER)
+    if context.attribute("axis") is None:
+        for axis in context.axes(0):
+            context.pin(axis, "it is flattened, and places of that are picked")
+        context.result([measured(context, 0)])
     else:
-        axes, place = along(site, site.attribute("axis"))
-        axes[place] = measured(site, place)
-        site.result(axes)
+        axes, place = along(context, context.attribute("axis"))
+        axes[place] = measured(context, place)
+        context.result(axes)
 
 
 @rule("Unique")
-def unique(site: Site) -> None:
+def unique(context: Context) -> None:
     """Drop what occurs again along ``axis``, also when other axes hold copies; without ``axis`` of all numbers."""
-    axes, place = list(site.axes(0)), None
-    if site.attribute("axis") is not None:
-        axes, place = along(site, site.attribute("axis"))
+    axes, place = list(context.axes(0)), None
+    if context.attribute("axis") is not None:
+        axes, place = along(context, context.attribute("axis"))
     for other, axis in enumerate(axes):
         if place is None:
-            site.pin(axis, "it is flattened, and looked through for equal numbers")
+            context.pin(axis, "it is flattened, and looked through for equal numbers")
         elif other != place:
-            site.copies(axis, "it compares slices as a whole")
-    site.result([measured(site, 0)] if place is None else [*axes[:place], measured(site, place), *axes[place + 1 :]])
-    for slot in range(1, len(site.node.outputs)):
-        site.result([measured(site, 0, slot)], slot)
+            context.require_copies(axis, "it compares slices as a whole")
+    if place is None:
+        axes = [measured(context, 0)]
+    else:
+        axes[place] = measured(context, place)
+    context.result(axes)
+    for slot in range(1, len(context.node.outputs)):
+        context.result([measured(context, 0, slot)], slot)
 
 
 @rule("ReverseSequence")
-def reverse_sequence(site: Site) -> None:
+def reverse_sequence(context: Context) -> None:
     """``*p, batch -> *p``; ``time_axis`` is pinned, and each place of ``batch_axis`` has a length of its own."""
-    axes, _ = along(site, site.attribute("time_axis", 0))
-    (lengths,) = site.axes(1)
-    site.tie(axes[site.position(0, site.attribute("batch_axis", 1))], lengths)
-    site.copies(lengths, VALID)
-    site.result(axes)
+    axes, _ = along(context, context.attribute("time_axis", 0))
+    (lengths,) = context.axes(1, 1)
+    context.tie(axes[context.position(0, context.attribute("batch_axis", 1))], lengths)
+    context.require_copies(lengths, VALID)
+    context.result(axes)

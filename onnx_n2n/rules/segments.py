@@ -5,7 +5,7 @@ import numpy as np
 from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, is_pinned, product, size, total
 from onnx_n2n.axes.symbolic import Size
 from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import rule
 
 FAR = 2**31 - 1  # an end at or beyond this says "to the end" whatever the length
@@ -13,105 +13,107 @@ MOST_RUNS = 64  # indices in more runs than this are a table, not an arrangement
 
 
 @rule("Concat")
-def concat(site: Site) -> None:
+def concat(context: Context) -> None:
     """Lay axes end to end; all other axes are the same."""
-    operands = [site.axes(slot) for slot in range(len(site.node.inputs))]
+    operands = [context.axes(slot) for slot in range(len(context.node.inputs))]
     first = operands[0]
-    axis = site.position(0, site.attribute("axis", 1))
+    axis = context.position(0, context.attribute("axis", 1))
     for other in operands[1:]:
         if len(other) != len(first):
             raise Refusal("operands differ in rank")
         for place, (one, two) in enumerate(zip(first, other, strict=True)):
             if place != axis:
-                site.tie(one, two)
-    site.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
+                context.tie(one, two)
+    context.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
 
 
 @rule("Split")
-def split(site: Site) -> None:
+def split(context: Context) -> None:
     """Cut an axis into parts; without sizes they are equal, and are written out when they grow apart."""
-    axes = site.axes(0)
-    axis = site.position(0, site.attribute("axis", 0))
-    place: int | str = 1 if site.version >= 13 else "split"
-    count = len(site.node.outputs)
+    axes = context.axes(0)
+    axis = context.position(0, context.attribute("axis", 0))
+    place: int | str = 1 if context.version >= 13 else "split"
+    count = len(context.node.outputs)
     length = size(axes[axis])
-    if site.has(1):
-        lengths = [int(number) for number in site.numbers(1)]
-    elif site.attribute("split") is not None:
-        lengths = list(site.attribute("split"))
+    if context.has(1):
+        lengths = [int(number) for number in context.numbers(1)]
+    elif context.attribute("split") is not None:
+        lengths = list(context.attribute("split"))
     elif length is None:
         raise Refusal("it cuts an axis whose length is known only at run time into equal parts")
     else:
         each = -(-length // count)
         lengths = [max(0, min(each, length - place * each)) for place in range(count)]
-    parts = _cut(site, axes[axis], lengths)
+    parts = _cut(context, axes[axis], lengths)
     for slot, part in enumerate(parts):
-        site.says(place, slot, part)
-        site.result([*axes[:axis], part, *axes[axis + 1 :]], slot)
+        context.require_length(place, slot, part)
+        context.result([*axes[:axis], part, *axes[axis + 1 :]], slot)
 
 
 @rule("SplitToSequence")
-def split_to_sequence(site: Site) -> None:
+def split_to_sequence(context: Context) -> None:
     """Cut an axis into parts of stated sizes, or into equal parts of one stated size."""
-    axes = site.axes(0)
-    axis = site.position(0, site.attribute("axis", 0))
-    numbers = [int(number) for number in site.numbers(1)]
-    found, length = site.content(1), size(axes[axis])
+    axes = context.axes(0)
+    axis = context.position(0, context.attribute("axis", 0))
+    numbers = [int(number) for number in context.numbers(1)]
+    found, length = context.content(1), size(axes[axis])
     if found is not None and found.scalar:
-        if length is None or length % numbers[0]:
+        if not length or not numbers[0] or length % numbers[0]:
             raise Refusal("it does not cut into equal parts")
-        parts = _cut(site, axes[axis], numbers * (length // numbers[0]))
+        parts = _cut(context, axes[axis], numbers * (length // numbers[0]))
         for part in parts[1:]:
-            site.tie(parts[0], part)
-        site.says(1, None, parts[0])
+            context.tie(parts[0], part)
+        context.require_length(1, None, parts[0])
     else:
-        parts = _cut(site, axes[axis], numbers)
+        parts = _cut(context, axes[axis], numbers)
         for position, part in enumerate(parts):
-            site.says(1, position, part)
-    site.sequences[0] = [(*axes[:axis], part, *axes[axis + 1 :]) for part in parts]
+            context.require_length(1, position, part)
+    context.sequences[0] = [(*axes[:axis], part, *axes[axis + 1 :]) for part in parts]
 
 
-def _cut(site: Site, axis: Axis, lengths: list[int]) -> list[Axis]:
+def _cut(context: Context, axis: Axis, lengths: list[int]) -> list[Axis]:
     rest, parts = axis, []
     try:
         for length in lengths:
             part, rest = split_sum(rest, length)
             parts.append(part)
     except Misaligned:
-        site.pin(axis, "it cuts through a product")
-        return [site.pinned(length, "it is cut from a product") for length in lengths]
+        context.pin(axis, "it cuts through a product")
+        return [context.pinned_axis(length, "it is cut from a product") for length in lengths]
     return parts
 
 
 @rule("Slice")
-def slice_(site: Site) -> None:
+def slice_(context: Context) -> None:
     """Keep a stretch of some axes: a cut before it and a cut after it."""
-    by_input = site.has(1)
-    axes = list(site.axes(0))
+    by_input = context.has(1)
+    axes = list(context.axes(0))
     if by_input:
-        starts, ends = site.parameter(1), site.parameter(2)
-        which = [int(n) for n in site.numbers(3)] if site.has(3) else list(range(len(starts)))
-        steps = [int(n) for n in site.numbers(4)] if site.has(4) else [1] * len(starts)
+        starts, ends = context.parameter(1), context.parameter(2)
+        which = [int(n) for n in context.numbers(3)] if context.has(3) else list(range(len(starts)))
+        steps = [int(n) for n in context.numbers(4)] if context.has(4) else [1] * len(starts)
     else:
-        starts = tuple(Size(n) for n in site.attribute("starts"))
-        ends = tuple(Size(n) for n in site.attribute("ends"))
-        which, steps = list(site.attribute("axes", range(len(starts)))), [1] * len(starts)
+        starts = tuple(Size(n) for n in context.attribute("starts"))
+        ends = tuple(Size(n) for n in context.attribute("ends"))
+        which, steps = list(context.attribute("axes", range(len(starts)))), [1] * len(starts)
     places: tuple[int | str, int | str] = (1, 2) if by_input else ("starts", "ends")
-    known = site.inferred()
+    if not len(starts) == len(ends) == len(which) == len(steps):
+        raise Refusal("its starts, ends, axes and steps are not equally many")
+    known = context.inferred()
     for position, (start, end, which_axis, step) in enumerate(zip(starts, ends, which, steps, strict=True)):
-        axis = site.position(0, which_axis)
-        kept = _keep(site, axes[axis], (start, end, step), places, position)
+        axis = context.position(0, which_axis)
+        kept = _keep(context, axes[axis], (start, end, step), places, position)
         if kept is None:
             for measured in (axes[axis], start.axis, end.axis):
                 if measured is not None:
-                    site.pin(measured, "it cuts the axis at places known only at run time, or with steps")
-            kept = site.pinned(known[axis] if known is not None else None, "it is cut from a pinned axis")
+                    context.pin(measured, "it cuts the axis at places known only at run time, or with steps")
+            kept = context.pinned_axis(known[axis] if known is not None else None, "it is cut from a pinned axis")
         axes[axis] = kept
-    site.result(axes)
+    context.result(axes)
 
 
 def _keep(
-    site: Site, axis: Axis, cut: tuple[Size, Size, int], places: tuple[int | str, int | str], position: int
+    context: Context, axis: Axis, cut: tuple[Size, Size, int], places: tuple[int | str, int | str], position: int
 ) -> Axis | None:
     """Return the stretch of ``axis`` that is kept, or None when growth cannot follow the cut."""
     start, end, step = cut
@@ -125,63 +127,65 @@ def _keep(
     except Misaligned:
         return None
     if start.axis is not None or start.value > 0:
-        site.says(places[0], position, before)
+        context.require_length(places[0], position, before)
     elif start.value < 0:
-        site.says(places[0], position, rest, negative=True)
+        context.require_length(places[0], position, rest, negative=True)
     if end.axis is not None or 0 <= end.value < FAR:
-        site.says(places[1], position, total(before, kept))
+        context.require_length(places[1], position, total(before, kept))
     elif end.value < 0:
-        site.says(places[1], position, after, negative=True)
+        context.require_length(places[1], position, after, negative=True)
     return kept
 
 
 @rule("Pad")
-def pad(site: Site) -> None:
+def pad(context: Context) -> None:
     """Lay constant stretches before and after an axis; other ways of padding look at neighbours."""
-    axes = list(site.axes(0))
-    pads = list(site.numbers(1)) if site.has(1) else list(site.attribute("pads"))
-    stated = site.numbers(3) if site.has(3) else range(len(axes))
-    which = [site.position(0, int(axis)) for axis in stated]
-    known = site.inferred() or (None,) * len(axes)
+    axes = list(context.axes(0))
+    pads = list(context.numbers(1)) if context.has(1) else list(context.attribute("pads"))
+    stated = context.numbers(3) if context.has(3) else range(len(axes))
+    which = [context.position(0, int(axis)) for axis in stated]
+    if len(pads) != 2 * len(which):
+        raise Refusal("it does not pad every axis on two sides")
+    known = context.inferred() or (None,) * len(axes)
     for place, axis in enumerate(which):
         before, after = int(pads[place]), int(pads[place + len(which)])
         if before == after == 0:
             continue
-        if site.attribute("mode", "constant") == "constant" and min(before, after) >= 0:
-            edges = [site.pinned(n, "it is padding") if n else EMPTY for n in (before, after)]
+        if context.attribute("mode", "constant") == "constant" and min(before, after) >= 0:
+            edges = [context.pinned_axis(n, "it is padding") if n else EMPTY for n in (before, after)]
             axes[axis] = total(edges[0], axes[axis], edges[1])
         else:
-            site.pin(axes[axis], "it crops the axis, or repeats neighbouring places")
-            axes[axis] = site.pinned(known[axis], "it is padded by neighbouring places")
-    site.result(axes)
+            context.pin(axes[axis], "it crops the axis, or repeats neighbouring places")
+            axes[axis] = context.pinned_axis(known[axis], "it is padded by neighbouring places")
+    context.result(axes)
 
 
 @rule("Gather")
-def gather(site: Site) -> None:
+def gather(context: Context) -> None:
     """Pick places of an axis; constant indices that form runs, or a shuffle, follow the axis."""
-    axes = site.axes(0)
-    axis = site.position(0, site.attribute("axis", 0))
-    picked = _pick(site, axes[axis])
+    axes = context.axes(0)
+    axis = context.position(0, context.attribute("axis", 0))
+    picked = _pick(context, axes[axis])
     if picked is None:
-        site.pin(axes[axis], "it picks single places of the axis")
-        indices = site.axes(1)
+        context.pin(axes[axis], "it picks single places of the axis")
+        indices = context.axes(1)
     else:
         indices = (picked,)
-    site.result([*axes[:axis], *indices, *axes[axis + 1 :]])
+    context.result([*axes[:axis], *indices, *axes[axis + 1 :]])
 
 
-def _pick(site: Site, axis: Axis) -> Axis | None:
+def _pick(context: Context, axis: Axis) -> Axis | None:
     """Return what constant indices of rank 1 pick from ``axis``, or None when growth cannot follow them."""
-    indices, length = site.constant(1), size(axis)
+    indices, length = context.constant(1), size(axis)
     if indices is None or indices.ndim != 1 or length is None or length < 2 or is_pinned(axis):
         return None
     indices = np.where(indices < 0, indices + length, indices)
     if indices.size == 0 or indices.min() < 0 or indices.max() >= length:
         return None
-    return _shuffled(site, axis, indices, length) or _runs(site, axis, indices)
+    return _shuffled(context, axis, indices, length) or _runs(context, axis, indices)
 
 
-def _shuffled(site: Site, axis: Axis, indices: np.ndarray, length: int) -> Axis | None:
+def _shuffled(context: Context, axis: Axis, indices: np.ndarray, length: int) -> Axis | None:
     """Recognise ``(outer inner) -> (inner outer)``."""
     if len(indices) != length or indices[0] != 0 or indices[1] < 2 or length % indices[1]:
         return None
@@ -192,11 +196,11 @@ def _shuffled(site: Site, axis: Axis, indices: np.ndarray, length: int) -> Axis 
         outer_axis, inner_axis = split_product(axis, length // inner)
     except Misaligned:
         return None
-    site.pick(1, (), (outer_axis, inner_axis))
+    context.pick(1, (), (outer_axis, inner_axis))
     return product(inner_axis, outer_axis)
 
 
-def _runs(site: Site, axis: Axis, indices: np.ndarray) -> Axis | None:
+def _runs(context: Context, axis: Axis, indices: np.ndarray) -> Axis | None:
     runs = np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1)
     if len(runs) > MOST_RUNS or len(runs) == len(indices):
         return None
@@ -207,5 +211,5 @@ def _runs(site: Site, axis: Axis, indices: np.ndarray) -> Axis | None:
             pieces.append((before, split_sum(rest, len(run))[0]))
     except Misaligned:
         return None
-    site.pick(1, pieces)
+    context.pick(1, pieces)
     return Sum(tuple(piece for _, piece in pieces))

@@ -1,6 +1,6 @@
 """Operators of signal processing: the axes they transform are pinned, all others are free."""
 
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import declare, rule
 
 TRANSFORMED = "it is transformed along this axis"
@@ -12,12 +12,12 @@ declare("BlackmanWindow HammingWindow HannWindow", "*_ -> _", why="it holds the 
 
 
 @rule("DFT")
-def dft(site: Site) -> None:
+def dft(context: Context) -> None:
     """``*p, length, axis -> *p``; ``axis`` and the last axis are pinned."""
-    axes = list(site.axes(0))
-    stated = site.attribute("axis", 1) if site.version < 20 else site.numbers(2)[0] if site.has(2) else -2
-    known = site.inferred() or (None,) * len(axes)
-    for place, why in ((site.position(0, int(stated)), TRANSFORMED), (len(axes) - 1, COMPLEX)):
-        site.pin(axes[place], why)
-        axes[place] = site.pinned(known[place], why)
-    site.result(axes)
+    axes = list(context.axes(0))
+    stated = context.attribute("axis", 1) if context.version < 20 else context.numbers(2)[0] if context.has(2) else -2
+    known = context.inferred() or (None,) * len(axes)
+    for place, why in ((context.position(0, int(stated)), TRANSFORMED), (len(axes) - 1, COMPLEX)):
+        context.pin(axes[place], why)
+        axes[place] = context.pinned_axis(known[place], why)
+    context.result(axes)

@@ -2,28 +2,28 @@
 
 from onnx_n2n.axes.algebra import axis_of, size
 from onnx_n2n.axes.symbolic import LARGEST, Content, Size, add, divide, length_of, multiply, settle, volume
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import content
 
 UNMODELLED = "its length is used in arithmetic that growth cannot follow"
 
 
 @content("Size")
-def size_content(site: Site) -> Content | None:
+def size_content(context: Context) -> Content | None:
     """The product of all lengths."""
-    return Content((volume(tuple(map(length_of, site.axes(0))), site.reason(UNMODELLED)),), scalar=True)
+    return Content((volume(tuple(map(length_of, context.axes(0))), context.reason(UNMODELLED)),), scalar=True)
 
 
 @content("Identity Cast Floor Ceil Round")
-def keep(site: Site) -> Content | None:
+def keep(context: Context) -> Content | None:
     """Lengths are whole, so rounding and casting leave them alone."""
-    return site.content(0)
+    return context.content(0)
 
 
 @content("Squeeze Unsqueeze Reshape Flatten Expand")
-def rearrange(site: Site) -> Content | None:
+def rearrange(context: Context) -> Content | None:
     """Between rank 0 and rank 1 only the rank changes."""
-    found, axes = site.content(0), site.results.get(0)
+    found, axes = context.content(0), context.results.get(0)
     if found is None or axes is None or len(axes) > 1:
         return None
     length = size(axes[0]) if axes else 1
@@ -31,21 +31,21 @@ def rearrange(site: Site) -> Content | None:
 
 
 @content("ConstantOfShape")
-def repeat(site: Site) -> Content | None:
+def repeat(context: Context) -> Content | None:
     """One number, as often as a written number says."""
-    lengths = site.content(0)
+    lengths = context.content(0)
     if lengths is None or len(lengths.elements) > 1 or not all(element.literal for element in lengths.elements):
         return None
     count = int(lengths.elements[0].value or 0) if lengths.elements else 1
-    value = site.attribute("value")
+    value = context.attribute("value")
     number = 0 if value is None else value.numpy().item()
     return Content((Size(number),) * count, scalar=not lengths.elements) if count <= LARGEST else None
 
 
 @content("Gather")
-def gather(site: Site) -> Content | None:
+def gather(context: Context) -> Content | None:
     """Pick elements."""
-    found, picks = site.content(0), site.content(1)
+    found, picks = context.content(0), context.content(1)
     if found is None or picks is None or found.scalar:
         return None
     places = [int(pick.value) for pick in picks.elements if pick.literal and pick.value is not None]
@@ -55,25 +55,25 @@ def gather(site: Site) -> Content | None:
 
 
 @content("Slice")
-def slice_(site: Site) -> Content | None:
+def slice_(context: Context) -> Content | None:
     """Keep a stretch of elements."""
-    found = site.content(0)
+    found = context.content(0)
     if found is None or found.scalar:
         return None
-    if site.has(1):
-        start, stop = (int(site.numbers(slot)[0]) for slot in (1, 2))
-        step = int(site.numbers(4)[0]) if site.has(4) else 1
+    if context.has(1):
+        start, stop = (int(context.numbers(slot)[0]) for slot in (1, 2))
+        step = int(context.numbers(4)[0]) if context.has(4) else 1
     else:
-        start, stop, step = site.attribute("starts")[0], site.attribute("ends")[0], 1
+        start, stop, step = context.attribute("starts")[0], context.attribute("ends")[0], 1
     if step < 0 and stop < -len(found.elements):
         return Content(found.elements[start::step])
     return Content(found.elements[start:stop:step])
 
 
 @content("Concat")
-def concat(site: Site) -> Content | None:
+def concat(context: Context) -> Content | None:
     """Lay elements end to end."""
-    found = [site.content(slot) for slot in range(len(site.node.inputs))]
+    found = [context.content(slot) for slot in range(len(context.node.inputs))]
     known = [part for part in found if part is not None]
     return Content(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
 
@@ -82,37 +82,37 @@ ARITHMETIC = {"Mul": multiply, "Div": divide, "Add": add}
 
 
 @content("Add Sub Mul Div Min Max Mod")
-def arithmetic(site: Site) -> Content | None:
+def arithmetic(context: Context) -> Content | None:
     """Element by element; what lengths cannot follow is pinned."""
-    one, other = site.content(0), site.content(1)
-    if one is None or other is None or len(site.node.inputs) != 2:
+    one, other = context.content(0), context.content(1)
+    if one is None or other is None or len(context.node.inputs) != 2:
         return None
     length = max(len(one.elements), len(other.elements))
-    reason = site.reason(UNMODELLED)
+    reason = context.reason(UNMODELLED)
     result = []
     for position, (left, right) in enumerate(zip(_spread(one, length), _spread(other, length), strict=True)):
-        if site.node.op_type == "Mul":
+        if context.node.op_type == "Mul":
             left, right = (
-                _factor(site, slot, position, content, element)
+                _factor(context, slot, position, content, element)
                 for slot, content, element in ((0, one, left), (1, other, right))
             )
-        if site.node.op_type in ARITHMETIC:
-            result.append(ARITHMETIC[site.node.op_type](left, right, reason))
+        if context.node.op_type in ARITHMETIC:
+            result.append(ARITHMETIC[context.node.op_type](left, right, reason))
         else:
-            result.append(settle(left, right, value=_number(site.node.op_type, left, right), reason=reason))
+            result.append(settle(left, right, value=_number(context.node.op_type, left, right), reason=reason))
     return Content(tuple(result), scalar=one.scalar and other.scalar)
 
 
-def _factor(site: Site, slot: int, position: int, found: Content, element: Size) -> Size:
+def _factor(context: Context, slot: int, position: int, found: Content, element: Size) -> Size:
     """Give a number that multiplies a length known only at run time an axis of its own, which may grow like any."""
-    other = site.content(1 - slot)
+    other = context.content(1 - slot)
     unknown = other is not None and any(part.axis is not None and part.value is None for part in other.elements)
     if not unknown or not element.literal or not element.value or element.value < 2 or element.value % 1:
         return element
     if len(found.elements) < len(other.elements if other is not None else ()):
         return element  # one number for several lengths
     axis = axis_of(int(element.value))
-    site.says(slot, None if found.scalar else position, axis)
+    context.require_length(slot, None if found.scalar else position, axis)
     return Size(element.value, axis)
 
 
@@ -132,40 +132,40 @@ def _spread(found: Content, length: int) -> tuple[Size, ...]:
 
 
 @content("ReduceProd")
-def reduce_prod(site: Site) -> Content | None:
+def reduce_prod(context: Context) -> Content | None:
     """Multiply all elements."""
-    found = site.content(0)
+    found = context.content(0)
     if found is None:
         return None
-    keep_rank = bool(site.attribute("keepdims", 1)) and not found.scalar
-    return Content((volume(found.elements, site.reason(UNMODELLED)),), scalar=not keep_rank)
+    keep_rank = bool(context.attribute("keepdims", 1)) and not found.scalar
+    return Content((volume(found.elements, context.reason(UNMODELLED)),), scalar=not keep_rank)
 
 
 @content("Equal")
-def equal(site: Site) -> Content | None:
+def equal(context: Context) -> Content | None:
     """A length is never negative, so it differs from a negative number however it grows."""
-    one, other = site.content(0), site.content(1)
+    one, other = context.content(0), context.content(1)
     if one is None or other is None:
         return None
     length = max(len(one.elements), len(other.elements))
     result = []
     for left, right in zip(_spread(one, length), _spread(other, length), strict=True):
-        result.append(_same(left, right, site))
+        result.append(_same(left, right, context))
     return Content(tuple(result), scalar=one.scalar and other.scalar)
 
 
-def _same(left: Size, right: Size, site: Site) -> Size:
+def _same(left: Size, right: Size, context: Context) -> Size:
     for one, other in ((left, right), (right, left)):
         if one.axis is not None and other.literal and other.value is not None and other.value < 0:
             return Size(0.0)
     value = None if left.value is None or right.value is None else float(left.value == right.value)
-    return settle(left, right, value=value, reason=site.reason(UNMODELLED))
+    return settle(left, right, value=value, reason=context.reason(UNMODELLED))
 
 
 @content("Where")
-def where(site: Site) -> Content | None:
+def where(context: Context) -> Content | None:
     """Choose elements by conditions that are known."""
-    condition, yes, no = (site.content(slot) for slot in range(3))
+    condition, yes, no = (context.content(slot) for slot in range(3))
     if condition is None or yes is None or no is None:
         return None
     length = max(len(part.elements) for part in (condition, yes, no))
@@ -174,5 +174,5 @@ def where(site: Site) -> Content | None:
         if test.literal:
             result.append(one if test.value else other)
         else:
-            result.append(settle(test, one, other, value=None, reason=site.reason(UNMODELLED)))
+            result.append(settle(test, one, other, value=None, reason=context.reason(UNMODELLED)))
     return Content(tuple(result), scalar=condition.scalar and yes.scalar and no.scalar)

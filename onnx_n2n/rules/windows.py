@@ -2,7 +2,7 @@
 
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.axes.symbolic import always_equal
-from onnx_n2n.rules.context import Refusal, Site
+from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import WINDOW, Declaration
 from onnx_n2n.rules.registry import declare, rule
 
@@ -17,47 +17,47 @@ MAX_POOL = Declaration.parse("n c *_ -> n c *_")
 
 
 @rule("MaxPool")
-def max_pool(site: Site) -> None:
+def max_pool(context: Context) -> None:
     """``n c *_ -> n c *_``; the optional indices count through all channels, so they must not be used."""
-    if len(site.node.outputs) > 1 and (site.node.outputs[1].uses() or site.node.outputs[1].is_graph_output()):
+    if len(context.node.outputs) > 1 and (context.node.outputs[1].uses() or context.node.outputs[1].is_graph_output()):
         raise Refusal("its indices are used, and they count through all channels")
-    MAX_POOL(site)
+    MAX_POOL(context)
 
 
 @rule("Resize Upsample")
-def resize(site: Site) -> None:
+def resize(context: Context) -> None:
     """``n c *_ -> n c *_``; an axis that keeps its length is free, and ``sizes`` follows it."""
-    if site.attribute("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+    if context.attribute("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
         raise Refusal("it crops to a region of interest")
-    axes = site.axes(0)
-    which = [site.position(0, axis) for axis in site.attribute("axes", range(len(axes)))]
-    by_size = site.node.op_type == "Resize" and site.has(3)
-    if by_size and site.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+    axes = context.axes(0)
+    which = [context.position(0, axis) for axis in context.attribute("axes", range(len(axes)))]
+    by_size = context.node.op_type == "Resize" and context.has(3)
+    if by_size and context.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Refusal("one scale is computed from all axes together")
     kept = set(range(len(axes))) - set(which)
     if by_size:
         for position, place in enumerate(which):
-            element = site.parameter(3)[position]
+            element = context.parameter(3, len(which))[position]
             same_length = element.value is not None and element.value == size(axes[place])
             if same_length or (element.axis is not None and always_equal(element.axis, axes[place])):
-                site.says(3, position, axes[place])
+                context.require_length(3, position, axes[place])
                 kept.add(place)
     else:
-        kept |= {place for place, scale in zip(which, _scales(site), strict=True) if scale == 1}
-    known = site.inferred() or (None,) * len(axes)
+        kept |= {place for place, scale in zip(which, _scales(context, len(which)), strict=True) if scale == 1}
+    known = context.inferred() or (None,) * len(axes)
     result = []
     for position, axis in enumerate(axes):
         if position in kept:
             result.append(axis)
         else:
-            site.pin(axis, WINDOW)
-            result.append(site.pinned(known[position], WINDOW))
-    site.result(result)
+            context.pin(axis, WINDOW)
+            result.append(context.pinned_axis(known[position], WINDOW))
+    context.result(result)
 
 
-def _scales(site: Site) -> tuple[float, ...]:
-    if "scales" in site.node.attributes:
-        return tuple(site.attribute("scales"))
-    slot = 1 if site.node.op_type == "Upsample" or len(site.node.inputs) == 2 else 2
-    elements = site.parameter(slot)
+def _scales(context: Context, count: int) -> tuple[float, ...]:
+    if "scales" in context.node.attributes:
+        return tuple(context.attribute("scales"))
+    slot = 1 if context.node.op_type == "Upsample" or len(context.node.inputs) == 2 else 2
+    elements = context.parameter(slot, count)
     return tuple(element.value if element.literal and element.value is not None else 0.0 for element in elements)

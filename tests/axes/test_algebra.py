@@ -353,3 +353,23 @@ def test_hundreds_of_layers_that_concatenate_and_cut() -> None:
         axis = total(right, left)
         axis = split_sum(axis, 8)[0]
     assert size(axis) == 8
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        Product((axis_of(0), axis_of(3))),
+        Product((axis_of(0), axis_of(None))),
+        Sum((Product((axis_of(0), axis_of(3))), Product((axis_of(0), axis_of(3))))),
+    ],
+)
+def test_an_empty_axis_does_not_split(axis: Axis) -> None:
+    with pytest.raises(Misaligned):
+        split_product(axis, 2)
+
+
+def test_empty_products_that_do_not_line_up_are_pinned() -> None:
+    ours, theirs = Product((axis_of(0), axis_of(3))), Product((axis_of(2), axis_of(0)))
+    unify(ours, theirs, WHY)
+    assert is_pinned(ours)
+    assert is_pinned(theirs)

@@ -30,7 +30,7 @@ from onnx_n2n.passes import deepen as deepening
 from onnx_n2n.passes.leaving_out import Failure, Part, leave_out
 from onnx_n2n.passes.widen import groups_touched
 from onnx_n2n.record.recipe import Recipe
-from onnx_n2n.rules.context import Site
+from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.obligations import Ledger
 from onnx_n2n.search.exploration import explore
 from onnx_n2n.verification.localise import Wrong
@@ -48,16 +48,16 @@ def mlp() -> onnx.ModelProto:
     return model(BODY, "float[N,8] x", "y", w1=(8, 6), w2=(6, 5), w3=(5, 7), w4=(7, 3))
 
 
-def broken(patch: pytest.MonkeyPatch, spoil: Callable[[Site], None]) -> None:
+def broken(patch: pytest.MonkeyPatch, spoil: Callable[[Context], None]) -> None:
     """Let ``spoil`` change what the rule of every node has said."""
     real = rules.rule_for
 
     def rule_for(*operator: Any) -> Any:
         found = real(*operator)
 
-        def spoilt(site: Site) -> None:
-            found(site)
-            spoil(site)
+        def spoilt(context: Context) -> None:
+            found(context)
+            spoil(context)
 
         return None if found is None else spoilt
 
@@ -149,10 +149,10 @@ def test_where_nothing_is_left_the_student_is_refused(only: tuple[str, ...], fol
 
 
 def test_what_onnx_runtime_refuses_is_left_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoil(site: Site) -> None:  # nothing behind it grows along
-        if site.node.outputs[0].name == "t":
-            site.results[0] = tuple(axis_of(size(axis)) for axis in site.results[0])
-            for axis in site.results[0]:
+    def spoil(context: Context) -> None:  # nothing behind it grows along
+        if context.node.outputs[0].name == "t":
+            context.results[0] = tuple(axis_of(size(axis)) for axis in context.results[0])
+            for axis in context.results[0]:
                 pin(axis, Reason("for the test"))
 
     broken(monkeypatch, spoil)
@@ -390,9 +390,9 @@ def test_one_bad_node_costs_groups_that_touch_it(teacher: onnx.ModelProto, data:
     bad = data.draw(st.sampled_from(summing)).output[0]
     request = Widen(factor=1.5, init="net2net")  # copies, whose shares are what a rule asks for
 
-    def spoil(site: Site) -> None:
-        if site.node.outputs[0].name == bad:
-            site.ledger = Ledger.empty()
+    def spoil(context: Context) -> None:
+        if context.node.outputs[0].name == bad:
+            context.ledger = Ledger.empty()
 
     with pytest.MonkeyPatch.context() as patch:
         broken(patch, spoil)

@@ -14,8 +14,8 @@ from helpers.imports import Imports, circle
 from helpers.needing import needs
 
 FLOORS = (
-    "errors", "axes", "graph", "io", "record", "rules", "analysis", "verification", "width", "depth", "kernels",
-    "passes", "checkpoint", "search", "export", "onnx_n2n", "cli", "__main__",
+    "errors", "plugins", "axes", "graph", "io", "record", "rules", "analysis", "verification", "width", "depth",
+    "kernels", "passes", "checkpoint", "search", "export", "onnx_n2n", "cli", "__main__",
 )  # fmt: skip
 """What lies directly in the package, each above all that it may import."""
 
