@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.graph.constants import FLOATS, even
+from onnx_n2n.graph.constants import FLOATS, uniform
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.io.lazy import Lazy, specs_of
 from onnx_n2n.record.layouts import (
@@ -162,7 +162,7 @@ def _even_beside(origins: Origins, content: _Content, node: ir.Node) -> Found:
     modules = {_module(name) for name in _names_around(origins, node) if name in content.arrays}
     for value in node.inputs:
         tensor = value.const_value if value is not None else None
-        if value is None or tensor is None or tensor.dtype not in FLOATS or not even(tensor.numpy()):
+        if value is None or tensor is None or tensor.dtype not in FLOATS or not uniform(tensor.numpy()):
             continue
         own = [origin for origin in origins.get(str(value.name), ()) if origin.node in {"", node.name}]
         if tensor.size < 2 or _known(own, content.arrays):
@@ -203,13 +203,13 @@ class _Content:
         self.arrays, self.specs, self._grown = arrays, specs_of(arrays), grown
         self._numbers: dict[tuple[int, float, float], list[str]] = {}
         for name, array in arrays.items():
-            if not even(array):  # many of these are equal
+            if not uniform(array):  # many of these are equal
                 self._numbers.setdefault(_numbers(array), []).append(name)
         self._norms: dict[int, list[list[str]]] = {}
 
     def of(self, array: np.ndarray, weight: str) -> Match | None:
         """Return what a weight is made of, and how; nothing if several may be, of which some would grow otherwise."""
-        if even(array):
+        if uniform(array):
             return None
         fits = [
             (name, layout)
@@ -245,7 +245,7 @@ class _Content:
 
     def part(self, array: np.ndarray) -> Match | None:
         """Return the tensor of whose first places, or copies, a weight is made; nothing if several may be."""
-        if even(array) or array.size < LEAST:
+        if uniform(array) or array.size < LEAST:
             return None
         others = [name for name, spec in self.specs.items() if _may_contain(spec.shape, array.shape)]
         found = [name for name in others if _contains(self.arrays[name], array)]

@@ -25,12 +25,12 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_n2n.errors import ExportError, OptionError, VerificationError
-from onnx_n2n.export.accounts import Account
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.choice import Choice
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.names import arguments
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Account, Program
 from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft

@@ -228,9 +228,9 @@ def hold(value: ir.Value, tensor: ir.TensorProtocol) -> None:
         value.shape = ir.Shape(tensor.shape.numpy())
 
 
-def even(array: np.ndarray) -> bool:
+def uniform(array: np.ndarray) -> bool:
     """Say whether an array holds one number throughout, as zeros that are nobody's parameter."""
-    return array.size == 0 or bool(np.all(array == array.flat[0]))
+    return array.size < 2 or bool(np.all(array == array.flat[0]))
 
 
 def parameters(model: ir.Model) -> int:

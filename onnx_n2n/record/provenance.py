@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.graph.constants import FLOATS, constants_of, even
+from onnx_n2n.graph.constants import FLOATS, constants_of, uniform
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.layouts import (
@@ -136,7 +136,7 @@ def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:
         for value, origin in known.folded(node):
             found.setdefault(str(value.name), []).append(origin)
     for value, tensor in constants_of(model.graph):
-        if not found.get(str(value.name)) and tensor.dtype in FLOATS and even(tensor.numpy()):
+        if not found.get(str(value.name)) and tensor.dtype in FLOATS and uniform(tensor.numpy()):
             found[str(value.name)] = [Origin((), EVEN, "", "values")]
     return {weight: tuple(dict.fromkeys(entries)) for weight, entries in found.items() if entries}
 

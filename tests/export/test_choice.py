@@ -13,7 +13,8 @@ from helpers.trainable import anything, constants, drawn, exported, graph, train
 from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import OptionError
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.build import program_of
+from onnx_n2n.export.program import Program
 
 
 def guessed(program: Program) -> dict[str, str]:

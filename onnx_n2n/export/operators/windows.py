@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Pads = tuple[list[int], list[int]]
 """How much is put, or cut off, in front of and behind each spatial axis."""
 
 
-def extents_of(kernel: Sequence[int], dilations: Sequence[int] | None) -> list[int]:
-    """Return how far windows reach, with what lies between their entries."""
-    return [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations or [1] * len(kernel), strict=True)]
+class Window(NamedTuple):
+    """Where windows lie; everything is per spatial axis.
+
+    Attributes:
+        kernel: How many entries each has.
+        strides: How far one lies behind the other.
+        dilations: How far its entries lie apart.
+        extents: How far it reaches, with what lies between its entries.
+        before: How much is put in front of the input.
+        after: How much is put behind it.
+        more: How much is put behind that for windows of a pool that begin and cannot be filled.
+        ceil_mode: Whether there are such.
+    """
+
+    kernel: list[int]
+    strides: list[int]
+    dilations: list[int]
+    extents: list[int]
+    before: list[int]
+    after: list[int]
+    more: list[int]
+    ceil_mode: bool
+
+
+def window_of(
+    kernel: Sequence[int],
+    lengths: Sequence[int],
+    auto_pad: str,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    strides: Sequence[int] | None,
+    ceil_mode: int = 0,
+) -> Window:
+    """Return the windows of some kernel over an input of some lengths, by ONNX's attributes."""
+    strides, dilations = list(strides or [1] * len(kernel)), list(dilations or [1] * len(kernel))
+    extents = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+    before, after = pads_of(auto_pad, pads, lengths, strides, extents)
+    more = behind(lengths, strides, extents, (before, after), ceil_mode)
+    return Window(list(kernel), strides, dilations, extents, before, after, more, bool(ceil_mode))
 
 
 def pads_of(

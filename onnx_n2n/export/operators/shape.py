@@ -6,14 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from onnx_n2n.export import host
+from onnx_n2n.export import host, lists
 from onnx_n2n.export.calling import ANY, several
-from onnx_n2n.export.jax.dtypes import kind_of
-
-Array = jax.Array
+from onnx_n2n.export.operators.arrays import Array, namespace
 
 
 def reshape(x: Array, shape: Sequence[int], *, allowzero: int = 0) -> Array:
@@ -24,64 +19,65 @@ def reshape(x: Array, shape: Sequence[int], *, allowzero: int = 0) -> Array:
 def flatten(x: Array, *, axis: int = 1) -> Array:
     """Make a matrix: the axes before one, and the rest."""
     axis = axis + x.ndim if axis < 0 else axis
-    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+    if axis == 1 and x.ndim > 1:
+        return namespace(x).flatten(x, 1)  # which the exporters of PyTorch know for what it is
+    return x.reshape([math.prod(x.shape[:axis]), math.prod(x.shape[axis:])])
 
 
 def transpose(x: Array, *, perm: Sequence[int] | None = None) -> Array:
     """Reorder axes."""
-    return jnp.transpose(x, perm)
+    return namespace(x).permute_dims(x, list(range(x.ndim))[::-1] if perm is None else list(perm))
 
 
 def concat(*values: Array, axis: int = 1) -> Array:
     """Join along an axis."""
-    return jnp.concatenate(values, axis)
+    return namespace(values[0]).concat(values, axis)
 
 
 def unsqueeze(x: Array, axes: Any) -> Array:
     """Insert axes of length 1."""
-    return jnp.expand_dims(x, tuple(host.ints(axes)))
+    rank = x.ndim + len(lists.ints(axes))
+    for axis in sorted(axis % rank for axis in lists.ints(axes)):
+        x = namespace(x).expand_dims(x, axis)
+    return x
 
 
 def squeeze(x: Array, axes: Any = None) -> Array:
     """Remove axes of length 1."""
-    return jnp.squeeze(x, None if axes is None else tuple(host.ints(axes)))
+    return x.squeeze() if axes is None else x.squeeze(tuple(axis % x.ndim for axis in lists.ints(axes)))
 
 
 def expand(x: Array, shape: Sequence[int]) -> Array:
     """Repeat along axes of length 1."""
-    return jnp.broadcast_to(x, jnp.broadcast_shapes(x.shape, tuple(shape)))
+    wanted = [1] * (x.ndim - len(shape)) + list(shape)
+    own = [1] * (len(shape) - x.ndim) + list(x.shape)
+    return namespace(x).broadcast_to(x, [mine if wish == 1 else wish for mine, wish in zip(own, wanted, strict=True)])
 
 
 def slices(x: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
     """Cut out along axes."""
-    starts, ends = host.ints(starts), host.ints(ends)
-    chosen = list(range(len(starts))) if axes is None else host.ints(axes)
-    strides = [1] * len(starts) if steps is None else host.ints(steps)
-    cut = [slice(None)] * x.ndim
+    starts, ends = lists.ints(starts), lists.ints(ends)
+    chosen = list(range(len(starts))) if axes is None else lists.ints(axes)
+    strides = [1] * len(starts) if steps is None else lists.ints(steps)
     for start, end, axis, step in zip(starts, ends, chosen, strides, strict=True):
-        cut[axis] = slice(start, host.bound(end, step), step)
-    return x[tuple(cut)]
+        x = namespace(x).cut(x, axis % x.ndim, slice(start, host.bound(end, step), step))
+    return x
 
 
 @several(ANY)
 def split(x: Array, split: Any = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> tuple[Array, ...]:
     """Cut into parts along an axis."""
-    return tuple(_parts(x, host.sizes(x.shape[axis], split, num_outputs or outputs), axis))
-
-
-def _parts(x: Array, sizes: Sequence[int], axis: int) -> list[Array]:
-    cuts = [sum(sizes[: k + 1]) for k in range(len(sizes) - 1)]
-    return jnp.split(x, cuts, axis)
+    return tuple(namespace(x).split(x, host.sizes(x.shape[axis], split, num_outputs or outputs), axis))
 
 
 def split_to_sequence(x: Array, split: Any = None, *, axis: int = 0, keepdims: int = 1) -> list[Array]:
-    """Cut into a sequence of parts."""
-    length = x.shape[axis]
-    if isinstance(split, list):
-        return _parts(x, split, axis)
-    size = split or 1
-    parts = _parts(x, [min(size, length - start) for start in range(0, length, size)], axis)
-    return parts if keepdims or split else [part.squeeze(axis) for part in parts]
+    """Cut into a sequence of parts: of one length, the last may be shorter, or of several."""
+    length, sizes = x.shape[axis], split
+    if not isinstance(split, list):
+        size = split or 1
+        sizes = [min(size, length - start) for start in range(0, length, size)]
+    parts = list(namespace(x).split(x, sizes, axis))
+    return parts if keepdims or split is not None else [part.squeeze(axis) for part in parts]
 
 
 def sequence(*values: Array) -> list[Array]:
@@ -91,22 +87,18 @@ def sequence(*values: Array) -> list[Array]:
 
 def sequence_at(values: list[Array], position: int) -> Array:
     """Pick from a sequence."""
-    return values[host.ints(position)[0]]
-
-
-def sequence_length(values: list[Array]) -> Array:
-    """Count."""
-    return jnp.asarray(len(values))
+    return values[lists.ints(position)[0]]
 
 
 def concat_sequence(values: list[Array], *, axis: int, new_axis: int = 0) -> Array:
     """Join a sequence."""
-    return jnp.stack(values, axis) if new_axis else jnp.concatenate(values, axis)
+    xp = namespace(values[0])
+    return xp.stack(values, axis) if new_axis else xp.concat(values, axis)
 
 
 def tile(x: Array, repeats: Any) -> Array:
     """Repeat."""
-    return jnp.tile(x, host.ints(repeats))
+    return namespace(x).tile(x, lists.ints(repeats))
 
 
 def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
@@ -114,32 +106,33 @@ def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
     n, c, h, w = x.shape
     b, depth = blocksize, c // blocksize**2
     if mode == "DCR":
-        y = x.reshape(n, b, b, depth, h, w).transpose(0, 3, 4, 1, 5, 2)
+        y = transpose(x.reshape([n, b, b, depth, h, w]), perm=[0, 3, 4, 1, 5, 2])
     else:
-        y = x.reshape(n, depth, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-    return y.reshape(n, depth, h * b, w * b)
+        y = transpose(x.reshape([n, depth, b, b, h, w]), perm=[0, 1, 4, 2, 5, 3])
+    return y.reshape([n, depth, h * b, w * b])
 
 
 def space_to_depth(x: Array, *, blocksize: int) -> Array:
     """Move blocks of pixels into channels."""
     n, c, h, w = x.shape
     b = blocksize
-    y = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
-    return y.reshape(n, c * b * b, h // b, w // b)
+    y = transpose(x.reshape([n, c, h // b, b, w // b, b]), perm=[0, 3, 5, 1, 2, 4])
+    return y.reshape([n, c * b * b, h // b, w // b])
 
 
 def pad(x: Array, pads: Any, value: Any = 0.0, axes: Any = None, *, mode: str = "constant") -> Array:
-    """Put entries around; negative numbers cut off."""
-    sizes = host.ints(pads)
-    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in host.ints(axes)]
+    """Put entries around; negative numbers cut off, and what is put there is made of the rest."""
+    xp, sizes = namespace(x), lists.ints(pads)
+    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in lists.ints(axes)]
     around = [(0, 0)] * x.ndim
     for k, axis in enumerate(chosen):
         around[axis] = (sizes[k], sizes[len(chosen) + k])
     if mode == "constant":
-        filling = jnp.asarray(0.0 if value is None else host.flat(value)[0], x.dtype)
-        return jax.lax.pad(x, filling, [(before, after, 0) for before, after in around])
-    cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(around, x.shape, strict=True))
-    return jnp.pad(x[cut], [(max(a, 0), max(b, 0)) for a, b in around], mode=mode)
+        return xp.pad(x, around, value=0.0 if value is None else lists.flat(value)[0])
+    for axis, (before, after) in enumerate(around):
+        if before < 0 or after < 0:
+            x = xp.cut(x, axis, slice(max(-before, 0), x.shape[axis] - max(-after, 0)))
+    return xp.pad(x, [(max(before, 0), max(after, 0)) for before, after in around], mode=mode)
 
 
 def crop(x: Array, *, border: Sequence[int], scale: Sequence[int] | None = None) -> Array:
@@ -150,25 +143,26 @@ def crop(x: Array, *, border: Sequence[int], scale: Sequence[int] | None = None)
     return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
-def filled(shape: Sequence[int], *, value: float = 0.0, dtype: int = 1) -> Array:
-    """Return one number, many times."""
-    return jnp.full(list(shape), value, kind_of(dtype))
-
-
-def counting(start: Any, limit: Any, delta: Any) -> Array:
-    """Count."""
-    return jnp.arange(*(host.flat(number)[0] for number in (start, limit, delta)))
-
-
 def trilu(x: Array, k: Any = 0, *, upper: int = 1) -> Array:
     """Keep a triangle."""
-    diagonal = 0 if k is None else host.flat(k)[0]
-    return jnp.triu(x, diagonal) if upper else jnp.tril(x, diagonal)
+    xp, diagonal = namespace(x), 0 if k is None else lists.flat(k)[0]
+    return xp.triu(x, diagonal) if upper else xp.tril(x, diagonal)
 
 
 def eye_like(x: Array, *, dtype: int = 0, k: int = 0) -> Array:
     """Return ones on a diagonal."""
-    return jnp.eye(x.shape[0], x.shape[1], k, kind_of(dtype) if dtype else x.dtype)
+    xp = namespace(x)
+    ones = xp.arange(x.shape[1], x) - xp.arange(x.shape[0], x)[:, None] == k
+    return xp.astype(ones, xp.kind_of(dtype) if dtype else x.dtype)
+
+
+def center_crop_pad(x: Array, shape: Any, *, axes: Sequence[int] | None = None) -> Array:
+    """Cut or fill up on both sides to given lengths."""
+    for axis, wish in zip(axes if axes is not None else range(x.ndim), lists.ints(shape), strict=True):
+        missing = wish - x.shape[axis]
+        before = missing // 2 if missing >= 0 else -(-missing // 2)
+        x = pad(x, [before, missing - before], axes=[axis])
+    return x
 
 
 def shape(x: Array, *, start: int = 0, end: int | None = None) -> list[int]:
@@ -178,24 +172,25 @@ def shape(x: Array, *, start: int = 0, end: int | None = None) -> list[int]:
 
 def size(x: Array) -> int:
     """Return the number of entries."""
-    return x.size
+    return math.prod(x.shape)
 
 
 TABLE: dict[str, Any] = {
+    "CenterCropPad": center_crop_pad,
     "Concat": concat,
     "ConcatFromSequence": concat_sequence,
-    "ConstantOfShape": filled,
+    "ConstantOfShape": "filled",
     "Crop": crop,
     "DepthToSpace": depth_to_space,
     "Expand": expand,
     "EyeLike": eye_like,
     "Flatten": flatten,
     "Pad": pad,
-    "Range": counting,
+    "Range": "counting",
     "Reshape": reshape,
     "SequenceAt": sequence_at,
     "SequenceConstruct": sequence,
-    "SequenceLength": sequence_length,
+    "SequenceLength": "counted",
     "Shape": shape,
     "Size": size,
     "Slice": slices,

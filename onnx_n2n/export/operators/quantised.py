@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from onnx_n2n.export.calling import refusing, several
-from onnx_n2n.export.jax.dtypes import kind_of
-from onnx_n2n.export.jax.linear import conv, global_average_pool
-
-Array = jax.Array
+from onnx_n2n.export.operators.arrays import Array, namespace
+from onnx_n2n.export.operators.linear import conv, global_average_pool
 
 
 def _along(values: Array, x: Array, axis: int) -> Array:
     """Bring one number per channel beside the channels."""
-    if values.ndim == 0 or values.size == 1:
-        return values.reshape(())
-    return values.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
+    one = values.ndim == 0 or math.prod(values.shape) == 1
+    return values.reshape([] if one else [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
 
 
 def _beside(values: Array, x: Array, axis: int, block_size: int) -> Array:
     """Bring one number per channel, or per block of entries, beside the entries."""
     if not block_size:
         return _along(values, x, axis)
-    axis %= x.ndim
-    values = jnp.repeat(values, block_size, axis)
-    return jax.lax.slice_in_dim(values, 0, x.shape[axis], axis=axis)  # the last block may be short
+    xp, axis = namespace(x), axis % x.ndim
+    return xp.cut(xp.repeat(values, block_size, axis), axis, slice(0, x.shape[axis]))  # the last block may be short
 
 
 def dequantize(
     x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0
 ) -> Array:
     """Return the numbers that whole numbers stand for."""
-    scale = _beside(scale, x, axis, block_size)
-    zero = None if zero is None else _beside(zero, x, axis, block_size)
-    wide = scale.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.int32  # there are floats of 8 bits, too
-    y = x.astype(wide) if zero is None else x.astype(wide) - zero.astype(wide)
-    y = y.astype(scale.dtype) * scale
-    return y.astype(kind_of(output_dtype)) if output_dtype else y
+    xp, scale = namespace(x), _beside(scale, x, axis, block_size)
+    wide = scale.dtype if xp.is_real(x) else xp.int32  # there are floats of 8 bits, too
+    y = xp.astype(x, wide)
+    y = y if zero is None else y - xp.astype(_beside(zero, x, axis, block_size), wide)
+    y = xp.astype(y, scale.dtype) * scale
+    return xp.astype(y, xp.kind_of(output_dtype)) if output_dtype else y
 
 
 def quantize(
@@ -55,35 +49,40 @@ def quantize(
     saturate: int = 1,
 ) -> Array:
     """Return the whole numbers that stand for numbers."""
-    kind = zero.dtype if zero is not None else kind_of(output_dtype) if output_dtype else jnp.uint8
-    scale = _beside(scale, x, axis, block_size)
+    xp, scale = namespace(x), _beside(scale, x, axis, block_size)
+    kind = zero.dtype if zero is not None else xp.kind_of(output_dtype) if output_dtype else xp.uint8
     if precision:
-        x, scale = x.astype(kind_of(precision)), scale.astype(kind_of(precision))
-    y = jnp.round(x / scale)
+        x, scale = xp.astype(x, xp.kind_of(precision)), xp.astype(scale, xp.kind_of(precision))
+    y = xp.round(x / scale)
     if zero is not None:
-        y = y + _beside(zero, x, axis, block_size).astype(y.dtype)
-    limits = jnp.iinfo(kind)
-    return jnp.clip(y, limits.min, limits.max).astype(kind)
+        y = y + xp.astype(_beside(zero, x, axis, block_size), y.dtype)
+    limits = xp.iinfo(kind)
+    return xp.astype(xp.clip(y, limits.min, limits.max), kind)
 
 
 @several(3)
 def quantize_by_range(x: Array) -> tuple[Array, Array, Array]:
     """Quantise by the range of what comes in."""
-    low, high = jnp.minimum(x.min(), 0), jnp.maximum(x.max(), 0)
+    xp = namespace(x)
+    low, high = xp.clip(x.min(), None, 0), xp.clip(x.max(), 0, None)
     scale = (high - low) / 255
-    scale = jnp.where(scale == 0, 1.0, scale)
-    zero = jnp.clip(jnp.round(-low / scale), 0, 255)
-    return jnp.clip(jnp.round(x / scale) + zero, 0, 255).astype(jnp.uint8), scale, zero.astype(jnp.uint8)
+    scale = xp.where(scale == 0, xp.ones_like(scale), scale)
+    zero = xp.clip(xp.round(-low / scale), 0, 255)
+    y = xp.clip(xp.round(x / scale) + zero, 0, 255)
+    return xp.astype(y, xp.uint8), scale, xp.astype(zero, xp.uint8)
 
 
 def _shifted(x: Array, zero: Array | None, axis: int) -> Array:
-    """Return whole numbers without their zero point; sums of their products are exact as long as they are short."""
-    return x.astype(jnp.float32) if zero is None else x.astype(jnp.float32) - _along(zero, x, axis).astype(jnp.float32)
+    """Return whole numbers without their zero point, in the type that adds up most of their products exactly."""
+    xp = namespace(x)
+    y = xp.astype(x, xp.widest)
+    return y if zero is None else y - xp.astype(_along(zero, x, axis), xp.widest)
 
 
 def matmul_integer(a: Array, b: Array, a_zero: Array | None = None, b_zero: Array | None = None) -> Array:
     """Multiply matrices of whole numbers."""
-    return (_shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1)).astype(jnp.int32)
+    xp = namespace(a)
+    return xp.astype(_shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1), xp.int32)
 
 
 def conv_integer(
@@ -100,8 +99,9 @@ def conv_integer(
     strides: Sequence[int] | None = None,
 ) -> Array:
     """Convolve whole numbers."""
-    settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
-    return conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings).astype(jnp.int32)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
+    xp = namespace(x)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings), xp.int32)
 
 
 def linear_conv(
@@ -123,11 +123,12 @@ def linear_conv(
     strides: Sequence[int] | None = None,
 ) -> Array:
     """Convolve whole numbers, and quantise what comes out."""
-    settings = {"auto_pad": auto_pad, "dilations": dilations, "group": group, "pads": pads, "strides": strides}
-    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), None, **settings)  # type: ignore[arg-type]
-    y = y if b is None else y + _along(b.astype(jnp.float32), y, 1)
-    scale = _along(x_scale * w_scale, y, 1)
-    return quantize(y * scale, y_scale, y_zero)
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
+    xp = namespace(x)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings)
+    y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
+    scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
+    return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
 
 
 def linear_matmul(
@@ -143,7 +144,8 @@ def linear_matmul(
     """Multiply matrices of whole numbers, and quantise what comes out."""
     y = _shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1)
     scale = _along(a_scale, y, -2) * _along(b_scale, y, -1)
-    return quantize(y * scale, y_scale, y_zero)
+    xp = namespace(a)
+    return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
 
 
 def linear_gemm(
@@ -162,11 +164,12 @@ def linear_gemm(
     transB: int = 0,  # noqa: N803
 ) -> Array:
     """Multiply matrices of whole numbers, add whole numbers, and quantise what comes out: ONNX Runtime's own."""
+    xp = namespace(a)
     left = _shifted(a, a_zero, 0)
     right = _shifted(b, b_zero, 0 if transB else 1)
     y = (left.T if transA else left) @ (right.T if transB else right)
-    y = y if c is None else y + c.astype(jnp.float32)
-    y = alpha * y * _along(a_scale * b_scale, y, -1)
+    y = y if c is None else y + xp.astype(c, xp.widest)
+    y = alpha * xp.astype(y, xp.float32) * _along(a_scale * b_scale, y, -1)
     return y if y_scale is None else quantize(y, y_scale, y_zero)
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from onnx_n2n.export.calling import refusing
-from onnx_n2n.export.resampling import refusal, targets
-
-Array = jax.Array
+from onnx_n2n.export.operators.arrays import Array, namespace
+from onnx_n2n.export.operators.resampling import refusal, targets
 
 
 @refusing(refusal)
@@ -37,26 +33,21 @@ def resize(
     for axis, length, factor in zip(chosen, lengths, factors, strict=True):
         if length == x.shape[axis] and factor == 1:
             continue
-        places = _places(length, x.shape[axis], factor, coordinate_transformation_mode)
+        places = _places(x, length, x.shape[axis], factor, coordinate_transformation_mode)
         if mode == "nearest":
-            x = jnp.take(x, jnp.clip(_rounded(places, nearest_mode), 0, x.shape[axis] - 1), axis=axis)
+            xp = namespace(x)
+            x = xp.take(x, xp.clip(_rounded(places, nearest_mode), 0, x.shape[axis] - 1), axis)
         elif mode == "linear":
-            x = _mixed(x, axis, places, _linear(places), first=0)
+            x = _mixed(x, axis, places, linear(places), first=0)
         else:
-            x = _mixed(x, axis, places, _cubic(places, cubic_coeff_a), first=-1, outside=not exclude_outside)
+            x = _mixed(x, axis, places, cubic(places, cubic_coeff_a), first=-1, outside=not exclude_outside)
     return x
 
 
 def upsample(x: Array, scales: Any, *, mode: str = "nearest") -> Array:
     """Resize as it was before version 10: asymmetric, to the entry on the left."""
-    return resize(
-        x,
-        None,
-        scales,
-        mode="linear" if mode in {"linear", "bilinear"} else mode,
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    mode = "linear" if mode == "bilinear" else mode
+    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
 def resize_asymmetric(x: Array, scales: Any, *, mode: str = "nearest") -> Array:
@@ -64,9 +55,29 @@ def resize_asymmetric(x: Array, scales: Any, *, mode: str = "nearest") -> Array:
     return upsample(x, scales, mode=mode)
 
 
-def _places(new: int, old: int, factor: float, mode: str) -> Array:
+def linear(places: Array) -> list[Array]:
+    """Return the weights of both neighbours of each place."""
+    part = places - namespace(places).floor(places)
+    return [1 - part, part]
+
+
+def cubic(places: Array, a: float) -> list[Array]:
+    """Return the weights of the four neighbours of each place: Keys' cubic convolution."""
+    t = places - namespace(places).floor(places)
+
+    def near(d: Array) -> Array:
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d: Array) -> Array:
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+def _places(x: Array, new: int, old: int, factor: float, mode: str) -> Array:
     """Return where the new entries lie among the old ones."""
-    k = jnp.arange(new, dtype=jnp.float32)
+    xp = namespace(x)
+    k = xp.arange(new, x, xp.float32)
     if mode == "align_corners":
         return k * ((old - 1) / (new - 1)) if new > 1 else k * 0
     if mode == "asymmetric":
@@ -80,49 +91,29 @@ def _places(new: int, old: int, factor: float, mode: str) -> Array:
 
 
 def _rounded(places: Array, mode: str) -> Array:
-    if mode == "floor":
-        return jnp.floor(places).astype(int)
-    if mode == "ceil":
-        return jnp.ceil(places).astype(int)
-    if mode == "round_prefer_ceil":
-        return jnp.floor(places + 0.5).astype(int)
-    return jnp.ceil(places - 0.5).astype(int)
-
-
-def _linear(places: Array) -> list[Array]:
-    part = places - jnp.floor(places)
-    return [1 - part, part]
-
-
-def _cubic(places: Array, a: float) -> list[Array]:
-    """Keys' cubic convolution."""
-    t = places - jnp.floor(places)
-
-    def near(d: Array) -> Array:
-        return ((a + 2) * d - (a + 3)) * d * d + 1
-
-    def far(d: Array) -> Array:
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-
-    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+    xp = namespace(places)
+    if mode in {"floor", "round_prefer_ceil"}:
+        found = xp.floor(places if mode == "floor" else places + 0.5)
+    else:
+        found = xp.ceil(places if mode == "ceil" else places - 0.5)
+    return xp.astype(found, xp.int64)
 
 
 def _mixed(x: Array, axis: int, places: Array, weights: list[Array], first: int, outside: bool = True) -> Array:
     """Add up neighbours, with weights; beyond the border is the last entry, or nothing."""
-    base, length = jnp.floor(places).astype(int) + first, x.shape[axis]
+    xp, length = namespace(x), x.shape[axis]
+    base = xp.astype(xp.floor(places), xp.int64) + first
     if not outside:
-        inside = [((base + k >= 0) & (base + k < length)).astype(weight.dtype) for k, weight in enumerate(weights)]
+        inside = [xp.astype((base + k >= 0) & (base + k < length), weight.dtype) for k, weight in enumerate(weights)]
         weights = [weight * there for weight, there in zip(weights, inside, strict=True)]
-        total = jnp.stack(weights).sum(0)
+        total = xp.stack(weights).sum(0)
         weights = [weight / total for weight in weights]
-    shape = [1] * x.ndim
-    shape[axis] = -1
-    found = None
-    for k, weight in enumerate(weights):
-        part = jnp.take(x, jnp.clip(base + k, 0, length - 1), axis=axis) * weight.astype(x.dtype).reshape(shape)
-        found = part if found is None else found + part
-    assert found is not None
-    return found
+    shape = [-1 if k == axis else 1 for k in range(x.ndim)]
+    parts = [
+        xp.take(x, xp.clip(base + k, 0, length - 1), axis) * xp.astype(weight, x.dtype).reshape(shape)
+        for k, weight in enumerate(weights)
+    ]
+    return sum(parts[1:], parts[0])
 
 
 TABLE: dict[str, Any] = {
