@@ -23,7 +23,8 @@ import onnx_ir as ir
 
 import onnx_n2n
 from onnx_n2n import export
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.build import program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.graph.constants import FLOATS, constants_of
 
 

@@ -53,7 +53,7 @@ def main() -> None:
         Deepen(kind="identity", after=(str(place.value.name),), kernel=(f"1x{n}", f"{n}x1") * 2)
         for place, n in pairs(ir.load(MODEL))
     ]
-    result = Sequential(tuple(steps))(onnx.load(MODEL), proof=Proof(inputs=feeds), strict=True)
+    result = Sequential(*steps)(onnx.load(MODEL), proof=Proof(inputs=feeds), strict=True)
     verdict = result.report.verdict
     table = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),

@@ -1,5 +1,6 @@
 """Passes: what a user composes. One pass per file; each is a frozen dataclass whose fields are its options."""
 
+from onnx_n2n.options import option
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
@@ -7,4 +8,4 @@ from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 
-__all__ = ["Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "parse"]
+__all__ = ["Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "option", "parse"]

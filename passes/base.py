@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -15,19 +15,18 @@ from onnx_n2n.analysis.selection import Selection
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io import history
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.options import Options, options
 from onnx_n2n.passes.driver import Target, deliver
 from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.report import Change, Idle, Result
 from onnx_n2n.verification.options import Proof
 
 OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)
-QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
-ENTRY = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)  # of an option that is a list
 P = TypeVar("P", bound="Pass")
 S = TypeVar("S", bound="Selective")
 
 
-class Pass(ABC):
+class Pass(Options, ABC):
     """A change of a model that keeps what it computes.
 
     A pass is a frozen dataclass whose fields are its options. It prints as ``widen{factor=1.5}``, with the options that
@@ -35,14 +34,6 @@ class Pass(ABC):
     """
 
     suffix: ClassVar[str]  # of the file that a student is written to
-
-    @abstractmethod
-    def check(self) -> None:
-        """Say which options have no meaning.
-
-        Raises:
-            OptionError: If one has none.
-        """
 
     @abstractmethod
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
@@ -134,9 +125,9 @@ class Pass(ABC):
         )
 
     def __str__(self) -> str:
-        name, standard = type(self).__name__.lower(), type(self)()
-        options = [(each, getattr(self, each), getattr(standard, each)) for each in _options(type(self))]
-        written = ",".join(f"{each}={_text(value)}" for each, value, usual in options if value != usual)
+        changed = ((each, getattr(self, each.name)) for each in options(type(self)))
+        written = ",".join(f"{each.word}={each.written(value)}" for each, value in changed if value != each.default)
+        name = type(self).__name__.lower()
         return f"{name}{{{written}}}" if written else name
 
     @classmethod
@@ -146,20 +137,16 @@ class Pass(ABC):
         Raises:
             OptionError: If that names an option that the pass does not have, or a value of the wrong kind.
         """
-        standard, found, place = cls(), {}, 0
+        known, found, place = {each.word: each for each in options(cls)}, {}, 0
         while text[place:].strip():
             match = OPTION.match(text, place)
             if match is None:
                 raise OptionError(f"{text[place:]!r} is not of the form option=value", hint=_known(cls))
             name, place = match[1], match.end()
-            if name not in _options(cls):
+            if name not in known:
                 raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=_known(cls))
             value = re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL) if match[2] is not None else match[3].strip()
-            try:
-                found[name] = _value(value, getattr(standard, name))
-            except (ValueError, KeyError):
-                usual = f"{_text(getattr(standard, name))!r}"
-                raise OptionError(f"{name}={value} has no meaning; usual is {usual}") from None
+            found[known[name].name] = known[name].read(value)
         return cls(**found)
 
 
@@ -175,40 +162,5 @@ class Selective(Selection, Pass):
         return replace(self, only=tuple(dict.fromkeys(part.name for part in parts)))
 
 
-def _options(kind: type[Pass]) -> list[str]:
-    found: Any = kind  # every pass is a dataclass, which its base cannot say
-    return [each.name for each in sorted(fields(found), key=lambda each: bool(each.kw_only))]
-
-
 def _known(kind: type[Pass]) -> str:
-    return f"options of {kind.__name__.lower()} are {', '.join(_options(kind))}"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Mapping):
-        text = " ".join(_entry(f"{name}:{size}") for name, size in value.items())
-    else:
-        text = " ".join(_entry(str(each)) for each in value) if isinstance(value, tuple) else str(value)
-    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if QUOTED.search(text) else text
-
-
-def _entry(text: str) -> str:
-    """Write an entry of a list, in which blanks are part of it."""
-    return re.sub(r"([\s\\])", r"\\\1", text)
-
-
-def _entries(text: str) -> list[str]:
-    return [re.sub(r"\\(.)", r"\1", entry, flags=re.DOTALL) for entry in ENTRY.findall(text)]
-
-
-def _value(text: str, usual: object) -> Any:
-    """Return what a text stands for where the usual value is of a certain kind."""
-    if isinstance(usual, Mapping):
-        pairs = (entry.rpartition(":") for entry in _entries(text))
-        return {name: int(size) for name, _, size in pairs}
-    if isinstance(usual, tuple):
-        return tuple(_entries(text))
-    if isinstance(usual, bool):
-        return {"True": True, "False": False}[text.capitalize()]
-    kind: Any = type(usual)
-    return kind(text)
+    return f"options of {kind.__name__.lower()} are {', '.join(each.word for each in options(kind))}"

@@ -39,10 +39,10 @@ def pass_named(name: str, own: Mapping[str, type[Pass]]) -> type[Pass]:
 def _checked(entry: EntryPoint) -> type[Pass]:
     """Return what an entry point names, which must be a pass that can be written as text and read again."""
     kind = plugins.load(entry)
-    if not (inspect.isclass(kind) and issubclass(kind, Pass) and is_dataclass(kind)):
+    if not (inspect.isclass(kind) and is_dataclass(kind) and issubclass(kind, Pass)):
         raise plugins.broken(entry, f"{entry.value} is not a dataclass that inherits from Pass")
-    if inspect.isabstract(kind):
-        raise plugins.broken(entry, f"{entry.value} does not define {', '.join(sorted(kind.__abstractmethods__))}")
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise plugins.broken(entry, f"{entry.value} does not define {', '.join(missing)}")
     if kind.__name__.lower() != entry.name:
         raise plugins.broken(entry, f"its name must be that of its class, {kind.__name__.lower()!r}")
     return kind

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import onnx_ir as ir
 
@@ -20,6 +21,7 @@ from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.graph.names import Names
+from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
@@ -27,7 +29,7 @@ from onnx_n2n.record.record import New, Step
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import Kept
 
-KINDS = ("auto", "block", "identity", "residual")
+Kind = Literal["auto", "block", "identity", "residual"]
 LONGEST = 7  # kernel that a new layer takes over from its neighbour at most
 USUAL = 3  # kernel where the neighbour's has no middle
 
@@ -44,30 +46,26 @@ class Deepen(Selective):
     3. Put new layers there, with a kernel, bias and norm as their neighbours have. Nothing else changes.
 
     Source: Chen, Goodfellow, Shlens, Net2Net, ICLR 2016, section 2.3 (Net2DeeperNet).
-
-    Attributes:
-        kind: The kind of place: ``block``, ``identity``, ``residual``, or ``auto`` for the first of these there is.
-        after: Globs over layers, weights and tensors; when given, only places behind one of these count.
-        stage: Stages to which the places belong; all when not given.
-        every: Take only every n-th place.
-        count: How many times to add depth, spread evenly; more than there are places puts several at one. 0: at all.
-        kernel: Kernels of the convolutions at one place, one after the other, as ``1x7``; the neighbour's if not given.
-        calibrate: A file of arrays by input name, from which the statistics of a BatchNormalization are taken.
-        seed: Seed of everything random: the same model, options and seed give the same bytes.
-        only: Names of places; when given, of the places that are chosen only these take depth.
-        without: Names of places that take none, although they are chosen.
     """
 
     suffix: ClassVar[str] = "deepened"
+    part: ClassVar[str] = "place"
 
-    kind: str = "auto"
-    after: tuple[str, ...] = ()
-    stage: tuple[str, ...] = ()
-    every: int = 1
-    count: int = 0
-    kernel: tuple[str, ...] = ()
-    calibrate: str = ""
-    seed: int = 0
+    kind: Kind = option(
+        "auto", "Copies of residual blocks, identity layers, residual pairs of layers, or the first there is."
+    )
+    _: KW_ONLY
+    after: Sequence[str] = option((), "Only behind layers, weights or tensors of these names.", metavar="GLOB")
+    stage: Sequence[int] = option((), "Only in these stages; 'inspect' lists them.", metavar="N")
+    every: int = option(1, "Take only every n-th place.", least=1)
+    count: int = option(0, "How many times to add depth, spread evenly.", usual="everywhere", least=0)
+    kernel: Sequence[str] = option(
+        (), "Kernel of new convolutions; several make one behind the other.", usual="the neighbour's", metavar="3x3"
+    )
+    calibrate: str | os.PathLike[str] | None = option(
+        None, "Real inputs from which BatchNormalization takes its statistics.", metavar="FILE.npz"
+    )
+    seed: int = option(0, "Seed of everything random.", least=0)
 
     def check(self) -> None:
         """Check what can be checked without a model.
@@ -75,16 +73,7 @@ class Deepen(Selective):
         Raises:
             OptionError: If a value has no meaning.
         """
-        if self.kind not in KINDS:
-            raise OptionError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
-        if self.every < 1:
-            raise OptionError(f"every must be at least 1, not {self.every}")
-        if self.count < 0:
-            raise OptionError(f"count must be at least 0, not {self.count}")
-        if self.seed < 0:
-            raise OptionError(f"the seed must be at least 0, not {self.seed}")
-        if any(not number.isdecimal() for number in self.stage):
-            raise OptionError(f"stages are numbers, not {' '.join(self.stage)}", hint="'onnx-n2n inspect' lists them")
+        super().check()
         for text in self.kernel:
             _lengths(text)
 
@@ -117,7 +106,7 @@ class Deepen(Selective):
                     ]
             except GrowthError as refusal:
                 kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
-        real = "; --calibrate takes them from real ones" if origin.startswith("drawn") else ""
+        real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
         steps = (Step(new=tuple(new)),)
         return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
@@ -138,7 +127,7 @@ class Deepen(Selective):
         reasons = [(each.name, each.reason) for each in done.kept or found.barred]
         why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
         if found.found and not done.kept:
-            why = "no place that is chosen is left by --only and --without"
+            why = "no place that is chosen is left by `only=` and `without=`"
         hint = "'onnx-n2n inspect' lists the places for depth, and why others are none"
         return f"nothing can be added to the model: {why}", hint
 
@@ -151,7 +140,7 @@ class Deepen(Selective):
             GrowthError: If globs or stages match nothing.
         """
         there = places(analysis).found
-        self.check_names([place.name for place in there], "place")
+        self.check_names([place.name for place in there])
         found = [place for place in there if self._wants(place)]
         if not found and (self.after or self.stage or self.kind != "auto"):
             wish = " ".join((*self.after, *(f"stage {number}" for number in self.stage))) or self.kind
@@ -159,7 +148,7 @@ class Deepen(Selective):
                 f"there is no place for depth that matches {wish!r}", hint="'onnx-n2n inspect' lists the places"
             )
         if self.kind == "auto":
-            first = next((kind for kind in KINDS[1:] if any(place.kind == kind for place in found)), None)
+            first = next((kind for kind in get_args(Kind)[1:] if any(place.kind == kind for place in found)), None)
             found = [place for place in found if place.kind == first]
         found = found[:: self.every]
         taken = list(range(len(found)))
@@ -170,7 +159,7 @@ class Deepen(Selective):
 
     def _wants(self, place: Place) -> bool:
         named = not self.after or any(fnmatchcase(name, glob) for glob in self.after for name in place.names)
-        staged = not self.stage or str(place.stage) in self.stage
+        staged = not self.stage or place.stage in self.stage
         return named and staged and self.kind in {"auto", place.kind}
 
     # --- what

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
-from onnx_n2n.analysis.redundant import clones
+from onnx_n2n.analysis.redundant import Clones, count_clones
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
+from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import Loan, ModelLike, open_model
-from onnx_n2n.io.protos import carried
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
 from onnx_n2n.passes.report import Change, Report, Result
@@ -65,7 +67,7 @@ class Target:
         place = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
         also = () if self.record is None else (self.record,)
         if STDOUT in also:
-            raise OptionError("a growth record cannot be written to stdout", hint="name a file with --record")
+            raise OptionError("a growth record cannot be written to stdout", hint="name a file with `record=`")
         return drafting(place, also=also, force=self.force, read=read, companions=data_files)
 
 
@@ -128,10 +130,10 @@ def deliver(
     path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
     loan = open_model(model)
-    sources = (*carried(loan.model).files.read, *proof.read, *map(Source.of, read))
-    before = parameters(loan.model)
+    teacher = loan.model
+    sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
-        maker = _Maker(model, path, draft, proof, progress, [loan])
+        maker = _Maker(model, loan, path, draft, proof, progress)
         found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change)
         if isinstance(made, Failure):
@@ -143,14 +145,13 @@ def deliver(
         working, done = made.working, made.done
 
         def recorded() -> Record:
-            return Record(done.steps, digest(working), origins(open_model(model).model))
+            return Record(done.steps, digest(working), origins(teacher))
+
+        def counted() -> Clones | None:
+            return count_clones(analyze(working)) if done.modified else None
 
         place = None if draft is None else draft.place
         left = tuple(reported(each, path, place, proof.options) for each in found)
-        copies = None
-        if made.verdict is not None:
-            progress("looking for clones")
-            copies = clones(working if isinstance(model, gs.Graph) else made.student)
         student, barred = made.student, None
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
@@ -161,20 +162,20 @@ def deliver(
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
-        report = Report(done, before, parameters(working), made.verdict, copies, left, barred)
+        report = Report(done, parameters(teacher), parameters(working), made.verdict, left, barred, counted)
         return Result(student, done, report, str(change), recorded)
 
 
 @dataclass(frozen=True, eq=False)
 class _Maker:
-    """What makes and verifies students of a teacher, as often as it takes."""
+    """What makes and verifies students of a teacher, as often as it takes: each of a copy of its own."""
 
     model: ModelLike
+    loan: Loan[Any]
     path: Path | None
     draft: Draft | None
     proof: Proof
     progress: Callable[[str], None]
-    opened: list[Loan[Any]]  # what has not been used yet
 
     @property
     def folder(self) -> Path | None:
@@ -182,23 +183,23 @@ class _Maker:
 
     def parts(self, change: Driven) -> Sequence[Part]:
         """Say what a pass changes."""
-        return change.parts(open_model(self.model).model, self.proof, self.folder)
+        return change.parts(private(self.loan.model), self.proof, self.folder)
 
     def attempt(self, change: Driven) -> Made | Failure:
         """Make a student, or say why it cannot be handed over, if that is our fault."""
         try:
-            loan = self.opened.pop() if self.opened else open_model(self.model)
+            working = private(self.loan.model)
             self.progress("growing")
-            done = change.apply(loan.model, self.proof, self.folder)
+            done = change.apply(working, self.proof, self.folder)
             if not done.modified:
-                return Made(loan.model, done, self.model, None)
+                return Made(working, done, self.model, None)
             try:
-                student = self._written(loan)
+                student = self._written(working)
             except ModelError as failure:
                 if isinstance(failure.__cause__, OSError):  # of the disk
                     raise
                 return Failure(failure)
-            made = Made(loan.model, done, student, self._verdict(loan.model, student, done))
+            made = Made(working, done, student, self._verdict(working, student, done))
         except (N2NError, OSError, MemoryError, RecursionError):
             raise
         except Exception as bug:
@@ -207,12 +208,12 @@ class _Maker:
             return made
         return Failure(_different(made.verdict), made.verdict.wrong)
 
-    def _written(self, loan: Loan[Any]) -> Any:
+    def _written(self, working: ir.Model) -> Any:
         if self.draft is None:
-            return loan.give_back(loan.model)
+            return self.loan.give_back(working)
         self.progress("writing a draft")
         discard_draft(self.draft.path)  # of another attempt
-        write_draft(loan.model, self.draft.path, self.draft.place)
+        write_draft(working, self.draft.path, self.draft.place)
         return self.draft.path
 
     def _verdict(self, working: ir.Model, student: Any, done: Change) -> Verdict | None:
@@ -220,7 +221,7 @@ class _Maker:
             return None
         teacher: Any = self.model if self.path is None else self.path
         if isinstance(self.model, gs.Graph):
-            teacher, student = open_model(self.model).model, working
+            teacher, student = self.loan.model, working
         # ONNX Runtime takes its time to load, and only this needs it.
         from onnx_n2n.verification import verify
 

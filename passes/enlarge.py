@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +15,7 @@ from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, written
 from onnx_n2n.kernels.padding import Margin, prepare
+from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
@@ -31,21 +32,19 @@ class Enlarge(Selective):
     1. Find the convolutions, with the weights that their kernels are in.
     2. Put zeros around each kernel, as many on both sides of an axis, so that its centre stays.
     3. Pad what the kernel moves over by as much more. Nothing else changes.
-
-    Attributes:
-        kernel: The kernel to grow to, as ``5x5``; one number holds for every axis. Without it, axes longer than 1 grow
-            by 2.
-        include: Globs over layers, nodes, weights and kernels, as ``3x3``; when given, only such kernels grow.
-        exclude: Globs over the same; such kernels do not grow.
-        only: Names of layers; when given, no other kernel grows.
-        without: Names of layers whose kernels do not grow.
     """
 
     suffix: ClassVar[str] = "enlarged"
+    part: ClassVar[str] = "convolution"
 
-    kernel: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    kernel: str = option(
+        "", "Kernel to grow to; one number holds for every axis.", usual="2 more for axes longer than 1", metavar="5x5"
+    )
+    _: KW_ONLY
+    include: Sequence[str] = option(
+        (), "Grow only kernels of layers, nodes or weights of these names, or of these lengths, as 3x3.", metavar="GLOB"
+    )
+    exclude: Sequence[str] = option((), "Leave such kernels as they are.", metavar="GLOB")
 
     def check(self) -> None:
         """Check what can be checked without a model.
@@ -92,10 +91,10 @@ class Enlarge(Selective):
     def nothing(self, model: ir.Model, done: Change) -> tuple[str, str]:
         """Return why no kernel has grown."""
         if done.kept:
-            hint = "choose another one with --kernel, or other layers with --include"
+            hint = "choose another one with `kernel=`, or other layers with `include=`"
             return f"no kernel can grow as asked: {done.kept[0].name!r}: {done.kept[0].reason}", hint
         if any(layers_of(analyze(model))):
-            return "no kernel that can grow is left by --only and --without", ""
+            return "no kernel that can grow is left by `only=` and `without=`", ""
         return "no kernel can grow: there is no convolution in the model", ""
 
     def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
@@ -105,7 +104,7 @@ class Enlarge(Selective):
             GrowthError: If globs leave none.
         """
         there = list(layers)
-        self.check_names([layer.title for layer in there], "convolution")
+        self.check_names([layer.title for layer in there])
         found = [
             layer
             for layer in there

@@ -13,6 +13,7 @@ from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Factor, Limit, Reason, leaves, resolve
 from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.report import Change
@@ -34,16 +35,12 @@ class Outputs(Selective):
     3. Rewrite weights, attributes and shape constants. Nothing else changes.
 
     What normalises over the entries, as Softmax does, would change them; such an output is refused.
-
-    Attributes:
-        size: The new length.
-        output: Name of the output; without it the one that can grow, if there is only one.
     """
 
     suffix: ClassVar[str] = "widened"
 
-    size: int = 0
-    output: str = ""
+    size: int = option(0, "The new length.", least=0)
+    name: str = option("", "Name of the output.", usual="the one that can grow, if there is only one", word="output")
 
     def check(self) -> None:
         """Check what can be checked without a model.
@@ -74,7 +71,7 @@ class Outputs(Selective):
         """Return why the output has not grown."""
         name, group, _ = self._choose(model)
         if self.size == group.size:
-            return f"the output has {self.size} entries already", "give a larger --outputs"
+            return f"the output has {self.size} entries already", "give a larger `size=`"
         return f"the group {group.name!r} of output {name!r} is left out", ""
 
     def _plan(self, model: ir.Model) -> tuple[str, Analysis, Growth | None]:
@@ -82,7 +79,7 @@ class Outputs(Selective):
         name, group, analysis = self._choose(model)
         if self.size < group.size:
             raise OptionError(f"output {name!r} has {group.size} entries already and cannot shrink to {self.size}")
-        self.check_names([each.name for each in analysis.groups], "group")
+        self.check_names([each.name for each in analysis.groups])
         if self.size == group.size or not self.takes(group.name):
             return name, analysis, None
         channels = _channels(analysis, group, self.size)
@@ -96,10 +93,10 @@ class Outputs(Selective):
             GrowthError: If none can, or several.
         """
         names = [str(value.name) for value in model.graph.outputs]
-        if self.output and self.output not in names:
-            raise GrowthError(f"there is no output named {self.output!r}", hint=f"outputs are {', '.join(names)}")
+        if self.name and self.name not in names:
+            raise GrowthError(f"there is no output named {self.name!r}", hint=f"outputs are {', '.join(names)}")
         found, refused = [], []
-        for name in [self.output] if self.output else names:
+        for name in [self.name] if self.name else names:
             analysis = analyze(model, opened={name})
             try:
                 found.append((name, _made(analysis, name), analysis))

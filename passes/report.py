@@ -15,6 +15,7 @@ from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.record import Record, Step
 from onnx_n2n.record.settings import Setting, followed
 from onnx_n2n.width.growth import Grown, Growth, Kept
+from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
@@ -94,6 +95,16 @@ class Change:
     steps: tuple[Step, ...] = ()
     idle: tuple[Idle, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Change: {self.short}>"
+
+    @property
+    def short(self) -> str:
+        """What was done, in some words."""
+        grown, added = len({each.name for each in self.grown}), len(self.added)
+        done = [f"{count(grown, 'group')} grew"] * bool(grown) + [f"{count(added, 'place')} changed"] * bool(added)
+        return ", ".join(done) or "nothing changed"
+
     @property
     def grown(self) -> tuple[Grown, ...]:
         """The groups that grew, from how many channels to how many."""
@@ -130,18 +141,37 @@ class Report:
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
         verdict: What running both models showed, or None when that was not asked for.
-        clones: Which channels of the student are exact copies of others, or None when it was not verified.
         left_out: What would have made the student wrong, and so was left out.
         obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
+        counted: Counts the redundant channels of the student.
     """
 
     change: Change
     parameters_before: int
     parameters_after: int
     verdict: Verdict | None
-    clones: Clones | None = None
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[Obstacle, ...] | None = None
+    counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
+
+    @cached_property
+    def clones(self) -> Clones | None:
+        """Which channels of the student are exact copies of others, or None when nothing was changed.
+
+        They are counted when this is asked for, so the teacher must still be there, as it was.
+        """
+        return self.counted()
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.short}>"
+
+    @property
+    def short(self) -> str:
+        """What was done and how it was proven, in some words."""
+        before, after = self.parameters_before, self.parameters_after
+        parts = [self.change.short, f"parameters {before:,} -> {after:,} (x{after / max(before, 1):.2f})"]
+        parts += [f"{len(self.left_out)} LEFT OUT"] * bool(self.left_out)
+        return "; ".join([*parts, "not verified" if self.verdict is None else self.verdict.short])
 
     def of(self, model: str) -> Report:
         """Return the report of a model that is called by another name, as one from stdin is."""
@@ -187,6 +217,9 @@ class Result(Generic[M]):
     report: Report
     passes: str
     recorded: Callable[[], Record] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Result: {self.report.short}; {brief(self.passes)}>"
 
     @property
     def modified(self) -> bool:

@@ -28,7 +28,7 @@ PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": En
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Sequential(Pass):
     """Apply passes in order to one working copy; the outcome is verified against the first teacher.
 
@@ -39,6 +39,9 @@ class Sequential(Pass):
     suffix: ClassVar[str] = "grown"
 
     passes: tuple[Pass, ...] = ()
+
+    def __init__(self, *passes: Pass) -> None:
+        object.__setattr__(self, "passes", passes)
 
     def check(self) -> None:
         """Check all passes.
@@ -108,7 +111,7 @@ class Sequential(Pass):
         for part in parts:
             inside[part.where[0]].append(replace(part, where=part.where[1:]))
         found = (chosen(each, own) for each, own in zip(self.passes, inside, strict=True))
-        return Sequential(tuple(each for each in found if each is not None))
+        return Sequential(*(each for each in found if each is not None))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.passes))
@@ -116,6 +119,9 @@ class Sequential(Pass):
 
 def parse(text: str) -> Sequential:
     """Read passes from their text, ``widen{factor=1.4},widen{init=zero}``.
+
+    >>> print(onnx_n2n.parse("widen{factor=1.5}, deepen{count=2}"))
+    widen{factor=1.5},deepen{count=2}
 
     Raises:
         OptionError: If the text is not of that form, or names a pass or option that does not exist.
@@ -127,7 +133,7 @@ def parse(text: str) -> Sequential:
             raise OptionError(f"{text[place:]!r} is not of the form pass{{option=value,...}}")
         found.append(pass_named(match[1], PASSES).read(match[2] or ""))
         place = match.end()
-    return Sequential(tuple(found))
+    return Sequential(*found)
 
 
 def _joined(changes: list[Change]) -> Change:

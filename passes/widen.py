@@ -16,13 +16,11 @@ from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Change
-from onnx_n2n.record.derived import derived
-from onnx_n2n.record.record import Step
-from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import Growth
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 from onnx_n2n.width.rewrite import rewrite
 
 
@@ -36,8 +34,6 @@ class Widen(Request, Selective):
     3. Rewrite weights, attributes and shape constants. Nothing else changes.
 
     Source: Chen, Goodfellow, Shlens, Net2Net, ICLR 2016, section 2.2 (Net2WiderNet).
-
-    The options are those of :class:`onnx_n2n.width.plan.Request`.
     """
 
     suffix: ClassVar[str] = "widened"
@@ -64,17 +60,17 @@ class Widen(Request, Selective):
             reasons = Counter(pin.reason.text for pin in analysis.pins if not pin.reason.text.endswith(WINDOW))
             commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
             return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
-        if self.factor == 1:
-            return "nothing is asked to grow", "give a --factor above 1, or a larger --group NAME=SIZE"
+        if self.times == 1:
+            return "nothing is asked to grow", "give a `factor=` above 1, or a larger `groups={'NAME': 'SIZE'}`"
         if self.only or self.without:
-            return "no group that can grow is left by --only and --without", hint
+            return "no group that can grow is left by `only=` and `without=`", hint
         if self.include or self.exclude:
-            return "no group that can grow is left by --include and --exclude", hint
+            return "no group that can grow is left by `include=` and `exclude=`", hint
         largest = max(groups, key=lambda group: group.size)
         return (
-            f"a factor of {self.factor} adds not even one channel to the largest group, {largest.name!r} of "
+            f"a factor of {self.times} adds not even one channel to the largest group, {largest.name!r} of "
             f"{largest.size}",
-            "give a larger --factor",
+            "give a larger `factor=`",
         )
 
 
@@ -109,21 +105,8 @@ def carry_out(
     """
     if not growth.grown:
         return Change((growth,), kept=growth.kept)
-    before, trace = settings(analysis.model), Places(analysis, growth, gained)
-    done = rewrite(analysis, growth, noise=noise, seed=seed)
-    after = settings(analysis.model)
-    widths = [each.size for each in growth.channels if each.size]
-    widths += [
-        length for each in done.remade for length, now in zip(each.before, each.after, strict=True) if length != now
-    ]
-    stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
-    step = Step(
-        remade=done.remade,
-        settings=changed(before, after) | stay,
-        apart=done.apart,
-        multiplied=done.multiplied,
-        gained=gained,
-    )
+    trace = Places(analysis, growth, gained)
+    step = rewrite(analysis, growth, noise=noise, seed=seed, gained=gained)
     return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
-from onnx_n2n.width.plan import INIT, NOISE
+from onnx_n2n.passes import Widen
 
 Size = Literal["smoke", "cpu", "gpu"]
 Kind = Literal["images", "language"]
@@ -23,8 +23,8 @@ class Init:
         shares: ``halves`` are the product's; ``dirichlet`` draws them instead, as other tools do.
     """
 
-    init: Literal["zero", "net2net"] = INIT
-    noise: float = NOISE
+    init: Literal["zero", "net2net"] = Widen.init
+    noise: float = Widen.noise
     shares: Literal["halves", "dirichlet"] = "halves"
 
     @property

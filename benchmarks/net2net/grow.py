@@ -106,7 +106,7 @@ def passes(teacher: Spec, student: Spec, init: Init, calibrate: Path, seed: int)
             found.append(Widen(factor=student.width / teacher.width, exclude=HEADS, **options))
         if student.layers != teacher.layers:
             found.append(Deepen(kind="block", count=student.layers - teacher.layers, seed=seed))
-        return Sequential(tuple(found))
+        return Sequential(*found)
     assert isinstance(teacher, InceptionSpec)
     assert isinstance(student, InceptionSpec)
     if student.classes != teacher.classes:
@@ -119,7 +119,7 @@ def passes(teacher: Spec, student: Spec, init: Init, calibrate: Path, seed: int)
         if kernel := (f"1x{module.length}", f"{module.length}x1") * (student.pairs - teacher.pairs):
             behind = (f"modules_.{number}.high",)
             found.append(Deepen(kind="identity", after=behind, kernel=kernel, calibrate=str(calibrate), seed=seed))
-    return Sequential(tuple(found))
+    return Sequential(*found)
 
 
 def grow_model(

@@ -19,6 +19,7 @@ from onnx_n2n.analysis.facts import Walked
 from onnx_n2n.analysis.naming import computed_in
 from onnx_n2n.axes.algebra import Factor, Reason, is_pinned, leaves, parts_of, pin
 from onnx_n2n.graph.constants import Constants
+from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.rules.obligations import Ledger, Port
 
 AS_A_STATE = "as a state that goes round has"
@@ -54,7 +55,7 @@ class Pickers:
         return self.destination(uses[0].node) if len(uses) == 1 and uses[0].idx == 0 else None
 
     def _picks(self, node: ir.Node) -> bool:
-        if node.op_type != "Gather" or node.domain not in {"", "ai.onnx"} or node.graph is not self.graph:
+        if operator_of(node) != ("", "Gather") or node.graph is not self.graph:
             return False
         indices = node.inputs[1]
         return indices is not None and indices in self.constants and len(self.constants[indices].shape) == 1

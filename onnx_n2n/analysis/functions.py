@@ -20,6 +20,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.kinds import Form, Summary
 from onnx_n2n.axes.algebra import Axis
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Identifier, Unfolding
 from onnx_n2n.rules.context import Context, Known, Refusal
@@ -135,7 +136,7 @@ def defined_by_onnx(node: ir.Node, version: int, types: Sequence[onnx.TypeProto]
     if any(True for _ in bodies_of(node)):
         return None  # what the bodies capture would be known by name only
     try:
-        schema: Any = onnx.defs.get_schema(node.op_type, version, "" if node.domain == "ai.onnx" else node.domain)
+        schema: Any = onnx.defs.get_schema(node.op_type, version, plain(node.domain))
         if schema.has_function:
             data = schema.get_function_with_opset_version(_best(schema.function_opset_versions, version))
         elif schema.has_context_dependent_function:

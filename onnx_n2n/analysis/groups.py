@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.facts import Walked, Weighed, Weight
 from onnx_n2n.analysis.naming import names_of
-from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, size
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, size
+from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import mover
 from onnx_n2n.rules.obligations import Ledger
 
@@ -102,16 +103,31 @@ def _owner(node: ir.Node) -> ir.Node:
 
 def measures(node: ir.Node) -> bool:
     """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
-    return node.op_type in {"Shape", "Size"} and node.domain in {"", "ai.onnx"}
+    return operator_of(node) in {("", "Shape"), ("", "Size")}
+
+
+def limit_groups(graph: ir.Graph, walked: Walked, ledger: Ledger) -> None:
+    """Limit factors where only the whole model tells: means over their channels, and weights that are cut to pieces."""
+    for evenness in ledger.evenness:
+        limit(evenness.axis, Limit.UNIFORM, evenness.reason)
+    readers: dict[Factor, set[str]] = {}
+    passed: set[Factor] = set()
+    for node in graph.all_nodes():
+        for _, _, axes in weights_of(node, walked):
+            for factor in (factor for axis in axes for factor in leaves(axis)):
+                readers.setdefault(factor, set()).add(_owner(node).op_type)
+        made = (axis for value in node.outputs for axis in walked.known.get(value, ()))
+        passed.update(factor for axis in made for factor in leaves(axis))
+    for factor, operators in readers.items():
+        if factor not in passed and operators <= CUTTERS:
+            pin(factor, CUT_AWAY)
 
 
 def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
-    """Collect what may grow, in graph order."""
-    _limit_even_axes(ledger)
+    """Collect what may grow, in graph order; pins and limits are known by then (:func:`limit_groups`)."""
     consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
     weights: list[Weight] = []
-    passed: set[Factor] = set()
     for node in graph.all_nodes():
         for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
@@ -130,10 +146,6 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
             for axis in walked.known.get(output, ()):
                 for factor in leaves(axis):
                     members.setdefault(factor, [])
-                    passed.add(factor)
-    for factor, found in members.items():
-        if factor not in passed and found and all(member.operator in CUTTERS for member in found):
-            factor.limits.setdefault(Limit.PINNED, CUT_AWAY)
     free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
     names = names_of({factor: _name(found) for factor, found in free.items()}, graph, weights, walked, ledger)
     return tuple(_group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True))
@@ -200,12 +212,6 @@ def _is_filled(value: ir.Value) -> bool:
     """Say whether a tensor is made by ConstantOfShape, as models shipped without their weights have them."""
     producer = value.producer()
     return producer is not None and producer.op_type == "ConstantOfShape"
-
-
-def _limit_even_axes(ledger: Ledger) -> None:
-    for evenness in ledger.evenness:
-        for factor in leaves(evenness.axis):
-            factor.limits.setdefault(Limit.UNIFORM, evenness.reason)
 
 
 def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:

@@ -24,6 +24,7 @@ from onnx_n2n.analysis.groups import consumed_axes, weights_of
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
 from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.words import count
 
 SAMPLE = 16  # weights of each channel that are compared before all of them are
 BLOCK = 1 << 22  # weights that are compared at a time
@@ -54,6 +55,9 @@ class Clones:
     """How many channels of a model are exact copies of others, by group and in all; unknown counts as none."""
 
     groups: tuple[GroupClones, ...]
+
+    def __repr__(self) -> str:
+        return f"<Clones: {self.twins:,} of {count(self.channels, 'channel')} redundant>"
 
     @property
     def channels(self) -> int:
@@ -103,6 +107,9 @@ class _Slices:
 
 def clones(model: ModelLike) -> Clones:
     """Count the channels of a model that are exact copies of others, whether it was just grown or not.
+
+    >>> onnx_n2n.clones("model.onnx")
+    <Clones: 0 of 8 channels redundant>
 
     Raises:
         ModelError: The model cannot be read.

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.options import Options, option
 
 
-@dataclass(frozen=True)
-class Selection:
+@dataclass(frozen=True, kw_only=True)
+class Selection(Options):
     """Which parts of a model may change.
 
     Attributes:
-        only: Names of parts, exactly; when given, no other part changes.
-        without: Names of parts that are left as they are, exactly.
+        part: What such a part is called.
     """
 
-    only: tuple[str, ...] = field(default=(), kw_only=True)
-    without: tuple[str, ...] = field(default=(), kw_only=True)
+    part: ClassVar[str] = "group"
+
+    only: Sequence[str] = option((), "Change only the ${part}s of exactly these names.", metavar="NAME")
+    without: Sequence[str] = option((), "Leave the ${part}s of exactly these names as they are.", metavar="NAME")
 
     def takes(self, name: str) -> bool:
         """Say whether a part of this name may change."""
         return (not self.only or name in self.only) and name not in self.without
 
-    def check_names(self, names: Collection[str], what: str) -> None:
-        """Make sure that all names are those of parts.
-
-        Args:
-            names: What there is.
-            what: What that is, for people.
+    def check_names(self, names: Collection[str]) -> None:
+        """Make sure that all names are among those of the parts that there are.
 
         Raises:
-            GrowthError: There is none of a name.
+            GrowthError: One is not.
         """
         for name in (*self.only, *self.without):
             if name not in names:
-                raise unknown(name, names, what)
+                raise unknown(name, names, self.part)
 
 
 def unknown(name: str, names: Collection[str], what: str) -> GrowthError:

@@ -9,8 +9,7 @@ Data flows one way: :func:`analyze` reads a model and changes nothing in it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -20,59 +19,19 @@ from onnx_n2n import rules
 from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
-from onnx_n2n.analysis.groups import Group, Pinned, groups_of, pins_of
+from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
+from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, Content, Size
 from onnx_n2n.graph.constants import FLOATS, Constants
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.context import Context, Known
 from onnx_n2n.rules.obligations import Ledger, Port
 
-
-@dataclass(frozen=True)
-class Analysis:
-    """What may grow in a model, and what growing it owes to its nodes.
-
-    Attributes:
-        model: The model that was analysed; not changed, and the one that a rewrite of this analysis must be given.
-        axes: The axes of each tensor of known rank.
-        uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
-        constants: Which tensors are constant.
-        contents: What small tensors say.
-        shapes: What shape inference knows of each tensor.
-        ledger: The obligations of all nodes.
-        groups: What may grow, in graph order.
-        pins: The weight axes that may not grow, with their reasons.
-        ports: The axes of graph inputs and outputs that may grow inside, and only there.
-    """
-
-    model: ir.Model
-    axes: Mapping[ir.Value, tuple[Axis, ...]]
-    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
-    constants: Constants
-    contents: Mapping[ir.Value, Content]
-    shapes: Mapping[ir.Value, Inferred]
-    ledger: Ledger
-    groups: tuple[Group, ...]
-    pins: tuple[Pinned, ...]
-    ports: tuple[Port, ...]
-
-    def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
-        """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""
-        return _lookup(self.uses, self.axes, node, slot)
-
-
-def _lookup(
-    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]],
-    axes: Mapping[ir.Value, tuple[Axis, ...]],
-    node: ir.Node,
-    slot: int,
-) -> tuple[Axis, ...] | None:
-    value = node.inputs[slot]
-    found = uses.get((node, slot))
-    return found if found is not None or value is None else axes.get(value)
+__all__ = ["Analysis", "analyze"]
 
 
 def _cut(value: ir.Value) -> bool:
@@ -93,6 +52,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
     """
     walk = _Walk(model)
     ledger, ports = walk.run(opened)
+    limit_groups(model.graph, walk, ledger)
     groups = groups_of(model.graph, walk, ledger)
     return Analysis(
         model=model,
@@ -113,7 +73,7 @@ class _Walk:
 
     def __init__(self, model: ir.Model) -> None:
         self.graph = model.graph
-        self.opsets = {rules.plain(domain): version for domain, version in model.opset_imports.items()}
+        self.opsets = {plain(domain): version for domain, version in model.opset_imports.items()}
         self.constants = Constants(model)
         self.shapes = infer_shapes(model)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
@@ -167,7 +127,7 @@ class _Walk:
         return found.lengths if found is not None else None
 
     def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
-        return _lookup(self.uses, self.known, node, slot)
+        return lookup(self.uses, self.known, node, slot)
 
     def passed(self, value: ir.Value) -> Hashable:
         return value.type, self._dtype(value), value in self.constants, self.constants.identity(value)
@@ -244,7 +204,7 @@ class _Walk:
             self._learn(output, Known())  # a body may be walked again, with less known about what it is given
         if self._cross(node):
             return Ledger.empty()
-        version = node.version or self.opsets.get(rules.plain(node.domain), 1)
+        version = node.version or self.opsets.get(plain(node.domain), 1)
         self._derive_types(node, version)
         context = Context(node, version, self)
         rule = self._rule(node, version)

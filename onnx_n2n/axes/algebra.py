@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -100,6 +99,8 @@ def total(*parts: Axis) -> Axis:
 def resolve(axis: Axis) -> Axis:
     """Return the normal form of ``axis``: bindings followed, nesting flattened, units and empty segments dropped."""
     if isinstance(axis, Factor):
+        if axis.bound is None:
+            return axis
         end = _end(axis)
         found = end if isinstance(end, Factor) else resolve(end)
         step: Axis | None = axis
@@ -135,14 +136,20 @@ def _end(factor: Factor) -> Axis:
 
 def size(axis: Axis) -> int | None:
     """Return the length of ``axis``, or None when only run time knows it."""
-    axis = resolve(axis)
+    return _size(resolve(axis))
+
+
+def _size(axis: Axis) -> int | None:
+    """Return the length of an axis in normal form, whose parts are in normal form too."""
     if isinstance(axis, Factor):
         return axis.size
-    sizes = [size(part) for part in axis.parts]
-    known = [found for found in sizes if found is not None]
-    if len(known) < len(sizes):
-        return None
-    return math.prod(known) if isinstance(axis, Product) else sum(known)
+    known = 1 if isinstance(axis, Product) else 0
+    for part in axis.parts:
+        found = _size(part)
+        if found is None:
+            return None
+        known = known * found if isinstance(axis, Product) else known + found
+    return known
 
 
 def leaves(axis: Axis) -> Iterator[Factor]:

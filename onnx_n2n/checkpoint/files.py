@@ -73,7 +73,8 @@ def grow_file(
         N2NError: PyTorch is not installed, and the file needs it.
     """
     if orders and not optimizer:
-        raise OptionError("--optimizer-order is about optimizers, which stay as they are", hint="pass --optimizer too")
+        reason = "`optimizer_order=` is about optimizers, which stay as they are"
+        raise OptionError(reason, hint="pass `optimizer=True` too")
     place, read = Place.of(source), tuple(read)
     single = _single(place, target)
 

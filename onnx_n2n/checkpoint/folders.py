@@ -119,7 +119,7 @@ def check_growing(target: Path, place: Place, rest: Rest, *, force: bool) -> Own
     check_folder(target, lambda _: names, force=force, read=(*place.read, *rest.copied))
     if target.is_dir() and (others := sorted(_weights_in(target) - names)):
         reason = f"{str(target)!r} has other weights: {_listed(others)}"
-        raise OptionError(reason, hint="choose another output with -o, or remove them")
+        raise OptionError(reason, hint="choose another output with `output=`, or remove them")
     return lambda _: names
 
 

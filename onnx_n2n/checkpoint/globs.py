@@ -9,7 +9,7 @@ from onnx_n2n.errors import OptionError
 
 
 def check_keep(globs: Iterable[str], staying: Collection[str], there: Iterable[str]) -> None:
-    """Make sure that each glob of ``--keep`` names something that stays as it is.
+    """Make sure that each glob of ``keep`` names something that stays as it is.
 
     Args:
         globs: The globs.
@@ -23,13 +23,13 @@ def check_keep(globs: Iterable[str], staying: Collection[str], there: Iterable[s
     for glob in globs:
         if any(fnmatchcase(name, glob) for name in staying):
             continue
-        if idle := unnamed("--keep", [glob], names):
+        if idle := unnamed("keep", [glob], names):
             known = f"names are those of the checkpoint: {', '.join(map(repr, names[:3]))}, ..." if names else ""
             raise OptionError(idle[0], hint=known)
         growing = next(name for name in names if fnmatchcase(name, glob))
         raise OptionError(
-            f"--keep {glob!r} names only what grows with the network: {growing!r}",
-            hint="to leave a layer as it is, grow the model with --exclude; of a copy, all stays or nothing",
+            f"`keep=[{glob!r}]` names only what grows with the network: {growing!r}",
+            hint="to leave a layer as it is, grow the model with `exclude=`; of a copy, all stays or nothing",
         )
 
 
@@ -37,4 +37,4 @@ def unnamed(option: str, globs: Iterable[str], names: Iterable[str]) -> tuple[st
     """Return a sentence for each glob that names nothing."""
     there = tuple(names)
     idle = (glob for glob in globs if not any(fnmatchcase(name, glob) for name in there))
-    return tuple(f"{option} {glob!r} names nothing in the checkpoint" for glob in idle)
+    return tuple(f"`{option}=[{glob!r}]` names nothing in the checkpoint" for glob in idle)

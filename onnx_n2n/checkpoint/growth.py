@@ -24,6 +24,7 @@ from onnx_n2n.io.history import digest
 from onnx_n2n.io.lazy import made_of, specs_of
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.record import Record
+from onnx_n2n.words import count
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Grown:
         outside: Tensors in the file that are as they were since they cannot be part of a network, by their paths.
         left: Tensors, or optimizers, that the user keeps as they were.
         moments: The proof of the moments of the optimizers, if there are any and it was asked for.
+        proof: What PyTorch showed, which ran both models with both checkpoints; None if it did not.
     """
 
     record: Record
@@ -69,6 +71,11 @@ class Grown:
     outside: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     moments: Any = None
+    proof: Any = None
+
+    def __repr__(self) -> str:
+        more = f", {count(len(self.optimizers), 'optimizer')} grew" if self.optimizers else ""
+        return f"<Grown: {count(len(self.grown), 'parameter')} grew, {len(self.kept)} stay as they were{more}>"
 
     def like(self, name: str, there: Collection[str]) -> str:
         """Return which parameter that was ``there`` before one is made of, or is like, by its name then."""
@@ -118,7 +125,7 @@ def grow(
     """
     _check_models(record, teacher, student)
     record = matched(record, arrays, given=given, teacher=teacher)
-    idle = unnamed("--untie", untie, [*arrays, *names(record)])
+    idle = unnamed("untie", untie, [*arrays, *names(record)])
     record = confirmed(record, arrays, untie)
     record, aliases = with_aliases(record, arrays, keep)
     left = _check_complete(record, arrays, keep)
@@ -237,6 +244,6 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> tupl
     if strange:
         raise GrowthError(
             f"the record does not know {len(strange)} tensors of the checkpoint: {', '.join(strange[:8])}",
-            hint="what stays as it is can be named with --keep GLOB",
+            hint="what stays as it is can be named with `keep=['GLOB']`",
         )
     return tuple(unnamed)

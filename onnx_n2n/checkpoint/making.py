@@ -13,6 +13,7 @@ import numpy as np
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.lazy import Spec
+from onnx_n2n.record.layouts import Channels
 from onnx_n2n.record.obstacles import alone, mixed
 from onnx_n2n.record.provenance import Origin, unpacked
 from onnx_n2n.record.recipe import Recipe
@@ -75,7 +76,7 @@ class Making:
                 f"{self.at[0]!r} is used in several places that grew differently, and which of them it is for is not "
                 "known",
                 node=self.weight,
-                hint="--exclude what reads it, or export with names",
+                hint="`exclude=` what reads it, or export with names",
             )
         return found[self.names.index(name)]
 
@@ -123,7 +124,7 @@ class Plan:
                 raise GrowthError(
                     f"{name!r} is used in two places that grew differently, so that it cannot stay one parameter: "
                     + " and ".join(_place(each) for each in (ways[0], way)),
-                    hint="untie it in the network's own code before it is exported, or --exclude what reads it",
+                    hint="untie it in the network's own code before it is exported, or `exclude=` what reads it",
                 )
         return found[0]
 
@@ -239,7 +240,8 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     Raises:
         GrowthError: If the channels are mixed, or there are more or fewer of them.
     """
-    recipe, axis, name = remade.recipe, int(origin.layout.detail), origin.names[0]
+    assert isinstance(origin.layout, Channels)
+    recipe, axis, name = remade.recipe, origin.layout.axis, origin.names[0]
     if array.shape != remade.before[axis : axis + 1]:
         shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"
         raise GrowthError(f"{name!r} does not have the shape that the teacher had", node=remade.teacher, shapes=shapes)

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from onnx_n2n.checkpoint.match_values import Arrays, Origins, by_value, plain
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.io.lazy import specs_of
-from onnx_n2n.record.layouts import PERMUTED, SAME, TRANSPOSED, Layout, permuted
+from onnx_n2n.record.layouts import PERMUTED, SAME, TRANSPOSED, Layout, Permuted, permuted
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
 
@@ -83,8 +83,8 @@ def _layout(text: str, shape: Sequence[int]) -> Layout:
     """Read a layout that a user gives."""
     if text in {"", "same", "transposed"}:
         return TRANSPOSED if text == "transposed" else SAME
-    layout = Layout.read(text)
-    if layout.kind != "permuted" or not PERMUTED.fullmatch(layout.detail):
+    layout = Permuted(text.removeprefix("permuted:"))
+    if str(layout) != text or not PERMUTED.fullmatch(layout.notation):
         raise OptionError(f"a layout is 'same', 'transposed' or 'permuted:3201', not {text!r}")
     groups = layout.axes(0)
     if sorted(axis for group in groups for axis in group) != list(range(len(shape))):
@@ -120,7 +120,7 @@ def _lengthened(record: Record, arrays: Arrays, weight: str, origin: Origin) -> 
                 f"axes {' and '.join(map(str, group))} of {origin.names[0]!r} are one in the weight, and how much each "
                 "of them grew is not known",
                 node=weight,
-                hint="--exclude what grew it, or export with these axes apart",
+                hint="`exclude=` what grew it, or export with these axes apart",
             )
         for each, length in zip(group, after, strict=True):
             lengths[each] = length

@@ -15,9 +15,21 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.constants import FLOATS, uniform
+from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.io.lazy import Lazy, specs_of
-from onnx_n2n.record.layouts import GATES, SAME, Layout, arrangements
+from onnx_n2n.record.layouts import (
+    GATES,
+    PART,
+    SAME,
+    Bias,
+    Biases,
+    Channels,
+    Columns,
+    Gates,
+    Layout,
+    arrangements,
+)
 from onnx_n2n.record.provenance import LAYERS, Origin, outputs
 
 Arrays = Mapping[str, np.ndarray]
@@ -25,7 +37,6 @@ Origins = dict[str, tuple[Origin, ...]]
 CLOSE = 1e-4  # of the largest number: folding was done in float32
 LEAST = 8  # numbers that are not the same by chance
 EPSILON = 0.1  # and less is what norms add to a variance
-MOVERS = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
 def plain(name: str) -> str:
@@ -98,7 +109,7 @@ def _folded(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if not named:
         yield str(weight.name), [Origin((layer,), layout, str(node.name), "content")]
     for value, along in ((weight, axis), (bias, 0)):
-        channels = Layout("channels", str(along))
+        channels = Channels(along)
         yield str(value.name), [Origin((name,), channels, str(node.name), "content") for name in norm]
     if before:
         yield str(bias.name), [Origin((before,), SAME, str(node.name), "content")]
@@ -119,7 +130,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if len(norms) != 1:
         return
     (names,) = norms
-    yield str(value.name), [Origin((name,), Layout("channels", str(axis)), str(node.name), "content") for name in names]
+    yield str(value.name), [Origin((name,), Channels(axis), str(node.name), "content") for name in names]
     uses = [use.node for use in node.outputs[0].uses()]
     shift = _vector(uses[0], {"Add"}) if len(uses) == 1 else None
     if shift is None or _known(origins.get(str(shift[0].name), ()), content.arrays):
@@ -127,7 +138,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     value, axis, offset = shift
     rest = content.shifts(names, ratio, offset)
     if len(rest) == 1:
-        layout = Layout("channels", str(axis))
+        layout = Channels(axis)
         yield str(value.name), [Origin((name,), layout, str(uses[0].name), "content") for name in rest.pop()]
 
 
@@ -151,7 +162,7 @@ def _even_beside(origins: Origins, content: _Content, node: ir.Node) -> Found:
     modules = {_module(name) for name in _names_around(origins, node) if name in content.arrays}
     for value in node.inputs:
         tensor = value.const_value if value is not None else None
-        if value is None or tensor is None or tensor.dtype not in FLOATS or not _even(tensor.numpy()):
+        if value is None or tensor is None or tensor.dtype not in FLOATS or not uniform(tensor.numpy()):
             continue
         own = [origin for origin in origins.get(str(value.name), ()) if origin.node in {"", node.name}]
         if tensor.size < 2 or _known(own, content.arrays):
@@ -174,7 +185,7 @@ def _names_around(origins: Origins, node: ir.Node) -> set[str]:
              for name in origin.names if not origin.node or origin.node == node.name}  # fmt: skip
     for value in node.inputs if not found else ():
         before = value.producer() if value is not None else None
-        while before is not None and before.op_type in MOVERS and before.inputs[0] is not None:
+        while before is not None and before.op_type in REARRANGERS and before.inputs[0] is not None:
             before = before.inputs[0].producer()
         if before is not None:
             found |= {name for each in before.inputs if each is not None for origin in origins.get(str(each.name), ())
@@ -192,13 +203,13 @@ class _Content:
         self.arrays, self.specs, self._grown = arrays, specs_of(arrays), grown
         self._numbers: dict[tuple[int, float, float], list[str]] = {}
         for name, array in arrays.items():
-            if not _even(array):  # many of these are equal
+            if not uniform(array):  # many of these are equal
                 self._numbers.setdefault(_numbers(array), []).append(name)
         self._norms: dict[int, list[list[str]]] = {}
 
     def of(self, array: np.ndarray, weight: str) -> Match | None:
         """Return what a weight is made of, and how; nothing if several may be, of which some would grow otherwise."""
-        if _even(array):
+        if uniform(array):
             return None
         fits = [
             (name, layout)
@@ -234,11 +245,11 @@ class _Content:
 
     def part(self, array: np.ndarray) -> Match | None:
         """Return the tensor of whose first places, or copies, a weight is made; nothing if several may be."""
-        if _even(array) or array.size < LEAST:
+        if uniform(array) or array.size < LEAST:
             return None
         others = [name for name, spec in self.specs.items() if _may_contain(spec.shape, array.shape)]
         found = [name for name in others if _contains(self.arrays[name], array)]
-        return ((found[0],), Layout("part")) if len(found) == 1 else None
+        return ((found[0],), PART) if len(found) == 1 else None
 
     def folded(
         self, weight: ir.Value, bias: ir.Value, axis: int, named: Sequence[Origin]
@@ -390,18 +401,13 @@ def _cells(array: np.ndarray) -> Iterator[Layout]:
         return
     for cell, order in GATES.items():
         if array.shape[1] % (len(order) * (2 if array.ndim == 2 else 1)) == 0:
-            for kind in ("gates", "columns") if array.ndim == 3 else ("biases", "bias"):
-                yield Layout(kind, cell)
+            yield from (kind(cell) for kind in ((Gates, Columns) if array.ndim == 3 else (Biases, Bias)))
 
 
 def _numbers(array: np.ndarray) -> tuple[int, float, float]:
     """Return what stays when axes are moved about."""
     plain_array = _float(array)
     return array.size, float(plain_array.min()), float(plain_array.max())
-
-
-def _even(array: np.ndarray) -> bool:
-    return array.size < 2 or bool(np.all(array == array.flat[0]))
 
 
 def _float(array: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def pulled_back(found: Grown, before: State, after: Moved, shapes: Mapping[str, 
             if not np.isfinite(old).all():
                 raise GrowthError(
                     f"{kind!r} of {name!r} holds infinity or NaN, so that how it grew cannot be proven",
-                    hint="take a checkpoint from before training diverged; --no-verify grows this one unproven",
+                    hint="take a checkpoint from before training diverged; `verify=False` grows this one unproven",
                 )
             if power == SECOND:
                 old, new = np.sqrt(np.abs(old)), np.sqrt(np.abs(new)) * (known[name] != 0)

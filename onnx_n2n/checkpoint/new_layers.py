@@ -60,7 +60,8 @@ def insert(record: Record, arrays: Arrays, student: ir.Model | None, given: Mapp
     for number, step in enumerate(record.steps):
         for _, news in groupby(step.new, key=lambda new: new.place):
             if student is None:
-                raise GrowthError("layers were added, and their values are in the student", hint="pass it by --student")
+                reason = "layers were added, and their values are in the student"
+                raise GrowthError(reason, hint="pass it by `student=`")
             state.place(list(news), replace(record, steps=record.steps[number + 1 :]), student, given)
         state.follow(step)
     if not state.added and not state.renamed:
@@ -129,7 +130,8 @@ class _State:
                 found[f"{module}.{COUNTER}"] = self.arrays[f"{like}.{COUNTER}"]
                 self.added[f"{module}.{COUNTER}"] = f"{like}.{COUNTER}"
         if taken := [name for name in found if name in self.arrays]:
-            raise GrowthError(f"a new parameter would be called {taken[0]!r}, which there is", hint="name it by --name")
+            reason = f"a new parameter would be called {taken[0]!r}, which there is"
+            raise GrowthError(reason, hint="name it by `names=`")
         entries, order = list(self.arrays.items()), {name: place for place, name in enumerate(self.arrays)}
         new_entries = sorted(found.items(), key=lambda entry: order.get(self.added[entry[0]], len(order)))
         self.arrays = dict([*entries[:at], *new_entries, *entries[at:]])
@@ -221,13 +223,13 @@ def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> 
             raise GrowthError(
                 f"the student has no weight {name!r} of the shape {list(shape)}, which the record says was added",
                 shapes="" if tensor is None else f"it has one of {list(tensor.shape)}",
-                hint="--student is the model that was written together with the record, with the last one of several",
+                hint="`student=` is the model that was written together with the record, with the last one of several",
             )
         found.append(tensor)
     if not all(np.array_equal(found[0].numpy(), other.numpy()) for other in found[1:]):
         raise GrowthError(
             f"{new.student!r} of an added layer is used in several places that grew differently, so that it cannot "
             "stay one parameter",
-            hint="widen first and deepen then, or --exclude what reads it",
+            hint="widen first and deepen then, or `exclude=` what reads it",
         )
     return found[0]

@@ -94,7 +94,7 @@ def check_kinds(state: Iterable[Mapping[str, Any]]) -> None:
         raise GrowthError(
             f"the optimizer keeps {strange[0]!r} for its parameters, which cannot grow: {why}",
             hint="SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta, ASGD and Lion can; start others "
-            "afresh, and keep their old state with --keep, or leave it out of the file",
+            "afresh, and keep their old state with `keep=`, or leave it out of the file",
         )
 
 

@@ -20,7 +20,7 @@ Alike = Callable[[str], Hashable]
 MOST = 100  # assignments that are tried, each with all that follows from it, before none is certain
 
 HOW = (
-    "save names, with torch.optim.Adam(model.named_parameters()) as of PyTorch 2.6; or pass --optimizer-order FILE "
+    "save names, with torch.optim.Adam(model.named_parameters()) as of PyTorch 2.6; or pass `optimizer_order=['FILE']` "
     "with the name of a parameter on each line, in the order of the groups: [n for g in optimizer.param_groups for p "
     "in g['params'] for n, q in model.named_parameters() if p is q]"
 )
@@ -50,7 +50,7 @@ def certain(
             raise GrowthError(
                 f"{title} has moments of a shape that no parameter of the network has",
                 shapes=f"{list(shape)}, parameter number {number}",
-                hint="if it is the optimizer of another network, --keep leaves it as it is",
+                hint="if it is the optimizer of another network, `keep=` leaves it as it is",
             )
     found = _by_shape(numbers, shapes, parameters, alike)
     if found is not None:

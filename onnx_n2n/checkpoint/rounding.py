@@ -41,11 +41,11 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
         raise GrowthError(
             f"a weight of {array.dtype} would be rounded {lost}, since its type cannot hold the shares of copies",
             node=remade.teacher,
-            hint="--noise 0 leaves copies halves of what was there; or grow the checkpoint in bfloat16 or float32",
+            hint="`noise=0` leaves copies halves of what was there; or grow the checkpoint in bfloat16 or float32",
         )
     if array.dtype == UNSIGNED and any(flags is not None and flags.any() for flags in remade.recipe.fresh):
         reason = f"a tensor of {array.dtype} gets new random numbers, and the type has none below zero"
-        raise GrowthError(reason, node=remade.teacher, hint="grow with --init net2net and --noise 0")
+        raise GrowthError(reason, node=remade.teacher, hint="grow with `init='net2net'` and `noise=0`")
     return grown
 
 

@@ -79,7 +79,7 @@ class Shards:
             for key, text in told.items():
                 if metadata.setdefault(key, text) != text:
                     reason = f"the metadata of the files differ: {shown(key)} is another text in {file!r}"
-                    raise ModelError(reason, hint="name a folder with -o, so that each file keeps its own")
+                    raise ModelError(reason, hint="name a folder with `output=`, so that each file keeps its own")
         self.format.write(path, _as_before(found, self.arrays.specs), metadata)
 
     def write_all(self, found: Grown, folder: Path) -> None:

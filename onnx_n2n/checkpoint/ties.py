@@ -150,9 +150,9 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
         raise GrowthError(
             f"{first.other!r} and {first.name!r} {first.why}, and would become different: {'; '.join(readers)}."
             f"{more} Code that ties them would load both without an error, and keep one",
-            hint="--exclude the group of channels that both have when the model is grown. If the network's own code "
+            hint="`exclude=` the group of channels that both have when the model is grown. If the network's own code "
             "does not tie them, or no longer will (in Hugging Face's configurations: tie_word_embeddings=False), pass "
-            f"--untie {first.name}",
+            f"`untie=[{first.name!r}]`",
         )
     pairs = tied(record).items()
     lacking = {name: other for name, other in pairs if name not in arrays and other in arrays and _any(name, untie)}

@@ -8,22 +8,15 @@ from typing import Any
 import click
 
 import onnx_n2n
-from onnx_n2n.checkpoint.files import check_output, grow_file
-from onnx_n2n.checkpoint.growth import Grown
-from onnx_n2n.checkpoint.making import Arrays
 from onnx_n2n.cli import checkpoints
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.exported import print_exported
-from onnx_n2n.cli.options import pairs, time_limited
+from onnx_n2n.cli.options import pairs, taking
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
-from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.io.protos import carried
-from onnx_n2n.io.sources import Source
-from onnx_n2n.record.joining import join
-from onnx_n2n.verification import parse_shape, read_inputs
+from onnx_n2n.verification.asking import Verifying
 
 
 @click.command()
@@ -70,32 +63,16 @@ def grow_checkpoint(
     It is a .safetensors file, one of torch.save, the index of several, or a folder with one of these. A folder or an
     index becomes a folder, with what else is in it.
     """
-    if output == STDOUT:
-        raise OptionError("a checkpoint cannot be written to stdout", hint="name a file with -o")
-    check_output(checkpoint, output, force=force)
-    before = None if teacher is None else onnx_n2n.load(teacher)
-    after = None if student is None else onnx_n2n.load(student)
-    models = [model for model in (before, after) if model is not None]
-    read = [*map(Source.of, (*records, *orders)), *(each for model in models for each in carried(model).files.read)]
-    proofs: list[Any] = []
-
-    def prove(found: Grown, arrays: Arrays) -> None:
-        if not verify or before is None or after is None:
-            return
-        with missing("torch"):
-            from onnx_n2n.export.torch.growth import prove as run
-        proofs.append(run(before, after, found, arrays))
-
-    found = grow_file(
-        join(records), checkpoint, output, force=force, read=read, optimizer=optimizer, orders=orders, keep=keep,
-        given=names, teacher=before, student=after, untie=untie, prove=prove, verify=verify,
+    found = onnx_n2n.grow_checkpoint(
+        checkpoint, records, output, optimizer=optimizer, optimizer_order=orders, teacher=teacher, student=student,
+        names=names, verify=verify, keep=keep, untie=untie, force=force,
     )  # fmt: skip
     with printing():
         if as_json:
-            proof = proofs[0].to_json() if proofs else None
+            proof = None if found.proof is None else found.proof.to_json()
             print_json({"checkpoint": str(output), **found.to_json(), "proof": proof})
         else:
-            checkpoints.print_grown(terminal(), found, proofs[0] if proofs else None)
+            checkpoints.print_grown(terminal(), found)
             terminal().print(f"Written to {output}", soft_wrap=True)
 
 
@@ -106,13 +83,9 @@ def grow_checkpoint(
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--verify/--no-verify", "verify", default=True, show_default=True,
               help="Run the export beside ONNX Runtime before writing.")
-@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
-              help="Verify with these arrays, by input name.")
-@click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
-              help="Shape of an input whose dimensions are free.")
 @click.option("--freeze", multiple=True, metavar="GLOB", help="Tensors that stay as they are in training.")
 @click.option("--train", multiple=True, metavar="GLOB", help="Tensors that are trained, also where --freeze matches.")
-@time_limited
+@taking(Verifying, "inputs", "shapes", "time_limit")
 @click.option("--force", is_flag=True, help="Overwrite an export that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
@@ -123,7 +96,7 @@ def export(
     output: Path,
     verify: bool,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     freeze: tuple[str, ...],
     train: tuple[str, ...],
     time_limit: float,
@@ -131,17 +104,15 @@ def export(
     as_json: bool,
 ) -> None:
     """Carry MODEL back to a training framework, with the names its weights had there, and check what it computes."""
-    from onnx_n2n.export.folder import export as export_to
-
-    feeding = {"inputs": None if inputs is None else read_inputs(inputs), "shapes": dict(map(parse_shape, shapes))}
     console = terminal()
     if output == STDOUT:
         raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with -o")
     with readable(model) as file, stages(console) as progress:
         progress("exporting")
-        found = export_to(
-            file, to, output, force=force, verify=verify, freeze=freeze, train=train, time_limit=time_limit, **feeding
-        )
+        found = onnx_n2n.export.write(
+            file, output, to=to, verify=verify, inputs=inputs, shapes=shapes, freeze=freeze,
+            train=train, time_limit=time_limit, force=force,
+        )  # fmt: skip
     with printing():
         if as_json:
             print_json({"model": str(model), **found.to_json()})

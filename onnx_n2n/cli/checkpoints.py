@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -14,7 +13,7 @@ from onnx_n2n.record.record import Record
 from onnx_n2n.record.settings import Setting
 
 
-def print_grown(console: Console, found: Grown, proof: Any) -> None:
+def print_grown(console: Console, found: Grown) -> None:
     """Print what became of a checkpoint, and its proof, if there is one."""
     console.print(f"{count(len(found.grown), 'tensor')} grew, {len(found.kept)} stay as they were.")
     if found.copies:
@@ -58,7 +57,8 @@ def print_grown(console: Console, found: Grown, proof: Any) -> None:
             f"those of before by {moments.error:.1e}.",
             soft_wrap=True,
         )
-    if proof is not None:
+    if found.proof is not None:
+        proof = found.proof
         console.print(
             f"Proven with the values of the {proof.values}: outputs differ by {proof.outputs:.1e}, gradients of "
             f"{count(proof.compared, 'weight')} from the mapped ones by {proof.gradients:.1e}.",

@@ -13,7 +13,9 @@ import click
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.text import Text
 
+from onnx_n2n.cli.keywords import all_spoken, spoken
 from onnx_n2n.errors import N2NError
 from onnx_n2n.io.jsonable import finite
 
@@ -22,6 +24,9 @@ UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 
 class _Console(Console):
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(spoken(text), **how)
+
     def on_broken_pipe(self) -> None:
         raise  # the error at hand; left alone, rich ends with 1, which is the exit code of a wrong student
 
@@ -71,7 +76,7 @@ def print_json(fields: Mapping[str, Any], command: str | None = None) -> None:
     """
     name = click.get_current_context().command.name if command is None else command
     head = {"schema": f"onnx-n2n.{name}".rstrip("."), "schema_version": SCHEMA_VERSION, "error": None}
-    click.echo(json.dumps(finite(head | {**fields}), indent=2, allow_nan=False))
+    click.echo(json.dumps(all_spoken(finite(head | {**fields})), indent=2, allow_nan=False))
 
 
 @contextmanager

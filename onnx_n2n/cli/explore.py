@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,13 +11,12 @@ import onnx_n2n
 from onnx_n2n.cli import reports, tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.cli.options import proof_of, strictly, verifying
+from onnx_n2n.cli.options import strictly, verifying
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.search.budget import Budget, shapes_of, sized
+from onnx_n2n.search.budget import Budget
 from onnx_n2n.search.exploration import TOLERANCE, Candidate
-from onnx_n2n.search.exploration import explore as explore_from
 
 
 @click.command()
@@ -44,7 +42,7 @@ def explore(
     seed: int,
     verify: bool,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
     force: bool,
@@ -53,32 +51,25 @@ def explore(
 ) -> None:
     """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
     aim = Budget.read(budget)
-    proof = proof_of(
-        wanted=verify, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit
-    )
     console = terminal()
     check_streams(model, output)
     if output == STDOUT:
         raise OptionError("an exploration is a folder and cannot be written to stdout", hint="name one with -o")
     with readable(model) as file:
         with stages(console) as progress:
-            found = explore_from(
-                file, aim, folder=output, proof=proof, seed=seed, jobs=jobs, force=force, strict=strict,
-                progress=progress,
+            found = onnx_n2n.explore(
+                file, aim, output=output, jobs=jobs, seed=seed, verify=verify, inputs=inputs, shapes=shapes,
+                provider=provider, time_limit=time_limit, force=force, strict=strict, progress=progress,
             )  # fmt: skip
-        found = [each.of(str(model)) for each in found]
+        found = found.of(str(model))
         written = [each for each in found if each.path is not None]
         if not written:
             raise _none_written(found, budget, model)
-        teacher = sized(onnx_n2n.load(file), shapes_of(proof))
     with printing():
         if as_json:
-            print_json({
-                "teacher": str(model), "budget": budget, "goal": aim.goal(teacher), "parameters": teacher.parameters,
-                "multiply_adds": asdict(teacher.cost), "candidates": [each.to_json() for each in found],
-            })  # fmt: skip
+            print_json({"teacher": str(model), "budget": budget, **found.to_json()})
         else:
-            tables.print_candidates(console, found, teacher, aim)
+            tables.print_candidates(console, found)
             console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
         reports.print_left_out(console, [left for each in found for left in each.left_out])
 

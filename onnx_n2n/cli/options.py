@@ -1,29 +1,30 @@
-"""Options that several commands have, and how values of options are read."""
+"""Options that several commands have, made of the fields that state them, and how values of options are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from functools import wraps
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import click
 
 from onnx_n2n.cli.errors import Command, ends_well
-from onnx_n2n.io.sources import Source
+from onnx_n2n.errors import OptionError
+from onnx_n2n.options import Option, options
 from onnx_n2n.passes import Outputs
-from onnx_n2n.verification import TIME_LIMIT, parse_shape, read_inputs
+from onnx_n2n.passes.functions import Running
+from onnx_n2n.verification.asking import Verifying
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.verification.sessions import providers
 
 
-def named_size(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
-    """Read NAME=SIZE, as often as it is given."""
-    found = {}
-    for value in values:
-        name, _, size = value.rpartition("=")
-        if not name or not size.isdecimal():
-            raise click.BadParameter(f"{value!r} is not of the form NAME=SIZE.")
-        found[name] = int(size)
-    return found
+def named_size(text: str) -> tuple[str, int]:
+    """Read NAME=SIZE."""
+    name, _, size = text.rpartition("=")
+    if not name or not size.isdecimal():
+        raise OptionError(f"{text!r} is not of the form NAME=SIZE")
+    return name, int(size)
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
@@ -43,76 +44,78 @@ def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     return {weight: name for weight, _, name in (value.partition("=") for value in values)}
 
 
-time_limited = click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=TIME_LIMIT,
-                            show_default=True, metavar="SECONDS", help="What one run of a model may take, or 'inf'.")
+def as_click(each: Option) -> Callable[[Command], Command]:
+    """Return the option of a command that gives a field its value."""
+    said = each.said
+    settings: dict[str, Any] = {"help": said.sentence, "metavar": said.metavar or None, "default": each.default}
+    settings["show_default"] = not said.usual and each.default not in (None, "", (), {}) and each.default is not False
+    origin = get_origin(each.scalar)
+    if each.default is MISSING:
+        settings |= {"required": True, "default": None, "show_default": False}
+    elif origin is Mapping:
+        settings |= {"multiple": True, "default": (), "callback": _entries(said.entry or named_size)}
+    elif isinstance(each.default, tuple):
+        settings |= {"multiple": True, "type": get_args(each.kind)[0]}
+    elif each.choices:
+        settings["type"] = click.Choice(each.choices)
+    elif each.is_path:
+        settings["type"] = click.Path(path_type=Path)
+    elif each.scalar is bool:
+        settings["is_flag"] = True
+    elif said.above is not None:
+        settings["type"] = click.FloatRange(min=said.above, min_open=True)
+    else:
+        settings["type"] = each.scalar
+    *short, flag = each.flags
+    both = f"{flag}/--no-{flag.removeprefix('--')}" if each.default is True else flag
+    return click.option(*short, both, each.name, **settings)
 
 
-def verifying(command: Command) -> Command:
-    """Add the options that say how to run models."""
-    options = [
-        click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE.npz",
-                     help="Verify with these arrays, by input name."),
-        click.option("--input", "shapes", multiple=True, metavar="NAME:1,3,224,224",
-                     help="Shape of an input whose dimensions are free."),
-        click.option("--provider", default="auto", show_default=True, metavar="auto|cpu|cuda|...",
-                     help="Where to run both models: on CUDA where it works (auto), or on any provider that the "
-                     "installed ONNX Runtime offers."),
-        time_limited,
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _entries(read: Callable[[str], tuple[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return what reads the entries of a mapping, each as often as it is given."""
+
+    def entries(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+        try:
+            return dict(map(read, values))
+        except OptionError as wrong:
+            raise click.BadParameter(str(wrong)) from wrong
+
+    return entries
 
 
-def proof_of(
-    *, wanted: bool, inputs: Path | None, shapes: tuple[str, ...], provider: str, seed: int, time_limit: float
-) -> Proof:
-    """Return the proof that the options of ``verifying`` ask for, which can be had: growing may take long.
-
-    Raises:
-        OptionError: There is no such provider.
-        N2NError: There is no ONNX Runtime.
-    """
-    if wanted:
-        providers(provider)
-    read = () if inputs is None else (Source.of(inputs),)  # first: what is changed while it is read is refused
-    feed = None if inputs is None else read_inputs(inputs)
-    return Proof(wanted, feed, dict(map(parse_shape, shapes)), provider, seed, time_limit, read)
-
-
-strictly = click.option("--strict", is_flag=True,
-                        help="Fail if a student is wrong, instead of leaving out what makes it wrong.")  # fmt: skip
-
-
-def choosing(parts: str) -> Callable[[Command], Command]:
-    """Add the options that name the parts that change."""
-    only = click.option("--only", multiple=True, metavar="NAME",
-                        help=f"Change only the {parts} of exactly these names.")  # fmt: skip
-    without = click.option("--without", multiple=True, metavar="NAME",
-                           help=f"Leave the {parts} of exactly these names as they are.")  # fmt: skip
-    return lambda command: only(without(command))
-
-
-def growing(suffix: str) -> Callable[[Command], Command]:
-    """Add what all commands take that make a student, and hand them a way to make it."""
-    options = [
-        click.argument("model", type=click.Path(path_type=Path)),
-        click.option("-o", "--output", type=click.Path(path_type=Path),
-                     help=f"Where to write.  [default: MODEL.{suffix}.onnx]"),
-        click.option("--verify/--no-verify", "verify", default=True, show_default=True,
-                     help="Run both models before writing."),
-        verifying,
-        click.option("--record", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Also write what became of every weight, for 'grow-checkpoint' and other tools."),
-        click.option("--force", is_flag=True, help="Overwrite the output."),
-        strictly,
-        click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document on stdout."),
-        ends_well,
-    ]  # fmt: skip
+def taking(kind: type, *names: str) -> Callable[[Command], Command]:
+    """Add the options of a class, or those of some names, to a command."""
 
     def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
+        for each in reversed(options(kind)):
+            if not names or each.name in names:
+                command = as_click(each)(command)
         return command
+
+    return decorate
+
+
+verifying = taking(Verifying)
+strictly = taking(Running, "strict")
+
+
+def proof_of(*, wanted: bool, seed: int, **given: Any) -> Proof:
+    """Return the proof that the options of ``verifying`` ask for; see :meth:`Verifying.proof`."""
+    return Verifying(**given).proof(wanted=wanted, seed=seed)
+
+
+def growing(kind: type[Running]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a call: it gets that, the file and ``as_json``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(model: Path, **given: Any) -> None:
+            call = kind(**{each.name: given.pop(each.name) for each in options(kind)})
+            command(call, model, **given)
+
+        made = ends_well(called)
+        as_json = "Print the report as one JSON document on stdout."
+        made = click.option("--json", "as_json", is_flag=True, help=as_json)(made)
+        return click.argument("model", type=click.Path(path_type=Path))(taking(kind)(made))
 
     return decorate

@@ -15,6 +15,7 @@ from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.depth.places import places
 from onnx_n2n.io.history import digest, history
+from onnx_n2n.width.plan import ways
 
 
 @click.command()
@@ -34,9 +35,9 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
             # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
             console = terminal(stderr=False)
             if as_json:
-                document = {"depth": tables.places_as_json(depth)}
+                document = {"depth": depth.to_json()}
                 document |= {} if clones is None else {"clones": clones.to_json()}
-                print_json({"model": str(model), **tables.groups_as_json(analysis), **document})
+                print_json({"model": str(model), **analysis.to_json(ways(analysis)), **document})
             elif clones is None:
                 tables.print_groups(console, analysis)
                 tables.print_places(console, depth)

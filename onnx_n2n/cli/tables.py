@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-import onnx_ir as ir
 from rich.console import Console
 
 from onnx_n2n.analysis.groups import Group, Pinned
 from onnx_n2n.analysis.redundant import Clones
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, leaves, size
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.depth.places import Places
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.history import Entry
 from onnx_n2n.rules.declaration import WINDOW
-from onnx_n2n.search.budget import UNITS, Budget, Size
-from onnx_n2n.search.exploration import Candidate
-from onnx_n2n.width.growth import Channels, Growth
+from onnx_n2n.search.budget import UNITS
+from onnx_n2n.search.exploration import Exploration
 from onnx_n2n.width.plan import ways
 
 KINDS = """\
@@ -35,68 +29,16 @@ x2 costs: what the model gains when this group alone doubles
 layers:   what else makes these channels -> what reads them"""
 
 
-def places_as_json(found: Places) -> dict[str, Any]:
-    """Return the places for depth, and the layers that are none, as JSON-ready values."""
-    return {
-        "places": [
-            {"name": place.name, "kind": place.kind, "stage": place.stage, "tensor": place.value.name}
-            for place in found.found
-        ],
-        "barred": [{"name": barred.name, "reason": barred.reason} for barred in found.barred],
-    }
-
-
-def groups_as_json(analysis: Analysis) -> dict[str, Any]:
-    """Return groups and pins as JSON-ready values."""
-    weights, grows = _weights(analysis), ways(analysis)
-    return {
-        "parameters": parameters(analysis.model),
-        "groups": [
-            {
-                "name": group.name,
-                "size": group.size,
-                "grows": grows[group.factor],
-                "reason": str(group.reason) if group.reason is not None else None,
-                "parameters_per_channel": _cost(group, group.size + 1, weights),
-                "parameters_to_double": _cost(group, 2 * group.size, weights),
-                "members": [
-                    {
-                        "layer": member.layer,
-                        "operator": member.operator,
-                        "weight": member.weight,
-                        "axis": member.axis,
-                        "shape": list(member.shape),
-                        "consumes": member.consumes,
-                    }
-                    for member in group.members
-                ],
-            }
-            for group in _weighty(analysis)
-        ],
-        "pinned": [
-            {
-                "weight": pinned.weight,
-                "axis": pinned.axis,
-                "size": pinned.size,
-                "layer": pinned.layer,
-                "reason": pinned.reason.text,
-                "node": pinned.reason.node,
-            }
-            for pinned in analysis.pins
-        ],
-    }
-
-
 def print_groups(console: Console, analysis: Analysis) -> None:
     """Print what may grow, what that costs, and what may not grow."""
-    groups, weights, before = _weighty(analysis), _weights(analysis), parameters(analysis.model)
+    groups, before = analysis.weighty, parameters(analysis.model)
     grows = ways(analysis)
     limited = any(grows[group.factor] != "freely" for group in groups)
     console.print(f"{count(len(groups), 'group')} can grow; the model has {before:,} parameters.")
     if groups:
         table = new_table("group", "size>", *["grows"] * limited, "+1 costs>", "x2 costs>", "layers")
         for group in groups:
-            one, double = (_cost(group, after, weights) for after in (group.size + 1, 2 * group.size))
+            one, double = (analysis.cost(group, after) for after in (group.size + 1, 2 * group.size))
             how = [grows[group.factor]] * limited
             share = f"{100 * double / before:.1f} %" if before else "-"
             table.add_row(group.name, str(group.size), *how, f"{one:,}", share, _layers(group))
@@ -192,35 +134,6 @@ def _by_reason(pins: Iterable[Pinned]) -> dict[str, list[Pinned]]:
     return found
 
 
-def _weighty(analysis: Analysis) -> list[Group]:
-    return [group for group in analysis.groups if group.members]
-
-
-Weights = Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]
-
-
-def _weights(analysis: Analysis) -> Weights:
-    """Return for each factor the weights it is on, with all their axes."""
-    found: dict[Factor, dict[ir.Value, tuple[Axis, ...]]] = {}
-    for node in analysis.model.graph.all_nodes():
-        for slot, value in enumerate(node.inputs):
-            if value is not None and value in analysis.constants and analysis.constants.growable(value):
-                axes = analysis.axes_of_use(node, slot) or ()
-                for axis in axes:
-                    for factor in leaves(axis):
-                        found.setdefault(factor, {})[value] = axes
-    return found
-
-
-def _cost(group: Group, after: int, weights: Weights) -> int:
-    """Return how many parameters the model gains when a group alone grows to ``after`` channels."""
-    growth = Growth({group.factor: Channels(np.zeros(after), np.zeros(after))}, (), ())
-    return sum(
-        math.prod(map(growth.length, axes)) - math.prod(size(axis) or 0 for axis in axes)
-        for axes in weights.get(group.factor, {}).values()
-    )
-
-
 def _layers(group: Group) -> str:
     """Name the layers besides its own that make a group's channels, and those that read them; no norms and biases."""
     matrices = [member for member in group.members if sum(length > 1 for length in member.shape) > 1] or group.members
@@ -229,13 +142,13 @@ def _layers(group: Group) -> str:
     return " ".join(filter(None, (others, f"-> {listed(read)}" if read else "")))
 
 
-def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size, budget: Budget) -> None:
+def print_candidates(console: Console, found: Exploration) -> None:
     """Print which students an exploration made, and why others are missing."""
-    cost = teacher.cost
+    teacher, cost = found.teacher, found.teacher.cost
     shapes = ", ".join(f"{name} [{','.join(map(str, shape))}]" for name, shape in cost.inputs.items())
     assumed = f", where {listed(cost.assumed)} {'is' if len(cost.assumed) == 1 else 'are'} taken as 1"
     console.print(
-        f"Budget: {budget.goal(teacher):,.0f} {UNITS[budget.unit]}. The model has {teacher.parameters:,} parameters, "
+        f"Budget: {found.goal:,.0f} {UNITS[found.budget.unit]}. The model has {teacher.parameters:,} parameters, "
         f"and {cost.total:,} multiply-adds in a run on {shapes}{assumed * bool(cost.assumed)}."
     )
     if cost.uncounted:
@@ -246,7 +159,8 @@ def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size
     for each in found:
         sides = ((each.parameters, teacher.parameters), (each.multiply_adds, cost.total))
         costs = [text for after, before in sides for text in _grown(after, before)]
-        table.add_row(each.name, each.passes, *costs, each.failure or _proven(each))
+        proven = "not verified" if each.verdict is None else each.verdict.short
+        table.add_row(each.name, each.passes, *costs, each.failure or proven)
     console.print("", table, "", sep="\n")
     for each in found:
         for idle in each.idle:
@@ -260,12 +174,3 @@ def print_candidates(console: Console, found: Sequence[Candidate], teacher: Size
 def _grown(after: int | None, before: int) -> tuple[str, str]:
     """Return what there is afterwards, and how many times as much that is."""
     return ("-", "-") if after is None else (f"{after:,}", f"x{after / max(before, 1):.2f}")
-
-
-def _proven(found: Candidate) -> str:
-    """Say how far a student agrees with its teacher."""
-    verdict = found.verdict
-    if verdict is None:
-        return "not verified"
-    idle = len(verdict.vacuous) == len(verdict.outputs)
-    return f"{'ran alike' if idle else 'verified'}, error {verdict.error:.1e}"

@@ -15,7 +15,7 @@ from onnx_n2n.cli.options import proof_of, verifying
 from onnx_n2n.cli.streams import STDIN, readable
 from onnx_n2n.errors import OptionError, VerificationError
 from onnx_n2n.graph.unfolding import bounded
-from onnx_n2n.io.protos import carried
+from onnx_n2n.io.carried import carried
 
 
 @click.command()
@@ -32,7 +32,7 @@ def verify(
     student: Path,
     *,
     inputs: Path | None,
-    shapes: tuple[str, ...],
+    shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
     gained: tuple[str, ...],

@@ -9,6 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from onnx_n2n.words import count
+
+__all__ = ["count", "first", "listed", "new_table", "print_rest"]
+
 SHOWN = 2  # names in a list before "and n more"
 ROWS = 20  # reasons or sizes in a table before "and n more"; groups are all shown, for their names
 
@@ -18,11 +22,6 @@ def listed(names: Iterable[str]) -> str:
     names = list(dict.fromkeys(names))
     more = len(names) - SHOWN
     return ", ".join(names) if more < 2 else f"{', '.join(names[:SHOWN])} and {more} more"
-
-
-def count(number: int, singular: str, plural: str = "") -> str:
-    """Return a number with what it counts: ``2 groups``."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def first(rows: Iterable[Any]) -> list[Any]:

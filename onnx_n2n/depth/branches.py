@@ -6,7 +6,6 @@ A branch begins at a tensor ``x`` and ends in a sum ``x + f(x)``. A copy of it w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,19 +13,17 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
 from onnx_n2n.graph.constants import FLOATS
-from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.operators import operator_of, plain
+from onnx_n2n.graph.passthrough import REARRANGERS, stored
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.graph.uses import Use
-from onnx_n2n.rules import plain
+from onnx_n2n.graph.uses import Use, operand, reads
 from onnx_n2n.rules.traits import idempotent
 
 # Nodes that make zeros of zeros, and learn: the slope of what they do to them is not zero.
-PASSING = frozenset(
-    {
-        "Identity", "Cast", "Dropout", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Expand",
-        "Neg", "Gather", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu", "Swish", "Mish",
-    }
-)  # fmt: skip
+PASSING = REARRANGERS | {
+    "Dropout", "Flatten", "Slice", "Expand", "Neg", "Gather", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu",
+    "Swish", "Mish",
+}  # fmt: skip
 MAKERS = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "FusedMatMul": 1}
 GAINS = {"BatchNormalization": (1, 2), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
 RANDOM = frozenset(
@@ -149,21 +146,13 @@ def _between(
         if node is None or node in seen or order.get(node, -1) <= first:
             continue
         seen.add(node)
-        pending += [value.producer() for value in _read(node) if value is not entry]
+        pending += [value.producer() for value in reads(node) if value is not entry]
     reached, nodes = {entry}, []
     for node in sorted(seen, key=order.__getitem__):
-        if not reached.isdisjoint(_read(node)):
+        if not reached.isdisjoint(reads(node)):
             reached.update(node.outputs)
             nodes.append(node)
     return tuple(nodes) if all(tip in reached or tip in analysis.constants for tip in tips) else None
-
-
-def _read(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield what a node reads, with what its bodies read from around them."""
-    yield from (value for value in node.inputs if value is not None)
-    for body in bodies_of(node):
-        for inner in body.all_nodes():
-            yield from (value for value in inner.inputs if value is not None)
 
 
 def _checked(
@@ -201,7 +190,7 @@ def _repeated(entry: ir.Value, total: ir.Node) -> ir.Node | None:
     if len(uses) != 1 or before is None:
         return None
     node = uses[0].node
-    alike = (node.op_type, plain(node.domain)) == (before.op_type, plain(before.domain))
+    alike = operator_of(node) == operator_of(before)
     settled = list(node.inputs[1:]) == list(before.inputs[1:]) or node.op_type == "Relu"
     return node if alike and settled and idempotent(node) and node.attributes == before.attributes else None
 
@@ -241,9 +230,7 @@ def _writers(analysis: Analysis, value: ir.Value, nodes: set[ir.Node], reader: i
         _, moved = stored(node.inputs[maker])
         found: list[Use] = [(moved[-1], 0) if moved else (node, maker)]
         for slot in biases:
-            bias = node.inputs[slot]
-            assert bias is not None
-            found += _writers(analysis, bias, nodes, node)
+            found += _writers(analysis, operand(node, slot), nodes, node)
         return found
     if node.op_type in GAINS:
         slots = [slot for slot in GAINS[node.op_type] if slot < len(node.inputs) and node.inputs[slot] is not None]
@@ -263,10 +250,10 @@ def _writers(analysis: Analysis, value: ir.Value, nodes: set[ir.Node], reader: i
 def _factors(analysis: Analysis, node: ir.Node, nodes: set[ir.Node]) -> list[Use]:
     """Make one factor of a product zero."""
     reasons = []
-    for operand in node.inputs[: 2 if node.op_type == "Mul" else 1]:
-        if operand is not None and operand not in analysis.constants:
+    for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
+        if factor is not None and factor not in analysis.constants:
             try:
-                return _writers(analysis, operand, nodes, node)
+                return _writers(analysis, factor, nodes, node)
             except Refused as refusal:
                 reasons.append(str(refusal))
     raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")

@@ -55,7 +55,7 @@ def measure(
                 found[value] = _moments([np.moveaxis(tensor, channels[value], -1) for tensor in tensors])
                 if not np.isfinite([*found[value].mean, *found[value].variance]).all():
                     reason = f"the mean or variance of {value.name!r} is not finite on the inputs it was measured with"
-                    raise InputError(reason, hint="Give others with --inputs or --calibrate")
+                    raise InputError(reason, hint="Give others with `inputs=` or `calibrate=`")
     return found, trial.origin
 
 

@@ -8,14 +8,14 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
-from onnx_n2n.graph.passthrough import stored
-from onnx_n2n.rules import plain
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.passthrough import COPIES, stored
 
 FAR = 10  # nodes to go back from an activation at most
 MAKERS = {"Conv": "conv", "ConvTranspose": "conv", "Gemm": "dense", "MatMul": "dense"}
 SCALED = frozenset({"Add", "Sub", "Mul", "Div"})
 NORMS = frozenset({"InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"})
-PASSED = {*SCALED, *NORMS, "BatchNormalization", "Identity", "Cast", "Dropout", "Reshape"}
+PASSED = SCALED | NORMS | COPIES | {"BatchNormalization", "Dropout", "Reshape"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import onnx_ir as ir
 
@@ -13,15 +13,16 @@ from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.branches import Branch, alike, branches
-from onnx_n2n.depth.neighbours import Lonely, Neighbour, neighbour
+from onnx_n2n.depth.neighbours import SCALED, Lonely, Neighbour, neighbour
 from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.passthrough import COPIES
 from onnx_n2n.rules.traits import activation, idempotent
 
 Kind = Literal["block", "identity", "residual"]
 SEPARATOR = re.compile(r"[./]")
 LONGEST = 4  # branches that make up a block
 FAR = 6  # nodes that an activation which is written out may have around its nonlinear one
-ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Cast", "Identity", "Neg"})
+ELEMENTWISE = SCALED | COPIES | {"Pow", "Neg"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,16 @@ class Places:
 
     found: tuple[Place, ...]
     barred: tuple[Barred, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the places for depth, and the layers that are none, as JSON-ready values."""
+        return {
+            "places": [
+                {"name": place.name, "kind": place.kind, "stage": place.stage, "tensor": place.value.name}
+                for place in self.found
+            ],
+            "barred": [{"name": barred.name, "reason": barred.reason} for barred in self.barred],
+        }
 
 
 def places(analysis: Analysis) -> Places:

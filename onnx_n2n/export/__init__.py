@@ -10,20 +10,27 @@ The frameworks are extras (``pip install 'onnx-n2n[torch]'``), and imported when
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
+from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.verification import TIME_LIMIT, read_inputs
+from onnx_n2n.verification.options import Feeds
 
 if TYPE_CHECKING:
     import keras
 
+    from onnx_n2n.export.folder import Exported, Framework
     from onnx_n2n.export.jax import Apply
     from onnx_n2n.export.torch import Network
 
-__all__ = ["load", "to_jax", "to_keras", "to_torch"]
+__all__ = ["load", "to_jax", "to_keras", "to_torch", "write"]
 
 if "keras" in sys.modules:  # keras.models.load_model knows only the layers that have been imported
     with contextlib.suppress(ImportError):
@@ -32,6 +39,10 @@ if "keras" in sys.modules:  # keras.models.load_model knows only the layers that
 
 def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
     """Turn a model into a trainable ``nn.Module``, in evaluation mode.
+
+    >>> module = onnx_n2n.export.to_torch("model.onnx")
+    >>> sorted(module.state_dict())
+    ['fc1.bias', 'fc1.weight', 'fc2.bias', 'fc2.weight']
 
     ``forward`` takes the inputs in the order of the graph, or by name, and returns one tensor, or a tuple of several.
 
@@ -55,6 +66,10 @@ def to_jax(
     model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()
 ) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
     """Turn a model into a pure function and the trees that it takes.
+
+    >>> apply, params, state = onnx_n2n.export.to_jax("model.onnx")
+    >>> params["fc1"]["weight"].shape
+    (8, 4)
 
     Args:
         model: Stays as it is.
@@ -80,6 +95,10 @@ def to_jax(
 def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a ``keras.Model`` of one layer, on Keras's JAX or TensorFlow backend.
 
+    >>> model = onnx_n2n.export.to_keras("model.onnx")
+    >>> model(np.zeros((1, 4), "float32")).shape
+    (1, 3)
+
     It takes the inputs in the order of the graph, or by name, and returns one tensor, or a dict of several by name.
     Weights are variables under their original names, statistics of BatchNormalization among the non-trainable ones.
 
@@ -99,11 +118,61 @@ def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
     return convert(model, freeze=freeze, train=train)
 
 
-def load(path: Any) -> Any:
-    """Open what ``onnx-n2n export`` wrote, with the weights that are in it now.
+def write(
+    model: ModelLike,
+    folder: str | os.PathLike[str],
+    *,
+    to: Framework,
+    verify: bool = True,
+    inputs: Feeds | str | os.PathLike[str] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    freeze: Iterable[str] = (),
+    train: Iterable[str] = (),
+    time_limit: float = TIME_LIMIT,
+    force: bool = False,
+) -> Exported:
+    """Carry a model to a framework, check what it computes there, and write a folder that :func:`load` opens.
+
+    >>> onnx_n2n.export.write("model.onnx", "exported", to="safetensors")
+    <Exported: 4 tensors for safetensors; not run>
 
     Args:
-        path: A folder of ``--to torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
+        model: Stays as it is.
+        folder: Where to write.
+        to: ``torch``, ``jax``, ``keras``, or ``safetensors`` for the weights only.
+        verify: Whether to run the export beside ONNX Runtime before writing.
+        inputs: Arrays by input name to verify with, or an npz file of them; drawn when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
+        train: Globs of those that are trained; they hold where both match.
+        time_limit: How many seconds one run in ONNX Runtime may take; infinity is no limit.
+        force: Whether to overwrite an export that is there.
+
+    Raises:
+        ExportError: The framework is missing, or has no counterpart of an operator. Nothing was written.
+        OptionError: There is something at the folder already, or a glob matches no tensor, or what cannot be trained.
+        VerificationError: The export computes something else. Nothing was written.
+    """
+    from onnx_n2n.export.folder import export
+
+    if Path(folder) == STDOUT:
+        raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with `output=`")
+    feed = read_inputs(Path(inputs)) if isinstance(inputs, str | os.PathLike) else inputs
+    return export(
+        model, to, folder, force=force, verify=verify, freeze=freeze, train=train, time_limit=time_limit, inputs=feed,
+        shapes=dict(shapes or {}),
+    )  # fmt: skip
+
+
+def load(path: Any) -> Any:
+    """Open what :func:`write` wrote, with the weights that are in it now.
+
+    >>> onnx_n2n.export.write("model.onnx", "exported", to="torch")
+    <Exported: 4 tensors for torch; agrees with ONNX Runtime, error ...>
+    >>> module = onnx_n2n.export.load("exported")
+
+    Args:
+        path: A folder for ``torch``, ``jax`` or ``keras``, or a ``.keras`` file that ``model.save`` wrote.
 
     Returns:
         An ``nn.Module``, what :func:`to_jax` returns, or a ``keras.Model``.

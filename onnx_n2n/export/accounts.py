@@ -4,45 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from onnx_n2n.export.choice import Decision, Kind
+from onnx_n2n.export.choice import Decision
+from onnx_n2n.export.program import Account, Program, Tensor
 from onnx_n2n.graph.constants import FLOATS
 
-if TYPE_CHECKING:
-    from onnx_n2n.export.program import Program
-
 UNREAD = Decision("constant", "nothing reads it, so that it is left out")
-
-
-@dataclass(frozen=True)
-class Account:
-    """What became of a tensor.
-
-    Attributes:
-        name: Its name in the file.
-        kind: ``trained``, ``state`` or ``constant``.
-        because: Why, for people.
-        guess: Whether that is read off what it looks like.
-        shape: Its lengths.
-        dtype: Its type, as ONNX calls it.
-        tensors: The framework's tensors that it became; none of a constant.
-    """
-
-    name: str
-    kind: Kind
-    because: str
-    guess: bool
-    shape: tuple[int, ...]
-    dtype: str
-    tensors: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as JSON takes it, without what the framework's tensors say themselves."""
-        return {"name": self.name, "shape": list(self.shape), "type": self.dtype, "because": self.because}
 
 
 def accounts_of(
@@ -79,7 +48,7 @@ def accounts_of(
             yield _account(name, UNREAD, tensor, ())
 
 
-def _with_uses(decision: Decision, tensors: Iterable[Any]) -> Decision:
+def _with_uses(decision: Decision, tensors: Iterable[Tensor]) -> Decision:
     """Return what a tensor is for those who read it, where they were decided over one by one."""
     kinds = Counter("trained" if tensor.trained else "state" for tensor in tensors)
     found = next((tensor for tensor in tensors if tensor.trained or not kinds["trained"]), None)

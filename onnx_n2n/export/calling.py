@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-
-if TYPE_CHECKING:
-    from onnx_n2n.export.program import Step
+from onnx_n2n.export.program import Step
 
 Function = Callable[..., Any]
 Table = Mapping[str, Function | Mapping[int, Function]]
@@ -63,7 +61,7 @@ def refusing(reason: Callable[[Mapping[str, Any]], str]) -> Callable[[F], F]:
 
 @dataclass(frozen=True)
 class Call:
-    """A function with the attributes of one node.
+    """A function with the attributes of one step.
 
     Attributes:
         function: What to call with the inputs.
@@ -71,13 +69,17 @@ class Call:
         several: Whether a tuple comes back.
         known_shapes: Whether it takes what is known beforehand of the shapes of its inputs.
         like: Whether it takes a tensor that says where new tensors belong.
+        takes_numbers: For every input whether it is wanted as a number, or a list of them.
+        gives_numbers: Whether numbers come back.
     """
 
     function: Function
     keywords: Mapping[str, Any]
     several: bool
     like: bool
-    known_shapes: bool = False
+    known_shapes: bool
+    takes_numbers: tuple[bool, ...]
+    gives_numbers: bool
 
 
 def find(table: Table, operator: str, version: int) -> Function | None:
@@ -88,43 +90,43 @@ def find(table: Table, operator: str, version: int) -> Function | None:
     return entry[max((since for since in entry if since <= version), default=min(entry))]
 
 
-def bind(
-    table: Table,
-    operator: str,
-    version: int,
-    name: str,
-    attributes: Mapping[str, Any],
-    inputs: int = 1,
-    outputs: int = 1,
-) -> Call:
-    """Find the function of a node, and give it the node's attributes.
+def bind(table: Table, step: Step, takes_numbers: Iterable[bool], gives_numbers: bool) -> Call:
+    """Find the function of a step, and give it the step's attributes.
 
     Raises:
         ExportError: There is no function, or it does not know an attribute, an input or an output, or cannot do what an
             attribute says.
     """
-    function = find(table, operator, version)
+
+    def refused(reason: str) -> ExportError:
+        return ExportError(reason, node=step.name, operator=step.operator)
+
+    function = find(table, step.operator, step.version)
     if function is None:
-        raise ExportError("the operator has no counterpart in the framework yet", node=name, operator=operator)
-    known = _parameters(function)
-    unknown = [key for key in attributes if key not in known and key not in IGNORED]
-    if unknown:
-        reason = f"the operator's counterpart does not know its attribute {unknown[0]!r}"
-        raise ExportError(reason, node=name, operator=operator)
+        raise refused("the operator has no counterpart in the framework yet")
+    known, outputs = _parameters(function), len(step.outputs)
+    if unknown := [key for key in step.attributes if key not in known and key not in IGNORED]:
+        raise refused(f"the operator's counterpart does not know its attribute {unknown[0]!r}")
     for what, wanted, most in (
-        ("input", inputs, _most_inputs(function)),
+        ("input", len(step.inputs), _most_inputs(function)),
         ("output", outputs, getattr(function, "several", 1)),
     ):
         if wanted > most:
-            reason = f"the operator's counterpart has no {what} number {wanted}"
-            raise ExportError(reason, node=name, operator=operator)
-    reason = getattr(function, "refusing", lambda _: "")(attributes)
-    if reason:
-        raise ExportError(reason, node=name, operator=operator)
-    keywords = {key: value for key, value in attributes.items() if key in known}
+            raise refused(f"the operator's counterpart has no {what} number {wanted}")
+    if reason := getattr(function, "refusing", lambda _: "")(step.attributes):
+        raise refused(reason)
+    keywords = {key: value for key, value in step.attributes.items() if key in known}
     if "outputs" in known:
         keywords["outputs"] = outputs
-    return Call(function, keywords, hasattr(function, "several"), "like" in known, "known_shapes" in known)
+    return Call(
+        function=function,
+        keywords=keywords,
+        several=hasattr(function, "several"),
+        like="like" in known,
+        known_shapes="known_shapes" in known,
+        takes_numbers=tuple(takes_numbers),
+        gives_numbers=gives_numbers,
+    )
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What becomes of a tensor in an export, and what the user wants of it: ``--train GLOB`` and ``--freeze GLOB``."""
+"""What becomes of a tensor in an export, and what the user wants of it by globs, ``train`` and ``freeze``."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Decision:
 
 
 STATISTICS = Decision("state", "statistics of a BatchNormalization")
-FROZEN = Decision("state", "--freeze names it")
-WANTED = Decision("trained", "--train names it")
+FROZEN = Decision("state", "frozen by its name")
+WANTED = Decision("trained", "trained by its name")
 
 
 class Choice:
-    """What the user wants. Where both match a tensor, ``train`` holds, so that ``--freeze '*' --train 'head.*'`` works.
+    """What the user wants. Where both match a tensor, ``train`` holds, so ``freeze=['*'], train=['head.*']`` works.
 
     Args:
         freeze: Globs of tensors that gradients do not change.
@@ -62,11 +62,11 @@ class Choice:
         """
         train = [glob for glob in self.train if _matches(glob, names)]
         freeze = [glob for glob in self.freeze if _matches(glob, names)]
-        self._met.update(("--freeze", glob) for glob in freeze)
+        self._met.update(("freeze", glob) for glob in freeze)
         if train and refusal:
             self._refused |= dict.fromkeys(train, f"{names[0]!r} {refusal}")
         elif train:
-            self._met.update(("--train", glob) for glob in train)
+            self._met.update(("train", glob) for glob in train)
             return WANTED
         return FROZEN if freeze and found.kind == "trained" else found
 
@@ -81,19 +81,19 @@ class Choice:
             OptionError: A pattern names no tensor, or only such as cannot be trained.
         """
         known, idle = sorted(set(names)), sorted(set(unread))
-        for option, globs in (("--freeze", self.freeze), ("--train", self.train)):
+        for option, globs in (("freeze", self.freeze), ("train", self.train)):
             for glob in globs:
                 named = next((name for name in idle if _matches(glob, [name])), None)
-                if (option, glob) in self._met or (named is not None and option == "--freeze"):
+                if (option, glob) in self._met or (named is not None and option == "freeze"):
                     continue
                 if named is not None:
                     self._refused.setdefault(glob, f"nothing reads {named!r}")
-                if option == "--train" and glob in self._refused:
-                    raise OptionError(f"--train {glob!r} names what cannot be trained: {self._refused[glob]}")
+                if option == "train" and glob in self._refused:
+                    raise OptionError(f"`train=[{glob!r}]` names what cannot be trained: {self._refused[glob]}")
                 close = difflib.get_close_matches(glob, known, n=3, cutoff=0.5)
                 hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else ""
-                hint = hint or "the names of all tensors are in export.json, and in what --json prints"
-                raise OptionError(f"{option} {glob!r} matches no tensor of the model", hint=hint)
+                hint = hint or "the names of all tensors are in export.json"
+                raise OptionError(f"`{option}=[{glob!r}]` matches no tensor of the model", hint=hint)
 
 
 def _matches(glob: str, names: Iterable[str]) -> bool:

@@ -25,17 +25,17 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_n2n.errors import ExportError, OptionError, VerificationError
-from onnx_n2n.export.accounts import Account
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.choice import Choice
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.names import arguments
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Account, Program
 from onnx_n2n.io.atomic import unwritten
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
 from onnx_n2n.io.model import ModelLike, open_model
-from onnx_n2n.io.protos import carried
 
 Framework = Literal["torch", "jax", "keras", "safetensors"]
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
@@ -70,6 +70,10 @@ class Exported:
     freeze: tuple[str, ...]
     train: tuple[str, ...]
     agreement: Agreement | None
+
+    def __repr__(self) -> str:
+        agrees = "not run" if self.agreement is None else f"agrees with ONNX Runtime, error {self.agreement.error:.1e}"
+        return f"<Exported: {sum(self.tensors.values())} tensors for {self.to}; {agrees}>"
 
     @property
     def constants(self) -> list[Account]:
@@ -284,7 +288,7 @@ def _own(folder: Path) -> frozenset[str]:
     foreign = [name for name in names if os.path.lexists(folder / name)]
     if foreign and not _recorded_here(folder):
         reason = f"{str(folder / foreign[0])!r} is there already, and {str(folder)!r} is no export"
-        raise OptionError(reason, hint="choose another folder with -o")
+        raise OptionError(reason, hint="choose another folder with `output=`")
     return frozenset(names) | data_files(folder / MODEL)
 
 

@@ -1,7 +1,7 @@
 """The host lane: what a model computes with lengths, in plain Python numbers and lists.
 
-A value is a number (rank 0) or a list, of lists where its rank is above 1. Nothing here knows of arrays, so a compiler
-that traces Python (``torch.compile``) keeps lengths symbolic and sees no data leave the device.
+Nothing here knows of arrays, so a compiler that traces Python (``torch.compile``) keeps lengths symbolic and sees no
+data leave the device.
 
 Every function takes an operator's inputs in order and its attributes by name, like the functions of the other lane.
 """
@@ -14,68 +14,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.export.calling import ANY, several
-
-Host = Any
-"""A number, or a list of them."""
-
-
-def from_array(array: np.ndarray) -> Host:
-    """Return an array as the host lane has it."""
-    return array.tolist()
-
-
-def rank(value: Host) -> int:
-    """Return how deep lists are nested."""
-    depth = 0
-    while isinstance(value, list):
-        depth += 1
-        value = value[0] if value else 0
-    return depth
-
-
-def shape(value: Host) -> list[int]:
-    """Return the lengths of a value."""
-    lengths = []
-    while isinstance(value, list):
-        lengths.append(len(value))
-        value = value[0] if value else 0
-    return lengths
-
-
-lengths_of = shape  # where an operator has an input of that name
-
-
-def flat(value: Host) -> list[Any]:
-    """Return all numbers of a value."""
-    if not isinstance(value, list):
-        return [value]
-    return [number for entry in value for number in flat(entry)]
-
-
-def ints(value: Host) -> list[int]:
-    """Return the numbers of a value that is a list or a single number."""
-    return flat(value)
-
-
-def _each(function: Callable[..., Any], *values: Host) -> Host:
-    """Apply a function to numbers, with broadcasting."""
-    depth = max(rank(value) for value in values)
-    if depth == 0:
-        return function(*values)
-    deep = [rank(value) == depth for value in values]
-    lengths = {len(value) for value, whole in zip(values, deep, strict=True) if whole}
-    length = 0 if 0 in lengths else max(lengths)
-    return [
-        _each(
-            function,
-            *(value[k if len(value) > 1 else 0] if whole else value for value, whole in zip(values, deep, strict=True)),
-        )
-        for k in range(length)
-    ]
+from onnx_n2n.export.lists import Host, along, cut, each, flat, fold, insert, ints, lengths_of, rank
 
 
 def _in_single(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,17 +42,17 @@ def _single(x: Any) -> Any:
 
 def add(a: Host, b: Host) -> Host:
     """Add."""
-    return _each(_in_single(lambda x, y: x + y), a, b)
+    return each(_in_single(lambda x, y: x + y), a, b)
 
 
 def sub(a: Host, b: Host) -> Host:
     """Subtract."""
-    return _each(_in_single(lambda x, y: x - y), a, b)
+    return each(_in_single(lambda x, y: x - y), a, b)
 
 
 def mul(a: Host, b: Host) -> Host:
     """Multiply."""
-    return _each(_in_single(lambda x, y: x * y), a, b)
+    return each(_in_single(lambda x, y: x * y), a, b)
 
 
 def _quotient(x: Any, y: Any) -> Any:
@@ -122,112 +64,112 @@ def _quotient(x: Any, y: Any) -> Any:
 
 def div(a: Host, b: Host) -> Host:
     """Divide; whole numbers are rounded towards zero."""
-    return _each(_in_single(_quotient), a, b)
+    return each(_in_single(_quotient), a, b)
 
 
 def mod(a: Host, b: Host, *, fmod: int = 0) -> Host:
     """Return the remainder."""
-    return _each(math.fmod if fmod else lambda x, y: x % y, a, b)
+    return each(math.fmod if fmod else lambda x, y: x % y, a, b)
 
 
 def power(a: Host, b: Host) -> Host:
     """Raise to a power."""
-    return _each(_in_single(lambda x, y: x**y), a, b)
+    return each(_in_single(lambda x, y: x**y), a, b)
 
 
 def negative(a: Host) -> Host:
     """Negate."""
-    return _each(lambda x: -x, a)
+    return each(lambda x: -x, a)
 
 
 def absolute(a: Host) -> Host:
     """Return the absolute value."""
-    return _each(abs, a)
+    return each(abs, a)
 
 
 def square_root(a: Host) -> Host:
     """Return the square root."""
-    return _each(_in_single(lambda x: x**0.5), a)
+    return each(_in_single(lambda x: x**0.5), a)
 
 
 def floor(a: Host) -> Host:
     """Round down."""
-    return _each(lambda x: float(math.floor(x)), a)
+    return each(lambda x: float(math.floor(x)), a)
 
 
 def ceil(a: Host) -> Host:
     """Round up."""
-    return _each(lambda x: float(math.ceil(x)), a)
+    return each(lambda x: float(math.ceil(x)), a)
 
 
 def maximum(*values: Host) -> Host:
     """Return the largest."""
-    return _each(lambda *numbers: max(numbers), *values)
+    return each(lambda *numbers: max(numbers), *values)
 
 
 def minimum(*values: Host) -> Host:
     """Return the smallest."""
-    return _each(lambda *numbers: min(numbers), *values)
+    return each(lambda *numbers: min(numbers), *values)
 
 
 def equal(a: Host, b: Host) -> Host:
     """Compare."""
-    return _each(lambda x, y: x == y, a, b)
+    return each(lambda x, y: x == y, a, b)
 
 
 def greater(a: Host, b: Host) -> Host:
     """Compare."""
-    return _each(lambda x, y: x > y, a, b)
+    return each(lambda x, y: x > y, a, b)
 
 
 def greater_or_equal(a: Host, b: Host) -> Host:
     """Compare."""
-    return _each(lambda x, y: x >= y, a, b)
+    return each(lambda x, y: x >= y, a, b)
 
 
 def less(a: Host, b: Host) -> Host:
     """Compare."""
-    return _each(lambda x, y: x < y, a, b)
+    return each(lambda x, y: x < y, a, b)
 
 
 def less_or_equal(a: Host, b: Host) -> Host:
     """Compare."""
-    return _each(lambda x, y: x <= y, a, b)
+    return each(lambda x, y: x <= y, a, b)
 
 
 def both(a: Host, b: Host) -> Host:
     """Return whether both are true."""
-    return _each(lambda x, y: bool(x and y), a, b)
+    return each(lambda x, y: bool(x and y), a, b)
 
 
 def either(a: Host, b: Host) -> Host:
     """Return whether one is true."""
-    return _each(lambda x, y: bool(x or y), a, b)
+    return each(lambda x, y: bool(x or y), a, b)
 
 
 def negation(a: Host) -> Host:
     """Return whether it is false."""
-    return _each(lambda x: not x, a)
+    return each(lambda x: not x, a)
 
 
 def where(condition: Host, a: Host, b: Host) -> Host:
     """Choose."""
-    return _each(lambda c, x, y: x if c else y, condition, a, b)
+    return each(lambda c, x, y: x if c else y, condition, a, b)
 
 
 def cast(a: Host, *, to: int, saturate: int = 1) -> Host:
     """Change the type."""
     kind = ir.DataType(to)
     if kind == ir.DataType.BOOL:
-        return _each(bool, a)
+        return each(bool, a)
     if kind.is_integer():
-        return _each(lambda x: int(x) if isinstance(x, (bool, float)) else x, a)
-    return _each(float, a)
+        return each(lambda x: int(x) if isinstance(x, (bool, float)) else x, a)
+    return each(float, a)
 
 
 def cast_like(a: Host, other: Host, *, saturate: int = 1) -> Host:
     """Change the type to that of other numbers; of none, nobody knows it, and it stays."""
-    return _each(type(flat(other)[0]), a) if flat(other) else a
+    return each(type(flat(other)[0]), a) if flat(other) else a
 
 
 def identity(a: Host) -> Host:
@@ -239,7 +181,7 @@ def gather(data: Host, indices: Host, *, axis: int = 0) -> Host:
     """Pick entries along an axis."""
     if axis % rank(data):
         return [gather(row, indices, axis=axis % rank(data) - 1) for row in data]
-    return _each(lambda k: k, [gather(data, k) for k in indices]) if isinstance(indices, list) else data[indices]
+    return each(lambda k: k, [gather(data, k) for k in indices]) if isinstance(indices, list) else data[indices]
 
 
 def concat(*values: Host, axis: int = 0) -> Host:
@@ -253,19 +195,15 @@ def unsqueeze(data: Host, axes: Host) -> Host:
     """Insert axes of length 1."""
     depth = rank(data) + len(ints(axes))
     for axis in sorted(axis % depth for axis in ints(axes)):
-        data = _insert(data, axis)
+        data = insert(data, axis)
     return data
-
-
-def _insert(data: Host, axis: int) -> Host:
-    return [_insert(entry, axis - 1) for entry in data] if axis else [data]
 
 
 def squeeze(data: Host, axes: Host | None = None) -> Host:
     """Remove axes of length 1."""
-    lengths = shape(data)
+    lengths = lengths_of(data)
     chosen = [k for k, n in enumerate(lengths) if n == 1] if axes is None else [k % len(lengths) for k in ints(axes)]
-    return _fold(flat(data), [n for k, n in enumerate(lengths) if k not in chosen])
+    return fold(flat(data), [n for k, n in enumerate(lengths) if k not in chosen])
 
 
 def reshape(data: Host, shape: Host, *, allowzero: int = 0) -> Host:
@@ -275,23 +213,16 @@ def reshape(data: Host, shape: Host, *, allowzero: int = 0) -> Host:
     if -1 in lengths:
         rest = math.prod(n for n in lengths if n != -1)
         lengths[lengths.index(-1)] = len(numbers) // rest
-    return _fold(numbers, lengths)
-
-
-def _fold(numbers: list[Any], lengths: list[int]) -> Host:
-    if not lengths:
-        return numbers[0]
-    size = len(numbers) // lengths[0] if lengths[0] else 0
-    return [_fold(numbers[k * size : (k + 1) * size], lengths[1:]) for k in range(lengths[0])]
+    return fold(numbers, lengths)
 
 
 def transpose(data: Host, *, perm: list[int] | None = None) -> Host:
     """Reorder axes."""
-    lengths = shape(data)
+    lengths = lengths_of(data)
     order = list(range(len(lengths)))[::-1] if perm is None else list(perm)
     places = itertools.product(*(range(lengths[axis]) for axis in order))
     numbers = [functools.reduce(lambda part, k: part[k], _sorted(place, order), data) for place in places]
-    return _fold(numbers, [lengths[axis] for axis in order])
+    return fold(numbers, [lengths[axis] for axis in order])
 
 
 def _sorted(place: tuple[int, ...], order: list[int]) -> list[int]:
@@ -303,7 +234,7 @@ def slices(data: Host, starts: Host, ends: Host, axes: Host | None = None, steps
     chosen = list(range(len(ints(starts)))) if axes is None else ints(axes)
     strides = [1] * len(chosen) if steps is None else ints(steps)
     for start, end, axis, step in zip(ints(starts), ints(ends), chosen, strides, strict=True):
-        data = _cut(data, axis % rank(data), slice(start, bound(end, step), step))
+        data = cut(data, axis % rank(data), slice(start, bound(end, step), step))
     return data
 
 
@@ -312,16 +243,12 @@ def bound(end: int, step: int) -> int | None:
     return None if step < 0 and end < -(2**30) else end
 
 
-def _cut(data: Host, axis: int, part: slice) -> Host:
-    return [_cut(entry, axis - 1, part) for entry in data] if axis else data[part]
-
-
 @several(ANY)
 def split(data: Host, split: Host | None = None, *, axis: int = 0, num_outputs: int = 0, outputs: int = 1) -> Any:
     """Cut into parts."""
     parts, start, axis = [], 0, axis % rank(data)
-    for size in sizes(shape(data)[axis], split, num_outputs or outputs):
-        parts.append(_cut(data, axis, slice(start, start + size)))
+    for size in sizes(lengths_of(data)[axis], split, num_outputs or outputs):
+        parts.append(cut(data, axis, slice(start, start + size)))
         start += size
     return tuple(parts)
 
@@ -360,15 +287,9 @@ def _reduced(function: Callable[[Any], Any], data: Host, axes: Host | None, keep
     if not chosen and noop:
         return data
     for axis in sorted(chosen or range(rank(data)), reverse=True):
-        data = _along(function, data, axis)
-        data = _insert(data, axis) if keepdims else data
+        data = along(function, data, axis)
+        data = insert(data, axis) if keepdims else data
     return data
-
-
-def _along(function: Callable[[Any], Any], data: Host, axis: int) -> Host:
-    if axis:
-        return [_along(function, row, axis - 1) for row in data]
-    return function(data) if rank(data) == 1 else _each(lambda *numbers: function(numbers), *data)
 
 
 def counting(start: Host, limit: Host, delta: Host) -> Host:
@@ -385,7 +306,7 @@ def filled(shape: Host, *, value: Any = 0.0, dtype: int = 1) -> Host:
 
 def expand(data: Host, shape: Host) -> Host:
     """Repeat along axes of length 1."""
-    return _each(lambda x, _: x, data, filled(shape, value=0))
+    return each(lambda x, _: x, data, filled(shape, value=0))
 
 
 def tile(data: Host, repeats: Host) -> Host:

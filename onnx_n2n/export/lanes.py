@@ -8,13 +8,11 @@ host, and sent over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterable, Mapping
 
 from onnx_n2n.export import host
-
-if TYPE_CHECKING:
-    from onnx_n2n.export.program import Block, Step
+from onnx_n2n.export.calling import Call, Table, bind
+from onnx_n2n.export.program import Block, Step
 
 # Inputs that an operator wants as numbers, by slot.
 WANTED: Mapping[str, frozenset[int]] = {
@@ -52,6 +50,24 @@ def wants_number(operator: str, slot: int) -> bool:
     return slot in WANTED.get(operator, frozenset())
 
 
+def call_of(step: Step, table: Table, numbers: Container[str]) -> Call:
+    """Return what a step calls: a function of the host lane, or of a framework.
+
+    Args:
+        step: The step.
+        table: The functions of the framework.
+        numbers: The values that are worked out on the host.
+
+    Raises:
+        ExportError: There is no function, or it cannot do what the step says.
+    """
+    if step.operator in LENGTHS:
+        return bind(table, step, [False] * len(step.inputs), True)
+    if step.outputs and step.outputs[0] in numbers:
+        return bind(host.TABLE, step, [True] * len(step.inputs), True)
+    return bind(table, step, [wants_number(step.operator, slot) for slot in range(len(step.inputs))], False)
+
+
 def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
     """Return the values that are worked out on the host.
 
@@ -59,7 +75,7 @@ def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
         block: The main graph.
         known: Values without data: constants.
     """
-    steps = list(walk(block))
+    steps = list(block.walk())
     makers = {output: step for step in steps for output in step.outputs}
     available = _available(steps, set(known))
     found: set[str] = set()
@@ -78,14 +94,6 @@ def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
         if makers[value].operator not in LENGTHS:
             queue.extend(makers[value].inputs)
     return frozenset(found)
-
-
-def walk(block: Block) -> Iterator[Step]:
-    """Go through all steps, also of the blocks inside of steps, in the order in which they are taken."""
-    for step in block.steps:
-        for inner in step.blocks.values():
-            yield from walk(inner)
-        yield step
 
 
 def _available(steps: list[Step], known: set[str]) -> set[str]:

@@ -6,16 +6,17 @@ Which tensors are weights is decided in :mod:`onnx_n2n.export.trained`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.export.choice import Decision
 from onnx_n2n.export.names import legal, path
+from onnx_n2n.export.program import Tensor, Weight
 from onnx_n2n.export.trained import Decider
 from onnx_n2n.graph.uses import Use
-from onnx_n2n.record.layouts import SAME, Layout
+from onnx_n2n.record.layouts import SAME
 from onnx_n2n.record.provenance import NORMS, Origin, Origins, Source
 
 ROLES = NORMS["BatchNormalization"]
@@ -23,44 +24,6 @@ TAKEN = frozenset({*ROLES.values(), "affine", "eps", "momentum", "num_batches_tr
     "track_running_stats"
 }
 """What PyTorch's module of it has itself."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the framework.
-
-    Attributes:
-        name: Its dotted name.
-        array: Its values, as the framework has them.
-        trained: Whether it is a parameter; else a buffer.
-        source: Where its name comes from.
-        initializers: Names of the initializers that it is in.
-        because: Why it is a parameter or a buffer, for people.
-        guess: Whether that is a guess.
-    """
-
-    name: str
-    array: np.ndarray
-    trained: bool
-    source: Source
-    initializers: tuple[str, ...]
-    because: str = ""
-    guess: bool = False
-
-
-@dataclass(frozen=True)
-class Weight:
-    """A value of the graph, made of the framework's tensors.
-
-    Attributes:
-        parts: Names of the tensors.
-        layout: How it is made of them.
-        initializer: Name of the initializer that it is in the file.
-    """
-
-    parts: tuple[str, ...]
-    layout: Layout
-    initializer: str
 
 
 class Weights:

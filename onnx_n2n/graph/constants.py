@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from onnx_n2n.graph.operators import operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
@@ -112,7 +113,7 @@ class Constants:
 def _operands(value: ir.Value) -> list[ir.Value]:
     """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic."""
     node = value.producer()
-    if node is None or node.domain not in {"", "ai.onnx"} or node.op_type not in FOLDED or len(node.outputs) != 1:
+    if node is None or plain(node.domain) or node.op_type not in FOLDED or len(node.outputs) != 1:
         return []
     return [operand for operand in node.inputs if operand is not None]
 
@@ -123,7 +124,7 @@ def constants_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]
         if value.const_value is not None:
             yield value, value.const_value
     for node in graph:
-        if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
+        if operator_of(node) == ("", "Constant"):
             tensor = constant_tensor(node)
             if tensor is not None:
                 yield node.outputs[0], tensor
@@ -213,6 +214,23 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
         if name in {"value_int", "value_ints"}:
             return ir.Tensor(np.asarray(attribute.value, np.int64))
     return None
+
+
+def hold(value: ir.Value, tensor: ir.TensorProtocol) -> None:
+    """Let a constant be another tensor, in its initializer or its Constant node; a declared shape follows."""
+    producer = value.producer()
+    if producer is None:
+        value.const_value = tensor
+    else:
+        producer.attributes.clear()
+        producer.attributes["value"] = ir.AttrTensor("value", tensor)
+    if value.shape is not None and list(value.shape) != list(tensor.shape):
+        value.shape = ir.Shape(tensor.shape.numpy())
+
+
+def uniform(array: np.ndarray) -> bool:
+    """Say whether an array holds one number throughout, as zeros that are nobody's parameter."""
+    return array.size < 2 or bool(np.all(array == array.flat[0]))
 
 
 def parameters(model: ir.Model) -> int:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import onnx_ir as ir
+
+from onnx_n2n.graph.constants import hold
+
+Make = Callable[[], ir.TensorProtocol]
+"""Makes a tensor when it is asked for."""
 
 
 class Names:
@@ -42,6 +49,23 @@ class Names:
     def initializer(self, wish: str, array: np.ndarray) -> ir.Value:
         """Add an initializer with these elements."""
         return self.register(ir.tensor(array, name=self.value(wish)))
+
+    def grown(
+        self, value: ir.Value, like: ir.TensorProtocol, shape: Sequence[int], make: Make, *, replace: bool
+    ) -> ir.Value:
+        """Store what becomes of a constant that was ``like``: in its place, or as an initializer named after it."""
+        tensor = ir.LazyTensor(
+            make,
+            dtype=like.dtype,
+            shape=ir.Shape(shape),
+            name=str(value.name) if replace else self.value(str(value.name)),
+            doc_string=like.doc_string,
+            metadata_props=dict(like.metadata_props),
+        )
+        if not replace:
+            return self.register(tensor)
+        hold(value, tensor)
+        return value
 
 
 def _unique(wish: str, taken: set[str]) -> str:

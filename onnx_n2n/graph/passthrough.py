@@ -1,14 +1,16 @@
-"""Nodes that only move a tensor: a weight is the same weight behind them."""
+"""Pass-through operators: nodes that only move a tensor, so that a weight is the same weight behind them."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-MOVERS = frozenset({"Identity", "Cast", "Transpose", "DequantizeLinear"})
+COPIES = frozenset({"Identity", "Cast"})  # every element stays at its place
+REARRANGERS = COPIES | {"Reshape", "Squeeze", "Transpose", "Unsqueeze"}  # the same elements, in whatever shape
+MOVERS = COPIES | {"Transpose", "DequantizeLinear"}  # the axes are still there
 
 
 def mover(value: ir.Value | None) -> ir.Node | None:
-    """Return the node that makes a tensor, if it only moves another."""
+    """Return the node that makes a tensor, if it only moves another and keeps its axes."""
     producer = value.producer() if value is not None else None
     return producer if producer is not None and producer.op_type in MOVERS else None
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.uses import Use
 
 _Type = ir.DataType
@@ -47,18 +48,18 @@ OPERANDS: dict[str, dict[int, tuple[int, tuple[int, ...] | str]]] = {
     "QAttention": {0: (6, ()), 1: (7, (1,))},
 }
 BIASES = {"QLinearConv": 8, "QGemm": 6}
-DOMAINS = {"", "ai.onnx", "com.microsoft"}
+DOMAINS = {"", "com.microsoft"}
 ROUNDING = {"QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention"}
 
 
 def is_quantised(node: ir.Node, slot: int) -> bool:
     """Say whether a node takes quantised numbers at a slot, and computes with them as they are."""
-    return node.domain in DOMAINS and slot in OPERANDS.get(node.op_type, ())
+    return plain(node.domain) in DOMAINS and slot in OPERANDS.get(node.op_type, ())
 
 
 def rounds(node: ir.Node) -> bool:
     """Say whether a node rounds floating-point numbers to quantised ones."""
-    return node.domain in DOMAINS and (node.op_type in ROUNDING or node.op_type.startswith("QLinear"))
+    return plain(node.domain) in DOMAINS and (node.op_type in ROUNDING or node.op_type.startswith("QLinear"))
 
 
 def only_quantised(uses: Collection[Use]) -> bool:
@@ -66,7 +67,7 @@ def only_quantised(uses: Collection[Use]) -> bool:
     return bool(uses) and all(
         is_quantised(node, slot)
         or (
-            node.domain in DOMAINS
+            plain(node.domain) in DOMAINS
             and (
                 slot == BIASES.get(node.op_type)
                 or any(slot == zero for zero, _ in OPERANDS.get(node.op_type, {}).values())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n.graph.constants import FLOATS
-from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.subgraphs import nested, nested_protos, values_of
 from onnx_n2n.graph.unfolding import LIMIT, Unfolding
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) 
     found = {
         value: Inferred(None if value.shape is None else tuple(map(known_length, value.shape)), value.dtype)
         for graph in model.graphs()
-        for value in _values(graph)
+        for value in values_of(graph)
         if value.shape is not None or value.dtype is not None
     }
     try:
@@ -52,8 +53,8 @@ def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) 
     except Exception as failure:  # whatever it dislikes, the declared shapes remain
         logger.debug("shape inference failed: %s", failure)
         return found
-    for graph, described in _side_by_side(model.graph, proto.graph):
-        values = {str(value.name): value for value in _values(graph)}  # names are unique in one graph, not in all
+    for graph, described in zip(nested(model.graph), nested_protos(proto.graph), strict=True):
+        values = {str(value.name): value for value in values_of(graph)}  # names are unique in one graph, not in all
         for info in [*described.input, *described.value_info, *described.output]:
             if info.name in values and info.type.HasField("tensor_type"):
                 kind = info.type.tensor_type
@@ -77,7 +78,7 @@ def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | Non
         found[0] = next((dtype for dtype in given if dtype in FLOATS), None)
     elif node.op_type == "Cast" and "to" in node.attributes and not node.attributes["to"].is_ref():
         found[0] = ir.DataType(node.attributes["to"].value)
-    elif node.domain in {"", "ai.onnx"} and onnx.defs.has(node.op_type):
+    elif not plain(node.domain) and onnx.defs.has(node.op_type):
         try:
             schema = onnx.defs.get_schema(node.op_type, version)
         except onnx.defs.SchemaError:
@@ -95,21 +96,6 @@ def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | Non
 def known_length(dim: object) -> int | None:
     """Return a dimension as a length; None for a symbol, and for the -1 that some exporters write."""
     return dim if isinstance(dim, int) and dim >= 0 else None
-
-
-def _values(graph: ir.Graph) -> Iterator[ir.Value]:
-    yield from graph.inputs
-    for node in graph:
-        yield from node.outputs
-
-
-def _side_by_side(graph: ir.Graph, proto: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:
-    """Yield a graph and the graphs inside its nodes, each with its serialised form."""
-    yield graph, proto
-    for node, described in zip(graph, proto.node, strict=True):
-        inner = [body for a in described.attribute for body in ([a.g] if a.HasField("g") else a.graphs)]
-        for body, written in zip(bodies_of(node), inner, strict=True):
-            yield from _side_by_side(body, written)
 
 
 def _skeleton(model: ir.Model) -> onnx.ModelProto:

@@ -31,7 +31,7 @@ from onnx_n2n.io.rooms import Journal, publishing, room, same_bytes
 from onnx_n2n.io.sources import Source
 
 STDOUT = Path("-")
-ANOTHER = "choose another output with -o"
+ANOTHER = "choose another output with `output=`"
 
 Companions = Callable[[Path], frozenset[str]]
 """Returns the names of the files beside a file that belong to it."""
@@ -184,7 +184,7 @@ def check(place: Path, *, force: bool = False, read: Iterable[Source] = ()) -> N
         raise OptionError(f"{name} is a {_kind(place)}, and only a file can be replaced", hint=ANOTHER)
     check_unread(place, read)
     if not force:
-        raise OptionError(f"{name} exists already", hint=f"{ANOTHER}, or allow it with --force")
+        raise OptionError(f"{name} exists already", hint=f"{ANOTHER}, or allow it with `force=True`")
 
 
 def check_parent(place: Path) -> None:

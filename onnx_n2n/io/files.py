@@ -11,10 +11,14 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, told
-from onnx_n2n.io import protos, wire
+from onnx_n2n.io import incoming, wire
 from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
+from onnx_n2n.io.carried import Files, carried
+from onnx_n2n.io.messages import tensors
+from onnx_n2n.io.outgoing import to_sketch
 from onnx_n2n.io.rooms import is_plain, same_bytes
 from onnx_n2n.io.sources import Pages, Source
+from onnx_n2n.io.stand_ins import Read
 
 LIMIT = 1_900_000_000
 """Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
@@ -53,7 +57,7 @@ def _skim(source: Source) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
 @told("the model cannot be represented")
 def from_proto(
     proto: onnx.ModelProto,
-    lazy: list[tuple[onnx.TensorProto, protos.Read]],
+    lazy: list[tuple[onnx.TensorProto, Read]],
     *folders: Path,
     source: Source | None = None,
 ) -> ir.Model:
@@ -70,9 +74,9 @@ def from_proto(
         ModelError: The model, or one of its data files, is not as it should be.
     """
     sources: dict[Path, Source] = {} if source is None else {source.path.resolve(): source}
-    external = [tensor for tensor in protos.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    external = [tensor for tensor in tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
     lazy = [*lazy, *((tensor, _external_reader(tensor, folders, sources)) for tensor in external)]
-    return protos.from_proto(proto, lazy, protos.Files(tuple(sources.values()), bool(external)))
+    return incoming.from_proto(proto, lazy, Files(tuple(sources.values()), bool(external)))
 
 
 def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -83,7 +87,7 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         ModelError: See :func:`onnx_n2n.save`.
     """
     place = Path(path)
-    with drafting(place, force=force, read=protos.carried(model).files.read, companions=data_files) as draft:
+    with drafting(place, force=force, read=carried(model).files.read, companions=data_files) as draft:
         write_draft(model, draft.path, place)
         draft.publish()
 
@@ -102,9 +106,9 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
     Raises:
         ModelError: See :func:`onnx_n2n.save`.
     """
-    sketch = protos.to_sketch(model)
+    sketch = to_sketch(model)
     proto, large = sketch.proto, dict[int, ir.TensorProtocol]()
-    for position, slot in enumerate(protos.tensors(proto)):  # the initializers of the main graph come first
+    for position, slot in enumerate(tensors(proto)):  # the initializers of the main graph come first
         tensor = sketch.tensor(slot)
         top = position < len(proto.graph.initializer)
         if top and tensor.dtype != ir.DataType.STRING and tensor.nbytes > wire.LARGE:
@@ -117,8 +121,9 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
         raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
     whole = size + sum(tensor.nbytes for tensor in large.values())
     if place == STDOUT and whole > LIMIT:
-        raise ModelError(f"the model has {whole} bytes, and a single file holds fewer", hint="Name a file with -o")
-    apart = large and place != STDOUT and (protos.carried(model).files.external or whole > LIMIT)
+        reason = f"the model has {whole} bytes, and a single file holds fewer"
+        raise ModelError(reason, hint="Name a file with `output=`")
+    apart = large and place != STDOUT and (carried(model).files.external or whole > LIMIT)
     try:
         if apart:
             _write_pair(proto, large, draft, place)
@@ -154,7 +159,7 @@ def _locations(path: Path) -> frozenset[str]:
         proto, _ = _skim(Source.of(path))
     except ModelError:
         return frozenset()
-    external = (tensor for tensor in protos.tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
+    external = (tensor for tensor in tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
     return frozenset(
         entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"
     )
@@ -198,7 +203,7 @@ def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
         found.update(b"another")
 
 
-def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -> protos.Read:
+def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -> Read:
     """Return what reads a tensor from a file."""
     like = wire.outline(tensor)
     wire.check_length(like, length)
@@ -212,7 +217,7 @@ def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -
     return read
 
 
-def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], sources: dict[Path, Source]) -> protos.Read:
+def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], sources: dict[Path, Source]) -> Read:
     """Do the same for an external tensor."""
     said = {entry.key: entry.value for entry in tensor.external_data}
     location = said.get("location", "")

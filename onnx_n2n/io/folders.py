@@ -77,7 +77,7 @@ def check_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[S
         for name in sorted(own(place)):
             check_unread(place / name, read)
         if not force:
-            raise OptionError(f"{str(place)!r} is not empty", hint=f"{ANOTHER}, or allow it with --force")
+            raise OptionError(f"{str(place)!r} is not empty", hint=f"{ANOTHER}, or allow it with `force=True`")
 
 
 def _keep(old: Path, new: Path, replaced: frozenset[str]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.version import VERSION
+
 KEY = "onnx_n2n.lineage"
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True)

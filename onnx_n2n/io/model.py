@@ -1,7 +1,7 @@
 """Models in and out, as whatever the caller has: a path, a ``ModelProto``, a graphsurgeon ``Graph``, an ``ir.Model``.
 
 Inside, a model is always an ``onnx_ir.Model``. The student is the teacher except where growth requires otherwise, so
-all that a caller's model says comes back with the student, also what the IR has no room for (see ``border.py``).
+all that a caller's model says comes back with the student, also what the IR has no room for (see ``carried.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx_n2n.errors import OptionError, told
-from onnx_n2n.io import files, protos
+from onnx_n2n.io import files
+from onnx_n2n.io.incoming import private, skeleton
+from onnx_n2n.io.messages import replace
+from onnx_n2n.io.outgoing import to_proto
 
 ModelLike: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | gs.Graph | ir.Model
 """Whatever holds a model."""
@@ -63,19 +66,22 @@ def open_model(model: ModelLike) -> Loan[Any]:
     if isinstance(model, (str, os.PathLike)):
         return Loan(load(model), lambda student: student)
     if isinstance(model, ir.Model):
-        return Loan(protos.private(model), lambda student: student)
+        return Loan(private(model), lambda student: student)
     if isinstance(model, onnx.ModelProto):
-        return Loan(files.from_proto(*protos.skeleton(model), Path()), protos.to_proto)
+        return Loan(files.from_proto(*skeleton(model), Path()), to_proto)
     if isinstance(model, gs.Graph):
         return Loan(
             files.from_proto(_export(model), [], Path()),
-            lambda student: _import(protos.to_proto(student), model),
+            lambda student: _import(to_proto(student), model),
         )
     raise OptionError(f"a model is a path, an onnx.ModelProto, a gs.Graph or an onnx_ir.Model, not {type(model)}")
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:
     """Read an ONNX file. Its large weights stay on disk until somebody asks for their values.
+
+    >>> onnx_n2n.load("model.onnx").graph.inputs[0].name
+    'x'
 
     If the file, or one with external data, is not what it was by then, reading them raises a ModelError.
 
@@ -91,6 +97,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
 def save(model: ModelLike, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a model to a file, all of it or nothing. The same model gives the same bytes.
+
+    >>> onnx_n2n.save(onnx.load("model.onnx"), "copy.onnx")
 
     Weights are written one after the other, into the file itself. They go into ``<path>.<digest>.data`` instead if the
     teacher had external weights, or if one file would be too large for protobuf; ``<digest>`` tells the data of one
@@ -141,7 +149,7 @@ def _export(graph: gs.Graph) -> onnx.ModelProto:
 
 def _drop_captured(graph: onnx.GraphProto, outer: frozenset[str]) -> None:
     """Remove the copies of outer initializers that the exporter puts into the branches that use them."""
-    protos.replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name not in outer])
+    replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name not in outer])
     outer = outer.union(tensor.name for tensor in graph.initializer)
     for attribute in (attribute for node in graph.node for attribute in node.attribute):
         if attribute.HasField("g"):

@@ -26,7 +26,7 @@ PATIENCE = 1.0  # seconds
 _DIE_WITH_PARENT, _ADOPT = 1, 36  # PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER
 
 
-Say = Callable[[N2NError, int], None]
+Say = Callable[[N2NError, int], object]
 
 
 def supervised(work: Callable[[], int], say: Say) -> int:
@@ -136,18 +136,23 @@ def _told(receiver: int) -> set[tuple[Path, bool]]:
     return set()
 
 
+def stopped(number: int) -> tuple[N2NError, int]:
+    """Return what to say when a signal has ended the work, and the exit code."""
+    return N2NError("stopped; what was not finished has been cleared away"), STOPPED + number
+
+
 def _ended(number: int, told: list[int]) -> tuple[N2NError, int]:
     """Return why the child was killed, and the exit code."""
     name = signal.Signals(number).name
     if told or number in {signal.SIGTERM, getattr(signal, "SIGHUP", None)}:
-        return N2NError("stopped; what was not finished has been cleared away"), STOPPED + (told or [number])[0]
+        return stopped((told or [number])[0])
     if number == signal.SIGKILL:
         error = N2NError("killed, most likely because memory ran out", hint="ask for less growth")
     elif number == getattr(signal, "SIGBUS", None):
         error = N2NError("a file became shorter while it was read", hint="run again when nothing writes to it")
     else:
         reason = f"a library crashed on this model ({name}); nothing was written"
-        error = N2NError(reason, hint="if ONNX Runtime did, --no-verify goes without it")
+        error = N2NError(reason, hint="if ONNX Runtime did, `verify=False` goes without it")
     return error, error.exit_code
 
 

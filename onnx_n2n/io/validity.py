@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto
 
 from onnx_n2n.errors import ModelError
+from onnx_n2n.graph.operators import operator_of, plain
 
 Block: TypeAlias = onnx.GraphProto | onnx.FunctionProto
 Identity: TypeAlias = tuple[str, str, str]  # domain, name and overload of a function, or of what a node calls
@@ -72,7 +73,7 @@ def check(proto: onnx.ModelProto) -> None:
     if not 0 <= proto.ir_version <= NEWEST:
         raise ModelError(f"the model says that it is written in version {proto.ir_version} of ONNX's file format")
     versions = _versions(proto, "the model")
-    functions = {(_plain(each.domain), each.name, each.overload): each for each in proto.functions}
+    functions = {(plain(each.domain), each.name, each.overload): each for each in proto.functions}
     calls: dict[Identity, list[Identity]] = {}
     _check_block(proto.graph, versions, functions)
     for identity, function in functions.items():
@@ -103,7 +104,7 @@ def _strict() -> Any:
 def _versions(holder: Any, name: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in holder.opset_import:
-        domain, version = _plain(entry.domain), entry.version
+        domain, version = plain(entry.domain), entry.version
         said = f"version {version} of {domain or 'ai.onnx'!r}"
         if not (1 <= version <= NEWEST if domain == "" else -_INT32 <= version < _INT32):
             raise ModelError(f"{name} imports {said}, which there cannot be")
@@ -126,9 +127,7 @@ def _check_block(
     if depth > DEEPEST:
         raise ModelError(f"graphs are nested more than {DEEPEST} deep")
     for node in block.node:
-        domain, operator = node.domain, node.op_type
-        if domain == "ai.onnx":
-            domain = ""
+        domain, operator = operator_of(node)
         signature = None
         if functions and (identity := (domain, operator, node.overload)) in functions:
             if calls is not None:
@@ -240,10 +239,6 @@ def _signature(operator: str, domain: str, version: int) -> Signature | None:
 
 def _invalid(node: onnx.NodeProto, reason: str) -> ModelError:
     return ModelError(reason, node=node.name, operator=node.op_type)
-
-
-def _plain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def _type(kind: int) -> str:

@@ -10,12 +10,11 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import measures
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.graph.names import Names
-from onnx_n2n.graph.uses import Use
-from onnx_n2n.kernels.layers import read_by
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.kernels.padding import Growing, Margin
 from onnx_n2n.record.recipe import Recipe, Row
 from onnx_n2n.record.record import Remade
-from onnx_n2n.rules import plain
 
 
 def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, str], dict[Growing, str]]:
@@ -30,14 +29,14 @@ def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, s
     names, larger = Names(analysis.model), dict[Growing, ir.Value]()
     made: dict[tuple[ir.Value, Margin], ir.Value] = {}
     for growing, node, slot in chosen:
-        value = read_by((node, slot))
+        value = operand(node, slot)
         key = value, growing.margin
         if key not in made:
             # One weight may serve several convolutions, which want different things, or be read by something else.
             others = (use for use in value.uses() if (use.node, use.idx) not in growing_uses)
             kept = value.is_graph_output() or not all(_measures_channels(analysis, growing, use.node) for use in others)
             free = not kept and all(other is not value for other, _ in made)
-            made[key] = _larger(analysis, growing, value, None if free else names)
+            made[key] = _larger(analysis, growing, value, names, replace=free)
         larger[growing] = made[key]
     for growing, node, slot in chosen:
         node.replace_input_with(slot, larger[growing])
@@ -58,7 +57,7 @@ def _measures_channels(analysis: Analysis, growing: Growing, node: ir.Node) -> b
     picks = [use.node for use in node.outputs[0].uses()]
     if node.outputs[0].is_graph_output() or any(pick.op_type != "Gather" or plain(pick.domain) for pick in picks):
         return False
-    picked = [analysis.constants.small(read_by((pick, 1))) for pick in picks]
+    picked = [analysis.constants.small(operand(pick, 1)) for pick in picks]
     return all(found is not None and channels.issuperset(places[start:end][n] for n in found.flat) for found in picked)
 
 
@@ -82,8 +81,8 @@ def _shared(growing: Growing, wanted: Sequence[Growing]) -> str:
     return "" if alone else "its quantised weight is read by others too"
 
 
-def _larger(analysis: Analysis, growing: Growing, value: ir.Value, names: Names | None) -> ir.Value:
-    """Return a weight with zeros around its kernel: the value itself, or a new one if ``names`` are given."""
+def _larger(analysis: Analysis, growing: Growing, value: ir.Value, names: Names, *, replace: bool) -> ir.Value:
+    """Return a weight with zeros around its kernel: the value itself if it is replaced, or a new one."""
     teacher, zero, shape = analysis.constants[value], growing.zero, growing.shape
     inner = tuple(slice(more, more + own) for own, more in zip(growing.layer.shape, growing.margins, strict=True))
 
@@ -94,20 +93,7 @@ def _larger(analysis: Analysis, growing: Growing, value: ir.Value, names: Names 
         larger[inner] = array
         return ir.Tensor(larger, dtype=teacher.dtype)
 
-    name = str(value.name) if names is None else names.value(str(value.name))
-    tensor = ir.LazyTensor(make, dtype=teacher.dtype, shape=ir.Shape(shape), name=name, doc_string=teacher.doc_string)
-    tensor.metadata_props.update(teacher.metadata_props)
-    if names is not None:
-        return names.register(tensor)
-    producer = value.producer()
-    if producer is None:
-        value.const_value = tensor
-    else:
-        producer.attributes.clear()
-        producer.attributes["value"] = ir.AttrTensor("value", tensor)
-    if value.shape is not None:
-        value.shape = ir.Shape(shape)
-    return value
+    return names.grown(value, teacher, shape, make, replace=replace)
 
 
 def _follow(growing: Growing) -> None:
@@ -133,8 +119,7 @@ def trace(analysis: Analysis, grown: Mapping[Growing, str]) -> dict[str, tuple[n
             np.concatenate([np.full(more, -1), np.arange(own), np.full(more, -1)]) if more else None
             for own, more in zip(growing.layer.shape, growing.margins, strict=True)
         )
-        read = growing.layer.node.inputs[growing.layer.form.weight]
-        assert read is not None
+        read = operand(growing.layer.node, growing.layer.form.weight)
         found |= {larger: index for larger in (name, str(read.name)) if larger in found}
     return found
 

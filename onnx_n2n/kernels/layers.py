@@ -11,9 +11,9 @@ from onnx_n2n.analysis.functions import KEPT
 from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import is_quantised
-from onnx_n2n.graph.uses import Use
-from onnx_n2n.rules import plain
+from onnx_n2n.graph.uses import Use, operand
 
 FIRST, LAST = slice(2, None), slice(1, -1)  # the places of a tensor whose channels come first, or last
 MICROSOFT = "com.microsoft"
@@ -125,7 +125,7 @@ def _layer(analysis: Analysis, node: ir.Node, form: Form, barred: str) -> Layer:
         source = _source(analysis, node, form.weight)
     except GrowthError as refusal:
         return Layer(node, form, name, barred=barred or refusal.reason)
-    value = read_by(source)
+    value = operand(*source)
     shape = tuple(map(int, analysis.constants[value].shape.numpy()))
     return Layer(node, form, str(value.name), shape, source, barred)
 
@@ -153,11 +153,3 @@ def _source(analysis: Analysis, node: ir.Node, slot: int) -> Use:
     if stored is not None and stored in analysis.constants:
         return maker, 0
     raise GrowthError(f"its weight is computed, by {maker.op_type} {layer_name(maker)!r}")
-
-
-def read_by(use: Use) -> ir.Value:
-    """Return what a node reads in a slot that is not empty."""
-    node, slot = use
-    value = node.inputs[slot]
-    assert value is not None
-    return value

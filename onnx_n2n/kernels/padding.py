@@ -17,7 +17,8 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.quantised import zero_point
-from onnx_n2n.kernels.layers import FIRST, LAST, Layer, read_by
+from onnx_n2n.graph.uses import operand
+from onnx_n2n.kernels.layers import FIRST, LAST, Layer
 
 Margin = tuple[int, ...]  # how far a kernel grows on either side, for each of its axes
 
@@ -195,7 +196,7 @@ def _zero(analysis: Analysis, layer: Layer) -> np.ndarray:
     """
     assert layer.source is not None
     node, _ = layer.source
-    tensor = analysis.constants[read_by(layer.source)]
+    tensor = analysis.constants[operand(*layer.source)]
     if tensor.dtype in FLOATS:
         return np.zeros(())
     zero = zero_point(analysis.constants, *layer.source)

@@ -21,6 +21,11 @@ def join(
 ) -> Record:
     """Return one record of several, from the teacher of the first to the student of the last.
 
+    >>> wider = onnx_n2n.widen(onnx.load("model.onnx"), 1.5, verify=False)
+    >>> deeper = onnx_n2n.deepen(wider.model, verify=False)
+    >>> onnx_n2n.join([wider.growth, deeper.growth])
+    <Record: widen{factor=1.5}, deepen; from model ... to ...>
+
     Args:
         records: The records, or their files, in the order in which the passes were applied.
         output: Where to write the record, if anywhere.
@@ -35,7 +40,7 @@ def join(
     if output is None:
         return joined([_loaded(each) for each in records], list(map(_name, records, range(len(records)))))
     if Path(output) == STDOUT:
-        raise OptionError("a growth record cannot be written to stdout", hint="name a file with -o")
+        raise OptionError("a growth record cannot be written to stdout", hint="name a file with `output=`")
     with drafting(Path(output), force=force, read=read) as draft:
         found = join(records)
         draft.path.write_bytes(found.to_bytes())

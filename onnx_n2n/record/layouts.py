@@ -7,112 +7,254 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 # Which block of rows of a PyTorch cell is which gate of ONNX: i o f c of i f g o, z r h of r z n. Keras's LSTM too.
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
-Kind = Literal["same", "transposed", "permuted", "gates", "biases", "columns", "bias", "channels", "part", "even"]
-CELLS = ("gates", "biases", "columns", "bias")
 PERMUTED = re.compile(r"(\d|-|\(\d(=\d+)?(,\d(=\d+)?)*\))+")
 MOST = 5  # axes that are tried in every order
 
 
-@dataclass(frozen=True)
 class Layout:
-    """How tensors of a framework make one weight.
+    """How tensors of a framework make one weight; ``str`` gives it as records and exports have it.
 
     Attributes:
-        kind: ``same`` or ``transposed``; ``permuted``, with other axes; ``gates``, of a recurrent cell, reordered, one
-            tensor for each direction; ``biases``, as these, two for each direction, joined; ``columns`` and ``bias``,
-            the same for Keras, which has units as columns, and one bias; ``channels``, a vector that is not in the
-            weight, as of a norm that was folded into it, but grows as an axis of it does; ``part``, a tensor of which
-            the weight has only the first places, or copies, along some axes, and whose last axes are the weight's; or
-            ``even``, no tensor at all perhaps, since the weight is one number throughout.
-        detail: The cell, ``LSTM``, or the axis, ``0``. Of ``permuted``, for each axis of the weight which axis of the
-            tensor it is: ``3201`` brings a kernel of rows, columns, inputs and outputs to what ONNX has; ``-`` is an
-            axis of length 1 that the tensor has not, and ``0(1,2=4)`` joins axes 1 and 2, of which the last has length
-            4, in the tensor that has grown.
+        kind: What it is called there.
+        counts: Of how many tensors the weight may be made.
     """
 
-    kind: Kind = "same"
-    detail: str = ""
+    kind: ClassVar[str]
+    counts: ClassVar[tuple[int, ...]] = (1,)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+        return self.kind
 
-    @classmethod
-    def read(cls, text: str) -> Layout:
-        """Read what ``str`` gives."""
+    @staticmethod
+    def read(text: str) -> Layout:
+        """Read what ``str`` gives.
+
+        Raises:
+            ValueError: There is no such layout.
+        """
         kind, _, detail = text.partition(":")
-        return cls(kind, detail)  # type: ignore[arg-type]
+        if text in PLAIN:
+            return PLAIN[text]
+        if kind in CELLS and detail in GATES:
+            return CELLS[kind](detail)
+        if kind == Channels.kind and re.fullmatch("[0-9]", detail):
+            return Channels(int(detail))
+        if kind == Permuted.kind and PERMUTED.fullmatch(detail):
+            return Permuted(detail)
+        raise ValueError(f"there is no layout {text[:60]!r}")
 
     @property
-    def transposed(self) -> bool:
-        """Whether a matrix is transposed."""
-        return self.kind == "transposed"
+    def joined(self) -> tuple[tuple[tuple[int, int | None], ...], ...]:
+        """For each axis of the weight the axes of the tensor that it is made of, with their lengths; else nothing."""
+        return ()
 
-    @property
-    def gates(self) -> tuple[int, ...]:
-        """Which block of rows of the framework's tensor comes first, second, ... in the weight of a cell."""
-        return GATES[self.detail] if self.kind in CELLS else ()
+    def fits(self, rank: int) -> bool:  # noqa: ARG002 - most fit any
+        """Say whether a weight of so many axes can be made so."""
+        return True
+
+    def axes(self, rank: int) -> tuple[tuple[int, ...], ...]:
+        """Return the axes of the tensor by those of the weight, which has so many, unless it is of a cell."""
+        return tuple((axis,) for axis in range(rank))
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:  # noqa: ARG002 - not all need one
+        """Make the weight of its tensors: arrays of numpy, or of ``library``, which calls things as numpy does."""
+        return parts[0]
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Take the weight apart."""
+        return [weight]
+
+
+@dataclass(frozen=True)
+class Same(Layout):
+    """The weight is the tensor."""
+
+    kind = "same"
+
+
+@dataclass(frozen=True)
+class Transposed(Layout):
+    """A matrix is transposed."""
+
+    kind = "transposed"
+
+    def axes(self, rank: int) -> tuple[tuple[int, ...], ...]:
+        """Return the axes backwards."""
+        return tuple((axis,) for axis in reversed(range(rank)))
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:  # noqa: ARG002
+        """Turn the tensor."""
+        return parts[0].T
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Turn the weight."""
+        return [weight.T]
+
+
+@dataclass(frozen=True)
+class Part(Layout):
+    """The weight has only the first places, or copies, of a tensor along some axes; their last axes are the same."""
+
+    kind = "part"
+
+
+@dataclass(frozen=True)
+class Even(Layout):
+    """The weight is one number throughout, and perhaps made of no tensor at all."""
+
+    kind = "even"
+    counts = (0, 1)
+
+
+@dataclass(frozen=True)
+class Channels(Layout):
+    """A vector that is not in the weight, as of a norm that was folded into it, but grows as ``axis`` of it does."""
+
+    axis: int
+    kind = "channels"
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.axis}"
+
+    def fits(self, rank: int) -> bool:
+        """Say whether there is such an axis."""
+        return self.axis < rank
+
+
+@dataclass(frozen=True)
+class Permuted(Layout):
+    """The tensor's axes in another order, or joined.
+
+    Attributes:
+        notation: For each axis of the weight which axis of the tensor it is: ``3201`` brings a kernel of rows, columns,
+            inputs and outputs to what ONNX has; ``-`` is an axis of length 1 that the tensor has not, and ``0(1,2=4)``
+            joins axes 1 and 2, of which the last has length 4, in the tensor that has grown.
+    """
+
+    notation: str
+    kind = "permuted"
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.notation}"
 
     @property
     def joined(self) -> tuple[tuple[tuple[int, int | None], ...], ...]:
         """For each axis of the weight the axes of the tensor that it is made of, with their lengths where given."""
         found: list[tuple[tuple[int, int | None], ...]] = []
-        for group in re.findall(r"\d|-|\([^)]*\)", self.detail if self.kind == "permuted" else ""):
+        for group in re.findall(r"\d|-|\([^)]*\)", self.notation):
             axes = [each.partition("=") for each in group.strip("()-").split(",") if each]
             found.append(tuple((int(axis), int(length) if length else None) for axis, _, length in axes))
         return tuple(found)
 
-    def axes(self, rank: int) -> tuple[tuple[int, ...], ...]:
-        """Return the axes of the tensor by those of the weight, which has so many, unless it is of a cell."""
-        if self.joined:
-            return tuple(tuple(axis for axis, _ in group) for group in self.joined)
-        order = range(rank)[:: -1 if self.transposed else 1]
-        return tuple((axis,) for axis in order)
+    def fits(self, rank: int) -> bool:
+        """Say whether that is the number of axes named."""
+        return len(self.joined) == rank
+
+    def axes(self, rank: int) -> tuple[tuple[int, ...], ...]:  # noqa: ARG002 - it is known
+        """Return the axes named."""
+        return tuple(tuple(axis for axis, _ in group) for group in self.joined)
 
     def pack(self, parts: Sequence[Any], library: Any = np) -> Any:
-        """Make the weight of its tensors: arrays of numpy, or of ``library``, which calls things as numpy does."""
-        if self.joined:
-            groups = self.axes(0)
-            order = tuple(axis for group in groups for axis in group)
-            moved = library.moveaxis(parts[0], order, tuple(range(len(order))))
-            return moved.reshape([prod(parts[0].shape[axis] for axis in group) for group in groups])
-        if not self.gates:
-            return parts[0].T if self.transposed else parts[0]
-        rows = [reorder(part.T if self.kind == "columns" else part, self.gates, library) for part in parts]
-        if self.kind == "biases":
-            rows = [library.concatenate(rows[at : at + 2]) for at in range(0, len(rows), 2)]
-        if self.kind == "bias":
-            rows = [library.concatenate([row, library.zeros_like(row)]) for row in rows]
-        return library.stack(rows)
+        """Move and join the axes."""
+        groups = self.axes(0)
+        order = tuple(axis for group in groups for axis in group)
+        moved = library.moveaxis(parts[0], order, tuple(range(len(order))))
+        return moved.reshape([prod([parts[0].shape[axis] for axis in group]) for group in groups])
 
     def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
-        """Take the weight apart."""
-        if self.joined:
-            return [self._spread(weight)]
-        if not self.gates:
-            return [weight.T if self.transposed else weight]
-        rows = [part for row in weight for part in _blocks(row, 1 if self.kind in {"gates", "columns"} else 2)]
-        if self.kind == "bias":
-            rows = rows[::2]
-        parts = [reorder(row, inverse(self.gates)) for row in rows]
-        return [part.T for part in parts] if self.kind == "columns" else parts
-
-    def _spread(self, weight: np.ndarray) -> np.ndarray:
+        """Part the axes and move them back."""
         lengths: list[int] = []
         for group, whole in zip(self.joined, weight.shape, strict=True):
             known = prod(length for _, length in group if length is not None)
             lengths += [whole // known if length is None else length for _, length in group]
         order = [axis for group in self.joined for axis, _ in group]
-        return weight.reshape(lengths).transpose(inverse(order))
+        return [weight.reshape(lengths).transpose(inverse(order))]
 
 
-SAME, TRANSPOSED = Layout(), Layout("transposed")
+@dataclass(frozen=True)
+class Gates(Layout):
+    """The gates of a recurrent ``cell``, ``LSTM``, in another order; one tensor for each direction."""
+
+    cell: str
+    kind = "gates"
+    counts = (1, 2)
+    rank: ClassVar[int] = 3
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.cell}"
+
+    def fits(self, rank: int) -> bool:
+        """Say whether a cell has such a weight."""
+        return rank == self.rank
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:
+        """Reorder the gates of each direction."""
+        return library.stack([reorder(part, GATES[self.cell], library) for part in parts])
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Bring the gates of each direction back into order."""
+        return [reorder(row, inverse(GATES[self.cell])) for row in weight]
+
+
+@dataclass(frozen=True)
+class Columns(Gates):
+    """As :class:`Gates`, for Keras, which has units as columns."""
+
+    kind = "columns"
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:
+        """Turn each direction, and reorder it."""
+        return super().pack([part.T for part in parts], library)
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Bring the gates of each direction back into order, and turn it."""
+        return [part.T for part in super().unpack(weight)]
+
+
+@dataclass(frozen=True)
+class Biases(Gates):
+    """As :class:`Gates`: two tensors for each direction, joined."""
+
+    kind = "biases"
+    counts = (2, 4)
+    rank: ClassVar[int] = 2
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:
+        """Reorder the gates of both biases of each direction, and join them."""
+        rows = [reorder(part, GATES[self.cell], library) for part in parts]
+        return library.stack([library.concatenate(rows[at : at + 2]) for at in range(0, len(rows), 2)])
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Part the biases of each direction, and bring their gates back into order."""
+        return super().unpack([half for row in weight for half in _blocks(row, 2)])  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Bias(Biases):
+    """As :class:`Biases`, for Keras, which has one: the other is zero."""
+
+    kind = "bias"
+    counts = (1, 2)
+
+    def pack(self, parts: Sequence[Any], library: Any = np) -> Any:
+        """Join the bias of each direction with zeros."""
+        return super().pack([each for part in parts for each in (part, library.zeros_like(part))], library)
+
+    def unpack(self, weight: np.ndarray) -> list[np.ndarray]:
+        """Leave out the zeros."""
+        return super().unpack(weight)[::2]
+
+
+SAME, TRANSPOSED, EVEN, PART = Same(), Transposed(), Even(), Part()
+PLAIN: dict[str, Layout] = {each.kind: each for each in (SAME, TRANSPOSED, EVEN, PART)}
+CELLS = {each.kind: each for each in (Gates, Biases, Columns, Bias)}
 
 
 def reorder(array: Any, order: Sequence[int], library: Any = np) -> Any:
@@ -139,7 +281,7 @@ def permuted(groups: Sequence[Sequence[int]], lengths: Sequence[int]) -> Layout:
             return SAME
         if len(flat) == 2:
             return TRANSPOSED
-    return Layout("permuted", "".join(map(_group, groups, [lengths] * len(groups))))
+    return Permuted("".join(map(_group, groups, [lengths] * len(groups))))
 
 
 def _group(axes: Sequence[int], lengths: Sequence[int]) -> str:

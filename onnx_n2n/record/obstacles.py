@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnx_n2n.errors import ModelError
+from onnx_n2n.record.layouts import EVEN, Channels
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
 
@@ -70,9 +71,9 @@ def alone(record: Record, remade: Remade, node: str) -> Remade:
 
 def mixed(origin: Origin, remade: Remade) -> bool:
     """Say whether a vector was folded into a weight that grew by mixtures of the vector's channels."""
-    if origin.layout.kind != "channels":
+    if not isinstance(origin.layout, Channels):
         return False
-    axis = int(origin.layout.detail)
+    axis = origin.layout.axis
     return axis < len(remade.recipe.rows) and remade.recipe.rows[axis] is not None
 
 
@@ -112,7 +113,7 @@ def _multiplied(record: Record) -> Iterator[Obstacle]:
         yield Obstacle(
             f"the student multiplies what {len(nodes)} nodes read by shares, which the network's own code does not do: "
             + _listed(nodes),
-            "grow by a whole factor, or --exclude the group that these read",
+            "grow by a whole factor, or `exclude=` the group that these read",
         )
 
 
@@ -133,14 +134,14 @@ def _apart(record: Record, descent: _Descent) -> Iterator[Obstacle]:
             yield Obstacle(
                 f"{each.teacher!r} of an added layer is used in two places that grew differently, so that it cannot "
                 "stay one parameter",
-                "widen first and deepen then, or --exclude what reads it",
+                "widen first and deepen then, or `exclude=` what reads it",
                 node=each.teacher,
             )
         elif each not in known:
             yield Obstacle(
                 f"{each.teacher!r} is used in two places that grew differently, and what it is called in these is not "
                 "known",
-                "untie it in the network's own code before it is exported, or --exclude what reads it",
+                "untie it in the network's own code before it is exported, or `exclude=` what reads it",
                 node=each.teacher,
             )
 
@@ -151,7 +152,7 @@ def _folded(record: Record, descent: _Descent) -> Iterator[Obstacle]:
     for step in record.steps:
         for new in step.new:
             entries = record.origins.get(descent.modelled[new.student], ())
-            if any(origin.layout.kind == "channels" for origin in entries):
+            if any(isinstance(origin.layout, Channels) for origin in entries):
                 yield Obstacle(
                     f"a norm was folded into {new.like!r}, and what was modelled on it has none", hint, node=new.student
                 )
@@ -168,16 +169,16 @@ def _unnamed(record: Record, descent: _Descent, has: Callable[[Origin], bool]) -
     unknown = []
     for weight in descent.grown:
         entries = record.origins.get(weight, ())
-        if not any(origin.layout.kind == "even" or has(origin) for origin in entries):
+        if not any(origin.layout == EVEN or has(origin) for origin in entries):
             unknown.append(f"{weight!r}" + (f" (known as {entries[0].names[0]!r})" if entries else ""))
     if unknown:
         yield Obstacle(
             f"there is no parameter for {len(unknown)} of the weights that grew: {', '.join(unknown[:SHOWN])}",
-            "--teacher finds parameters by their values, --name WEIGHT=PARAMETER gives one, and exports with "
+            "`teacher=` finds parameters by their values, `names={'WEIGHT': 'PARAMETER'}` gives one, and exports with "
             "torch.onnx.export(..., dynamo=True) keep names. Of layers that an earlier pass has added, the record of "
-            "that pass knows more: pass all --record in order. A weight that code computes from others, as "
+            "that pass knows more: pass each `record=` in order. A weight that code computes from others, as "
             "weight_norm and pruning do, has to be made one first. What the network's own code computes, as a table of "
-            "frequencies, must not grow: --exclude its group",
+            "frequencies, must not grow: `exclude=` its group",
             final=False,
         )
 

@@ -20,9 +20,20 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.graph.constants import FLOATS, constants_of
+from onnx_n2n.graph.constants import FLOATS, constants_of, uniform
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.uses import Use
-from onnx_n2n.record.layouts import CELLS, GATES, PERMUTED, SAME, TRANSPOSED, Layout
+from onnx_n2n.record.layouts import (
+    EVEN,
+    GATES,
+    SAME,
+    TRANSPOSED,
+    Biases,
+    Channels,
+    Gates,
+    Layout,
+    Permuted,
+)
 
 Source = Literal["metadata", "node", "name", "values", "content", "user"]
 
@@ -31,11 +42,6 @@ PLACEHOLDER = re.compile(r"%(\w+)")
 OPERATION = re.compile(r"target=torch\.ops\.aten\.(\w+)")
 NESTED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)")
 QUOTED = re.compile(r"'([^']*)'")
-LAYOUTS = re.compile(
-    rf"same|transposed|part|even|channels:\d|({'|'.join(CELLS)}):({'|'.join(GATES)})|permuted:({PERMUTED.pattern})"
-)
-# How many parameters lie in a weight, where it is not one: of a cell as many for each direction.
-COUNTS = {"gates": (1, 2), "columns": (1, 2), "bias": (1, 2), "biases": (2, 4), "even": (0, 1)}
 ANONYMOUS = re.compile(r"^onnx::|^val_\d+$|^_v_\d+$|^_val_\d+$|^const(ant)?_|^\d+$")
 
 # The parameters of a module, by the slot of the node that it becomes.
@@ -90,12 +96,10 @@ class Origin:
             ValueError: If the layout or the source is none, or it takes another number of parameters.
         """
         layout, names, source = Layout.read(document["layout"]), tuple(document["names"]), document["source"]
-        if not LAYOUTS.fullmatch(str(layout)):
-            raise ValueError(f"there is no layout {str(layout)[:60]!r}")
         axes = [each for group in layout.joined for each in group]
         if sorted(axis for axis, _ in axes) != list(range(len(axes))) or any(length == 0 for _, length in axes):
             raise ValueError(f"{str(layout)!r} does not name each axis of a parameter once")
-        if len(names) not in COUNTS.get(layout.kind, (1,)):
+        if len(names) not in layout.counts:
             raise ValueError(f"{len(names)} parameters cannot lie as {str(layout)!r}")
         if document.get("tied") and len(names) != 1:
             raise ValueError(f"{len(names)} parameters are tied to one")
@@ -132,14 +136,9 @@ def origins(model: ir.Model) -> dict[str, tuple[Origin, ...]]:
         for value, origin in known.folded(node):
             found.setdefault(str(value.name), []).append(origin)
     for value, tensor in constants_of(model.graph):
-        if not found.get(str(value.name)) and tensor.dtype in FLOATS and _even(tensor.numpy()):
-            found[str(value.name)] = [Origin((), Layout("even"), "", "values")]
+        if not found.get(str(value.name)) and tensor.dtype in FLOATS and uniform(tensor.numpy()):
+            found[str(value.name)] = [Origin((), EVEN, "", "values")]
     return {weight: tuple(dict.fromkeys(entries)) for weight, entries in found.items() if entries}
-
-
-def _even(array: np.ndarray) -> bool:
-    """Say whether a tensor holds one number throughout, as zeros that are nobody's parameter."""
-    return array.size == 0 or bool(np.all(array == array.flat[0]))
 
 
 class Origins:
@@ -190,7 +189,7 @@ class Origins:
             if name.rpartition(".")[0] != module:
                 for value, axis in zip(node.inputs[1:3], (outputs(node), 0), strict=False):
                     if value is not None and value.const_value is not None:
-                        yield value, Origin((name,), Layout("channels", str(axis)), str(node.name), "metadata")
+                        yield value, Origin((name,), Channels(axis), str(node.name), "metadata")
 
     def _module(self, node: ir.Node) -> str:
         """Return the module of a layer: that of its weight, or of the first of its arguments."""
@@ -218,7 +217,7 @@ class Origins:
         operation = _operation(node)
         if not found and not rewritten and name not in self.kinds:
             found = self._operand(node, operation)
-        layout = TRANSPOSED if node.op_type == "MatMul" and operation == "linear" else SAME
+        layout: Layout = TRANSPOSED if node.op_type == "MatMul" and operation == "linear" else SAME
         if operation in VECTORS and node.op_type not in NORMS:
             layout = _vector(value)
         return Origin((found[0],), layout, str(node.name), "metadata") if len(found) == 1 else None
@@ -263,7 +262,7 @@ class Origins:
 
     def _of_cell(self, node: ir.Node) -> Iterator[tuple[Use, Origin]]:
         """Name the packed weights of a recurrent cell."""
-        if node.op_type not in GATES or node.domain not in {"", "ai.onnx"}:
+        if node.op_type not in GATES or plain(node.domain):
             return
         arguments = [name for name in self.arguments(node) if "weight_ih_l" in name]
         source: Source = "metadata" if arguments else "node"
@@ -278,7 +277,7 @@ class Origins:
         for slot, stems in ((1, ["weight_ih"]), (2, ["weight_hh"]), (3, ["bias_ih", "bias_hh"])):
             if slot < len(node.inputs) and node.inputs[slot] is not None:
                 names = tuple(f"{where}{stem}_l{layer}{end}" for end in directions for stem in stems)
-                layout = Layout("biases" if len(stems) > 1 else "gates", node.op_type)
+                layout = (Biases if len(stems) > 1 else Gates)(node.op_type)
                 yield (node, slot), Origin(names, layout, str(node.name), source)
 
 
@@ -332,7 +331,7 @@ def _vector(value: ir.Value) -> Layout:
     if len(lengths) < 2:
         return SAME
     at = next((place for place, length in enumerate(lengths) if length != 1), 0)
-    return Layout("permuted", f"{'-' * at}0{'-' * (len(lengths) - at - 1)}")
+    return Permuted(f"{'-' * at}0{'-' * (len(lengths) - at - 1)}")
 
 
 def outputs(node: ir.Node) -> int:

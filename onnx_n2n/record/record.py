@@ -28,6 +28,7 @@ from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.schema import Damage, check
 from onnx_n2n.record.settings import Setting, followed
+from onnx_n2n.words import brief, count
 
 FORMAT, VERSION = "onnx-n2n.growth", "1"
 MOST = 1 << 30  # bytes of a file: that of the largest language models has a tenth
@@ -133,6 +134,9 @@ class Step:
     multiplied: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Step {brief(self.text)}: {count(len(self.remade), 'weight')} grew, {len(self.new)} are new>"
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
@@ -147,6 +151,10 @@ class Record:
     steps: tuple[Step, ...]
     student: str
     origins: Mapping[str, Sequence[Origin]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        passes = brief(", ".join(step.text for step in self.steps))
+        return f"<Record: {passes or 'no pass'}; from model {self.teacher[:12]} to {self.student[:12]}>"
 
     @property
     def teacher(self) -> str:
@@ -233,7 +241,7 @@ def load(path: Path) -> Record:
     try:
         return from_file(source.read().tobytes())
     except Damage as failure:
-        raise ModelError(f"{name} is damaged: {failure}", hint="one is written by --record") from failure
+        raise ModelError(f"{name} is damaged: {failure}", hint="one is written by `record=`") from failure
     except ValueError as failure:
         raise ModelError(f"{name} cannot be read: {failure}") from failure
 

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from onnx_n2n.io.tensorfile import shown
-from onnx_n2n.record.layouts import Layout
 from onnx_n2n.record.provenance import Origin
 
 LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
@@ -345,15 +344,9 @@ def _origins(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     grown = {entry["teacher"]: entry["before"] for step in document["steps"][:1] for entry in step["tensors"]}
     for weight, before in grown.items():
         for entry in document["origins"].get(weight, ()):
-            if not _lies(Origin.from_json(entry).layout, len(before)):
+            if not Origin.from_json(entry).layout.fits(len(before)):
                 fault = f"no weight of the shape {before} can lie as {shown(entry['layout'])}"
                 yield f"origin of {shown(weight)}", fault
-
-
-def _lies(layout: Layout, rank: int) -> bool:
-    """Say whether a weight of so many axes can be made of tensors in a layout."""
-    axes = {"gates": 3, "columns": 3, "biases": 2, "bias": 2, "permuted": len(layout.joined)}
-    return axes.get(layout.kind, rank) == rank and (layout.kind != "channels" or int(layout.detail) < rank)
 
 
 def check(document: Any, arrays: Arrays) -> None:

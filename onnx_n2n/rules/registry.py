@@ -11,6 +11,7 @@ from typing import Any
 from onnx_n2n import plugins
 from onnx_n2n.axes.symbolic import Content
 from onnx_n2n.errors import EnvironmentWarning, OptionError
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 
@@ -130,8 +131,3 @@ def _register_all(plugin: object) -> None:
         plugin()
     elif not isinstance(plugin, types.ModuleType):
         raise TypeError(f"it names neither a module nor a function, but {plugin!r}")
-
-
-def plain(domain: str) -> str:
-    """Return the name of an operator domain; the default one has two."""
-    return "" if domain == "ai.onnx" else domain

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from onnx_n2n.rules.registry import plain
+from onnx_n2n.graph.operators import plain
 
 Trait = Callable[[ir.Node], bool]
 

@@ -124,7 +124,7 @@ def fit(teacher: ir.Model, passes: Sequence[Widen | Deepen], goal: float, scale:
         again = nearest(teacher, chosen[0], goal, scale, then=chosen[1:])
         if scale.miss(again.size, goal) < scale.miss(size, goal):
             size, chosen[0] = again.size, again.growth
-    return (chosen[0] if len(chosen) == 1 else Sequential(tuple(chosen))), size
+    return (chosen[0] if len(chosen) == 1 else Sequential(*chosen)), size
 
 
 def nearest(

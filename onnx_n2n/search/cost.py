@@ -46,6 +46,9 @@ class Cost:
     uncounted: tuple[str, ...] = ()
     loops: int = 0
 
+    def __repr__(self) -> str:
+        return f"<Cost: {self.total:,} multiply-adds, {len(self.uncounted)} nodes not counted>"
+
 
 def multiply_adds(model: ir.Model, shapes: Mapping[str, Lengths] | None = None) -> Cost:
     """Count the multiply-adds of one run of a model, which is not changed.

@@ -1,7 +1,7 @@
-"""The exploration of the seed: wider, deeper and other students near a budget, each verified and written.
+"""The exploration: wider, deeper and other students near a budget, each verified and written.
 
-``fit.py`` finds how much the passes must do. Then each student is made as always, by its passes, which anybody can run
-again from their text.
+``budget_search.py`` finds how much the passes must do. Then each student is made as always, by its passes, which
+anybody can run again from their text.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
+from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, remove
 from onnx_n2n.io.model import load
-from onnx_n2n.io.protos import carried
 from onnx_n2n.io.rooms import sweep, watch
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.supervisor import die_with
@@ -29,10 +29,11 @@ from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.passes.report import Idle
-from onnx_n2n.search.budget import Budget, Size, Unit, shapes_of, sized
+from onnx_n2n.search.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
-from onnx_n2n.verification import Verdict
-from onnx_n2n.verification.options import Proof
+from onnx_n2n.verification import TIME_LIMIT, Verdict
+from onnx_n2n.verification.options import Feeds, Proof
+from onnx_n2n.words import brief, count
 
 TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
 
@@ -88,6 +89,12 @@ class Candidate:
     left_out: tuple[LeftOut, ...] = ()
     idle: tuple[Idle, ...] = ()
 
+    def __repr__(self) -> str:
+        if self.failure is not None:
+            return f"<{self.name}: failed, {brief(self.failure)}>"
+        said = "not verified" if self.verdict is None else self.verdict.short
+        return f"<{self.name}: {brief(self.passes)}; {self.parameters:,} parameters; {said}>"
+
     def of(self, model: str) -> Candidate:
         """Return the candidate of a model that is called by another name, as one from stdin is."""
         return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
@@ -107,20 +114,74 @@ class Candidate:
         }
 
 
+@dataclass(frozen=True)
+class Exploration(Sequence[Candidate]):
+    """The candidates for a budget, as a sequence.
+
+    Attributes:
+        budget: The budget.
+        goal: The same in parameters or multiply-adds.
+        teacher: What the teacher costs.
+        candidates: The students, in the order of the directions, and those that failed.
+    """
+
+    budget: Budget
+    goal: float
+    teacher: Size
+    candidates: tuple[Candidate, ...]
+
+    @overload
+    def __getitem__(self, place: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Candidate]: ...
+    def __getitem__(self, place: int | slice) -> Candidate | Sequence[Candidate]:
+        return self.candidates[place]
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __repr__(self) -> str:
+        written = sum(each.failure is None for each in self.candidates)
+        return f"<Exploration: {count(written, 'student')} near {self.goal:,.0f} {UNITS[self.budget.unit]}>"
+
+    def of(self, model: str) -> Exploration:
+        """Return the exploration of a model that is called by another name, as one from stdin is."""
+        return replace(self, candidates=tuple(each.of(model) for each in self.candidates))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the exploration as JSON-ready values."""
+        return {
+            "goal": self.goal,
+            "parameters": self.teacher.parameters,
+            "multiply_adds": asdict(self.teacher.cost),
+            "candidates": [each.to_json() for each in self.candidates],
+        }
+
+
 def explore(
     model: str | Path,
     budget: str | Budget,
     *,
+    output: str | Path | None = None,
     candidates: Sequence[Direction] = DIRECTIONS,
-    folder: str | Path | None = None,
-    proof: Proof = Proof(),  # noqa: B008 - immutable
-    seed: int = 0,
     jobs: int | None = None,
+    seed: int = 0,
+    verify: bool = True,
+    inputs: Feeds | str | Path | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: str = "auto",
+    time_limit: float = TIME_LIMIT,
     force: bool = False,
     strict: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Candidate]:
+) -> Exploration:
     """Make students of a model that cost about as much as a budget: wider, deeper, and both.
+
+    >>> students = onnx_n2n.explore("model.onnx", "params=3x", output="students")
+    >>> students
+    <Exploration: 5 students near 201 parameters>
+    >>> students[0]
+    <wider: widen{factor=3.12}; 203 parameters; verified, error ...>
 
     Each candidate is looked for, made and verified on its own, several at once if there are several ``jobs``. Whoever
     has a cluster says so to joblib, which then runs them there; the files must be where all its machines see them::
@@ -132,14 +193,18 @@ def explore(
     Args:
         model: The teacher's file.
         budget: What a student may cost: ``params=2x``, ``params=1.5M``, ``macs=2x`` or ``macs=300M``. Multiply-adds
-            are those of one run with the inputs of ``proof``, or at its shapes; other free dimensions are taken as 1.
+            are those of one run with ``inputs``, or at ``shapes``; other free dimensions are taken as 1.
+        output: The folder for the students, each in a file named after its candidate; ``MODEL.explored`` beside the
+            model if not given. It is made if it is not there.
         candidates: The directions to try.
-        folder: Where the students go, each in a file named after its candidate; ``MODEL.explored`` beside the model
-            if not given. It is made if it is not there.
-        proof: How to verify.
-        seed: Seed of everything random: the same model, options and seed give the same bytes, whatever ``jobs``.
         jobs: How many processes work at once; -1 for as many as there are cores. None is what joblib is set to: one,
             or all that a cluster has.
+        seed: Seed of everything random: the same model, options and seed give the same bytes, whatever ``jobs``.
+        verify: Whether to run all models before writing.
+        inputs: Arrays by input name to verify with, or an npz file of them; drawn when not given.
+        shapes: Shapes of inputs with free dimensions, for drawing.
+        provider: Where to verify: ``auto``, ``cpu``, ``cuda``, or another that ONNX Runtime offers.
+        time_limit: How many seconds one run of a model may take; infinity is no limit.
         force: Whether to overwrite files of the same names. What an earlier run left of a candidate that fails now
             is removed.
         strict: Whether a candidate that fails verification has failed. Otherwise what makes it wrong is left out, and
@@ -147,7 +212,7 @@ def explore(
         progress: Is told each stage as it begins.
 
     Returns:
-        The candidates in order, those that failed too. One that comes out as another does is left out.
+        A sequence of the candidates in order, those that failed too. One that comes out as another does is left out.
 
     Raises:
         OptionError: An option has no meaning, or a file is there already.
@@ -163,12 +228,14 @@ def explore(
         raise OptionError(f"the seed must be at least 0, not {seed}")
     path = Path(model)
     budget = Budget.read(budget) if isinstance(budget, str) else budget
-    place = Path(folder) if folder is not None else path.with_name(f"{path.stem}.explored")
+    proof = Proof.asked(verify, inputs, shapes, provider, seed, time_limit)
+    place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
     teacher = load(path)
     bounded(teacher)  # what a student costs is counted with all functions written out
-    goal = budget.goal(sized(teacher, shapes_of(proof)))
-    task = _Task(path, budget.unit, goal, replace(proof, seed=seed), strict, os.getpid())
+    size = sized(teacher, shapes_of(proof))
+    goal = budget.goal(size)
+    task = _Task(path, budget.unit, goal, proof, strict, os.getpid())
     parallel = Parallel(n_jobs=jobs)
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
@@ -179,14 +246,14 @@ def explore(
             progress("looking for candidates near the budget")
             drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
             progress("making and verifying them")
-            found = list(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+            found = tuple(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
         except BrokenProcessPool as failure:
             sweep(place)
             reason = "a process that worked on a candidate was killed, most likely because memory ran out"
-            raise N2NError(reason, hint="Take fewer --jobs") from failure
+            raise N2NError(reason, hint="Take fewer `jobs=`") from failure
     for left in (left for each in found for left in each.left_out):
         warnings.warn(left.said, LeftOutWarning, stacklevel=2)
-    return found
+    return Exploration(budget, goal, size, found)
 
 
 @contextmanager
@@ -197,7 +264,7 @@ def _ready(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as failure:
-        hint = "choose another output with -o"
+        hint = "choose another output with `output=`"
         raise OptionError(f"cannot make the folder {str(folder)!r}: {failure.strerror}", hint=hint) from None
     try:
         yield

@@ -228,7 +228,7 @@ def decided(outputs: Sequence[OutputVerdict]) -> None:
         raise InputError(
             f"no student can be judged on these inputs: rounding decides in the teacher what of its output "
             f"{wrong[0].name!r} is finite, or how long it is",
-            hint="Give others with --inputs data.npz, such as smaller values",
+            hint="Give others with `inputs='data.npz'`, such as smaller values",
         )
 
 

@@ -17,8 +17,11 @@ import onnx_ir as ir
 from onnx import helper
 
 from onnx_n2n.errors import RunError
+from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.subgraphs import body_protos
+from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.compare import Grain, is_real
-from onnx_n2n.verification.decisions import STEADY, Kind, Named, bodies, key, kind_of, within
+from onnx_n2n.verification.decisions import STEADY, Kind, Named, kind_of, within
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import Index, Wrong, wrong
 from onnx_n2n.verification.quanta import inlined
@@ -153,7 +156,7 @@ class Pair:
         alive = _alive(old)
         theirs = {node.output[0]: node for node in new.node if node.output}
         found: list[Decision] = []
-        inner = (each for node in old.node for body in bodies(node) for each in within(body))
+        inner = (each for node in old.node for body in body_protos(node) for each in within(body))
         others = [kind for kind in map(kind_of, inner) if kind is not None]
         for node in old.node:
             kind = kind_of(node)
@@ -227,18 +230,12 @@ class Pair:
                     node.output[slot] = name + OWN
                     if name + MASK in forced:
                         nodes.append(helper.make_node("Where", [name + MASK, name + OWN, name + FORCED], [name]))
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del proto.graph.node[:]
-        proto.graph.node.extend(copies)
-        infos = [info for info in proto.graph.value_info if info.name not in made]
-        del proto.graph.value_info[:]
-        proto.graph.value_info.extend(infos)
+        replace(proto.graph.node, nodes)
+        replace(proto.graph.value_info, [info for info in proto.graph.value_info if info.name not in made])
         for name, array in forced.items():
             kind = ir.DataType.from_numpy(array.dtype) if array.dtype != object else ir.DataType.STRING
             proto.graph.input.append(helper.make_tensor_value_info(name, kind.value, [None] * array.ndim))
-        outputs = [output for output in proto.graph.output if output.name not in made]
-        del proto.graph.output[:]
-        proto.graph.output.extend(outputs)
+        replace(proto.graph.output, [output for output in proto.graph.output if output.name not in made])
         return tapped(proto, [*_tensors(decisions, side, own=True), *names])
 
     def _open(self, side: int, proto: onnx.ModelProto) -> Timed:
@@ -254,7 +251,7 @@ class Pair:
         self, each: Decision, truth: Mapping[str, Any], nudge: Mapping[str, Any], got: Mapping[str, Any], grain: Grain
     ) -> Wrong | None:
         """The first wrong tensor: one that goes into a decision, or an output that is as steady as what goes in."""
-        steady = [each.teacher.output[slot] for slot in STEADY.get(key(each.teacher), ())]
+        steady = [each.teacher.output[slot] for slot in STEADY.get(operator_of(each.teacher), ())]
         pairs = [(old, old, new) for old, new in each.reads()]
         for old, near, new in (*pairs, *((name, name + OWN, name + OWN) for name in steady if name)):
             index = self._index(old, new.removesuffix(OWN), truth)
@@ -297,7 +294,7 @@ def _tensors(decisions: Sequence[Decision], side: int, *, own: bool = False) -> 
 def _said(node: onnx.NodeProto) -> object:
     """A value that is equal for two nodes that decide alike when they read the same."""
     attributes = sorted(attribute.SerializeToString() for attribute in node.attribute)
-    return key(node), list(node.output), [bool(name) for name in node.input], attributes
+    return operator_of(node), list(node.output), [bool(name) for name in node.input], attributes
 
 
 def _plain(index: Index) -> bool:
@@ -329,7 +326,7 @@ def _alive(graph: onnx.GraphProto) -> set[str]:
     held = {tensor.name for tensor in graph.initializer}
     alive = {value.name for value in graph.input} - held
     for node in graph.node:
-        reads = {*node.input, *(name for body in bodies(node) for inner in within(body) for name in inner.input)}
+        reads = {*node.input, *(name for body in body_protos(node) for inner in within(body) for name in inner.input)}
         if not alive.isdisjoint(reads):
             alive.update(filter(None, node.output))
     return alive

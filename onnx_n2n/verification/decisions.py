@@ -13,6 +13,9 @@ from enum import Enum
 import onnx
 import onnx_ir as ir
 
+from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.subgraphs import body_protos, roots_of
+
 
 class Kind(Enum):
     """How what an operator gives belongs to what it reads."""
@@ -82,14 +85,9 @@ class Named:
         return cls(node.name, node.op_type)
 
 
-def key(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:
-    """The domain and type of a node's operator."""
-    return ("" if node.domain == "ai.onnx" else node.domain), node.op_type
-
-
 def kind_of(node: onnx.NodeProto) -> Kind | None:
     """How a node decides; None for one that does not."""
-    kind = DECISIVE.get(key(node))
+    kind = DECISIVE.get(operator_of(node))
     if node.op_type == "Cast" and all(
         attribute.i not in COARSE for attribute in node.attribute if attribute.name == "to"
     ):
@@ -101,21 +99,12 @@ def kind_of(node: onnx.NodeProto) -> Kind | None:
 
 def decides(model: ir.Model) -> bool:
     """Whether any node of a model, its bodies and functions may be one at which rounding decides."""
-    graphs = (model.graph, *(function.graph for function in model.functions.values()))
-    return any(key(node) in DECISIVE for graph in graphs for node in graph.all_nodes())
-
-
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that are attributes of a node."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
+    return any(operator_of(node) in DECISIVE for graph in roots_of(model) for node in graph.all_nodes())
 
 
 def within(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """All nodes of a graph, and of the bodies in it."""
     for node in graph.node:
         yield node
-        for body in bodies(node):
+        for body in body_protos(node):
             yield from within(body)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.passthrough import COPIES
 from onnx_n2n.verification.roles import size_of
 
 # A size, or a symbolic expression such as "past_length + 1". A dimension without a name is called "input:axis".
@@ -44,7 +46,8 @@ def dims(value: ir.Value, chosen: tuple[int, ...] | None = None) -> tuple[Dim, .
     if value.shape is None:
         rank = len(chosen) if chosen is not None else max(channels, default=-1) + 1
         if not rank and chosen is None:
-            raise InputError(f"input {name!r} declares no shape", hint=f"Pass one with --input {name}:1,3,224,224")
+            hint = f"Pass one with `shapes={{{name!r}: (1, 3, 224, 224)}}`"
+            raise InputError(f"input {name!r} declares no shape", hint=hint)
         declared: list[Dim | None] = [None] * rank
     else:
         # Old exporters write -1 for a size that they do not know. 0 is one: ONNX Runtime takes no other.
@@ -66,14 +69,14 @@ def _channels(value: ir.Value) -> dict[int, int]:
     for node, slot in value.uses():
         if slot != 0:
             continue
-        if node.op_type in CHANNELS and node.domain in ("", "ai.onnx"):
+        if node.op_type in CHANNELS and not plain(node.domain):
             where, weight_axis, axis = CHANNELS[node.op_type]
             size = size_of(node.inputs[where], weight_axis)
             if size is not None and axis >= 0:
                 found[axis] = size * (_groups(node) if node.op_type == "Conv" else 1)
             elif size is not None and value.shape is not None:
                 found[len(value.shape) + axis] = size
-        elif node.op_type in ("Cast", "Identity"):
+        elif node.op_type in COPIES:
             found |= _channels(node.outputs[0])
         elif node.op_type == "Transpose" and (perm := node.attributes.get_ints("perm")):
             found |= {perm[axis]: size for axis, size in _channels(node.outputs[0]).items()}

@@ -102,7 +102,7 @@ def drawable(plans: Sequence[Drawn]) -> list[Drawn]:
         raise InputError(
             f"input {largest!r} of shape {list(shapes[largest])} is too large to be drawn",
             shapes=f"all inputs together would take {_bytes(shapes):,} bytes, and may take {LARGEST_FEED:,}",
-            hint="Pass arrays with --inputs data.npz, or a smaller shape with --input where dimensions are free",
+            hint="Pass arrays with `inputs='data.npz'`, or a smaller shape with `shapes=` where dimensions are free",
         )
     return small
 

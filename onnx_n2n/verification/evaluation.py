@@ -13,7 +13,10 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
-from onnx_n2n.verification.decisions import Named, bodies, key
+from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.subgraphs import body_protos, roots_of
+from onnx_n2n.io.messages import replace
+from onnx_n2n.verification.decisions import Named
 from onnx_n2n.verification.sessions import Source
 
 # Operators that drop, with the slot that says whether they do.
@@ -40,7 +43,7 @@ class Modes:
 
     def allow(self, node: onnx.NodeProto) -> bool:
         """Whether a node of a student trains as one of the teacher's does."""
-        return key(node) in self.trains and node.output[0] not in self.rests
+        return operator_of(node) in self.trains and node.output[0] not in self.rests
 
 
 def evaluated(
@@ -54,7 +57,7 @@ def evaluated(
         teacher: Where the teacher trains; nodes that train elsewhere go on doing so.
         modes: Is told where this model trains.
     """
-    kinds = {key(node) for graph in _graphs_of(skeleton) for node in graph.all_nodes()}
+    kinds = {operator_of(node) for graph in roots_of(skeleton) for node in graph.all_nodes()}
     if kinds.isdisjoint({*MODE, NORM}):
         return source, ()
     proto = source.proto()
@@ -63,11 +66,6 @@ def evaluated(
     for function in proto.functions:
         found += _evaluate(function, (), teacher, seen)
     return (source.holding(proto), tuple(found)) if found else (source, ())
-
-
-def _graphs_of(model: ir.Model) -> Iterator[ir.Graph]:
-    yield model.graph
-    yield from (function.graph for function in model.functions.values())
 
 
 def _evaluate(
@@ -83,12 +81,12 @@ def _evaluate(
     nodes = []
     for node in graph.node:
         nodes.append(node)
-        slot = MODE.get(key(node), len(node.input))
+        slot = MODE.get(operator_of(node), len(node.input))
         drops = slot < len(node.input) and bool(node.input[slot]) and node.input[slot] not in off
-        trains = drops or (key(node) == NORM and _trains(node))
+        trains = drops or (operator_of(node) == NORM and _trains(node))
         if trains:
-            modes.trains.add(key(node))
-        elif key(node) in {*MODE, NORM}:
+            modes.trains.add(operator_of(node))
+        elif operator_of(node) in {*MODE, NORM}:
             modes.rests.add(node.output[0])
         if trains and teacher is not None and not teacher.allow(node):
             pass
@@ -104,12 +102,9 @@ def _evaluate(
                     nodes.append(helper.make_node("Identity", [statistic], [name]))
             del node.output[1:]
             yield Named.of(node)
-        for body in bodies(node):
+        for body in body_protos(node):
             yield from _evaluate(body, body.initializer, teacher, modes, off)
-    if len(nodes) > len(graph.node):
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
+    replace(graph.node, nodes)
 
 
 def _trains(node: onnx.NodeProto) -> bool:

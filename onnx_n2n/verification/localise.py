@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.graph.subgraphs import reads
+from onnx_n2n.graph.uses import reads
 from onnx_n2n.verification.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.randomness import drawn

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from onnx_n2n.io.sources import Source
+from onnx_n2n.verification.inputs import read_inputs
+from onnx_n2n.verification.sessions import TIME_LIMIT, providers
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
 
@@ -31,8 +35,41 @@ class Proof:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     provider: str = "auto"
     seed: int = 0
-    time_limit: float = 30.0
+    time_limit: float = TIME_LIMIT
     read: tuple[Source, ...] = ()
+
+    @classmethod
+    def asked(
+        cls,
+        verify: bool = True,
+        inputs: Feeds | str | os.PathLike[str] | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        provider: str = "auto",
+        seed: int = 0,
+        time_limit: float = TIME_LIMIT,
+    ) -> Proof:
+        """Return the proof that somebody asks for, if it can be had: growing may take long.
+
+        Args:
+            verify: Whether to verify at all.
+            inputs: As in ``Proof``, or an npz file of arrays by input name.
+            shapes: As in ``Proof``, like all that follow.
+            provider: Where to run.
+            seed: Seed of drawn inputs.
+            time_limit: How many seconds one run of a model may take.
+
+        Raises:
+            OptionError: There is no such provider.
+            InputError: The file cannot be read.
+            N2NError: There is no ONNX Runtime.
+        """
+        if verify:
+            providers(provider)
+        read: tuple[Source, ...] = ()
+        if isinstance(inputs, str | os.PathLike):
+            read = (Source.of(Path(inputs)),)  # first: what is changed while it is read is refused
+            inputs = read_inputs(Path(inputs))
+        return cls(verify, inputs, shapes or {}, provider, seed, time_limit, read)
 
     @property
     def options(self) -> tuple[str, ...]:

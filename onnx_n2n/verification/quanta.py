@@ -14,8 +14,11 @@ import onnx
 from onnx import helper, inliner, shape_inference
 
 from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n.graph.passthrough import REARRANGERS
+from onnx_n2n.graph.subgraphs import body_protos
+from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.compare import NOISE_FACTOR, Grain
-from onnx_n2n.verification.decisions import Kind, bodies, kind_of
+from onnx_n2n.verification.decisions import Kind, kind_of
 from onnx_n2n.verification.sessions import Feed, Source, Timed, run, session
 
 TIMES = 3  # that the teacher is moved by as much, each time otherwise
@@ -24,9 +27,8 @@ TIMES = 3  # that the teacher is moved by as much, each time otherwise
 REAL = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 # Operators that make whole numbers, and those that keep them exact: rounding does not get there, so nothing is moved.
 WHOLE = {"Ceil", "Floor", "Round", "Sign"}
-KEEP = {
-    "Abs", "Add", "Cast", "Clip", "Concat", "Flatten", "Gather", "Identity", "Max", "Min", "Neg", "Relu", "Reshape",
-    "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+KEEP = REARRANGERS | {
+    "Abs", "Add", "Clip", "Concat", "Flatten", "Gather", "Max", "Min", "Neg", "Relu", "Slice", "Split", "Sub",
 }  # fmt: skip
 NARROW = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 
@@ -86,7 +88,7 @@ def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: 
     nodes, count = [], 0
     whole = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
-        for body in bodies(node):
+        for body in body_protos(node):
             count += _move(body, kinds, size, seed + 1000 * count + 1)
         if node.op_type in {*WHOLE, "Constant"} or (
             node.op_type in KEEP and whole.issuperset(filter(None, node.input))
@@ -101,9 +103,7 @@ def _move(graph: onnx.GraphProto, around: Mapping[str, int], size: float, seed: 
                     nodes += _noise(name, made, kinds[name], size, seed + count)
                     node.input[slot] = made
         nodes.append(node)
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(copies)
+    replace(graph.node, nodes)
     return count
 
 

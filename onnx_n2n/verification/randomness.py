@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
-from onnx_n2n.graph.subgraphs import bodies_of, reads
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.uses import reads
 
 # Operators that draw random numbers, by domain.
 DRAWING = {
@@ -64,13 +66,13 @@ def refuse(found: tuple[Random, ...]) -> None:
         f"no two runs of the teacher are alike: {names} depends on random numbers, and cannot be compared",
         node=found[0].node,
         operator=found[0].operator,
-        hint="Export the model in evaluation mode, or with the random numbers as an input, or use --no-verify",
+        hint="Export the model in evaluation mode, or with the random numbers as an input, or use `verify=False`",
     )
 
 
 def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifier] = frozenset()) -> ir.Node | None:
     """The first node that draws in a node: itself, or one in its bodies or its function."""
-    if node.op_type in DRAWING.get("" if node.domain == "ai.onnx" else node.domain, ()):
+    if node.op_type in DRAWING.get(plain(node.domain), ()):
         return node
     inside = [inner for body in bodies_of(node) for inner in body.all_nodes()]
     function = model.functions.get(node.op_identifier())

@@ -99,6 +99,6 @@ def _within_quanta(case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]
         raise InputError(
             f"whether the student is right cannot be told from rounding: output {open_!r} hangs on decisions that a "
             "rounding step changes in the teacher too, as the order of equal scores or the step of a quantised number",
-            hint="Give other inputs with --inputs data.npz",
+            hint="Give other inputs with `inputs='data.npz'`",
         )
     return tuple(found)

@@ -43,7 +43,7 @@ OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
 GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
 
-SMALLER = "give smaller inputs: shapes with --input name:1,3,224,224, or arrays with --inputs data.npz"
+SMALLER = "give smaller inputs: shapes with `shapes={'name': (1, 3, 224, 224)}`, or arrays with `inputs='data.npz'`"
 
 _SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers report; warnings are its default
 
@@ -153,7 +153,7 @@ def providers(choice: Provider) -> tuple[str, ...]:
     if name != CPU and (reason := refusal(name)):
         more = ", or pip install 'onnxruntime-gpu[cuda,cudnn]' on a machine with an NVIDIA GPU" if name == CUDA else ""
         reason = f"ONNX Runtime cannot use {short(name)} here: {reason}"
-        raise OptionError(reason, hint=f"Use --provider auto, or --provider cpu{more}")
+        raise OptionError(reason, hint=f"Use `provider='auto'`, or `provider='cpu'`{more}")
     return (name,)
 
 
@@ -214,7 +214,7 @@ def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
         with contextlib.nullcontext() if provider == CPU else _quiet(ort):
             found = ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-        hint = "--no-verify goes without running it, unproven"
+        hint = "`verify=False` goes without running it, unproven"
         raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
     if (got := found.get_providers()[0]) != provider:
         raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")
@@ -275,7 +275,7 @@ def run(model: Timed, feed: Feed, names: Sequence[str]) -> list[Any]:
         raise TimeLimitError(
             f"one run of a model was stopped after {model.limit:g} seconds",
             shapes=described(feed),
-            hint=f"Allow it more with --time-limit, or {SMALLER}",
+            hint=f"Allow it more with `time_limit=`, or {SMALLER}",
         )
     try:
         return answer.result()

@@ -131,7 +131,7 @@ def _first_that_runs(teacher: Timed, plans: Sequence[Drawn]) -> tuple[Drawn, Tri
     raise RunError(
         f"the teacher runs on no inputs that could be drawn. {failures[0]}",
         shapes=f"tried {'; '.join(tried[:3])}{more}",
-        hint="Pass inputs with --inputs data.npz, or shapes with --input name:1,3,224,224",
+        hint="Pass inputs with `inputs='data.npz'`, or shapes with `shapes={'name': (1, 3, 224, 224)}`",
     )
 
 

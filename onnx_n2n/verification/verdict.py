@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verification.decisions import Named, decides
 from onnx_n2n.verification.evaluation import Modes, evaluated
+from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.randomness import Random, drawn, refuse
@@ -36,6 +38,7 @@ from onnx_n2n.verification.sessions import (
     within_memory,
 )
 from onnx_n2n.verification.trial import Trial, find_trial, with_noise
+from onnx_n2n.words import brief
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,17 @@ class Verdict:
         """Whether the student computes what the teacher computes, so that ``assert verify(...)`` says what it means."""
         return self.ok
 
+    @property
+    def short(self) -> str:
+        """The verdict in some words: ``verified, error 1.2e-07``."""
+        idle = len(self.vacuous) == len(self.outputs)
+        state = "not the same" if not self.ok else "ran alike" if idle else "verified"
+        return f"{state}, error {self.error:.1e}"
+
+    def __repr__(self) -> str:
+        wrong = f"; first wrong: {brief(self.first_wrong)}" if self.first_wrong else ""
+        return f"<Verdict: {self.short}, the teacher's rounding error {self.noise:.1e}, on {self.provider}{wrong}>"
+
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON takes it: numbers that are not finite become null."""
         found: dict[str, Any] = finite(dataclasses.asdict(self))
@@ -88,7 +102,7 @@ def verify(
     teacher: AnyModel,
     student: AnyModel,
     *,
-    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | None = None,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | str | os.PathLike[str] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: Provider = "auto",
     seed: int = 0,
@@ -99,11 +113,13 @@ def verify(
 ) -> Verdict:
     """Run a student beside its teacher and say whether it computes the same.
 
+    >>> assert onnx_n2n.verify("model.onnx", onnx_n2n.widen("model.onnx", output="student.onnx").model)
+
     Args:
         teacher: The model that is right: a path, bytes, an ``onnx_ir.Model`` or a ``ModelProto``.
         student: The model to judge.
-        inputs: A feed, or several. Without one, a ``test_data_set_*`` folder beside the teacher is used, else inputs
-            are drawn to fit its graph.
+        inputs: A feed, or several, or an npz file of one. Without one, a ``test_data_set_*`` folder beside the teacher
+            is used, else inputs are drawn to fit its graph.
         shapes: Shapes by input, for free dimensions.
         provider: Where to run. ``auto`` is CUDA where that really works, else the CPU; any other that ONNX Runtime
             offers goes by its name, as ``openvino``.
@@ -121,6 +137,8 @@ def verify(
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
         OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
     """
+    if isinstance(inputs, str | os.PathLike):
+        inputs = read_inputs(Path(inputs))
     with opened(teacher, folder) as first, opened(student, folder) as second:
         modes = Modes()
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)

@@ -13,7 +13,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, resolve
 from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.names import Names
 from onnx_n2n.rules.obligations import Port
-from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.growth import Growth, Quieted
 from onnx_n2n.width.stated_sizes import replace_constant
 
 
@@ -112,7 +112,7 @@ class _Adapters:
         """Return float64[D], what new channels of an input must hold, if it matters."""
         factor = resolve(port.axis)
         channels = self.growth.channels.get(factor) if isinstance(factor, Factor) else None
-        return None if channels is None or channels.quiet is None else channels.quiet.holds.get(port.value)
+        return channels.quiet.holds.get(port.value) if isinstance(channels, Quieted) else None
 
     def _gather(self, operand: ir.Value, port: Port, indices: np.ndarray, result: ir.Value | None = None) -> ir.Node:
         places = self.names.initializer(f"{port.value.name}_channels", indices)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
+from onnx_n2n.words import count
 
 if TYPE_CHECKING:
     from onnx_n2n.width.quiet.channels import Quiet
@@ -21,22 +22,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """What became of the channels of one factor of size n, now of size n'.
+    """What became of the channels of one factor of size n, now of size n'; its subclasses say what the new ones are.
 
     Attributes:
         index: int64[n'], the old channel that each new one stands for.
         share: float64[n'], the part of the outgoing weight that each carries; over the copies of an old channel the
             shares sum to exactly 1. Each is a sum of powers of two, so that scaling loses no bit.
-        fresh: How many channels at the end are new, with values of their own and no outgoing weight.
-        quiet: What these hold instead, so that no mean over the channels notices them.
-        mean: Whether these hold the mean of the old ones instead.
     """
 
     index: np.ndarray
     share: np.ndarray
-    fresh: int = 0
-    quiet: Quiet | None = None
-    mean: bool = False
+
+    @property
+    def fresh(self) -> int:
+        """How many channels at the end stand for no old one."""
+        return 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.index)}, of which {self.fresh} fresh>"
+
+
+class Copies(Channels):
+    """Every new channel is a copy of an old one."""
+
+
+class Fresh(Channels):
+    """New channels have values of their own, and no outgoing weight."""
+
+    @property
+    def fresh(self) -> int:
+        """How many channels at the end stand for no old one."""
+        return int(np.count_nonzero(self.share == 0))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Quieted(Fresh):
+    """New channels hold what no mean over the channels notices; ``quiet`` says what that is."""
+
+    quiet: Quiet
+
+
+class Averaged(Fresh):
+    """New channels hold the mean of the old ones."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +98,13 @@ class Growth:
     channels: Mapping[Factor, Channels]
     grown: tuple[Grown, ...]
     kept: tuple[Kept, ...]
+
+    def __repr__(self) -> str:
+        return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"
+    @property
+    def quiet(self) -> dict[Factor, Quiet]:
+        """What new channels hold that no mean notices, of the factors that have such."""
+        return {factor: found.quiet for factor, found in self.channels.items() if isinstance(found, Quieted)}
 
     def touches(self, axis: Axis) -> bool:
         """Say whether any factor of an axis grew."""
@@ -147,7 +181,7 @@ class Growth:
         return np.where(self.fresh(axis), -1, self.index(axis))
 
 
-def copies(before: int, after: int, rng: np.random.Generator | None) -> Channels:
+def copies(before: int, after: int, rng: np.random.Generator | None) -> Copies:
     """Copy channels until there are ``after``: at random (``rng``), or in turn.
 
     Every old channel is copied once before any is copied twice. Source: Chen et al., Net2Net, 2016, section 2.2, with
@@ -156,30 +190,30 @@ def copies(before: int, after: int, rng: np.random.Generator | None) -> Channels
     extra = after - before
     rounds = [np.arange(before) if rng is None else rng.permutation(before) for _ in range(-(-extra // before))]
     index = np.concatenate([np.arange(before), *rounds]).astype(np.int64)[:after]
-    return Channels(index, shares(index, before))
+    return Copies(index, shares(index, before))
 
 
 def added(before: int, after: int, *, fresh: bool) -> Channels:
     """Add channels without outgoing weight: fresh ones, or copies where only copies are allowed."""
     index = np.arange(after, dtype=np.int64) % before
     share = np.where(np.arange(after) < before, 1.0, 0.0)
-    return Channels(index, share, after - before if fresh else 0)
+    return (Fresh if fresh else Copies)(index, share)
 
 
-def quieted(before: int, after: int, quiet: Quiet) -> Channels:
+def quieted(before: int, after: int, quiet: Quiet) -> Quieted:
     """Add channels that no mean over them notices."""
     plain = added(before, after, fresh=True)
-    return Channels(plain.index, plain.share, plain.fresh, quiet)
+    return Quieted(plain.index, plain.share, quiet)
 
 
-def averaged(before: int, after: int) -> Channels:
+def averaged(before: int, after: int) -> Averaged:
     """Add channels without outgoing weight that hold the mean of the old ones.
 
     Source: J. Hewitt, *Initializing New Word Embeddings for Pretrained Language Models*, 2021: an output that is the
     mean of the others takes little probability from them, where one that is drawn may take most of it.
     """
     plain = added(before, after, fresh=True)
-    return Channels(plain.index, plain.share, plain.fresh, mean=True)
+    return Averaged(plain.index, plain.share)
 
 
 def shares(index: np.ndarray, before: int) -> np.ndarray:

@@ -6,77 +6,21 @@ import fnmatch
 import math
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from onnx_n2n.analysis.groups import Group, Member
-from onnx_n2n.analysis.selection import Selection, unknown
+from onnx_n2n.analysis.selection import unknown
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, resolve
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
-from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, added, copies, quieted
+from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, Quieted, added, copies, quieted
 from onnx_n2n.width.quiet.channels import Loud
 from onnx_n2n.width.quiet.search import quieten
-
-Init = Literal["net2net", "zero"]
-Choice = Literal["random", "cyclic"]
-# As measured in docs/net2net.md: fresh channels learn fastest, and copies the faster the more noise tells them apart,
-# up to where the loss jumps in the first hundred steps.
-INIT: Init = "zero"
-NOISE = 0.3
-
-
-@dataclass(frozen=True)
-class Request(Selection):
-    """What a user asks of a growth of width.
-
-    Attributes:
-        factor: New size over old size, at least 1, for every group that is not named.
-        groups: Sizes by group name; such a group grows whatever ``include`` and ``exclude`` say.
-        include: Globs over groups, layers and weights; when given, only channels that one of these makes grow.
-        exclude: Globs over the same; channels that one of these makes or reads do not grow.
-        multiple_of: New sizes are rounded up to a multiple of this.
-        init: Fresh channels whose outgoing weights are zero (``zero``), or copies with shares (``net2net``).
-        mapping: Whether channels are copied at ``random`` or in turn (``cyclic``).
-        noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight.
-        seed: Seed of everything random: the same model, options and seed give the same bytes.
-        only: Names of groups; when given, no other group grows.
-        without: Names of groups that do not grow, also if their size is given.
-    """
-
-    factor: float = 2.0
-    groups: Mapping[str, int] = field(default_factory=dict)
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    multiple_of: int = 1
-    init: Init = INIT
-    mapping: Choice = "random"
-    noise: float = NOISE
-    seed: int = 0
-
-    def check(self) -> None:
-        """Check what can be checked without a model.
-
-        Raises:
-            OptionError: If a value has no meaning.
-        """
-        if not math.isfinite(self.factor) or self.factor < 1:
-            raise OptionError(f"the factor must be a finite number of at least 1, not {self.factor}")
-        if self.multiple_of < 1:
-            raise OptionError(f"multiple_of must be at least 1, not {self.multiple_of}")
-        if not math.isfinite(self.noise) or self.noise < 0:
-            raise OptionError(f"the noise must be a finite number of at least 0, not {self.noise}")
-        if self.seed < 0:
-            raise OptionError(f"the seed must be at least 0, not {self.seed}")
-        if self.init not in {"net2net", "zero"}:
-            raise OptionError(f"init must be 'net2net' or 'zero', not {self.init!r}")
-        if self.mapping not in {"random", "cyclic"}:
-            raise OptionError(f"mapping must be 'random' or 'cyclic', not {self.mapping!r}")
+from onnx_n2n.width.request import Request
 
 
 def plan(analysis: Analysis, request: Request) -> Growth:
@@ -276,7 +220,7 @@ def _only_averaged(analysis: Analysis) -> set[Factor]:
 def _size(group: Group, request: Request) -> int:
     """Return the size that is asked for."""
     named = request.groups.get(group.name)
-    aim = named if named is not None else math.floor(group.size * request.factor + 0.5)
+    aim = named if named is not None else math.floor(group.size * request.times + 0.5)
     if aim > MOST:
         raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
     if aim == group.size or named is not None:
@@ -290,7 +234,7 @@ def _nearest(group: Group, request: Request, why: str) -> int:
     Raises:
         GrowthError: If that is the group's size, or another one was asked for by name.
     """
-    times = math.floor(request.factor + 0.5)
+    times = math.floor(request.times + 0.5)
     if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
         raise GrowthError(why)
     return times * group.size
@@ -306,7 +250,7 @@ def _keep_even(
         changed = False
         growth = Growth(channels, (), ())
         for evenness in analysis.ledger.evenness:
-            quiet = any(factor in channels and channels[factor].quiet for factor in leaves(evenness.axis))
+            quiet = any(isinstance(channels.get(factor), Quieted) for factor in leaves(evenness.axis))
             if quiet or isinstance(evenness.by, Mean) or growth.multiplicity(evenness.axis) is not None:
                 continue
             for factor in [factor for factor in dict.fromkeys(leaves(evenness.axis)) if factor in channels]:
@@ -319,5 +263,3 @@ def _keep_even(
                 reason = f"other parts of one axis do not grow alike: {evenness.reason}"
                 kept.append(Kept(group.name, group.size, reason))
             changed = True
-
-

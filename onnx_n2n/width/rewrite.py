@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -20,34 +19,23 @@ from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
-from onnx_n2n.graph.uses import Use
+from onnx_n2n.graph.subgraphs import values_of
+from onnx_n2n.graph.uses import Use, operand
+from onnx_n2n.record.derived import derived
 from onnx_n2n.record.recipe import Recipe, Row, Summed
-from onnx_n2n.record.record import Remade
+from onnx_n2n.record.record import Remade, Step
+from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
-from onnx_n2n.width.growth import Growth
+from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.shares import Numbers, Scaled, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
 
-@dataclass(frozen=True)
-class Rewritten:
-    """What was done to a model.
-
-    Attributes:
-        remade: What each weight that grew is made of.
-        apart: What weights would be made of for some of their readers, if they were not one for all of them, so that
-            the student multiplies what these read besides.
-        multiplied: Names of other nodes whose operands are multiplied by shares, since no weight can carry these.
-    """
-
-    remade: tuple[Remade, ...]
-    apart: tuple[Remade, ...]
-    multiplied: tuple[str, ...]
-
-
-def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0) -> Rewritten:
-    """Grow the analysed model in place.
+def rewrite(
+    analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int = 0, gained: tuple[str, ...] = ()
+) -> Step:
+    """Grow the analysed model in place, and say what became of its weights and numbers.
 
     Args:
         analysis: The analysis of the model, which is changed.
@@ -55,10 +43,22 @@ def rewrite(analysis: Analysis, growth: Growth, *, noise: float = 0.0, seed: int
         noise: Standard deviation of the noise on copied outgoing weights, relative to that of the weight; it sums to
             zero over the copies of each channel.
         seed: Seed of that noise and of fresh weights.
+        gained: The outputs that become longer by it.
     """
+    before = settings(analysis.model)
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
-    return Rewritten(tuple(rewriter.remade), tuple(rewriter.apart), tuple(dict.fromkeys(rewriter.multiplied)))
+    after, remade = settings(analysis.model), tuple(rewriter.remade)
+    widths = [each.size for each in growth.channels if each.size]
+    widths += [length for each in remade for length, now in zip(each.before, each.after, strict=True) if length != now]
+    stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
+    return Step(
+        remade=remade,
+        settings=changed(before, after) | stay,
+        apart=tuple(rewriter.apart),
+        multiplied=tuple(dict.fromkeys(rewriter.multiplied)),
+        gained=gained,
+    )
 
 
 class _Rewriter:
@@ -69,7 +69,7 @@ class _Rewriter:
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
-        self._quiet = {factor: c.quiet for factor, c in growth.channels.items() if c.quiet is not None}
+        self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._readers = {use for use, _ in self._summing}
         moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
@@ -77,7 +77,7 @@ class _Rewriter:
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
-        made = [value for graph in self.analysis.model.graphs() for value in _values(graph)]
+        made = [value for graph in self.analysis.model.graphs() for value in values_of(graph)]
         for value in list(self.analysis.constants):
             self._grow_constant(value, placement.weights, placement.apart)
         for default in self.analysis.ledger.defaults:
@@ -101,8 +101,7 @@ class _Rewriter:
             found = scaled.node.attributes[scaled.attribute]
             scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
             return
-        value = scaled.node.inputs[scaled.slot]
-        assert value is not None
+        value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
         if not replaced:
             self.multiplied.append(layer_name(scaled.node))
@@ -111,8 +110,7 @@ class _Rewriter:
     def _spread(self, numbers: Numbers) -> None:
         """Replace a number that scales a tensor by one number for each channel."""
         node, slot = numbers.use
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
         array = teacher.reshape(()) * numbers.vector
         if np.any(array != array[0]):
@@ -124,8 +122,7 @@ class _Rewriter:
 
     def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
         """Multiply a constant number, for one use of it."""
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
         array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array))
@@ -144,8 +141,7 @@ class _Rewriter:
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
         """Multiply an operand by a vector along one of its axes."""
-        value = node.inputs[slot]
-        assert value is not None
+        value = operand(node, slot)
         scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
         self._graph_of(node).insert_before(node, scaled)
         node.replace_input_with(slot, scaled.outputs[0])
@@ -258,11 +254,11 @@ class _Rewriter:
         """
         found = resolve(axis)
         channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
-        if channels is not None and channels.mean:
+        if isinstance(channels, Averaged):
             return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
-        quiet = channels.quiet if channels is not None else None
-        if quiet is None:
+        if not isinstance(channels, Quieted):
             return None
+        quiet = channels.quiet
         if use in quiet.ones:
             return Row(None)
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
@@ -296,40 +292,21 @@ class _Rewriter:
 
     def _make(self, value: ir.Value, recipe: Recipe, *, replace: bool) -> ir.Value:
         teacher = self.analysis.constants[value]
-        shape = ir.Shape(recipe.shape(tuple(teacher.shape.numpy())))
-        name = str(value.name) if replace else self.names.value(str(value.name))
-        tensor = ir.LazyTensor(
-            lambda: ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype),
-            dtype=teacher.dtype,
-            shape=shape,
-            name=name,
-            doc_string=teacher.doc_string,
-        )
-        tensor.metadata_props.update(teacher.metadata_props)
-        if not replace:
-            return self.names.register(tensor)
-        producer = value.producer()
-        if producer is None:
-            value.const_value = tensor
-        else:
-            producer.attributes.clear()
-            producer.attributes["value"] = ir.AttrTensor("value", tensor)
-        self._declare(value, shape)
-        return value
 
-    def _declare(self, value: ir.Value, axes: Iterable[Axis] | ir.Shape) -> None:
+        def make() -> ir.TensorProtocol:
+            return ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype)
+
+        return self.names.grown(value, teacher, recipe.shape(tuple(teacher.shape.numpy())), make, replace=replace)
+
+    def _declare(self, value: ir.Value, axes: Sequence[Axis]) -> None:
         """Write the student's lengths into a declared shape."""
-        if value.shape is None:
+        if value.shape is None or len(axes) != len(value.shape):
             return
         lengths = list(value.shape)
-        if isinstance(axes, ir.Shape):
-            lengths = list(axes)
-        else:
-            for place, axis in enumerate(axes if len(tuple(axes)) == len(lengths) else ()):
-                if isinstance(lengths[place], int) and self.growth.touches(axis):
-                    # What is declared may be more than what is known of an axis that grows only in part.
-                    known = size(axis) is not None
-                    lengths[place] = self.growth.length(axis) if known else ir.SymbolicDim(None)
+        for position, axis in enumerate(axes):
+            if isinstance(lengths[position], int) and self.growth.touches(axis):
+                # What is declared may be more than what is known of an axis that grows only in part.
+                lengths[position] = self.growth.length(axis) if size(axis) is not None else ir.SymbolicDim(None)
         if lengths != list(value.shape):
             value.shape = ir.Shape(lengths)
 
@@ -337,13 +314,6 @@ class _Rewriter:
 def _number(name: str, value: float) -> ir.Attr:
     """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
     return ir.AttrFloat32(name, float(np.float32(value)))
-
-
-def _values(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Yield what a graph is given and what its nodes make."""
-    yield from graph.inputs
-    for node in graph:
-        yield from node.outputs
 
 
 _UNCHANGED: tuple[object, ...] = ("unchanged",)

@@ -16,6 +16,8 @@ from onnx_n2n.analysis.groups import measures
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Factor, leaves, parts_of, same, total
 from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.operators import operator_of, plain
+from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.recipe import Summed
@@ -90,7 +92,7 @@ class _Placer:
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
     def __post_init__(self) -> None:
-        self.quiet = {factor: c.quiet for factor, c in self.growth.channels.items() if c.quiet is not None}
+        self.quiet = self.growth.quiet
 
     def run(self) -> Placement:
         products: list[Scaled] = []
@@ -343,7 +345,7 @@ class _Placer:
 
     def _plain(self, node: ir.Node) -> bool:
         """Say whether an operator has a meaning that is known here."""
-        return node.domain in {"", "ai.onnx"} or (node.domain == "com.microsoft" and node.op_type == "DequantizeLinear")
+        return not plain(node.domain) or operator_of(node) == ("com.microsoft", "DequantizeLinear")
 
     def _length(self, summand: Summand) -> int:
         edges = self.growth.length(summand.before) + self.growth.length(summand.after)
@@ -351,13 +353,7 @@ class _Placer:
 
     def _constant(self, node: ir.Node, slot: int) -> bool:
         """Say whether an operand is a constant, possibly behind nodes that only move it."""
-        value = node.inputs[slot]
-        while value is not None and value not in self.analysis.constants:
-            producer = value.producer()
-            if producer is None or producer.op_type not in {"Identity", "Cast", "Transpose", "DequantizeLinear"}:
-                return False
-            value = producer.inputs[0]
-        return value is not None
+        return stored(node.inputs[slot])[0] in self.analysis.constants
 
 
 def _axis(node: ir.Node, standard: int) -> int:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, size
 from onnx_n2n.graph.names import Names
-from onnx_n2n.graph.uses import Use
+from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.rules.obligations import Literal, Picks
 from onnx_n2n.width.growth import Growth
 
@@ -116,9 +116,7 @@ def _rewrite_joined(
         for node, slot in uses:
             node.replace_input_with(slot, producer.outputs[0])
     for slot, array in changed.items():
-        part = producer.inputs[slot]
-        assert part is not None
-        replace_constant(names, part, [(producer, slot)], array)
+        replace_constant(names, operand(producer, slot), [(producer, slot)], array)
     return True
 
 
@@ -191,7 +189,6 @@ def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
     else:
         runs = [(growth.length(before), growth.length(run)) for before, run in picks.runs]
         array = np.concatenate([np.arange(start, start + length) for start, length in runs])
-    value = picks.node.inputs[picks.slot]
-    assert value is not None
+    value = operand(picks.node, picks.slot)
     dtype = value.dtype if value.dtype in {ir.DataType.INT32, ir.DataType.INT64} else ir.DataType.INT64
     replace_constant(names, value, [(picks.node, picks.slot)], array.astype(dtype.numpy()))

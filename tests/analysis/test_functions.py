@@ -20,7 +20,7 @@ from onnx_n2n.analysis import functions
 from onnx_n2n.analysis.kinds import Form
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import ModelError
-from onnx_n2n.export.program import program_of
+from onnx_n2n.export.build import program_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
 from onnx_n2n.search.cost import multiply_adds
 

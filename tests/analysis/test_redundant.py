@@ -17,7 +17,7 @@ from helpers.graphs import STABLE, model
 from onnx_n2n.analysis.redundant import BLOCK, _digests, _places, clones
 from onnx_n2n.axes.algebra import Factor, Product, Sum
 from onnx_n2n.io.model import open_model
-from onnx_n2n.width.growth import Channels, Growth
+from onnx_n2n.width.growth import Copies, Growth
 
 MODELS = sorted((Path(__file__).parents[2] / "models").glob("*.onnx"))
 
@@ -183,7 +183,7 @@ def test_places_are_what_an_index_would_take(drawn: tuple[list[Factor], Any], re
         for channel in range(factor.size or 0):
             swapped = np.arange(factor.size or 0)
             swapped[channel] = (channel + 1) % len(swapped)
-            moved = Growth({factor: Channels(swapped, np.ones(len(swapped)))}, (), ()).index(axis)
+            moved = Growth({factor: Copies(swapped, np.ones(len(swapped)))}, (), ()).index(axis)
             expected = array[moved != np.arange(length)]
             found = {int(n) for view in views for n in view[channel].ravel()}
             assert found == set(expected.ravel().tolist())
@@ -223,4 +223,6 @@ def test_report_counts_the_student() -> None:
     for noise in (0.0, 0.1):
         result = onnx_n2n.widen(teacher, 2, init="net2net", noise=noise)
         assert result.report.clones == clones(result.model)
-    assert onnx_n2n.widen(teacher, 2, verify=False).report.clones is None
+    unproven = onnx_n2n.widen(teacher, 2, init="net2net", noise=0.0, verify=False)
+    assert unproven.report.clones == clones(unproven.model)
+    assert onnx_n2n.widen(teacher, 1, verify=False).report.clones is None  # nothing has changed

@@ -109,10 +109,11 @@ def test_cells_with_units_as_columns(cell: str) -> None:
     gates = {"LSTM": 4, "RNN": 1}[cell]
     kernels = [numbers(3, gates * 5, seed=seed) for seed in range(2)]
     biases = [numbers(gates * 5, seed=seed) for seed in range(2)]
-    packed, joined = Layout("columns", cell).pack(kernels), Layout("bias", cell).pack(biases)
+    columns, bias = Layout.read(f"columns:{cell}"), Layout.read(f"bias:{cell}")
+    packed, joined = columns.pack(kernels), bias.pack(biases)
     assert packed.shape == (2, gates * 5, 3)
     assert joined.shape == (2, gates * 10)
-    for layout, weight, parts in ((Layout("columns", cell), packed, kernels), (Layout("bias", cell), joined, biases)):
+    for layout, weight, parts in ((columns, packed, kernels), (bias, joined, biases)):
         assert all(map(np.array_equal, layout.unpack(weight), parts))
     names = {f"cell{at}/kernel": array for at, array in enumerate(kernels)}
     names |= {f"cell{at}/bias": array for at, array in enumerate(biases)}

@@ -57,7 +57,7 @@ def test_a_gate_without_moments_does_not_hold_back_the_others() -> None:
     rows = np.concatenate([index + 6 * gate for gate in range(8)])
     dual = np.tile(np.where(np.isin(index, (0, 1)), 0.5, 1.0), 8)
     remade = Remade("b", "b", (1, 48), Recipe((None, rows)), (None, dual))
-    origin = Origin(tuple(shapes), Layout("biases", "LSTM"), "", "name")
+    origin = Origin(tuple(shapes), Layout.read("biases:LSTM"), "", "name")
     record = Record((Step(remade=(remade,)),), "", {"b": (origin,)})
     state = {"cell.bias_ih_l0": {"exp_avg": np.arange(24.0)}}
     assert grow_state(record, state, shapes)["cell.bias_ih_l0"]["exp_avg"].shape == (32,)

@@ -32,7 +32,7 @@ def test_several_optimizers_wherever_they_are(tmp_path: Path) -> None:
 def test_an_optimizer_never_keeps_its_old_sizes_in_silence(tmp_path: Path) -> None:
     model = net()
     document = {"model": model.state_dict(), "optimizer": optimizer_of(model, SPLIT, named=True)}
-    with pytest.raises(GrowthError, match=r"state of an optimizer \('optimizer'\).*--optimizer grows it, --keep"):
+    with pytest.raises(GrowthError, match=r"state of an optimizer \('optimizer'\).*`optimizer=True` grows it, `keep="):
         through(tmp_path, document)
     ours, found = through(tmp_path, document, keep=["optimizer*"])
     assert found.left == ("optimizer",)

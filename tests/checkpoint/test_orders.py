@@ -84,14 +84,14 @@ def test_without_names_moments_are_as_with_names_or_refused(
     else:
         said = ""
         assert not in_order or same(ours["optimizer"], without_names(truth["optimizer"]))
-    assert not said or ("no names in its groups" in said and "--optimizer-order" in said)
+    assert not said or ("no names in its groups" in said and "`optimizer_order=" in said)
 
 
 def test_groups_by_layer_in_another_order_are_refused_with_what_to_do(tmp_path: Path) -> None:
     model = net()
     groups = [[f"{layer}.weight", f"{layer}.bias"] for layer in ("i", "h1", "h0", "o")]
     document = {"model": model.state_dict(), "optimizer": optimizer_of(model, groups, named=False)}
-    with pytest.raises(GrowthError, match=r"'h0.weight' or 'h1.weight', which do not grow alike.*--optimizer-order"):
+    with pytest.raises(GrowthError, match=r"'h0.weight' or 'h1.weight', which do not grow alike.*`optimizer_order="):
         through(tmp_path, document, optimizer=True)
     named = {**document, "optimizer": optimizer_of(net(), groups, named=True)}
     truth, _ = through(tmp_path, named, optimizer=True)
@@ -110,9 +110,9 @@ def test_groups_by_layer_in_another_order_are_refused_with_what_to_do(tmp_path: 
         (tmp_path / "order").write_text("\n".join(lines))
         with pytest.raises(GrowthError, match=reason):
             through(tmp_path, document, optimizer=True, orders=[tmp_path / "order"])
-    with pytest.raises(OptionError, match="--optimizer-order gives 1 files, and 0 optimizers have no names"):
+    with pytest.raises(OptionError, match="`optimizer_order=` gives 1 files, and 0 optimizers have no names"):
         through(tmp_path, named, optimizer=True, orders=[tmp_path / "order"])
-    with pytest.raises(OptionError, match="Pass --optimizer too"):
+    with pytest.raises(OptionError, match="Pass `optimizer=True` too"):
         through(tmp_path, model.state_dict(), orders=[tmp_path / "order"])
 
 

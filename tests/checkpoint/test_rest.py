@@ -55,15 +55,15 @@ def test_an_option_that_names_nothing_is_a_mistake(tmp_path: Path, file: str) ->
         save_file(numpied(model.state_dict()), tmp_path / file)
     new = tmp_path / f"new-{file}"
     for option, glob, said in (
-        ("keep", "hO.*", "--keep 'hO.*' names nothing"),
-        ("keep", "h0.weight", "--keep 'h0.weight' names only what grows with the network"),
+        ("keep", "hO.*", "`keep=['hO.*']` names nothing"),
+        ("keep", "h0.weight", "`keep=['h0.weight']` names only what grows with the network"),
         *([("keep", "ema.h0.*", "names only what grows")] if file == "old.pt" else []),
     ):
         with pytest.raises(OptionError, match=re.escape(said)):
             grow_file(RECORD, tmp_path / file, new, **{option: [glob]})
         assert not new.exists()
     found = grow_file(RECORD, tmp_path / file, new, untie=["nothing"])
-    assert found.notes == ("--untie 'nothing' names nothing in the checkpoint",)
+    assert found.notes == ("`untie=['nothing']` names nothing in the checkpoint",)
     for glob in ("o.bias", "*.bias", "*"):  # some of it stays, as it would
         grow_file(RECORD, tmp_path / file, new, keep=[glob], force=True)
 

@@ -327,7 +327,7 @@ def test_a_student_that_is_another_one(exports: Path, tmp_path: Path) -> None:
     assert len(found.notes) == 1
     assert found.notes[0].startswith("the student given is ")
     assert found.to_json()["notes"] == list(found.notes)
-    with pytest.raises(onnx_n2n.GrowthError, match="pass all --record in order"):
+    with pytest.raises(onnx_n2n.GrowthError, match="pass each `record=` in order"):
         grow(onnx_n2n.join(records[1:]), own, student=onnx_n2n.load(model))
 
 

@@ -13,7 +13,8 @@ from helpers.trainable import anything, constants, drawn, exported, graph, train
 from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import OptionError
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.build import program_of
+from onnx_n2n.export.program import Program
 
 
 def guessed(program: Program) -> dict[str, str]:
@@ -91,7 +92,7 @@ def test_the_folder_says_what_was_decided_and_opens_as_it_was_written(tmp_path: 
     said, recorded = json.loads(found.stdout), json.loads((tmp_path / "o" / "export.json").read_text())
     for document in (said, recorded):
         assert document["trained"] == ["anchors"]
-        assert document["state"] == [{"name": "w", "because": "--freeze names it"}]
+        assert document["state"] == [{"name": "w", "because": "frozen by its name"}]
     module = export.load(tmp_path / "o")
     assert [name for name, _ in module.named_parameters()] == ["anchors"]
     assert [name for name, _ in module.named_buffers()] == ["w"]

@@ -179,12 +179,6 @@ def test_what_has_no_counterpart_is_refused(name: str) -> None:
         export.to_jax(proto)
 
 
-def test_places_of_a_pool_are_refused() -> None:
-    proto = model("y, z = MaxPool<kernel_shape = [2, 2]>(x)", "float[2,2,5,4] x", "float[2,2,4,3] y, int64[2,2,4,3] z")
-    with pytest.raises(ExportError, match="no output number 2"):
-        export.to_jax(proto)
-
-
 def test_a_folder_is_opened_again(tmp_path: Path) -> None:
     path = MODELS / GOLDEN["resnet"]["file"]
     export_to(path, "jax", tmp_path / "out", verify=False)

@@ -29,7 +29,7 @@ keras = needs("keras")
 
 from onnx_n2n.export import keras as lane  # noqa: E402
 from onnx_n2n.export.folder import export as export_to  # noqa: E402
-from onnx_n2n.export.jax import table  # noqa: E402
+from onnx_n2n.export.jax import run  # noqa: E402
 from onnx_n2n.export.keras.plan import read, written  # noqa: E402
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -214,7 +214,7 @@ def test_a_folder_is_opened_again(tmp_path: Path) -> None:
 
 def test_a_wrong_number_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proto = model("h = MatMul(x, w) y = Tanh(h)", "float[N,4] x", "float[N,3] y", w=(4, 3))
-    monkeypatch.setitem(table.TABLE, "Tanh", table.TABLE["Sigmoid"])
+    monkeypatch.setitem(run.TABLE, "Tanh", run.TABLE["Sigmoid"])
     with pytest.raises(VerificationError, match="'y' is off"):
         export_to(proto, "keras", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -12,8 +12,8 @@ from helpers.needing import needs
 from helpers.trainable import anything, constants, drawn, exported, graph, trained, with_nodes
 from onnx_n2n import export
 from onnx_n2n.errors import ExportError, OptionError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import agreement
-from onnx_n2n.export.program import program_of
 
 
 def whole(text: str, **weights: np.ndarray) -> onnx.ModelProto:

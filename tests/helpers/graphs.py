@@ -16,7 +16,8 @@ from onnx.reference import ReferenceEvaluator
 from helpers.definitions import DEFINITIONS
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.width.growth import Growth
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 from onnx_n2n.width.rewrite import rewrite
 
 STABLE = settings(derandomize=True)  # the same examples in every run

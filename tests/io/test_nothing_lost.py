@@ -20,7 +20,6 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.export.folder import export
 from onnx_n2n.io.rooms import PREFIX, sweep
 from onnx_n2n.search.exploration import explore
-from onnx_n2n.verification.options import Proof
 
 PYTHON = " ".join(COMMAND)
 
@@ -46,7 +45,7 @@ def test_an_exploration_removes_only_what_force_allows(folder: Path) -> None:
         if stage.startswith("making"):
             place.write_text("precious")
 
-    explore(folder / "net.onnx", "params=2x", folder=folder / "out", proof=Proof(wanted=False), progress=progress)
+    explore(folder / "net.onnx", "params=2x", output=folder / "out", verify=False, progress=progress)
     assert place.read_text() == "precious"
 
 
@@ -55,7 +54,7 @@ def test_an_exploration_keeps_the_weights_of_its_teacher(folder: Path) -> None:
     apart = folder / "apart"
     shutil.copy(apart / "net.onnx", apart / "deeper.onnx")
     before = (apart / "deeper.onnx.data").read_bytes()
-    explore(apart / "net.onnx", "params=1.05x", folder=apart, proof=Proof(wanted=False), force=True)
+    explore(apart / "net.onnx", "params=1.05x", output=apart, verify=False, force=True)
     assert (apart / "deeper.onnx.data").read_bytes() == before
 
 

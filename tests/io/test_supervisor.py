@@ -89,7 +89,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from onnx_n2n.io.rooms import room
-from onnx_n2n.supervisor import supervised
+from onnx_n2n.io.supervisor import supervised
 def work():
     with room(Path(".")):
         os.kill(os.getpid(), {number})
@@ -159,6 +159,9 @@ def test_a_model_comes_on_stdin_and_goes_to_stdout(resnet: Path) -> None:
     assert found.stderr.endswith(b"Written to stdout\n")
     assert run(resnet, "widen", "net.onnx", "-o", "student.onnx", "--no-verify").returncode == 0
     assert found.stdout == (resnet / "student.onnx").read_bytes()
+    told = run(resnet, "widen", "-", "-o", "student.onnx", "--no-verify", "--force", "--json", input=found.stdout)
+    assert json.loads(told.stdout)["digest"]  # also what is read of the teacher for the report
+    assert run(resnet, "widen", "net.onnx", "-o", "student.onnx", "--no-verify", "--force").returncode == 0
     assert run(resnet, "verify", "net.onnx", "-", input=found.stdout).returncode == 0
     assert run(resnet, "inspect", "-", input=found.stdout).stdout == run(resnet, "inspect", "student.onnx").stdout
     assert names(resnet) == ["net.onnx", "student.onnx"]

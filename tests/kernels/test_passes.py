@@ -79,7 +79,7 @@ def test_passes_are_read_as_they_are_written(text: str) -> None:
 def test_the_same_model_gives_the_same_bytes_and_a_history() -> None:
     one, other = (enlarge(three()).model.SerializeToString() for _ in range(2))
     assert one == other
-    assert "enlarge" in {e.text for e in onnx_n2n.lineage.history(opened(enlarge(three()).model))}
+    assert "enlarge" in {e.text for e in onnx_n2n.io.history.history(opened(enlarge(three()).model))}
 
 
 def test_groups_are_what_they_were() -> None:

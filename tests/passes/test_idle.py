@@ -81,7 +81,7 @@ def test_every_pass_is_in_the_history_or_in_the_error(texts: list[str], cut: int
     """Whatever order they come in, also when some of them are a sequence of their own."""
     teacher = linear()
     flat = parse(",".join(texts)).passes
-    passes = Sequential((*flat[:cut], *([Sequential(flat[cut:])] if flat[cut:] else [])))
+    passes = Sequential(*flat[:cut], *([Sequential(*flat[cut:])] if flat[cut:] else []))
     outputs = [text for text in texts if text.startswith("outputs")]
     assume(outputs == sorted(outputs))  # no output shrinks
     result = passes(teacher)

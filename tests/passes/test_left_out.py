@@ -262,7 +262,7 @@ def test_outputs_that_are_wrong_leave_the_rest(monkeypatch: pytest.MonkeyPatch) 
                     w1=(8, 6), w2=(6, 5))  # fmt: skip
     with pytest.raises(onnx_n2n.VerificationError):
         Outputs(7)(teacher)
-    result = Sequential((Outputs(7), Widen(factor=1.5)))(teacher)
+    result = Sequential(Outputs(7), Widen(factor=1.5))(teacher)
     assert (left_out(result), grown(result)) == (["w2"], {"w1"})
     assert [(idle.text, idle.reason) for idle in result.change.idle] == [
         ("outputs{size=7,without=w2}", "the group 'w2' of output 'y' is left out")
@@ -284,7 +284,7 @@ def test_an_exploration_says_what_its_candidates_lack(folder: Path) -> None:
             assert history(student)[0].text in each["passes"]
     assert found["wider"]["path"] is not None
     assert "LEFT OUT" in done.stderr
-    assert all(each.wrong for each in explore("net.onnx", "params=2x", folder="b", strict=True) if each.name == "wider")
+    assert all(each.wrong for each in explore("net.onnx", "params=2x", output="b", strict=True) if each.name == "wider")
 
 
 # --- names
@@ -297,7 +297,7 @@ NAMES = st.lists(st.text(min_size=1, max_size=8) | st.sampled_from(["a b", 'q"',
 @given(NAMES, NAMES, st.dictionaries(st.text(min_size=1), st.integers(1, 99)))
 def test_texts_of_passes_name_everything(only: list[str], without: list[str], groups: dict[str, int]) -> None:
     widen = Widen(only=tuple(only), without=tuple(without), groups=groups)
-    change = Sequential((widen, Deepen(without=tuple(without)), Outputs(3, only=tuple(only))))
+    change = Sequential(widen, Deepen(without=tuple(without)), Outputs(3, only=tuple(only)))
     assert parse(str(change)) == change
 
 

@@ -215,6 +215,6 @@ def test_the_command_line_grows_outputs_alone_or_with_the_rest(tmp_path: Path) -
 
 
 def test_passes_print_and_parse_back() -> None:
-    passes = Sequential((Outputs(9, "y"), Widen(1.5)))
+    passes = Sequential(Outputs(9, "y"), Widen(1.5))
     assert str(passes) == "outputs{size=9,output=y},widen{factor=1.5}"
     assert parse(str(passes)) == passes

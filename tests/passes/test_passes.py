@@ -35,13 +35,13 @@ def test_a_model_grown_five_times_still_computes_what_the_first_teacher_computes
     teacher = resnet(2)
     judge, model_ = Judge(teacher), teacher
     steps = [Widen(factor=1.3), Deepen(kind="identity", count=2), Widen(factor=1.5, init="zero"), Deepen(count=1),
-             Sequential((Widen(factor=1.2, seed=5), Deepen(kind="identity", count=1)))]  # fmt: skip
+             Sequential(Widen(factor=1.2, seed=5), Deepen(kind="identity", count=1))]  # fmt: skip
     digests = []
     for step in steps:
         digests.append(onnx_n2n.io.history.digest(opened(model_)))
         model_ = step(model_).model
         assert judge.error(model_) < TOLERANCE
-    history = onnx_n2n.lineage.history(opened(model_))
+    history = onnx_n2n.io.history.history(opened(model_))
     assert [entry.text.split("{")[0] for entry in history] == ["widen", "deepen", "widen", "deepen", "widen", "deepen"]
     assert [entry.parent for entry in history][:5] == digests
     assert history[4].seed == 5
@@ -51,8 +51,8 @@ def test_a_model_grown_five_times_still_computes_what_the_first_teacher_computes
 def test_a_history_that_is_not_one_is_left_out() -> None:
     teacher = resnet(1)
     helper.set_model_props(teacher, {"onnx_n2n.lineage": json.dumps({"not": "a list"})})
-    assert onnx_n2n.lineage.history(opened(teacher)) == ()
-    assert len(onnx_n2n.lineage.history(opened(Deepen()(teacher).model))) == 1
+    assert onnx_n2n.io.history.history(opened(teacher)) == ()
+    assert len(onnx_n2n.io.history.history(opened(Deepen()(teacher).model))) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Limit, leaves
 from onnx_n2n.errors import GrowthError
-from onnx_n2n.width.growth import Channels, Growth, shares
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.width.growth import Channels, Copies, Growth, shares
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 
 Rule = tuple[str, str, int]  # domain, operator, and the version since which it holds
 NAMED = {f"{operator}-{number}": probe for operator, probes in CASES.items() for number, probe in enumerate(probes)}
@@ -143,8 +145,8 @@ def test_a_rounded_length_is_what_rounding_makes_of_it() -> None:
     assert Judge(teacher).error(grow_named(teacher, {"W": 18})[0]) < TOLERANCE
 
 
-def channels_of(index: list[int]) -> Channels:
-    return Channels(np.array(index), shares(np.array(index), max(index) + 1))
+def channels_of(index: list[int]) -> Copies:
+    return Copies(np.array(index), shares(np.array(index), max(index) + 1))
 
 
 UNEVEN12 = channels_of([*range(12), 0, 1, 2, 3, 0, 1])
@@ -218,8 +220,8 @@ def met_by_growth(probe: Case) -> Iterator[Rule]:
         tensors += [analysis.axes.get(output) for output in node.outputs]
         if not free.isdisjoint(factor for axes in tensors for axis in axes or () for factor in leaves(axis)):
             opset, operator = (
-                analysis.model.opset_imports[rules.plain(node.domain)],
-                (rules.plain(node.domain), node.op_type),
+                analysis.model.opset_imports[plain(node.domain)],
+                (plain(node.domain), node.op_type),
             )
             found = [rule for rule in rules.known() if rule[:2] == operator and rule[2] <= opset]
             yield from found[-1:]

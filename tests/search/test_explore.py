@@ -71,7 +71,7 @@ def check(teacher: onnx.ModelProto, found: Candidate) -> None:
 
 def test_golden_model_has_all_candidates_within_the_tolerance(tmp_path: Path) -> None:
     teacher = onnx.load(MODELS / "resnet.onnx")
-    found = explore(MODELS / "resnet.onnx", "params=2x", folder=tmp_path / "out", seed=3)
+    found = explore(MODELS / "resnet.onnx", "params=2x", output=tmp_path / "out", seed=3)
     assert [each.name for each in found] == NAMES
     assert set(files(tmp_path / "out")) == {f"{name}.onnx" for name in NAMES}
     for each in found:
@@ -94,7 +94,7 @@ def test_golden_model_has_all_candidates_within_the_tolerance(tmp_path: Path) ->
     ],
 )
 def test_budgets_of_all_forms_are_met(folder: Path, budget: str, shapes: dict[str, tuple[int, ...]]) -> None:
-    found = explore("net.onnx", budget, proof=Proof(wanted=False, shapes=shapes))
+    found = explore("net.onnx", budget, verify=False, shapes=shapes)
     for each in found:
         assert within(each.parameters, 3840)
         assert within(each.multiply_adds, 3840 * (7 if shapes else 1))
@@ -103,7 +103,7 @@ def test_budgets_of_all_forms_are_met(folder: Path, budget: str, shapes: dict[st
 
 
 def test_square_root_of_the_growth_is_left_to_the_second_pass(folder: Path) -> None:
-    both = explore("net.onnx", "params=4x", proof=Proof(wanted=False), candidates=DIRECTIONS[3:4])[0]
+    both = explore("net.onnx", "params=4x", verify=False, candidates=DIRECTIONS[3:4])[0]
     deepened = parse(both.passes.partition(",")[0])(net())
     assert deepened.report.parameters_after == 960 + 576 * 2  # of 2 * 960, the nearest
     assert within(both.parameters, 4 * 960)
@@ -111,18 +111,18 @@ def test_square_root_of_the_growth_is_left_to_the_second_pass(folder: Path) -> N
 
 def test_same_seed_gives_the_same_bytes_however_many_work(folder: Path) -> None:
     def written(name: str, **options: Any) -> dict[str, bytes | None]:
-        explore("net.onnx", "params=4x", folder=name, **options)
+        explore("net.onnx", "params=4x", output=name, **options)
         return files(folder / name)
 
     one = written("one", seed=1)
     assert one == written("two", seed=1, jobs=2)
-    other = written("other", seed=2, proof=Proof(wanted=False))
+    other = written("other", seed=2, verify=False)
     assert all(one[name] != other[name] for name in one)
 
 
 def test_candidates_that_come_out_alike_are_written_once(folder: Path) -> None:
     twice = [DIRECTIONS[0], replace(DIRECTIONS[0], name="again"), DIRECTIONS[4]]
-    found = explore("net.onnx", "params=2x", candidates=twice, proof=Proof(wanted=False))
+    found = explore("net.onnx", "params=2x", candidates=twice, verify=False)
     assert [each.name for each in found] == ["wider", "wider-copies"]
 
 

@@ -338,12 +338,12 @@ def test_an_input_that_is_no_tensor_is_an_input_error() -> None:
 def test_an_input_of_unknown_rank_asks_for_a_shape() -> None:
     teacher = model("float[2] x", "float[2] y", "y = Relu(x)")
     teacher.graph.input[0].type.tensor_type.ClearField("shape")
-    with pytest.raises(InputError, match="--input x:1,3,224,224"):
+    with pytest.raises(InputError, match=r"`shapes={'x': \(1, 3, 224, 224\)}`"):
         verify(teacher, teacher)
     assert verify(teacher, teacher, shapes={"x": (2,)}).ok
 
 
 def test_a_teacher_that_runs_on_nothing_says_what_was_tried() -> None:
     teacher = model("float[N,3] x", "float[5,77] y", "y = Reshape(x, s)", s=np.array([5, 77]))
-    with pytest.raises(InputError, match=r"cannot be reshaped.*x float32\[1,3\].*more\). Pass inputs with --inputs"):
+    with pytest.raises(InputError, match=r"cannot be reshaped.*x float32\[1,3\].*more\). Pass inputs with `inputs="):
         verify(teacher, teacher)

@@ -166,7 +166,7 @@ def test_a_provider_that_runs_nothing_is_refused(monkeypatch: pytest.MonkeyPatch
     """ONNX Runtime lists CUDA where no device is, and Azure, which runs no layers, and gives the CPU for both."""
     offered = [*sessions.runtime().get_available_providers(), "HollowExecutionProvider"]
     monkeypatch.setattr(sessions.runtime(), "get_available_providers", lambda: offered)
-    with pytest.raises(OptionError, match=r"cannot use Hollow here: .*--provider cpu"):
+    with pytest.raises(OptionError, match=r"cannot use Hollow here: .*`provider='cpu'`"):
         sessions.providers("hollow")
 
 
@@ -191,7 +191,7 @@ def test_auto_is_cuda_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions.runtime(), "get_available_providers", lambda: [sessions.CUDA, CPU])
     monkeypatch.setattr(sessions, "refusal", lambda provider: "no device")
     assert sessions.providers("auto") == (CPU,)
-    with pytest.raises(OptionError, match=r"no device.*--provider cpu"):
+    with pytest.raises(OptionError, match=r"no device.*`provider='cpu'`"):
         sessions.providers("cuda")
     monkeypatch.setattr(sessions, "refusal", lambda provider: "")
     assert sessions.providers("Auto") == (sessions.CUDA, CPU)

@@ -21,7 +21,8 @@ from helpers.graphs import STABLE, WRONG, Judge, apply, grow, model, opened
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.record.recipe import Recipe, Summed
 from onnx_n2n.width.growth import added, copies
-from onnx_n2n.width.plan import Request, plan
+from onnx_n2n.width.plan import plan
+from onnx_n2n.width.request import Request
 
 RNG = np.random.default_rng(5)
 NET = (

@@ -146,7 +146,7 @@ def test_equal_weights_get_noise_of_their_own() -> None:
 def test_a_history_grows_by_one_entry_at_a_time() -> None:
     student = widen(widen(teacher(), factor=1.5, seed=3), factor=2)
     history = json.loads(by_key(student.metadata_props)["onnx_n2n.lineage"])
-    assert [step["pass"] for step in history] == ["widen{factor=1.5,seed=3}", "widen"]
+    assert [step["pass"] for step in history] == ["widen{factor=1.5,seed=3}", "widen{factor=2.0}"]
     assert Judge(teacher()).error(student) < TOLERANCE
 
 

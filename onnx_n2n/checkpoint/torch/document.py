@@ -154,7 +154,7 @@ class File:
             raise GrowthError(
                 f"{copy.title!r} carries the names of the network, and no number in it is negative: it holds no "
                 "weights, but perhaps their squares, or a mask",
-                hint=f"--keep {copy.title + '*'!r} leaves it as it is",
+                hint=f"`keep=[{copy.title + '*'!r}]` leaves it as it is",
             )
         for name, other in _before(found, found.untied).items():  # it had one tensor where the network had two
             if name not in given and other in given:
@@ -248,7 +248,7 @@ class File:
             listed = ", ".join([*unknown[:LISTED], *(["..."] if len(unknown) > LISTED else [])])
             raise GrowthError(
                 f"{len(unknown)} tensors of the checkpoint are not the network's, and may have to grow: {listed}",
-                hint="what stays as it is can be named with --keep GLOB",
+                hint="what stays as it is can be named with `keep=['GLOB']`",
             )
         return outside, left
 

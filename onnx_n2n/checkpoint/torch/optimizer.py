@@ -23,7 +23,7 @@ from onnx_n2n.checkpoint.optimizer_order import Shape, certain
 from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.errors import GrowthError, ModelError
 
-ANOTHER = "if it is the optimizer of another network, --keep leaves it as it is"
+ANOTHER = "if it is the optimizer of another network, `keep=` leaves it as it is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +182,7 @@ def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[s
             raise GrowthError(
                 f"{optimizer.title} has moments of another shape than {name!r}",
                 shapes=f"{list(shape)} where the parameter has {list(arrays[name].shape)}",
-                hint="--optimizer-order must list them in the order of the groups" if order else ANOTHER,
+                hint="`optimizer_order=` must list them in the order of the groups" if order else ANOTHER,
             )
     return result
 
@@ -211,7 +211,7 @@ def _aligned(names: Sequence[str], arrays: Arrays, optimizer: Optimizer) -> tupl
     if len(fitting) > 1 and fitting[0] != ("", ""):
         fronts = f"{fitting[0][0]!r} or {fitting[1][0]!r}"
         reason = f"two sets of parameters have the names in {optimizer.title}, with {fronts} in front"
-        raise GrowthError(reason, hint="pass a file with the full names by --optimizer-order")
+        raise GrowthError(reason, hint="pass a file with the full names by `optimizer_order=`")
     return fitting[0]
 
 

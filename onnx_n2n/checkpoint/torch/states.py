@@ -64,8 +64,8 @@ class States:
         if orders and len(orders) != len(nameless):
             titles = ", ".join(repr(dotted(each.path)) for each in nameless) or "none"
             raise OptionError(
-                f"--optimizer-order gives {len(orders)} files, and {len(nameless)} optimizers have no names: {titles}",
-                hint="pass --optimizer-order once for each of them, in this order",
+                f"`optimizer_order=` gives {len(orders)} files, and {len(nameless)} optimizers have no names: {titles}",
+                hint="pass `optimizer_order=` once for each of them, in this order",
             )
         said = dict(zip([each.path for each in nameless], orders, strict=False))
         return left, [(each, said.get(each.path, [])) for each in others]
@@ -77,7 +77,7 @@ class States:
             where = f" ({titles})" if titles != "''" else ""
             raise GrowthError(
                 f"the checkpoint holds the state of an optimizer{where}, which has to grow with the parameters",
-                hint=f"--optimizer grows it, --keep {dotted(optimizers[0].path) + '*'!r} leaves it as it is",
+                hint=f"`optimizer=True` grows it, `keep=[{dotted(optimizers[0].path) + '*'!r}]` leaves it as it is",
             )
 
     def _inside(self, optimizer: Optimizer) -> dict[Path, Any]:
@@ -102,7 +102,7 @@ class States:
                     "which moments are whose is not known",
                     hint="save both in one file: torch.save({'model': model.state_dict(), 'optimizer': "
                     "optimizer.state_dict()}, ...); or make the optimizer with model.named_parameters(); or pass "
-                    "--optimizer-order FILE",
+                    "`optimizer_order=['FILE']`",
                 )
             shapes = optimizer.shapes
             found |= {name: shapes[number] for number, name in zip(numbers, names, strict=False) if number in shapes}

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from onnx_n2n.errors import ExportError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.run import Frame, known, prepared
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.io.model import ModelLike
 
 __all__ = ["Apply", "apply_of", "function_of", "known", "runner", "to_jax", "trees_of"]

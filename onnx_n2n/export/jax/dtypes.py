@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -33,8 +35,15 @@ def fetched(value: jax.Array) -> Any:
     Raises:
         ExportError: The value is not known while JAX traces.
     """
-    try:
+    with known():
         return np.asarray(value).tolist()
+
+
+@contextmanager
+def known() -> Iterator[None]:
+    """Say what is wrong where a value would have to be known while JAX traces."""
+    try:
+        yield
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as failure:
         reason = "a length or a condition depends on data, which is not known while JAX traces"
         raise ExportError(

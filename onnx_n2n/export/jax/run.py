@@ -8,18 +8,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export import host
-from onnx_n2n.export.calling import NO_TURN, Call, bind, find, refuse
-from onnx_n2n.export.jax import dtypes
+from onnx_n2n.export import lists
+from onnx_n2n.export.calling import NO_TURN, Call, find, refuse
+from onnx_n2n.export.jax import arrays, dtypes
 from onnx_n2n.export.jax.norm import batch_norm
-from onnx_n2n.export.jax.table import TABLE
-from onnx_n2n.export.lanes import LENGTHS, walk, wants_number
+from onnx_n2n.export.lanes import call_of
+from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.program import Block, Program, Step
 
-Array = jax.Array
+TABLE = table_of(arrays)
 
 
 def known(operator_type: str, version: int) -> bool:
@@ -47,13 +47,10 @@ def prepared(program: Program) -> Recipe:
         ExportError: A step asks for what its function does not know.
     """
     calls = {}
-    for step in walk(program.main):
+    for step in program.main.walk():
         refuse(step)
         if step.operator not in SPECIAL:
-            on_host = bool(step.outputs) and step.outputs[0] in program.host and step.operator not in LENGTHS
-            table = host.TABLE if on_host else TABLE
-            sides = len(step.inputs), len(step.outputs)
-            calls[id(step)] = bind(table, step.operator, step.version, step.name, step.attributes, *sides)
+            calls[id(step)] = call_of(step, TABLE, program.host)
     return Recipe(program, calls)
 
 
@@ -105,7 +102,7 @@ class Frame:
         if name in self.numbers:
             return self.numbers[name]
         if name in self.recipe.program.constants:
-            return host.from_array(self.recipe.program.constants[name])
+            return self.recipe.program.constants[name].tolist()
         if name not in self.arrays and self.outer is not None:
             return self.outer.host(name)
         return dtypes.fetched(self.device(name))
@@ -125,14 +122,12 @@ class Frame:
             self.give(step, SPECIAL[step.operator](self, step))
             return
         call = self.recipe.calls[id(step)]
-        numbers = step.outputs[0] in self.recipe.program.host and step.operator not in LENGTHS
         arguments = [
-            self.host(name) if numbers or wants_number(step.operator, slot) else self.device(name)
-            for slot, name in enumerate(step.inputs)
+            self.host(name) if number else self.device(name)
+            for name, number in zip(step.inputs, call.takes_numbers, strict=True)
         ]
         found = call.function(*arguments, **call.keywords)
-        on_host = numbers or step.operator in LENGTHS
-        self.give(step, found if call.several else (found,), self.numbers if on_host else self.arrays)
+        self.give(step, found if call.several else (found,), self.numbers if call.gives_numbers else self.arrays)
 
     def give(self, step: Step, values: Sequence[Any], lane: dict[str, Any] | None = None) -> None:
         """Keep what a step returns."""
@@ -161,7 +156,7 @@ def _dropout(frame: Frame, step: Step) -> tuple[Array, ...]:
     x = frame.device(step.inputs[0])
     ratio = step.attributes.get("ratio", 0.5)
     if len(step.inputs) > 1 and step.inputs[1]:
-        ratio = host.flat(frame.host(step.inputs[1]))[0]
+        ratio = lists.flat(frame.host(step.inputs[1]))[0]
     if not frame.train or frame.key is None or ratio == 0:
         return x, jnp.ones(x.shape, bool)
     frame.key, key = jax.random.split(frame.key)
@@ -183,14 +178,14 @@ def _if(frame: Frame, step: Step) -> tuple[Any, ...]:
                 condition.reshape(()), lambda: branch("then_branch"), lambda: branch("else_branch")
             )
             return found
-    return branch("then_branch" if host.flat(frame.host(name))[0] else "else_branch")
+    return branch("then_branch" if lists.flat(frame.host(name))[0] else "else_branch")
 
 
 def _loop(frame: Frame, step: Step) -> tuple[Any, ...]:
     body = step.blocks["body"]
     carried = len(body.inputs) - 2
     limits = [*step.inputs, "", ""][:2]
-    trips, going = (host.flat(frame.host(name))[0] if name else None for name in limits)
+    trips, going = (lists.flat(frame.host(name))[0] if name else None for name in limits)
     values = [frame.device(name) for name in step.inputs[2:]]
     gathered: list[list[Any]] = []
     turn, alive = 0, going is None or bool(going)
@@ -199,7 +194,7 @@ def _loop(frame: Frame, step: Step) -> tuple[Any, ...]:
         inner.numbers.update(zip(body.inputs[:2], (turn, alive), strict=True))
         inner.arrays.update(zip(body.inputs[2:], values, strict=True))
         inner.run(body)
-        alive = bool(host.flat(inner.host(body.outputs[0]))[0])
+        alive = bool(lists.flat(inner.host(body.outputs[0]))[0])
         found = [inner.device(name) for name in body.outputs[1:]]
         values = found[:carried]
         gathered.append(found[carried:])

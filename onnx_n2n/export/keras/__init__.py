@@ -15,11 +15,12 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
 from onnx_n2n.export.jax import known
 from onnx_n2n.export.keras.layer import Network, free, kind_of, names_of
 from onnx_n2n.export.keras.plan import Plan, Slot
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.io.model import ModelLike, open_model
 
 __all__ = ["Network", "known", "load", "model_of", "runner", "to_keras"]
@@ -75,8 +76,8 @@ def runner(model: keras.Model) -> Runner:
     outputs = names_of(layer.plan.outputs)
 
     def run(feed: Mapping[str, np.ndarray]) -> list[Any]:
-        inputs = [feed[slot.name] for slot in layer.plan.inputs]
-        inputs = inputs[0] if len(inputs) == 1 else inputs
+        given = [feed[slot.name] for slot in layer.plan.inputs]
+        inputs = given[0] if len(given) == 1 else given
         filtering = keras.config.is_traceback_filtering_enabled()
         keras.config.disable_traceback_filtering()  # with it, Keras writes an error's sentence anew
         try:

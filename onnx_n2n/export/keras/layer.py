@@ -20,7 +20,6 @@ from keras import ops
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.jax import function_of
 from onnx_n2n.export.keras.plan import Plan, Slot, read, written
-from onnx_n2n.export.lanes import walk
 from onnx_n2n.verification.sessions import first_line
 
 
@@ -62,7 +61,7 @@ class Network(keras.layers.Layer):
         self._variables_by_name = MappingProxyType(variables)  # Keras would track a dict once more
         self._run = function_of(self.plan.program)
         self._on_tensorflow: Any = None
-        drops = any(step.operator == "Dropout" for step in walk(plan.program.main))
+        drops = any(step.operator == "Dropout" for step in plan.program.main.walk())
         self.seed_generator = keras.random.SeedGenerator() if drops else None
         self.built = True
 

@@ -18,8 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export.program import Block, Program, Step
-from onnx_n2n.export.weights import Tensor, Weight
+from onnx_n2n.export.program import Block, Program, Step, Tensor, Weight
 from onnx_n2n.record.layouts import Layout
 
 FORMAT = 1

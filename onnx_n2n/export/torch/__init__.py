@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import dtypes, layers
 from onnx_n2n.export.torch.emit import Emitter, known
 from onnx_n2n.export.torch.network import Network

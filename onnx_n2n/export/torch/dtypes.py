@@ -38,7 +38,7 @@ BYTES: dict[int, torch.dtype] = {
 TYPES |= BYTES
 FLOAT8 = {ir.DataType(code).numpy().name: dtype for code, dtype in BYTES.items()}
 
-NARROW = {
+NARROW: dict[str, Any] = {
     "int4": np.int8,
     "int2": np.int8,
     "uint4": np.uint8,
@@ -66,10 +66,10 @@ def to_tensor(array: np.ndarray) -> torch.Tensor:
         raise ExportError(f"PyTorch has no tensors of {array.dtype.name}") from failure
 
 
-def to_array(tensor: Any) -> np.ndarray:
-    """Return the values of a tensor, on the host."""
+def to_array(tensor: Any) -> Any:
+    """Return the values of a tensor, or of a list of them, on the host."""
     if isinstance(tensor, (list, tuple)):
-        return [to_array(each) for each in tensor]  # type: ignore[return-value]
+        return [to_array(each) for each in tensor]
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(ir.DataType.BFLOAT16.numpy())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,18 @@ import torch
 from torch import fx, nn
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export import host
-from onnx_n2n.export.calling import Call, bind, find, made, refuse
-from onnx_n2n.export.lanes import LENGTHS, wants_number
+from onnx_n2n.export import lists
+from onnx_n2n.export.calling import Call, find, made, refuse
+from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.names import arguments
+from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.program import Block, Program, Step
-from onnx_n2n.export.torch import dtypes, layers
+from onnx_n2n.export.torch import arrays, dtypes, layers
 from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
-from onnx_n2n.export.torch.table import TABLE
 from onnx_n2n.record.layouts import SAME, Layout
+
+TABLE = table_of(arrays)
 
 Captured = tuple[str, bool]
 """A value from outside, and whether it is wanted on the host."""
@@ -89,7 +90,7 @@ class Emitter:
         if not name:
             return None
         if name in self.program.constants:
-            return host.from_array(self.program.constants[name])
+            return self.program.constants[name].tolist()
         if name not in self._host:
             if name in self._device or name in self.program.weights:
                 self._host[name] = self.graph.call_function(dtypes.fetched, (self.device(name),))
@@ -185,27 +186,25 @@ class Emitter:
         _refuse_types(step)
         if step.operator in SPECIAL:
             SPECIAL[step.operator](self, step)
-        elif step.operator in LENGTHS:
-            call = _bound(TABLE, step)
-            self._host[step.outputs[0]] = self._call(call, (self.device(step.inputs[0]),))
-        elif step.outputs and step.outputs[0] in self.program.host:
-            call = _bound(host.TABLE, step)
-            self._give(step, self._call(call, tuple(self.host(name) for name in step.inputs)), call, self._host)
         else:
-            call = _bound(TABLE, step)
-            arguments = tuple(
-                self.host(name) if wants_number(step.operator, slot) else self.device(name)
-                for slot, name in enumerate(step.inputs)
-            )
-            call = (
-                replace(call, keywords={**call.keywords, "known_shapes": self._shapes(step)})
-                if call.known_shapes
-                else call
-            )
-            self._give(step, self._call(call, arguments), call, self._device)
+            call = call_of(step, TABLE, self.program.host)
+            node = self._call(step, call)
+            lane = self._host if call.gives_numbers else self._device
+            if call.several:
+                self.give(step, node, lane)
+            else:
+                lane[step.outputs[0]] = node
 
-    def _call(self, call: Call, arguments: tuple[Any, ...]) -> fx.Node:
-        keywords = {key: _literal(value) for key, value in call.keywords.items()}
+    def _call(self, step: Step, call: Call) -> fx.Node:
+        arguments = tuple(
+            self.host(name) if number else self.device(name)
+            for name, number in zip(step.inputs, call.takes_numbers, strict=True)
+        )
+        keywords = {
+            key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in call.keywords.items()
+        }
+        if call.known_shapes:
+            keywords["known_shapes"] = self._shapes(step)
         if call.like:
             keywords["like"] = self.like()
         return self.graph.call_function(call.function, arguments, keywords)
@@ -219,12 +218,6 @@ class Emitter:
 
     def _is_tensor(self, name: str) -> bool:
         return name in self.program.weights and self.program.weights[name].layout == SAME
-
-    def _give(self, step: Step, node: fx.Node, call: Call, lane: dict[str, Any]) -> None:
-        if not call.several:
-            lane[step.outputs[0]] = node
-        else:
-            self.give(step, node, lane)
 
     def give(self, step: Step, node: fx.Node, lane: dict[str, Any] | None = None) -> None:
         """Hand the parts of a tuple out as the outputs of a step."""
@@ -269,10 +262,6 @@ def _refuse_types(step: Step) -> None:
         raise ExportError(reason, node=step.name, operator=step.operator)
 
 
-def _bound(table: Any, step: Step) -> Call:
-    return bind(table, step.operator, step.version, step.name, step.attributes, len(step.inputs), len(step.outputs))
-
-
 def _literal(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
@@ -300,14 +289,14 @@ def _batch_norm(emitter: Emitter, step: Step) -> None:
     emitter._device[step.outputs[0]] = node
 
 
-def _norm(tensors: nn.Module, epsilon: float, momentum: float) -> nn.Module:
+def _norm(tensors: Any, epsilon: float, momentum: float) -> nn.Module:
     """Return PyTorch's module with these tensors."""
-    norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)  # type: ignore[arg-type]
+    norm = layers.BatchNorm(len(tensors.weight), eps=epsilon, momentum=1 - momentum)
     for name in ("weight", "bias"):  # which may be frozen
         delattr(norm, name)
         tensor = getattr(tensors, name)
         (norm.register_parameter if isinstance(tensor, nn.Parameter) else norm.register_buffer)(name, tensor)
-    norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var  # type: ignore[assignment]
+    norm.running_mean, norm.running_var = tensors.running_mean, tensors.running_var
     for kind in ("_parameters", "_buffers", "_modules"):  # what its own class has besides
         mine, theirs = getattr(norm, kind), getattr(tensors, kind)
         mine.update({name: held for name, held in theirs.items() if name not in STATISTICS})
@@ -318,7 +307,7 @@ def _dropout(emitter: Emitter, step: Step) -> None:
     ratio = (
         emitter.host(step.inputs[1]) if len(step.inputs) > 1 and step.inputs[1] else step.attributes.get("ratio", 0.5)
     )
-    ratio = host.flat(ratio)[0] if not isinstance(ratio, fx.Node) else 0.5
+    ratio = lists.flat(ratio)[0] if not isinstance(ratio, fx.Node) else 0.5
     name = emitter.add("dropout", nn.Dropout(ratio))
     node = emitter.graph.call_module(name, (emitter.device(step.inputs[0]),))
     emitter._device[step.outputs[0]] = node

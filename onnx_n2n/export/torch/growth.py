@@ -14,8 +14,9 @@ import torch
 
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.errors import VerificationError
+from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import feeds
-from onnx_n2n.export.program import Program, program_of
+from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import Network, dtypes, known, module_of
 from onnx_n2n.record.record import Record
 
@@ -178,7 +179,7 @@ class _Side:
         parameters = dict(self.module.named_parameters())
         gradients = {}
         for name, weight in self.single.items():
-            parts = [parameters.get(part) for part in weight.parts]
-            if all(part is not None and part.grad is not None for part in parts):
-                gradients[name] = weight.layout.pack([dtypes.to_array(part.grad) for part in parts])
+            found = [parameters[part].grad if part in parameters else None for part in weight.parts]
+            if all(gradient is not None for gradient in found):
+                gradients[name] = weight.layout.pack([dtypes.to_array(gradient) for gradient in found])
         return {name: dtypes.to_array(y) for name, y in floats.items()}, gradients

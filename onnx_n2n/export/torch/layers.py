@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.calling import NO_TURN
-
-Tensor = torch.Tensor
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):

@@ -132,7 +132,10 @@ def restored(calls: list[Call], own: dict[str, Any]) -> Network:
 
 
 def _calls(graph: fx.Graph) -> list[Call]:
+    def named(value: Any) -> Any:
+        return Result(value.name) if isinstance(value, fx.Node) else value
+
     def argument(value: Any) -> Any:
-        return map_aggregate(value, lambda each: Result(each.name) if isinstance(each, fx.Node) else each)
+        return map_aggregate(value, named)
 
     return [Call(node.op, node.target, argument(node.args), argument(node.kwargs), node.name) for node in graph.nodes]

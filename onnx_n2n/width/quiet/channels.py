@@ -47,13 +47,6 @@ class Quiet:
         return held is not None and not held.any()
 
 
-def operand(node: ir.Node, slot: int) -> ir.Value:
-    """Return an operand that is there."""
-    value = node.inputs[slot]
-    assert value is not None
-    return value
-
-
 def title(node: ir.Node) -> str:
     """Return what a reason calls a node."""
     return f"{node.op_type} {node.name or '-> ' + str(node.outputs[0].name)!r}"

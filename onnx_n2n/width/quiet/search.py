@@ -11,20 +11,19 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve
 from onnx_n2n.graph.constants import FLOATS
-from onnx_n2n.graph.uses import Use
+from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.passthrough import COPIES, REARRANGERS
+from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.rules.obligations import Contraction, Mean, Norm
-from onnx_n2n.width.quiet.channels import Loud, Quiet, operand, title
+from onnx_n2n.width.quiet.channels import Loud, Quiet, title
 from onnx_n2n.width.quiet.equations import Equations
 from onnx_n2n.width.quiet.written import written
 
 LINEAR = frozenset({"Add", "Sub", "Sum", "Mean", "Where", "Concat"})  # in all operands together
-MOVING = frozenset(
-    {
-        "Identity", "Cast", "Dropout", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
-        "Gather", "Pad", "Expand", "Tile", "Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum",
-        "Resize",
-    }
-)  # fmt: skip
+MOVING = REARRANGERS | {
+    "Dropout", "Flatten", "Slice", "Split", "Gather", "Pad", "Expand", "Tile", "Neg", "AveragePool",
+    "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize",
+}  # fmt: skip
 MAPS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "FusedMatMul"})
 ADDED = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2}  # the input slot of what some of these add
 # Zero at zero, and with a slope there: a channel that is zero behind a Relu would never learn.
@@ -134,7 +133,7 @@ class _Search:
             self._norm(self._by_node[node])
         elif not made:
             self._ends(node)
-        elif node.domain not in {"", "ai.onnx", "com.microsoft"}:
+        elif plain(node.domain) not in {"", "com.microsoft"}:
             raise Loud(f"{title(node)} stands between what writes the stream and its norm")
         elif node.op_type in MAPS:
             self._map(node, given, made[0])
@@ -244,7 +243,7 @@ class _Search:
     def _centres(self, node: ir.Node) -> bool:
         """Say whether a node subtracts the mean over the factor from the tensor that it is the mean of."""
         mean = operand(node, 1).producer()
-        while mean is not None and mean.op_type in {"Identity", "Cast"}:
+        while mean is not None and mean.op_type in COPIES:
             mean = operand(mean, 0).producer()
         return mean in self._averaging and mean is not None and mean.inputs[0] is node.inputs[0]
 

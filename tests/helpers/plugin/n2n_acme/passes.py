@@ -19,23 +19,16 @@ from onnx_n2n.verification.options import Proof
 
 @dataclass(frozen=True)
 class Gain(Selective):
-    """Multiply each channel behind a convolution by a new weight, which is 1.
-
-    Attributes:
-        only: Names of convolutions; when given, only behind these.
-        without: Names of convolutions behind which there is none.
-    """
+    """Multiply each channel behind a convolution by a new weight, which is 1."""
 
     suffix: ClassVar[str] = "gained"  # of the file: model.gained.onnx
-
-    def check(self) -> None:
-        """All values of the options have a meaning."""
+    part: ClassVar[str] = "convolution"  # what its options only and without name
 
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:
         """Add the gains to a private working copy."""
         names, order = Names(model), {node: place for place, node in enumerate(model.graph)}
         convolutions = {str(node.name): node for node in _convolutions(model)}
-        self.check_names(list(convolutions), "convolution")
+        self.check_names(list(convolutions))
         added, new = [], []
         for name, node in convolutions.items():
             if self.takes(name):

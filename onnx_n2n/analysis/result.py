@@ -1,0 +1,144 @@
+"""What an analysis says: what may grow, what growing it costs and owes to its nodes, and why the rest may not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_n2n.analysis.groups import Group, Pinned
+from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.axes.symbolic import Content
+from onnx_n2n.graph.constants import Constants, parameters
+from onnx_n2n.graph.shapes import Inferred
+from onnx_n2n.rules.obligations import Ledger, Port
+from onnx_n2n.words import count
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What may grow in a model, and what growing it owes to its nodes.
+
+    Attributes:
+        model: The model that was analysed; not changed, and the one that a rewrite of this analysis must be given.
+        axes: The axes of each tensor of known rank.
+        uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
+        constants: Which tensors are constant.
+        contents: What small tensors say.
+        shapes: What shape inference knows of each tensor.
+        ledger: The obligations of all nodes.
+        groups: What may grow, in graph order.
+        pins: The weight axes that may not grow, with their reasons.
+        ports: The axes of graph inputs and outputs that may grow inside, and only there.
+    """
+
+    model: ir.Model
+    axes: Mapping[ir.Value, tuple[Axis, ...]]
+    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
+    constants: Constants
+    contents: Mapping[ir.Value, Content]
+    shapes: Mapping[ir.Value, Inferred]
+    ledger: Ledger
+    groups: tuple[Group, ...]
+    pins: tuple[Pinned, ...]
+    ports: tuple[Port, ...]
+
+    def __repr__(self) -> str:
+        return f"<Analysis: {count(len(self.weighty), 'group')} can grow, {len(self.pins)} weight axes are pinned>"
+
+    def axes_of_use(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
+        """Return the axes of an input of a node, or None when its rank is unknown or it was not analysed."""
+        return lookup(self.uses, self.axes, node, slot)
+
+    @cached_property
+    def weighty(self) -> tuple[Group, ...]:
+        """The groups that weights have, in graph order: growing them makes the model larger."""
+        return tuple(group for group in self.groups if group.members)
+
+    def cost(self, group: Group, after: int) -> int:
+        """Return how many parameters the model gains when a group alone grows to ``after`` channels."""
+        return sum(
+            math.prod(_length(axis, group.factor, after) for axis in axes) - math.prod(size(axis) or 0 for axis in axes)
+            for axes in self._weights.get(group.factor, {}).values()
+        )
+
+    @cached_property
+    def _weights(self) -> Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]:
+        """For each factor the weights it is on, with all their axes."""
+        found: dict[Factor, dict[ir.Value, tuple[Axis, ...]]] = {}
+        for node in self.model.graph.all_nodes():
+            for slot, value in enumerate(node.inputs):
+                if value is not None and value in self.constants and self.constants.growable(value):
+                    axes = self.axes_of_use(node, slot) or ()
+                    for axis in axes:
+                        for factor in leaves(axis):
+                            found.setdefault(factor, {})[value] = axes
+        return found
+
+    def to_json(self, ways: Mapping[Factor, str] | None = None) -> dict[str, Any]:
+        """Return groups and pins as JSON-ready values.
+
+        Args:
+            ways: How each group may grow, as :func:`onnx_n2n.width.plan.ways` says; without it, this is left out.
+        """
+        return {
+            "parameters": parameters(self.model),
+            "groups": [
+                {
+                    "name": group.name,
+                    "size": group.size,
+                    **({} if ways is None else {"grows": ways[group.factor]}),
+                    "reason": str(group.reason) if group.reason is not None else None,
+                    "parameters_per_channel": self.cost(group, group.size + 1),
+                    "parameters_to_double": self.cost(group, 2 * group.size),
+                    "members": [
+                        {
+                            "layer": member.layer,
+                            "operator": member.operator,
+                            "weight": member.weight,
+                            "axis": member.axis,
+                            "shape": list(member.shape),
+                            "consumes": member.consumes,
+                        }
+                        for member in group.members
+                    ],
+                }
+                for group in self.weighty
+            ],
+            "pinned": [
+                {
+                    "weight": pinned.weight,
+                    "axis": pinned.axis,
+                    "size": pinned.size,
+                    "layer": pinned.layer,
+                    "reason": pinned.reason.text,
+                    "node": pinned.reason.node,
+                }
+                for pinned in self.pins
+            ],
+        }
+
+
+def lookup(
+    uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]],
+    axes: Mapping[ir.Value, tuple[Axis, ...]],
+    node: ir.Node,
+    slot: int,
+) -> tuple[Axis, ...] | None:
+    """Return the axes of an input of a node: those of this use, or else those of the tensor."""
+    value = node.inputs[slot]
+    found = uses.get((node, slot))
+    return found if found is not None or value is None else axes.get(value)
+
+
+def _length(axis: Axis, grown: Factor, after: int) -> int:
+    """Return how long an axis is when one factor has another length."""
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        return after if axis is grown else axis.size or 0
+    lengths = [_length(part, grown, after) for part in axis.parts]
+    return math.prod(lengths) if isinstance(axis, Product) else sum(lengths)

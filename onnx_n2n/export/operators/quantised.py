@@ -1,0 +1,212 @@
+"""Quantised operators: they run as they are. Their scales and whole numbers are constants, which training leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.operators.arrays import Array, namespace
+from onnx_n2n.export.operators.linear import conv, global_average_pool
+
+
+def _along(values: Array, x: Array, axis: int) -> Array:
+    """Bring one number per channel beside the channels."""
+    one = values.ndim == 0 or math.prod(values.shape) == 1
+    return values.reshape([] if one else [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
+
+
+def _beside(values: Array, x: Array, axis: int, block_size: int) -> Array:
+    """Bring one number per channel, or per block of entries, beside the entries."""
+    if not block_size:
+        return _along(values, x, axis)
+    xp, axis = namespace(x), axis % x.ndim
+    return xp.cut(xp.repeat(values, block_size, axis), axis, slice(0, x.shape[axis]))  # the last block may be short
+
+
+def dequantize(
+    x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0
+) -> Array:
+    """Return the numbers that whole numbers stand for."""
+    xp, scale = namespace(x), _beside(scale, x, axis, block_size)
+    wide = scale.dtype if xp.is_real(x) else xp.int32  # there are floats of 8 bits, too
+    y = xp.astype(x, wide)
+    y = y if zero is None else y - xp.astype(_beside(zero, x, axis, block_size), wide)
+    y = xp.astype(y, scale.dtype) * scale
+    return xp.astype(y, xp.kind_of(output_dtype)) if output_dtype else y
+
+
+def quantize(
+    x: Array,
+    scale: Array,
+    zero: Array | None = None,
+    *,
+    axis: int = 1,
+    block_size: int = 0,
+    output_dtype: int = 0,
+    precision: int = 0,
+    saturate: int = 1,
+) -> Array:
+    """Return the whole numbers that stand for numbers."""
+    xp, scale = namespace(x), _beside(scale, x, axis, block_size)
+    kind = zero.dtype if zero is not None else xp.kind_of(output_dtype) if output_dtype else xp.uint8
+    if precision:
+        x, scale = xp.astype(x, xp.kind_of(precision)), xp.astype(scale, xp.kind_of(precision))
+    y = xp.round(x / scale)
+    if zero is not None:
+        y = y + xp.astype(_beside(zero, x, axis, block_size), y.dtype)
+    limits = xp.iinfo(kind)
+    return xp.astype(xp.clip(y, limits.min, limits.max), kind)
+
+
+@several(3)
+def quantize_by_range(x: Array) -> tuple[Array, Array, Array]:
+    """Quantise by the range of what comes in."""
+    xp = namespace(x)
+    low, high = xp.clip(x.min(), None, 0), xp.clip(x.max(), 0, None)
+    scale = (high - low) / 255
+    scale = xp.where(scale == 0, xp.ones_like(scale), scale)
+    zero = xp.clip(xp.round(-low / scale), 0, 255)
+    y = xp.clip(xp.round(x / scale) + zero, 0, 255)
+    return xp.astype(y, xp.uint8), scale, xp.astype(zero, xp.uint8)
+
+
+def _shifted(x: Array, zero: Array | None, axis: int) -> Array:
+    """Return whole numbers without their zero point, in the type that adds up most of their products exactly."""
+    xp = namespace(x)
+    y = xp.astype(x, xp.widest)
+    return y if zero is None else y - xp.astype(_along(zero, x, axis), xp.widest)
+
+
+def matmul_integer(a: Array, b: Array, a_zero: Array | None = None, b_zero: Array | None = None) -> Array:
+    """Multiply matrices of whole numbers."""
+    xp = namespace(a)
+    return xp.astype(_shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1), xp.int32)
+
+
+def conv_integer(
+    x: Array,
+    w: Array,
+    x_zero: Array | None = None,
+    w_zero: Array | None = None,
+    *,
+    auto_pad: str = "NOTSET",
+    dilations: Sequence[int] | None = None,
+    group: int = 1,
+    kernel_shape: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    strides: Sequence[int] | None = None,
+) -> Array:
+    """Convolve whole numbers."""
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
+    xp = namespace(x)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings), xp.int32)
+
+
+def linear_conv(
+    x: Array,
+    x_scale: Array,
+    x_zero: Array,
+    w: Array,
+    w_scale: Array,
+    w_zero: Array,
+    y_scale: Array,
+    y_zero: Array,
+    b: Array | None = None,
+    *,
+    auto_pad: str = "NOTSET",
+    dilations: Sequence[int] | None = None,
+    group: int = 1,
+    kernel_shape: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    strides: Sequence[int] | None = None,
+) -> Array:
+    """Convolve whole numbers, and quantise what comes out."""
+    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
+    xp = namespace(x)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings)
+    y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
+    scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
+    return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
+
+
+def linear_matmul(
+    a: Array,
+    a_scale: Array,
+    a_zero: Array,
+    b: Array,
+    b_scale: Array,
+    b_zero: Array,
+    y_scale: Array,
+    y_zero: Array,
+) -> Array:
+    """Multiply matrices of whole numbers, and quantise what comes out."""
+    y = _shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1)
+    scale = _along(a_scale, y, -2) * _along(b_scale, y, -1)
+    xp = namespace(a)
+    return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
+
+
+def linear_gemm(
+    a: Array,
+    a_scale: Array,
+    a_zero: Array,
+    b: Array,
+    b_scale: Array,
+    b_zero: Array,
+    c: Array | None = None,
+    y_scale: Array | None = None,
+    y_zero: Array | None = None,
+    *,
+    alpha: float = 1.0,
+    transA: int = 0,  # noqa: N803 - ONNX's names
+    transB: int = 0,  # noqa: N803
+) -> Array:
+    """Multiply matrices of whole numbers, add whole numbers, and quantise what comes out: ONNX Runtime's own."""
+    xp = namespace(a)
+    left = _shifted(a, a_zero, 0)
+    right = _shifted(b, b_zero, 0 if transB else 1)
+    y = (left.T if transA else left) @ (right.T if transB else right)
+    y = y if c is None else y + xp.astype(c, xp.widest)
+    y = alpha * xp.astype(y, xp.float32) * _along(a_scale * b_scale, y, -1)
+    return y if y_scale is None else quantize(y, y_scale, y_zero)
+
+
+def linear_add(
+    a: Array,
+    a_scale: Array,
+    a_zero: Array,
+    b: Array,
+    b_scale: Array,
+    b_zero: Array,
+    y_scale: Array,
+    y_zero: Array | None = None,
+) -> Array:
+    """Add what whole numbers stand for: ONNX Runtime's own."""
+    return quantize(dequantize(a, a_scale, a_zero) + dequantize(b, b_scale, b_zero), y_scale, y_zero)
+
+
+@refusing(
+    lambda attributes: "a pool over the last axes has no counterpart in the framework yet"
+    if attributes.get("channels_last") else ""
+)  # fmt: skip
+def linear_global_average_pool(
+    x: Array, x_scale: Array, x_zero: Array, y_scale: Array, y_zero: Array, *, channels_last: int = 0
+) -> Array:
+    """Take the mean of what whole numbers stand for: ONNX Runtime's own."""
+    return quantize(global_average_pool(dequantize(x, x_scale, x_zero)), y_scale, y_zero)
+
+
+TABLE: dict[str, Any] = {
+    "ConvInteger": conv_integer,
+    "DequantizeLinear": dequantize,
+    "DynamicQuantizeLinear": quantize_by_range,
+    "MatMulInteger": matmul_integer,
+    "QLinearConv": linear_conv,
+    "QLinearMatMul": linear_matmul,
+    "QuantizeLinear": quantize,
+    "com.microsoft.QGemm": linear_gemm,
+    "com.microsoft.QLinearAdd": linear_add,
+    "com.microsoft.QLinearGlobalAveragePool": linear_global_average_pool,
+}

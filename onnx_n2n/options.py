@@ -1,0 +1,215 @@
+"""Options, each said once: as a field with its help. Command line, text, functions and docs are made of these."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from string import Template
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from onnx_n2n.errors import OptionError
+
+QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
+ENTRY = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)  # of an option that is a list
+TAKES = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts"}
+Entry = Callable[[str], tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of an option beside its name, type and default.
+
+    Attributes:
+        help: What it does, for people.
+        usual: What happens without it, where the default does not say that.
+        word: Its name in the text of a pass; that of the field if not given.
+        flags: Its names on the command line; ``--its-name`` if not given.
+        metavar: How its value is written there.
+        least: The least number that it may be.
+        above: A number that it must be above.
+        entry: How an entry of a mapping is read from the command line; ``NAME=SIZE`` if not given.
+    """
+
+    help: str = ""
+    usual: str = ""
+    word: str = ""
+    flags: tuple[str, ...] = ()
+    metavar: str = ""
+    least: float | None = None
+    above: float | None = None
+    entry: Entry | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What it does, and what happens without it."""
+        return f"{self.help}  [default: {self.usual}]" if self.usual else self.help
+
+
+def option(default: Any, meaning: str, **said: Any) -> Any:
+    """Declare an option of a dataclass.
+
+    As in ``every: int = option(1, "Take only every n-th place.", least=1)``.
+
+    Args:
+        default: Its value where nobody says otherwise; ``MISSING`` if somebody has to.
+        meaning: What it does, for people.
+        said: What else there is to say, as attributes of :class:`Said`.
+    """
+    metadata = {"said": Said(meaning, **said)}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a class.
+
+    Attributes:
+        name: The name of the field.
+        kind: Its type.
+        default: Its default; ``MISSING`` if there is none.
+        said: What else is said of it.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    said: Said
+
+    @property
+    def word(self) -> str:
+        """Its name in the text of a pass."""
+        return self.said.word or self.name
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its names on the command line."""
+        return self.said.flags or (f"--{self.name.replace('_', '-')}",)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What it may be, where that is a list."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it may be a path."""
+        return any((get_origin(each) or each) is os.PathLike for each in get_args(self.kind))
+
+    def check(self, value: Any) -> None:
+        """Make sure that a value has a meaning.
+
+        Raises:
+            OptionError: It has none.
+        """
+        if self.choices and value not in self.choices:
+            raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
+        least, above = self.said.least, self.said.above
+        if least is not None and value is not None and not (math.isfinite(value) and value >= least):
+            finite = "a finite number of " if self.scalar is float else ""
+            raise OptionError(f"{self.name} must be {finite}at least {least}, not {value}")
+        if above is not None and not value > above:
+            raise OptionError(f"{self.name} must be above {above}, not {value}")
+
+    @property
+    def scalar(self) -> Any:
+        """Its type, where it has no value by default: that of the values it may have."""
+        kinds = [each for each in get_args(self.kind) if each is not NoneType]
+        return kinds[0] if get_origin(self.kind) in {Union, UnionType} and len(kinds) == 1 else self.kind
+
+    def written(self, value: Any) -> str:
+        """Return the text of a value, as it stands in the text of a pass."""
+        if isinstance(value, Mapping):
+            text = " ".join(_entry(f"{name}:{size}") for name, size in value.items())
+        else:
+            text = " ".join(_entry(str(each)) for each in value) if isinstance(value, tuple) else str(value)
+        return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if QUOTED.search(text) else text
+
+    def read(self, text: str) -> Any:
+        """Return the value that a text stands for, as far as that does not depend on the types of its entries."""
+        if get_origin(self.kind) is Mapping:
+            return {name: size for name, _, size in (each.rpartition(":") for each in _entries(text))}
+        return _entries(text) if get_origin(self.kind) is Sequence else text
+
+    def valued(self, value: Any) -> Any:
+        """Return a value as the field has it: a tuple of a list, text of a path; for None the default.
+
+        Raises:
+            OptionError: It has no meaning.
+        """
+        try:
+            return self.default if value is None else _valued(self.scalar, value)
+        except (ValueError, TypeError, KeyError):
+            inner = (get_args(self.scalar) or (self.scalar,))[-1]
+            hint = f"it takes {TAKES[inner]}" if inner in TAKES else ""
+            raise OptionError(f"{self.name}={value} has no meaning", hint=hint) from None
+
+
+class Options:
+    """What has options: a frozen dataclass, whose fields they are."""
+
+    def __post_init__(self) -> None:
+        """Take all values as their fields have them."""
+        for each in options(type(self)):
+            object.__setattr__(self, each.name, each.valued(getattr(self, each.name)))
+
+    def check(self) -> None:
+        """Check what can be checked without a model.
+
+        Raises:
+            OptionError: If a value has no meaning.
+        """
+        for each in options(type(self)):
+            each.check(getattr(self, each.name))
+
+
+def options(kind: type[Any]) -> tuple[Option, ...]:
+    """Return the options of a dataclass: its own first, then those of its bases.
+
+    What is said of an option may name texts of the class, as ``$suffix``.
+    """
+    types, there = get_type_hints(kind), {each.name: each for each in fields(kind)}
+    names = dict.fromkeys(name for base in kind.__mro__ for name in inspect.get_annotations(base) if name in there)
+    words = {name: getattr(kind, name) for name in dir(kind) if isinstance(getattr(kind, name), str)}
+    found = []
+    for each in map(there.__getitem__, names):
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        said = each.metadata.get("said", Said())
+        texts = {name: Template(getattr(said, name)).safe_substitute(words) for name in ("help", "usual")}
+        found.append(Option(each.name, types[each.name], default, replace(said, **texts)))
+    return tuple(found)
+
+
+def part_of(whole: Options, kind: type[Any]) -> dict[str, Any]:
+    """Return the values of the options of a class that are among those of another, by name."""
+    return {each.name: getattr(whole, each.name) for each in options(kind)}
+
+
+def _entry(text: str) -> str:
+    """Write an entry of a list, in which blanks are part of it."""
+    return re.sub(r"([\s\\])", r"\\\1", text)
+
+
+def _entries(text: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", entry, flags=re.DOTALL) for entry in ENTRY.findall(text)]
+
+
+def _valued(kind: Any, value: Any) -> Any:
+    inside = get_args(kind)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if get_origin(kind) is Mapping:
+        return {name: _valued(inside[1], each) for name, each in dict(value).items()}
+    if get_origin(kind) is Sequence:
+        return tuple(_valued(inside[0], each) for each in ([value] if isinstance(value, str) else value))
+    if kind is bool and isinstance(value, str):
+        return {"True": True, "False": False}[value.capitalize()]
+    if kind in {int, float} and isinstance(value, str | int) and not isinstance(value, bool):
+        return kind(value)
+    return value

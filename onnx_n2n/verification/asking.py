@@ -1,0 +1,46 @@
+"""What a user says of how models are run: options of all commands and functions that verify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onnx_n2n.options import Options, option
+from onnx_n2n.verification.inputs import parse_shape
+from onnx_n2n.verification.options import Feeds, Proof
+from onnx_n2n.verification.sessions import TIME_LIMIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifying(Options):
+    """How models are run."""
+
+    inputs: Feeds | str | os.PathLike[str] | None = option(
+        None, "Verify with these arrays, by input name.", usual="drawn", metavar="FILE.npz"
+    )
+    shapes: Mapping[str, tuple[int, ...]] = option(
+        {}, "Shape of an input whose dimensions are free.", flags=("--input",), metavar="NAME:1,3,224,224",
+        entry=parse_shape,
+    )  # fmt: skip
+    provider: str = option(
+        "auto", "Where to run both models: on CUDA where it works (auto), or on any provider that the installed ONNX "
+        "Runtime offers.", metavar="auto|cpu|cuda|...",
+    )  # fmt: skip
+    time_limit: float = option(
+        TIME_LIMIT, "What one run of a model may take, or 'inf'.", metavar="SECONDS", above=0
+    )
+
+    def proof(self, *, wanted: bool = True, seed: int = 0) -> Proof:
+        """Return the proof that is asked for, if it can be had: growing may take long.
+
+        Args:
+            wanted: Whether to verify at all.
+            seed: Seed of drawn inputs.
+
+        Raises:
+            OptionError: There is no such provider.
+            InputError: The file of the inputs cannot be read.
+            N2NError: There is no ONNX Runtime.
+        """
+        return Proof.asked(wanted, self.inputs, self.shapes, self.provider, seed, self.time_limit)

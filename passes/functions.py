@@ -1,0 +1,189 @@
+"""The functions ``widen``, ``deepen``, ``enlarge``, ``outputs`` and ``run``, and what their commands share with them.
+
+A call is a pass and how it is run: a dataclass of all their options. Its constructor's signature, which type checkers
+know, is that of the function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Concatenate, ParamSpec, cast
+
+from onnx_n2n.errors import OptionError
+from onnx_n2n.io.model import ModelLike
+from onnx_n2n.options import option, options, part_of
+from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.deepen import Deepen
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.passes.enlarge import Enlarge
+from onnx_n2n.passes.outputs import Outputs
+from onnx_n2n.passes.report import Result
+from onnx_n2n.passes.sequential import Sequential, parse
+from onnx_n2n.passes.widen import Widen
+from onnx_n2n.verification.asking import Verifying
+
+__all__ = ["deepen", "enlarge", "outputs", "run", "widen"]
+
+P = ParamSpec("P")
+Function = Callable[Concatenate[ModelLike, P], Result[Any]]
+FilePath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(Verifying):
+    """How a pass is run."""
+
+    suffix: ClassVar[str] = Sequential.suffix
+
+    output: FilePath | None = option(
+        None, "Where to write.", flags=("-o", "--output"), usual="MODEL.$suffix.onnx"
+    )
+    verify: bool = option(True, "Run both models before writing.")
+    record: FilePath | None = option(
+        None, "Also write what became of every weight, for 'grow-checkpoint' and other tools.", metavar="FILE"
+    )
+    force: bool = option(False, "Overwrite the output.")
+    strict: bool = option(False, "Fail if a student is wrong, instead of leaving out what makes it wrong.")
+
+    @property
+    def asked(self) -> Pass:
+        """The pass that is run."""
+        kind = next(base for base in type(self).__mro__[1:] if issubclass(base, Pass))
+        return kind(**part_of(self, kind))
+
+    def run(
+        self, change: Pass, model: ModelLike, progress: Callable[[str], None] = lambda _: None
+    ) -> Result[Any]:
+        """Apply a pass to a model.
+
+        Raises:
+            OptionError: The student is to be written, and the model is in no file.
+            N2NError: As ``Pass.__call__`` says.
+        """
+        if not isinstance(model, str | os.PathLike) and (self.output or self.record):
+            raise OptionError(
+                "the student of a model that is in no file is not written, but returned",
+                hint="use onnx_n2n.save(result.model, path), and result.growth.save(path) for the record",
+            )
+        proof = self.proof(wanted=self.verify, seed=getattr(change, "seed", 0))
+        output, record = (None if place is None else Path(place) for place in (self.output, self.record))
+        target = Target(output, self.force, record)
+        return change(model, proof=proof, output=target, strict=self.strict, progress=progress)
+
+
+@dataclass(frozen=True)
+class Widening(Widen, Running):
+    """Make layers wider without changing what the model computes.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.widen(onnx.load("models/resnet.onnx"), groups={"stem.0": 20}).change.grown
+        (Grown(name='stem.0', before=14, after=20, note=''),)
+    """
+
+
+@dataclass(frozen=True)
+class Deepening(Deepen, Running):
+    """Make a model deeper without changing what it computes.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> [each.place for each in onnx_n2n.deepen(onnx.load("models/resnet.onnx"), count=2).change.added]
+        ['stages.0.first.0', 'stages.3.first.0']
+    """
+
+
+@dataclass(frozen=True)
+class Enlarging(Enlarge, Running):
+    """Make the kernels of convolutions larger without changing what the model computes.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.enlarge(onnx.load("models/resnet.onnx"), "5x5", only=["stem.0"]).passes
+        'enlarge{kernel=5x5,only=stem.0}'
+    """
+
+
+@dataclass(frozen=True)
+class Lengthening(Outputs, Running):
+    """Let a classifier tell more classes apart: an output becomes longer, and what it said before stays as it is.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.outputs(onnx.load("models/resnet.onnx"), 20).change.gained
+        frozenset({'logits'})
+    """
+
+
+@dataclass(frozen=True)
+class Sequencing(Running):
+    """Apply several passes one after the other; the outcome is verified against the first teacher.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> onnx_n2n.run(onnx.load("models/resnet.onnx"), "deepen{count=1},widen{factor=1.4}").report.verdict.ok
+        True
+    """
+
+    passes: str | Pass = option(
+        MISSING, "As in 'widen{factor=1.4},deepen{every=2}'.", flags=("-p", "--passes"), metavar="PASSES"
+    )
+
+    @property
+    def asked(self) -> Pass:
+        """The passes that are run."""
+        return parse(self.passes) if isinstance(self.passes, str) else self.passes
+
+
+DOC = """\
+{about}
+
+Args:
+    model: The teacher: a path, ``ModelProto``, graphsurgeon graph or ``onnx_ir`` model; it is not changed.
+{options}
+
+Returns:
+    The student, as the same kind of model, with what was done to it. That of a path is written to a file.
+
+Raises:
+    OptionError: An option has no meaning, or the output cannot be written.
+    ModelError: The model cannot be read.
+    GrowthError: What is asked for by name does not exist, or cannot be had.
+    InputError: The teacher cannot be run on the inputs.
+    VerificationError: The student differs from the teacher. Nothing was written.
+"""
+
+
+def _function(name: str, kind: Callable[P, Running]) -> Function[P]:
+    """Return the function that makes a call and runs it, with the signature and the help of the call's options."""
+
+    def function(model: ModelLike, *args: P.args, **kwargs: P.kwargs) -> Result[Any]:
+        call = kind(*args, **kwargs)
+        return call.run(call.asked, model)
+
+    call = cast("type[Running]", kind)
+    given, known = inspect.signature(call).parameters, options(call)
+    teacher = inspect.Parameter("model", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="ModelLike")
+    others = [
+        given[each.name].replace(default=given[each.name].empty if each.default is MISSING else each.default)
+        for each in known
+    ]
+    made: Any = function
+    made.__signature__ = inspect.Signature([teacher, *others], return_annotation="Result[Any]")
+    made.__name__ = made.__qualname__ = name
+    lines = (textwrap.wrap(f"{each.name}: {each.said.sentence}", 110, subsequent_indent="    ") for each in known)
+    said = textwrap.indent("\n".join(line for each in lines for line in each), "    ")
+    made.__doc__ = DOC.format(about=inspect.getdoc(call), options=said)
+    return cast("Function[P]", function)
+
+
+widen = _function("widen", Widening)
+deepen = _function("deepen", Deepening)
+enlarge = _function("enlarge", Enlarging)
+outputs = _function("outputs", Lengthening)
+run = _function("run", Sequencing)
