@@ -63,7 +63,7 @@ def main() -> None:
         "layers added": sum(len(step.kernel) for step in steps),
         "parameters": [result.report.parameters_before, result.report.parameters_after],
         "error": verdict.error if verdict is not None else None,
-        "noise": verdict.noise if verdict is not None else None,
+        "noise": verdict.rounding_error if verdict is not None else None,
         "added": [{"place": a.place, "what": a.what, "drift": a.drift} for a in result.report.change.added],
     }
     text = json.dumps(table, indent=1)

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.copies import copy
-from onnx_n2n.depth.layers import Moments, Setting, identity, residual
+from onnx_n2n.depth.layers import Moments, PlaceSettings, identity, residual
 from onnx_n2n.depth.moments import measure
 from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
@@ -27,7 +27,7 @@ from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
 from onnx_n2n.record.record import New, Step
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.width.growth import Kept
+from onnx_n2n.width.growth import KeptGroup
 
 Kind = Literal["auto", "block", "identity", "residual"]
 LONGEST = 7  # kernel that a new layer takes over from its neighbour at most
@@ -92,7 +92,7 @@ class Deepen(Selective):
         added, kept, new = [], [], []
         for place, times in chosen:
             if place.near is not None and place.near.norm is not None and failed:
-                kept.append(Kept(place.name, place.near.channels, failed))
+                kept.append(KeptGroup(place.name, place.near.channels, failed))
                 continue
             try:
                 for _ in range(times):
@@ -105,7 +105,7 @@ class Deepen(Selective):
                         for weight, (like, readers) in splice.weights.items()
                     ]
             except GrowthError as refusal:
-                kept.append(Kept(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
+                kept.append(KeptGroup(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
         steps = (Step(new=tuple(new)),)
@@ -176,7 +176,7 @@ class Deepen(Selective):
             branches = "1 residual branch" if len(place.block) == 1 else f"{len(place.block)} residual branches"
             what = f"a copy of a block of {branches} that adds zero"
         else:
-            setting = Setting(analysis, place.near, place.dtype, self.seed)
+            setting = PlaceSettings(analysis, place.near, place.dtype, self.seed)
             kernels = self._kernels(analysis, place)
             for kernel in kernels:
                 if place.kind == "identity":

@@ -242,7 +242,7 @@ class _Maker:
 def _different(verdict: Verdict) -> VerificationError:
     wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
     return VerificationError(
-        f"the student does not compute what the teacher computes: error {verdict.error:.1e} against noise "
-        f"{verdict.noise:.1e}{wrong}",
+        f"the student does not compute what the teacher computes: error {verdict.error:.1e} against the teacher's "
+        f"rounding error {verdict.rounding_error:.1e}{wrong}",
         hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
     )

@@ -22,7 +22,7 @@ from onnx_n2n.passes.report import Added, Change
 from onnx_n2n.record.record import Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.width.growth import Kept
+from onnx_n2n.width.growth import KeptGroup
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ class Enlarge(Selective):
         return tuple((longer - length) // 2 for longer, length in zip(wanted, own, strict=True))
 
 
-def _kept(layer: Layer, reason: str) -> Kept:
-    return Kept(layer.title, max(layer.kernel, default=0), reason)
+def _kept(layer: Layer, reason: str) -> KeptGroup:
+    return KeptGroup(layer.title, max(layer.kernel, default=0), reason)
 
 
 def _matches(layer: Layer, globs: Iterable[str]) -> bool:

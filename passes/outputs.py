@@ -19,7 +19,7 @@ from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import carry_out, groups_touched
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.width.growth import Channels, Grown, Growth, added, averaged
+from onnx_n2n.width.growth import Channels, GrownGroup, Growth, added, averaged
 from onnx_n2n.width.plan import MOST
 
 
@@ -83,7 +83,7 @@ class Outputs(Selective):
         if self.size == group.size or not self.takes(group.name):
             return name, analysis, None
         channels = _channels(analysis, group, self.size)
-        grown = Grown(group.name, group.size, self.size)
+        grown = GrownGroup(group.name, group.size, self.size)
         return name, analysis, Growth({group.factor: channels}, (grown,), ())
 
     def _choose(self, model: ir.Model) -> tuple[str, Group, Analysis]:

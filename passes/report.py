@@ -14,7 +14,7 @@ from onnx_n2n.io.history import Entry
 from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.record import Record, Step
 from onnx_n2n.record.settings import Setting, followed
-from onnx_n2n.width.growth import Grown, Growth, Kept
+from onnx_n2n.width.growth import GrownGroup, Growth, KeptGroup
 from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Change:
 
     growths: tuple[Growth, ...] = ()
     added: tuple[Added, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptGroup, ...] = ()
     trace: Trace = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -106,7 +106,7 @@ class Change:
         return ", ".join(done) or "nothing changed"
 
     @property
-    def grown(self) -> tuple[Grown, ...]:
+    def grown(self) -> tuple[GrownGroup, ...]:
         """The groups that grew, from how many channels to how many."""
         return tuple(grown for growth in self.growths for grown in growth.grown)
 

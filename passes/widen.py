@@ -105,12 +105,12 @@ def carry_out(
     """
     if not growth.grown:
         return Change((growth,), kept=growth.kept)
-    trace = Places(analysis, growth, gained)
+    trace = ChannelSources(analysis, growth, gained)
     step = rewrite(analysis, growth, noise=noise, seed=seed, gained=gained)
     return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
 
 
-class Places(Mapping[str, tuple[np.ndarray | None, ...]]):
+class ChannelSources(Mapping[str, tuple[np.ndarray | None, ...]]):
     """For each tensor that nodes make, where its places come from; worked out only when it is asked for."""
 
     def __init__(self, analysis: Analysis, growth: Growth, gained: Collection[str] = ()) -> None:

@@ -12,7 +12,7 @@ from onnx_n2n.graph.constants import Constants
 
 
 @dataclass(frozen=True, eq=False)
-class Weight:
+class WeightUse:
     """A weight where a node reads it.
 
     Attributes:

@@ -18,7 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import layer_name
-from onnx_n2n.analysis.kinds import Form, Summary
+from onnx_n2n.analysis.kinds import CallForm, Summary
 from onnx_n2n.axes.algebra import Axis
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import bodies_of
@@ -56,7 +56,7 @@ class Calls:
         """
         function = self._functions[context.node.op_identifier()]
         given = context.given(len(function.inputs))
-        form, inner = Form(given), _inner(context.node)
+        form, inner = CallForm(given), _inner(context.node)
         key = _kind(context, form)
         summary = self._summaries.get(key)
         if summary is not None:
@@ -111,7 +111,7 @@ def _give(context: Context, outputs: Sequence[Known], owed: Ledger) -> None:
         context.give(slot, known)
 
 
-def _kind(context: Context, form: Form) -> Hashable:
+def _kind(context: Context, form: CallForm) -> Hashable:
     """Return what a call shares with those of its kind: all that the walk of the function can see."""
     attributes = [attribute for attribute in context.node.attributes.values() if not attribute.is_ref()]
     if any(True for _ in bodies_of(context.node)) or len(attributes) < len(context.node.attributes):

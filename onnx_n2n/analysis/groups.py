@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis.facts import Walked, Weighed, Weight
+from onnx_n2n.analysis.facts import Walked, Weighed, WeightUse
 from onnx_n2n.analysis.naming import names_of
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, size
 from onnx_n2n.graph.operators import operator_of
@@ -127,7 +127,7 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     """Collect what may grow, in graph order; pins and limits are known by then (:func:`limit_groups`)."""
     consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
-    weights: list[Weight] = []
+    weights: list[WeightUse] = []
     for node in graph.all_nodes():
         for slot, value, axes in weights_of(node, walked):
             shape = tuple(size(axis) or 0 for axis in axes)
@@ -141,7 +141,7 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
                 for factor in leaves(axis):
                     members.setdefault(factor, []).append(member)
             made = tuple(axis for member, axis in zip(found, axes, strict=True) if not member.consumes)
-            weights.append(Weight(node, slot, axes, made, found[0].title if found else ""))
+            weights.append(WeightUse(node, slot, axes, made, found[0].title if found else ""))
         for output in node.outputs:
             for axis in walked.known.get(output, ()):
                 for factor in leaves(axis):

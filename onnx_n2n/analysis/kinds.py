@@ -21,7 +21,7 @@ from onnx_n2n.rules.obligations import Ledger
 T = TypeVar("T")
 
 
-class Form:
+class CallForm:
     """What a call is given, with its factors and the reasons that limit them numbered as they come."""
 
     def __init__(self, given: Sequence[Known]) -> None:
@@ -76,7 +76,7 @@ class Summary:
     ledger: Ledger
 
     @classmethod
-    def of(cls, node: ir.Node, inner: str, form: Form, outputs: Sequence[Known], ledger: Ledger) -> Summary:
+    def of(cls, node: ir.Node, inner: str, form: CallForm, outputs: Sequence[Known], ledger: Ledger) -> Summary:
         """Write down what a walk did to what it was given, now that it has been done."""
         given = {factor: Factor(factor.size, dict(factor.limits)) for factor in form.factors}
         copied = _Renaming(dict(given), lambda reason: reason, node)
@@ -95,7 +95,7 @@ class Summary:
             ledger=copied(ledger),
         )
 
-    def apply(self, node: ir.Node, inner: str, form: Form) -> tuple[Sequence[Known], Ledger]:
+    def apply(self, node: ir.Node, inner: str, form: CallForm) -> tuple[Sequence[Known], Ledger]:
         """Do to what another call of this kind is given what the walk did; return its outputs and what it owes.
 
         Args:

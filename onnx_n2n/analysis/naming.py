@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis.facts import Walked, Weight
+from onnx_n2n.analysis.facts import Walked, WeightUse
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, parts_of, product, resolve, size
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Ledger
@@ -24,7 +24,7 @@ SUMS = frozenset({"Add", "Sum", "SkipLayerNormalization", "SkipSimplifiedLayerNo
 
 
 def names_of(
-    plain: Mapping[Factor, str], graph: ir.Graph, weights: Sequence[Weight], walked: Walked, ledger: Ledger
+    plain: Mapping[Factor, str], graph: ir.Graph, weights: Sequence[WeightUse], walked: Walked, ledger: Ledger
 ) -> list[str]:
     """Return a unique name for each factor.
 
@@ -50,7 +50,7 @@ def names_of(
 def _attention(
     plain: Mapping[Factor, str],
     graph: ir.Graph,
-    weights: Sequence[Weight],
+    weights: Sequence[WeightUse],
     computed: Collection[ir.Value],
     walked: Walked,
     ledger: Ledger,
@@ -119,7 +119,7 @@ def _factors(value: ir.Value | None, walked: Walked) -> frozenset[Factor]:
     return frozenset(leaf for axis in axes for leaf in leaves(axis))
 
 
-def _hidden(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:
+def _hidden(weights: Sequence[WeightUse]) -> Iterator[tuple[Factor, str]]:
     """Find the hidden channels of recurrent layers: what the recurrent weight reads."""
     for weight in weights:
         if weight.node.op_type in RECURRENT and weight.slot == 2:
@@ -127,7 +127,7 @@ def _hidden(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:
             yield from ((factor, f"{weight.title}.hidden") for axis in read for factor in leaves(axis))
 
 
-def _groups(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:
+def _groups(weights: Sequence[WeightUse]) -> Iterator[tuple[Factor, str]]:
     """Find the groups of grouped convolutions; where each has one channel, they are just channels."""
     for weight in weights:
         stated = weight.node.attributes.get("group")
@@ -139,7 +139,7 @@ def _groups(weights: Sequence[Weight]) -> Iterator[tuple[Factor, str]]:
 
 def _streams(
     graph: ir.Graph,
-    weights: Sequence[Weight],
+    weights: Sequence[WeightUse],
     computed: Collection[ir.Value],
     walked: Walked,
     ledger: Ledger,

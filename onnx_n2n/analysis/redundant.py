@@ -1,4 +1,4 @@
-"""Which channels training can never tell apart: those whose weights are exact copies of each other's.
+"""Redundant channels, which training can never tell apart: those whose weights are exact copies of each other's.
 
 Two channels of a group with equal incoming weights compute the same number. If their outgoing weights are equal too,
 every gradient that reaches one reaches the other, and they stay equal for ever: they are *twins*, and one of them is

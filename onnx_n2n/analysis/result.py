@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import Group, Pinned
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
-from onnx_n2n.axes.symbolic import Content
+from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
 from onnx_n2n.rules.obligations import Ledger, Port
@@ -40,7 +40,7 @@ class Analysis:
     axes: Mapping[ir.Value, tuple[Axis, ...]]
     uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
     constants: Constants
-    contents: Mapping[ir.Value, Content]
+    contents: Mapping[ir.Value, ShapeValue]
     shapes: Mapping[ir.Value, Inferred]
     ledger: Ledger
     groups: tuple[Group, ...]

@@ -22,7 +22,7 @@ from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
 from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
-from onnx_n2n.axes.symbolic import LARGEST, Content, Size
+from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
 from onnx_n2n.graph.constants import FLOATS, Constants
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
@@ -78,7 +78,7 @@ class _Walk:
         self.shapes = infer_shapes(model)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
-        self.contents: dict[ir.Value, Content] = {}
+        self.contents: dict[ir.Value, ShapeValue] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
         self.functions = model.functions
         self._pickers = Pickers(model.graph, self.constants)
@@ -105,9 +105,11 @@ class _Walk:
                 self.known[value] = found
         return found
 
-    def content(self, value: ir.Value) -> Content | None:
+    def content(self, value: ir.Value) -> ShapeValue | None:
         if value not in self.contents and (array := self.constants.small(value)) is not None and array.ndim < 2:
-            self.contents[value] = Content(tuple(Size(n) for n in array.ravel().tolist()), scalar=array.ndim == 0)
+            self.contents[value] = ShapeValue(
+                tuple(ShapeDim(n) for n in array.ravel().tolist()), scalar=array.ndim == 0
+            )
         return self.contents.get(value)
 
     def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
@@ -284,7 +286,7 @@ class _Walk:
     def _follow_contents(self, node: ir.Node, context: Context) -> None:
         if context.contents or self.constants.small(node.outputs[0]) is not None:
             return
-        follow = rules.content_rule_for(node.domain, node.op_type)
+        follow = rules.shape_rule_for(node.domain, node.op_type)
         found = None
         if follow is not None:
             try:

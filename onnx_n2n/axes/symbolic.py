@@ -1,4 +1,4 @@
-"""What small integer tensors say: one :class:`Size` per element, so that shape arithmetic can be followed.
+"""What small integer tensors say: one :class:`ShapeDim` per element, so that shape arithmetic can be followed.
 
 Exporters compute the target of a Reshape from Shape, Gather and Concat. An element is either a number that is written
 somewhere in the model, or the length of an axis; the second kind follows growth by itself, the first must be rewritten
@@ -17,7 +17,7 @@ LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 
 
 @dataclass(frozen=True)
-class Size:
+class ShapeDim:
     """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
 
     Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
@@ -33,17 +33,17 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Content:
+class ShapeValue:
     """The elements of one tensor of rank 0 (``scalar``) or 1."""
 
-    elements: tuple[Size, ...]
+    elements: tuple[ShapeDim, ...]
     scalar: bool = False
 
 
-def length_of(axis: Axis) -> Size:
+def length_of(axis: Axis) -> ShapeDim:
     """Return the element that says the length of ``axis``."""
     length = size(axis)
-    return Size(length) if length is not None and not list(leaves(axis)) else Size(length, axis)
+    return ShapeDim(length) if length is not None and not list(leaves(axis)) else ShapeDim(length, axis)
 
 
 def always_equal(one: Axis, other: Axis) -> bool:
@@ -56,30 +56,30 @@ def always_equal(one: Axis, other: Axis) -> bool:
     return Counter(map(id, leaves(one))) == Counter(map(id, leaves(other)))
 
 
-def multiply(one: Size, other: Size, reason: Reason) -> Size:
+def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the product of two elements."""
     value = None if one.value is None or other.value is None else _whole(one.value * other.value)
     if one.axis is None and other.axis is None:
-        return Size(value)
+        return ShapeDim(value)
     if one.axis is not None and other.axis is not None:
-        return Size(value, product(one.axis, other.axis))
+        return ShapeDim(value, product(one.axis, other.axis))
     axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
     assert axis is not None
     if literal.value == 1:
-        return Size(value, axis)
+        return ShapeDim(value, axis)
     if literal.value is None or literal.value < 1 or literal.value != int(literal.value):
         pin(axis, reason)
-        return Size(value)
+        return ShapeDim(value)
     fixed = axis_of(int(literal.value))
     pin(fixed, reason)
-    return Size(value, product(axis, fixed))
+    return ShapeDim(value, product(axis, fixed))
 
 
-def divide(one: Size, other: Size, reason: Reason) -> Size:
+def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
     value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
     if one.axis is None and other.axis is None:
-        return Size(value)
+        return ShapeDim(value)
     if one.axis is not None and other.literal and other.value == 1:
         return one
     if one.axis is not None and other.literal and value is not None:
@@ -89,14 +89,14 @@ def divide(one: Size, other: Size, reason: Reason) -> Size:
             pass
         else:
             pin(outer, reason)
-            return Size(value, inner)
+            return ShapeDim(value, inner)
     if one.axis is not None and other.axis is not None:
         rest = Counter(leaves(one.axis))
         rest.subtract(leaves(other.axis))
         plain = not isinstance(resolve(one.axis), Sum) and not isinstance(resolve(other.axis), Sum)
         if plain and min(rest.values()) >= 0:
             quotient = product(*(factor for factor, times in rest.items() for _ in range(times)))
-            return Size(size(quotient), quotient)
+            return ShapeDim(size(quotient), quotient)
     return settle(one, other, value=value, reason=reason)
 
 
@@ -104,7 +104,7 @@ def _whole(value: float) -> float | None:
     return value if float(value).is_integer() else None
 
 
-def add(one: Size, other: Size, reason: Reason) -> Size:
+def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the sum of two elements."""
     value = None if one.value is None or other.value is None else one.value + other.value
     if one.literal and one.value == 0:
@@ -112,21 +112,21 @@ def add(one: Size, other: Size, reason: Reason) -> Size:
     if other.literal and other.value == 0:
         return one
     if one.axis is not None and other.axis is not None and value is not None:
-        return Size(value, Sum((one.axis, other.axis)))
+        return ShapeDim(value, Sum((one.axis, other.axis)))
     return settle(one, other, value=value, reason=reason)
 
 
-def settle(*elements: Size, value: float | None, reason: Reason) -> Size:
+def settle(*elements: ShapeDim, value: float | None, reason: Reason) -> ShapeDim:
     """Pin whatever ``elements`` measure and return an element with ``value`` that growth does not move."""
     for element in elements:
         if element.axis is not None:
             pin(element.axis, reason)
-    return Size(value)
+    return ShapeDim(value)
 
 
-def volume(elements: tuple[Size, ...], reason: Reason) -> Size:
+def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
     """Return the product of all elements."""
-    found = Size(1)
+    found = ShapeDim(1)
     for element in elements:
         found = multiply(found, element, reason)
     return found

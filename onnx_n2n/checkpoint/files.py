@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from onnx_n2n.checkpoint.folders import SIZES, Place, Rest, check_growing, growing_folder
+from onnx_n2n.checkpoint.folders import SIZES, Companions, Location, check_growing, growing_folder
 from onnx_n2n.checkpoint.globs import check_keep
 from onnx_n2n.checkpoint.growth import Grown, again, grow
 from onnx_n2n.checkpoint.making import Arrays
@@ -75,7 +75,7 @@ def grow_file(
     if orders and not optimizer:
         reason = "`optimizer_order=` is about optimizers, which stay as they are"
         raise OptionError(reason, hint="pass `optimizer=True` too")
-    place, read = Place.of(source), tuple(read)
+    place, read = Location.of(source), tuple(read)
     single = _single(place, target)
 
     def growing(arrays: Arrays, keep: Sequence[str] = keep, own: bool = True) -> Grown:
@@ -96,7 +96,7 @@ def grow_file(
             _written(write, draft.path, target)
             draft.publish()
         return found
-    rest = Rest.of(place)
+    rest = Companions.of(place)
     with growing_folder(target, place, rest, force=force, read=read) as folder:
         found, write = _grown(place, ways, single=single)
         _written(write, folder, target)
@@ -112,14 +112,14 @@ def check_output(source: Path, target: Path, *, force: bool) -> None:
         ModelError: There is no checkpoint, or there are several.
         OptionError: Nothing can be written at the target.
     """
-    place = Place.of(source)
+    place = Location.of(source)
     if _single(place, target):
         check(target, force=force, read=place.read)
     else:
-        check_growing(target, place, Rest.of(place), force=force)
+        check_growing(target, place, Companions.of(place), force=force)
 
 
-def _single(place: Place, target: Path) -> bool:
+def _single(place: Location, target: Path) -> bool:
     """Say whether a single file is to be written.
 
     Raises:
@@ -135,7 +135,7 @@ def _single(place: Place, target: Path) -> bool:
     return place.folder is None or target.suffix in {SAFETENSORS, *TORCH}
 
 
-def _grown(place: Place, ways: Growing, *, single: bool) -> tuple[Grown, Callable[[Path], object]]:
+def _grown(place: Location, ways: Growing, *, single: bool) -> tuple[Grown, Callable[[Path], object]]:
     """Grow, and return how to write what became of it: to a single file, or into a folder."""
     if place.index is None and place.suffix != SAFETENSORS:
         (source,) = place.files

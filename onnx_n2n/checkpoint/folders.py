@@ -28,7 +28,7 @@ SIZES = "config.json"  # where Hugging Face's classes read their sizes
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a checkpoint lies.
 
     Attributes:
@@ -42,7 +42,7 @@ class Place:
     folder: Path | None = None
 
     @classmethod
-    def of(cls, path: Path) -> Place:
+    def of(cls, path: Path) -> Location:
         """Find a checkpoint, by a file, an index or a folder.
 
         Raises:
@@ -68,7 +68,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Companions:
     """What else is in the folder of a checkpoint.
 
     Attributes:
@@ -80,7 +80,7 @@ class Rest:
     left_out: tuple[str, ...]
 
     @classmethod
-    def of(cls, place: Place) -> Rest:
+    def of(cls, place: Location) -> Companions:
         """Look at what is there."""
         own = {source.path.name for source in place.read}
         copied, left_out = [], []
@@ -95,7 +95,9 @@ class Rest:
 
 
 @contextmanager
-def growing_folder(target: Path, place: Place, rest: Rest, *, force: bool, read: Collection[Source]) -> Iterator[Path]:
+def growing_folder(
+    target: Path, place: Location, rest: Companions, *, force: bool, read: Collection[Source]
+) -> Iterator[Path]:
     """Lend the draft of a folder, with the rest of a checkpoint's folder in it.
 
     Raises:
@@ -109,7 +111,7 @@ def growing_folder(target: Path, place: Place, rest: Rest, *, force: bool, read:
         yield draft
 
 
-def check_growing(target: Path, place: Place, rest: Rest, *, force: bool) -> Own:
+def check_growing(target: Path, place: Location, rest: Companions, *, force: bool) -> Own:
     """Make sure that a folder can be written, and return which names in it are replaced.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.lazy import Spec
-from onnx_n2n.record.layouts import Channels
+from onnx_n2n.record.layouts import ChannelLayout
 from onnx_n2n.record.obstacles import alone, mixed
 from onnx_n2n.record.provenance import Origin, unpacked
 from onnx_n2n.record.recipe import Recipe
@@ -240,7 +240,7 @@ def _channels(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
     Raises:
         GrowthError: If the channels are mixed, or there are more or fewer of them.
     """
-    assert isinstance(origin.layout, Channels)
+    assert isinstance(origin.layout, ChannelLayout)
     recipe, axis, name = remade.recipe, origin.layout.axis, origin.names[0]
     if array.shape != remade.before[axis : axis + 1]:
         shapes = f"{list(array.shape)} along axis {axis} of {list(remade.before)}"

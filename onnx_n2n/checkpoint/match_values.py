@@ -24,7 +24,7 @@ from onnx_n2n.record.layouts import (
     SAME,
     Bias,
     Biases,
-    Channels,
+    ChannelLayout,
     Columns,
     Gates,
     Layout,
@@ -109,7 +109,7 @@ def _folded(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if not named:
         yield str(weight.name), [Origin((layer,), layout, str(node.name), "content")]
     for value, along in ((weight, axis), (bias, 0)):
-        channels = Channels(along)
+        channels = ChannelLayout(along)
         yield str(value.name), [Origin((name,), channels, str(node.name), "content") for name in norm]
     if before:
         yield str(bias.name), [Origin((before,), SAME, str(node.name), "content")]
@@ -130,7 +130,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     if len(norms) != 1:
         return
     (names,) = norms
-    yield str(value.name), [Origin((name,), Channels(axis), str(node.name), "content") for name in names]
+    yield str(value.name), [Origin((name,), ChannelLayout(axis), str(node.name), "content") for name in names]
     uses = [use.node for use in node.outputs[0].uses()]
     shift = _vector(uses[0], {"Add"}) if len(uses) == 1 else None
     if shift is None or _known(origins.get(str(shift[0].name), ()), content.arrays):
@@ -138,7 +138,7 @@ def _scaled(origins: Origins, content: _Content, node: ir.Node) -> Found:
     value, axis, offset = shift
     rest = content.shifts(names, ratio, offset)
     if len(rest) == 1:
-        layout = Channels(axis)
+        layout = ChannelLayout(axis)
         yield str(value.name), [Origin((name,), layout, str(uses[0].name), "content") for name in rest.pop()]
 
 

@@ -28,7 +28,7 @@ WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkTensors:
     """The tensors of a network in a document.
 
     Attributes:
@@ -60,7 +60,7 @@ def shapes_in(record: Record) -> dict[str, Shape]:
     return found
 
 
-def network_in(record: Record, shapes: Shapes) -> tuple[Network, list[Network]]:
+def network_in(record: Record, shapes: Shapes) -> tuple[NetworkTensors, list[NetworkTensors]]:
     """Return the network in a document, and its copies.
 
     Args:
@@ -81,10 +81,12 @@ def network_in(record: Record, shapes: Shapes) -> tuple[Network, list[Network]]:
     copies = list(_copies(place, relative, need or [name for name in core if shapes[core[name]]], others, shapes))
     taken = {path for copy in copies for path in copy.paths.values()}
     copies = [
-        Network({f"{prefix}{name}": path for name, path in copy.paths.items()}, copy.prefix, copy.title)
+        NetworkTensors({f"{prefix}{name}": path for name, path in copy.paths.items()}, copy.prefix, copy.title)
         for copy in copies
     ]
-    return Network({name: path for name, path in paths.items() if path not in taken}, prefix, dotted(home)), copies
+    return NetworkTensors(
+        {name: path for name, path in paths.items() if path not in taken}, prefix, dotted(home)
+    ), copies
 
 
 def _network_at(record: Record, shapes: Shapes) -> tuple[Place | None, dict[str, Path]]:
@@ -123,7 +125,7 @@ def _fallback(shapes: Shapes) -> Path:
 
 def _copies(
     own: Place | None, network: Mapping[str, Path], growing: Iterable[str], others: Shapes, shapes: Shapes
-) -> Iterator[Network]:
+) -> Iterator[NetworkTensors]:
     """Yield what carries the names and shapes of a network, by its names."""
     spelt = {_spelt(name): name for name in network}
     need = {_spelt(name) for name in growing if not name.endswith(BUFFERS)}
@@ -147,7 +149,7 @@ def _copies(
             path = next(iter(members.values()))
             inside = _under(place[1], place[0], dotted(path[:-1]))
             title = dotted((*place[0], place[1].rstrip("."))) if place[1] else dotted(place[0])
-            yield Network({spelt[name]: path for name, path in members.items()}, inside, title)
+            yield NetworkTensors({spelt[name]: path for name, path in members.items()}, inside, title)
 
 
 def _under(text: str, base: Path, home: str) -> str:

@@ -31,7 +31,7 @@ MEMORY, NUMBERS, NETWORK = "share their memory", "hold the same numbers", "are o
 
 
 @dataclass(frozen=True)
-class Tie:
+class TiedNames:
     """Two names of one parameter, and how that is known."""
 
     name: str
@@ -159,7 +159,7 @@ def parted(record: Record, arrays: Arrays, untie: Sequence[str]) -> dict[str, st
     return lacking | {tie.name: tie.other for tie in told if tie.name in arrays and tie.other in arrays}
 
 
-def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:
+def _ties(record: Record, arrays: Arrays) -> Iterator[TiedNames]:
     """Yield which names are of one parameter, by what tells so most surely first."""
     seen: set[frozenset[str]] = set()
     apart, named = _distinct(record), names(record)
@@ -173,7 +173,7 @@ def _ties(record: Record, arrays: Arrays) -> Iterator[Tie]:
             if (pair := frozenset((name, other))) in seen or (why == NUMBERS and {name, other} <= apart):
                 continue
             seen.add(pair)
-            yield Tie(name, other, why)
+            yield TiedNames(name, other, why)
 
 
 def _distinct(record: Record) -> set[str]:

@@ -19,7 +19,7 @@ from onnx_n2n.cli.keywords import all_spoken, spoken
 from onnx_n2n.errors import N2NError
 from onnx_n2n.io.jsonable import finite
 
-SCHEMA_VERSION = 1  # of all documents: a field that goes, or means something else, makes it one more
+SCHEMA_VERSION = 2  # of all documents: a field that goes, or means something else, makes it one more
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 

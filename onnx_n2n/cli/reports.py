@@ -98,7 +98,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
     apart = f"error {verdict.error:.1e}, " if not verdict.differences or math.isfinite(verdict.error) else ""
     console.print(
-        f"{state}: {apart}the teacher's own noise {verdict.noise:.1e}, "
+        f"{state}: {apart}the teacher's rounding error {verdict.rounding_error:.1e}, "
         f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
     )
     if verdict.differences:

@@ -20,7 +20,7 @@ from onnx_n2n.width.plan import ways
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--clones", "for_clones", is_flag=True, help="Show channels that are exact copies of others instead.")
+@click.option("--clones", "for_clones", is_flag=True, help="Show redundant channels instead: exact copies of others.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
 def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:

@@ -86,7 +86,7 @@ def print_history(console: Console, entries: Sequence[Entry], digest: str) -> No
 CLONES = """\
 incoming: channels whose incoming weights are exactly those of another channel of the group
 outgoing: channels whose outgoing weights are; "-" where no weight makes or sums the channels
-twins:    channels that are equal in both, so that training can never tell them apart"""
+twins:    channels that are equal in both, so that training can never tell them apart: they are redundant"""
 
 
 def print_clones(console: Console, clones: Clones) -> None:
@@ -106,11 +106,11 @@ def told_apart(clones: Clones) -> str:
     if clones.twins:
         names = listed(found.group for found in clones.groups if found.twins)
         return (
-            f"Clones: training can never tell {clones.twins:,} of {count(clones.channels, 'channel')} from another, "
-            f"because all their weights are equal ({names})."
+            f"Redundant channels: {clones.twins:,} of {count(clones.channels, 'channel')} have the weights of another, "
+            f"so that training can never tell them apart ({names})."
         )
     alike = f"; {clones.incoming:,} start with the incoming weights of another" if clones.incoming else ""
-    return f"Clones: training can tell all {count(clones.channels, 'channel')} apart{alike}."
+    return f"No redundant channels: gradients differ for all {count(clones.channels, 'channel')}{alike}."
 
 
 def _print_pins(console: Console, analysis: Analysis) -> None:

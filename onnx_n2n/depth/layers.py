@@ -37,7 +37,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class PlaceSettings:
     """What all layers at one place share.
 
     Attributes:
@@ -54,7 +54,7 @@ class Setting:
 
 
 def identity(
-    splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...], moments: Moments | None
+    splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...], moments: Moments | None
 ) -> ir.Value:
     """Add a layer that gives ``value`` back, with the norm and the activation of its neighbour."""
     near = setting.near
@@ -64,7 +64,7 @@ def identity(
     return _activated(splice, near, out)
 
 
-def residual(splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...]) -> ir.Value:
+def residual(splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...]) -> ir.Value:
     """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random."""
     near = setting.near
     shape = _centred(near, kernel).shape
@@ -89,7 +89,7 @@ def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
 
 
 def _layer(
-    splice: Splice, setting: Setting, value: ir.Value, kernel: tuple[int, ...], weight: np.ndarray, word: str
+    splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...], weight: np.ndarray, word: str
 ) -> ir.Value:
     """Add a convolution, Gemm or MatMul like the neighbour's, with a bias of zeros if that has one."""
     near, zeros = setting.near, np.zeros(setting.near.channels)
@@ -121,7 +121,7 @@ def _layer(
     return out
 
 
-def _added(setting: Setting) -> ir.Value | None:
+def _added(setting: PlaceSettings) -> ir.Value | None:
     """Return the bias of a neighbour that is a MatMul: the vector of its channels that is added right behind it."""
     uses = list(setting.near.maker.outputs[0].uses())
     if len(uses) != 1 or uses[0].node.op_type != "Add":
@@ -133,7 +133,7 @@ def _added(setting: Setting) -> ir.Value | None:
     return found
 
 
-def _turned(splice: Splice, setting: Setting, weight: np.ndarray, mark: str) -> ir.Value:
+def _turned(splice: Splice, setting: PlaceSettings, weight: np.ndarray, mark: str) -> ir.Value:
     """Add a matrix [C, C] for a MatMul, stored transposed if the neighbour's is."""
     near = setting.near
     like, moved = stored(near.maker.inputs[near.weight])
@@ -145,7 +145,7 @@ def _turned(splice: Splice, setting: Setting, weight: np.ndarray, mark: str) -> 
     return found
 
 
-def _undone_norm(splice: Splice, setting: Setting, value: ir.Value, moments: Moments) -> ir.Value:
+def _undone_norm(splice: Splice, setting: PlaceSettings, value: ir.Value, moments: Moments) -> ir.Value:
     """Add a BatchNormalization that gives back what it is given: scale = sqrt(variance + epsilon), bias = mean."""
     norm = setting.near.norm
     assert norm is not None

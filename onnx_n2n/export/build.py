@@ -20,7 +20,7 @@ from onnx_n2n.export import lanes
 from onnx_n2n.export.accounts import accounts_of
 from onnx_n2n.export.choice import Choice, Decision
 from onnx_n2n.export.flow import operator_of
-from onnx_n2n.export.program import Block, Program, Step
+from onnx_n2n.export.program import Block, Program, ProgramStep
 from onnx_n2n.export.trained import Decider
 from onnx_n2n.export.weights import Weights
 from onnx_n2n.graph.constants import FOLDED, SMALL, constant_tensor, constants_of, elements, evaluate
@@ -213,11 +213,11 @@ class _Build:
         outputs = [self._operand(value, None) for value in graph.outputs]
         return Block(tuple(self._name(value) for value in inputs), tuple(outputs), steps)
 
-    def _steps(self, graph: ir.Graph) -> Iterator[Step]:
+    def _steps(self, graph: ir.Graph) -> Iterator[ProgramStep]:
         for node in graph:
             if all(value in self._arrays or self._weights.holds(value) for value in node.outputs):
                 continue
-            yield Step(
+            yield ProgramStep(
                 operator=operator_of(node),
                 version=version_of(node, self._model),
                 name=node.name or "",
@@ -251,7 +251,7 @@ class _Build:
         return self._names[value]
 
 
-def _ends(step: Step) -> Iterator[str]:
+def _ends(step: ProgramStep) -> Iterator[str]:
     for block in step.blocks.values():
         yield from block.outputs
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export.program import Step
+from onnx_n2n.export.program import ProgramStep
 
 Function = Callable[..., Any]
 Table = Mapping[str, Function | Mapping[int, Function]]
@@ -90,7 +90,7 @@ def find(table: Table, operator: str, version: int) -> Function | None:
     return entry[max((since for since in entry if since <= version), default=min(entry))]
 
 
-def bind(table: Table, step: Step, takes_numbers: Iterable[bool], gives_numbers: bool) -> Call:
+def bind(table: Table, step: ProgramStep, takes_numbers: Iterable[bool], gives_numbers: bool) -> Call:
     """Find the function of a step, and give it the step's attributes.
 
     Raises:
@@ -151,7 +151,7 @@ def _most_inputs(function: Function) -> int:
     return sum(parameter.kind != parameter.KEYWORD_ONLY for parameter in parameters)
 
 
-def refuse(step: Step) -> None:
+def refuse(step: ProgramStep) -> None:
     """Refuse what has no counterpart in any framework yet: what needs more than the attributes to be seen.
 
     Raises:
@@ -174,7 +174,7 @@ def refuse(step: Step) -> None:
         raise ExportError(reason, node=step.name, operator=step.operator, hint=hint)
 
 
-def made(step: Step) -> set[int]:
+def made(step: ProgramStep) -> set[int]:
     """Return the types that a step turns numbers into, as far as it says so."""
     made = {step.attributes[name] for name in ("to", "dtype", "output_dtype") if name in step.attributes}
     like = {"CastLike": 1, "QuantizeLinear": 2}.get(step.operator, len(step.types))

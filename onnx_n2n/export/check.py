@@ -17,7 +17,7 @@ from onnx_n2n.verification.sessions import (
     CPU,
     TIME_LIMIT,
     AnyModel,
-    Source,
+    SessionModel,
     Timed,
     first_line,
     opened,
@@ -27,7 +27,7 @@ from onnx_n2n.verification.sessions import (
 from onnx_n2n.verification.trial import find_trial, with_noise
 
 TOLERANCE = 1e-4
-"""The largest acceptable error of an output without noise in float32; coarser types have the floor of verification."""
+"""The largest acceptable error of an output without rounding error in float32; coarser types have verification's."""
 
 Runner = Callable[[Mapping[str, np.ndarray]], Sequence[Any]]
 """Runs the export on a feed, and returns its outputs in the order of the graph."""
@@ -129,7 +129,7 @@ def feeds(model: AnyModel, seed: int = 0) -> Sequence[Mapping[str, np.ndarray]]:
 
 
 @contextmanager
-def _at_rest(model: AnyModel, folder: Path | None) -> Iterator[tuple[Source, ir.Model]]:
+def _at_rest(model: AnyModel, folder: Path | None) -> Iterator[tuple[SessionModel, ir.Model]]:
     """Open a model, without the noise of a Dropout that was exported as it trains."""
     with opened(model, folder) as source:
         skeleton = source.skeleton()
@@ -140,7 +140,7 @@ def _at_rest(model: AnyModel, folder: Path | None) -> Iterator[tuple[Source, ir.
         for node in noisy:
             node.replace_input_with(2, None)
         with opened(skeleton) as quiet:
-            yield Source(quiet.data, source.folder), skeleton
+            yield SessionModel(quiet.data, source.folder), skeleton
 
 
 def _answer(run: Runner, feed: Mapping[str, np.ndarray]) -> Sequence[Any]:

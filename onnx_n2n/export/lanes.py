@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from onnx_n2n.export import host
 from onnx_n2n.export.calling import Call, Table, bind
-from onnx_n2n.export.program import Block, Step
+from onnx_n2n.export.program import Block, ProgramStep
 
 # Inputs that an operator wants as numbers, by slot.
 WANTED: Mapping[str, frozenset[int]] = {
@@ -50,7 +50,7 @@ def wants_number(operator: str, slot: int) -> bool:
     return slot in WANTED.get(operator, frozenset())
 
 
-def call_of(step: Step, table: Table, numbers: Container[str]) -> Call:
+def call_of(step: ProgramStep, table: Table, numbers: Container[str]) -> Call:
     """Return what a step calls: a function of the host lane, or of a framework.
 
     Args:
@@ -96,7 +96,7 @@ def on_host(block: Block, known: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _available(steps: list[Step], known: set[str]) -> set[str]:
+def _available(steps: list[ProgramStep], known: set[str]) -> set[str]:
     """Return what can be known without data; blocks inside of steps come after what they use."""
     found = {"", *known}
     for step in steps:

@@ -17,7 +17,7 @@ from onnx_n2n.record.provenance import Source
 
 
 @dataclass(frozen=True)
-class Step:
+class ProgramStep:
     """One operator at work.
 
     Attributes:
@@ -53,9 +53,9 @@ class Block:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ProgramStep, ...]
 
-    def walk(self) -> Iterator[Step]:
+    def walk(self) -> Iterator[ProgramStep]:
         """Go through all steps, also of the blocks inside of steps, in the order in which they are taken."""
         for step in self.steps:
             for inner in step.blocks.values():

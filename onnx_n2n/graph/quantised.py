@@ -26,7 +26,7 @@ NARROW = (WHOLE - {_Type.INT32}) | {
 }  # fmt: skip
 
 
-class Tensors(Protocol):
+class ConstantTensors(Protocol):
     """The constant tensors of a model."""
 
     def __contains__(self, value: ir.Value) -> bool: ...
@@ -77,7 +77,7 @@ def only_quantised(uses: Collection[Use]) -> bool:
     )
 
 
-def zero_point(tensors: Tensors, node: ir.Node, slot: int) -> np.ndarray | None:
+def zero_point(tensors: ConstantTensors, node: ir.Node, slot: int) -> np.ndarray | None:
     """Return what stands for zero in a constant operand of whole numbers, as an int64 array that broadcasts over it.
 
     None if the operand is no such constant, or its zero point is computed.

@@ -12,12 +12,12 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.uses import Use, operand
-from onnx_n2n.kernels.padding import Growing, Margin
+from onnx_n2n.kernels.padding import ConvGrowth, Margin
 from onnx_n2n.record.recipe import Recipe, Row
 from onnx_n2n.record.record import Remade
 
 
-def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, str], dict[Growing, str]]:
+def grow(analysis: Analysis, wanted: Sequence[ConvGrowth]) -> tuple[dict[ConvGrowth, str], dict[ConvGrowth, str]]:
     """Let kernels grow, in place.
 
     Returns:
@@ -26,7 +26,7 @@ def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, s
     refused = {growing: reason for growing in wanted if (reason := _shared(growing, wanted))}
     chosen = [(growing, *_use(growing)) for growing in wanted if growing not in refused]
     growing_uses = {(node, slot) for _, node, slot in chosen}
-    names, larger = Names(analysis.model), dict[Growing, ir.Value]()
+    names, larger = Names(analysis.model), dict[ConvGrowth, ir.Value]()
     made: dict[tuple[ir.Value, Margin], ir.Value] = {}
     for growing, node, slot in chosen:
         value = operand(node, slot)
@@ -44,7 +44,7 @@ def grow(analysis: Analysis, wanted: Sequence[Growing]) -> tuple[dict[Growing, s
     return {growing: str(value.name) for growing, value in larger.items()}, refused
 
 
-def _measures_channels(analysis: Analysis, growing: Growing, node: ir.Node) -> bool:
+def _measures_channels(analysis: Analysis, growing: ConvGrowth, node: ir.Node) -> bool:
     """Say whether a node reads no more of a weight than the lengths of its channels, as for a bias of zeros."""
     if node.op_type != "Shape" or not measures(node):
         return False
@@ -61,12 +61,12 @@ def _measures_channels(analysis: Analysis, growing: Growing, node: ir.Node) -> b
     return all(found is not None and channels.issuperset(places[start:end][n] for n in found.flat) for found in picked)
 
 
-def _use(growing: Growing) -> Use:
+def _use(growing: ConvGrowth) -> Use:
     assert growing.layer.source is not None
     return growing.layer.source
 
 
-def _shared(growing: Growing, wanted: Sequence[Growing]) -> str:
+def _shared(growing: ConvGrowth, wanted: Sequence[ConvGrowth]) -> str:
     """Say why a weight that is dequantised cannot grow: all that read it must want the same. Others get their own."""
     node, _ = _use(growing)
     if node is growing.layer.node:
@@ -81,7 +81,7 @@ def _shared(growing: Growing, wanted: Sequence[Growing]) -> str:
     return "" if alone else "its quantised weight is read by others too"
 
 
-def _larger(analysis: Analysis, growing: Growing, value: ir.Value, names: Names, *, replace: bool) -> ir.Value:
+def _larger(analysis: Analysis, growing: ConvGrowth, value: ir.Value, names: Names, *, replace: bool) -> ir.Value:
     """Return a weight with zeros around its kernel: the value itself if it is replaced, or a new one."""
     teacher, zero, shape = analysis.constants[value], growing.zero, growing.shape
     inner = tuple(slice(more, more + own) for own, more in zip(growing.layer.shape, growing.margins, strict=True))
@@ -96,7 +96,7 @@ def _larger(analysis: Analysis, growing: Growing, value: ir.Value, names: Names,
     return names.grown(value, teacher, shape, make, replace=replace)
 
 
-def _follow(growing: Growing) -> None:
+def _follow(growing: ConvGrowth) -> None:
     """Write what goes with a larger kernel into the attributes of its node, and into the shape before it."""
     layer, attributes = growing.layer, growing.layer.node.attributes
     if "kernel_shape" in attributes:
@@ -109,7 +109,7 @@ def _follow(growing: Growing) -> None:
         maker.outputs[0].shape = ir.Shape(growing.shape)
 
 
-def trace(analysis: Analysis, grown: Mapping[Growing, str]) -> dict[str, tuple[np.ndarray | None, ...]]:
+def trace(analysis: Analysis, grown: Mapping[ConvGrowth, str]) -> dict[str, tuple[np.ndarray | None, ...]]:
     """Return where the places of the student's tensors come from: all are as they were, but for larger weights."""
     found: dict[str, tuple[np.ndarray | None, ...]] = {
         str(value.name): (None,) * len(axes) for value, axes in analysis.axes.items()
@@ -124,7 +124,7 @@ def trace(analysis: Analysis, grown: Mapping[Growing, str]) -> dict[str, tuple[n
     return found
 
 
-def remade(grown: Mapping[Growing, str]) -> tuple[Remade, ...]:
+def remade(grown: Mapping[ConvGrowth, str]) -> tuple[Remade, ...]:
     """Return how larger weights are made of the teacher's, for the growth record.
 
     Left out are those in which something else than 0 stands for zero: they are no weights that training changes.

@@ -20,7 +20,7 @@ MICROSOFT = "com.microsoft"
 
 
 @dataclass(frozen=True)
-class Form:
+class ConvForm:
     """How an operator convolves.
 
     Attributes:
@@ -42,14 +42,14 @@ class Form:
 
 
 FORMS = {
-    ("", "Conv"): Form(),
-    ("", "ConvInteger"): Form(),
-    ("", "ConvTranspose"): Form(transposed=True),
-    ("", "QLinearConv"): Form(weight=3),
-    (MICROSOFT, "FusedConv"): Form(),
-    (MICROSOFT, "NhwcConv"): Form(channels_last=True, weight_last=True),
-    (MICROSOFT, "NhwcFusedConv"): Form(channels_last=True),
-    (MICROSOFT, "QLinearConv"): Form(weight=3),
+    ("", "Conv"): ConvForm(),
+    ("", "ConvInteger"): ConvForm(),
+    ("", "ConvTranspose"): ConvForm(transposed=True),
+    ("", "QLinearConv"): ConvForm(weight=3),
+    (MICROSOFT, "FusedConv"): ConvForm(),
+    (MICROSOFT, "NhwcConv"): ConvForm(channels_last=True, weight_last=True),
+    (MICROSOFT, "NhwcFusedConv"): ConvForm(channels_last=True),
+    (MICROSOFT, "QLinearConv"): ConvForm(weight=3),
 }
 BARRED = {
     ("", "CausalConvWithState"): "what it keeps from one call to the next is as long as its kernel",
@@ -73,7 +73,7 @@ class Layer:
     """
 
     node: ir.Node
-    form: Form
+    form: ConvForm
     weight: str
     shape: tuple[int, ...] = ()
     source: Use | None = None
@@ -113,13 +113,13 @@ def layers_of(analysis: Analysis) -> Iterator[Layer]:
                 yield Layer(node, form, _name(node, form.weight), barred=KEPT)
 
 
-def _form(node: ir.Node) -> tuple[Form | None, str]:
+def _form(node: ir.Node) -> tuple[ConvForm | None, str]:
     """Return how a node convolves, and why its kernel cannot grow; None if it does not convolve."""
     kind = plain(node.domain), node.op_type
-    return (Form(), BARRED[kind]) if kind in BARRED else (FORMS.get(kind), "")
+    return (ConvForm(), BARRED[kind]) if kind in BARRED else (FORMS.get(kind), "")
 
 
-def _layer(analysis: Analysis, node: ir.Node, form: Form, barred: str) -> Layer:
+def _layer(analysis: Analysis, node: ir.Node, form: ConvForm, barred: str) -> Layer:
     name = _name(node, form.weight)
     try:
         source = _source(analysis, node, form.weight)

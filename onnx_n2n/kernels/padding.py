@@ -24,7 +24,7 @@ Margin = tuple[int, ...]  # how far a kernel grows on either side, for each of i
 
 
 @dataclass(frozen=True, eq=False)
-class Growing:
+class ConvGrowth:
     """How one convolution grows.
 
     Attributes:
@@ -57,7 +57,7 @@ class Growing:
         return self.shape[self.layer.form.kernel]
 
 
-def prepare(analysis: Analysis, layer: Layer, margin: Margin) -> Growing:
+def prepare(analysis: Analysis, layer: Layer, margin: Margin) -> ConvGrowth:
     """Work out what must follow when a kernel grows.
 
     Raises:
@@ -67,7 +67,7 @@ def prepare(analysis: Analysis, layer: Layer, margin: Margin) -> Growing:
         raise GrowthError(layer.barred)
     if _numbers(layer, "kernel_shape", layer.kernel) != layer.kernel:
         raise GrowthError("its kernel_shape is not that of its weight")
-    return Growing(layer, margin, _pads(analysis, layer, margin), _zero(analysis, layer))
+    return ConvGrowth(layer, margin, _pads(analysis, layer, margin), _zero(analysis, layer))
 
 
 def _numbers(layer: Layer, name: str, usual: tuple[int, ...]) -> tuple[int, ...]:

@@ -44,8 +44,8 @@ class Layout:
             return PLAIN[text]
         if kind in CELLS and detail in GATES:
             return CELLS[kind](detail)
-        if kind == Channels.kind and re.fullmatch("[0-9]", detail):
-            return Channels(int(detail))
+        if kind == ChannelLayout.kind and re.fullmatch("[0-9]", detail):
+            return ChannelLayout(int(detail))
         if kind == Permuted.kind and PERMUTED.fullmatch(detail):
             return Permuted(detail)
         raise ValueError(f"there is no layout {text[:60]!r}")
@@ -99,7 +99,7 @@ class Transposed(Layout):
 
 
 @dataclass(frozen=True)
-class Part(Layout):
+class PartLayout(Layout):
     """The weight has only the first places, or copies, of a tensor along some axes; their last axes are the same."""
 
     kind = "part"
@@ -114,7 +114,7 @@ class Even(Layout):
 
 
 @dataclass(frozen=True)
-class Channels(Layout):
+class ChannelLayout(Layout):
     """A vector that is not in the weight, as of a norm that was folded into it, but grows as ``axis`` of it does."""
 
     axis: int
@@ -252,7 +252,7 @@ class Bias(Biases):
         return super().unpack(weight)[::2]
 
 
-SAME, TRANSPOSED, EVEN, PART = Same(), Transposed(), Even(), Part()
+SAME, TRANSPOSED, EVEN, PART = Same(), Transposed(), Even(), PartLayout()
 PLAIN: dict[str, Layout] = {each.kind: each for each in (SAME, TRANSPOSED, EVEN, PART)}
 CELLS = {each.kind: each for each in (Gates, Biases, Columns, Bias)}
 

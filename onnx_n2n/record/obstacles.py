@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnx_n2n.errors import ModelError
-from onnx_n2n.record.layouts import EVEN, Channels
+from onnx_n2n.record.layouts import EVEN, ChannelLayout
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
 
@@ -71,7 +71,7 @@ def alone(record: Record, remade: Remade, node: str) -> Remade:
 
 def mixed(origin: Origin, remade: Remade) -> bool:
     """Say whether a vector was folded into a weight that grew by mixtures of the vector's channels."""
-    if not isinstance(origin.layout, Channels):
+    if not isinstance(origin.layout, ChannelLayout):
         return False
     axis = origin.layout.axis
     return axis < len(remade.recipe.rows) and remade.recipe.rows[axis] is not None
@@ -152,7 +152,7 @@ def _folded(record: Record, descent: _Descent) -> Iterator[Obstacle]:
     for step in record.steps:
         for new in step.new:
             entries = record.origins.get(descent.modelled[new.student], ())
-            if any(isinstance(origin.layout, Channels) for origin in entries):
+            if any(isinstance(origin.layout, ChannelLayout) for origin in entries):
                 yield Obstacle(
                     f"a norm was folded into {new.like!r}, and what was modelled on it has none", hint, node=new.student
                 )

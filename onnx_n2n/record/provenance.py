@@ -29,7 +29,7 @@ from onnx_n2n.record.layouts import (
     SAME,
     TRANSPOSED,
     Biases,
-    Channels,
+    ChannelLayout,
     Gates,
     Layout,
     Permuted,
@@ -189,7 +189,7 @@ class Origins:
             if name.rpartition(".")[0] != module:
                 for value, axis in zip(node.inputs[1:3], (outputs(node), 0), strict=False):
                     if value is not None and value.const_value is not None:
-                        yield value, Origin((name,), Channels(axis), str(node.name), "metadata")
+                        yield value, Origin((name,), ChannelLayout(axis), str(node.name), "metadata")
 
     def _module(self, node: ir.Node) -> str:
         """Return the module of a layer: that of its weight, or of the first of its arguments."""

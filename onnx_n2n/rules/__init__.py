@@ -26,8 +26,8 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     windows,
 )
 from onnx_n2n.rules.context import Context, Refusal
-from onnx_n2n.rules.registry import close, content, content_rule_for, declare, known, rule, rule_for
+from onnx_n2n.rules.registry import close, content, declare, known, rule, rule_for, shape_rule_for
 
 close()
 
-__all__ = ["Context", "Refusal", "content", "content_rule_for", "declare", "known", "rule", "rule_for"]
+__all__ = ["Context", "Refusal", "content", "declare", "known", "rule", "rule_for", "shape_rule_for"]

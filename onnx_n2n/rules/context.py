@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
-from onnx_n2n.axes.symbolic import Content, Size, always_equal
+from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
@@ -34,7 +34,7 @@ class Known:
     """
 
     axes: tuple[Axis, ...] | None = None
-    content: Content | None = None
+    content: ShapeValue | None = None
     sequence: Sequence[tuple[Axis, ...]] | None = None
     dtype: ir.DataType | None = None
 
@@ -45,7 +45,7 @@ class Facts(Protocol):
     def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input, or None when its rank is unknown."""
 
-    def content(self, value: ir.Value) -> Content | None:
+    def content(self, value: ir.Value) -> ShapeValue | None:
         """Return what a small tensor says, if that is known."""
 
     def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
@@ -81,7 +81,7 @@ class Context:
         self.ledger = Ledger.empty()
         self.results: dict[int, tuple[Axis, ...]] = {}
         self.sequences: dict[int, Sequence[tuple[Axis, ...]]] = {}
-        self.contents: dict[int, Content] = {}
+        self.contents: dict[int, ShapeValue] = {}
         self.dtypes: dict[int, ir.DataType] = {}
         self.consumed: set[int] = set()
         self.unknown: set[int] = set()
@@ -172,15 +172,15 @@ class Context:
             raise Refusal(f"what the sequence {self.value(slot).name!r} holds is not known")
         return found
 
-    def content(self, slot: int) -> Content | None:
+    def content(self, slot: int) -> ShapeValue | None:
         """Return what a small input says, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
-    def content_of(self, value: ir.Value) -> Content | None:
+    def content_of(self, value: ir.Value) -> ShapeValue | None:
         """Return what a small tensor inside a body says."""
         return self._facts.content(value)
 
-    def parameter(self, slot: int, count: int | None = None) -> tuple[Size, ...]:
+    def parameter(self, slot: int, count: int | None = None) -> tuple[ShapeDim, ...]:
         """Return the elements of an input that steers the node; the rule answers for what they measure.
 
         Raises:
@@ -284,7 +284,7 @@ class Context:
     def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
         stated = isinstance(place, str) or not self.has(place)  # an input that is not there can be written out
-        element = Size(0) if stated else self.parameter(int(place))[position or 0]
+        element = ShapeDim(0) if stated else self.parameter(int(place))[position or 0]
         text = "a length computed at run time does not follow the axis it stands for"
         if element.axis is None and element.value is None:
             self.pin(axis, text)

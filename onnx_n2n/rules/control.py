@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import UNIT, Axis, same, size
-from onnx_n2n.axes.symbolic import Content, always_equal, settle
+from onnx_n2n.axes.symbolic import ShapeValue, always_equal, settle
 from onnx_n2n.rules.context import Context, Known, Refusal
 from onnx_n2n.rules.registry import rule
 
@@ -163,7 +163,7 @@ def _meet(context: Context, ours: Sequence[Axis], theirs: Sequence[Axis]) -> tup
     return tuple(met)
 
 
-def _agree(context: Context, one: Known, other: Known) -> Content | None:
+def _agree(context: Context, one: Known, other: Known) -> ShapeValue | None:
     """Return what two small tensors say alike; what one of them says alone is not followed."""
     ours, theirs = one.content, other.content
     if ours is None or theirs is None or len(ours.elements) != len(theirs.elements):
@@ -174,7 +174,7 @@ def _agree(context: Context, one: Known, other: Known) -> Content | None:
     for left, right in zip(ours.elements, theirs.elements, strict=True):
         alike = left == right or (left.axis is not None and right.axis is not None and _same(left.axis, right.axis))
         elements.append(left if alike else settle(left, right, value=None, reason=context.reason(DIFFER)))
-    return Content(tuple(elements), scalar=ours.scalar)
+    return ShapeValue(tuple(elements), scalar=ours.scalar)
 
 
 def _same(one: Axis, other: Axis) -> bool:
@@ -227,7 +227,7 @@ def _pin(context: Context, known: Known, text: str) -> None:
     _pin_measured(context, known.content, text)
 
 
-def _pin_measured(context: Context, content: Content | None, text: str) -> None:
+def _pin_measured(context: Context, content: ShapeValue | None, text: str) -> None:
     for element in content.elements if content is not None else ():
         if element.axis is not None:
             context.pin(element.axis, text)

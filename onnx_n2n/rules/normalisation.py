@@ -41,7 +41,7 @@ def lp_normalization(context: Context) -> None:
 
 
 @dataclass(frozen=True)
-class Layout:
+class NormOperands:
     """Where a normalisation over channels has its operands.
 
     Attributes:
@@ -63,13 +63,13 @@ class Layout:
     epsilon: float = 1e-5
 
 
-LAYER_NORM = Layout(gain=1, bias=2)
-RMS_NORM = Layout(gain=1, bias=None, centred=False)
-SKIP_LAYER_NORM = Layout(gain=2, bias=3, skip=1, shift=4, sums=3, epsilon=1e-12)
-SKIP_RMS_NORM = Layout(gain=2, bias=None, centred=False, skip=1, shift=3, sums=3, epsilon=1e-12)
+LAYER_NORM = NormOperands(gain=1, bias=2)
+RMS_NORM = NormOperands(gain=1, bias=None, centred=False)
+SKIP_LAYER_NORM = NormOperands(gain=2, bias=3, skip=1, shift=4, sums=3, epsilon=1e-12)
+SKIP_RMS_NORM = NormOperands(gain=2, bias=None, centred=False, skip=1, shift=3, sums=3, epsilon=1e-12)
 
 
-def normalise(context: Context, layout: Layout) -> None:
+def normalise(context: Context, layout: NormOperands) -> None:
     """Normalise over the axes from ``axis`` on, with a gain and a bias along them; what is added first broadcasts."""
     axes = context.axes(0)
     for slot in (layout.skip, layout.shift):

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from onnx_n2n import plugins
-from onnx_n2n.axes.symbolic import Content
+from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.errors import EnvironmentWarning, OptionError
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
 
 Rule = Callable[[Context], None]
-ContentRule = Callable[[Context], Content | None]
+ShapeRule = Callable[[Context], ShapeValue | None]
 
 _RULES: dict[tuple[str, str], tuple[tuple[int, Rule], ...]] = {}
-_CONTENTS: dict[tuple[str, str], ContentRule] = {}
+_CONTENTS: dict[tuple[str, str], ShapeRule] = {}
 _BUILT_IN: set[tuple[str, str]] = set()  # operators that only onnx-n2n may have rules for
 
 _PLUGINS = threading.RLock()  # a plug-in may ask for a rule while it registers its own
@@ -55,14 +55,14 @@ def rule(operators: str, *, since: int = 1, domain: str = "") -> Callable[[Rule]
     return keep
 
 
-def content(operators: str, *, domain: str = "") -> Callable[[ContentRule], ContentRule]:
+def content(operators: str, *, domain: str = "") -> Callable[[ShapeRule], ShapeRule]:
     """Register the decorated function as what operators do to small integer tensors.
 
     Raises:
         ValueError: If there is such a function already, or the operator has a rule that is built in.
     """
 
-    def keep(function: ContentRule) -> ContentRule:
+    def keep(function: ShapeRule) -> ShapeRule:
         for operator in operators.split():
             key = _open(domain, operator)
             if key in _CONTENTS:
@@ -83,7 +83,7 @@ def rule_for(domain: str, operator: str, version: int) -> Rule | None:
     return found
 
 
-def content_rule_for(domain: str, operator: str) -> ContentRule | None:
+def shape_rule_for(domain: str, operator: str) -> ShapeRule | None:
     """Return what an operator does to small integer tensors, or None."""
     _ask_plugins()
     return _CONTENTS.get((plain(domain), operator))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
-from onnx_n2n.axes.symbolic import Size, always_equal
+from onnx_n2n.axes.symbolic import ShapeDim, always_equal
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
@@ -94,7 +94,7 @@ def expand(context: Context) -> None:
     context.result(padded)
 
 
-def _arising(context: Context, slot: int, position: int, element: Size) -> Axis:
+def _arising(context: Context, slot: int, position: int, element: ShapeDim) -> Axis:
     """Return the axis that arises with the length of an element, filled with equal values."""
     if element.axis is not None:
         return element.axis
@@ -145,7 +145,7 @@ def reshape(context: Context) -> None:
     for place, element in enumerate(target):
         if element.literal and element.value == 0:
             kept = axes[context.position(0, place)]
-            wanted[place] = Size(size(kept), kept)
+            wanted[place] = ShapeDim(size(kept), kept)
     result = _split(context, product(*axes), wanted)
     context.result(result)
     for position, (element, axis) in enumerate(zip(target, result, strict=True)):
@@ -155,7 +155,7 @@ def reshape(context: Context) -> None:
             context.require_length(1, position, axis)
 
 
-def _split(context: Context, whole: Axis, target: Sequence[Size]) -> list[Axis]:
+def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Axis]:
     """Split an axis into parts of the lengths that ``target`` says, at most one of which is unknown."""
     left: list[Axis] = []
     right: list[Axis] = []
@@ -178,7 +178,7 @@ def _split(context: Context, whole: Axis, target: Sequence[Size]) -> list[Axis]:
     return [*left, *(context.pinned_axis(n, reason) for n in known[len(left) : len(known) - len(right)]), *right]
 
 
-def _take(whole: Axis, element: Size, *, from_left: bool) -> tuple[Axis, Axis] | None:
+def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axis] | None:
     """Take the outermost (or innermost) part of the length of ``element`` off an axis: (part, rest), or None."""
     if element.axis is not None and always_equal(element.axis, whole):
         return whole, UNIT

@@ -3,7 +3,7 @@
 import numpy as np
 
 from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, is_pinned, product, size, total
-from onnx_n2n.axes.symbolic import Size
+from onnx_n2n.axes.symbolic import ShapeDim
 from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import rule
@@ -93,8 +93,8 @@ def slice_(context: Context) -> None:
         which = [int(n) for n in context.numbers(3)] if context.has(3) else list(range(len(starts)))
         steps = [int(n) for n in context.numbers(4)] if context.has(4) else [1] * len(starts)
     else:
-        starts = tuple(Size(n) for n in context.attribute("starts"))
-        ends = tuple(Size(n) for n in context.attribute("ends"))
+        starts = tuple(ShapeDim(n) for n in context.attribute("starts"))
+        ends = tuple(ShapeDim(n) for n in context.attribute("ends"))
         which, steps = list(context.attribute("axes", range(len(starts)))), [1] * len(starts)
     places: tuple[int | str, int | str] = (1, 2) if by_input else ("starts", "ends")
     if not len(starts) == len(ends) == len(which) == len(steps):
@@ -113,7 +113,11 @@ def slice_(context: Context) -> None:
 
 
 def _keep(
-    context: Context, axis: Axis, cut: tuple[Size, Size, int], places: tuple[int | str, int | str], position: int
+    context: Context,
+    axis: Axis,
+    cut: tuple[ShapeDim, ShapeDim, int],
+    places: tuple[int | str, int | str],
+    position: int,
 ) -> Axis | None:
     """Return the stretch of ``axis`` that is kept, or None when growth cannot follow the cut."""
     start, end, step = cut

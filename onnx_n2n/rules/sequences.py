@@ -1,7 +1,7 @@
 """Operators on sequences of tensors, of which every tensor keeps its own axes."""
 
 from onnx_n2n.axes.algebra import Axis, axis_of, total
-from onnx_n2n.axes.symbolic import Content, Size
+from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import content, rule
 
@@ -57,9 +57,9 @@ def sequence_length(context: Context) -> None:
 
 
 @content("SequenceLength")
-def length_content(context: Context) -> Content | None:
+def length_content(context: Context) -> ShapeValue | None:
     """How many tensors there are does not change when they grow."""
-    return Content((Size(len(context.sequence(0))),), scalar=True)
+    return ShapeValue((ShapeDim(len(context.sequence(0))),), scalar=True)
 
 
 @rule("ConcatFromSequence")

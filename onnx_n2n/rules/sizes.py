@@ -1,7 +1,7 @@
 """Shape arithmetic: what operators do to tensors whose elements are lengths."""
 
 from onnx_n2n.axes.algebra import axis_of, size
-from onnx_n2n.axes.symbolic import LARGEST, Content, Size, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue, add, divide, length_of, multiply, settle, volume
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import content
 
@@ -9,29 +9,29 @@ UNMODELLED = "its length is used in arithmetic that growth cannot follow"
 
 
 @content("Size")
-def size_content(context: Context) -> Content | None:
+def size_content(context: Context) -> ShapeValue | None:
     """The product of all lengths."""
-    return Content((volume(tuple(map(length_of, context.axes(0))), context.reason(UNMODELLED)),), scalar=True)
+    return ShapeValue((volume(tuple(map(length_of, context.axes(0))), context.reason(UNMODELLED)),), scalar=True)
 
 
 @content("Identity Cast Floor Ceil Round")
-def keep(context: Context) -> Content | None:
+def keep(context: Context) -> ShapeValue | None:
     """Lengths are whole, so rounding and casting leave them alone."""
     return context.content(0)
 
 
 @content("Squeeze Unsqueeze Reshape Flatten Expand")
-def rearrange(context: Context) -> Content | None:
+def rearrange(context: Context) -> ShapeValue | None:
     """Between rank 0 and rank 1 only the rank changes."""
     found, axes = context.content(0), context.results.get(0)
     if found is None or axes is None or len(axes) > 1:
         return None
     length = size(axes[0]) if axes else 1
-    return Content(found.elements, scalar=not axes) if length == len(found.elements) else None
+    return ShapeValue(found.elements, scalar=not axes) if length == len(found.elements) else None
 
 
 @content("ConstantOfShape")
-def repeat(context: Context) -> Content | None:
+def repeat(context: Context) -> ShapeValue | None:
     """One number, as often as a written number says."""
     lengths = context.content(0)
     if lengths is None or len(lengths.elements) > 1 or not all(element.literal for element in lengths.elements):
@@ -39,11 +39,11 @@ def repeat(context: Context) -> Content | None:
     count = int(lengths.elements[0].value or 0) if lengths.elements else 1
     value = context.attribute("value")
     number = 0 if value is None else value.numpy().item()
-    return Content((Size(number),) * count, scalar=not lengths.elements) if count <= LARGEST else None
+    return ShapeValue((ShapeDim(number),) * count, scalar=not lengths.elements) if count <= LARGEST else None
 
 
 @content("Gather")
-def gather(context: Context) -> Content | None:
+def gather(context: Context) -> ShapeValue | None:
     """Pick elements."""
     found, picks = context.content(0), context.content(1)
     if found is None or picks is None or found.scalar:
@@ -51,11 +51,11 @@ def gather(context: Context) -> Content | None:
     places = [int(pick.value) for pick in picks.elements if pick.literal and pick.value is not None]
     if len(places) < len(picks.elements) or any(not -len(found.elements) <= n < len(found.elements) for n in places):
         return None
-    return Content(tuple(found.elements[place] for place in places), scalar=picks.scalar)
+    return ShapeValue(tuple(found.elements[place] for place in places), scalar=picks.scalar)
 
 
 @content("Slice")
-def slice_(context: Context) -> Content | None:
+def slice_(context: Context) -> ShapeValue | None:
     """Keep a stretch of elements."""
     found = context.content(0)
     if found is None or found.scalar:
@@ -66,23 +66,23 @@ def slice_(context: Context) -> Content | None:
     else:
         start, stop, step = context.attribute("starts")[0], context.attribute("ends")[0], 1
     if step < 0 and stop < -len(found.elements):
-        return Content(found.elements[start::step])
-    return Content(found.elements[start:stop:step])
+        return ShapeValue(found.elements[start::step])
+    return ShapeValue(found.elements[start:stop:step])
 
 
 @content("Concat")
-def concat(context: Context) -> Content | None:
+def concat(context: Context) -> ShapeValue | None:
     """Lay elements end to end."""
     found = [context.content(slot) for slot in range(len(context.node.inputs))]
     known = [part for part in found if part is not None]
-    return Content(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
+    return ShapeValue(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
 
 
 ARITHMETIC = {"Mul": multiply, "Div": divide, "Add": add}
 
 
 @content("Add Sub Mul Div Min Max Mod")
-def arithmetic(context: Context) -> Content | None:
+def arithmetic(context: Context) -> ShapeValue | None:
     """Element by element; what lengths cannot follow is pinned."""
     one, other = context.content(0), context.content(1)
     if one is None or other is None or len(context.node.inputs) != 2:
@@ -100,10 +100,10 @@ def arithmetic(context: Context) -> Content | None:
             result.append(ARITHMETIC[context.node.op_type](left, right, reason))
         else:
             result.append(settle(left, right, value=_number(context.node.op_type, left, right), reason=reason))
-    return Content(tuple(result), scalar=one.scalar and other.scalar)
+    return ShapeValue(tuple(result), scalar=one.scalar and other.scalar)
 
 
-def _factor(context: Context, slot: int, position: int, found: Content, element: Size) -> Size:
+def _factor(context: Context, slot: int, position: int, found: ShapeValue, element: ShapeDim) -> ShapeDim:
     """Give a number that multiplies a length known only at run time an axis of its own, which may grow like any."""
     other = context.content(1 - slot)
     unknown = other is not None and any(part.axis is not None and part.value is None for part in other.elements)
@@ -113,10 +113,10 @@ def _factor(context: Context, slot: int, position: int, found: Content, element:
         return element  # one number for several lengths
     axis = axis_of(int(element.value))
     context.require_length(slot, None if found.scalar else position, axis)
-    return Size(element.value, axis)
+    return ShapeDim(element.value, axis)
 
 
-def _number(operator: str, left: Size, right: Size) -> float | None:
+def _number(operator: str, left: ShapeDim, right: ShapeDim) -> float | None:
     if left.value is None or right.value is None or (operator == "Mod" and not right.value):
         return None
     return {
@@ -127,22 +127,22 @@ def _number(operator: str, left: Size, right: Size) -> float | None:
     }[operator]()
 
 
-def _spread(found: Content, length: int) -> tuple[Size, ...]:
+def _spread(found: ShapeValue, length: int) -> tuple[ShapeDim, ...]:
     return found.elements * length if len(found.elements) == 1 else found.elements
 
 
 @content("ReduceProd")
-def reduce_prod(context: Context) -> Content | None:
+def reduce_prod(context: Context) -> ShapeValue | None:
     """Multiply all elements."""
     found = context.content(0)
     if found is None:
         return None
     keep_rank = bool(context.attribute("keepdims", 1)) and not found.scalar
-    return Content((volume(found.elements, context.reason(UNMODELLED)),), scalar=not keep_rank)
+    return ShapeValue((volume(found.elements, context.reason(UNMODELLED)),), scalar=not keep_rank)
 
 
 @content("Equal")
-def equal(context: Context) -> Content | None:
+def equal(context: Context) -> ShapeValue | None:
     """A length is never negative, so it differs from a negative number however it grows."""
     one, other = context.content(0), context.content(1)
     if one is None or other is None:
@@ -151,19 +151,19 @@ def equal(context: Context) -> Content | None:
     result = []
     for left, right in zip(_spread(one, length), _spread(other, length), strict=True):
         result.append(_same(left, right, context))
-    return Content(tuple(result), scalar=one.scalar and other.scalar)
+    return ShapeValue(tuple(result), scalar=one.scalar and other.scalar)
 
 
-def _same(left: Size, right: Size, context: Context) -> Size:
+def _same(left: ShapeDim, right: ShapeDim, context: Context) -> ShapeDim:
     for one, other in ((left, right), (right, left)):
         if one.axis is not None and other.literal and other.value is not None and other.value < 0:
-            return Size(0.0)
+            return ShapeDim(0.0)
     value = None if left.value is None or right.value is None else float(left.value == right.value)
     return settle(left, right, value=value, reason=context.reason(UNMODELLED))
 
 
 @content("Where")
-def where(context: Context) -> Content | None:
+def where(context: Context) -> ShapeValue | None:
     """Choose elements by conditions that are known."""
     condition, yes, no = (context.content(slot) for slot in range(3))
     if condition is None or yes is None or no is None:
@@ -175,4 +175,4 @@ def where(context: Context) -> Content | None:
             result.append(one if test.value else other)
         else:
             result.append(settle(test, one, other, value=None, reason=context.reason(UNMODELLED)))
-    return Content(tuple(result), scalar=condition.scalar and yes.scalar and no.scalar)
+    return ShapeValue(tuple(result), scalar=condition.scalar and yes.scalar and no.scalar)

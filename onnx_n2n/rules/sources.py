@@ -1,6 +1,6 @@
 """Operators that read lengths instead of values, or make tensors of nothing else."""
 
-from onnx_n2n.axes.symbolic import Content, Size, length_of
+from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, length_of
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import content, declare, rule
 
@@ -33,7 +33,7 @@ def size(context: Context) -> None:
 def range_(context: Context) -> None:
     """Count from ``start`` to ``limit``; whoever counts the places of an axis makes a tensor of its length."""
     start, limit, delta = (_number(context.content(slot)) for slot in range(3))
-    if start == Size(0) and delta == Size(1) and limit is not None and limit.axis is not None:
+    if start == ShapeDim(0) and delta == ShapeDim(1) and limit is not None and limit.axis is not None:
         context.parameter(1)
         context.pin(limit.axis, COUNTED)
         context.result([limit.axis])
@@ -42,7 +42,7 @@ def range_(context: Context) -> None:
         context.result([context.pinned_axis(known[0] if known else None, COUNTED)])
 
 
-def _number(found: Content | None) -> Size | None:
+def _number(found: ShapeValue | None) -> ShapeDim | None:
     return found.elements[0] if found is not None and len(found.elements) == 1 else None
 
 
@@ -56,7 +56,7 @@ def constant(context: Context) -> None:
 
 
 @content("Shape")
-def shape_content(context: Context) -> Content | None:
+def shape_content(context: Context) -> ShapeValue | None:
     """Each element is the length of an axis."""
     axes = context.axes(0)
-    return Content(tuple(length_of(axes[place]) for place in _measured(context)))
+    return ShapeValue(tuple(length_of(axes[place]) for place in _measured(context)))

@@ -11,7 +11,7 @@ from typing import Any
 import onnx.defs
 
 from onnx_n2n.rules.declaration import Declaration
-from onnx_n2n.rules.registry import Rule, content_rule_for, known, rule_for
+from onnx_n2n.rules.registry import Rule, known, rule_for, shape_rule_for
 
 OPSET = 28  # the newest opset of the default domain that the table speaks of
 
@@ -49,7 +49,7 @@ def _row(domain: str, operator: str, since: int) -> str:
     rule = rule_for(domain, operator, since)
     assert rule is not None
     says, meaning = (f"`{rule.text}`", rule.meaning) if isinstance(rule, Declaration) else (_sentence(rule), "")
-    lengths = "yes" if content_rule_for(domain, operator) is not None else ""
+    lengths = "yes" if shape_rule_for(domain, operator) is not None else ""
     cells = (f"`{operator}`", str(since), says, meaning, lengths)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

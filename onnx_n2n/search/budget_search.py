@@ -51,7 +51,7 @@ DEPTH = Ladder(step=1, first=1, enough=8, last=256)
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Counted:
     """A student that was only made to be counted.
 
     Attributes:
@@ -89,13 +89,13 @@ class Scale:
         """Return how far a model is from a budget, as a fraction of it."""
         return abs(size.of(self.unit) / goal - 1)
 
-    def attempt(self, model: ir.Model, growth: Widen | Deepen, then: Sequence[Pass]) -> Trial:
+    def attempt(self, model: ir.Model, growth: Widen | Deepen, then: Sequence[Pass]) -> Counted:
         """Apply a pass, and others after it, to a private copy, and count."""
         copy = open_model(model).model
         change = growth.change(copy, self.proof, self.folder)
         for each in then:
             each.change(copy, self.proof, self.folder)
-        return Trial(growth, copy, self.weigh(copy), change)
+        return Counted(growth, copy, self.weigh(copy), change)
 
 
 def fit(teacher: ir.Model, passes: Sequence[Widen | Deepen], goal: float, scale: Scale) -> tuple[Pass, Size]:
@@ -129,14 +129,14 @@ def fit(teacher: ir.Model, passes: Sequence[Widen | Deepen], goal: float, scale:
 
 def nearest(
     model: ir.Model, growth: Widen | Deepen, goal: float, scale: Scale, then: Sequence[Pass] = ()
-) -> Trial:
+) -> Counted:
     """Return how a pass comes nearest to a budget, if others run after it.
 
     Raises:
         GrowthError: It can do nothing to the model.
     """
     ladder = WIDTH if isinstance(growth, Widen) else DEPTH
-    best: Trial | None = None
+    best: Counted | None = None
     below, amount, above = 0, ladder.first, ladder.last + 1
     while below < amount < above:
         trial = scale.attempt(model, ladder.apply(growth, amount), then)

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, compare, vacuous, yardstick
 from onnx_n2n.verification.localise import Index
-from onnx_n2n.verification.sessions import Source
+from onnx_n2n.verification.sessions import SessionModel
 from onnx_n2n.verification.trial import Trial
 
 
@@ -31,8 +31,8 @@ class Case:
         random: Tensors of the teacher that depend on random numbers.
     """
 
-    old: Source
-    new: Source
+    old: SessionModel
+    new: SessionModel
     trial: Trial
     used: str
     grain: Grain
@@ -43,7 +43,7 @@ class Case:
     random: Collection[str]
 
     def sticks(self, optimised: Sequence[Sequence[Any]], nudged: Sequence[Sequence[Any]]) -> list[Yardstick]:
-        """What the teacher asks of each output; where none tells anything by its movement, no noise is granted.
+        """What the teacher asks of each output; where none tells anything by its movement, no error is granted.
 
         Args:
             optimised: The outputs of the optimised teacher, per feed; may be empty.

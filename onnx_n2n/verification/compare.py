@@ -1,7 +1,7 @@
 """How far two outputs are apart, measured against how far the teacher's output moves by itself.
 
-What is acceptable follows from the teacher's own noise and from the type that it calculates in. A comparison that
-would also accept the output that belongs to *another* input could not have failed: it is called vacuous.
+What is acceptable follows from the teacher's own rounding error and from the type that it calculates in. A comparison
+that would also accept the output that belongs to *another* input could not have failed: it is called vacuous.
 
 Every limit is a finite number, and what is not finite on one side only is infinitely far apart: it never passes.
 """
@@ -26,7 +26,7 @@ class Grain:
 
     Attributes:
         epsilon: Rounding step of its coarsest real type.
-        floor: Acceptable error, as a fraction of the movement, of an output without any noise.
+        floor: Acceptable error, as a fraction of the movement, of an output without any rounding error.
     """
 
     epsilon: float
@@ -42,14 +42,14 @@ GRAINS = {
     ir.DataType.BFLOAT16: Grain(epsilon=2.0**-7, floor=2.0**-5),
 }
 
-# Sums twice as wide came to 2.5 times the noise in 216 outputs of real networks, and to 12.6 times in one.
+# Sums twice as wide came to 2.5 times the rounding error in 216 outputs of real networks, and to 12.6 times in one.
 NOISE_FACTOR = 16.0
 
 # Rounding steps of an entry's own size that are acceptable however little the output moves.
 ROUNDINGS = 4.0
 
 # An optimiser may also replace the arithmetic (int8 kernels for float ones), which says nothing about rounding: its
-# noise counts up to this many floors.
+# rounding error counts up to this many floors.
 OPTIMISER_FLOORS = 16.0
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -65,7 +65,7 @@ class Yardstick:
         limits: The largest acceptable difference, entry by entry, per feed; always finite.
         edges: Where the teacher itself gives something finite or not, or of another shape, by rounding; per feed.
         scale: What errors are a fraction of.
-        noise: How far the teacher is from itself, as a fraction of ``scale``.
+        rounding_error: How far the teacher is from itself, as a fraction of ``scale``.
         tolerance: The largest acceptable error, as a fraction of ``scale``, of entries near zero.
         movement: How far the output moves between two feeds.
         vacuous: Whether the output of another feed is within the limits of all the others.
@@ -76,7 +76,7 @@ class Yardstick:
     limits: tuple[np.ndarray, ...]
     edges: tuple[np.ndarray, ...]
     scale: float
-    noise: float
+    rounding_error: float
     tolerance: float
     movement: float
     vacuous: bool
@@ -92,7 +92,8 @@ class OutputVerdict:
         error: The largest difference, as a fraction of how far the teacher's output moves between two inputs, or of
             its own size where the comparison is vacuous. Of entries that are no real numbers, the fraction that
             differs. Infinite where shapes, types or non-finite entries differ.
-        noise: The same for the teacher against itself: optimised against not, and with inputs one rounding step off.
+        rounding_error: The same for the teacher against itself: optimised against not, and with inputs one rounding
+            step off.
         movement: How far the teacher's output moves between two inputs.
         tolerance: The largest acceptable error.
         ok: Whether the student passes.
@@ -104,7 +105,7 @@ class OutputVerdict:
     name: str
     dtype: str
     error: float
-    noise: float
+    rounding_error: float
     movement: float
     tolerance: float
     ok: bool
@@ -177,8 +178,8 @@ def _stick(
     allowed = max(grain.floor * scale if is_real(arrays[0]) else 0.0, NOISE_FACTOR * drift)
     with np.errstate(over="ignore"):
         limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
-    noise, tolerance = (_fraction(min(part, LARGEST), scale) for part in (drift, allowed))
-    return Yardstick(arrays, forms, limits, edges, scale, noise, tolerance, movement, vacuous=False)
+    rounding_error, tolerance = (_fraction(min(part, LARGEST), scale) for part in (drift, allowed))
+    return Yardstick(arrays, forms, limits, edges, scale, rounding_error, tolerance, movement, vacuous=False)
 
 
 def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
@@ -208,7 +209,7 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
         name=name,
         dtype=str(stick.truth[0].dtype),
         error=error,
-        noise=stick.noise,
+        rounding_error=stick.rounding_error,
         movement=stick.movement,
         tolerance=tolerance,
         ok=ok,

@@ -1,8 +1,8 @@
 """Teacher and student held against each other with the same decisions.
 
 Where rounding decides, a right student may decide otherwise. So what goes *into* each decision is compared, within the
-noise that is granted to any tensor, and what follows is compared with the decision that the teacher took: the student
-runs on with it. A student that is right up to ties and quanta passes, and one that is wrong by more does not.
+rounding error that is granted to any tensor, and what follows is compared with the decision that the teacher took: the
+student runs on with it. A student that is right up to ties and quanta passes, and one that is wrong by more does not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from onnx_n2n.verification.decisions import STEADY, Kind, Named, kind_of, within
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import Index, Wrong, wrong
 from onnx_n2n.verification.quanta import inlined
-from onnx_n2n.verification.sessions import Feed, Source, Timed, run, session
+from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
 
 # Endings of names: of a tensor that is read out, of what a node itself decides, of what is decided for it, and of the
 # mask of entries in which it decides itself all the same.
@@ -33,7 +33,7 @@ TAP, OWN, FORCED, MASK = ".tap", ".own", ".forced", ".mask"
 
 
 @dataclass(frozen=True)
-class Decision:
+class RoundingDecision:
     """A node of the teacher at which rounding decides, and its counterpart in the student.
 
     Attributes:
@@ -77,7 +77,7 @@ class Held:
     rounded: tuple[Named, ...]
     left: bool
     selects: bool
-    models: tuple[Source, Source]
+    models: tuple[SessionModel, SessionModel]
     feeds: tuple[Feed, Feed]
 
 
@@ -95,8 +95,8 @@ class Pair:
 
     def __init__(
         self,
-        old: Source,
-        new: Source,
+        old: SessionModel,
+        new: SessionModel,
         trace: Mapping[str, Index],
         random: Collection[str],
         provider: str,
@@ -114,7 +114,7 @@ class Pair:
             feeds: Inputs.
             names: Names of the outputs.
             grain: How finely the teacher calculates.
-            seed: Seed of what is drawn to find the noise.
+            seed: Seed of what is drawn to find the rounding error.
 
         Raises:
             ModelError: ONNX Runtime refuses one of the graphs with the teacher's decisions as inputs.
@@ -150,12 +150,12 @@ class Pair:
         again = tuple(dict.fromkeys(rounded))
         return Held(tuple(answers), tuple(near), found, again, left, selects, (cuts[0], cuts[1]), kept)
 
-    def _paired(self) -> tuple[list[Decision], list[Kind]]:
+    def _paired(self) -> tuple[list[RoundingDecision], list[Kind]]:
         """Decisions with a counterpart that does the same, and the kinds of the others."""
         old, new = (proto.graph for proto in self._protos)
         alive = _alive(old)
         theirs = {node.output[0]: node for node in new.node if node.output}
-        found: list[Decision] = []
+        found: list[RoundingDecision] = []
         inner = (each for node in old.node for body in body_protos(node) for each in within(body))
         others = [kind for kind in map(kind_of, inner) if kind is not None]
         for node in old.node:
@@ -166,14 +166,16 @@ class Pair:
             if kind is Kind.INSIDE or other is None or _said(node) != _said(other):
                 others.append(kind)
             else:
-                found.append(Decision(node, other, kind))
+                found.append(RoundingDecision(node, other, kind))
         return found, others
 
-    def _shared(self, paired: Sequence[Decision], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Decision]:
+    def _shared(
+        self, paired: Sequence[RoundingDecision], old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> list[RoundingDecision]:
         """Decisions on real numbers, of which all that goes in and comes out can be compared, by what they do once."""
         return [each for each in paired if _rounds(each, old) and self._comparable(each, old, new)]
 
-    def _comparable(self, each: Decision, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    def _comparable(self, each: RoundingDecision, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Whether all that a decision reads and makes has the shape that its index says, on one feed."""
         both = [*each.reads(), *((name, name) for name in each.makes)]
         if each.kind is Kind.WHOLE:  # of what it makes, rounding may decide the length
@@ -197,7 +199,9 @@ class Pair:
             axis is None or axis.max(initial=-1) < size for axis, size in zip(index, np.shape(old), strict=True)
         )
 
-    def _forced(self, side: int, decisions: Sequence[Decision], truth: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def _forced(
+        self, side: int, decisions: Sequence[RoundingDecision], truth: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
         """What the teacher decided, as inputs; in the student by its own index, with a mask where that has gaps."""
         found = {}
         for name in (name for each in decisions for name in each.makes):
@@ -216,7 +220,7 @@ class Pair:
         return found
 
     def _cut(
-        self, side: int, decisions: Sequence[Decision], truth: Mapping[str, Any], names: Sequence[str]
+        self, side: int, decisions: Sequence[RoundingDecision], truth: Mapping[str, Any], names: Sequence[str]
     ) -> onnx.ModelProto:
         """A model in which each decision comes from outside; what the node itself decides can be read too."""
         forced = self._forced(side, decisions, truth)
@@ -248,7 +252,12 @@ class Pair:
         return dict(zip(names, values, strict=True))
 
     def _wrong(
-        self, each: Decision, truth: Mapping[str, Any], nudge: Mapping[str, Any], got: Mapping[str, Any], grain: Grain
+        self,
+        each: RoundingDecision,
+        truth: Mapping[str, Any],
+        nudge: Mapping[str, Any],
+        got: Mapping[str, Any],
+        grain: Grain,
     ) -> Wrong | None:
         """The first wrong tensor: one that goes into a decision, or an output that is as steady as what goes in."""
         steady = [each.teacher.output[slot] for slot in STEADY.get(operator_of(each.teacher), ())]
@@ -266,11 +275,11 @@ class Pair:
                 return Wrong(old, maker.name, maker.op_type, how)
         return None
 
-    def _differs(self, each: Decision, truth: Mapping[str, Any], got: Mapping[str, Any]) -> bool:
+    def _differs(self, each: RoundingDecision, truth: Mapping[str, Any], got: Mapping[str, Any]) -> bool:
         return not all(_alike(self._index(name, name, truth), truth[name], got[name + OWN]) for name in each.makes)
 
 
-def _rounds(each: Decision, values: Mapping[str, Any]) -> bool:
+def _rounds(each: RoundingDecision, values: Mapping[str, Any]) -> bool:
     """Whether real numbers go into a decision; whole ones have no rounding error."""
     return any(is_real(values[name]) for name, _ in each.reads())
 
@@ -285,7 +294,7 @@ def tapped(proto: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
     return found
 
 
-def _tensors(decisions: Sequence[Decision], side: int, *, own: bool = False) -> list[str]:
+def _tensors(decisions: Sequence[RoundingDecision], side: int, *, own: bool = False) -> list[str]:
     """What decisions read and make, in the teacher (0) or the student (1)."""
     reads = [names[side] for each in decisions for names in each.reads()]
     return [*reads, *(name + OWN * own for each in decisions for name in each.makes)]

@@ -17,7 +17,7 @@ from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.subgraphs import body_protos, roots_of
 from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.decisions import Named
-from onnx_n2n.verification.sessions import Source
+from onnx_n2n.verification.sessions import SessionModel
 
 # Operators that drop, with the slot that says whether they do.
 MODE = {
@@ -47,8 +47,8 @@ class Modes:
 
 
 def evaluated(
-    source: Source, skeleton: ir.Model, teacher: Modes | None = None, modes: Modes | None = None
-) -> tuple[Source, tuple[Named, ...]]:
+    source: SessionModel, skeleton: ir.Model, teacher: Modes | None = None, modes: Modes | None = None
+) -> tuple[SessionModel, tuple[Named, ...]]:
     """Return a model as it is evaluated, with the nodes that train in the file.
 
     Args:

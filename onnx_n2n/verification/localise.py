@@ -12,7 +12,7 @@ from onnx_n2n.graph.uses import reads
 from onnx_n2n.verification.compare import Grain, compare, is_real, yardstick
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.randomness import drawn
-from onnx_n2n.verification.sessions import TIME_LIMIT, Feed, Source, Timed, run, session
+from onnx_n2n.verification.sessions import TIME_LIMIT, Feed, SessionModel, Timed, run, session
 
 # New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
 Index = tuple[np.ndarray | None, ...]
@@ -44,8 +44,8 @@ class Wrong:
 
 
 def first_wrong(
-    teacher: Source,
-    student: Source,
+    teacher: SessionModel,
+    student: SessionModel,
     trace: Mapping[str, Index],
     feeds: Sequence[Feed],
     *,
@@ -65,7 +65,7 @@ def first_wrong(
         theirs: The student's inputs, where they are others.
         provider: Execution provider to run both on.
         grain: How finely the teacher calculates.
-        seed: Seed of what is drawn to find the noise.
+        seed: Seed of what is drawn to find the rounding error.
         time_limit: How many seconds one run may take.
 
     Returns:

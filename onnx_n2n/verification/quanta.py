@@ -19,7 +19,7 @@ from onnx_n2n.graph.subgraphs import body_protos
 from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.compare import NOISE_FACTOR, Grain
 from onnx_n2n.verification.decisions import Kind, kind_of
-from onnx_n2n.verification.sessions import Feed, Source, Timed, run, session
+from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
 
 TIMES = 3  # that the teacher is moved by as much, each time otherwise
 
@@ -48,7 +48,13 @@ def inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def moved_inside(
-    teacher: Source, feeds: Sequence[Feed], names: Sequence[str], provider: str, grain: Grain, seed: int, limit: float
+    teacher: SessionModel,
+    feeds: Sequence[Feed],
+    names: Sequence[str],
+    provider: str,
+    grain: Grain,
+    seed: int,
+    limit: float,
 ) -> list[list[list[Any]]] | None:
     """The teacher's outputs, per feed, for each time that it was moved; none where nothing decides.
 
@@ -72,7 +78,7 @@ def moved_inside(
     return answers
 
 
-def _told(model: Source, provider: str) -> dict[str, int]:
+def _told(model: SessionModel, provider: str) -> dict[str, int]:
     """Types of what goes into the main graph's decisions, by ONNX Runtime, which knows operators of its own."""
     graph = model.proto().graph
     made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}

@@ -86,12 +86,12 @@ def _within_quanta(case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]
         truth, mine, *near = (column[k] for column in columns)
         if not output.ok and near:
             largest, mean = apart(truth, mine)
-            noise, noises = map(max, zip(*(apart(truth, values) for values in near), strict=True))
-            if largest > FEW * noise or mean > FEW * noises:
+            rounding_error, noises = map(max, zip(*(apart(truth, values) for values in near), strict=True))
+            if largest > FEW * rounding_error or mean > FEW * noises:
                 return outputs
-            if is_real(truth[0]) and not selects and largest <= noise < output.movement and mean <= noises:
-                share = noise / output.movement
-                told = {"error": largest / output.movement, "noise": share, "tolerance": share}
+            if is_real(truth[0]) and not selects and largest <= rounding_error < output.movement and mean <= noises:
+                share = rounding_error / output.movement
+                told = {"error": largest / output.movement, "rounding_error": share, "tolerance": share}
                 output = replace(output, ok=True, undecided=False, **told)
         open_ = open_ or output.name * (not output.ok)
         found.append(output)

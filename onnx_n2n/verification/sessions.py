@@ -49,7 +49,7 @@ _SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers repor
 
 
 @dataclass(frozen=True)
-class Source:
+class SessionModel:
     """A model as ONNX Runtime opens it.
 
     Attributes:
@@ -84,11 +84,11 @@ class Source:
         data = self.data.read_bytes() if isinstance(self.data, Path) else self.data
         return onnx.load_model_from_string(data)
 
-    def holding(self, proto: onnx.ModelProto) -> Source:
+    def holding(self, proto: onnx.ModelProto) -> SessionModel:
         """Another model, whose external data is where this model's is."""
-        return Source(proto.SerializeToString(), self.data.parent if isinstance(self.data, Path) else self.folder)
+        return SessionModel(proto.SerializeToString(), self.data.parent if isinstance(self.data, Path) else self.folder)
 
-    def exposing(self, names: Sequence[str]) -> Source:
+    def exposing(self, names: Sequence[str]) -> SessionModel:
         """The same model with intermediate tensors as further graph outputs.
 
         Serialised protobuf messages merge when they are joined, so the model need not be parsed; ONNX Runtime infers
@@ -96,12 +96,12 @@ class Source:
         """
         extra = onnx.ModelProto(graph=onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names]))
         if isinstance(self.data, Path):
-            return Source(self.data.read_bytes() + extra.SerializeToString(), self.data.parent)
-        return Source(self.data + extra.SerializeToString(), self.folder)
+            return SessionModel(self.data.read_bytes() + extra.SerializeToString(), self.data.parent)
+        return SessionModel(self.data + extra.SerializeToString(), self.folder)
 
 
 @contextlib.contextmanager
-def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
+def opened(given: AnyModel, folder: Path | None = None) -> Iterator[SessionModel]:
     """Bring a model into a form that ONNX Runtime opens; a temporary file lives as long as the context.
 
     Args:
@@ -112,18 +112,18 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[Source]:
         ModelError: The model cannot be written out for ONNX Runtime to read.
     """
     if isinstance(given, str | os.PathLike):
-        yield Source(Path(given), Path(given).parent)
+        yield SessionModel(Path(given), Path(given).parent)
         return
     if isinstance(given, onnx.ModelProto):
         with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
             given = given.SerializeToString()
     if isinstance(given, bytes):
-        yield Source(given, folder)
+        yield SessionModel(given, folder)
         return
     with room(Path(tempfile.gettempdir())) as temporary:
         path = temporary / "model.onnx"
         model.save(given, path)
-        yield Source(path, folder)
+        yield SessionModel(path, folder)
 
 
 def first_line(failure: BaseException) -> str:
@@ -194,7 +194,7 @@ def _quiet(ort: Any) -> Iterator[None]:
         ort.set_default_logger_severity(_WARNINGS)
 
 
-def session(source: Source, provider: str, *, optimise: bool = False) -> Any:
+def session(source: SessionModel, provider: str, *, optimise: bool = False) -> Any:
     """Open a model for running, without graph optimisations unless they are asked for.
 
     Raises:

@@ -30,7 +30,7 @@ FEEDS, FEEDS_FOR_INDICES = 3, 24
 CHEAP_SECONDS = 1.0
 
 
-class Plan(Protocol):
+class FeedPlan(Protocol):
     """Where feeds come from."""
 
     @property
@@ -40,7 +40,7 @@ class Plan(Protocol):
     def feed(self, turn: int) -> dict[str, np.ndarray]:
         """The feed of one turn."""
 
-    def steady(self) -> Plan:
+    def steady(self) -> FeedPlan:
         """The same plan with less variation, for when later turns do not run."""
 
 
@@ -135,7 +135,7 @@ def _first_that_runs(teacher: Timed, plans: Sequence[Drawn]) -> tuple[Drawn, Tri
     )
 
 
-def _attempt(teacher: Timed, plan: Plan, origin: str) -> Trial:
+def _attempt(teacher: Timed, plan: FeedPlan, origin: str) -> Trial:
     """Run a plan: its own feeds, and variations of them.
 
     Raises:
@@ -161,7 +161,7 @@ def _attempt(teacher: Timed, plan: Plan, origin: str) -> Trial:
     return Trial(tuple(names), tuple(feeds), tuple(truth), f"{origin} ({count}): {described(feeds[0])}")
 
 
-def _liveliest(teacher: Timed, trial: Trial, plans: Iterable[Plan], grain: Grain) -> Trial:
+def _liveliest(teacher: Timed, trial: Trial, plans: Iterable[FeedPlan], grain: Grain) -> Trial:
     """The trial with the most outputs that move and are finite; others are only looked at while some do not."""
     best = (_life(trial, grain), trial)
     for plan in plans:

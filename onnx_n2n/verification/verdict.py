@@ -29,7 +29,7 @@ from onnx_n2n.verification.sessions import (
     TIME_LIMIT,
     AnyModel,
     Provider,
-    Source,
+    SessionModel,
     Timed,
     opened,
     providers,
@@ -49,7 +49,7 @@ class Verdict:
         ok: Whether the student computes what the teacher computes.
         provider: The execution provider that the sessions really used.
         error: The worst error of any output, see ``OutputVerdict``.
-        noise: The worst noise of any output.
+        rounding_error: The worst rounding error of any output of the teacher.
         outputs: The comparison of every output.
         vacuous: Names of the outputs whose comparison could not have failed.
         inputs: How the inputs came about, for people.
@@ -65,7 +65,7 @@ class Verdict:
     ok: bool
     provider: str
     error: float
-    noise: float
+    rounding_error: float
     outputs: tuple[OutputVerdict, ...]
     vacuous: tuple[str, ...]
     inputs: str
@@ -89,7 +89,7 @@ class Verdict:
 
     def __repr__(self) -> str:
         wrong = f"; first wrong: {brief(self.first_wrong)}" if self.first_wrong else ""
-        return f"<Verdict: {self.short}, the teacher's rounding error {self.noise:.1e}, on {self.provider}{wrong}>"
+        return f"<Verdict: {self.short}, teacher's rounding error {self.rounding_error:.1e}, on {self.provider}{wrong}>"
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON takes it: numbers that are not finite become null."""
@@ -169,7 +169,7 @@ def verify(
         ok=ok,
         provider=used,
         error=max(output.error for output in outputs),
-        noise=max(output.noise for output in outputs),
+        rounding_error=max(output.rounding_error for output in outputs),
         outputs=outputs,
         vacuous=tuple(output.name for output in outputs if output.vacuous),
         inputs=trial.origin,
@@ -186,7 +186,7 @@ def verify(
 
 
 def _tried(
-    old: Source, choices: Sequence[str], find: Callable[[Timed], Trial], seed: int, limit: float
+    old: SessionModel, choices: Sequence[str], find: Callable[[Timed], Trial], seed: int, limit: float
 ) -> tuple[str, Trial]:
     """The provider that the teacher runs on, and feeds that it takes there.
 
@@ -203,14 +203,14 @@ def _tried(
 
 
 def _evaluated(
-    source: Source, skeleton: ir.Model, **modes: Modes
-) -> tuple[Source, ir.Model, tuple[Named, ...]]:
+    source: SessionModel, skeleton: ir.Model, **modes: Modes
+) -> tuple[SessionModel, ir.Model, tuple[Named, ...]]:
     """A model as it is evaluated, the same to be read, and the nodes that train in the file."""
     copy, found = evaluated(source, skeleton, **modes)
     return copy, copy.skeleton() if found else skeleton, found
 
 
-def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple[Named, ...]]:
+def _read(student: SessionModel, modes: Modes) -> tuple[SessionModel, ir.Model | None, tuple[Named, ...]]:
     """The same of a student, which may be no model at all: ONNX Runtime says why then."""
     try:
         return _evaluated(student, student.skeleton(), teacher=modes)
@@ -218,7 +218,7 @@ def _read(student: Source, modes: Modes) -> tuple[Source, ir.Model | None, tuple
         return student, None, ()
 
 
-def _random(old: Source, model: ir.Model, used: str, trial: Trial, limit: float) -> tuple[Random, ...]:
+def _random(old: SessionModel, model: ir.Model, used: str, trial: Trial, limit: float) -> tuple[Random, ...]:
     """The outputs that are another in every run, because of what some node draws.
 
     Raises:
@@ -240,7 +240,7 @@ def _random(old: Source, model: ir.Model, used: str, trial: Trial, limit: float)
 
 
 def _yardsticks(case: Case) -> list[Yardstick]:
-    """What the teacher asks of each output; where none tells anything by its movement, no noise is granted."""
+    """What the teacher asks of each output; where none tells anything by its movement, no error is granted."""
     optimised: list[list[Any]] = []
     with contextlib.suppress(RunError, ModelError):  # an optimiser may fail where the plain graph does not
         quick = Timed(session(case.old, case.used, optimise=True), case.limit)

@@ -67,7 +67,7 @@ class Averaged(Fresh):
 
 
 @dataclass(frozen=True)
-class Grown:
+class GrownGroup:
     """A group that grew, from ``before`` to ``after`` channels, and why not to the size asked for (``note``)."""
 
     name: str
@@ -77,7 +77,7 @@ class Grown:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptGroup:
     """A group that was asked to grow and kept its size, and why."""
 
     name: str
@@ -96,8 +96,8 @@ class Growth:
     """
 
     channels: Mapping[Factor, Channels]
-    grown: tuple[Grown, ...]
-    kept: tuple[Kept, ...]
+    grown: tuple[GrownGroup, ...]
+    kept: tuple[KeptGroup, ...]
 
     def __repr__(self) -> str:
         return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"

@@ -17,7 +17,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, res
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
-from onnx_n2n.width.growth import Channels, Grown, Growth, Kept, Quieted, added, copies, quieted
+from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, quieted
 from onnx_n2n.width.quiet.channels import Loud
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.request import Request
@@ -43,7 +43,7 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         except GrowthError as refusal:
             if group.name in request.groups:
                 raise
-            kept.append(Kept(group.name, group.size, refusal.reason))
+            kept.append(KeptGroup(group.name, group.size, refusal.reason))
             continue
         if isinstance(after, Channels):
             channels[group.factor] = after
@@ -52,7 +52,7 @@ def plan(analysis: Analysis, request: Request) -> Growth:
             notes[group.factor] = note
     _keep_even(analysis, channels, kept, request)
     grown = [
-        Grown(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
+        GrownGroup(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
         for group in analysis.groups
         if group.factor in channels
     ]
@@ -75,7 +75,7 @@ def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
     raise unknown(name, [group.name for group in analysis.groups], "group")
 
 
-def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kept]]:
+def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[KeptGroup]]:
     """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
     wanted = [
         group
@@ -93,7 +93,9 @@ def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kep
         if rival is None:
             chosen[group.factor] = group
         else:
-            kept.append(Kept(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both"))
+            kept.append(
+                KeptGroup(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both")
+            )
     return list(chosen.values()), kept
 
 
@@ -240,9 +242,7 @@ def _nearest(group: Group, request: Request, why: str) -> int:
     return times * group.size
 
 
-def _keep_even(
-    analysis: Analysis, channels: dict[Factor, Channels], kept: list[Kept], request: Request
-) -> None:
+def _keep_even(analysis: Analysis, channels: dict[Factor, Channels], kept: list[KeptGroup], request: Request) -> None:
     """Give up growing where parts of one axis would no longer count alike in a mean over it."""
     names = {group.factor: group for group in analysis.groups}
     changed = True
@@ -261,5 +261,5 @@ def _keep_even(
                     )
                 del channels[factor]
                 reason = f"other parts of one axis do not grow alike: {evenness.reason}"
-                kept.append(Kept(group.name, group.size, reason))
+                kept.append(KeptGroup(group.name, group.size, reason))
             changed = True

@@ -20,7 +20,7 @@ import onnx_n2n
 from helpers.graphs import STABLE, TOLERANCE, WRONG, Judge, grow, model, opened
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, leaves, product, size, total
-from onnx_n2n.passes.widen import Places
+from onnx_n2n.passes.widen import ChannelSources
 from onnx_n2n.verification import verify
 from onnx_n2n.width.boundary import first_places
 from onnx_n2n.width.growth import Channels, Growth, added, copies
@@ -392,7 +392,7 @@ def test_clones_are_counted_across_the_interface() -> None:
 
 def test_a_trace_says_that_outputs_are_the_teachers() -> None:
     analysis = analyze(opened(teacher_of(*OUTPUTS["behind an activation"])))
-    trace = Places(analysis, plan(analysis, Request(factor=2)))
+    trace = ChannelSources(analysis, plan(analysis, Request(factor=2)))
     assert trace["h"] == trace["y"] == (None, None, None)
     assert [None if index is None else len(index) for index in trace["k"]] == [None, None, 2 * D]
 
@@ -403,7 +403,7 @@ def test_a_wrong_student_is_localised_before_its_outputs() -> None:
     assert onnx_n2n.widen(teacher, 2).report.verdict.ok
     analysis = analyze(opened(teacher))
     growth = plan(analysis, Request(factor=2))
-    trace = Places(analysis, growth)
+    trace = ChannelSources(analysis, growth)
     student, _ = grow(teacher, factor=2)
     for tensor in student.graph.initializer:
         if tensor.name == "V":

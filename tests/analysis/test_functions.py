@@ -17,7 +17,7 @@ from onnx import helper, parser
 from helpers.graphs import TOLERANCE, Judge, grow, model, opened
 from onnx_n2n import verify
 from onnx_n2n.analysis import functions
-from onnx_n2n.analysis.kinds import Form
+from onnx_n2n.analysis.kinds import CallForm
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import ModelError
 from onnx_n2n.export.build import program_of
@@ -204,7 +204,7 @@ def outcome(model: ir.Model) -> Any:
     found = analyze(model)
     values = [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]
     said = [(found.axes.get(value), found.contents.get(value)) for value in values]
-    return Form([said, found.ledger, found.groups, found.pins, found.ports]).key  # type: ignore[list-item]
+    return CallForm([said, found.ledger, found.groups, found.pins, found.ports]).key  # type: ignore[list-item]
 
 
 def written_out(proto: onnx.ModelProto) -> onnx.ModelProto:

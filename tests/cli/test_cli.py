@@ -151,14 +151,15 @@ def test_unknown_operators_pin_with_a_reason(folder: Path) -> None:
 
 
 def test_clones_are_counted_after_growing_and_on_request(folder: Path) -> None:
-    assert call("inspect", "--clones", "net.onnx").stdout == "Clones: training can tell all 4 channels apart.\n"
+    said = "No redundant channels: gradients differ for all 4 channels.\n"
+    assert call("inspect", "--clones", "net.onnx").stdout == said
     widened = call("widen", "net.onnx", "-o", "noisy.onnx", "--init", "net2net")
-    assert "tell all 8 channels apart; 8 start with the incoming weights of another." in widened.stderr
+    assert "differ for all 8 channels; 8 start with the incoming weights of another." in widened.stderr
     widened = call("widen", "net.onnx", "-o", "plain.onnx", "--init", "net2net", "--noise", "0", "--factor", "1.5")
-    assert "training can never tell 4 of 6 channels from another, because all" in widened.stderr
+    assert "Redundant channels: 4 of 6 channels have the weights of another" in widened.stderr
     listed = call("inspect", "--clones", "plain.onnx")
     assert (listed.exit_code, listed.stderr) == (0, "")
-    assert "never tell 4 of 6 channels from another" in listed.stdout
+    assert "4 of 6 channels have the weights of another" in listed.stdout
     assert re.search(r"^w +6 +4 +4 +4$", listed.stdout, re.MULTILINE)
     document = json.loads(call("inspect", "--clones", "--json", "plain.onnx").stdout)
     assert (document["clones"]["twins"], document["groups"][0]["name"]) == (4, "w")

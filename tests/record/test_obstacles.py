@@ -20,7 +20,7 @@ from helpers.growths import GROWTHS, MEAN, record_of
 from onnx_n2n.checkpoint.growth import grow
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.passes import Deepen, Widen, parse
-from onnx_n2n.record.layouts import SAME, Channels
+from onnx_n2n.record.layouts import SAME, ChannelLayout
 from onnx_n2n.record.obstacles import Obstacle, obstacles
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record
@@ -99,7 +99,7 @@ def test_a_norm_that_was_folded_is_needed_by_a_layer_that_is_modelled_on_it() ->
     record = Deepen()(GROWTHS["deeper"][1], proof=UNPROVEN).growth
     assert not obstacles(record)
     like = next(new.like for step in record.steps for new in step.new if new.like in record.origins)
-    folded = Origin(("norm.weight",), Channels(0), "", "metadata")
+    folded = Origin(("norm.weight",), ChannelLayout(0), "", "metadata")
     record = replace(record, origins={**record.origins, like: (*record.origins[like], folded)})
     (found,) = obstacles(record)
     assert found.reason == f"a norm was folded into {like!r}, and what was modelled on it has none"
@@ -114,7 +114,7 @@ def test_a_folded_norm_cannot_follow_mixtures() -> None:
     )  # fmt: skip
     grown = next(each for each in record.steps[0].remade if each.teacher == weight)
     axis = next(axis for axis, row in enumerate(grown.recipe.rows) if row is not None)
-    folded = Origin(("norm.weight",), Channels(axis), "", "metadata")
+    folded = Origin(("norm.weight",), ChannelLayout(axis), "", "metadata")
     (found,) = obstacles(replace(record, origins={**record.origins, weight: (*record.origins[weight], folded)}))
     assert found.reason == "'norm.weight' was folded into a weight that grew by mixtures of its channels"
 

@@ -64,10 +64,10 @@ def test_what_is_finite_on_one_side_only_never_passes_and_what_passes_is_near(ca
         warnings.simplefilter("error")
         stick = yardstick(truth, grain, optimised, near)
         verdict, same = compare("y", stick, student), compare("y", stick, truth)
-    assert same.ok  # however large the noise is, and whatever is not finite
+    assert same.ok  # however large the rounding error is, and whatever is not finite
     assert same.error == 0
     assert all(np.isfinite(limit).all() for limit in stick.limits)
-    assert np.isfinite([stick.noise, stick.tolerance, verdict.tolerance]).all()
+    assert np.isfinite([stick.rounding_error, stick.tolerance, verdict.tolerance]).all()
     pairs = [(old.astype(np.float64), new.astype(np.float64)) for old, new in zip(truth, student, strict=True)]
     alike = all(np.array_equal(old[~np.isfinite(old)], new[~np.isfinite(old)], equal_nan=True) for old, new in pairs)
     if not alike or any(np.isfinite(old).tolist() != np.isfinite(new).tolist() for old, new in pairs):
@@ -82,12 +82,12 @@ def test_what_is_finite_on_one_side_only_never_passes_and_what_passes_is_near(ca
 
 
 def _of(output: OutputVerdict) -> Verdict:
-    return Verdict(output.ok, "CPU", output.error, output.noise, (output,), (), "", None)
+    return Verdict(output.ok, "CPU", output.error, output.rounding_error, (output,), (), "", None)
 
 
 @pytest.mark.parametrize("others", ["optimised", "nudged"])
 def test_a_teacher_that_is_not_steady_excuses_no_other_entry(others: str) -> None:
-    """An infinite noise would let everything pass."""
+    """An infinite rounding error would let everything pass."""
     truth, moved = [floats(1, 2), floats(3, 5)], [floats(np.inf, 2), floats(3, np.nan)]
     noisy = {others: moved}
     assert held(truth, truth, **noisy).ok
@@ -139,7 +139,7 @@ def test_minus_zero_is_zero_and_a_difference_that_overflows_is_one() -> None:
 def test_limits_and_figures_are_finite_however_large_the_noise_is(values: tuple[float, ...], near: float) -> None:
     truth = [floats(value, dtype=np.float64) for value in values]
     stick = yardstick(truth, GRAINS[ir.DataType.DOUBLE], nudged=[floats(near, dtype=np.float64)] * 2)
-    assert np.isfinite([stick.noise, stick.tolerance, *np.ravel(stick.limits)]).all()
+    assert np.isfinite([stick.rounding_error, stick.tolerance, *np.ravel(stick.limits)]).all()
     assert not compare("y", stick, [floats(np.inf, dtype=np.float64)] * 2).ok
 
 

@@ -16,7 +16,7 @@ from onnx_n2n.errors import InputError, OptionError
 from onnx_n2n.verification import parse_shape, read_inputs, verify
 from onnx_n2n.verification.compare import grain
 from onnx_n2n.verification.draw import Drawn, wanted
-from onnx_n2n.verification.sessions import CPU, Source, Timed, session
+from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, session
 from onnx_n2n.verification.trial import Trial, find_trial
 
 
@@ -29,7 +29,7 @@ def model(inputs: str, outputs: str, body: str, **weights: Any) -> onnx.ModelPro
 
 
 def trial(proto: onnx.ModelProto, folder: Path | None = None, seed: int = 0, **options: Any) -> Trial:
-    source, read = Source(proto.SerializeToString(), folder), ir.from_proto(proto)
+    source, read = SessionModel(proto.SerializeToString(), folder), ir.from_proto(proto)
     inputs, shapes = options.get("inputs"), options.get("shapes", {})
     return find_trial(Timed(session(source, CPU)), read, inputs, shapes, folder, seed, grain(read))
 

@@ -25,7 +25,7 @@ from onnx_n2n.verification import trial as trials
 from onnx_n2n.verification import verify
 from onnx_n2n.verification.dims import resolved, sizings, symbols
 from onnx_n2n.verification.draw import LARGEST_FEED, WIDTH, Drawn, drawable, wanted
-from onnx_n2n.verification.sessions import CPU, Source, Timed, run, session, within_memory
+from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, run, session, within_memory
 
 TRIPS = 10**18
 SIN = "k2 = Identity(k)\n b = Sin(a)"
@@ -47,7 +47,7 @@ def plain(shape: str, inputs: str = "") -> onnx.ModelProto:
 
 
 def opened(proto: onnx.ModelProto, limit: float = 30.0) -> Timed:
-    return Timed(session(Source(proto.SerializeToString(), None), CPU), limit)
+    return Timed(session(SessionModel(proto.SerializeToString(), None), CPU), limit)
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_a_provider_that_runs_nothing_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_session_that_opens_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ort, source = sessions.runtime(), sessions.Source(net().SerializeToString(), None)
+    ort, source = sessions.runtime(), sessions.SessionModel(net().SerializeToString(), None)
     falls_back = functools.partial(ort.InferenceSession, source.data)
     monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: falls_back(providers=[CPU]))
     assert sessions.session(source, CPU)

@@ -154,7 +154,7 @@ def test_the_tolerance_follows_the_noise_and_the_optimiser_is_believed_only_so_f
 def test_the_optimiser_shows_noise_where_no_input_is_real() -> None:
     body = "f = Cast<to=1>(x)\n c = Conv(f, w)\n y = BatchNormalization(c, s, s, s, s)"
     folded = model("int64[1,3,8,8] x", "float[1,8,6,6] y", body, w=normal(8, 3, 3, 3), s=normal(8) ** 2)
-    assert 0 < verify(folded, folded).noise < 1e-5
+    assert 0 < verify(folded, folded).rounding_error < 1e-5
 
 
 def test_the_last_digits_of_a_large_value_are_nobodys_fault() -> None:
@@ -403,7 +403,7 @@ def test_cuda_is_used_and_repeats_itself() -> None:
         assert verdict.provider == "CUDAExecutionProvider"
         assert verdict.ok
         assert verdict.error < 1e-6
-        assert verdict.noise < 1e-5  # TF32 is a thousand times coarser
+        assert verdict.rounding_error < 1e-5  # TF32 is a thousand times coarser
     assert not verify(net(), net(A * np.float32(1.01)), provider="cuda").ok
     assert verify(net(), net(), provider="cpu").provider == "CPUExecutionProvider"
 

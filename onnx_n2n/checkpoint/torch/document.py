@@ -18,7 +18,7 @@ from onnx_n2n.checkpoint.globs import check_keep
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.checkpoint.making import Arrays
 from onnx_n2n.checkpoint.moments import Pulled
-from onnx_n2n.checkpoint.networks import Network, network_in
+from onnx_n2n.checkpoint.networks import NetworkTensors, network_in
 from onnx_n2n.checkpoint.optimizer_order import certain
 from onnx_n2n.checkpoint.rounding import is_float
 from onnx_n2n.checkpoint.torch.growing import Growing, Tensors
@@ -31,7 +31,7 @@ ALIKE = 0.5  # how alike a list of values and the network's are at least: the co
 
 
 @dataclass(frozen=True)
-class Change:
+class NetworkChange:
     """What becomes of the tensors of a network: other ones at their paths, or in its dictionary, if names changed.
 
     Attributes:
@@ -70,8 +70,8 @@ class File:
     def grown(self) -> tuple[Grown, Any]:
         """Grow all, and return what became of the network, and the document."""
         left, wanted = self.states.chosen()
-        network: Network | None = None
-        copies: list[Network] = []
+        network: NetworkTensors | None = None
+        copies: list[NetworkTensors] = []
         if not any(tensor.is_floating_point() and tensor.ndim for tensor in self.free.values()):
             arrays = self.states.from_moments(wanted)
         else:
@@ -136,10 +136,12 @@ class File:
 
     # The network and its copies ---------------------------------------------------------------------------------------
 
-    def _tensors(self, network: Network) -> dict[str, Any]:
+    def _tensors(self, network: NetworkTensors) -> dict[str, Any]:
         return {name: self.tensors[path] for name, path in network.paths.items()}
 
-    def _copied(self, network: Network, copy: Network, found: Grown, arrays: Arrays) -> tuple[Change, dict[str, float]]:
+    def _copied(
+        self, network: NetworkTensors, copy: NetworkTensors, found: Grown, arrays: Arrays
+    ) -> tuple[NetworkChange, dict[str, float]]:
         """Grow a copy of the network, and return what becomes of its tensors, and which of these are rounded.
 
         Parameters that the copy lacks are taken from the network while it grows, and are not written.
@@ -166,8 +168,8 @@ class File:
         return self._written(network, copy, again, {**arrays, **given}, own), few
 
     def _written(
-        self, network: Network, place: Network, found: Grown, arrays: Arrays, own: Mapping[str, Any]
-    ) -> Change:
+        self, network: NetworkTensors, place: NetworkTensors, found: Grown, arrays: Arrays, own: Mapping[str, Any]
+    ) -> NetworkChange:
         """Return what becomes of the tensors of the network, or of a copy of it.
 
         Raises:
@@ -189,7 +191,9 @@ class File:
                 alike.append((array, tensor))
             after[name] = tensor
         if after.keys() == place.paths.keys() and not found.renamed:
-            return Change({place.paths[name]: tensor for name, tensor in after.items() if tensor is not own[name]})
+            return NetworkChange(
+                {place.paths[name]: tensor for name, tensor in after.items() if tensor is not own[name]}
+            )
         homes = {path[:-1] for path in place.paths.values()}
         keys = {name: path[-1] for name, path in place.paths.items()}
         called = {name: f"{place.prefix}{name.removeprefix(network.prefix)}" for name in [*keys, *after]}
@@ -198,11 +202,15 @@ class File:
                 f"parameters are new or have other names, and those of {place.title!r} are in several dictionaries",
                 hint="save model.state_dict(), which is one dictionary",
             )
-        return Change({}, homes.pop(), frozenset(keys.values()), {called[name]: each for name, each in after.items()})
+        return NetworkChange(
+            {}, homes.pop(), frozenset(keys.values()), {called[name]: each for name, each in after.items()}
+        )
 
     # What is neither the network nor a copy by name -------------------------------------------------------------------
 
-    def _lists(self, network: Network, copies: Sequence[Network], arrays: Arrays) -> Iterator[Network]:
+    def _lists(
+        self, network: NetworkTensors, copies: Sequence[NetworkTensors], arrays: Arrays
+    ) -> Iterator[NetworkTensors]:
         """Yield lists of values of all parameters in their order, as some running means are kept.
 
         Raises:
@@ -224,7 +232,7 @@ class File:
                 continue
             names = certain([list(shapes)], shapes, parameters, lambda name: name, f"the list {dotted(home)!r}")
             if _cosine(self.torch.arrays({names[at]: tensor for at, tensor in enumerate(tensors)}), arrays) >= ALIKE:
-                yield Network({name: (*home, number) for number, name in names.items()}, "", dotted(home))
+                yield NetworkTensors({name: (*home, number) for number, name in names.items()}, "", dotted(home))
 
     def _rest(self, tensors: Mapping[Path, Any], found: Grown, arrays: Arrays) -> tuple[list[str], list[str]]:
         """Return what stays as it is: what cannot be part of a network, and what the user keeps.

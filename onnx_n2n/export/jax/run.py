@@ -17,7 +17,7 @@ from onnx_n2n.export.jax import arrays, dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.operators.table import table_of
-from onnx_n2n.export.program import Block, Program, Step
+from onnx_n2n.export.program import Block, Program, ProgramStep
 
 TABLE = table_of(arrays)
 
@@ -28,7 +28,7 @@ def known(operator_type: str, version: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CompiledProgram:
     """A program whose steps have found their functions.
 
     Attributes:
@@ -40,7 +40,7 @@ class Recipe:
     calls: Mapping[int, Call]
 
 
-def prepared(program: Program) -> Recipe:
+def prepared(program: Program) -> CompiledProgram:
     """Find the function of every step.
 
     Raises:
@@ -51,7 +51,7 @@ def prepared(program: Program) -> Recipe:
         refuse(step)
         if step.operator not in SPECIAL:
             calls[id(step)] = call_of(step, TABLE, program.host)
-    return Recipe(program, calls)
+    return CompiledProgram(program, calls)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Frame:
         outer: The values of the block around this one.
     """
 
-    recipe: Recipe
+    recipe: CompiledProgram
     tensors: dict[str, Array]
     train: bool
     key: Any = None
@@ -116,7 +116,7 @@ class Frame:
         for step in block.steps:
             self.step(step)
 
-    def step(self, step: Step) -> None:
+    def step(self, step: ProgramStep) -> None:
         """Take one step."""
         if step.operator in SPECIAL:
             self.give(step, SPECIAL[step.operator](self, step))
@@ -129,7 +129,7 @@ class Frame:
         found = call.function(*arguments, **call.keywords)
         self.give(step, found if call.several else (found,), self.numbers if call.gives_numbers else self.arrays)
 
-    def give(self, step: Step, values: Sequence[Any], lane: dict[str, Any] | None = None) -> None:
+    def give(self, step: ProgramStep, values: Sequence[Any], lane: dict[str, Any] | None = None) -> None:
         """Keep what a step returns."""
         for name, value in zip(step.outputs, values, strict=False):
             if name:
@@ -139,7 +139,7 @@ class Frame:
 # Operators with a state, or with graphs inside of them ----------------------------------------------------------------
 
 
-def _batch_norm(frame: Frame, step: Step) -> tuple[Array, ...]:
+def _batch_norm(frame: Frame, step: ProgramStep) -> tuple[Array, ...]:
     x, scale, bias, mean, variance = (frame.device(name) for name in step.inputs)
     weights = [frame.recipe.program.weights.get(name) for name in step.inputs[3:5]]
     train = frame.train and frame.outer is None and None not in weights
@@ -152,7 +152,7 @@ def _batch_norm(frame: Frame, step: Step) -> tuple[Array, ...]:
     return (y,)
 
 
-def _dropout(frame: Frame, step: Step) -> tuple[Array, ...]:
+def _dropout(frame: Frame, step: ProgramStep) -> tuple[Array, ...]:
     x = frame.device(step.inputs[0])
     ratio = step.attributes.get("ratio", 0.5)
     if len(step.inputs) > 1 and step.inputs[1]:
@@ -164,7 +164,7 @@ def _dropout(frame: Frame, step: Step) -> tuple[Array, ...]:
     return jnp.where(kept, x / (1 - ratio), 0).astype(x.dtype), kept
 
 
-def _if(frame: Frame, step: Step) -> tuple[Any, ...]:
+def _if(frame: Frame, step: ProgramStep) -> tuple[Any, ...]:
     def branch(name: str) -> tuple[Any, ...]:
         inner = frame.inner()
         inner.run(step.blocks[name])
@@ -181,7 +181,7 @@ def _if(frame: Frame, step: Step) -> tuple[Any, ...]:
     return branch("then_branch" if lists.flat(frame.host(name))[0] else "else_branch")
 
 
-def _loop(frame: Frame, step: Step) -> tuple[Any, ...]:
+def _loop(frame: Frame, step: ProgramStep) -> tuple[Any, ...]:
     body = step.blocks["body"]
     carried = len(body.inputs) - 2
     limits = [*step.inputs, "", ""][:2]
@@ -204,7 +204,7 @@ def _loop(frame: Frame, step: Step) -> tuple[Any, ...]:
     return *values, *(jnp.stack(column) for column in zip(*gathered, strict=True))
 
 
-def _scan(frame: Frame, step: Step) -> tuple[Any, ...]:
+def _scan(frame: Frame, step: ProgramStep) -> tuple[Any, ...]:
     body, scanned = step.blocks["body"], int(step.attributes["num_scan_inputs"])
     states = len(body.inputs) - scanned
     gathered = len(body.outputs) - states

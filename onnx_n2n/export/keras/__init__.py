@@ -19,7 +19,7 @@ from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
 from onnx_n2n.export.jax import known
 from onnx_n2n.export.keras.layer import Network, free, kind_of, names_of
-from onnx_n2n.export.keras.plan import Plan, Slot
+from onnx_n2n.export.keras.plan import LayerPlan, Slot
 from onnx_n2n.export.program import Program
 from onnx_n2n.io.model import ModelLike, open_model
 
@@ -47,7 +47,7 @@ def model_of(program: Program, model: ModelLike) -> keras.Model:
     graph = open_model(model).model.graph
     taken = {value.name: value for value in graph.inputs}
     inputs = tuple(_slot(taken[name], name) for name in program.main.inputs)
-    layer = Network(Plan(program, inputs, tuple(_slot(value, str(value.name)) for value in graph.outputs)))
+    layer = Network(LayerPlan(program, inputs, tuple(_slot(value, str(value.name)) for value in graph.outputs)))
     given = [
         keras.Input(batch_shape=free(slot), dtype=kind_of(slot.dtype), name=name)
         for slot, name in zip(inputs, names_of(inputs), strict=True)

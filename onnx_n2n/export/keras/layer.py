@@ -19,7 +19,7 @@ from keras import ops
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.jax import function_of
-from onnx_n2n.export.keras.plan import Plan, Slot, read, written
+from onnx_n2n.export.keras.plan import LayerPlan, Slot, read, written
 from onnx_n2n.verification.sessions import first_line
 
 
@@ -39,7 +39,7 @@ class Network(keras.layers.Layer):
         ExportError: A step asks for what its function does not know.
     """
 
-    def __init__(self, plan: Plan, **options: Any) -> None:
+    def __init__(self, plan: LayerPlan, **options: Any) -> None:
         super().__init__(autocast=False, **options)
         tensors = plan.program.tensors
         variables = {

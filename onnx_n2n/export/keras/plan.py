@@ -18,7 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.export.program import Block, Program, Step, Tensor, Weight
+from onnx_n2n.export.program import Block, Program, ProgramStep, Tensor, Weight
 from onnx_n2n.record.layouts import Layout
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LayerPlan:
     """What a layer does.
 
     Attributes:
@@ -55,7 +55,7 @@ class Plan:
     outputs: tuple[Slot, ...]
 
 
-def written(plan: Plan) -> dict[str, Any]:
+def written(plan: LayerPlan) -> dict[str, Any]:
     """Write a plan, without the values of its weights.
 
     Raises:
@@ -74,7 +74,7 @@ def written(plan: Plan) -> dict[str, Any]:
     }
 
 
-def read(text: Mapping[str, Any]) -> Plan:
+def read(text: Mapping[str, Any]) -> LayerPlan:
     """Read a plan; its weights are zeros of the right shapes and types, which take no memory.
 
     Raises:
@@ -83,7 +83,7 @@ def read(text: Mapping[str, Any]) -> Plan:
     if text["format"] != FORMAT:
         reason = f"a version of onnx-n2n whose format is {text['format']} has written this; this one knows {FORMAT}"
         raise ExportError(reason, hint="Run: pip install --upgrade onnx-n2n")
-    return Plan(
+    return LayerPlan(
         program=Program(
             main=_read_block(text["main"]),
             tensors={name: _read_tensor(name, tensor) for name, tensor in text["tensors"].items()},
@@ -151,8 +151,8 @@ def _read_block(text: Mapping[str, Any]) -> Block:
     return Block(tuple(text["inputs"]), tuple(text["outputs"]), tuple(_read_step(step) for step in text["steps"]))
 
 
-def _read_step(text: Mapping[str, Any]) -> Step:
-    return Step(
+def _read_step(text: Mapping[str, Any]) -> ProgramStep:
+    return ProgramStep(
         operator=text["operator"],
         version=text["version"],
         name=text["name"],

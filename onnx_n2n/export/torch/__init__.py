@@ -36,7 +36,7 @@ def module_of(program: Program) -> Network:
     emitter.graph.output(found[0] if len(found) == 1 else tuple(found))
     if emitter.arrays:
         emitter.root.add_module(
-            emitter.constants, layers.Constants([dtypes.to_tensor(array) for array in emitter.arrays])
+            emitter.constants, layers.FrozenTensors([dtypes.to_tensor(array) for array in emitter.arrays])
         )
     module = Network(emitter.root, emitter.graph, class_name="Network")
     module.meta["inputs"], module.meta["outputs"] = program.main.inputs, program.main.outputs

@@ -17,7 +17,7 @@ from onnx_n2n.export.calling import Call, find, made, refuse
 from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.operators.table import table_of
-from onnx_n2n.export.program import Block, Program, Step
+from onnx_n2n.export.program import Block, Program, ProgramStep
 from onnx_n2n.export.torch import arrays, dtypes, layers
 from onnx_n2n.export.torch.network import Graph, Network
 from onnx_n2n.export.torch.norm import batch_norm_as_is
@@ -180,7 +180,7 @@ class Emitter:
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
-    def step(self, step: Step) -> None:
+    def step(self, step: ProgramStep) -> None:
         """Write one step."""
         refuse(step)
         _refuse_types(step)
@@ -195,7 +195,7 @@ class Emitter:
             else:
                 lane[step.outputs[0]] = node
 
-    def _call(self, step: Step, call: Call) -> fx.Node:
+    def _call(self, step: ProgramStep, call: Call) -> fx.Node:
         arguments = tuple(
             self.host(name) if number else self.device(name)
             for name, number in zip(step.inputs, call.takes_numbers, strict=True)
@@ -209,7 +209,7 @@ class Emitter:
             keywords["like"] = self.like()
         return self.graph.call_function(call.function, arguments, keywords)
 
-    def _shapes(self, step: Step) -> list[list[int] | None]:
+    def _shapes(self, step: ProgramStep) -> list[list[int] | None]:
         """Return the shapes of inputs that are weights as the framework has them, or constants."""
         tensors, weights = self.program.tensors, self.program.weights
         held = {name: tensors[weights[name].parts[0]].array for name in step.inputs if self._is_tensor(name)}
@@ -219,7 +219,7 @@ class Emitter:
     def _is_tensor(self, name: str) -> bool:
         return name in self.program.weights and self.program.weights[name].layout == SAME
 
-    def give(self, step: Step, node: fx.Node, lane: dict[str, Any] | None = None) -> None:
+    def give(self, step: ProgramStep, node: fx.Node, lane: dict[str, Any] | None = None) -> None:
         """Hand the parts of a tuple out as the outputs of a step."""
         for slot, name in enumerate(step.outputs):
             if name:
@@ -252,7 +252,7 @@ class Emitter:
         return tuple(self.host(name) if number else self.device(name) for name, number in captured)
 
 
-def _refuse_types(step: Step) -> None:
+def _refuse_types(step: ProgramStep) -> None:
     reason = ""
     if step.operator in UNCOUNTED and UNSIGNED.intersection(step.types):
         reason = "PyTorch has no arithmetic with unsigned numbers of 16 and more bits"
@@ -269,7 +269,7 @@ def _literal(value: Any) -> Any:
 # Operators that are modules -------------------------------------------------------------------------------------------
 
 
-def _batch_norm(emitter: Emitter, step: Step) -> None:
+def _batch_norm(emitter: Emitter, step: ProgramStep) -> None:
     epsilon, momentum = step.attributes.get("epsilon", 1e-5), step.attributes.get("momentum", 0.9)
     x = emitter.device(step.inputs[0])
     weights = [emitter.program.weights.get(name) for name in step.inputs[1:5]]
@@ -303,7 +303,7 @@ def _norm(tensors: Any, epsilon: float, momentum: float) -> nn.Module:
     return norm
 
 
-def _dropout(emitter: Emitter, step: Step) -> None:
+def _dropout(emitter: Emitter, step: ProgramStep) -> None:
     ratio = (
         emitter.host(step.inputs[1]) if len(step.inputs) > 1 and step.inputs[1] else step.attributes.get("ratio", 0.5)
     )
@@ -315,7 +315,7 @@ def _dropout(emitter: Emitter, step: Step) -> None:
         emitter._device[step.outputs[1]] = emitter.graph.call_function(torch.ones_like, (node,), {"dtype": torch.bool})
 
 
-def _if(emitter: Emitter, step: Step) -> None:
+def _if(emitter: Emitter, step: ProgramStep) -> None:
     condition = emitter.host(step.inputs[0])
     branches = [step.blocks[name] for name in ("then_branch", "else_branch")]
     modules, captured = zip(*(emitter.block(each, [], [False] * len(each.outputs)) for each in branches), strict=True)
@@ -325,7 +325,7 @@ def _if(emitter: Emitter, step: Step) -> None:
     emitter.give(step, emitter.graph.call_module(name, (condition, *emitter.outside(together))))
 
 
-def _loop(emitter: Emitter, step: Step) -> None:
+def _loop(emitter: Emitter, step: ProgramStep) -> None:
     body = step.blocks["body"]
     carried = len(body.inputs) - 2
     module, captured = emitter.block(body, [True, True] + [False] * carried, [True] + [False] * (len(body.outputs) - 1))
@@ -336,7 +336,7 @@ def _loop(emitter: Emitter, step: Step) -> None:
     emitter.give(step, emitter.graph.call_module(name, (*numbers, *values, *emitter.outside(captured))))
 
 
-def _scan(emitter: Emitter, step: Step) -> None:
+def _scan(emitter: Emitter, step: ProgramStep) -> None:
     body, scanned = step.blocks["body"], int(step.attributes["num_scan_inputs"])
     states = len(body.inputs) - scanned
     module, captured = emitter.block(body, [False] * len(body.inputs), [False] * len(body.outputs))

@@ -30,7 +30,7 @@ NONE: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Proof:
+class Comparison:
     """How a grown checkpoint compares with the one before.
 
     Attributes:
@@ -55,7 +55,7 @@ class Proof:
         return asdict(self)
 
 
-def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, seed: int = 0) -> Proof:
+def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, seed: int = 0) -> Comparison:
     """Run teacher and student in evaluation mode, with a checkpoint before and after it grew.
 
     Raises:
@@ -85,7 +85,7 @@ def prove(teacher: ir.Model, student: ir.Model, found: Grown, before: Arrays, se
         if name in own and _fits(name, own[name].shape, gradient.shape)
     }
     worst = max(errors, key=lambda name: errors[name], default="")
-    return Proof(outputs, errors.get(worst, 0.0), worst, len(errors), "checkpoint" if old else "models")
+    return Comparison(outputs, errors.get(worst, 0.0), worst, len(errors), "checkpoint" if old else "models")
 
 
 def _difference(found: np.ndarray, wanted: np.ndarray, least: float = 0.0) -> float:

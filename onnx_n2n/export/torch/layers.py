@@ -26,7 +26,7 @@ NORMS: dict[int, type[nn.modules.batchnorm._BatchNorm]] = {
 """By rank of the input."""
 
 
-class Constants(nn.Module):
+class FrozenTensors(nn.Module):
     """Tensors that never change: they go where the module goes, and are not in its state."""
 
     def __init__(self, tensors: list[Tensor]) -> None:

@@ -24,7 +24,7 @@ CONTAINERS = ("_parameters", "_buffers", "_modules")
 
 
 @dataclass(frozen=True)
-class Result:
+class NodeOutput:
     """What a node of a graph gives, as an argument of another one.
 
     Attributes:
@@ -35,7 +35,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Call:
+class NodeCall:
     """A node of a graph, without the graph.
 
     Attributes:
@@ -65,17 +65,17 @@ class Graph(fx.Graph):
         for name in sorted(ARGUMENTS):  # no variable may hide what generated code means by these
             self._graph_namespace.create_name(name, None)
 
-    def inputs(self) -> list[Named]:
+    def inputs(self) -> list[NamedNode]:
         """Return what goes in."""
-        return [Named(str(node.target)) for node in self.nodes if node.op == "placeholder"]
+        return [NamedNode(str(node.target)) for node in self.nodes if node.op == "placeholder"]
 
-    def outputs(self) -> list[Named]:
+    def outputs(self) -> list[NamedNode]:
         """Return what comes out, which has no names here."""
         return []
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedNode:
     """A value as ``torch.jit`` has it.
 
     Attributes:
@@ -113,13 +113,13 @@ class Network(fx.GraphModule):
         return {name: value for name, value in self.__dict__.items() if name not in WRITTEN}
 
 
-def restored(calls: list[Call], own: dict[str, Any]) -> Network:
+def restored(calls: list[NodeCall], own: dict[str, Any]) -> Network:
     """Return a module with a graph, and with what is in it."""
     graph = Graph()
     nodes: dict[str, fx.Node] = {}
 
     def argument(value: Any) -> Any:
-        return map_aggregate(value, lambda each: nodes[each.name] if isinstance(each, Result) else each)
+        return map_aggregate(value, lambda each: nodes[each.name] if isinstance(each, NodeOutput) else each)
 
     for call in calls:
         nodes[call.name] = graph.create_node(
@@ -131,11 +131,13 @@ def restored(calls: list[Call], own: dict[str, Any]) -> Network:
     return module
 
 
-def _calls(graph: fx.Graph) -> list[Call]:
+def _calls(graph: fx.Graph) -> list[NodeCall]:
     def named(value: Any) -> Any:
-        return Result(value.name) if isinstance(value, fx.Node) else value
+        return NodeOutput(value.name) if isinstance(value, fx.Node) else value
 
     def argument(value: Any) -> Any:
         return map_aggregate(value, named)
 
-    return [Call(node.op, node.target, argument(node.args), argument(node.kwargs), node.name) for node in graph.nodes]
+    return [
+        NodeCall(node.op, node.target, argument(node.args), argument(node.kwargs), node.name) for node in graph.nodes
+    ]

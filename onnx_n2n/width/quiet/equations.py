@@ -12,7 +12,7 @@ from onnx_n2n.width.quiet.channels import Loud, title
 
 
 @dataclass(frozen=True, eq=False)
-class Tie:
+class Equation:
     """``one`` holds what ``other`` holds, times ``gain`` (float64[D] or 1.0), as a node asks."""
 
     one: ir.Value
@@ -36,12 +36,12 @@ class Equations:
         fixed: What a tensor must hold, float64[D], and the node that asks for it.
     """
 
-    ties: list[Tie] = field(default_factory=list)
+    ties: list[Equation] = field(default_factory=list)
     fixed: dict[ir.Value, tuple[np.ndarray, ir.Node]] = field(default_factory=dict)
 
     def tie(self, one: ir.Value, other: ir.Value, gain: np.ndarray | float, node: ir.Node) -> None:
         """Let ``one`` hold what ``other`` holds, times ``gain``."""
-        self.ties.append(Tie(one, other, gain, node))
+        self.ties.append(Equation(one, other, gain, node))
 
     def fix(self, value: ir.Value, held: np.ndarray, node: ir.Node) -> None:
         """Let a tensor hold this.
@@ -66,7 +66,7 @@ class Equations:
         Raises:
             Loud: If a tensor would have to hold two things.
         """
-        near: dict[ir.Value, list[Tie]] = {}
+        near: dict[ir.Value, list[Equation]] = {}
         for tie in self.ties:
             near.setdefault(tie.one, []).append(tie)
             near.setdefault(tie.other, []).append(tie)
