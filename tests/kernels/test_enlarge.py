@@ -125,13 +125,17 @@ def test_a_kernel_without_its_padding_is_wrong(
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
 @pytest.mark.parametrize("length", [7, 8, 9, 10, 12])
 @pytest.mark.parametrize("lengths", ["known", "free"])
-def test_automatic_padding(mode: str, length: int, lengths: str) -> None:
-    """It stays where the kernel covers the stride; where not, it depends on the length."""
+@pytest.mark.parametrize("across", [3, 4])
+def test_automatic_padding(mode: str, length: int, lengths: str, across: int) -> None:
+    """It stays where the kernel covers the stride; where not, it depends on the length.
+
+    Along the other axis an even kernel needs one place more on one side, which ``mode`` says.
+    """
     for kernel, stride in [(1, 1), (3, 1), (4, 2), (3, 3), (1, 2), (2, 3), (1, 3), (1, 4), (2, 4)]:
         shape = [length, 9] if lengths == "known" else ["H", "W"]
         said = {"auto_pad": mode, "strides": [stride, 1]}
-        result = enlarge(layer("Conv", said, (kernel, 3), shape), kernel=f"{kernel + 2}x5")
-        known = layer("Conv", said, (kernel, 3), (length, 9))
+        result = enlarge(layer("Conv", said, (kernel, across), shape), kernel=f"{kernel + 2}x{across + 2}")
+        known = layer("Conv", said, (kernel, across), (length, 9))
         missing = (-(-length // stride) - 1) * stride + kernel - length
         if kernel < stride and lengths == "free":
             assert "depends on the lengths of its input" in reasons(result)["W"]
