@@ -83,7 +83,7 @@ class Widening(Widen, Running):
     Example:
         >>> import onnx, onnx_n2n
         >>> onnx_n2n.widen(onnx.load("models/resnet.onnx"), groups={"stem.0": 20}).change.grown
-        (Grown(name='stem.0', before=14, after=20, note=''),)
+        (GrownGroup(name='stem.0', before=14, after=20, note=''),)
     """
 
 
