@@ -81,7 +81,7 @@ def test_one_function_serves_calls_of_different_lengths() -> None:
     body = "k = f.Linear(h, u, b) l = f.Silu(k) z = f.Linear(l, r, q)"
     proto = calling(body, LINEAR, SILU, u=(8, 6), b=(6,), r=(6, 8), q=(8,))
     assert sizes(proto) == [6, 8, 8]
-    student = same(proto, groups={"w": 20})
+    student = same(proto, factor=2, groups={"w": 20})
     assert shapes(student)["u"] == [20, 12]
 
 
@@ -154,7 +154,7 @@ def test_lengths_that_a_function_measures_are_followed() -> None:
     measure = function("Measure (a) => (s)", "s = Shape(a)")
     proto = calling("s = f.Measure(h) k = MatMul(x, u) z = Reshape(k, s)", measure, u=(5, 8))
     assert sizes(proto) == [8, 8]
-    same(proto, groups={"u": 11})
+    same(proto, factor=2, groups={"u": 11})
 
 
 def test_functions_call_functions() -> None:

@@ -73,7 +73,7 @@ def test_a_bias_shared_by_accident_between_branches_and_layers_may_part() -> Non
     )
     proto = model(body, FLAT, "y", w=(5, 8), u=(5, 8), b=np.zeros(8, np.float32), v=(8, 3), c=(8, 3))
     assert sizes(proto) == [8, 8]
-    student = same(proto, groups={"w": 12}, exclude=("u",))
+    student = same(proto, factor=2, groups={"w": 12}, exclude=("u",))
     assert dict(shapes(student))["w"] == [5, 12]
 
 
