@@ -28,11 +28,6 @@ QUANTISED = ("Quant", "QLinear", "Integer", "NBits", "QGemm", "QAttention")
 """What is in the name of an operator that works with whole numbers and frozen scales."""
 
 
-def operator_of(node: ir.Node) -> str:
-    """Return an operator with its domain, unless that is ONNX's own."""
-    return node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"
-
-
 @dataclass(frozen=True)
 class Meeting:
     """A node where a tensor meets data.
