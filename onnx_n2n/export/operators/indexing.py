@@ -57,7 +57,7 @@ def top_k(
     sorted: int = 1,  # noqa: A002 - ONNX's name
 ) -> tuple[Array, Array]:
     """Return the largest or smallest entries along an axis, and where they are; the first of equals comes first."""
-    return namespace(x).top_k(x, lists.ints(k)[0], axis % x.ndim, largest=bool(largest))
+    return namespace(x).top_k(x, lists.flat(k)[0], axis % x.ndim, largest=bool(largest))
 
 
 def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
@@ -113,7 +113,7 @@ def turned(x: Array, lengths: Array) -> Array:
 
 def cumulative_sum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
     """Add up along an axis."""
-    xp, along = namespace(x), lists.ints(axis)[0] % x.ndim
+    xp, along = namespace(x), lists.flat(axis)[0] % x.ndim
     y = xp.flip(x, along) if reverse else x
     if exclusive:
         first, rest = xp.cut(y, along, slice(0, 1)), xp.cut(y, along, slice(0, x.shape[along] - 1))

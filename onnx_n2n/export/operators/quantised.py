@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.calling import passing, refusing, several
 from onnx_n2n.export.operators.arrays import Array, namespace
 from onnx_n2n.export.operators.linear import conv, global_average_pool
 
@@ -85,25 +84,20 @@ def matmul_integer(a: Array, b: Array, a_zero: Array | None = None, b_zero: Arra
     return xp.astype(_shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1), xp.int32)
 
 
+@passing(conv)
 def conv_integer(
     x: Array,
     w: Array,
     x_zero: Array | None = None,
     w_zero: Array | None = None,
-    *,
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Array:
     """Convolve whole numbers."""
-    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
     xp = namespace(x)
-    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings), xp.int32)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings), xp.int32)
 
 
+@passing(conv)
 def linear_conv(
     x: Array,
     x_scale: Array,
@@ -114,18 +108,11 @@ def linear_conv(
     y_scale: Array,
     y_zero: Array,
     b: Array | None = None,
-    *,
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Array:
     """Convolve whole numbers, and quantise what comes out."""
-    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
     xp = namespace(x)
-    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings)
     y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
     scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
     return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)

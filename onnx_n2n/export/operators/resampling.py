@@ -13,10 +13,10 @@ def targets(
 ) -> tuple[list[int], list[float]]:
     """Return the new lengths along axes, and the factors that they were to be."""
     own = [lengths[axis] for axis in axes]
-    if scales is not None and lists.ints(scales):
+    if scales is not None and lists.flat(scales):
         given: list[float] = lists.flat(scales)
         return [_times(length, factor) for length, factor in zip(own, given, strict=True)], given
-    wanted = lists.ints(sizes)
+    wanted = lists.flat(sizes)
     factors = [1.0 if wish == length else wish / length for wish, length in zip(wanted, own, strict=True)]
     if policy != "stretch":
         factor = min(factors) if policy == "not_larger" else max(factors)

@@ -87,8 +87,3 @@ def sent(value: Any, like: torch.Tensor | None) -> torch.Tensor:
 def fetched(value: torch.Tensor) -> Any:
     """Fetch a value from the device; this waits for it."""
     return value.tolist()
-
-
-def lengths(x: torch.Tensor) -> list[int]:
-    """Return the lengths of a tensor."""
-    return list(x.shape)

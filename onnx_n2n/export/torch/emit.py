@@ -262,10 +262,6 @@ def _refuse_types(step: ProgramStep) -> None:
         raise ExportError(reason, node=step.name, operator=step.operator)
 
 
-def _literal(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
 # Operators that are modules -------------------------------------------------------------------------------------------
 
 
