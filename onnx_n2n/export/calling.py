@@ -54,7 +54,7 @@ def several(most: int) -> Callable[[F], F]:
 
 
 def refusing(reason: Callable[[Mapping[str, Any]], str]) -> Callable[[F], F]:
-    """Mark a function that cannot do everything; ``reason`` says of a node's attributes why not, or nothing."""
+    """Mark a function that cannot do everything; ``reason`` says why not by a node's attributes, empty if it can."""
 
     def mark(function: F) -> F:
         function.refusing = reason  # type: ignore[attr-defined]
@@ -170,10 +170,10 @@ def _most_inputs(function: Function) -> int:
 
 
 def refuse(step: ProgramStep) -> None:
-    """Refuse what has no counterpart in any framework yet: what needs more than the attributes to be seen.
+    """Refuse steps that no framework can take yet, where attributes alone do not show it.
 
     Raises:
-        ExportError: The step is such a one.
+        ExportError: No framework can take the step.
     """
     reason = hint = ""
     if step.operator == "BatchNormalization":
@@ -193,7 +193,7 @@ def refuse(step: ProgramStep) -> None:
 
 
 def made(step: ProgramStep) -> set[int]:
-    """Return the types that a step turns numbers into, as far as it says so."""
+    """Return the types that a step states for its results."""
     made = {step.attributes[name] for name in ("to", "dtype", "output_dtype") if name in step.attributes}
     like = {"CastLike": 1, "QuantizeLinear": 2}.get(step.operator, len(step.types))
     return made | set(step.types[like : like + 1])

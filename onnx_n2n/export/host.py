@@ -21,7 +21,7 @@ from onnx_n2n.export.lists import Host, along, cut, each, flat, fold, insert, le
 
 
 def _in_single(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Round what comes of numbers of 32 bits to 32 bits: what is rounded down behind it may depend on that."""
+    """Round results of 32-bit numbers to 32 bits, as ONNX Runtime does: a Floor behind them may depend on it."""
 
     def rounded(*values: Any) -> Any:
         found = function(*values)
@@ -254,7 +254,7 @@ def split(data: Host, split: Host | None = None, *, axis: int = 0, num_outputs: 
 
 
 def sizes(length: int, split: Host | None, count: int) -> list[int]:
-    """Return the lengths of the parts of an axis: as said, or as equal as they can be."""
+    """Return the lengths of the parts of an axis: as stated, or as equal as they can be."""
     if split is not None:
         return flat(split)
     size = -(-length // count)

@@ -1,7 +1,7 @@
 """What a tensor looks like, by what it is used for and what is in it: a weight, or what a formula needs.
 
-A formula needs single numbers, masks, tables of sines, states of zeros. Whatever is read off looks may be wrong, and is
-told as a guess.
+A formula needs single numbers, masks, tables of sines, states of zeros. What is decided by looks
+may be wrong, and is reported as a guess.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CURVED = frozenset(
     {"Abs", "Clip", "Cos", "Elu", "Erf", "Exp", "Log", "Mish", "Reciprocal", "Relu", "Sigmoid", "Sin", "Softmax",
      "Softplus", "Sqrt", "Tanh"}
 )  # fmt: skip
-"""What is put through one of these, before any data, is learned: a formula would have its value."""
+"""A number that goes through one of these before it meets data is learned: a formula would hold the result instead."""
 
 MASK = 1e4  # what a mask adds is larger than any weight
 VARIABLE = "ReadVariableOp"  # in what tf2onnx calls a variable of TensorFlow

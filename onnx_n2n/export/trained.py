@@ -9,7 +9,7 @@ In this order:
    number, a mask, a table of sines, a state of zeros. Statistics of BatchNormalization are state.
 4. What was a Constant node, or is filled by ConstantOfShape, is a constant, unless the file holds its weights there.
 
-What 3 and 4 read off the looks of a tensor is a guess, and is told as one.
+What 3 and 4 decide by the looks of a tensor is a guess, and is reported as one.
 """
 
 from __future__ import annotations

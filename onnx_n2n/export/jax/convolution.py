@@ -39,7 +39,7 @@ def convolve_transposed(
     extra: list[int],
     group: int,
 ) -> Array:
-    """Convolve the other way round: a convolution of the spread input with the turned kernel."""
+    """Apply a transposed convolution: a convolution of the dilated input with the flipped kernel."""
     rank, kernel = len(strides), w.shape[2:]
     extents = [(size - 1) * dilation for size, dilation in zip(kernel, dilations, strict=True)]
     around = [(extents[k] - before[k], extents[k] - after[k] + extra[k]) for k in range(rank)]
@@ -93,7 +93,7 @@ def max_and_places(x: Array, window: Window, *, by_column: bool) -> tuple[Array,
 
 
 def mean_of_windows(x: Array, window: Window, *, around: bool) -> Array:
-    """Take the mean of each window, of what is in the array or also of what is put around it."""
+    """Take the mean of each window, over entries of the array only, or over its padding too."""
     ones = jnp.ones((1, 1, *x.shape[2:]), x.dtype)
     return sum_of_windows(x, window) / sum_of_windows(ones, window, outside=float(around))
 

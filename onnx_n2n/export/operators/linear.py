@@ -118,7 +118,7 @@ def conv_transpose(
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Array:
-    """Convolve the other way round. What is cut off may differ from side to side."""
+    """Apply a transposed convolution. What is cut off may differ from side to side."""
     rank = w.ndim - 2
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
     extra = list(output_padding or [0] * rank)
@@ -158,7 +158,7 @@ def average_pool(
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Array:
-    """Take the mean of each window, of what is in the array or also of what was put around it."""
+    """Take the mean of each window, over entries of the array only, or over its padding too."""
     window = window_of(kernel_shape, x.shape[2:], auto_pad, dilations, pads, strides, ceil_mode)
     return namespace(x).mean_of_windows(x, window, around=bool(count_include_pad))
 

@@ -45,7 +45,7 @@ def normalised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, 
 
 
 def by_channel(v: Array, x: Array) -> Array:
-    """Return numbers of channels in a shape that goes with an array of (batch, channels, ...)."""
+    """Reshape one number per channel so that it broadcasts over an array of (batch, channels, ...)."""
     return v.reshape([1, -1] + [1] * (x.ndim - 2))
 
 

@@ -16,9 +16,9 @@ from onnx_n2n.export.operators.indexing import turned
 Activation = Callable[[Array], Array]
 States = tuple[Array, ...]
 Cell = Callable[[Array, States], States]
-"""Takes what the weights make of an input, and the states; returns the new states, the output first."""
+"""Takes an input times its weights, and the states; returns the new states, the output first."""
 Cells = Callable[..., tuple[Cell, Any]]
-"""Takes a direction and its activations; returns the cell, and what is added to what the weights make of an input."""
+"""Takes a direction and its activations; returns the cell, and the bias of the input."""
 
 
 def _layer(
@@ -173,7 +173,7 @@ def rnn(
 
 
 def _halves(bias: Array) -> tuple[Array, Array]:
-    """Return what is added to what comes of the input, and to what comes of the state."""
+    """Return the bias of the input, and that of the state."""
     size = bias.shape[-1] // 2
     return bias[:size], bias[size:]
 
@@ -187,7 +187,7 @@ def _both(b: Array | None, direction: int) -> Any:
 
 
 def _stepwise(cell: Cell, gates: Array, states: States, lengths: Array | None, back: bool) -> tuple[Array, ...]:
-    """Run a cell step by step; behind the end of a sequence outputs are zero and states stay."""
+    """Run a cell step by step; after the end of a sequence outputs are zero and states stay."""
     xp = namespace(gates)
 
     def step(states: States, t: Any, z: Array) -> tuple[States, Array]:

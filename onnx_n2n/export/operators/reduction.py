@@ -1,4 +1,4 @@
-"""Operators that sum up along axes, which are attributes or numbers that come in."""
+"""Reductions along axes, which are an attribute or an input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reduction(reduce: Callable[[Any, Array, tuple[int, ...], bool], Array]) -> C
             return reduce(namespace(x), x[None], (0,), False)
         return reduce(namespace(x), x, chosen, bool(keepdims))
 
-    del operator.__wrapped__  # whose parameters are not the operator's
+    del operator.__wrapped__  # its parameters are not the operator's
     return operator
 
 

@@ -1,4 +1,4 @@
-"""What lengths a Resize makes: numbers only, for every framework."""
+"""The lengths of a Resize: numbers only, for every framework."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx_n2n.export import host, lists
 def targets(
     lengths: Sequence[int], axes: Sequence[int], scales: Any, sizes: Any, policy: str
 ) -> tuple[list[int], list[float]]:
-    """Return the new lengths along axes, and the factors that they were to be."""
+    """Return the new lengths along axes, and the factors that the node asks for before lengths are rounded."""
     own = [lengths[axis] for axis in axes]
     if scales is not None and lists.flat(scales):
         given: list[float] = lists.flat(scales)
@@ -30,7 +30,7 @@ def _times(length: int, factor: float) -> int:
 
 
 def refusal(attributes: Mapping[str, Any]) -> str:
-    """Say what of a Resize there is no way to do."""
+    """Say why a Resize cannot be exported; empty if it can."""
     if attributes.get("antialias"):
         return "a Resize with antialiasing has no counterpart in the framework yet"
     if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":

@@ -1,4 +1,4 @@
-"""Operators that move entries and change none. Lengths, axes and places along them come as numbers."""
+"""Operators that move entries and change none. Lengths, axes and positions are Python numbers."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def space_to_depth(x: Array, *, blocksize: int) -> Array:
 
 
 def pad(x: Array, pads: Any, value: Any = 0.0, axes: Any = None, *, mode: str = "constant") -> Array:
-    """Put entries around; negative numbers cut off, and what is put there is made of the rest."""
+    """Pad; negative numbers crop first, and ``edge``, ``reflect`` and ``wrap`` repeat what is left."""
     xp, sizes = namespace(x), lists.flat(pads)
     chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in lists.flat(axes)]
     around = [(0, 0)] * x.ndim

@@ -49,7 +49,7 @@ def convolve_transposed(
     extra: list[int],
     group: int,
 ) -> Tensor:
-    """Convolve the other way round; what is cut off before and after is cut off in the end, where it differs."""
+    """Apply a transposed convolution; where both sides differ, the result is cut off in the end."""
     rank = len(strides)
     if before == after and min(before) >= 0 and all(e < max(s, d) for e, s, d in zip(extra, strides, dilations)):  # noqa: B905
         return TRANSPOSED[rank](x, w, b, strides, before, extra, group, dilations)
@@ -96,7 +96,7 @@ def _places(
 
 
 def mean_of_windows(x: Tensor, window: Window, *, around: bool) -> Tensor:
-    """Take the mean of each window, of what is in the tensor or also of what is put around it."""
+    """Take the mean of each window, over entries of the tensor only, or over its padding too."""
     kernel, before = window.kernel, window.before
     fits = all(2 * size <= length for size, length in zip(before, kernel, strict=True))
     if before == window.after and fits and window.extents == kernel:
