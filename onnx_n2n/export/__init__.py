@@ -54,7 +54,7 @@ def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
 
     Raises:
         OptionError: A glob matches no tensor, or what cannot be trained.
-        ExportError: PyTorch is missing, or an operator has no counterpart in it.
+        ExportError: The framework is missing, or an operator has no counterpart in it.
         ModelError: The model cannot be read.
     """
     with missing("torch"):
@@ -71,21 +71,12 @@ def to_jax(
     >>> params["fc1"]["weight"].shape
     (8, 4)
 
-    Args:
-        model: Stays as it is.
-        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
-        train: Globs of those that are trained; they hold where both match. What neither names is decided as
-            docs/export.md says.
+    Arguments and errors are those of :func:`to_torch`.
 
     Returns:
         ``apply(params, state, inputs, *, train=False, rngs=None) -> (outputs, new_state)``, where ``inputs`` is a dict
         by name or a sequence and ``outputs`` a dict by name; the parameters, a nested dict by the parts of their
         original names; and the state, the same for what training does not touch by gradients.
-
-    Raises:
-        OptionError: A glob matches no tensor, or what cannot be trained.
-        ExportError: JAX is missing, or an operator has no counterpart in it.
-        ModelError: The model cannot be read.
     """
     with missing("jax"):
         from onnx_n2n.export.jax import to_jax as convert
@@ -102,16 +93,7 @@ def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
     It takes the inputs in the order of the graph, or by name, and returns one tensor, or a dict of several by name.
     Weights are variables under their original names, statistics of BatchNormalization among the non-trainable ones.
 
-    Args:
-        model: Stays as it is.
-        freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
-        train: Globs of those that are trained; they hold where both match. What neither names is decided as
-            docs/export.md says.
-
-    Raises:
-        OptionError: A glob matches no tensor, or what cannot be trained.
-        ExportError: Keras or JAX is missing, Keras runs on another backend, or an operator has no counterpart in JAX.
-        ModelError: The model cannot be read.
+    Arguments and errors are those of :func:`to_torch`; another backend of Keras is an ``ExportError`` too.
     """
     with missing("keras"):
         from onnx_n2n.export.keras import to_keras as convert

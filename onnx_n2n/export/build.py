@@ -19,16 +19,15 @@ from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lanes
 from onnx_n2n.export.accounts import accounts_of
 from onnx_n2n.export.choice import Choice, Decision
-from onnx_n2n.export.flow import operator_of
 from onnx_n2n.export.program import Block, Program, ProgramStep
 from onnx_n2n.export.trained import Decider
 from onnx_n2n.export.weights import Weights
 from onnx_n2n.graph.constants import FOLDED, SMALL, constant_tensor, constants_of, elements, evaluate
+from onnx_n2n.graph.operators import plain, qualified
 from onnx_n2n.graph.unfolding import write_out
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.record.provenance import Origins
 
-OWN = frozenset({"", "ai.onnx"})
 LARGEST = 2**24  # elements up to which a tensor of one number is stored, not made at run time
 Known = Callable[[str, int], bool]
 """Says whether a framework has an operator, at a version."""
@@ -67,7 +66,7 @@ def _write_out(model: ir.Model, known: Known) -> None:
         lacking = [
             node
             for node in model.graph.all_nodes()
-            if not known(operator_of(node), version_of(node, model)) and not _is_constant(node)
+            if not known(qualified(node), version_of(node, model)) and not _is_constant(node)
         ]
         if not lacking:
             return
@@ -75,18 +74,18 @@ def _write_out(model: ir.Model, known: Known) -> None:
             common.ShapeInferencePass(check_type=False, strict_mode=False)(model)  # what was written out has no types
         written = [node for node in lacking if _as_function(node, model)]
         if not written:
-            names = sorted({operator_of(node) for node in lacking})
+            names = sorted({qualified(node) for node in lacking})
             raise ExportError(
                 "the operator has no counterpart in the framework" if len(names) == 1
                 else f"these operators have no counterpart in the framework: {', '.join(names)}",
                 node=lacking[0].name or "",
-                operator=operator_of(lacking[0]),
+                operator=qualified(lacking[0]),
             )  # fmt: skip
         write_out(model)
 
 
 def _is_constant(node: ir.Node) -> bool:
-    return operator_of(node) == "Constant" and constant_tensor(node) is not None
+    return qualified(node) == "Constant" and constant_tensor(node) is not None
 
 
 def _as_function(node: ir.Node, model: ir.Model) -> bool:
@@ -122,7 +121,7 @@ def _type(value: ir.Value | None) -> onnx.TypeProto:
 def version_of(node: ir.Node, model: ir.Model) -> int:
     """Return the version of the operator set that a node is of."""
     imports = model.opset_imports
-    declared = imports.get(node.domain) or (imports.get("") or imports.get("ai.onnx") if node.domain in OWN else None)
+    declared = imports.get(node.domain) or (None if plain(node.domain) else imports.get("") or imports.get("ai.onnx"))
     return node.version or declared or 1
 
 
@@ -170,7 +169,7 @@ class _Build:
                 tensor = constant_tensor(node)
                 assert tensor is not None
                 self._take(node.outputs[0], tensor)
-            elif operator_of(node) == "Identity" and (merged := self._weights.merged(node.inputs[0])) is not None:
+            elif qualified(node) == "Identity" and (merged := self._weights.merged(node.inputs[0])) is not None:
                 assert node.inputs[0] is not None
                 self.copies[node.outputs[0]] = node.inputs[0]
                 self._take(node.outputs[0], merged)
@@ -187,7 +186,7 @@ class _Build:
 
     def _folded(self, node: ir.Node) -> np.ndarray | None:
         """Return what a node makes of constants."""
-        if node.domain not in OWN or len(node.outputs) != 1 or not node.inputs:
+        if plain(node.domain) or len(node.outputs) != 1 or not node.inputs:
             return None
         if any(value is not None and value not in self._arrays for value in node.inputs):
             return None
@@ -218,7 +217,7 @@ class _Build:
             if all(value in self._arrays or self._weights.holds(value) for value in node.outputs):
                 continue
             yield ProgramStep(
-                operator=operator_of(node),
+                operator=qualified(node),
                 version=version_of(node, self._model),
                 name=node.name or "",
                 inputs=_trimmed(self._operand(value, (node, slot)) for slot, value in enumerate(node.inputs)),
@@ -271,7 +270,7 @@ def _attributes(node: ir.Node) -> dict[str, Any]:
         for name, attribute in node.attributes.items()
         if attribute.type not in {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
     }
-    if operator_of(node) == "ConstantOfShape":
+    if qualified(node) == "ConstantOfShape":
         value = found.get("value", np.zeros(1, np.float32)).reshape(-1)
         return {"value": value[0].item(), "dtype": ir.DataType.from_numpy(value.dtype).value}
     return found

@@ -31,8 +31,12 @@ UNMADE = frozenset(kind.value for kind in ir.DataType if kind.name.startswith(("
 UNCAST = UNMADE | {kind.value for kind in ir.DataType if kind.name.lstrip("U") in {"INT4", "INT2"}}
 """Types that nothing is turned into, or only by quantisation: numbers beyond their ends would not be ONNX Runtime's."""
 
-# Attributes that say how to compute, not what: what is computed in place, and in which type sums are kept.
-IGNORED = frozenset({"consumed_inputs", "sm_count", "stash_type"})
+IGNORED = frozenset({
+    "consumed_inputs", "sm_count", "stash_type",  # how to compute: in place, on how many cores, sums of which type
+    "hidden_size", "kernel_shape",  # where weights say it too
+    "output_sequence",  # whether a recurrent cell has an output that the node names or leaves out
+})  # fmt: skip
+"""Attributes that a function need not know: they do not say what to compute."""
 
 NO_TURN = "a loop that takes no turn has outputs of unknown shape"
 ANY = 2**31
@@ -50,10 +54,20 @@ def several(most: int) -> Callable[[F], F]:
 
 
 def refusing(reason: Callable[[Mapping[str, Any]], str]) -> Callable[[F], F]:
-    """Mark a function that cannot do everything; ``reason`` says of a node's attributes why not, or nothing."""
+    """Mark a function that cannot do everything; ``reason`` says why not by a node's attributes, empty if it can."""
 
     def mark(function: F) -> F:
         function.refusing = reason  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def passing(other: Function) -> Callable[[F], F]:
+    """Mark a function that passes attributes on to another one, as ``**settings``."""
+
+    def mark(function: F) -> F:
+        function.passing = other  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -135,9 +149,13 @@ def _parameters(function: Function) -> frozenset[str]:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):  # a function of the framework itself: it takes inputs and nothing else
         return frozenset()
-    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
+    if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
+        return frozenset(parameter.name for parameter in parameters)
+    if (other := getattr(function, "passing", None)) is None:
         return frozenset()
-    return frozenset(parameter.name for parameter in parameters)
+    own = frozenset(parameter.name for parameter in parameters if parameter.kind != parameter.VAR_KEYWORD)
+    settings = inspect.signature(other).parameters.values()
+    return own | {parameter.name for parameter in settings if parameter.kind == parameter.KEYWORD_ONLY}
 
 
 @functools.cache
@@ -148,14 +166,14 @@ def _most_inputs(function: Function) -> int:
         return ANY
     if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
         return ANY
-    return sum(parameter.kind != parameter.KEYWORD_ONLY for parameter in parameters)
+    return sum(parameter.kind not in {parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD} for parameter in parameters)
 
 
 def refuse(step: ProgramStep) -> None:
-    """Refuse what has no counterpart in any framework yet: what needs more than the attributes to be seen.
+    """Refuse steps that no framework can take yet, where attributes alone do not show it.
 
     Raises:
-        ExportError: The step is such a one.
+        ExportError: No framework can take the step.
     """
     reason = hint = ""
     if step.operator == "BatchNormalization":
@@ -175,7 +193,7 @@ def refuse(step: ProgramStep) -> None:
 
 
 def made(step: ProgramStep) -> set[int]:
-    """Return the types that a step turns numbers into, as far as it says so."""
+    """Return the types that a step states for its results."""
     made = {step.attributes[name] for name in ("to", "dtype", "output_dtype") if name in step.attributes}
     like = {"CastLike": 1, "QuantizeLinear": 2}.get(step.operator, len(step.types))
     return made | set(step.types[like : like + 1])

@@ -1,8 +1,8 @@
-"""Where a tensor of a model meets data: also behind what is computed from it alone, round a loop and inside of bodies.
+"""Where a tensor of a model meets data, also through nodes that compute from it alone, loops and bodies.
 
 A weight may be transposed, cast, put through Exp or picked by the number of a turn before it is multiplied by data. So
-its role is not what the nodes beside it do, but what the first nodes do that read it, or what was made of it, together
-with what depends on an input of the model.
+the nodes that read it do not show its role. The first nodes do that combine it, or what was computed from it, with a
+value that depends on an input of the model.
 """
 
 from __future__ import annotations
@@ -28,11 +28,6 @@ QUANTISED = ("Quant", "QLinear", "Integer", "NBits", "QGemm", "QAttention")
 """What is in the name of an operator that works with whole numbers and frozen scales."""
 
 
-def operator_of(node: ir.Node) -> str:
-    """Return an operator with its domain, unless that is ONNX's own."""
-    return node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"
-
-
 @dataclass(frozen=True)
 class Meeting:
     """A node where a tensor meets data.
@@ -49,7 +44,7 @@ class Meeting:
 
     @property
     def steers(self) -> bool:
-        """Whether the node takes the tensor as a number to go by, so that no gradient comes back."""
+        """Whether the node only compares, counts or is steered by the tensor, so that no gradient comes back."""
         node = self.node
         if node is None:
             return False
@@ -112,7 +107,7 @@ class Flow:
             yield node, -1, [goal]
 
     def _spread(self, queue: list[ir.Value]) -> None:
-        """Mark what depends on these values. Lengths do not: what is cut to a length is still itself."""
+        """Mark what depends on these values. Lengths do not: a tensor cut to the length of data is no data."""
         while queue:
             value = queue.pop()
             if value in self._data:
@@ -124,7 +119,7 @@ class Flow:
 
 
 def _into(node: ir.Node, slot: int) -> Iterator[ir.Value]:
-    """Yield what an input of a node with bodies is inside, and what it comes out as if no turn is taken."""
+    """Yield the input of the body for an input of the node, and the output that has its value if no turn is taken."""
     if node.op_type == "Loop" and slot >= 2:
         yield from _body(node).inputs[slot : slot + 1]
         yield from node.outputs[slot - 2 : slot - 1]
@@ -133,7 +128,7 @@ def _into(node: ir.Node, slot: int) -> Iterator[ir.Value]:
 
 
 def _out_of(node: ir.Node) -> Iterator[tuple[ir.Value, ir.Value]]:
-    """Yield the outputs of the bodies of a node, with what they go on as: in the next turn, and behind the node."""
+    """Yield the outputs of bodies with what they become: an input of the next turn, or an output of the node."""
     bodies = list(bodies_of(node))
     if node.op_type == "If":
         for body in bodies:

@@ -30,6 +30,7 @@ from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.choice import Choice
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.export.names import arguments
+from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Account, Program
 from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import carried
@@ -188,7 +189,7 @@ def load_jax(folder: str | os.PathLike[str]) -> Any:
     """Open a folder as a JAX function with its trees; see :func:`onnx_n2n.export.load`."""
     from safetensors.numpy import load_file
 
-    from onnx_n2n.export.jax import apply_of, known, trees_of
+    from onnx_n2n.export.jax import apply_of, trees_of
 
     program = program_of(_model_in(Path(folder)), known, **_chosen(Path(folder)))
     wanted = {name: tensor.array.shape for name, tensor in program.tensors.items()}
@@ -326,7 +327,7 @@ Converted = tuple[Program, Any, Write]
 
 
 def _torch(model: ModelLike, choice: Choice) -> Converted:
-    from onnx_n2n.export.torch import dtypes, known, module_of, runner
+    from onnx_n2n.export.torch import dtypes, module_of, runner
 
     program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     module = module_of(program)
@@ -335,14 +336,14 @@ def _torch(model: ModelLike, choice: Choice) -> Converted:
 
 
 def _jax(model: ModelLike, choice: Choice) -> Converted:
-    from onnx_n2n.export.jax import apply_of, known, runner, trees_of
+    from onnx_n2n.export.jax import apply_of, runner, trees_of
 
     program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     return program, runner(apply_of(program), *trees_of(program)), _written(_arrays(program), model)
 
 
 def _keras(model: ModelLike, choice: Choice) -> Converted:
-    from onnx_n2n.export.keras import known, model_of, runner
+    from onnx_n2n.export.keras import model_of, runner
 
     program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     network = model_of(program, model)

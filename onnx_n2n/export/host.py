@@ -17,11 +17,11 @@ from typing import Any
 import onnx_ir as ir
 
 from onnx_n2n.export.calling import ANY, several
-from onnx_n2n.export.lists import Host, along, cut, each, flat, fold, insert, ints, lengths_of, rank
+from onnx_n2n.export.lists import Host, along, cut, each, flat, fold, insert, lengths_of, rank
 
 
 def _in_single(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Round what comes of numbers of 32 bits to 32 bits: what is rounded down behind it may depend on that."""
+    """Round results of 32-bit numbers to 32 bits, as ONNX Runtime does: a Floor behind them may depend on it."""
 
     def rounded(*values: Any) -> Any:
         found = function(*values)
@@ -193,8 +193,8 @@ def concat(*values: Host, axis: int = 0) -> Host:
 
 def unsqueeze(data: Host, axes: Host) -> Host:
     """Insert axes of length 1."""
-    depth = rank(data) + len(ints(axes))
-    for axis in sorted(axis % depth for axis in ints(axes)):
+    depth = rank(data) + len(flat(axes))
+    for axis in sorted(axis % depth for axis in flat(axes)):
         data = insert(data, axis)
     return data
 
@@ -202,7 +202,7 @@ def unsqueeze(data: Host, axes: Host) -> Host:
 def squeeze(data: Host, axes: Host | None = None) -> Host:
     """Remove axes of length 1."""
     lengths = lengths_of(data)
-    chosen = [k for k, n in enumerate(lengths) if n == 1] if axes is None else [k % len(lengths) for k in ints(axes)]
+    chosen = [k for k, n in enumerate(lengths) if n == 1] if axes is None else [k % len(lengths) for k in flat(axes)]
     return fold(flat(data), [n for k, n in enumerate(lengths) if k not in chosen])
 
 
@@ -231,9 +231,9 @@ def _sorted(place: tuple[int, ...], order: list[int]) -> list[int]:
 
 def slices(data: Host, starts: Host, ends: Host, axes: Host | None = None, steps: Host | None = None) -> Host:
     """Cut out along axes."""
-    chosen = list(range(len(ints(starts)))) if axes is None else ints(axes)
-    strides = [1] * len(chosen) if steps is None else ints(steps)
-    for start, end, axis, step in zip(ints(starts), ints(ends), chosen, strides, strict=True):
+    chosen = list(range(len(flat(starts)))) if axes is None else flat(axes)
+    strides = [1] * len(chosen) if steps is None else flat(steps)
+    for start, end, axis, step in zip(flat(starts), flat(ends), chosen, strides, strict=True):
         data = cut(data, axis % rank(data), slice(start, bound(end, step), step))
     return data
 
@@ -254,9 +254,9 @@ def split(data: Host, split: Host | None = None, *, axis: int = 0, num_outputs: 
 
 
 def sizes(length: int, split: Host | None, count: int) -> list[int]:
-    """Return the lengths of the parts of an axis: as said, or as equal as they can be."""
+    """Return the lengths of the parts of an axis: as stated, or as equal as they can be."""
     if split is not None:
-        return ints(split)
+        return flat(split)
     size = -(-length // count)
     return [size] * (count - 1) + [length - size * (count - 1)]
 
@@ -283,7 +283,7 @@ def smallest(data: Host, axes: Host | None = None, *, keepdims: int = 1, noop_wi
 
 def _reduced(function: Callable[[Any], Any], data: Host, axes: Host | None, keepdims: int, noop: int) -> Host:
     """Reduce over axes; over all of them where none are given."""
-    chosen = [] if axes is None else [axis % rank(data) for axis in ints(axes)]
+    chosen = [] if axes is None else [axis % rank(data) for axis in flat(axes)]
     if not chosen and noop:
         return data
     for axis in sorted(chosen or range(rank(data)), reverse=True):
@@ -311,7 +311,7 @@ def expand(data: Host, shape: Host) -> Host:
 
 def tile(data: Host, repeats: Host) -> Host:
     """Repeat."""
-    counts = ints(repeats)
+    counts = flat(repeats)
     return [tile(row, counts[1:]) for row in data] * counts[0] if counts else data
 
 

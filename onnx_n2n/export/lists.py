@@ -34,11 +34,6 @@ def flat(value: Host) -> list[Any]:
     return [number for entry in value for number in flat(entry)]
 
 
-def ints(value: Host) -> list[int]:
-    """Return the numbers of a value that is a list or a single number."""
-    return flat(value)
-
-
 def each(function: Callable[..., Any], *values: Host) -> Host:
     """Apply a function to numbers, with broadcasting."""
     depth = max(rank(value) for value in values)

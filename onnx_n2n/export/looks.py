@@ -1,7 +1,7 @@
 """What a tensor looks like, by what it is used for and what is in it: a weight, or what a formula needs.
 
-A formula needs single numbers, masks, tables of sines, states of zeros. Whatever is read off looks may be wrong, and is
-told as a guess.
+A formula needs single numbers, masks, tables of sines, states of zeros. What is decided by looks
+may be wrong, and is reported as a guess.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import onnx_ir as ir
 
 from onnx_n2n.depth.splice import LAST_PART
 from onnx_n2n.export.choice import STATISTICS, Decision
-from onnx_n2n.export.flow import Meeting, operator_of
+from onnx_n2n.export.flow import Meeting
 from onnx_n2n.export.formulas import formula_of, is_written
 from onnx_n2n.graph.constants import uniform
+from onnx_n2n.graph.operators import qualified
 from onnx_n2n.record.provenance import ANONYMOUS
 
 # Slots that hold weights, whatever they look like.
@@ -60,7 +61,7 @@ CURVED = frozenset(
     {"Abs", "Clip", "Cos", "Elu", "Erf", "Exp", "Log", "Mish", "Reciprocal", "Relu", "Sigmoid", "Sin", "Softmax",
      "Softplus", "Sqrt", "Tanh"}
 )  # fmt: skip
-"""What is put through one of these, before any data, is learned: a formula would have its value."""
+"""A number that goes through one of these before it meets data is learned: a formula would hold the result instead."""
 
 MASK = 1e4  # what a mask adds is larger than any weight
 VARIABLE = "ReadVariableOp"  # in what tf2onnx calls a variable of TensorFlow
@@ -157,7 +158,7 @@ class Looks:
 
 def weighs(meeting: Meeting) -> bool:
     """Say whether a tensor meets data where weights do."""
-    return meeting.node is not None and meeting.slot in SLOTS.get(operator_of(meeting.node), frozenset())
+    return meeting.node is not None and meeting.slot in SLOTS.get(qualified(meeting.node), frozenset())
 
 
 def _statistics(meetings: Iterable[Meeting]) -> bool:
@@ -166,7 +167,7 @@ def _statistics(meetings: Iterable[Meeting]) -> bool:
 
 def _reader(meeting: Meeting) -> str:
     """Return the operator that reads a tensor."""
-    return "an output" if meeting.node is None else operator_of(meeting.node)
+    return "an output" if meeting.node is None else qualified(meeting.node)
 
 
 def _behind_layer(meeting: Meeting) -> bool:
@@ -174,4 +175,4 @@ def _behind_layer(meeting: Meeting) -> bool:
     if meeting.node is None or meeting.node.op_type != "Add":
         return False
     makers = [value.producer() for value in meeting.node.inputs if value is not None]
-    return any(maker is not None and operator_of(maker) in LAYERS for maker in makers)
+    return any(maker is not None and qualified(maker) in LAYERS for maker in makers)

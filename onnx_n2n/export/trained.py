@@ -9,7 +9,7 @@ In this order:
    number, a mask, a table of sines, a state of zeros. Statistics of BatchNormalization are state.
 4. What was a Constant node, or is filled by ConstantOfShape, is a constant, unless the file holds its weights there.
 
-What 3 and 4 read off the looks of a tensor is a guess, and is told as one.
+What 3 and 4 decide by the looks of a tensor is a guess, and is reported as one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import onnx_ir as ir
 
 from onnx_n2n.depth.splice import MARK
 from onnx_n2n.export.choice import STATISTICS, Choice, Decision
-from onnx_n2n.export.flow import Flow, Meeting, operator_of
+from onnx_n2n.export.flow import Flow, Meeting
 from onnx_n2n.export.looks import MEASURED, SLOTS, Looks, weighs
 from onnx_n2n.graph.constants import FLOATS, uniform
+from onnx_n2n.graph.operators import qualified
 from onnx_n2n.graph.quantised import NARROW
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.provenance import Origins
@@ -78,8 +79,8 @@ class Decider:
         node, slot = use
         if node.op_type == "BatchNormalization" and slot in MEASURED:
             return STATISTICS
-        if decision.kind == "state" and slot in SLOTS.get(operator_of(node), frozenset()):
-            return Decision("trained", f"a weight of {operator_of(node)}")
+        if decision.kind == "state" and slot in SLOTS.get(qualified(node), frozenset()):
+            return Decision("trained", f"a weight of {qualified(node)}")
         return decision
 
     def chosen(self, decision: Decision, names: Sequence[str]) -> Decision:
@@ -102,7 +103,7 @@ class Decider:
         meetings = self._flow.meetings(value)
         filled = node is not None and node.op_type == "ConstantOfShape" and self._by_nodes
         if node is not None and node.op_type not in {"Constant", "Identity"} and not filled:
-            return Decision("constant", f"computed from constants by {operator_of(node)}")
+            return Decision("constant", f"computed from constants by {qualified(node)}")
         found = self._made_of(meetings, value) if self._kinds else None
         if found is not None:
             return found
@@ -173,7 +174,7 @@ class Decider:
         stored = [value for graph in graphs for value in graph.initializers.values()]
         if any(self._is_weight(value) for value in stored):
             return False
-        nodes = (node for graph in graphs for node in graph if operator_of(node) in MADE)
+        nodes = (node for graph in graphs for node in graph if qualified(node) in MADE)
         return any(self._is_weight(node.outputs[0]) for node in nodes)
 
     def _is_weight(self, value: ir.Value) -> bool:

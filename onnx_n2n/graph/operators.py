@@ -14,3 +14,8 @@ def plain(domain: str) -> str:
 def operator_of(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:
     """Return the domain and type of a node's operator."""
     return plain(node.domain), node.op_type
+
+
+def qualified(node: ir.Node) -> str:
+    """Return the type of a node's operator, with its domain unless that is ONNX's own: ``com.microsoft.BiasGelu``."""
+    return ".".join(filter(None, operator_of(node)))

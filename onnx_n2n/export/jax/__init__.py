@@ -13,27 +13,23 @@ from onnx_n2n.errors import ExportError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
 from onnx_n2n.export.jax import dtypes
-from onnx_n2n.export.jax.run import Frame, known, prepared
+from onnx_n2n.export.jax.run import Frame, prepared
+from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Program
 from onnx_n2n.io.model import ModelLike
 
-__all__ = ["Apply", "apply_of", "function_of", "known", "runner", "to_jax", "trees_of"]
+__all__ = ["Apply", "apply_of", "function_of", "runner", "to_jax", "trees_of"]
 
 Tree = dict[str, Any]
+Inputs = Mapping[str, Any] | Sequence[Any]
 
 
 class Apply(Protocol):
     """A model as a function; see :func:`onnx_n2n.export.to_jax`."""
 
     def __call__(
-        self,
-        params: Tree,
-        state: Tree,
-        inputs: Mapping[str, Any] | Sequence[Any],
-        *,
-        train: bool = False,
-        rngs: Any = None,
-    ) -> tuple[dict[str, Any], Tree]:
+        self, params: Tree, state: Tree, inputs: Inputs, *, train: bool = False, rngs: Any = None
+    ) -> tuple[Tree, Tree]:
         """Run it.
 
         Args:
@@ -73,14 +69,7 @@ def apply_of(program: Program) -> Apply:
     """
     run = function_of(program)
 
-    def apply(
-        params: Tree,
-        state: Tree,
-        inputs: Mapping[str, Any] | Sequence[Any],
-        *,
-        train: bool = False,
-        rngs: Any = None,
-    ) -> tuple[dict[str, Any], Tree]:
+    def apply(params: Tree, state: Tree, inputs: Inputs, *, train: bool = False, rngs: Any = None) -> tuple[Tree, Tree]:
         tensors = {name: _get(params if tensor.trained else state, name) for name, tensor in program.tensors.items()}
         key = rngs.get("dropout") if isinstance(rngs, Mapping) else rngs
         given = [inputs[name] for name in program.main.inputs] if isinstance(inputs, Mapping) else inputs

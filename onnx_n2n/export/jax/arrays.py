@@ -12,14 +12,15 @@ import jax
 from jax import Array
 import jax.numpy as jnp
 from jax.lax import erf, rsqrt
-from jax.nn import celu, elu, leaky_relu, log_softmax, relu, sigmoid, softmax, softplus
+from jax.nn import celu, elu, gelu, leaky_relu, log_softmax, logsumexp, mish, relu, sigmoid, softmax, softplus
+from jax.nn import hard_swish as hardswish
 from jax.numpy import (
     abs, acos, acosh, add, argmax, argmin, asin, asinh, astype, atan, atanh, bitwise_and, bitwise_invert, bitwise_or,
     bitwise_xor, broadcast_to, ceil, cos, cosh, divide, einsum, equal, exp, expand_dims, flip, float32, floor, fmod,
     greater, greater_equal, iinfo, int32, isnan, isneginf, isposinf, less, less_equal, log, logical_and, logical_not,
-    logical_or, logical_xor, maximum, minimum, moveaxis, multiply, negative, ones_like, permute_dims, reciprocal,
-    remainder, repeat, round, sign, sin, sinh, sqrt, stack, subtract, swapaxes, tan, tanh, tile, tril, triu, uint8,
-    where, zeros_like,
+    logical_or, logical_xor, matmul, maximum, mean, minimum, moveaxis, multiply, negative, ones_like, permute_dims,
+    prod, reciprocal, remainder, repeat, round, sign, sin, sinh, sqrt, stack, subtract, sum, swapaxes, tan, tanh, tile,
+    tril, triu, uint8, where, zeros_like,
 )  # fmt: skip
 from jax.numpy import concatenate as concat
 from jax.numpy import cumsum as cumulative_sum
@@ -27,7 +28,7 @@ from jax.numpy import cumsum as cumulative_sum
 from onnx_n2n.export import lists
 from onnx_n2n.export.jax import dtypes
 from onnx_n2n.export.jax.convolution import (
-    convolve, convolve_transposed, max_pool, mean_of_windows, sum_of_windows,
+    convolve, convolve_transposed, max_and_places, max_of_windows, mean_of_windows, sum_of_windows,
 )  # fmt: skip
 from onnx_n2n.export.jax.dtypes import kind_of
 from onnx_n2n.export.jax.norm import group_norm, layer_norm, local_response_norm
@@ -97,16 +98,6 @@ def flatten(x: Array, start: int) -> Array:
     return x.reshape([*x.shape[:start], math.prod(x.shape[start:])])
 
 
-def gelu(x: Array, *, approximate: bool) -> Array:
-    """Apply GELU, or its approximation by tanh."""
-    return jax.nn.gelu(x, approximate=approximate)
-
-
-def hardswish(x: Array) -> Array:
-    """Apply the hard swish."""
-    return x * jnp.clip(x / 6 + 0.5, 0, 1)
-
-
 def is_bool(x: Array) -> bool:
     """Say whether an array holds truth values."""
     return x.dtype == jnp.bool
@@ -123,34 +114,14 @@ def linear(x: Array, w: Array, b: Array | None) -> Array:
     return y if b is None else y + b
 
 
-def logsumexp(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
-    """Return the logarithm of the sum of exponentials."""
-    return jax.nn.logsumexp(x, tuple(axis), keepdims=keepdims)
-
-
-def matmul(a: Array, b: Array) -> Array:
-    """Multiply matrices."""
-    return jnp.matmul(a, b)
-
-
-def max(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
+def max(x: Array, axis: tuple[int, ...], *, keepdims: bool) -> Array:
     """Return the largest; that of nothing is the smallest number of the type."""
-    return x.max(tuple(axis), keepdims=keepdims, initial=_limits(x)[0])
+    return x.max(axis, keepdims=keepdims, initial=_limits(x)[0])
 
 
-def mean(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
-    """Return the mean of floating-point numbers."""
-    return x.mean(tuple(axis), keepdims=keepdims)
-
-
-def min(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
+def min(x: Array, axis: tuple[int, ...], *, keepdims: bool) -> Array:
     """Return the smallest; that of nothing is the largest number of the type."""
-    return x.min(tuple(axis), keepdims=keepdims, initial=_limits(x)[1])
-
-
-def mish(x: Array) -> Array:
-    """Apply mish."""
-    return x * jnp.tanh(jax.nn.softplus(x))
+    return x.min(axis, keepdims=keepdims, initial=_limits(x)[1])
 
 
 def pad(x: Array, around: Sequence[tuple[int, int]], *, value: float = 0.0, mode: str = "constant") -> Array:
@@ -165,11 +136,6 @@ def pow(a: Array, b: Array) -> Array:
     if b.ndim == 0 and not isinstance(b, jax.core.Tracer) and float(b) == int(b):
         return jnp.asarray(a ** int(b))
     return jnp.power(a, b)
-
-
-def prod(x: Array, axis: Sequence[int], *, keepdims: bool, dtype: Any = None) -> Array:
-    """Multiply."""
-    return x.prod(tuple(axis), keepdims=keepdims, dtype=dtype)
 
 
 def put(x: Array, places: tuple[Array, ...], updates: Array, reduction: str) -> Array:
@@ -195,11 +161,6 @@ def scan(step: Callable[..., Any], states: tuple[Array, ...], xs: Array) -> tupl
     return last, y
 
 
-def sum(x: Array, axis: Sequence[int], *, keepdims: bool, dtype: Any = None) -> Array:
-    """Add up."""
-    return x.sum(tuple(axis), keepdims=keepdims, dtype=dtype)
-
-
 def take(x: Array, places: Array, axis: int) -> Array:
     """Pick along an axis, at places of any shape."""
     return jnp.take(x, places, axis=axis, mode="clip")
@@ -217,15 +178,15 @@ def top_k(x: Array, count: int, axis: int, *, largest: bool) -> tuple[Array, Arr
     return jnp.take_along_axis(x, places, axis), places
 
 
-def var_mean(x: Array, axis: Sequence[int]) -> tuple[Array, Array]:
+def var_mean(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
     """Return variance and mean over axes, which stay as axes of length 1."""
-    mean = x.mean(tuple(axis), keepdims=True)
-    return jnp.square(x - mean).mean(tuple(axis), keepdims=True), mean
+    middle = x.mean(axis, keepdims=True)
+    return jnp.square(x - middle).mean(axis, keepdims=True), middle
 
 
-def vector_norm(x: Array, axis: Sequence[int], *, keepdims: bool) -> Array:
+def vector_norm(x: Array, axis: tuple[int, ...], *, keepdims: bool) -> Array:
     """Return the Euclidean norm."""
-    return jnp.sqrt(jnp.square(x).sum(tuple(axis), keepdims=keepdims))
+    return jnp.sqrt(jnp.square(x).sum(axis, keepdims=keepdims))
 
 
 def zeros(shape: Sequence[int], like: Array) -> Array:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from onnx_n2n.export.calling import several
-from onnx_n2n.export.operators.windows import Window, window_of
+from onnx_n2n.export.operators.windows import Window
 
 LAYOUTS = {1: ("NCH", "OIH", "NCH"), 2: ("NCHW", "OIHW", "NCHW"), 3: ("NCDHW", "OIDHW", "NCDHW")}
 """Axes of input, kernel and output, by the number of spatial axes."""
@@ -41,7 +39,7 @@ def convolve_transposed(
     extra: list[int],
     group: int,
 ) -> Array:
-    """Convolve the other way round: a convolution of the spread input with the turned kernel."""
+    """Apply a transposed convolution: a convolution of the dilated input with the flipped kernel."""
     rank, kernel = len(strides), w.shape[2:]
     extents = [(size - 1) * dilation for size, dilation in zip(kernel, dilations, strict=True)]
     around = [(extents[k] - before[k], extents[k] - after[k] + extra[k]) for k in range(rank)]
@@ -63,29 +61,20 @@ def _windows(x: Any, start: Any, function: Any, window: Window) -> Any:
     return lax.reduce_window(x, start, function, *sides, around, window_dilation=(1, 1, *window.dilations))
 
 
-@several(2)
-def max_pool(
-    x: Array,
-    *,
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    dilations: Sequence[int] | None = None,
-    kernel_shape: Sequence[int],
-    pads: Sequence[int] | None = None,
-    storage_order: int = 0,
-    strides: Sequence[int] | None = None,
-    outputs: int = 1,
-) -> tuple[Array, ...]:
-    """Take the largest of each window, and its place in the whole array."""
+def max_of_windows(x: Array, window: Window) -> Array:
+    """Take the largest of each window."""
+    y: Array = _windows(x, _least(x), lax.max, window)
+    return y
+
+
+def _least(x: Array) -> Any:
+    """Return the smallest number of a type; no JAX array, as JAX knows gradients of reductions that it recognises."""
     fill = -math.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(jnp.iinfo(x.dtype).min)
-    least = np.asarray(fill, x.dtype)[()]  # no JAX array: gradients are known of reductions that JAX recognises
-    window = window_of(kernel_shape, x.shape[2:], auto_pad, dilations, pads, strides, ceil_mode)
-    y = _windows(x, least, lax.max, window)
-    return (y,) if outputs == 1 else (y, _places(x, least, window, storage_order))
+    return np.asarray(fill, x.dtype)[()]
 
 
-def _places(x: Array, least: Any, window: Window, by_column: int) -> Array:
-    """Return where the largest of each window is; the first of equals."""
+def max_and_places(x: Array, window: Window, *, by_column: bool) -> tuple[Array, Array]:
+    """Take the largest of each window, and its place in the whole array; the first of equals."""
     places = jnp.arange(x.size).reshape(x.shape)
 
     def larger(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -94,17 +83,17 @@ def _places(x: Array, least: Any, window: Window, by_column: int) -> Array:
         second = (y > x) | (y == x) & (j < i)
         return jnp.where(second, y, x), jnp.where(second, j, i)
 
-    start = least, np.asarray(x.size, places.dtype)[()]
+    start = _least(x), np.asarray(x.size, places.dtype)[()]
     _, found = _windows((lax.stop_gradient(x), places), start, larger, window)
-    if not by_column:
-        return found
-    plane = x[0, 0].size
-    columns = jnp.arange(plane).reshape(x.shape[:1:-1]).T.reshape(-1)
-    return found // plane * plane + columns[found % plane]
+    if by_column:
+        plane = x[0, 0].size
+        columns = jnp.arange(plane).reshape(x.shape[:1:-1]).T.reshape(-1)
+        found = found // plane * plane + columns[found % plane]
+    return max_of_windows(x, window), found
 
 
 def mean_of_windows(x: Array, window: Window, *, around: bool) -> Array:
-    """Take the mean of each window, of what is in the array or also of what is put around it."""
+    """Take the mean of each window, over entries of the array only, or over its padding too."""
     ones = jnp.ones((1, 1, *x.shape[2:]), x.dtype)
     return sum_of_windows(x, window) / sum_of_windows(ones, window, outside=float(around))
 

@@ -1,4 +1,4 @@
-"""Types and arrays between ONNX, numpy and JAX. JAX keeps 32 bits unless it is told otherwise; so does this."""
+"""Types and arrays between ONNX, numpy and JAX. JAX keeps 32 bits unless ``jax_enable_x64`` is set."""
 
 from __future__ import annotations
 

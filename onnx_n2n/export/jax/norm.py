@@ -17,7 +17,7 @@ def layer_norm(
     x: Array, scale: Array, bias: Array | None = None, *, axis: int = -1, epsilon: float = 1e-5
 ) -> tuple[Array, ...]:
     """Normalise over the axes from one on, and return mean and inverse deviation too."""
-    y, mean, inverse = normalised(x.astype(jnp.float32), range(axis % x.ndim, x.ndim), epsilon)
+    y, mean, inverse = normalised(x.astype(jnp.float32), tuple(range(axis % x.ndim, x.ndim)), epsilon)
     y = y.astype(x.dtype) * scale
     return y if bias is None else y + bias, mean, inverse
 
@@ -25,7 +25,7 @@ def layer_norm(
 def group_norm(x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-5, num_groups: int) -> Array:
     """Normalise groups of channels; scale and bias are per channel."""
     flat = x.reshape(x.shape[0], num_groups, -1)
-    y = normalised(flat, [2], epsilon)[0].reshape(x.shape)
+    y = normalised(flat, (2,), epsilon)[0].reshape(x.shape)
     return y * by_channel(scale, x) + by_channel(bias, x)
 
 

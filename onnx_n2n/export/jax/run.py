@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lists
-from onnx_n2n.export.calling import NO_TURN, Call, find, refuse
+from onnx_n2n.export.calling import NO_TURN, Call, refuse
 from onnx_n2n.export.jax import arrays, dtypes
 from onnx_n2n.export.jax.norm import batch_norm
 from onnx_n2n.export.lanes import call_of
@@ -20,11 +20,6 @@ from onnx_n2n.export.operators.table import table_of
 from onnx_n2n.export.program import Block, Program, ProgramStep
 
 TABLE = table_of(arrays)
-
-
-def known(operator_type: str, version: int) -> bool:
-    """Say whether there is a way to do an operator."""
-    return operator_type in SPECIAL or find(TABLE, operator_type, version) is not None
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import onnx_ir as ir
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
-from onnx_n2n.export.jax import known
 from onnx_n2n.export.keras.layer import Network, free, kind_of, names_of
 from onnx_n2n.export.keras.plan import LayerPlan, Slot
+from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Program
 from onnx_n2n.io.model import ModelLike, open_model
 
-__all__ = ["Network", "known", "load", "model_of", "runner", "to_keras"]
+__all__ = ["Network", "load", "model_of", "runner", "to_keras"]
 
 BACKENDS = ("jax", "tensorflow")
 

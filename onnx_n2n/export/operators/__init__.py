@@ -1,1 +1,1 @@
-"""Operators as functions, written once for all frameworks, by family; ``arrays`` says what they are written in."""
+"""Operators as functions, one family per file, written once for all frameworks over the namespace in ``arrays``."""

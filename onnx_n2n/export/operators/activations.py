@@ -17,17 +17,17 @@ DEFAULTS: Mapping[str, tuple[float, ...]] = {
     "HardSigmoid": (0.2, 0.5),
     "LeakyRelu": (0.01,),
 }
-"""The parameters alpha and beta of those that have some."""
+"""Defaults of alpha and beta, for the activations that have such parameters."""
 
 
 def fused_refusal(attributes: Mapping[str, Any]) -> str:
-    """Say which activation of a fused operator there is no way to do."""
+    """Say why a fused operator cannot be exported: its activation; empty if it can."""
     name = attributes.get("activation", "")
     return "" if name in FUSED else f"the fused activation {name} has no counterpart in the framework yet"
 
 
 def recurrent_refusal(attributes: Mapping[str, Any]) -> str:
-    """Say which activation of a recurrent cell there is no way to do."""
+    """Say why a recurrent cell cannot be exported: one of its activations; empty if it can."""
     lacking = [name for name in attributes.get("activations", ()) if name not in RECURRENT]
     return f"the activation {lacking[0]} has no counterpart in the framework yet" if lacking else ""
 
@@ -46,7 +46,7 @@ def activated(x: Array, name: str, numbers: Sequence[float | None] = ()) -> Arra
 
 
 def parameters_of(activation: str, alpha: float | None, beta: float | None) -> list[float]:
-    """Return the parameters of an activation: those that are given, or what they are without."""
+    """Return the parameters of an activation, with defaults for those that are not given."""
     defaults = DEFAULTS.get(activation, ())
     return [default if given is None else given for default, given in zip(defaults, (alpha, beta), strict=False)]
 
@@ -54,7 +54,7 @@ def parameters_of(activation: str, alpha: float | None, beta: float | None) -> l
 def functions_of(
     names: Sequence[str], alphas: Sequence[float], betas: Sequence[float]
 ) -> Iterator[Callable[[Array], Array]]:
-    """Yield activations as functions: only those that have parameters take the next of the lists."""
+    """Yield activations as functions; only one that has parameters takes the next entries of the lists."""
     left = iter(alphas), iter(betas)
     for name in names:
         count = len(DEFAULTS.get(name, ()))

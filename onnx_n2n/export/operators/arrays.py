@@ -1,7 +1,7 @@
-"""What operators are written in: the names of the Python array API standard, and a few that it lacks.
+"""The namespace that operators are written in: names of the Python array API standard, and a few that it lacks.
 
-An operator asks for the names that compute with its input: ``xp = namespace(x)``. Each framework says them in its own
-module ``arrays``. They are not those of ``array-api-compat``, whose promotion of types is not ONNX's.
+An operator finds it by its input: ``xp = namespace(x)``. Each framework defines the names in its own module ``arrays``.
+This is not ``array-api-compat``, because that does not promote types as ONNX does.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
-"""A tensor of PyTorch or an array of JAX: what has ``shape``, ``ndim``, ``dtype`` and Python's operators."""
+"""A tensor of PyTorch or an array of JAX: it has ``shape``, ``ndim``, ``dtype`` and Python's operators."""
 
 NAMESPACES: dict[type, Any] = {}
-"""The names of each framework, by the type of its arrays. A framework adds itself when it is imported."""
+"""The namespace of each framework, by the type of its arrays. A framework adds itself when it is imported."""
 
 
 def namespace(x: Array) -> Any:
-    """Return the names that compute with an array.
+    """Return the namespace that computes with an array.
 
     Raises:
-        TypeError: It is of no framework that is imported.
+        TypeError: The array is of no framework that is imported.
     """
     for kind, names in NAMESPACES.items():
         if isinstance(x, kind):

@@ -54,7 +54,7 @@ def attention(
     softmax_precision: int = 0,
     outputs: int = 1,
 ) -> tuple[Array | None, ...]:
-    """Attend; groups of query heads may share the heads of keys and values. ``filled`` is how many keys there are."""
+    """Attend; several query heads may share a head of keys and values. ``filled`` counts the keys of each sequence."""
     xp = namespace(q)
     flat = q.ndim == 3
     if flat:
@@ -95,7 +95,7 @@ def attention(
 
 
 def _near(q: Array, k: Array, before: Any, left: int, right: int, filled: Array | None) -> Array | None:
-    """Return which keys are in the window of each query, and are there at all; None for all of them."""
+    """Return which keys each query may see: those in its window that are filled; None if it may see all."""
     xp = namespace(q)
     place = xp.arange(k.shape[2], q)
     ahead = place - (xp.arange(q.shape[2], q)[:, None] + before)
@@ -106,7 +106,7 @@ def _near(q: Array, k: Array, before: Any, left: int, right: int, filled: Array 
 
 
 def _masked(mask: Array | None, near: Array | None, q: Array, k: Array) -> Array | None:
-    """Return a mask that also hides what is not near, and keys that the mask is too short for."""
+    """Return a mask that also hides keys outside the window, and keys beyond the end of a mask that is too short."""
     if mask is None:
         return near
     xp = namespace(q)

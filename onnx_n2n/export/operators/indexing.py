@@ -27,7 +27,7 @@ def gather_elements(x: Array, indices: Array, *, axis: int = 0) -> Array:
 
 
 def gather_nd(x: Array, indices: Array, *, batch_dims: int = 0) -> Array:
-    """Pick at places that the last axis of the indices holds."""
+    """Pick entries; the last axis of the indices holds their coordinates."""
     xp = namespace(x)
     indices = xp.astype(indices, xp.int64)
     own = [xp.arange(x.shape[k], x).reshape([-1] + [1] * (indices.ndim - 2 - k)) for k in range(batch_dims)]
@@ -41,7 +41,7 @@ def scatter_elements(x: Array, indices: Array, updates: Array, *, axis: int = 0,
 
 
 def scatter_nd(x: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
-    """Put at places that the last axis of the indices holds."""
+    """Put entries; the last axis of the indices holds their coordinates."""
     xp = namespace(x)
     where = tuple(_wrapped(indices[..., k], x.shape[k]) for k in range(indices.shape[-1]))
     return xp.put(x, where, xp.astype(updates, x.dtype), reduction)
@@ -57,7 +57,7 @@ def top_k(
     sorted: int = 1,  # noqa: A002 - ONNX's name
 ) -> tuple[Array, Array]:
     """Return the largest or smallest entries along an axis, and where they are; the first of equals comes first."""
-    return namespace(x).top_k(x, lists.ints(k)[0], axis % x.ndim, largest=bool(largest))
+    return namespace(x).top_k(x, lists.flat(k)[0], axis % x.ndim, largest=bool(largest))
 
 
 def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
@@ -82,7 +82,7 @@ def non_zero(x: Array) -> Array:
 
 
 def one_hot(indices: Array, depth: Any, values: Array, *, axis: int = -1) -> Array:
-    """Return one value at an index and another elsewhere; an index beyond both ends is nowhere."""
+    """Return one value at an index and another elsewhere; an index out of range is nowhere."""
     xp, count = namespace(indices), int(lists.flat(depth)[0])
     spread = _wrapped(indices, count)[..., None] == xp.arange(count, indices)
     return xp.moveaxis(xp.where(spread, values[1], values[0]), -1, axis)
@@ -96,14 +96,14 @@ def compress(x: Array, condition: Array, *, axis: int | None = None) -> Array:
 
 
 def reverse_sequence(x: Array, lengths: Array, *, batch_axis: int = 1, time_axis: int = 0) -> Array:
-    """Turn the first part of every sequence round."""
+    """Reverse the beginning of every sequence, as many steps as its length says."""
     xp = namespace(x)
     moved = xp.moveaxis(x, (time_axis, batch_axis), (0, 1))
     return xp.moveaxis(turned(moved, lengths), (0, 1), (time_axis, batch_axis))
 
 
 def turned(x: Array, lengths: Array) -> Array:
-    """Turn sequences of (time, batch, ...) round, each up to its own length."""
+    """Reverse sequences of (time, batch, ...), each up to its own length."""
     xp = namespace(x)
     steps = xp.arange(x.shape[0], x)[:, None]
     places = xp.where(steps < lengths, xp.astype(lengths, xp.int64) - 1 - steps, steps)
@@ -113,7 +113,7 @@ def turned(x: Array, lengths: Array) -> Array:
 
 def cumulative_sum(x: Array, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Array:
     """Add up along an axis."""
-    xp, along = namespace(x), lists.ints(axis)[0] % x.ndim
+    xp, along = namespace(x), lists.flat(axis)[0] % x.ndim
     y = xp.flip(x, along) if reverse else x
     if exclusive:
         first, rest = xp.cut(y, along, slice(0, 1)), xp.cut(y, along, slice(0, x.shape[along] - 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from onnx_n2n.export.calling import refusing
+from onnx_n2n.export.calling import passing, refusing, several
 from onnx_n2n.export.operators.activations import activated, fused_refusal, parameters_of
 from onnx_n2n.export.operators.arrays import Array, namespace
 from onnx_n2n.export.operators.windows import transposed_pads, window_of
@@ -56,6 +56,7 @@ def _turned(x: Array, matrix: int, batch: int) -> Array:
 
 
 @refusing(fused_refusal)
+@passing(gemm)
 def fused_gemm(
     a: Array,
     b: Array,
@@ -64,13 +65,10 @@ def fused_gemm(
     activation: str = "",
     activation_alpha: float | None = None,
     activation_beta: float | None = None,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,  # noqa: N803
-    transB: int = 0,  # noqa: N803
+    **settings: Any,
 ) -> Array:
-    """Do the same with an activation behind."""
-    y = gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    """Multiply two matrices, add a third, and apply an activation."""
+    y = gemm(a, b, c, **settings)
     return activated(y, activation, parameters_of(activation, activation_alpha, activation_beta))
 
 
@@ -82,7 +80,6 @@ def conv(
     auto_pad: str = "NOTSET",
     dilations: Sequence[int] | None = None,
     group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Array:
@@ -92,6 +89,7 @@ def conv(
 
 
 @refusing(fused_refusal)
+@passing(conv)
 def fused_conv(
     x: Array,
     w: Array,
@@ -100,15 +98,10 @@ def fused_conv(
     *,
     activation: str = "",
     activation_params: Sequence[float] = (),
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Array:
     """Convolve, add another array, and apply an activation."""
-    y = conv(x, w, b, auto_pad=auto_pad, dilations=dilations, group=group, pads=pads, strides=strides)
+    y = conv(x, w, b, **settings)
     return activated(y if z is None else y + z, activation, activation_params)
 
 
@@ -120,18 +113,38 @@ def conv_transpose(
     auto_pad: str = "NOTSET",
     dilations: Sequence[int] | None = None,
     group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
     output_padding: Sequence[int] | None = None,
     output_shape: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Array:
-    """Convolve the other way round. What is cut off may differ from side to side."""
+    """Apply a transposed convolution. What is cut off may differ from side to side."""
     rank = w.ndim - 2
     strides, dilations = list(strides or [1] * rank), list(dilations or [1] * rank)
     extra = list(output_padding or [0] * rank)
     cut = transposed_pads(auto_pad, pads, output_shape, x.shape[2:], w.shape[2:], strides, dilations, extra)
     return namespace(x).convolve_transposed(x, w, b, strides, dilations, *cut, extra, group)
+
+
+@several(2)
+def max_pool(
+    x: Array,
+    *,
+    auto_pad: str = "NOTSET",
+    ceil_mode: int = 0,
+    dilations: Sequence[int] | None = None,
+    kernel_shape: Sequence[int],
+    pads: Sequence[int] | None = None,
+    storage_order: int = 0,
+    strides: Sequence[int] | None = None,
+    outputs: int = 1,
+) -> tuple[Array, ...]:
+    """Take the largest of each window, and its place in the whole array."""
+    window = window_of(kernel_shape, x.shape[2:], auto_pad, dilations, pads, strides, ceil_mode)
+    if outputs == 1:
+        return (namespace(x).max_of_windows(x, window),)
+    found: tuple[Array, Array] = namespace(x).max_and_places(x, window, by_column=bool(storage_order))
+    return found
 
 
 def average_pool(
@@ -145,7 +158,7 @@ def average_pool(
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Array:
-    """Take the mean of each window, of what is in the array or also of what was put around it."""
+    """Take the mean of each window, over entries of the array only, or over its padding too."""
     window = window_of(kernel_shape, x.shape[2:], auto_pad, dilations, pads, strides, ceil_mode)
     return namespace(x).mean_of_windows(x, window, around=bool(count_include_pad))
 
@@ -168,17 +181,17 @@ def lp_pool(
 
 def global_average_pool(x: Array) -> Array:
     """Take the mean of each channel."""
-    return namespace(x).mean(x, list(range(2, x.ndim)), keepdims=True)
+    return namespace(x).mean(x, tuple(range(2, x.ndim)), keepdims=True)
 
 
 def global_max_pool(x: Array) -> Array:
     """Take the largest of each channel."""
-    return namespace(x).max(x, list(range(2, x.ndim)), keepdims=True)
+    return namespace(x).max(x, tuple(range(2, x.ndim)), keepdims=True)
 
 
 def global_lp_pool(x: Array, *, p: int = 2) -> Array:
     """Take the norm of each channel."""
-    return namespace(x).sum(abs(x) ** p, list(range(2, x.ndim)), keepdims=True) ** (1 / p)
+    return namespace(x).sum(abs(x) ** p, tuple(range(2, x.ndim)), keepdims=True) ** (1 / p)
 
 
 TABLE: dict[str, Any] = {
@@ -192,7 +205,7 @@ TABLE: dict[str, Any] = {
     "GlobalMaxPool": global_max_pool,
     "LpPool": lp_pool,
     "MatMul": "matmul",
-    "MaxPool": "max_pool",
+    "MaxPool": max_pool,
     "com.microsoft.FusedConv": fused_conv,
     "com.microsoft.FusedGemm": fused_gemm,
     "com.microsoft.FusedMatMul": fused_matmul,

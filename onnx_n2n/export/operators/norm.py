@@ -36,7 +36,7 @@ def hardmax(x: Array, *, axis: int = -1) -> Array:
     return xp.astype(places == xp.argmax(x, axis, keepdims=True), x.dtype)
 
 
-def normalised(x: Array, axes: Sequence[int], epsilon: float) -> tuple[Array, Array, Array]:
+def normalised(x: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Array, Array]:
     """Normalise over axes; returns mean and inverse deviation too."""
     xp = namespace(x)
     variance, mean = xp.var_mean(x, axes)
@@ -45,7 +45,7 @@ def normalised(x: Array, axes: Sequence[int], epsilon: float) -> tuple[Array, Ar
 
 
 def by_channel(v: Array, x: Array) -> Array:
-    """Return numbers of channels in a shape that goes with an array of (batch, channels, ...)."""
+    """Reshape one number per channel so that it broadcasts over an array of (batch, channels, ...)."""
     return v.reshape([1, -1] + [1] * (x.ndim - 2))
 
 
@@ -54,7 +54,7 @@ def rms_norm(x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5) -
     """Divide by the root of the mean square over the axes from one on; returns the inverse of that root too."""
     xp = namespace(x)
     wide = xp.astype(x, xp.float32)
-    inverse = xp.rsqrt(xp.mean(wide * wide, list(range(axis % x.ndim, x.ndim)), keepdims=True) + epsilon)
+    inverse = xp.rsqrt(xp.mean(wide * wide, tuple(range(axis % x.ndim, x.ndim)), keepdims=True) + epsilon)
     return xp.astype(wide * inverse, x.dtype) * scale, inverse
 
 
@@ -65,7 +65,7 @@ def simplified_layer_norm(x: Array, scale: Array, *, axis: int = -1, epsilon: fl
 
 def instance_norm(x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-5) -> Array:
     """Normalise every channel of every sample."""
-    return normalised(x, range(2, x.ndim), epsilon)[0] * by_channel(scale, x) + by_channel(bias, x)
+    return normalised(x, tuple(range(2, x.ndim)), epsilon)[0] * by_channel(scale, x) + by_channel(bias, x)
 
 
 def group_norm_by_group(x: Array, scale: Array, bias: Array, *, epsilon: float = 1e-5, num_groups: int) -> Array:
@@ -77,7 +77,7 @@ def group_norm_by_group(x: Array, scale: Array, bias: Array, *, epsilon: float =
 def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
     """Divide by the norm along an axis, which is 1 or 2; zeros stay."""
     xp = namespace(x)
-    total = xp.sum(abs(x) if p == 1 else x * x, [axis], keepdims=True)
+    total = xp.sum(abs(x) if p == 1 else x * x, (axis,), keepdims=True)
     total = xp.where(total == 0, 1, total)
     return x / (total if p == 1 else xp.sqrt(total))
 
@@ -85,7 +85,7 @@ def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
 def mean_variance_norm(x: Array, *, axes: Sequence[int] = (0, 2, 3)) -> Array:
     """Normalise over axes."""
     xp = namespace(x)
-    variance, mean = xp.var_mean(x, axes)
+    variance, mean = xp.var_mean(x, tuple(axes))
     return (x - mean) / (xp.sqrt(variance) + 1e-9)
 
 

@@ -1,24 +1,23 @@
-"""Quantised operators: they run as they are. Their scales and whole numbers are constants, which training leaves."""
+"""Quantised operators run as they are: their scales and integers are constants, which training does not change."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.calling import passing, refusing, several
 from onnx_n2n.export.operators.arrays import Array, namespace
 from onnx_n2n.export.operators.linear import conv, global_average_pool
 
 
 def _along(values: Array, x: Array, axis: int) -> Array:
-    """Bring one number per channel beside the channels."""
+    """Reshape one number per channel so that it broadcasts along an axis."""
     one = values.ndim == 0 or math.prod(values.shape) == 1
     return values.reshape([] if one else [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
 
 
 def _beside(values: Array, x: Array, axis: int, block_size: int) -> Array:
-    """Bring one number per channel, or per block of entries, beside the entries."""
+    """Do the same with one number per channel, or per block of entries along the axis."""
     if not block_size:
         return _along(values, x, axis)
     xp, axis = namespace(x), axis % x.ndim
@@ -28,7 +27,7 @@ def _beside(values: Array, x: Array, axis: int, block_size: int) -> Array:
 def dequantize(
     x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0
 ) -> Array:
-    """Return the numbers that whole numbers stand for."""
+    """Dequantise: (x - zero) * scale."""
     xp, scale = namespace(x), _beside(scale, x, axis, block_size)
     wide = scale.dtype if xp.is_real(x) else xp.int32  # there are floats of 8 bits, too
     y = xp.astype(x, wide)
@@ -48,7 +47,7 @@ def quantize(
     precision: int = 0,
     saturate: int = 1,
 ) -> Array:
-    """Return the whole numbers that stand for numbers."""
+    """Quantise: round(x / scale) + zero, limited to the numbers of the type."""
     xp, scale = namespace(x), _beside(scale, x, axis, block_size)
     kind = zero.dtype if zero is not None else xp.kind_of(output_dtype) if output_dtype else xp.uint8
     if precision:
@@ -62,7 +61,7 @@ def quantize(
 
 @several(3)
 def quantize_by_range(x: Array) -> tuple[Array, Array, Array]:
-    """Quantise by the range of what comes in."""
+    """Quantise to 8 bits by the range of the input."""
     xp = namespace(x)
     low, high = xp.clip(x.min(), None, 0), xp.clip(x.max(), 0, None)
     scale = (high - low) / 255
@@ -85,25 +84,20 @@ def matmul_integer(a: Array, b: Array, a_zero: Array | None = None, b_zero: Arra
     return xp.astype(_shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1), xp.int32)
 
 
+@passing(conv)
 def conv_integer(
     x: Array,
     w: Array,
     x_zero: Array | None = None,
     w_zero: Array | None = None,
-    *,
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Array:
     """Convolve whole numbers."""
-    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
     xp = namespace(x)
-    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings), xp.int32)
+    return xp.astype(conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings), xp.int32)
 
 
+@passing(conv)
 def linear_conv(
     x: Array,
     x_scale: Array,
@@ -114,18 +108,11 @@ def linear_conv(
     y_scale: Array,
     y_zero: Array,
     b: Array | None = None,
-    *,
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Array:
-    """Convolve whole numbers, and quantise what comes out."""
-    settings: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "pads": pads, "strides": strides}
+    """Convolve whole numbers, and quantise the result."""
     xp = namespace(x)
-    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), group=group, **settings)
+    y = conv(_shifted(x, x_zero, 1), _shifted(w, w_zero, 0), **settings)
     y = y if b is None else y + _along(xp.astype(b, xp.widest), y, 1)
     scale = _along(xp.astype(x_scale * w_scale, xp.float32), y, 1)
     return quantize(xp.astype(y, xp.float32) * scale, y_scale, y_zero)
@@ -141,7 +128,7 @@ def linear_matmul(
     y_scale: Array,
     y_zero: Array,
 ) -> Array:
-    """Multiply matrices of whole numbers, and quantise what comes out."""
+    """Multiply matrices of whole numbers, and quantise the result."""
     y = _shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1)
     scale = _along(a_scale, y, -2) * _along(b_scale, y, -1)
     xp = namespace(a)
@@ -163,7 +150,7 @@ def linear_gemm(
     transA: int = 0,  # noqa: N803 - ONNX's names
     transB: int = 0,  # noqa: N803
 ) -> Array:
-    """Multiply matrices of whole numbers, add whole numbers, and quantise what comes out: ONNX Runtime's own."""
+    """Multiply matrices of whole numbers, add whole numbers, and quantise the result: ONNX Runtime's own."""
     xp = namespace(a)
     left = _shifted(a, a_zero, 0)
     right = _shifted(b, b_zero, 0 if transB else 1)
@@ -183,7 +170,7 @@ def linear_add(
     y_scale: Array,
     y_zero: Array | None = None,
 ) -> Array:
-    """Add what whole numbers stand for: ONNX Runtime's own."""
+    """Add dequantised arrays, and quantise the sum: ONNX Runtime's own."""
     return quantize(dequantize(a, a_scale, a_zero) + dequantize(b, b_scale, b_zero), y_scale, y_zero)
 
 
@@ -194,7 +181,7 @@ def linear_add(
 def linear_global_average_pool(
     x: Array, x_scale: Array, x_zero: Array, y_scale: Array, y_zero: Array, *, channels_last: int = 0
 ) -> Array:
-    """Take the mean of what whole numbers stand for: ONNX Runtime's own."""
+    """Take the mean of a dequantised array, and quantise it: ONNX Runtime's own."""
     return quantize(global_average_pool(dequantize(x, x_scale, x_zero)), y_scale, y_zero)
 
 

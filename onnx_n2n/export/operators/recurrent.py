@@ -8,20 +8,69 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnx_n2n.export.calling import refusing, several
+from onnx_n2n.export.calling import passing, refusing, several
 from onnx_n2n.export.operators.activations import functions_of, recurrent_refusal
 from onnx_n2n.export.operators.arrays import Array, namespace
 from onnx_n2n.export.operators.indexing import turned
 
+Activation = Callable[[Array], Array]
 States = tuple[Array, ...]
 Cell = Callable[[Array, States], States]
-"""Takes what the weights make of an input, and the states; returns the new states, the output first."""
+"""Takes an input times its weights, and the states; returns the new states, the output first."""
+Cells = Callable[..., tuple[Cell, Any]]
+"""Takes a direction and its activations; returns the cell, and the bias of the input."""
 
-USUAL = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+
+def _layer(
+    x: Array,
+    w: Array,
+    r: Array,
+    b: Array | None,
+    lengths: Array | None,
+    states: list[Array | None],
+    usual: list[str],
+    cells: Cells,
+    kernel: Any = None,
+    *,
+    activation_alpha: Sequence[float] = (),
+    activation_beta: Sequence[float] = (),
+    activations: Sequence[str] = (),
+    direction: str = "forward",
+    layout: int = 0,
+) -> tuple[Array, ...]:
+    """Run the cells of one or both directions; states that are left out are zeros.
+
+    ``usual`` are the activations of a cell where the node names none. ``kernel`` is the framework's own, if it has one
+    for this cell: it knows the usual activations only, and no lengths.
+    """
+    xp = namespace(x)
+    x = xp.swapaxes(x, 0, 1) if layout else x
+    zeros = xp.zeros([r.shape[0], x.shape[1], r.shape[-1]], x)
+    first = [zeros if state is None else xp.swapaxes(state, 0, 1) if layout else state for state in states]
+    names = list(activations) or usual * r.shape[0]
+    quick = kernel if names == usual * r.shape[0] and lengths is None else None
+    functions = list(functions_of(names, activation_alpha, activation_beta))
+
+    def run(d: int, back: bool) -> tuple[Array, ...]:
+        if quick is not None:
+            found: tuple[Array, ...] = quick(
+                x, [state[d : d + 1] for state in first], w[d], r[d], None if b is None else b[d], back
+            )
+            return found
+        cell, bias = cells(d, *functions[len(usual) * d : len(usual) * (d + 1)])
+        return _stepwise(cell, x @ w[d].T + bias, tuple(state[d] for state in first), lengths, back)
+
+    both = {"forward": [(0, False)], "reverse": [(0, True)]}.get(direction, [(0, False), (1, True)])
+    y, *last = zip(*(run(d, back) for d, back in both), strict=True)
+    outputs, ends = xp.stack(y, 1), [xp.stack(each, 0) for each in last]
+    if layout:
+        return xp.permute_dims(outputs, [2, 0, 1, 3]), *(xp.swapaxes(end, 0, 1) for end in ends)
+    return outputs, *ends
 
 
 @refusing(recurrent_refusal)
 @several(3)
+@passing(_layer)
 def lstm(
     x: Array,
     w: Array,
@@ -32,50 +81,34 @@ def lstm(
     c: Array | None = None,
     peepholes: Array | None = None,
     *,
-    activation_alpha: Sequence[float] = (),
-    activation_beta: Sequence[float] = (),
-    activations: Sequence[str] = (),
     clip: float = 0.0,
-    direction: str = "forward",
-    hidden_size: int = 0,
     input_forget: int = 0,
-    layout: int = 0,
-    output_sequence: int = 1,
+    **settings: Any,
 ) -> tuple[Array, ...]:
     """Run an LSTM; returns all outputs, the last output and the last cell."""
-    xp = namespace(x)
-    x, states = _time_first(x, r, [h, c], layout)
-    names = list(activations) or USUAL["LSTM"] * r.shape[0]
-    functions = list(functions_of(names, activation_alpha, activation_beta))
-    usual = names == USUAL["LSTM"] * r.shape[0] and lengths is None and peepholes is None
-    quick = xp.lstm if usual and not clip and not input_forget else None
+    xp, size = namespace(x), r.shape[-1]
 
-    def cell_of(d: int) -> Cell:
-        f, g, o = functions[3 * d : 3 * d + 3]
+    def cells(d: int, f: Activation, g: Activation, o: Activation) -> tuple[Cell, Any]:
         weight = r[d].T
-        peep = None if peepholes is None else xp.split(peepholes[d], [r.shape[-1]] * 3, 0)
+        peep = None if peepholes is None else xp.split(peepholes[d], [size] * 3, 0)
 
         def cell(z: Array, states: States) -> States:
             h, c = states
-            i, out, keep, new = xp.split(_clipped(z + h @ weight, clip), [r.shape[-1]] * 4, -1)
+            i, out, keep, new = xp.split(_clipped(z + h @ weight, clip), [size] * 4, -1)
             i = f(i if peep is None else i + peep[0] * c)
             keep = 1 - i if input_forget else f(keep if peep is None else keep + peep[2] * c)
             c = keep * c + i * g(new)
             return f(out if peep is None else out + peep[1] * c) * o(c), c
 
-        return cell
+        return cell, _both(b, d)
 
-    def run(d: int, back: bool) -> tuple[Array, ...]:
-        if quick is not None:
-            return quick(x, [state[d : d + 1] for state in states], w[d], r[d], None if b is None else b[d], back)
-        gates = x @ w[d].T + _both(b, d)
-        return _stepwise(cell_of(d), gates, tuple(state[d] for state in states), lengths, back)
-
-    return _joined([run(d, back) for d, back in _directions(direction)], layout)
+    kernel = xp.lstm if peepholes is None and not clip and not input_forget else None
+    return _layer(x, w, r, b, lengths, [h, c], ["Sigmoid", "Tanh", "Tanh"], cells, kernel, **settings)
 
 
 @refusing(recurrent_refusal)
 @several(2)
+@passing(_layer)
 def gru(
     x: Array,
     w: Array,
@@ -84,28 +117,15 @@ def gru(
     lengths: Array | None = None,
     h: Array | None = None,
     *,
-    activation_alpha: Sequence[float] = (),
-    activation_beta: Sequence[float] = (),
-    activations: Sequence[str] = (),
     clip: float = 0.0,
-    direction: str = "forward",
-    hidden_size: int = 0,
-    layout: int = 0,
     linear_before_reset: int = 0,
-    output_sequence: int = 1,
+    **settings: Any,
 ) -> tuple[Array, ...]:
     """Run a GRU; returns all outputs and the last one."""
-    xp = namespace(x)
-    x, states = _time_first(x, r, [h], layout)
-    size = r.shape[-1]
-    names = list(activations) or USUAL["GRU"] * r.shape[0]
-    functions = list(functions_of(names, activation_alpha, activation_beta))
-    usual = names == USUAL["GRU"] * r.shape[0] and lengths is None
-    quick = xp.gru if usual and not clip and linear_before_reset else None
+    xp, size = namespace(x), r.shape[-1]
 
-    def cell_of(d: int) -> Cell:
-        f, g = functions[2 * d : 2 * d + 2]
-        inner = xp.zeros([3 * size], x) if b is None else _halves(b[d])[1]
+    def cells(d: int, f: Activation, g: Activation) -> tuple[Cell, Any]:
+        outer, inner = (0.0, xp.zeros([3 * size], x)) if b is None else _halves(b[d])
         weight, weight_new = xp.split(r[d].T, [2 * size, size], -1)
         bias, bias_new = xp.split(inner, [2 * size, size], 0)
 
@@ -119,19 +139,15 @@ def gru(
                 new = new + (reset * h) @ weight_new + bias_new
             return ((1 - update) * g(_clipped(new, clip)) + update * h,)
 
-        return cell
+        return cell, outer
 
-    def run(d: int, back: bool) -> tuple[Array, ...]:
-        if quick is not None:
-            return quick(x, [states[0][d : d + 1]], w[d], r[d], None if b is None else b[d], back)
-        gates = x @ w[d].T + (0.0 if b is None else _halves(b[d])[0])
-        return _stepwise(cell_of(d), gates, (states[0][d],), lengths, back)
-
-    return _joined([run(d, back) for d, back in _directions(direction)], layout)
+    kernel = xp.gru if linear_before_reset and not clip else None
+    return _layer(x, w, r, b, lengths, [h], ["Sigmoid", "Tanh"], cells, kernel, **settings)
 
 
 @refusing(recurrent_refusal)
 @several(2)
+@passing(_layer)
 def rnn(
     x: Array,
     w: Array,
@@ -140,46 +156,24 @@ def rnn(
     lengths: Array | None = None,
     h: Array | None = None,
     *,
-    activation_alpha: Sequence[float] = (),
-    activation_beta: Sequence[float] = (),
-    activations: Sequence[str] = (),
     clip: float = 0.0,
-    direction: str = "forward",
-    hidden_size: int = 0,
-    layout: int = 0,
-    output_sequence: int = 1,
+    **settings: Any,
 ) -> tuple[Array, ...]:
     """Run a plain recurrent cell; returns all outputs and the last one."""
-    x, states = _time_first(x, r, [h], layout)
-    names = list(activations) or USUAL["RNN"] * r.shape[0]
-    functions = list(functions_of(names, activation_alpha, activation_beta))
 
-    def run(d: int, back: bool) -> tuple[Array, ...]:
-        f, weight = functions[d], r[d].T
-        gates = x @ w[d].T + _both(b, d)
+    def cells(d: int, f: Activation) -> tuple[Cell, Any]:
+        weight = r[d].T
 
         def cell(z: Array, states: States) -> States:
             return (f(_clipped(z + states[0] @ weight, clip)),)
 
-        return _stepwise(cell, gates, (states[0][d],), lengths, back)
+        return cell, _both(b, d)
 
-    return _joined([run(d, back) for d, back in _directions(direction)], layout)
-
-
-def _time_first(x: Array, r: Array, states: list[Array | None], layout: int) -> tuple[Array, list[Array]]:
-    """Bring what comes batch first into time first; states that are left out are zeros."""
-    xp = namespace(x)
-    x = xp.swapaxes(x, 0, 1) if layout else x
-    zeros = xp.zeros([r.shape[0], x.shape[1], r.shape[-1]], x)
-    return x, [zeros if state is None else xp.swapaxes(state, 0, 1) if layout else state for state in states]
-
-
-def _directions(direction: str) -> list[tuple[int, bool]]:
-    return {"forward": [(0, False)], "reverse": [(0, True)]}.get(direction, [(0, False), (1, True)])
+    return _layer(x, w, r, b, lengths, [h], ["Tanh"], cells, **settings)
 
 
 def _halves(bias: Array) -> tuple[Array, Array]:
-    """Return what is added to what comes of the input, and to what comes of the state."""
+    """Return the bias of the input, and that of the state."""
     size = bias.shape[-1] // 2
     return bias[:size], bias[size:]
 
@@ -193,7 +187,7 @@ def _both(b: Array | None, direction: int) -> Any:
 
 
 def _stepwise(cell: Cell, gates: Array, states: States, lengths: Array | None, back: bool) -> tuple[Array, ...]:
-    """Run a cell step by step; behind the end of a sequence outputs are zero and states stay."""
+    """Run a cell step by step; after the end of a sequence outputs are zero and states stay."""
     xp = namespace(gates)
 
     def step(states: States, t: Any, z: Array) -> tuple[States, Array]:
@@ -209,16 +203,6 @@ def _stepwise(cell: Cell, gates: Array, states: States, lengths: Array | None, b
 
     last, y = xp.scan(step, states, ahead(gates))
     return (ahead(y), *last)
-
-
-def _joined(directions: list[tuple[Array, ...]], layout: int) -> tuple[Array, ...]:
-    """Put directions beside each other: outputs (time, directions, batch, hidden), and the states."""
-    xp = namespace(directions[0][0])
-    y, *last = zip(*directions, strict=True)
-    outputs, states = xp.stack(y, 1), [xp.stack(each, 0) for each in last]
-    if layout:
-        return xp.permute_dims(outputs, [2, 0, 1, 3]), *(xp.swapaxes(state, 0, 1) for state in states)
-    return outputs, *states
 
 
 def _clipped(x: Array, clip: float) -> Array:

@@ -1,4 +1,4 @@
-"""Operators that sum up along axes, which are attributes or numbers that come in."""
+"""Reductions along axes, which are an attribute or an input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx_n2n.export import lists
 from onnx_n2n.export.operators.arrays import Array, namespace
 
 
-def reduction(reduce: Callable[[Any, Array, list[int], bool], Array]) -> Callable[..., Array]:
+def reduction(reduce: Callable[[Any, Array, tuple[int, ...], bool], Array]) -> Callable[..., Array]:
     """Make an operator of ``reduce(xp, x, axes, keepdims)``.
 
     Without axes all of them are meant, or every entry by itself if ``noop_with_empty_axes`` says so.
@@ -19,25 +19,25 @@ def reduction(reduce: Callable[[Any, Array, list[int], bool], Array]) -> Callabl
 
     @functools.wraps(reduce)
     def operator(x: Array, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
-        chosen = [] if axes is None else [axis % x.ndim for axis in lists.ints(axes)]
+        chosen = () if axes is None else tuple(axis % x.ndim for axis in lists.flat(axes))
         if not chosen and not noop_with_empty_axes:
-            chosen = list(range(x.ndim))
+            chosen = tuple(range(x.ndim))
         if not chosen:
-            return reduce(namespace(x), x[None], [0], False)
+            return reduce(namespace(x), x[None], (0,), False)
         return reduce(namespace(x), x, chosen, bool(keepdims))
 
-    del operator.__wrapped__  # whose parameters are not the operator's
+    del operator.__wrapped__  # its parameters are not the operator's
     return operator
 
 
 @reduction
-def total(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def total(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Add up."""
     return xp.sum(x, axes, keepdims=keepdims, dtype=x.dtype)
 
 
 @reduction
-def mean(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def mean(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the mean; that of whole numbers is rounded towards zero."""
     if xp.is_real(x):
         return xp.mean(x, axes, keepdims=keepdims)
@@ -46,49 +46,49 @@ def mean(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
 
 
 @reduction
-def largest(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def largest(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the largest."""
     return xp.max(x, axes, keepdims=keepdims)
 
 
 @reduction
-def smallest(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def smallest(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the smallest."""
     return xp.min(x, axes, keepdims=keepdims)
 
 
 @reduction
-def product(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def product(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Multiply."""
     return xp.prod(x, axes, keepdims=keepdims, dtype=x.dtype)
 
 
 @reduction
-def norm_1(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def norm_1(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Add up absolute values."""
     return xp.sum(abs(x), axes, keepdims=keepdims, dtype=x.dtype)
 
 
 @reduction
-def norm_2(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def norm_2(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the Euclidean norm."""
     return xp.vector_norm(x, axes, keepdims=keepdims)
 
 
 @reduction
-def sum_of_squares(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def sum_of_squares(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Add up squares."""
     return xp.sum(x * x, axes, keepdims=keepdims, dtype=x.dtype)
 
 
 @reduction
-def log_sum(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def log_sum(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the logarithm of the sum."""
     return xp.log(xp.sum(x, axes, keepdims=keepdims, dtype=x.dtype))
 
 
 @reduction
-def log_sum_exp(xp: Any, x: Array, axes: list[int], keepdims: bool) -> Array:
+def log_sum_exp(xp: Any, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     """Return the logarithm of the sum of exponentials."""
     return xp.logsumexp(x, axes, keepdims=keepdims)
 

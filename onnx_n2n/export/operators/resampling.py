@@ -1,4 +1,4 @@
-"""What lengths a Resize makes: numbers only, for every framework."""
+"""The lengths of a Resize: numbers only, for every framework."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from onnx_n2n.export import host, lists
 def targets(
     lengths: Sequence[int], axes: Sequence[int], scales: Any, sizes: Any, policy: str
 ) -> tuple[list[int], list[float]]:
-    """Return the new lengths along axes, and the factors that they were to be."""
+    """Return the new lengths along axes, and the factors that the node asks for before lengths are rounded."""
     own = [lengths[axis] for axis in axes]
-    if scales is not None and lists.ints(scales):
+    if scales is not None and lists.flat(scales):
         given: list[float] = lists.flat(scales)
         return [_times(length, factor) for length, factor in zip(own, given, strict=True)], given
-    wanted = lists.ints(sizes)
+    wanted = lists.flat(sizes)
     factors = [1.0 if wish == length else wish / length for wish, length in zip(wanted, own, strict=True)]
     if policy != "stretch":
         factor = min(factors) if policy == "not_larger" else max(factors)
@@ -30,7 +30,7 @@ def _times(length: int, factor: float) -> int:
 
 
 def refusal(attributes: Mapping[str, Any]) -> str:
-    """Say what of a Resize there is no way to do."""
+    """Say why a Resize cannot be exported; empty if it can."""
     if attributes.get("antialias"):
         return "a Resize with antialiasing has no counterpart in the framework yet"
     if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":

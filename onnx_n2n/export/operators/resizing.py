@@ -45,14 +45,9 @@ def resize(
 
 
 def upsample(x: Array, scales: Any, *, mode: str = "nearest") -> Array:
-    """Resize as it was before version 10: asymmetric, to the entry on the left."""
+    """Resize as it was up to version 10: asymmetric, to the entry on the left."""
     mode = "linear" if mode == "bilinear" else mode
     return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
-
-
-def resize_asymmetric(x: Array, scales: Any, *, mode: str = "nearest") -> Array:
-    """Resize as it was in version 10."""
-    return upsample(x, scales, mode=mode)
 
 
 def linear(places: Array) -> list[Array]:
@@ -117,6 +112,6 @@ def _mixed(x: Array, axis: int, places: Array, weights: list[Array], first: int,
 
 
 TABLE: dict[str, Any] = {
-    "Resize": {10: resize_asymmetric, 11: resize},
+    "Resize": {10: upsample, 11: resize},
     "Upsample": upsample,
 }

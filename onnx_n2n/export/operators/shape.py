@@ -1,4 +1,4 @@
-"""Operators that move entries and change none. Lengths, axes and places along them come as numbers."""
+"""Operators that move entries and change none. Lengths, axes and positions are Python numbers."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def concat(*values: Array, axis: int = 1) -> Array:
 
 def unsqueeze(x: Array, axes: Any) -> Array:
     """Insert axes of length 1."""
-    rank = x.ndim + len(lists.ints(axes))
-    for axis in sorted(axis % rank for axis in lists.ints(axes)):
+    rank = x.ndim + len(lists.flat(axes))
+    for axis in sorted(axis % rank for axis in lists.flat(axes)):
         x = namespace(x).expand_dims(x, axis)
     return x
 
 
 def squeeze(x: Array, axes: Any = None) -> Array:
     """Remove axes of length 1."""
-    return x.squeeze() if axes is None else x.squeeze(tuple(axis % x.ndim for axis in lists.ints(axes)))
+    return x.squeeze() if axes is None else x.squeeze(tuple(axis % x.ndim for axis in lists.flat(axes)))
 
 
 def expand(x: Array, shape: Sequence[int]) -> Array:
@@ -56,9 +56,9 @@ def expand(x: Array, shape: Sequence[int]) -> Array:
 
 def slices(x: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Array:
     """Cut out along axes."""
-    starts, ends = lists.ints(starts), lists.ints(ends)
-    chosen = list(range(len(starts))) if axes is None else lists.ints(axes)
-    strides = [1] * len(starts) if steps is None else lists.ints(steps)
+    starts, ends = lists.flat(starts), lists.flat(ends)
+    chosen = list(range(len(starts))) if axes is None else lists.flat(axes)
+    strides = [1] * len(starts) if steps is None else lists.flat(steps)
     for start, end, axis, step in zip(starts, ends, chosen, strides, strict=True):
         x = namespace(x).cut(x, axis % x.ndim, slice(start, host.bound(end, step), step))
     return x
@@ -87,7 +87,7 @@ def sequence(*values: Array) -> list[Array]:
 
 def sequence_at(values: list[Array], position: int) -> Array:
     """Pick from a sequence."""
-    return values[lists.ints(position)[0]]
+    return values[lists.flat(position)[0]]
 
 
 def concat_sequence(values: list[Array], *, axis: int, new_axis: int = 0) -> Array:
@@ -98,7 +98,7 @@ def concat_sequence(values: list[Array], *, axis: int, new_axis: int = 0) -> Arr
 
 def tile(x: Array, repeats: Any) -> Array:
     """Repeat."""
-    return namespace(x).tile(x, lists.ints(repeats))
+    return namespace(x).tile(x, lists.flat(repeats))
 
 
 def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
@@ -121,9 +121,9 @@ def space_to_depth(x: Array, *, blocksize: int) -> Array:
 
 
 def pad(x: Array, pads: Any, value: Any = 0.0, axes: Any = None, *, mode: str = "constant") -> Array:
-    """Put entries around; negative numbers cut off, and what is put there is made of the rest."""
-    xp, sizes = namespace(x), lists.ints(pads)
-    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in lists.ints(axes)]
+    """Pad; negative numbers crop first, and ``edge``, ``reflect`` and ``wrap`` repeat what is left."""
+    xp, sizes = namespace(x), lists.flat(pads)
+    chosen = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in lists.flat(axes)]
     around = [(0, 0)] * x.ndim
     for k, axis in enumerate(chosen):
         around[axis] = (sizes[k], sizes[len(chosen) + k])
@@ -158,7 +158,7 @@ def eye_like(x: Array, *, dtype: int = 0, k: int = 0) -> Array:
 
 def center_crop_pad(x: Array, shape: Any, *, axes: Sequence[int] | None = None) -> Array:
     """Cut or fill up on both sides to given lengths."""
-    for axis, wish in zip(axes if axes is not None else range(x.ndim), lists.ints(shape), strict=True):
+    for axis, wish in zip(axes if axes is not None else range(x.ndim), lists.flat(shape), strict=True):
         missing = wish - x.shape[axis]
         before = missing // 2 if missing >= 0 else -(-missing // 2)
         x = pad(x, [before, missing - before], axes=[axis])

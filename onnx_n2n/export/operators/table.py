@@ -1,7 +1,7 @@
-"""Every operator that there is a function for, once for all frameworks.
+"""The table of operators, one for all frameworks.
 
-An entry is a function, written in the names of ``arrays``; or a text, the name by which every framework has a function
-of its own; or a mapping of those, by the version of the operator set from which on they hold.
+An entry is a function over the namespace in ``arrays``; or the name of a function in that namespace; or several of
+these, by the version of the operator set from which on each holds.
 """
 
 from __future__ import annotations
@@ -35,9 +35,17 @@ TABLE: dict[str, Any] = {
     **shape.TABLE,
 }
 
+BY_FRAMEWORK = frozenset({"BatchNormalization", "Dropout", "If", "Loop", "Scan"})
+"""Operators with a state or with graphs inside, which every framework takes in its own way."""
+
+
+def known(operator: str, version: int) -> bool:
+    """Say whether there is a way to do an operator, at any version."""
+    return operator in BY_FRAMEWORK or operator in TABLE
+
 
 def table_of(names: Any) -> Table:
-    """Return the table of a framework, by the names that it has."""
+    """Return the table with the functions of a framework's namespace in place of their names."""
 
     def function(entry: Any) -> Any:
         if isinstance(entry, dict):

@@ -1,4 +1,4 @@
-"""Where the windows of convolutions and pools lie: numbers only, for every framework."""
+"""The windows of convolutions and pools: numbers only, for every framework."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 Pads = tuple[list[int], list[int]]
-"""How much is put, or cut off, in front of and behind each spatial axis."""
+"""Padding, or cropping, in front of and behind each spatial axis."""
 
 
 class Window(NamedTuple):
-    """Where windows lie; everything is per spatial axis.
+    """How windows lie over an input; everything is per spatial axis.
 
     Attributes:
-        kernel: How many entries each has.
-        strides: How far one lies behind the other.
-        dilations: How far its entries lie apart.
-        extents: How far it reaches, with what lies between its entries.
-        before: How much is put in front of the input.
-        after: How much is put behind it.
-        more: How much is put behind that for windows of a pool that begin and cannot be filled.
-        ceil_mode: Whether there are such.
+        kernel: Entries of a window.
+        strides: Distance between windows.
+        dilations: Distance between the entries of a window.
+        extents: Length of a window with the gaps between its entries.
+        before: Padding in front of the input.
+        after: Padding behind it.
+        more: Padding behind that, for the windows of a pool that begin inside the input and end outside.
+        ceil_mode: Whether a pool has such windows.
     """
 
     kernel: list[int]
@@ -53,7 +53,7 @@ def window_of(
 def pads_of(
     auto_pad: str, pads: Sequence[int] | None, lengths: Sequence[int], strides: Sequence[int], extents: Sequence[int]
 ) -> Pads:
-    """Return how much is put around the input of a window of some extents."""
+    """Return the padding of an input, for windows of some extents."""
     count = len(lengths)
     if auto_pad not in {"SAME_UPPER", "SAME_LOWER"}:
         found = list(pads or [0] * 2 * count) if auto_pad == "NOTSET" else [0] * 2 * count
@@ -70,9 +70,9 @@ def pads_of(
 def behind(
     lengths: Sequence[int], strides: Sequence[int], extents: Sequence[int], pads: Pads, ceil_mode: int
 ) -> list[int]:
-    """Return how much is put behind each axis for windows that a pool begins and cannot fill.
+    """Return the padding behind each axis for the windows of a pool that begin inside and end outside.
 
-    Such a window counts if it begins before what is put behind.
+    Such a window counts if it begins before the padding that the node states.
     """
     if not ceil_mode:
         return [0] * len(lengths)

@@ -11,13 +11,14 @@ from torch import nn
 
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Runner
+from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Program
 from onnx_n2n.export.torch import dtypes, layers
-from onnx_n2n.export.torch.emit import Emitter, known
+from onnx_n2n.export.torch.emit import Emitter
 from onnx_n2n.export.torch.network import Network
 from onnx_n2n.io.model import ModelLike
 
-__all__ = ["Network", "known", "module_of", "runner", "to_torch"]
+__all__ = ["Network", "module_of", "runner", "to_torch"]
 
 
 def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:

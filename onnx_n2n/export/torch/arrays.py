@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import (
-    abs, acos, acosh, add, argwhere, asin, asinh, atan, atanh, bitwise_and, bitwise_or, bitwise_xor, broadcast_to, ceil,
-    cos, cosh, einsum, erf, exp, flatten, float32, floor, fmod, iinfo, int32, int64, isnan, isneginf, isposinf, log,
-    log_softmax, logical_and, logical_not, logical_or, logical_xor, matmul, maximum, minimum, moveaxis, ones_like, pow,
-    reciprocal, relu, remainder, rsqrt, sigmoid, sign, sin, sinh, softmax, split, sqrt, stack, swapaxes, tan, tanh,
-    tile, tril, triu, uint8, where, zeros_like,
+    abs, acos, acosh, add, argmax, argmin, argwhere, asin, asinh, atan, atanh, bitwise_and, bitwise_or, bitwise_xor,
+    broadcast_to, ceil, cos, cosh, einsum, erf, exp, flatten, float32, floor, fmod, iinfo, int32, int64, isnan,
+    isneginf, isposinf, log, log_softmax, logical_and, logical_not, logical_or, logical_xor, logsumexp, matmul, maximum,
+    mean, minimum, moveaxis, ones_like, pow, reciprocal, relu, remainder, round, rsqrt, sigmoid, sign, sin, sinh,
+    softmax, split, sqrt, stack, sum, swapaxes, tan, tanh, tile, tril, triu, uint8, where, zeros_like,
 )  # fmt: skip
 from torch import bitwise_not as bitwise_invert
 from torch import cat as concat
@@ -38,7 +38,7 @@ from torch.nn.functional import scaled_dot_product_attention as fused_attention
 from onnx_n2n.export import lists
 from onnx_n2n.export.operators.arrays import NAMESPACES
 from onnx_n2n.export.torch.convolution import (
-    convolve, convolve_transposed, max_pool, mean_of_windows, sum_of_windows,
+    convolve, convolve_transposed, max_and_places, max_of_windows, mean_of_windows, sum_of_windows,
 )  # fmt: skip
 from onnx_n2n.export.torch.dtypes import TYPES
 from onnx_n2n.export.torch.norm import group_norm, layer_norm, local_response_norm
@@ -54,16 +54,6 @@ NAMESPACES[Tensor] = NAMESPACES[torch.fx.Proxy] = sys.modules[__name__]
 def arange(stop: int, like: Tensor, dtype: torch.dtype = int64) -> Tensor:
     """Count from zero, beside a tensor."""
     return torch.arange(stop, device=like.device, dtype=dtype)
-
-
-def argmax(x: Tensor, axis: int, *, keepdims: bool) -> Tensor:
-    """Return where the largest entry is."""
-    return torch.argmax(x, axis, keepdims)
-
-
-def argmin(x: Tensor, axis: int, *, keepdims: bool) -> Tensor:
-    """Return where the smallest entry is."""
-    return torch.argmin(x, axis, keepdims)
 
 
 def asarray(value: Any, like: Tensor) -> Tensor:
@@ -147,22 +137,12 @@ def kind_of(code: int) -> torch.dtype:
     return TYPES[code]
 
 
-def logsumexp(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
-    """Return the logarithm of the sum of exponentials."""
-    return torch.logsumexp(x, axis, keepdim=keepdims)
-
-
-def max(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
+def max(x: Tensor, axis: tuple[int, ...], *, keepdims: bool) -> Tensor:
     """Return the largest; that of nothing is the smallest number of the type."""
     return x.amax(axis, keepdim=keepdims) if x.numel() else _of_nothing(x, axis, keepdims, least=True)
 
 
-def mean(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
-    """Return the mean of floating-point numbers."""
-    return x.mean(axis, keepdim=keepdims)
-
-
-def min(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
+def min(x: Tensor, axis: tuple[int, ...], *, keepdims: bool) -> Tensor:
     """Return the smallest; that of nothing is the largest number of the type."""
     return x.amin(axis, keepdim=keepdims) if x.numel() else _of_nothing(x, axis, keepdims, least=False)
 
@@ -178,7 +158,7 @@ def pad(x: Tensor, around: Sequence[tuple[int, int]], *, value: float = 0.0, mod
     return x
 
 
-def prod(x: Tensor, axis: list[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
+def prod(x: Tensor, axis: tuple[int, ...], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
     """Multiply."""
     for each in sorted(axis, reverse=True):
         x = x.prod(each, keepdim=keepdims, dtype=dtype)
@@ -205,11 +185,6 @@ def put_along_axis(x: Tensor, places: Tensor, updates: Tensor, axis: int, reduct
     return x.scatter_reduce(axis, places, updates, REDUCTIONS[reduction])
 
 
-def round(x: Tensor) -> Tensor:
-    """Round to the nearest whole number, halves to even."""
-    return torch.round(x)
-
-
 def scan(step: Callable[..., Any], states: tuple[Tensor, ...], xs: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     """Take steps along the first axis: ``step(states, t, x) -> (states, y)``; returns the last states and every y."""
     found = []
@@ -217,11 +192,6 @@ def scan(step: Callable[..., Any], states: tuple[Tensor, ...], xs: Tensor) -> tu
         states, y = step(states, t, x)
         found.append(y)
     return states, torch.stack(found)
-
-
-def sum(x: Tensor, axis: list[int], *, keepdims: bool, dtype: torch.dtype | None = None) -> Tensor:
-    """Add up."""
-    return x.sum(axis, keepdim=keepdims, dtype=dtype)
 
 
 def take(x: Tensor, places: Tensor, axis: int) -> Tensor:
@@ -248,13 +218,13 @@ def top_k(x: Tensor, count: int, axis: int, *, largest: bool) -> tuple[Tensor, T
     return values.narrow(axis, 0, count), places.narrow(axis, 0, count)
 
 
-def var_mean(x: Tensor, axis: list[int]) -> tuple[Tensor, Tensor]:
+def var_mean(x: Tensor, axis: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return variance and mean over axes, which stay as axes of length 1."""
-    variance, mean = torch.var_mean(x, list(axis), correction=0, keepdim=True)
-    return variance, mean
+    found: tuple[Tensor, Tensor] = torch.var_mean(x, axis, correction=0, keepdim=True)
+    return found
 
 
-def vector_norm(x: Tensor, axis: list[int], *, keepdims: bool) -> Tensor:
+def vector_norm(x: Tensor, axis: tuple[int, ...], *, keepdims: bool) -> Tensor:
     """Return the Euclidean norm."""
     return torch.linalg.vector_norm(x, 2, axis, keepdim=keepdims)
 
@@ -275,7 +245,7 @@ def _inside(places: Tensor, length: int, mode: str) -> Tensor:
     return torch.where(folded < length, folded, period - folded)
 
 
-def _of_nothing(x: Tensor, axis: list[int], keepdims: bool, *, least: bool) -> Tensor:
+def _of_nothing(x: Tensor, axis: tuple[int, ...], keepdims: bool, *, least: bool) -> Tensor:
     """Return what the largest, or the smallest, of nothing is."""
     lengths = [1 if k in axis else n for k, n in enumerate(x.shape) if keepdims or k not in axis]
     if x.dtype == torch.bool:

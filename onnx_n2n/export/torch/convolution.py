@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor
 
-from onnx_n2n.export.calling import several
-from onnx_n2n.export.operators.windows import Window, window_of
+from onnx_n2n.export.operators.windows import Window
 
 CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {
@@ -50,7 +49,7 @@ def convolve_transposed(
     extra: list[int],
     group: int,
 ) -> Tensor:
-    """Convolve the other way round; what is cut off before and after is cut off in the end, where it differs."""
+    """Apply a transposed convolution; where both sides differ, the result is cut off in the end."""
     rank = len(strides)
     if before == after and min(before) >= 0 and all(e < max(s, d) for e, s, d in zip(extra, strides, dilations)):  # noqa: B905
         return TRANSPOSED[rank](x, w, b, strides, before, extra, group, dilations)
@@ -59,36 +58,32 @@ def convolve_transposed(
     return y if b is None else y + b.reshape(-1, *[1] * rank)
 
 
-@several(2)
-def max_pool(
-    x: Tensor,
-    *,
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    dilations: Sequence[int] | None = None,
-    kernel_shape: Sequence[int],
-    pads: Sequence[int] | None = None,
-    storage_order: int = 0,
-    strides: Sequence[int] | None = None,
-    outputs: int = 1,
-) -> tuple[Tensor, ...]:
-    """Take the largest of each window, and its place in the whole tensor."""
-    lengths, rank = x.shape[2:], len(kernel_shape)
-    window = window_of(kernel_shape, lengths, auto_pad, dilations, pads, strides, ceil_mode)
+def max_of_windows(x: Tensor, window: Window) -> Tensor:
+    """Take the largest of each window."""
+    y: Tensor = _largest(x, window)[0]
+    return y
+
+
+def max_and_places(x: Tensor, window: Window, *, by_column: bool) -> tuple[Tensor, Tensor]:
+    """Take the largest of each window, and its place in the whole tensor; the first of equals."""
+    (y, places), inside, shifted = _largest(x, window, return_indices=True)
+    return y, _places(places, inside, x.shape[2:], shifted, by_column)
+
+
+def _largest(x: Tensor, window: Window, **options: Any) -> tuple[Any, Sequence[int], list[int]]:
+    """Pool; returns the lengths that PyTorch pooled over as well, and how far it shifted the entries."""
+    rank = len(window.kernel)
     before, shifted, ceiling = window.before, [0] * rank, window.ceil_mode
-    if before != window.after or any(2 * size > kernel for size, kernel in zip(before, kernel_shape, strict=True)):
+    if before != window.after or any(2 * size > kernel for size, kernel in zip(before, window.kernel, strict=True)):
         least = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
         x = padded(x, before, [size + add for size, add in zip(window.after, window.more, strict=True)], least)
         shifted, before, ceiling = before, [0] * rank, False
-    settings = (window.kernel, window.strides, before, window.dilations, ceiling)
-    if outputs == 1:
-        return (MAX[rank](x, *settings),)
-    y, places = MAX[rank](x, *settings, return_indices=True)
-    return y, _places(places, x.shape[2:], lengths, shifted, storage_order)
+    found = MAX[rank](x, window.kernel, window.strides, before, window.dilations, ceiling, **options)
+    return found, x.shape[2:], shifted
 
 
 def _places(
-    places: Tensor, inside: Sequence[int], lengths: Sequence[int], shifted: Sequence[int], by_column: int
+    places: Tensor, inside: Sequence[int], lengths: Sequence[int], shifted: Sequence[int], by_column: bool
 ) -> Tensor:
     """Turn places in a padded plane into places in the whole tensor."""
     found, size = torch.zeros_like(places), math.prod(lengths)
@@ -101,7 +96,7 @@ def _places(
 
 
 def mean_of_windows(x: Tensor, window: Window, *, around: bool) -> Tensor:
-    """Take the mean of each window, of what is in the tensor or also of what is put around it."""
+    """Take the mean of each window, over entries of the tensor only, or over its padding too."""
     kernel, before = window.kernel, window.before
     fits = all(2 * size <= length for size, length in zip(before, kernel, strict=True))
     if before == window.after and fits and window.extents == kernel:

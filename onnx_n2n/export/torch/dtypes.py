@@ -34,7 +34,7 @@ BYTES: dict[int, torch.dtype] = {
     ir.DataType.FLOAT8E5M2.value: torch.float8_e5m2,
     ir.DataType.FLOAT8E5M2FNUZ.value: torch.float8_e5m2fnuz,
 } | ({ir.DataType.FLOAT8E8M0.value: torch.float8_e8m0fnu} if hasattr(torch, "float8_e8m0fnu") else {})
-"""Floating-point numbers of 8 bits: PyTorch stores them, and computes with what they are cast to."""
+"""Floating-point numbers of 8 bits: PyTorch stores them, and computes with them after a cast."""
 TYPES |= BYTES
 FLOAT8 = {ir.DataType(code).numpy().name: dtype for code, dtype in BYTES.items()}
 
@@ -87,8 +87,3 @@ def sent(value: Any, like: torch.Tensor | None) -> torch.Tensor:
 def fetched(value: torch.Tensor) -> Any:
     """Fetch a value from the device; this waits for it."""
     return value.tolist()
-
-
-def lengths(x: torch.Tensor) -> list[int]:
-    """Return the lengths of a tensor."""
-    return list(x.shape)

@@ -13,7 +13,7 @@ from torch import fx, nn
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export import lists
-from onnx_n2n.export.calling import Call, find, made, refuse
+from onnx_n2n.export.calling import Call, made, refuse
 from onnx_n2n.export.lanes import call_of
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.operators.table import table_of
@@ -43,11 +43,6 @@ UNCOUNTED = frozenset(
 """Operators that PyTorch does not do with unsigned numbers of more than 8 bits."""
 
 
-def known(operator_type: str, version: int) -> bool:
-    """Say whether there is a way to do an operator."""
-    return operator_type in SPECIAL or find(TABLE, operator_type, version) is not None
-
-
 def packed(*parts: torch.Tensor, layout: str) -> torch.Tensor:
     """Make a weight as ONNX has it of the tensors that PyTorch has."""
     weight: torch.Tensor = Layout.read(layout).pack(parts, torch)
@@ -74,7 +69,7 @@ class Emitter:
     # Values -----------------------------------------------------------------------------------------------------------
 
     def input(self, name: str, *, number: bool = False) -> None:
-        """Take a value in."""
+        """Add an input."""
         (self._host if number else self._device)[name] = self._placeholder(name)
 
     def device(self, name: str) -> Any:
@@ -101,7 +96,7 @@ class Emitter:
         return self._host[name]
 
     def like(self) -> Any:
-        """Return a tensor that says where new ones belong."""
+        """Return a tensor on whose device new ones are made."""
         return self.device(self._anchor) if self._anchor else None
 
     def _found(self, name: str) -> Any:
@@ -220,7 +215,7 @@ class Emitter:
         return name in self.program.weights and self.program.weights[name].layout == SAME
 
     def give(self, step: ProgramStep, node: fx.Node, lane: dict[str, Any] | None = None) -> None:
-        """Hand the parts of a tuple out as the outputs of a step."""
+        """Make the entries of a tuple the outputs of a step."""
         for slot, name in enumerate(step.outputs):
             if name:
                 (self._device if lane is None else lane)[name] = self.graph.call_function(
@@ -260,10 +255,6 @@ def _refuse_types(step: ProgramStep) -> None:
         reason = f"PyTorch has no type {ir.DataType(unknown.pop()).name}"
     if reason:
         raise ExportError(reason, node=step.name, operator=step.operator)
-
-
-def _literal(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 # Operators that are modules -------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.errors import VerificationError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import feeds
+from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Program
-from onnx_n2n.export.torch import Network, dtypes, known, module_of
+from onnx_n2n.export.torch import Network, dtypes, module_of
 from onnx_n2n.record.record import Record
 
 TOLERANCE = 1e-3

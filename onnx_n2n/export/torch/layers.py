@@ -27,7 +27,7 @@ NORMS: dict[int, type[nn.modules.batchnorm._BatchNorm]] = {
 
 
 class FrozenTensors(nn.Module):
-    """Tensors that never change: they go where the module goes, and are not in its state."""
+    """Constants: they move with the module, and are not in its ``state_dict``."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FrozenTensors(nn.Module):
 
 
 class If(nn.Module):
-    """One of two graphs. The condition is a number where it can be known without data."""
+    """Runs one of two graphs. The condition is a number where it is known without data."""
 
     def __init__(self, then_branch: nn.Module, else_branch: nn.Module, taken: list[list[int]]) -> None:
         super().__init__()
@@ -49,21 +49,21 @@ class If(nn.Module):
         self._taken = taken
 
     def forward(self, condition: Any, *captured: Any) -> Any:
-        """Run the one or the other with what it takes from outside."""
+        """Run the chosen graph with the outer values that it reads."""
         then = condition[0] if isinstance(condition, list) else condition
         branch, taken = (self.then_branch, self._taken[0]) if then else (self.else_branch, self._taken[1])
         return branch(*(captured[k] for k in taken))
 
 
 class Loop(nn.Module):
-    """A graph that runs again and again, and what it gathers on the way."""
+    """Runs a graph repeatedly, and stacks what it gathers."""
 
     def __init__(self, body: nn.Module, carried: int, gathers: int) -> None:
         super().__init__()
         self.body, self._carried, self._gathers = body, carried, gathers
 
     def forward(self, trips: Any, going: Any, *rest: Any) -> list[Any]:
-        """Run the body while there are trips left and it says so."""
+        """Run the body while trips are left and its condition holds."""
         values, captured = list(rest[: self._carried]), rest[self._carried :]
         gathered: list[list[Any]] = []
         turn, limit = 0, _number(trips)
@@ -78,7 +78,7 @@ class Loop(nn.Module):
 
 
 class Scan(nn.Module):
-    """A graph that runs along an axis."""
+    """Runs a graph along an axis."""
 
     def __init__(self, body: nn.Module, states: int, scanned: int, options: dict[str, Any]) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ def _columns(gathered: list[list[Any]], count: int) -> list[tuple[Any, ...]]:
     """Return what each output gathers.
 
     Raises:
-        ExportError: There was no turn, so that nobody knows of what shape it would be.
+        ExportError: There was no turn, so the shape of what it gathers is unknown.
     """
     if count and not gathered:
         raise ExportError(NO_TURN)

@@ -1,4 +1,4 @@
-"""The module that a program becomes. It is copied and pickled by what its graph says, which any process can read.
+"""The module that a program becomes. It is copied and pickled as the nodes of its graph, which any process can read.
 
 ``torch.fx`` pickles a module by the code of its ``forward``, and runs that on stand-ins to read it again. Lengths that
 are numbers of Python, and graphs that decide by them, do not run on stand-ins.
@@ -18,14 +18,14 @@ from torch.fx.node import map_aggregate
 from onnx_n2n.export.names import ARGUMENTS
 
 WRITTEN = frozenset({"_code", "_compiled_call_impl", "_graph", "_lineno_map", "_prologue_start"})
-"""What is made anew of the graph."""
+"""Attributes that are made from the graph again."""
 
 CONTAINERS = ("_parameters", "_buffers", "_modules")
 
 
 @dataclass(frozen=True)
 class NodeOutput:
-    """What a node of a graph gives, as an argument of another one.
+    """The result of a node, as an argument of another one.
 
     Attributes:
         name: The node.
@@ -66,11 +66,11 @@ class Graph(fx.Graph):
             self._graph_namespace.create_name(name, None)
 
     def inputs(self) -> list[NamedNode]:
-        """Return what goes in."""
+        """Return the inputs."""
         return [NamedNode(str(node.target)) for node in self.nodes if node.op == "placeholder"]
 
     def outputs(self) -> list[NamedNode]:
-        """Return what comes out, which has no names here."""
+        """Return no outputs, as they have no names here."""
         return []
 
 

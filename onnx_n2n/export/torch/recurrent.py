@@ -16,7 +16,7 @@ def lstm(x: Tensor, states: list[Tensor], w: Tensor, r: Tensor, b: Tensor | None
 
 
 def gru(x: Tensor, states: list[Tensor], w: Tensor, r: Tensor, b: Tensor | None, back: bool) -> tuple[Tensor, ...]:
-    """Do the same with a GRU."""
+    """Run a GRU in the same way."""
     return _quick(torch.gru, "GRU", x, states[0], w, r, b, back)
 
 
