@@ -229,6 +229,8 @@ def explore(
 
     if jobs == 0:
         raise OptionError("jobs must be at least 1, or -1 for as many as there are cores, not 0")
+    if not all(isinstance(each, Direction) for each in candidates):
+        raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
     if seed < 0:
         raise OptionError(f"the seed must be at least 0, not {seed}")
     path = Path(model)
