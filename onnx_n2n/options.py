@@ -6,17 +6,25 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import wraps
+from numbers import Integral, Real
 from string import Template
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from onnx_n2n.errors import OptionError
+from onnx_n2n.words import brief
 
 QUOTED = re.compile(r'[,{}"\\]|^\s|\s$')  # what an option's text must be quoted for
 ENTRY = re.compile(r"(?:[^\s\\]|\\.)+", re.DOTALL)  # of an option that is a list
-TAKES = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts"}
+TAKES = {int: "whole numbers", float: "numbers", bool: "True or False", str: "texts", os.PathLike: "paths"}
+NUMBERS: dict[Any, Any] = {int: Integral, float: Real}
+BOOLEANS = {"False": False, "True": True, 0: False, 1: True}
+P = ParamSpec("P")
+R = TypeVar("R")
 Entry = Callable[[str], tuple[str, Any]]
 
 
@@ -108,8 +116,8 @@ class Option:
         Raises:
             OptionError: It has none.
         """
-        if self.choices and value not in self.choices:
-            raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
+        if self.choices and not (isinstance(value, str) and value in self.choices):
+            raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
         least, above = self.said.least, self.said.above
         if least is not None and value is not None and not (math.isfinite(value) and value >= least):
             finite = "a finite number of " if self.scalar is float else ""
@@ -143,12 +151,14 @@ class Option:
         Raises:
             OptionError: It has no meaning.
         """
+        if value is None and self.default is not MISSING:
+            return self.default
         try:
-            return self.default if value is None else _valued(self.scalar, value)
-        except (ValueError, TypeError, KeyError):
-            inner = (get_args(self.scalar) or (self.scalar,))[-1]
+            return _valued(self.kind, value)
+        except (ValueError, TypeError, KeyError, OverflowError):
+            inner = os.PathLike if self.is_path else (get_args(self.scalar) or (self.scalar,))[-1]
             hint = f"it takes {TAKES[inner]}" if inner in TAKES else ""
-            raise OptionError(f"{self.name}={value} has no meaning", hint=hint) from None
+            raise OptionError(f"{self.name}={brief(str(value))} has no meaning", hint=hint) from None
 
 
 class Options:
@@ -191,6 +201,29 @@ def part_of(whole: Options, kind: type[Any]) -> dict[str, Any]:
     return {each.name: getattr(whole, each.name) for each in options(kind)}
 
 
+def taken(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function take these arguments as options are taken: by the types that it states, else as an OptionError."""
+
+    def taking(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            stated = SimpleNamespace(__annotations__={name: signature.parameters[name].annotation for name in names})
+            for name, kind in get_type_hints(stated, function.__globals__).items():
+                if name in bound.arguments:
+                    default = signature.parameters[name].default
+                    each = Option(name, kind, MISSING if default is inspect.Parameter.empty else default, Said())
+                    bound.arguments[name] = each.valued(bound.arguments[name])
+                    each.check(bound.arguments[name])
+            return function(*bound.args, **bound.kwargs)
+
+        return called
+
+    return taking
+
+
 def _entry(text: str) -> str:
     """Write an entry of a list, in which blanks are part of it."""
     return re.sub(r"([\s\\])", r"\\\1", text)
@@ -201,15 +234,34 @@ def _entries(text: str) -> list[str]:
 
 
 def _valued(kind: Any, value: Any) -> Any:
-    inside = get_args(kind)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if get_origin(kind) is Mapping:
-        return {name: _valued(inside[1], each) for name, each in dict(value).items()}
-    if get_origin(kind) is Sequence:
+    """Return a value as a type has it, or raise one of several errors. What is no type of options takes anything."""
+    origin, inside = get_origin(kind) or kind, get_args(kind)
+    if origin in {Union, UnionType}:
+        return _any_valued(inside, value)
+    if origin is Mapping:
+        return {_valued(inside[0], name): _valued(inside[1], each) for name, each in dict(value).items()}
+    if origin in {Sequence, Collection, Iterable}:
         return tuple(_valued(inside[0], each) for each in ([value] if isinstance(value, str) else value))
-    if kind is bool and isinstance(value, str):
-        return {"True": True, "False": False}[value.capitalize()]
-    if kind in {int, float} and isinstance(value, str | int) and not isinstance(value, bool):
-        return kind(value)
+    if origin is tuple:
+        return tuple(_valued(inside[0], each) for each in _instance(value, tuple, list))
+    if origin is bool:
+        return BOOLEANS[value.capitalize() if isinstance(value, str) else value]
+    if origin in NUMBERS:
+        return origin(_instance(value, str, NUMBERS[origin], but=bool))
+    if origin is os.PathLike:
+        return os.fspath(_instance(value, origin))
+    return _instance(value, origin) if origin in {str, NoneType} else value
+
+
+def _any_valued(kinds: Sequence[Any], value: Any) -> Any:
+    """Return a value as the first of several types that can be had of it has it."""
+    for kind in kinds:
+        with suppress(ValueError, TypeError, KeyError, OverflowError):
+            return _valued(kind, value)
+    raise TypeError
+
+
+def _instance(value: Any, *kinds: type[Any], but: type[Any] | tuple[()] = ()) -> Any:
+    if not isinstance(value, kinds) or isinstance(value, but):
+        raise TypeError
     return value

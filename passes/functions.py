@@ -137,7 +137,11 @@ class Sequencing(Running):
     @property
     def asked(self) -> Pass:
         """The passes that are run."""
-        return parse(self.passes) if isinstance(self.passes, str) else self.passes
+        if isinstance(self.passes, str):
+            return parse(self.passes)
+        if isinstance(self.passes, Pass):
+            return self.passes
+        raise OptionError(f"passes are a text or a `Sequential`, not {type(self.passes)}")
 
 
 DOC = """\
@@ -173,6 +177,7 @@ def _function(name: str, kind: Callable[P, Running]) -> Function[P]:
         given[each.name].replace(default=given[each.name].empty if each.default is MISSING else each.default)
         for each in known
     ]
+    call.__init__.__qualname__ = name  # in errors about arguments that it does not have
     made: Any = function
     made.__signature__ = inspect.Signature([teacher, *others], return_annotation="Result[Any]")
     made.__name__ = made.__qualname__ = name

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io import history
 from onnx_n2n.io.model import open_model
+from onnx_n2n.options import taken
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.by_name import pass_named
 from onnx_n2n.passes.deepen import Deepen
@@ -117,6 +118,7 @@ class Sequential(Pass):
         return ",".join(map(str, self.passes))
 
 
+@taken("text")
 def parse(text: str) -> Sequential:
     """Read passes from their text, ``widen{factor=1.4},widen{init=zero}``.
 

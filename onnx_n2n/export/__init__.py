@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.errors import OptionError
-from onnx_n2n.export.frameworks import missing
+from onnx_n2n.export.frameworks import Framework, missing
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.options import taken
 from onnx_n2n.verification import TIME_LIMIT, read_inputs
 from onnx_n2n.verification.options import Feeds
 
 if TYPE_CHECKING:
     import keras
 
-    from onnx_n2n.export.folder import Exported, Framework
+    from onnx_n2n.export.folder import Exported
     from onnx_n2n.export.jax import Apply
     from onnx_n2n.export.torch import Network
 
@@ -37,6 +38,7 @@ if "keras" in sys.modules:  # keras.models.load_model knows only the layers that
         import onnx_n2n.export.keras  # noqa: F401
 
 
+@taken("freeze", "train")
 def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> Network:
     """Turn a model into a trainable ``nn.Module``, in evaluation mode.
 
@@ -62,6 +64,7 @@ def to_torch(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
     return convert(model, freeze=freeze, train=train)
 
 
+@taken("freeze", "train")
 def to_jax(
     model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()
 ) -> tuple[Apply, dict[str, Any], dict[str, Any]]:
@@ -83,6 +86,7 @@ def to_jax(
     return convert(model, freeze=freeze, train=train)
 
 
+@taken("freeze", "train")
 def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a ``keras.Model`` of one layer, on Keras's JAX or TensorFlow backend.
 
@@ -100,6 +104,7 @@ def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[st
     return convert(model, freeze=freeze, train=train)
 
 
+@taken("folder", "to", "verify", "inputs", "shapes", "freeze", "train", "time_limit", "force")
 def write(
     model: ModelLike,
     folder: str | os.PathLike[str],
@@ -146,7 +151,8 @@ def write(
     )  # fmt: skip
 
 
-def load(path: Any) -> Any:
+@taken("path")
+def load(path: str | os.PathLike[str]) -> Any:
     """Open what :func:`write` wrote, with the weights that are in it now.
 
     >>> onnx_n2n.export.write("model.onnx", "exported", to="torch")

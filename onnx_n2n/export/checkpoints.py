@@ -17,12 +17,11 @@ from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import Source
-from onnx_n2n.record.joining import join
-from onnx_n2n.record.record import Record
-
-AnyRecord = Record | str | os.PathLike[str]
+from onnx_n2n.options import taken
+from onnx_n2n.record.joining import AnyRecord, join
 
 
+@taken("record", "output", "optimizer", "optimizer_order", "names", "verify", "keep", "untie", "force")
 def grow_checkpoint(
     checkpoint: str | os.PathLike[str] | Arrays,
     record: AnyRecord | Sequence[AnyRecord],
@@ -72,12 +71,14 @@ def grow_checkpoint(
         VerificationError: PyTorch shows that the student with the grown checkpoint computes something else.
         N2NError: PyTorch is not installed, and the file needs it.
     """
-    given = [record] if isinstance(record, Record | str | os.PathLike) else list(record)
+    given = list(record) if isinstance(record, Sequence) and not isinstance(record, str) else [record]
     files = [Path(each) for each in given if isinstance(each, str | os.PathLike)]
     if isinstance(checkpoint, Mapping):
         if optimizer or output is not None:
             reason = "arrays hold no optimizer" if optimizer else "arrays are grown in memory, and not written"
             raise OptionError(reason, hint="pass the file of the checkpoint")
+    elif not isinstance(checkpoint, str | os.PathLike):
+        raise OptionError(f"a checkpoint is a path, or arrays by parameter, not {type(checkpoint)}")
     else:
         if output is None:
             raise OptionError("a checkpoint in a file becomes another file", hint="name it with `output=`")
@@ -97,7 +98,7 @@ def grow_checkpoint(
             from onnx_n2n.export.torch.growth import prove as run
         proofs.append(run(before, after, found, arrays))
 
-    whole = join([each if isinstance(each, Record) else Path(each) for each in given])
+    whole = join(given)
     if isinstance(checkpoint, Mapping):
         found = grow(whole, checkpoint, keep, given=names, teacher=before, student=after, untie=untie)
         prove(found, checkpoint)

@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from onnx_n2n.errors import ExportError, OptionError, VerificationError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.export.check import Agreement, agreement
 from onnx_n2n.export.choice import Choice
-from onnx_n2n.export.frameworks import missing
+from onnx_n2n.export.frameworks import Framework, missing
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Account, Program
@@ -38,7 +38,6 @@ from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
 from onnx_n2n.io.model import ModelLike, open_model
 
-Framework = Literal["torch", "jax", "keras", "safetensors"]
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
 SHOWN = 5  # names in a message
 WEIGHTS, MODEL, KERAS, RECORD = "weights.safetensors", "model.onnx", "model.keras", "export.json"

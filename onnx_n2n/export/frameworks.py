@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from onnx_n2n.errors import ExportError
 
+Framework = Literal["torch", "jax", "keras", "safetensors"]
 BROUGHT = frozenset({"keras", "jax", "jaxlib"})  # by the extra of Keras, which runs on others too
 
 

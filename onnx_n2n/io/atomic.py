@@ -29,6 +29,7 @@ from pathlib import Path
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.rooms import Journal, publishing, room, same_bytes
 from onnx_n2n.io.sources import Source
+from onnx_n2n.words import brief
 
 STDOUT = Path("-")
 ANOTHER = "choose another output with `output=`"
@@ -174,8 +175,13 @@ def check(place: Path, *, force: bool = False, read: Iterable[Source] = ()) -> N
         return
     name = repr(str(place))
     check_parent(place)
-    if not os.path.lexists(place):
+    try:
+        place.lstat()
+    except FileNotFoundError:
         return
+    except (OSError, ValueError) as failure:
+        why = getattr(failure, "strerror", None) or failure
+        raise OptionError(f"{brief(name)} cannot be the name of a file: {why}", hint=ANOTHER) from None
     if place.is_symlink():
         raise OptionError(f"{name} is a link to {str(place.readlink())!r}", hint="name the file itself, or another one")
     if place.is_dir():

@@ -24,6 +24,7 @@ from onnx_n2n.io import files
 from onnx_n2n.io.incoming import private, skeleton
 from onnx_n2n.io.messages import replace
 from onnx_n2n.io.outgoing import to_proto
+from onnx_n2n.options import taken
 
 ModelLike: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | gs.Graph | ir.Model
 """Whatever holds a model."""
@@ -77,6 +78,7 @@ def open_model(model: ModelLike) -> Loan[Any]:
     raise OptionError(f"a model is a path, an onnx.ModelProto, a gs.Graph or an onnx_ir.Model, not {type(model)}")
 
 
+@taken("path")
 def load(path: str | os.PathLike[str]) -> ir.Model:
     """Read an ONNX file. Its large weights stay on disk until somebody asks for their values.
 
@@ -95,6 +97,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
     return files.read(path)
 
 
+@taken("path", "force")
 def save(model: ModelLike, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a model to a file, all of it or nothing. The same model gives the same bytes.
 

@@ -11,13 +11,16 @@ from pathlib import Path
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.atomic import STDOUT, drafting
 from onnx_n2n.io.sources import Source
+from onnx_n2n.options import taken
 from onnx_n2n.record.record import Record, load
 
+AnyRecord = str | os.PathLike[str] | Record
 SHORT = 12  # digits of a digest
 
 
+@taken("records", "output", "force")
 def join(
-    records: Sequence[Record | str | Path], *, output: str | Path | None = None, force: bool = False
+    records: Sequence[AnyRecord], *, output: str | os.PathLike[str] | None = None, force: bool = False
 ) -> Record:
     """Return one record of several, from the teacher of the first to the student of the last.
 
@@ -83,9 +86,13 @@ def _order(records: Sequence[Record]) -> list[int]:
     return found if sorted(found) == list(range(len(records))) else []
 
 
-def _loaded(record: Record | str | Path) -> Record:
-    return record if isinstance(record, Record) else load(Path(record))
+def _loaded(record: AnyRecord) -> Record:
+    if isinstance(record, Record):
+        return record
+    if not isinstance(record, str | os.PathLike):
+        raise OptionError(f"a growth record is `result.growth` or its file, not {type(record)}")
+    return load(record)
 
 
-def _name(record: Record | str | Path, place: int) -> str:
+def _name(record: AnyRecord, place: int) -> str:
     return f"record {place + 1}" if isinstance(record, Record) else repr(str(record))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -216,25 +217,25 @@ class Record:
         own = digest(document, arrays.tensors)
         return to_bytes(arrays.tensors, {"format": FORMAT, "version": VERSION, "document": text, "digest": own})
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record to a file, which may be there already.
 
         Raises:
             OptionError: If something other than a file is there, or nothing can be written there.
             ModelError: If the disk does not take the file.
         """
-        with drafting(path, force=True) as draft:
+        with drafting(Path(path), force=True) as draft:
             draft.path.write_bytes(self.to_bytes())
             draft.publish()
 
 
-def load(path: Path) -> Record:
+def load(path: str | os.PathLike[str]) -> Record:
     """Read a record from a file.
 
     Raises:
         ModelError: If it cannot be read, or is no record, or one of a later version, or is not as one must be.
     """
-    source = Source.of(path, f"the growth record {str(path)!r}")
+    source = Source.of(Path(path), f"the growth record {str(path)!r}")
     name = source.name
     if source.size > MOST:
         raise ModelError(f"{name} has {source.size} bytes, and none has more than {MOST}")

@@ -25,6 +25,7 @@ from onnx_n2n.io.model import load
 from onnx_n2n.io.rooms import sweep, watch
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.supervisor import die_with
+from onnx_n2n.options import taken
 from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
@@ -158,16 +159,20 @@ class Exploration(Sequence[Candidate]):
         }
 
 
+@taken(
+    "model", "output", "candidates", "jobs", "seed", "verify", "inputs", "shapes", "provider", "time_limit", "force",
+    "strict",
+)  # fmt: skip
 def explore(
-    model: str | Path,
+    model: str | os.PathLike[str],
     budget: str | Budget,
     *,
-    output: str | Path | None = None,
+    output: str | os.PathLike[str] | None = None,
     candidates: Sequence[Direction] = DIRECTIONS,
     jobs: int | None = None,
     seed: int = 0,
     verify: bool = True,
-    inputs: Feeds | str | Path | None = None,
+    inputs: Feeds | str | os.PathLike[str] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     provider: str = "auto",
     time_limit: float = TIME_LIMIT,
@@ -224,10 +229,12 @@ def explore(
 
     if jobs == 0:
         raise OptionError("jobs must be at least 1, or -1 for as many as there are cores, not 0")
+    if not all(isinstance(each, Direction) for each in candidates):
+        raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
     if seed < 0:
         raise OptionError(f"the seed must be at least 0, not {seed}")
     path = Path(model)
-    budget = Budget.read(budget) if isinstance(budget, str) else budget
+    budget = budget if isinstance(budget, Budget) else Budget.read(str(budget))
     proof = Proof.asked(verify, inputs, shapes, provider, seed, time_limit)
     place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
@@ -252,7 +259,7 @@ def explore(
             reason = "a process that worked on a candidate was killed, most likely because memory ran out"
             raise N2NError(reason, hint="Take fewer `jobs=`") from failure
     for left in (left for each in found for left in each.left_out):
-        warnings.warn(left.said, LeftOutWarning, stacklevel=2)
+        warnings.warn(left.said, LeftOutWarning, stacklevel=3)
     return Exploration(budget, goal, size, found)
 
 

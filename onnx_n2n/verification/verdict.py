@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.io.jsonable import finite
+from onnx_n2n.options import taken
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verification.decisions import Named, decides
@@ -98,6 +99,7 @@ class Verdict:
 
 
 @within_memory()
+@taken("inputs", "shapes", "provider", "seed", "time_limit", "gained")
 def verify(
     teacher: AnyModel,
     student: AnyModel,

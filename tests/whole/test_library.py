@@ -71,6 +71,50 @@ def test_every_command_is_a_function() -> None:
         assert callable(found) or not COMMANDS[command], command
 
 
+ANY_MODEL = {"model", "teacher", "student"}  # open_model says what a model is
+HOOKS = {"progress", "trace", "folder"}  # not of the command line
+GIVEN = {"records": "r", "checkpoint": {}, "record": "r", "output": "o", "text": "widen", "budget": "params=2x",
+         "path": "model.onnx", "passes": "widen"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "export.to_torch", "export.to_jax", "export.write", "export.load"])
+def test_an_argument_of_a_wrong_type_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(small(), "model.onnx")
+    function: Any = onnx_n2n
+    for part in name.split("."):
+        function = getattr(function, part)
+    given = GIVEN | dict.fromkeys(ANY_MODEL, "model.onnx") | ({"to": "torch", "folder": "f"} if "write" in name else {})
+    known = inspect.signature(function).parameters
+    needed = {each: given[each] for each, known in known.items() if known.default is known.empty}
+    needed |= {"size": 5} if name == "outputs" else {}
+    for each in known.keys() - (HOOKS - needed.keys()):
+        for wrong in (object(), [object()]):
+            with pytest.raises(onnx_n2n.N2NError, match="model" if each in ANY_MODEL else rf"\b{each[:-1]}"):
+                function(**needed | {each: wrong})
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_an_unknown_keyword_is_of_the_function() -> None:
+    with pytest.raises(TypeError, match=r"^widen\(\) got an unexpected keyword argument 'fcator'"):
+        onnx_n2n.widen("model.onnx", fcator=2)
+    with pytest.raises(TypeError, match=r"^run\(\) missing 1 required"):
+        onnx_n2n.run("model.onnx")
+
+
+@pytest.mark.parametrize("name", ["\0", "x" * 300])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(onnx_n2n.OptionError, match="cannot be the name of a file"):
+        onnx_n2n.save(small(), name)
+
+
+def test_a_record_goes_to_a_path_of_any_kind(tmp_path: Path) -> None:
+    record = onnx_n2n.widen(small(), 2, verify=False).growth
+    for place in (str(tmp_path / "r"), tmp_path / "r"):
+        record.save(place)
+        assert onnx_n2n.record.load(place).to_bytes() == record.to_bytes()
+
+
 def test_no_submodule_takes_the_name_of_a_function() -> None:
     for package in (onnx_n2n, onnx_n2n.passes):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
