@@ -415,7 +415,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_importing_the_package_does_not_import_the_runtime() -> None:
-    code = "import sys, onnx_n2n.verify; sys.exit('onnxruntime' in sys.modules)"
+    code = "import sys, onnx_n2n.verification; sys.exit('onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
