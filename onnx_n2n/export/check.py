@@ -76,7 +76,7 @@ def agreement(
     Args:
         model: The model that it was made of.
         run: Runs the export.
-        inputs: A feed, or several; found or drawn as :func:`onnx_n2n.verify.verify` does it without one.
+        inputs: A feed, or several; found or drawn as :func:`onnx_n2n.verify` does it without one.
         shapes: Shapes by input, for free dimensions.
         seed: Seed of everything drawn.
         folder: Where external data and test data sets of models in memory live.

@@ -325,7 +325,7 @@ import keras
 import numpy as np
 
 import onnx_n2n
-from onnx_n2n.trees import grow_optax, grow_tree
+from onnx_n2n.checkpoint.pytrees import grow_optax, grow_tree
 
 L = keras.layers
 
