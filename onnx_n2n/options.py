@@ -239,7 +239,8 @@ def _valued(kind: Any, value: Any) -> Any:
     if origin in {Union, UnionType}:
         return _any_valued(inside, value)
     if origin is Mapping:
-        return {_valued(inside[0], name): _valued(inside[1], each) for name, each in dict(value).items()}
+        pairs = value.items() if isinstance(value, Mapping) else [_instance(each, tuple) for each in value]
+        return {_valued(inside[0], name): _valued(inside[1], each) for name, each in pairs}
     if origin in {Sequence, Collection, Iterable}:
         return tuple(_valued(inside[0], each) for each in ([value] if isinstance(value, str) else value))
     if origin is tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,17 @@ COMMAND = [sys.executable, "-m", "onnx_n2n"]
 SECONDS = 60.0
 
 
+def heeding() -> None:
+    """Let a process that begins heed all signals, also where the tests run in the background or under nohup."""
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def begin(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, preexec_fn=heeding, **options
+    )
 
 
 def run(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:

@@ -18,6 +18,7 @@ from helpers.enlarging import UNPROVEN
 from helpers.graphs import model
 from helpers.growths import GROWTHS, MEAN, record_of
 from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.cli.keywords import all_spoken, spoken
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.passes import Deepen, Widen, parse
 from onnx_n2n.record.layouts import SAME, ChannelLayout
@@ -147,8 +148,8 @@ def test_whoever_writes_a_record_is_told_at_once(tmp_path: Path, arguments: tupl
     document, text = followable(tmp_path, MEAN, *arguments, "--record", tmp_path / "growth")
     found = obstacles(onnx_n2n.join([tmp_path / "growth"]))
     assert found[0].final
-    assert document["followable"] == {"ok": False, "obstacles": [each.to_json() for each in found]}
-    assert f"Note: no checkpoint can follow this student: {found[0]}." in text
+    assert document["followable"] == {"ok": False, "obstacles": [all_spoken(each.to_json()) for each in found]}
+    assert f"Note: no checkpoint can follow this student: {spoken(str(found[0]))}." in text
     document, text = followable(tmp_path, MEAN, *arguments)
     assert document["followable"] is None
     assert "checkpoint" not in text
