@@ -86,6 +86,10 @@ class LeftOutWarning(UserWarning):
     """Something was left out of a student, which is wrong with it: a bug of ours. Its text names it and a command."""
 
 
+class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
+    """A way of growing cannot be used at one place, for this reason; another way, or none, is taken there."""
+
+
 @contextmanager
 def told(failure: str) -> Iterator[None]:
     """Say in one sentence what went wrong in libraries that raise whatever comes up: for a block, or a function."""

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
+from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import COPIES, stored
 
@@ -57,19 +58,15 @@ class Neighbour:
         return tuple(map(int, lengths[2:])) if self.convolves else ()
 
 
-class Lonely(Exception):  # noqa: N818 - not an error: there is no layer to take after, for this reason
-    """No layer can stand behind an activation."""
-
-
 def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
     """Find the layer before an activation, by going back through what leaves channels where they are.
 
     Raises:
-        Lonely: If there is none, or its channels are not those of the activation.
+        NotApplicable: If there is none, or its channels are not those of the activation.
     """
     value = activation.inputs[0] if activation.inputs else None
     if value is None:
-        raise Lonely("it has no operand")
+        raise NotApplicable("it has no operand")
     return _back(analysis, activation, value, None, biased=False, left=FAR)
 
 
@@ -79,12 +76,14 @@ def _back(
     """Go back from a tensor to the layer that makes it; of a sum, first to its first operand."""
     node = value.producer()
     if node is None or plain(node.domain) or not left:
-        raise Lonely(f"there is no convolution or matrix product shortly before {str(activation.outputs[0].name)!r}")
+        raise NotApplicable(
+            f"there is no convolution or matrix product shortly before {str(activation.outputs[0].name)!r}"
+        )
     if node.op_type in MAKERS:
         return _checked(analysis, node, norm, activation, biased=biased)
     norm = norm or (node if node.op_type == "BatchNormalization" else None)
     if node.op_type not in PASSED:
-        raise Lonely(f"{node.op_type} {node.name!r} stands between it and the layer before it")
+        raise NotApplicable(f"{node.op_type} {node.name!r} stands between it and the layer before it")
     operands = node.inputs if node.op_type in SCALED else node.inputs[:1]
     computed = [operand for operand in operands if operand is not None and operand not in analysis.constants]
     biased = biased or (node.op_type == "Add" and len(computed) == 1)
@@ -92,9 +91,11 @@ def _back(
     for operand in computed:
         try:
             return _back(analysis, activation, operand, norm, biased=biased, left=left - 1)
-        except Lonely as lonely:
+        except NotApplicable as lonely:
             reasons.append(lonely)
-    raise reasons[0] if reasons else Lonely(f"{node.op_type} {node.name!r} before it computes with constants only")
+    raise (
+        reasons[0] if reasons else NotApplicable(f"{node.op_type} {node.name!r} before it computes with constants only")
+    )
 
 
 def _checked(
@@ -102,16 +103,18 @@ def _checked(
 ) -> Neighbour:
     slots = [slot for slot in (1, 0) if _holds(analysis, maker, slot)]
     if not slots:
-        raise Lonely(f"{maker.op_type} {maker.name!r} before it has no constant weight")
+        raise NotApplicable(f"{maker.op_type} {maker.name!r} before it has no constant weight")
     axes = analysis.axes.get(activation.outputs[0])
     before = analysis.axes.get(maker.outputs[0])
     if axes is None or before is None or len(axes) != len(before):
-        raise Lonely("the shape behind it is not that of the layer before it, or is not known")
+        raise NotApplicable("the shape behind it is not that of the layer before it, or is not known")
     convolves = MAKERS[maker.op_type] == "conv"
     place = 1 if convolves else -1
     channels = size(axes[place])
     if not channels or not same(axes[place], before[place]):
-        raise Lonely("its channels are not those that the layer before it makes, or it is not known how many there are")
+        raise NotApplicable(
+            "its channels are not those that the layer before it makes, or it is not known how many there are"
+        )
     bias = len(maker.inputs) > 2 and maker.inputs[2] is not None
     return Neighbour(maker, slots[0], norm, activation, biased or bias, channels)
 

@@ -13,7 +13,8 @@ from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.branches import Branch, alike, branches
-from onnx_n2n.depth.neighbours import SCALED, Lonely, Neighbour, neighbour
+from onnx_n2n.depth.neighbours import SCALED, Neighbour, neighbour
+from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.passthrough import COPIES
 from onnx_n2n.rules.traits import activation, idempotent
@@ -101,7 +102,7 @@ def places(analysis: Analysis) -> Places:
             continue
         try:
             found.append(_behind(analysis, node))
-        except Lonely as lonely:
+        except NotApplicable as lonely:
             barred.append(Barred(layer_name(node), str(lonely)))
     order = {node: place for place, node in enumerate(graph.all_nodes())}
     found.sort(key=lambda place: order.get(place.value.producer(), -1))  # type: ignore[arg-type]
@@ -112,17 +113,17 @@ def _behind(analysis: Analysis, node: ir.Node) -> Place:
     """Return the place behind an activation.
 
     Raises:
-        Lonely: If there is none.
+        NotApplicable: If there is none.
     """
     value = node.outputs[0]
     if node.graph is not analysis.model.graph and not isinstance(node.graph, ir.Graph):
-        raise Lonely("it stands in a function")
+        raise NotApplicable("it stands in a function")
     near = neighbour(analysis, node)
     dtype = _dtype(analysis, value)
     if dtype not in FLOATS:
-        raise Lonely("it does not give floating-point numbers")
+        raise NotApplicable("it does not give floating-point numbers")
     if near.norm is not None and node.graph is not analysis.model.graph:
-        raise Lonely("its BatchNormalization would need statistics from inside a body")
+        raise NotApplicable("its BatchNormalization would need statistics from inside a body")
     if idempotent(node):
         return Place(_title(near), "identity", 0, value, dtype, near)
     return Place(_title(near), "residual", 0, _written_out(analysis, node), dtype, near)

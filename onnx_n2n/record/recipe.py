@@ -104,7 +104,7 @@ class Recipe:
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
         deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
-        circles = [_circle(part.key, part.share) for part in self.summed] if self.noise else []
+        circles = [_next_copy(part.key, part.share) for part in self.summed] if self.noise else []
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
             grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
@@ -223,7 +223,7 @@ def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
     return vector.reshape(-1, *[1] * (rank - axis - 1))
 
 
-def _circle(key: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _next_copy(key: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return for each place the next copy of its channel, the first after the last; places without share stay out."""
     places = np.flatnonzero(share > 0)
     order = places[np.argsort(key[places], kind="stable")]

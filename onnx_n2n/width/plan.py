@@ -14,11 +14,10 @@ from onnx_n2n.analysis.groups import Group, Member
 from onnx_n2n.analysis.selection import unknown
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, resolve
-from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.errors import GrowthError, NotApplicable, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
 from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, quieted
-from onnx_n2n.width.quiet.channels import Loud
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.request import Request
 
@@ -163,7 +162,7 @@ def _length(
         return after, ""
     try:
         return quieted(group.size, after, quieten(analysis, group.factor)), ""
-    except Loud as loud:
+    except NotApplicable as loud:
         if group.factor in averaged:
             return after, ""
         why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
@@ -181,7 +180,7 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
         try:
             quieten(analysis, group.factor)
             found[group.factor] = "by quiet channels"
-        except Loud:
+        except NotApplicable:
             found[group.factor] = "by whole factors"
     return found
 

@@ -12,10 +12,6 @@ from onnx_n2n.graph.uses import Use
 from onnx_n2n.rules.obligations import Mean, Norm
 
 
-class Loud(Exception):  # noqa: N818 - not an error: the channels cannot be kept quiet, for this reason
-    """New channels of a factor cannot be kept quiet."""
-
-
 @dataclass(frozen=True, eq=False)
 class Quiet:
     """What new channels of a factor hold.

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.width.quiet.channels import Loud, title
+from onnx_n2n.errors import NotApplicable
+from onnx_n2n.width.quiet.channels import title
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +48,11 @@ class Equations:
         """Let a tensor hold this.
 
         Raises:
-            Loud: If another node asks for something else.
+            NotApplicable: If another node asks for something else.
         """
         known = self.fixed.setdefault(value, (held, node))
         if not np.array_equal(known[0], held):
-            raise Loud(_conflict(known[1], node))
+            raise NotApplicable(_conflict(known[1], node))
 
     def solve(self, usual: np.ndarray, writers: Iterable[ir.Node]) -> dict[ir.Value, np.ndarray]:
         """Spread what is fixed along all ties.
@@ -64,7 +65,7 @@ class Equations:
             For each tensor float64[D].
 
         Raises:
-            Loud: If a tensor would have to hold two things.
+            NotApplicable: If a tensor would have to hold two things.
         """
         near: dict[ir.Value, list[Equation]] = {}
         for tie in self.ties:
@@ -78,7 +79,7 @@ class Equations:
         for position, (start, held, node) in enumerate(starts):
             if start in holds:
                 if position < len(self.fixed) and not np.allclose(holds[start], held, rtol=1e-9, atol=1e-12):
-                    raise Loud(_conflict(origin[start], node))
+                    raise NotApplicable(_conflict(origin[start], node))
                 continue
             holds[start], origin[start] = held, node
             pending = [start]
@@ -90,7 +91,7 @@ class Equations:
                         holds[other], origin[other] = found, origin[value]
                         pending.append(other)
                     elif not np.allclose(holds[other], found, rtol=1e-9, atol=1e-12):
-                        raise Loud(_conflict(origin[other], origin[value]))
+                        raise NotApplicable(_conflict(origin[other], origin[value]))
         return holds
 
 

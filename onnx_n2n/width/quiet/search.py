@@ -10,12 +10,13 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve
+from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import COPIES, REARRANGERS
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.rules.obligations import Contraction, Mean, Norm
-from onnx_n2n.width.quiet.channels import Loud, Quiet, title
+from onnx_n2n.width.quiet.channels import Quiet, title
 from onnx_n2n.width.quiet.equations import Equations
 from onnx_n2n.width.quiet.written import written
 
@@ -36,7 +37,7 @@ def quieten(analysis: Analysis, factor: Factor) -> Quiet:
     """Find what new channels of ``factor`` must hold in every tensor so that all means over it are as before.
 
     Raises:
-        Loud: If there is no way.
+        NotApplicable: If there is no way.
     """
     return _Search(analysis, factor).run()
 
@@ -63,19 +64,21 @@ class _Search:
         holds = self.equations.solve(self.mean, (node for node, _ in self.writers))
         for value, held in holds.items():
             if not np.abs(held).sum() < LARGEST:
-                raise Loud(f"new channels of {str(value.name)!r} would be made of numbers too large to be exact")
+                raise NotApplicable(
+                    f"new channels of {str(value.name)!r} would be made of numbers too large to be exact"
+                )
         for value, node in self.whole.items():
             if abs(holds[value].sum() - 1) > 1e-9:
-                raise Loud(f"{title(node)} writes the same to every channel, and the new ones must stay zero")
+                raise NotApplicable(f"{title(node)} writes the same to every channel, and the new ones must stay zero")
         shrunk, followed = [], []
         for mean in self.means:
             held = holds[operand(mean.node, 0)]
             if held.any() and not np.allclose(held, self.mean):
-                raise Loud(f"{title(mean.node)} takes a mean of scaled channels")
+                raise NotApplicable(f"{title(mean.node)} takes a mean of scaled channels")
             if not held.any():
                 found = written(mean.node, self.analysis.constants, self.ones)
                 if found is None and mean.node.outputs[0].is_graph_output():
-                    raise Loud(f"{title(mean.node)} is an output of the model")
+                    raise NotApplicable(f"{title(mean.node)} is an output of the model")
                 if found is None:
                     shrunk.append(mean)
                 else:
@@ -98,9 +101,9 @@ class _Search:
             if not self._on(evenness.axis):
                 continue
             if evenness.by is None:
-                raise Loud(evenness.reason.text)
+                raise NotApplicable(evenness.reason.text)
             if resolve(evenness.axis) is not self.factor:
-                raise Loud(f"{evenness.reason.text}, of which these channels are a part")
+                raise NotApplicable(f"{evenness.reason.text}, of which these channels are a part")
             if isinstance(evenness.by, Norm):
                 self.norms.append(evenness.by)
             else:
@@ -113,9 +116,11 @@ class _Search:
         ports = [port for port in self.analysis.ports if self._on(port.axis)]
         for port in ports:
             if port.inward and (resolve(port.axis) is not self.factor or port.picker is not None):
-                raise Loud(f"graph input {port.value.name!r} has these channels as a part of an axis, or copied")
+                raise NotApplicable(
+                    f"graph input {port.value.name!r} has these channels as a part of an axis, or copied"
+                )
             if port.inward and port.position != len(port.value.shape or ()) - 1:
-                raise Loud(f"graph input {port.value.name!r} has these channels on another axis than the last")
+                raise NotApplicable(f"graph input {port.value.name!r} has these channels on another axis than the last")
         self._picking = {port.picker for port in ports}
 
     def _visit(self, node: ir.Node) -> None:
@@ -128,13 +133,13 @@ class _Search:
             return
         for value in [*(value for _, value in given), *made]:
             if value not in self.analysis.constants and self._count(value) > 1:
-                raise Loud(f"{str(value.name)!r} has these channels twice")
+                raise NotApplicable(f"{str(value.name)!r} has these channels twice")
         if node in self._by_node:
             self._norm(self._by_node[node])
         elif not made:
             self._ends(node)
         elif plain(node.domain) not in {"", "com.microsoft"}:
-            raise Loud(f"{title(node)} stands between what writes the stream and its norm")
+            raise NotApplicable(f"{title(node)} stands between what writes the stream and its norm")
         elif node.op_type in MAPS:
             self._map(node, given, made[0])
         elif node.op_type in LINEAR:
@@ -147,12 +152,12 @@ class _Search:
             self.equations.fix(self._computed(node, given[0][0]), self.zero, node)
             self.equations.fix(made[0], self.zero, node)
         else:
-            raise Loud(f"{title(node)} stands between what writes the stream and its norm")
+            raise NotApplicable(f"{title(node)} stands between what writes the stream and its norm")
 
     def _ends(self, node: ir.Node) -> None:
         """A node after which the factor is gone: a sum, a mean, or a question for its length."""
         if node not in self.sums and node not in self._averaging and node.op_type not in {"Shape", "Size"}:
-            raise Loud(f"{title(node)} looks at all channels at once")
+            raise NotApplicable(f"{title(node)} looks at all channels at once")
         if node in self._averaging:
             self.equations.tie(self._computed(node, 0), operand(node, 0), 1.0, node)
 
@@ -162,15 +167,15 @@ class _Search:
         if node.op_type == "EmbedLayerNormalization":
             others = []  # what it also gives counts the places
         if any(node.outputs[slot].uses() or node.outputs[slot].is_graph_output() for slot in others):
-            raise Loud(f"{title(node)} also gives its mean or variance")
+            raise NotApplicable(f"{title(node)} also gives its mean or variance")
         if not self._constant(node, norm.gain) or (norm.bias is not None and not self._constant(node, norm.bias)):
-            raise Loud(f"{title(node)} has a gain or bias that is computed")
+            raise NotApplicable(f"{title(node)} has a gain or bias that is computed")
         if norm.bias is not None and not self._touches(self.analysis.axes_of_use(node, norm.bias)):
-            raise Loud(f"{title(node)} adds the same number to every channel")
+            raise NotApplicable(f"{title(node)} adds the same number to every channel")
         held = self.mean if norm.centred else self.zero
         for slot in norm.inputs:
             if not self._touches(self.analysis.axes_of_use(node, slot)):
-                raise Loud(f"{title(node)} adds the same number to every channel")
+                raise NotApplicable(f"{title(node)} adds the same number to every channel")
             if not self._constant(node, slot):
                 self.equations.fix(operand(node, slot), held, node)
             elif self.analysis.constants.vector_like(operand(node, slot)):
@@ -206,7 +211,7 @@ class _Search:
         if scaled:
             computed = [value for slot, value in passing if not self._constant(node, slot) and slot != added]
             if not computed or any(slot == added and not self._constant(node, slot) for slot, _ in passing):
-                raise Loud(f"{title(node)} scales channels by channels")
+                raise NotApplicable(f"{title(node)} scales channels by channels")
             self.equations.fix(computed[0], self.zero, node)
             self.equations.fix(made, self.zero, node)
         biased = node.op_type == "Gemm" and len(node.inputs) > 2 and node.inputs[2] is not None
@@ -224,7 +229,7 @@ class _Search:
         for slot, value in operands:
             if node.op_type == "Where" and slot == 0:
                 if slot in slots:
-                    raise Loud(f"{title(node)} chooses by channel")
+                    raise NotApplicable(f"{title(node)} chooses by channel")
             elif slot not in slots:
                 if node.op_type != "Concat":  # there it is laid beside the channels
                     self.whole[made] = node
@@ -251,7 +256,7 @@ class _Search:
         if len(given) == 1:
             slot, value = given[0]
             if slot == 1 and node.op_type == "Div":
-                raise Loud(f"{title(node)} divides by the stream")
+                raise NotApplicable(f"{title(node)} divides by the stream")
             if self._constant(node, slot):  # it makes the channels of something that has none
                 self._write(node, slot, made)
             else:
@@ -262,13 +267,13 @@ class _Search:
             (slot,) = constants
             gain = self._vector(node, slot)
             if gain is None or not gain.all():
-                raise Loud(f"{title(node)} scales by a matrix, or by zero")
+                raise NotApplicable(f"{title(node)} scales by a matrix, or by zero")
             value = operand(node, 1 - slot)
             self.equations.tie(value, made, gain if node.op_type == "Mul" else 1 / gain, node)
             self.ones.add((node, slot))
             return
         if node.op_type == "Div" or constants:
-            raise Loud(f"{title(node)} divides by the stream, or makes it of constants only")
+            raise NotApplicable(f"{title(node)} divides by the stream, or makes it of constants only")
         # A product is zero where one operand is: in a square, or where a stream is gated. With both at zero none of
         # them would ever learn.
         self.equations.fix(given[0][1], self.zero, node)
@@ -278,15 +283,15 @@ class _Search:
         if node.op_type == "Pad" and not self._pads_with_zero(node):
             self.whole[made[0]] = node
         if node.op_type == "Dropout" and any(mask.uses() or mask.is_graph_output() for mask in made[1:]):
-            raise Loud(f"{title(node)} also gives its mask")
+            raise NotApplicable(f"{title(node)} also gives its mask")
         if node.op_type == "Cast" and node.attributes["to"].value not in FLOATS:
-            raise Loud(f"{title(node)} rounds to whole numbers")
+            raise NotApplicable(f"{title(node)} rounds to whole numbers")
         if not given:  # the axis arises, with equal values along it
             self.whole[made[0]] = node
             self.equations.tie(made[0], made[0], 1.0, node)
         for slot, value in given:
             if slot:
-                raise Loud(f"{title(node)} is steered by the channels")
+                raise NotApplicable(f"{title(node)} is steered by the channels")
             for output in made:
                 if self._constant(node, slot):
                     self._write(node, slot, output)
@@ -312,7 +317,7 @@ class _Search:
         for (node, slot), row in rows.items():
             value = operand(node, slot)
             if not self.analysis.constants.vector_like(value) and not np.allclose(first.setdefault(value, row), row):
-                raise Loud(f"{str(value.name)!r} would have to write differently in two places")
+                raise NotApplicable(f"{str(value.name)!r} would have to write differently in two places")
 
     # --- questions
 
@@ -331,7 +336,7 @@ class _Search:
         """Return an operand that must not be a constant, for whose new channels there is no rule here."""
         value = operand(node, slot)
         if value in self.analysis.constants:
-            raise Loud(f"{title(node)} reads the channels of a constant, {str(value.name)!r}")
+            raise NotApplicable(f"{title(node)} reads the channels of a constant, {str(value.name)!r}")
         return value
 
     def _on(self, axis: Axis) -> bool:
@@ -347,9 +352,9 @@ class _Search:
             return False
         axes = self.analysis.axes_of_use(node, slot) or ()
         if any(self._on(axis) and resolve(axis) is not self.factor for axis in axes):
-            raise Loud(f"{str(value.name)!r} has the channels as a part of an axis")
+            raise NotApplicable(f"{str(value.name)!r} has the channels as a part of an axis")
         if any(map(self._on, axes)) and not self.analysis.constants.scalable(value):
-            raise Loud(f"{str(value.name)!r} is quantised, so that it cannot hold sums of its rows")
+            raise NotApplicable(f"{str(value.name)!r} is quantised, so that it cannot hold sums of its rows")
         return True
 
     def _vector(self, node: ir.Node, slot: int) -> np.ndarray | None:
