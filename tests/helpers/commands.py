@@ -5,23 +5,29 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "onnx_n2n"]
 SECONDS = 60.0
 
 
-def heeding() -> None:
-    """Let a process that begins heed all signals, also where the tests run in the background or under nohup."""
-    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Let a process that begins here heed all signals, also where the tests run in the background or under nohup."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def begin(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
-        [*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, preexec_fn=heeding, **options
-    )
+    with heeded():
+        return subprocess.Popen([*COMMAND, *arguments], cwd=folder, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def run(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:

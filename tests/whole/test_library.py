@@ -27,7 +27,7 @@ from safetensors.numpy import save_file
 import onnx_n2n
 import onnx_n2n.passes
 from helpers.calling import MODELS
-from helpers.commands import COMMAND, SECONDS, heeding
+from helpers.commands import SECONDS, begin
 from helpers.needing import needs
 from onnx_n2n import words
 from onnx_n2n.cli.commands import main
@@ -185,10 +185,8 @@ def test_an_interrupt_while_modules_load_is_a_sentence(tmp_path: Path, module: s
     receiver, sender = os.pipe()
     waits = f"import os, time\nos.write({sender}, b'x')\ntime.sleep(1000)\n"
     (tmp_path / f"{module}.py").write_text(waits, "utf-8")
-    with subprocess.Popen(
-        [*COMMAND, "inspect", "net.onnx"], cwd=tmp_path, stderr=subprocess.PIPE, pass_fds=[sender],
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}, preexec_fn=heeding,
-    ) as process:  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    with begin(tmp_path, "inspect", "net.onnx", pass_fds=[sender], env=environment) as process:
         assert os.read(receiver, 1) == b"x"
         (tmp_path / f"{module}.py").unlink()  # what says the error may need the real one
         process.send_signal(signal.SIGINT)
