@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from helpers.calling import call, files
+from helpers.forking import fork
 from helpers.mutations import mutated, sound
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ModelError
@@ -102,7 +103,7 @@ def _endings(folder: Path, commands: Sequence[str]) -> Iterator[Ending]:
     commands = list(commands)
     while commands:
         reader, writer = os.pipe()
-        child = os.fork()
+        child = fork()
         if child == 0:
             os.close(reader)
             _run_all(folder, commands, writer)

@@ -7,6 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
+from helpers.forking import fork
+
 KILLED = 9
 CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.chmod", "os.truncate"})
 
@@ -18,7 +20,7 @@ def killed_everywhere(work: Callable[[], object]) -> Iterator[int]:
         After each process that was killed, before which change that was; the last one is not killed, and not yielded.
     """
     for moment in range(1, 1000):
-        child = os.fork()
+        child = fork()
         if child == 0:
             _kill_before(moment)
             try:

@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx.numpy_helper import from_array, to_array
 
+from helpers.forking import fork
 from helpers.killing import killed_everywhere
 from helpers.saying import load_skeleton, written
 from onnx_n2n import load, save
@@ -299,7 +300,7 @@ def test_two_runs_at_once_leave_one_whole_model(tmp_path: Path) -> None:
     out.mkdir()
     children = []
     for source in teachers:
-        child = os.fork()
+        child = fork()
         if child == 0:
             try:
                 for _ in range(10):

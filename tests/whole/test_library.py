@@ -187,6 +187,7 @@ def test_an_interrupt_while_modules_load_is_a_sentence(tmp_path: Path, module: s
     (tmp_path / f"{module}.py").write_text(waits, "utf-8")
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
     with begin(tmp_path, "inspect", "net.onnx", pass_fds=[sender], env=environment) as process:
+        os.close(sender)
         assert os.read(receiver, 1) == b"x"
         (tmp_path / f"{module}.py").unlink()  # what says the error may need the real one
         process.send_signal(signal.SIGINT)
@@ -195,7 +196,6 @@ def test_an_interrupt_while_modules_load_is_a_sentence(tmp_path: Path, module: s
         finally:
             process.kill()
     os.close(receiver)
-    os.close(sender)
     assert said.decode() == "Error: stopped; what was not finished has been cleared away.\n"
     assert process.returncode == 128 + signal.SIGINT
 
