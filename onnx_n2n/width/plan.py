@@ -17,7 +17,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, res
 from onnx_n2n.errors import GrowthError, NotApplicable, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
-from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, quieted
+from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, fresh, quieted
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.request import Request
 
@@ -161,7 +161,7 @@ def _length(
     if group.limit is not Limit.UNIFORM or after % group.size == 0:
         return after, ""
     try:
-        return quieted(group.size, after, quieten(analysis, group.factor)), ""
+        return quieted(group.size, after, quieten(analysis, group.factor), _seed(group, request)), ""
     except NotApplicable as loud:
         if group.factor in averaged:
             return after, ""
@@ -188,12 +188,17 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
 def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
     """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
     if request.init == "zero":
-        return added(group.size, after, fresh=group.limit is None)
+        drawn = group.limit is None
+        return fresh(group.size, after, _seed(group, request)) if drawn else added(group.size, after)
     if zeros:
-        return added(group.size, after, fresh=False)
+        return added(group.size, after)
     if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and after % group.size == 0):
         return copies(group.size, after, None)
-    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+    return copies(group.size, after, np.random.default_rng(_seed(group, request)))
+
+
+def _seed(group: Group, request: Request) -> tuple[int, int]:
+    return request.seed, zlib.crc32(group.name.encode())
 
 
 def _rounded(analysis: Analysis) -> set[Factor]:

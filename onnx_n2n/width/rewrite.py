@@ -229,7 +229,7 @@ class _Rewriter:
         carrying, reads = {part.axis for part in summed}, self._reads(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
-        index, fresh = [], []
+        index, fresh, mixed = [], [], []
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             found = self.growth.index(axis) if self.growth.touches(axis) else None
             new = self.growth.fresh(axis)
@@ -238,9 +238,11 @@ class _Rewriter:
             drawn = scalable and row is None and position not in carrying and reads and bool(np.any(new))
             index.append(found)
             fresh.append(new if drawn else None)
+            mixed.append(self.growth.mixture(axis) if drawn else None)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         noise = self.noise if scalable else 0.0
-        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), noise, seed, zero)
+        made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
+        return Recipe(*made, self._gain(use), noise, seed, zero, tuple(mixed))
 
     def _reads(self, value: ir.Value, use: Use) -> bool:
         """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""

@@ -24,7 +24,7 @@ from onnx_n2n.errors import NotApplicable
 from onnx_n2n.passes.widen import ChannelSources
 from onnx_n2n.verification import verify
 from onnx_n2n.width.boundary import first_places
-from onnx_n2n.width.growth import Channels, Growth, added, copies
+from onnx_n2n.width.growth import Channels, Growth, added, copies, fresh
 from onnx_n2n.width.plan import Request, plan
 from onnx_n2n.width.quiet.search import quieten
 
@@ -206,7 +206,7 @@ def test_the_first_places_hold_the_teachers_channels_in_their_order(axis: Axis, 
         before = factor.size or 0
         after = data.draw(st.integers(before, 3 * before))
         rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-        kinds = [copies(before, after, rng), added(before, after, fresh=True), added(before, after, fresh=False)]
+        kinds = [copies(before, after, rng), fresh(before, after), added(before, after)]
         channels[factor] = data.draw(st.sampled_from(kinds))
     growth = Growth(channels, (), ())
     places = first_places(growth, axis)
