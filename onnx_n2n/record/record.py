@@ -326,7 +326,8 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         fresh = recipe.fresh[axis] if axis < len(recipe.fresh) else None
         part = summed.get(axis)
         axes.append(
-            {
+            _mixture_document(recipe.mixed[axis] if axis < len(recipe.mixed) else None, arrays)
+            | {
                 "axis": axis,
                 "role": "reads" if part is not None else "makes",
                 "index": arrays.name(index),
@@ -336,7 +337,6 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
                 "fresh": arrays.name(None if fresh is None else fresh.astype(np.uint8)),
                 "row": None if row is None else "ones" if row.combination is None else arrays.name(row.combination),
             }
-            | _mixture_document(recipe.mixed[axis] if axis < len(recipe.mixed) else None, arrays)
         )
     return {
         "teacher": remade.teacher,
@@ -352,7 +352,7 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
     }
 
 
-def _mixture_document(mixture: Mixture | None, arrays: _Arrays) -> dict[str, str | None]:
+def _mixture_document(mixture: Mixture | None, arrays: _Arrays) -> dict[str, Any]:
     """Return what is said of a mixture: nothing where there is none, as in records of before there were any."""
     if mixture is None:
         return {}

@@ -109,6 +109,7 @@ class Growth:
 
     def __repr__(self) -> str:
         return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"
+
     @property
     def quiet(self) -> dict[Factor, Quiet]:
         """What new channels hold that no mean notices, of the factors that have such."""

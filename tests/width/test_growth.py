@@ -154,7 +154,7 @@ def test_grow_then_shrink_is_the_identity(pair: tuple[Axis, Growth]) -> None:
 
 @STABLE
 @given(sizes, st.integers(0, 9), st.sampled_from([1.0, 1e30, 1e-30]))
-def test_a_fresh_row_gives_less_than_the_largest_of_the_old_ones(size: tuple[int, int], seed: int, scale: float) -> None:
+def test_a_fresh_row_gives_less_than_the_largest_old_one(size: tuple[int, int], seed: int, scale: float) -> None:
     """For every x; and no two rows are the same, new or old."""
     before, after = size
     rng = np.random.default_rng(seed)
