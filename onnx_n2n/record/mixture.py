@@ -49,15 +49,18 @@ class Mixture:
         return found
 
 
-def mixture(before: int, fresh: int, rng: np.random.Generator) -> Mixture:
+def mixture(
+    before: int, fresh: int, rng: np.random.Generator, most: float = MOST, *, positive: bool = False
+) -> Mixture:
     """Draw mixtures of two of ``before`` places each: the first in turn, the second and the weights at random.
 
-    Half of the signs are negative, so that what follows a Relu is not always active together with an old channel.
+    Unless they must be ``positive``, half of the weights are negative, so that what follows a Relu is not always active
+    together with an old channel. In absolute value they sum to ``most``.
     """
     first = np.arange(fresh) % before
     second = (first + rng.integers(1, before, fresh)) % before if before > 1 else first
     split = rng.uniform(0.25, 0.75, fresh)
-    signs = rng.choice([-1.0, 1.0], (fresh, 2)) if before > 1 else np.ones((fresh, 2))
-    total = MOST if before > 1 else MOST * rng.uniform(0.5, 1.0, (fresh, 1))  # a single place differs by size alone
+    signs = rng.choice([-1.0, 1.0], (fresh, 2)) if before > 1 and not positive else np.ones((fresh, 2))
+    total = most if before > 1 else most * rng.uniform(0.5, 1.0, (fresh, 1))  # a single place differs by size alone
     weights = signs * np.stack([split, 1 - split], axis=1) * total
     return Mixture(np.stack([first, second], axis=1).astype(np.int64), weights)

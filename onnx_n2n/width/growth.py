@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
-from onnx_n2n.record.mixture import Mixture, mixture
+from onnx_n2n.record.mixture import MOST, Mixture, mixture
 from onnx_n2n.words import count
 
 if TYPE_CHECKING:
@@ -76,12 +76,18 @@ class Averaged(Fresh):
 
 @dataclass(frozen=True)
 class GrownGroup:
-    """A group that grew, from ``before`` to ``after`` channels, and why not to the size asked for (``note``)."""
+    """A group that grew, from ``before`` to ``after`` channels.
+
+    Attributes:
+        note: Why not to the size asked for.
+        copies: Why its new channels are copies, where fresh ones were asked for.
+    """
 
     name: str
     before: int
     after: int
     note: str = ""
+    copies: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -247,9 +253,12 @@ def added(before: int, after: int) -> Copies:
     return Copies(*_silent(before, after))
 
 
-def fresh(before: int, after: int, seed: Sequence[int] = (0,)) -> Fresh:
+def fresh(
+    before: int, after: int, seed: Sequence[int] = (0,), most: float = MOST, *, positive: bool = False
+) -> Fresh:
     """Add fresh channels without outgoing weight, which are mixtures of old ones."""
-    return Fresh(*_silent(before, after), mixture(before, after - before, np.random.default_rng(seed)))
+    rng = np.random.default_rng(seed)
+    return Fresh(*_silent(before, after), mixture(before, after - before, rng, most, positive=positive))
 
 
 def quieted(before: int, after: int, quiet: Quiet, seed: Sequence[int] = (0,)) -> Quieted:

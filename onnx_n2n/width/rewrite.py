@@ -17,7 +17,6 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
-from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
@@ -28,6 +27,7 @@ from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
+from onnx_n2n.width.mixing import Mixing
 from onnx_n2n.width.shares import Numbers, Scaled, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
@@ -71,9 +71,7 @@ class _Rewriter:
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
-        self._readers = {use for use, _ in self._summing}
-        moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
-        self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
+        self._mixing = Mixing(analysis)
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
@@ -226,7 +224,7 @@ class _Rewriter:
         if axes is None:
             return Recipe((None,) * len(self.analysis.constants[value].shape))
         rows = [self._row(value, use, axis, position) for position, axis in enumerate(axes)]
-        carrying, reads = {part.axis for part in summed}, self._reads(value, use)
+        carrying, mixes = {part.axis for part in summed}, self._mixing.mixes(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         index, fresh, mixed = [], [], []
@@ -235,7 +233,7 @@ class _Rewriter:
             new = self.growth.fresh(axis)
             if row is not None and found is not None:
                 found = np.where(new, size(axis) or 0, found)
-            drawn = scalable and row is None and position not in carrying and reads and bool(np.any(new))
+            drawn = mixes and row is None and position not in carrying and bool(np.any(new))
             index.append(found)
             fresh.append(new if drawn else None)
             mixed.append(self.growth.mixture(axis) if drawn else None)
@@ -243,11 +241,6 @@ class _Rewriter:
         noise = self.noise if scalable else 0.0
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
         return Recipe(*made, self._gain(use), noise, seed, zero, tuple(mixed))
-
-    def _reads(self, value: ir.Value, use: Use) -> bool:
-        """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""
-        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
-        return any(other in self._readers for other in uses)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
         """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.
