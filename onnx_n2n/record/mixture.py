@@ -50,17 +50,19 @@ class Mixture:
 
 
 def mixture(
-    before: int, fresh: int, rng: np.random.Generator, most: float = MOST, *, positive: bool = False
+    before: int, fresh: int, rng: np.random.Generator, most: float | np.ndarray = MOST, *, positive: bool = False
 ) -> Mixture:
     """Draw mixtures of two of ``before`` places each: the first in turn, the second and the weights at random.
 
     Unless they must be ``positive``, half of the weights are negative, so that what follows a Relu is not always active
-    together with an old channel. In absolute value they sum to ``most``.
+    together with an old channel. In absolute value they sum to ``most``, which may be float64[before], by the first.
     """
     first = np.arange(fresh) % before
     second = (first + rng.integers(1, before, fresh)) % before if before > 1 else first
     split = rng.uniform(0.25, 0.75, fresh)
     signs = rng.choice([-1.0, 1.0], (fresh, 2)) if before > 1 and not positive else np.ones((fresh, 2))
-    total = most if before > 1 else most * rng.uniform(0.5, 1.0, (fresh, 1))  # a single place differs by size alone
-    weights = signs * np.stack([split, 1 - split], axis=1) * total
+    total = np.broadcast_to(most, before)[first]
+    if before == 1:
+        total = total * rng.uniform(0.5, 1.0, fresh)  # a single place differs by size alone
+    weights = signs * np.stack([split, 1 - split], axis=1) * total[:, None]
     return Mixture(np.stack([first, second], axis=1).astype(np.int64), weights)

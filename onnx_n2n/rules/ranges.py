@@ -131,6 +131,11 @@ def _dropout(node: ir.Node) -> Range | None:
     return None if trains else Moves()
 
 
+def _filled(node: ir.Node) -> Range:
+    value = node.attributes.get("value")
+    return Bounded(0.0 if value is None else abs(float(value.value.numpy().reshape(-1)[0])))
+
+
 def _slope(default: float) -> Ranged:
     return lambda node: Keeps(max(1.0, abs(attribute(node, "alpha", default))))
 
@@ -192,6 +197,7 @@ ranged(
 ranged("ExpandDims", Moves(), domain=MICROSOFT)
 ranged("Dropout", _dropout)
 ranged("Resize Upsample GridSample", TURNS)
+ranged("ConstantOfShape", _filled)
 ranged("Concat", Moves(None))
 ranged("Cast CastLike", CASTS)
 ranged("Pad", PADS)

@@ -254,7 +254,7 @@ def added(before: int, after: int) -> Copies:
 
 
 def fresh(
-    before: int, after: int, seed: Sequence[int] = (0,), most: float = MOST, *, positive: bool = False
+    before: int, after: int, seed: Sequence[int] = (0,), most: float | np.ndarray = MOST, *, positive: bool = False
 ) -> Fresh:
     """Add fresh channels without outgoing weight, which are mixtures of old ones."""
     rng = np.random.default_rng(seed)

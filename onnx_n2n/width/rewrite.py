@@ -26,6 +26,7 @@ from onnx_n2n.record.record import Remade, Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
+from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.mixing import Mixing
 from onnx_n2n.width.shares import Numbers, Scaled, place
@@ -71,7 +72,7 @@ class _Rewriter:
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
-        self._mixing = Mixing(analysis)
+        self._mixing, self._folds = Mixing(analysis), folds(analysis)
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
@@ -227,16 +228,22 @@ class _Rewriter:
         carrying, mixes = {part.axis for part in summed}, self._mixing.mixes(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
-        index, fresh, mixed = [], [], []
+        index, fresh, mixed, fold = [], [], [], self._folds.get(use)
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             found = self.growth.index(axis) if self.growth.touches(axis) else None
             new = self.growth.fresh(axis)
             if row is not None and found is not None:
                 found = np.where(new, size(axis) or 0, found)
             drawn = mixes and row is None and position not in carrying and bool(np.any(new))
+            folds = fold is not None and fold.axis == position and row is None and bool(np.any(new))
+            mixture = self.growth.mixture(axis) if drawn or folds else None
+            if mixture is not None and fold is not None and folds:
+                found = np.array(found)
+                found[new] = fold.base(mixture)
+                mixture = fold.mixture(mixture)
             index.append(found)
-            fresh.append(new if drawn else None)
-            mixed.append(self.growth.mixture(axis) if drawn else None)
+            fresh.append(new if mixture is not None else None)
+            mixed.append(mixture)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         noise = self.noise if scalable else 0.0
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)

@@ -21,7 +21,7 @@ from onnx_n2n.width.reach.magnitudes import (
     steps,
     terms,
 )
-from onnx_n2n.width.reach.reach import LOST, MIXED, SPOILED, Reach, total, worst
+from onnx_n2n.width.reach.reach import LOST, MIXED, SPOILED, Gain, Reach, total, worst
 from onnx_n2n.width.reach.search import Formula, Walk, keeps
 
 GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much
@@ -33,9 +33,9 @@ def _add(walk: Walk, node: ir.Node, _: int) -> Reach:
     return total(walk.part(node, slot) for slot in walk.floats(node))
 
 
-def _scaled(reach: Reach, factor: float) -> Reach:
+def _scaled(reach: Reach, factor: Gain) -> Reach:
     """Return what is known after a product with numbers that are not larger than ``factor``."""
-    return replace(reach, linear=False).times(factor) if math.isfinite(factor) else LOST
+    return reach.times(factor) if np.isfinite(factor).all() else LOST
 
 
 def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -59,8 +59,8 @@ def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
         made = gate.producer() if gate is not None else None
         if made is not None and made.op_type in GATES and made.inputs[0] is base:
             return keeps((other, one)[place], Keeps(1.0, GATES[made.op_type], rectifies=True), positive=walk.positive)
-    found = [_scaled(one, walk.magnitudes[node.inputs[1]]), _scaled(other, walk.magnitudes[node.inputs[0]])]  # type: ignore[index]
-    return min(found, key=lambda reach: (reach.gain, reach.teacher, reach.plus))
+    found = [_scaled(one, walk.sizes(node, 1)), _scaled(other, walk.sizes(node, 0))]
+    return min(found, key=lambda reach: reach.rank)
 
 
 def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -94,10 +94,10 @@ def _product(walk: Walk, node: ir.Node, slots: list[int], passing: list[tuple[in
         _scaled(reach, _weight(walk, node, next(other for other in slots if other != slot)))
         for slot, reach in passing
     ]
-    return min(found, key=lambda reach: (reach.gain, reach.teacher, reach.plus), default=LOST)
+    return min(found, key=lambda reach: reach.rank, default=LOST)
 
 
-def _weight(walk: Walk, node: ir.Node, slot: int) -> float:
+def _weight(walk: Walk, node: ir.Node, slot: int) -> Gain:
     """Return what numbers of the other operand are multiplied by at most, in sum, by the operand at a slot."""
     value = node.inputs[slot]
     assert value is not None
@@ -106,7 +106,8 @@ def _weight(walk: Walk, node: ir.Node, slot: int) -> float:
     scale = abs(attribute(node, "alpha", 1.0))
     array = walk.analysis.constants.array(value) if slot == 1 and node.op_type == "Conv" else None
     if array is not None:
-        return float(np.abs(array.astype(np.float64)).reshape(len(array), -1).sum(axis=1).max(initial=0))
+        norms = np.abs(array.astype(np.float64)).reshape(len(array), -1).sum(axis=1)
+        return walk.by_channel((walk.analysis.axes_of_use(node, slot) or ())[0], norms)
     return scale * walk.magnitudes.summed(node) * walk.magnitudes[value]
 
 
@@ -135,15 +136,15 @@ def _sum(walk: Walk, node: ir.Node, slot: int) -> Reach:
     reach, count = walk.part(node, 0), terms(walk.magnitudes, node)
     if reach.linear and node.op_type != "ReduceL1":
         return MIXED
-    if reach.linear or reach.below:
-        return Reach(gain=1.0, plus=reach.plus * count, below=True)
+    if reach.below and reach.floor:
+        return Reach(gain=1.0, plus=reach.plus * count, below=True, floor=True)
     return _scaled(reach, count)
 
 
 def _worst(walk: Walk, node: ir.Node, _: int) -> Reach:
     found = worst(walk.part(node, slot) for slot in walk.floats(node))
-    pools = len(walk.floats(node)) == 1 or node.op_type.startswith("Reduce")
-    return replace(found, linear=found.linear and node.op_type == "Where", below=found.below and pools)
+    chosen = node.op_type == "Where"
+    return replace(found, linear=found.linear and chosen, below=found.below and "Min" not in node.op_type)
 
 
 def _clip(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -171,7 +172,7 @@ def _power(walk: Walk, node: ir.Node, _: int) -> Reach:
 def _cast(walk: Walk, node: ir.Node, _: int) -> Reach:
     reach = walk.part(node, 0)
     before, after = (walk.magnitudes.largest(value) for value in (node.inputs[0], node.outputs[0]) if value is not None)
-    return reach if reach.linear or reach.below or after >= before else LOST
+    return reach if reach.linear or (reach.below and reach.floor) or after >= before else LOST
 
 
 def _normalise(walk: Walk, node: ir.Node, slot: int) -> Reach:
@@ -184,11 +185,13 @@ def _normalise(walk: Walk, node: ir.Node, slot: int) -> Reach:
 
 
 def _batch_norm(walk: Walk, node: ir.Node, _: int) -> Reach:
-    parts, reach = affine(walk.magnitudes, node), walk.operand(node, 0)
+    parts, reach = affine(walk.analysis, node), walk.operand(node, 0)
     if parts is None or reach is None:
         return LOST
-    times, plus = (float(np.abs(part).max(initial=0)) for part in parts)
-    return _scaled(reach, times).keeps(1.0, plus)
+    if reach.linear and (node, 1) in walk.folds:
+        return MIXED
+    axes = walk.analysis.axes_of_use(node, 1) or ()
+    return _scaled(reach, walk.by_channel(axes[0], np.abs(parts[0]))).keeps(1.0, float(np.abs(parts[1]).max(initial=0)))
 
 
 def _recur(_: Walk, node: ir.Node, __: int) -> Reach:

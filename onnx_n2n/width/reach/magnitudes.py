@@ -215,6 +215,8 @@ def _contract(found: Magnitudes, node: ir.Node, _: int) -> float:
     if any(name in node.attributes for name in ("alpha", "beta")) and node.op_type != "Gemm":
         return math.inf
     operands = [value for value in node.inputs[:2] if value is not None]
+    if any(math.isinf(found[value]) for value in operands if value not in found.analysis.constants):
+        return math.inf  # no weight needs to be read
     if len(node.inputs) > 2 and node.op_type == "Einsum":
         return math.inf
     first = node.inputs[0]
@@ -239,9 +241,17 @@ def terms(found: Magnitudes, node: ir.Node) -> float:
     kernel = node.attributes.get("kernel_shape")
     if kernel is not None:
         return float(math.prod(kernel.value))
-    lengths = [size(axis) for axis in found.analysis.axes_of_use(node, 0) or (None,) if axis is not None]  # type: ignore[list-item]
-    known = math.prod(length for length in lengths if length)
-    return float(known) if lengths and None not in lengths else 2.0**40
+    axes = found.analysis.axes_of_use(node, 0) or ()
+    stated = node.attributes.get("axes")
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    listed = found.analysis.constants.small(given) if given is not None else None
+    places = list(range(len(axes)))
+    if node.op_type.startswith("Global"):
+        places = places[2:]
+    elif stated is not None or listed is not None:
+        places = [int(place) % len(axes) for place in (stated.value if stated is not None else listed.ravel()) if axes]  # type: ignore[union-attr]
+    lengths = [size(axes[place]) for place in places]
+    return float(math.prod(length or 1 for length in lengths)) if lengths and None not in lengths else 2.0**40
 
 
 def _clip(found: Magnitudes, node: ir.Node, _: int) -> float:
@@ -284,7 +294,7 @@ def _power(found: Magnitudes, node: ir.Node, _: int) -> float:
     if power is None or power < 0 or base is None:
         return math.inf
     try:
-        return max(1.0, found[base]) ** power
+        return float(max(1.0, found[base]) ** power)
     except OverflowError:
         return math.inf
 
@@ -293,7 +303,7 @@ def _cast(found: Magnitudes, node: ir.Node, _: int) -> float:
     value = node.inputs[0]
     within = found[value] if value is not None else math.inf
     if value is not None and (dtype := found.dtype(value)) in LARGEST:
-        within = min(within, LARGEST[dtype])  # type: ignore[index]
+        within = min(within, LARGEST[dtype])
     return within
 
 
@@ -369,7 +379,8 @@ def _averaged(found: Magnitudes, mean: ir.Node) -> int | None:
     left: list[Axis] = list(after)
     if len(before) == len(after):
         gone = [one for one, other in zip(lengths, left, strict=True) if one != size(other)]
-        return math.prod(gone) if gone and None not in gone else None  # type: ignore[type-var]
+        known = [length for length in gone if length is not None]
+        return math.prod(known) if gone and len(known) == len(gone) else None
     return lengths[-1] if len(after) == len(before) - 1 else None
 
 
@@ -423,16 +434,16 @@ def _recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
 
 
 def _batch_norm(found: Magnitudes, node: ir.Node, _: int) -> float:
-    parts = affine(found, node)
+    parts = affine(found.analysis, node)
     first = node.inputs[0]
     if parts is None or first is None:
         return math.inf
     return float(np.abs(parts[0]).max(initial=0)) * found[first] + float(np.abs(parts[1]).max(initial=0))
 
 
-def affine(found: Magnitudes, node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
+def affine(analysis: Analysis, node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
     """Return float64[n] twice: what a BatchNormalization in evaluation multiplies channels by, and what it adds."""
-    arrays = [found.analysis.constants.array(value) if value is not None else None for value in node.inputs[1:5]]
+    arrays = [analysis.constants.array(value) if value is not None else None for value in node.inputs[1:5]]
     training = node.attributes.get("training_mode")
     if any(array is None for array in arrays) or (training is not None and training.value):
         return None

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, Reason, leaves
+from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.record.mixture import MOST
 from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows, range_of
+from onnx_n2n.width.folding import folds
 from onnx_n2n.width.mixing import Mixing
 from onnx_n2n.width.reach.magnitudes import ROOM, WHOLE, Magnitudes, carried, sliced
-from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, NOTHING, Reach, settled, worst
+from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, NOTHING, Gain, Reach, settled, worst
 
-LEAST = 1 / 16  # of the teacher's rows: fresh rows that would have to be smaller learn too slowly
+LEAST = 1 / 64  # of the teacher's rows: fresh rows that would have to be smaller learn too slowly
+ENOUGH = 1 / 4  # above, signs of both kinds are worth more than larger rows
 SHARE = 3 / 4  # of the largest number: what mixtures may come to
 
 
@@ -27,11 +31,12 @@ class Fits:
     """That a group may have fresh channels.
 
     Attributes:
-        most: What the weights of a mixture may sum to, in absolute value.
+        most: What the weights of a mixture may sum to, in absolute value; float64[n], one for each channel that is
+            its first, or a number for all.
         positive: Whether all of them must be above zero.
     """
 
-    most: float
+    most: Gain
     positive: bool
 
 
@@ -44,7 +49,7 @@ class Reaches:
 
     def __init__(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        self.mixing = Mixing(analysis)
+        self.mixing, self.folds = Mixing(analysis), folds(analysis)
         self.magnitudes = Magnitudes(analysis)
         self._nodes: dict[Factor, set[ir.Node]] = {}
         for node in analysis.model.graph.all_nodes():
@@ -54,14 +59,21 @@ class Reaches:
 
     def of(self, factor: Factor) -> Fits | Reason:
         """Say whether a factor may have fresh channels, and else the first node that may lead out of the range."""
+        found: list[Fits] = []
         reason: Reason | None = None
         for positive in (False, True):
-            walk = Walk(self, factor, self._nodes.get(factor, set()), positive=positive)
-            gain, found = walk.run()
-            if found is None and gain <= SHARE / LEAST:
-                return Fits(min(MOST, SHARE / gain) if gain else MOST, positive)
-            reason = found or reason
-        return reason or Reason(f"fresh channels would get {gain:.0f} times as large as what they are made of")
+            gain, why = Walk(self, factor, self._nodes.get(factor, set()), positive=positive).run()
+            if why is None and np.all(gain <= SHARE / LEAST):
+                found.append(Fits(np.minimum(MOST, SHARE / np.maximum(gain, SHARE)), positive))
+                if np.min(found[-1].most) >= ENOUGH:
+                    return found[-1]
+            elif why is None:
+                why = Reason(f"fresh channels may get {np.max(gain):.3g} times as large as what they are made of")
+            reason = reason or why
+        if found:
+            return max(found, key=lambda fits: float(np.mean(fits.most)))
+        assert reason is not None
+        return reason
 
 
 class Walk:
@@ -69,11 +81,11 @@ class Walk:
 
     def __init__(self, model: Reaches, factor: Factor, nodes: set[ir.Node], *, positive: bool) -> None:
         self.analysis, self.magnitudes, self.mixing = model.analysis, model.magnitudes, model.mixing
-        self.factor, self.nodes, self.positive = factor, nodes, positive
+        self.folds, self.factor, self.nodes, self.positive = model.folds, factor, nodes, positive
         self.found: dict[ir.Value, Reach] = {}
         self.whys: dict[ir.Value, Reason] = {}
 
-    def run(self) -> tuple[float, Reason | None]:
+    def run(self) -> tuple[Gain, Reason | None]:
         """Return the largest gain of all tensors, and why one may leave the range."""
         for value in self.analysis.model.graph.inputs:
             if self.touches(self.analysis.axes.get(value)):
@@ -82,7 +94,7 @@ class Walk:
             if port.inward and self.on(port.axis):
                 self.found[port.value] = COPIED
         self.visit(self.analysis.model.graph)
-        gain = 0.0
+        gain: Gain = 0.0
         for node in self.analysis.model.graph.all_nodes():
             for value in node.outputs if node in self.nodes else ():
                 reach = self.found.get(value)
@@ -90,7 +102,7 @@ class Walk:
                     continue
                 if reach.lost:
                     return math.inf, self.whys.get(value) or self.reason(node, "it may lead out of the range")
-                gain = max(gain, 0.0 if reach.copy else reach.gain)
+                gain = np.maximum(gain, 0.0 if reach.copy else reach.gain)
         return gain, None
 
     def visit(self, graph: ir.Graph) -> None:
@@ -136,9 +148,9 @@ class Walk:
         value = node.inputs[slot]
         if value is None or not self.touches(self.analysis.axes_of_use(node, slot)):
             return None
+        if self.magnitudes[value] == 0:
+            return NOTHING
         if value in self.analysis.constants:
-            if self.magnitudes[value] == 0:
-                return NOTHING
             mixed = self.mixing.mixes(value, (node, slot))
             return settled(MIXED if mixed else COPIED, *self._size(value))
         return self.found.get(value, LOST)
@@ -161,8 +173,31 @@ class Walk:
 
     def floats(self, node: ir.Node) -> list[int]:
         """Return the slots of the operands that are no whole numbers."""
-        given = [slot for slot, value in enumerate(node.inputs) if value is not None]
-        return [slot for slot in given if self.magnitudes.dtype(node.inputs[slot]) not in WHOLE]  # type: ignore[arg-type]
+        return [
+            slot for slot, value in enumerate(node.inputs)
+            if value is not None and self.magnitudes.dtype(value) not in WHOLE
+        ]  # fmt: skip
+
+    def sizes(self, node: ir.Node, slot: int) -> Gain:
+        """Return the bound of an operand, for each channel of the factor where it is a constant."""
+        value = node.inputs[slot]
+        assert value is not None
+        axes = self.analysis.axes_of_use(node, slot) or ()
+        places = [place for place, axis in enumerate(axes) if self.on(axis)]
+        array = self.analysis.constants.array(value) if len(places) == 1 else None
+        if array is None or not np.isfinite(array).all():
+            return self.magnitudes[value]
+        rows = np.abs(np.moveaxis(array, places[0], 0).astype(np.float64)).reshape(array.shape[places[0]], -1)
+        return self.by_channel(axes[places[0]], rows.max(axis=1, initial=0))
+
+    def by_channel(self, axis: Axis, sizes: np.ndarray) -> Gain:
+        """Return the largest of the sizes along an axis, for each channel of the factor."""
+        channels = _channels(axis, self.factor)
+        if len(channels) != len(sizes):
+            return float(sizes.max(initial=0))
+        found = np.zeros(self.factor.size or 0)
+        np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
+        return found
 
     def _size(self, value: ir.Value) -> tuple[float, float, float]:
         return self.magnitudes[value], self.magnitudes.largest(value), ROOM
@@ -180,7 +215,9 @@ class Walk:
             case Bounded():
                 return Reach(plus=said.by)
             case Moves(slots):
-                return worst(self.part(node, each) for each in (self.floats(node) if slots is None else slots))
+                moved = [self.operand(node, each) for each in (self.floats(node) if slots is None else slots)]
+                # What has not got the channels is laid beside them, or gives all of them the same number.
+                return worst(reach for reach in moved if reach is not None) if any(moved) else COPIED
             case Keeps():
                 return keeps(worst(self.part(node, each) for each in self.floats(node)), said, positive=self.positive)
             case Overflows(symmetric=True):
@@ -239,9 +276,21 @@ def keeps(reach: Reach, said: Keeps, *, positive: bool) -> Reach:
     found = reach.keeps(said.times, said.plus)
     if said.symmetric and reach.linear:
         return Reach(gain=1.0)
-    if said.rectifies and positive and (reach.linear or reach.below):
-        return Reach(gain=found.gain, plus=reach.plus + 2 * said.plus if reach.below else 2 * said.plus, below=True)
+    if said.rectifies and positive and reach.below:
+        return replace(found, plus=reach.plus + 2 * said.plus, below=True, floor=True)
     return found
+
+
+def _channels(axis: Axis, factor: Factor) -> np.ndarray:
+    """Return int64[n]: which channel of a factor each place of an axis is of, -1 for none."""
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        length = axis.size or 0
+        return np.arange(length) if axis is factor else np.full(length, -1)
+    found = [_channels(part, factor) for part in axis.parts]
+    if isinstance(axis, Product):
+        return reduce(lambda outer, inner: np.maximum.outer(outer, inner).ravel(), found, np.full(1, -1))
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 Formula = Callable[[Walk, ir.Node, int], Reach]
