@@ -106,7 +106,12 @@ RAISES = Kind("power", "may overflow")
 CASTS = Kind("cast", "moves")
 NORMALISES = Kind("normalise", "bounded by the length of an axis")
 SCALES = Kind("batch norm", "amplifies")
+FILLS = Kind("fill", "moves")
+FUSED = Kind("fused", "amplifies")
 RECURS = Kind("recur", "feeds back")
+BIASED = Kind("biased", "adds")
+DEQUANTISES = Kind("dequantise", "bounded by its scales")
+PACKED = Kind("packed attention", "amplifies")
 ATTENDS = Kind("attend", "amplifies")
 TURNS = Kind("turn", "amplifies")
 BRANCHES = Kind("branch", "keeps")
@@ -131,9 +136,25 @@ def _dropout(node: ir.Node) -> Range | None:
     return None if trains else Moves()
 
 
-def _filled(node: ir.Node) -> Range:
-    value = node.attributes.get("value")
-    return Bounded(0.0 if value is None else abs(float(value.value.numpy().reshape(-1)[0])))
+def activated(node: ir.Node) -> Range | None:
+    """Return what bounds the activation that is fused into a node."""
+    stated, parameters = node.attributes.get("activation"), node.attributes.get("activation_params")
+    numbers = [abs(float(each)) for each in parameters.value] if parameters is not None else []
+    alpha = attribute(node, "activation_alpha", numbers[0] if numbers else 1.0)
+    match stated.value if stated is not None else "":
+        case "":
+            return Moves()
+        case "Relu":
+            return Keeps(rectifies=True)
+        case "Sigmoid" | "Tanh" | "HardSigmoid" | "Softsign":
+            return Bounded(1.0)
+        case "LeakyRelu":
+            return Keeps(max(1.0, abs(alpha)))
+        case "Clip":
+            return Bounded(max(numbers)) if len(numbers) == 2 else None
+        case "HardSwish":
+            return Keeps(plus=0.4, rectifies=True)
+    return None
 
 
 def _slope(default: float) -> Ranged:
@@ -188,6 +209,7 @@ def range_of(node: ir.Node) -> Range | None:
 
 
 MICROSOFT = "com.microsoft"
+GELU = Keeps(plus=0.17, rectifies=True)
 
 ranged(
     "Identity Transpose Reshape Flatten Squeeze Unsqueeze Slice Gather GatherElements GatherND Expand Tile Split "
@@ -197,7 +219,7 @@ ranged(
 ranged("ExpandDims", Moves(), domain=MICROSOFT)
 ranged("Dropout", _dropout)
 ranged("Resize Upsample GridSample", TURNS)
-ranged("ConstantOfShape", _filled)
+ranged("ConstantOfShape", FILLS)
 ranged("Concat", Moves(None))
 ranged("Cast CastLike", CASTS)
 ranged("Pad", PADS)
@@ -205,13 +227,15 @@ ranged("Abs", Keeps(symmetric=True))
 ranged("Relu", Keeps(rectifies=True))
 ranged("Ceil Floor Round", Keeps(plus=1.0))
 ranged("Shrink", lambda node: Keeps(1.0, abs(attribute(node, "bias", 0.0))))
-ranged("Gelu", Keeps(plus=0.17, rectifies=True))
-ranged("Gelu QuickGelu", Keeps(plus=0.17, rectifies=True), domain=MICROSOFT)
+ranged("Gelu", GELU)
+ranged("Gelu QuickGelu", GELU, domain=MICROSOFT)
 ranged("Mish HardSwish", Keeps(plus=0.4, rectifies=True))
 ranged("Softplus", Keeps(plus=0.7, rectifies=True))
 ranged("Swish", _swish)
 ranged("ThresholdedRelu", _thresholded)
 ranged("Elu Celu", _exponential_unit)
+ranged("BiasGelu FastGelu", BIASED, domain=MICROSOFT)
+ranged("LogSoftmax", Keeps(2.0, 60.0))
 ranged("Selu", _selu)
 ranged("LeakyRelu", _slope(0.01))
 ranged("Affine", _affine)
@@ -233,6 +257,8 @@ ranged("Div", DIVIDES)
 ranged("Pow", RAISES)
 ranged("MatMul Gemm Conv ConvTranspose Einsum", CONTRACTS)
 ranged("NhwcConv", CONTRACTS, domain=MICROSOFT)
+ranged("FusedMatMul TransposeMatMul", CONTRACTS, domain=MICROSOFT)
+ranged("FusedConv FusedGemm", FUSED, domain=MICROSOFT)
 ranged("Mean ReduceMean ReduceSum AveragePool GlobalAveragePool ReduceL1", SUMS)
 ranged("BatchNormalization", SCALES)
 ranged(
@@ -242,6 +268,9 @@ ranged(
 ranged("SkipLayerNormalization SkipSimplifiedLayerNormalization GroupNorm", NORMALISES, domain=MICROSOFT)
 ranged("RNN GRU LSTM", RECURS)
 ranged("Attention", ATTENDS)
+ranged("Attention", PACKED, domain=MICROSOFT)
+ranged("DequantizeLinear", DEQUANTISES)
+ranged("DequantizeLinear", DEQUANTISES, domain=MICROSOFT)
 ranged("MultiHeadAttention GroupQueryAttention", ATTENDS, domain=MICROSOFT)
 ranged("RotaryEmbedding", TURNS)
 ranged("RotaryEmbedding", TURNS, domain=MICROSOFT)

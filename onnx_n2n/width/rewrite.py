@@ -135,8 +135,11 @@ class _Rewriter:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        most = 2.0 ** math.ceil(math.log2(max(1.0, float(vector.max()))))  # multiplied afterwards, when it is a mean
         self.multiplied.append(layer_name(mean.node))
-        self._scale_operand(mean.node, 0, mean.position, rank, vector)
+        self._scale_operand(mean.node, 0, mean.position, rank, vector / most)
+        if most > 1:
+            self._scale_result(mean.node, most)
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
         """Multiply an operand by a vector along one of its axes."""

@@ -9,21 +9,23 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import leaves
-from onnx_n2n.rules.ranges import Keeps, attribute
+from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
 from onnx_n2n.width.reach.magnitudes import (
     ROOM,
     affine,
     clipped,
     exponent,
     normalised,
+    packed,
     padding,
     smallest,
     steps,
     terms,
 )
-from onnx_n2n.width.reach.reach import LOST, MIXED, SPOILED, Gain, Reach, total, worst
+from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, total, worst
 from onnx_n2n.width.reach.search import Formula, Walk, keeps
 
+ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
 GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much
 STEPS = frozenset({"relu", "leakyrelu", "elu", "softplus", "thresholdedrelu", "affine", "softsign", "tanh", "sigmoid",
                    "hardsigmoid"})  # fmt: skip
@@ -75,13 +77,44 @@ def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 
 def _contract(walk: Walk, node: ir.Node, _: int) -> Reach:
-    added = 2 if node.op_type in {"Conv", "ConvTranspose", "Gemm", "NhwcConv"} else None
-    slots = [slot for slot in range(len(node.inputs)) if slot != added and node.inputs[slot] is not None]
+    added = 2 if node.op_type in ADDING else None
+    slots = [slot for slot in range(min(len(node.inputs), added or 9)) if node.inputs[slot] is not None]
     passing = [(slot, reach) for slot in slots if _passes(walk, node, slot) and (reach := walk.operand(node, slot))]
     found = _product(walk, node, slots, passing) if len(slots) == 2 else LOST
     if added is None or added >= len(node.inputs) or node.inputs[added] is None:
         return found
     return total([found, walk.part(node, added)])
+
+
+def _fused(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    before = _contract(walk, node, slot)
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        before = total([before, walk.part(node, 3)])
+    said = activated(node)
+    match said:
+        case Bounded(by):
+            return LOST if before.lost else before.keeps(0.0, by)
+        case Keeps():
+            return keeps(before, said, positive=walk.positive)
+        case Moves():
+            return before
+    return LOST
+
+
+def _biased(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    return keeps(_add(walk, node, slot), GELU, positive=walk.positive)
+
+
+def _packed(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """What the operator makes inside must have a bound, so that scores of fresh heads have one."""
+    largest, value = packed(walk.magnitudes, node), node.inputs[0]
+    assert value is not None
+    bounded = largest**2 * 2.0**16 <= ROOM * walk.magnitudes.largest(value) if largest < 1e150 else False
+    return Reach(plus=largest) if bounded and not slot else SPOILED
+
+
+def _fill(_: Walk, __: ir.Node, ___: int) -> Reach:
+    return COPIED  # all places hold the same
 
 
 def _product(walk: Walk, node: ir.Node, slots: list[int], passing: list[tuple[int, Reach]]) -> Reach:
@@ -104,7 +137,7 @@ def _weight(walk: Walk, node: ir.Node, slot: int) -> Gain:
     if slot == 0 and node.op_type == "MatMul" and value in walk.magnitudes.convex:
         return 1.0
     scale = abs(attribute(node, "alpha", 1.0))
-    array = walk.analysis.constants.array(value) if slot == 1 and node.op_type == "Conv" else None
+    array = walk.analysis.constants.array(value) if slot == 1 and node.op_type in {"Conv", "FusedConv"} else None
     if array is not None:
         norms = np.abs(array.astype(np.float64)).reshape(len(array), -1).sum(axis=1)
         return walk.by_channel((walk.analysis.axes_of_use(node, slot) or ())[0], norms)
@@ -247,4 +280,8 @@ FORMULAS: dict[str, Formula] = {
     "recur": _recur,
     "attend": _attend,
     "turn": _turn,
+    "fused": _fused,
+    "biased": _biased,
+    "packed attention": _packed,
+    "fill": _fill,
 }

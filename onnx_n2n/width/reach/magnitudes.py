@@ -18,7 +18,7 @@ from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
-from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows, range_of
+from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated, range_of
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {
@@ -28,7 +28,7 @@ LARGEST = {
     ir.DataType.INT64: 2.0**63, ir.DataType.UINT64: 2.0**64,
 }  # fmt: skip
 WHOLE = frozenset(LARGEST) - {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE}
-MADE = {"Conv": 0, "NhwcConv": 0, "ConvTranspose": 1}  # the axis of the weight that is not summed over
+MADE = {"Conv": 0, "FusedConv": 0, "NhwcConv": 0, "ConvTranspose": 1}  # the axis of the weight that is not summed over
 ROOM = 1 / 8  # of the largest number: what an absolute bound may be, so that sums of some stay finite too
 
 
@@ -212,8 +212,6 @@ def _multiply(found: Magnitudes, node: ir.Node, _: int) -> float:
 
 
 def _contract(found: Magnitudes, node: ir.Node, _: int) -> float:
-    if any(name in node.attributes for name in ("alpha", "beta")) and node.op_type != "Gemm":
-        return math.inf
     operands = [value for value in node.inputs[:2] if value is not None]
     if any(math.isinf(found[value]) for value in operands if value not in found.analysis.constants):
         return math.inf  # no weight needs to be read
@@ -224,6 +222,46 @@ def _contract(found: Magnitudes, node: ir.Node, _: int) -> float:
     scale = _number(node, "alpha")
     added = [found[value] for value in node.inputs[2:3] if value is not None]
     return scale * terms * math.prod(found[value] for value in operands) + _number(node, "beta") * sum(added)
+
+
+def _fused(found: Magnitudes, node: ir.Node, slot: int) -> float:
+    before = _contract(found, node, slot) + sum(found[value] for value in node.inputs[3:4] if value is not None)
+    match activated(node):
+        case Bounded(by):
+            return by
+        case Keeps(times, plus):
+            return times * before + plus
+        case Moves():
+            return before
+    return math.inf
+
+
+def _biased(found: Magnitudes, node: ir.Node, _: int) -> float:
+    return sum(found.given(node)) + GELU.plus
+
+
+def _dequantise(found: Magnitudes, node: ir.Node, _: int) -> float:
+    number, scale = node.inputs[:2]
+    dtype = found.dtype(number) if number is not None else None
+    return 2 * LARGEST.get(dtype, math.inf) * found[scale] if scale is not None and dtype is not None else math.inf
+
+
+def packed(found: Magnitudes, node: ir.Node) -> float:
+    """Return the bound of queries, keys and values that an attention makes of its operand by a weight of its own."""
+    given, weight, bias = (*node.inputs[:3], None)[:3]
+    if given is None or weight is None or math.isinf(found[given]) or len(node.inputs) > 4:
+        return math.inf
+    rows = size((found.analysis.axes_of_use(node, 1) or (None,))[0]) if found.analysis.axes_of_use(node, 1) else None
+    return (rows or math.inf) * found[given] * found[weight] + (found[bias] if bias is not None else 0.0)
+
+
+def _packed(found: Magnitudes, node: ir.Node, slot: int) -> float:
+    return math.inf if slot else packed(found, node)
+
+
+def _fill(_: Magnitudes, node: ir.Node, __: int) -> float:
+    value = node.attributes.get("value")
+    return 0.0 if value is None else abs(float(value.value.numpy().reshape(-1)[0]))
 
 
 def _number(node: ir.Node, name: str) -> float:
@@ -473,4 +511,9 @@ FORMULAS: dict[str, Formula] = {
     "normalise": _normalise,
     "batch norm": _batch_norm,
     "recur": _recur,
+    "biased": _biased,
+    "dequantise": _dequantise,
+    "packed attention": _packed,
+    "fill": _fill,
+    "fused": _fused,
 }
