@@ -251,7 +251,8 @@ def packed(found: Magnitudes, node: ir.Node) -> float:
     given, weight, bias = (*node.inputs[:3], None)[:3]
     if given is None or weight is None or math.isinf(found[given]) or len(node.inputs) > 4:
         return math.inf
-    rows = size((found.analysis.axes_of_use(node, 1) or (None,))[0]) if found.analysis.axes_of_use(node, 1) else None
+    axes = found.analysis.axes_of_use(node, 1)
+    rows = size(axes[0]) if axes else None
     return (rows or math.inf) * found[given] * found[weight] + (found[bias] if bias is not None else 0.0)
 
 
