@@ -196,6 +196,23 @@ def options(kind: type[Any]) -> tuple[Option, ...]:
     return tuple(found)
 
 
+def whole(text: str) -> int | None:
+    """Return the whole number that digits stand for; None if there is something else, or more than Python reads."""
+    with suppress(ValueError):
+        return int(text) if text.isdecimal() else None
+    return None
+
+
+def check_seed(seed: int) -> None:
+    """Make sure that numbers can be drawn from a seed.
+
+    Raises:
+        OptionError: It is below 0.
+    """
+    if seed < 0:
+        raise OptionError(f"the seed must be at least 0, not {seed}")
+
+
 def part_of(whole: Options, kind: type[Any]) -> dict[str, Any]:
     """Return the values of the options of a class that are among those of another, by name."""
     return {each.name: getattr(whole, each.name) for each in options(kind)}

@@ -21,13 +21,14 @@ from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.graph.names import Names
-from onnx_n2n.options import option
+from onnx_n2n.options import option, whole
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
 from onnx_n2n.record.record import New, Step
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import KeptGroup
+from onnx_n2n.words import brief
 
 Kind = Literal["auto", "block", "identity", "residual"]
 LONGEST = 7  # kernel that a new layer takes over from its neighbour at most
@@ -242,10 +243,10 @@ def _lengths(text: str) -> tuple[int, ...]:
     Raises:
         OptionError: If it is none, or has no middle.
     """
-    parts = text.split("x")
-    if not all(part.isdecimal() and int(part) % 2 for part in parts):
-        raise OptionError(f"a kernel is of the form 3x3, with odd lengths, not {text!r}")
-    return tuple(map(int, parts))
+    lengths = tuple(whole(part) or 0 for part in text.split("x"))
+    if not all(length % 2 for length in lengths):
+        raise OptionError(f"a kernel is of the form 3x3, with odd lengths, not {brief(repr(text))}")
+    return lengths
 
 
 def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:

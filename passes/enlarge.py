@@ -15,7 +15,7 @@ from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, written
 from onnx_n2n.kernels.padding import Margin, prepare
-from onnx_n2n.options import option
+from onnx_n2n.options import option, whole
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
@@ -23,6 +23,7 @@ from onnx_n2n.record.record import Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import KeptGroup
+from onnx_n2n.words import brief
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Enlarge(Selective):
         Raises:
             OptionError: If a value has no meaning.
         """
-        if self.kernel and not all(part.isdecimal() and int(part) for part in self.kernel.split("x")):
-            raise OptionError(f"a kernel is of the form 5x5, not {self.kernel!r}")
+        if self.kernel and not all(map(whole, self.kernel.split("x"))):
+            raise OptionError(f"a kernel is of the form 5x5, not {brief(repr(self.kernel))}")
 
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
         """Enlarge kernels in a private working copy."""
