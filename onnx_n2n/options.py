@@ -39,6 +39,7 @@ class Said:
         flags: Its names on the command line; ``--its-name`` if not given.
         metavar: How its value is written there.
         least: The least number that it may be.
+        most: The greatest number that it may be.
         above: A number that it must be above.
         entry: How an entry of a mapping is read from the command line; ``NAME=SIZE`` if not given.
     """
@@ -49,6 +50,7 @@ class Said:
     flags: tuple[str, ...] = ()
     metavar: str = ""
     least: float | None = None
+    most: float | None = None
     above: float | None = None
     entry: Entry | None = None
 
@@ -118,10 +120,12 @@ class Option:
         """
         if self.choices and not (isinstance(value, str) and value in self.choices):
             raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
-        least, above = self.said.least, self.said.above
+        least, most, above = self.said.least, self.said.most, self.said.above
         if least is not None and value is not None and not (math.isfinite(value) and value >= least):
             finite = "a finite number of " if self.scalar is float else ""
             raise OptionError(f"{self.name} must be {finite}at least {least}, not {value}")
+        if most is not None and value > most:
+            raise OptionError(f"{self.name} must be at most {most}, not {brief(str(value))}")
         if above is not None and not value > above:
             raise OptionError(f"{self.name} must be above {above}, not {value}")
 

@@ -11,11 +11,11 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.errors import GrowthError
 from onnx_n2n.kernels.growth import grow, remade, trace
-from onnx_n2n.kernels.layers import Layer, layers_of, written
+from onnx_n2n.kernels.layers import Layer, layers_of, lengths, written
 from onnx_n2n.kernels.padding import Margin, prepare
-from onnx_n2n.options import option, whole
+from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
@@ -23,7 +23,6 @@ from onnx_n2n.record.record import Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import KeptGroup
-from onnx_n2n.words import brief
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Enlarge(Selective):
         Raises:
             OptionError: If a value has no meaning.
         """
-        if self.kernel and not all(map(whole, self.kernel.split("x"))):
-            raise OptionError(f"a kernel is of the form 5x5, not {brief(repr(self.kernel))}")
+        if self.kernel:
+            lengths(self.kernel)
 
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
         """Enlarge kernels in a private working copy."""
@@ -131,7 +130,7 @@ class Enlarge(Selective):
             if all(length == 1 for length in own):
                 raise GrowthError(f"its kernel is {written(own)}, which grows only to a kernel that is stated")
             return tuple(int(length > 1) for length in own)
-        wanted = tuple(map(int, self.kernel.split("x")))
+        wanted = lengths(self.kernel)
         wanted = wanted * len(own) if len(wanted) == 1 else wanted
         if len(wanted) != len(own):
             raise GrowthError(f"a kernel of {len(wanted)} axes does not fit a convolution of {len(own)}")

@@ -46,7 +46,7 @@ def line(command: str, name: str, value: str) -> list[str]:
     return [command, *(f"{flag}={each}" for flag, each in given.items()), *unproven, "--", *places]
 
 
-@pytest.mark.parametrize(("command", "name"), parameters())
+@pytest.mark.parametrize(("command", "name"), [*parameters()])
 def test_whatever_an_option_is_given_ends_in_a_result_or_a_sentence(folder: Path, command: str, name: str) -> None:
     if command in {"grow-checkpoint", "join"}:
         onnx_n2n.widen(net(), verify=False).growth.save("net.growth")

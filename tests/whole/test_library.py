@@ -141,6 +141,29 @@ def test_all_names_are_there_and_no_others() -> None:
         assert getattr(importlib.import_module(f"onnx_n2n.{home}"), name) is getattr(onnx_n2n, name)
 
 
+THREADS = """
+import sys, threading, onnx_n2n
+sys.setswitchinterval(1e-6)
+names = [name for name in dir(onnx_n2n) if not name.startswith("_")]
+begin, loaded = threading.Barrier(8), []
+
+def load(turn):
+    begin.wait()
+    for name in names[turn:] + names[:turn]:
+        getattr(onnx_n2n, name)
+    loaded.append(turn)
+
+threads = [threading.Thread(target=load, args=(5 * turn,)) for turn in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(loaded))
+"""
+
+
+def test_threads_load_names_at_once() -> None:
+    assert python("-c", THREADS) == "8"
+
+
 def test_the_version_is_stated_once() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert "version" not in project["project"]
