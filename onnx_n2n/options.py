@@ -119,15 +119,15 @@ class Option:
             OptionError: It has none.
         """
         if self.choices and not (isinstance(value, str) and value in self.choices):
-            raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
+            raise OptionError(f"`{self.name}=` must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
         least, most, above = self.said.least, self.said.most, self.said.above
         if least is not None and value is not None and not (math.isfinite(value) and value >= least):
             finite = "a finite number of " if self.scalar is float else ""
-            raise OptionError(f"{self.name} must be {finite}at least {least}, not {value}")
+            raise OptionError(f"`{self.name}=` must be {finite}at least {least}, not {value}")
         if most is not None and value > most:
-            raise OptionError(f"{self.name} must be at most {most}, not {brief(str(value))}")
+            raise OptionError(f"`{self.name}=` must be at most {most}, not {brief(str(value))}")
         if above is not None and not value > above:
-            raise OptionError(f"{self.name} must be above {above}, not {value}")
+            raise OptionError(f"`{self.name}=` must be above {above}, not {value}")
 
     @property
     def scalar(self) -> Any:

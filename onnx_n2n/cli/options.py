@@ -80,7 +80,7 @@ def _entries(read: Callable[[str], tuple[str, Any]]) -> Callable[..., dict[str, 
     def entries(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
         try:
             return dict(map(read, values))
-        except (OptionError, ValueError) as wrong:  # the second of a pass of somebody else
+        except (OptionError, ValueError) as wrong:  # the latter from the pass of a third party
             raise click.BadParameter(str(wrong)) from wrong
 
     return entries

@@ -204,10 +204,11 @@ def test_values_are_kept_as_their_types_have_them() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
-    [(Widen(0.5), "factor must be a finite number of at least 1"), (Widen(float("nan")), "factor"),
-     (Widen(init="none"), "init must be one of zero, net2net"),  # type: ignore[arg-type]
-     (Deepen(every=0), "every must be at least 1"),
-     (Deepen(kernel=["2x2"]), "odd"), (Outputs(), "from 1 to"), (Widen(noise=-1), "noise must be")],
+    [(Deepen(count=10_001), "`count=` must be at most 10000"), (Enlarge("9" * 30), "of the form 5x5"),
+     (Widen(0.5), "`factor=` must be a finite number of at least 1"), (Widen(float("nan")), "factor"),
+     (Widen(init="none"), "`init=` must be one of zero, net2net"),  # type: ignore[arg-type]
+     (Deepen(every=0), "`every=` must be at least 1"),
+     (Deepen(kernel=["2x2"]), "odd"), (Outputs(), "from 1 to"), (Widen(noise=-1), "`noise=` must be")],
 )  # fmt: skip
 def test_values_without_a_meaning(wrong: Pass, reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
