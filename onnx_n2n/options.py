@@ -144,9 +144,13 @@ class Option:
         return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if QUOTED.search(text) else text
 
     def read(self, text: str) -> Any:
-        """Return the value that a text stands for, as far as that does not depend on the types of its entries."""
+        """Return the value that a text stands for, as far as that does not depend on the types of its entries.
+
+        Raises:
+            OptionError: A name is given twice.
+        """
         if get_origin(self.kind) is Mapping:
-            return {name: size for name, _, size in (each.rpartition(":") for each in _entries(text))}
+            return named((name, size) for name, _, size in (each.rpartition(":") for each in _entries(text)))
         return _entries(text) if get_origin(self.kind) is Sequence else text
 
     def valued(self, value: Any) -> Any:
@@ -198,6 +202,20 @@ def options(kind: type[Any]) -> tuple[Option, ...]:
         texts = {name: Template(getattr(said, name)).safe_substitute(words) for name in ("help", "usual")}
         found.append(Option(each.name, types[each.name], default, replace(said, **texts)))
     return tuple(found)
+
+
+def named(pairs: Iterable[tuple[str, R]]) -> dict[str, R]:
+    """Return values by name.
+
+    Raises:
+        OptionError: A name is given twice.
+    """
+    found: dict[str, R] = {}
+    for name, value in pairs:
+        if name in found:
+            raise OptionError(f"{brief(repr(name))} is given twice", hint="give it once")
+        found[name] = value
+    return found
 
 
 def whole(text: str) -> int | None:
@@ -261,7 +279,7 @@ def _valued(kind: Any, value: Any) -> Any:
         return _any_valued(inside, value)
     if origin is Mapping:
         pairs = value.items() if isinstance(value, Mapping) else [_instance(each, tuple) for each in value]
-        return {_valued(inside[0], name): _valued(inside[1], each) for name, each in pairs}
+        return named((_valued(inside[0], name), _valued(inside[1], each)) for name, each in pairs)
     if origin in {Sequence, Collection, Iterable}:
         return tuple(_valued(inside[0], each) for each in ([value] if isinstance(value, str) else value))
     if origin is tuple:

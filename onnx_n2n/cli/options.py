@@ -12,7 +12,7 @@ import click
 
 from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.errors import OptionError
-from onnx_n2n.options import Option, options, whole
+from onnx_n2n.options import Option, named, options, whole
 from onnx_n2n.passes import Outputs
 from onnx_n2n.passes.functions import Running
 from onnx_n2n.verification.asking import Verifying
@@ -44,7 +44,10 @@ def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, 
     """Read WEIGHT=PARAMETER, as often as it is given."""
     if wrong := [value for value in values if not all(value.partition("="))]:
         raise click.BadParameter(f"{brief(repr(wrong[0]))} is not of the form WEIGHT=PARAMETER.")
-    return {weight: name for weight, _, name in (value.partition("=") for value in values)}
+    try:
+        return named((weight, name) for weight, _, name in (value.partition("=") for value in values))
+    except OptionError as wrong:
+        raise click.BadParameter(str(wrong)) from wrong
 
 
 def as_click(each: Option) -> Callable[[Command], Command]:
@@ -79,7 +82,7 @@ def _entries(read: Callable[[str], tuple[str, Any]]) -> Callable[..., dict[str, 
 
     def entries(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
         try:
-            return dict(map(read, values))
+            return named(map(read, values))
         except (OptionError, ValueError) as wrong:  # the latter from the pass of a third party
             raise click.BadParameter(str(wrong)) from wrong
 
