@@ -24,7 +24,6 @@ NAMES = ("", "x", "y", "\0", "a\nb", "../../up", "/", "\u202e", "class", "None",
 # --- what to take
 
 
-
 def _blocks(proto: onnx.ModelProto) -> list[Any]:
     found: list[Any] = [proto.graph, *proto.functions]
     for block in found:  # it grows on the way
