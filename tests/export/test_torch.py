@@ -52,8 +52,6 @@ SEEN: dict[str, tuple[onnx.ModelProto, tuple[int, ...]]] = {
     ), (4, 8)),
 }  # fmt: skip
 
-every_graph = pytest.mark.parametrize("name", GRAPHS)
-
 
 def agrees(proto: Any, module: Any) -> None:
     found = agreement(proto, runner(module))
@@ -88,7 +86,7 @@ def assert_trains(proto: onnx.ModelProto) -> None:
     assert loss_of(module, feed) < loss
 
 
-@every_graph
+@pytest.mark.parametrize("name", GRAPHS)
 def test_small_graphs_agree_with_onnx_runtime(name: str) -> None:
     agrees(GRAPHS[name], export.to_torch(GRAPHS[name]))
 

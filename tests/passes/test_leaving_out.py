@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +12,6 @@ import onnx_n2n
 from helpers.graphs import STABLE
 from onnx_n2n.passes.leaving_out import Failure, Part, leave_out
 from onnx_n2n.verification.localise import Wrong
-
-pytestmark = [pytest.mark.leaves_out, pytest.mark.filterwarnings("ignore::onnx_n2n.errors.LeftOutWarning")]
 
 
 @dataclass(frozen=True)
