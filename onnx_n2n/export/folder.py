@@ -38,6 +38,7 @@ from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import kind_at
+from onnx_n2n.words import count
 
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
 SHOWN = 5  # names in a message
@@ -74,7 +75,7 @@ class Exported:
 
     def __repr__(self) -> str:
         agrees = "not run" if self.agreement is None else f"agrees with ONNX Runtime, error {self.agreement.error:.1e}"
-        return f"<Exported: {sum(self.tensors.values())} tensors for {self.to}; {agrees}>"
+        return f"<Exported: {count(sum(self.tensors.values()), 'tensor')} for {self.to}; {agrees}>"
 
     @property
     def constants(self) -> list[Account]:

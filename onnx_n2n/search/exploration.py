@@ -51,6 +51,9 @@ class Direction:
     name: str
     passes: tuple[Widen | Deepen, ...]
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {','.join(map(str, self.passes))}>"
+
 
 DIRECTIONS = (
     Direction("wider", (Widen(),)),
