@@ -8,7 +8,7 @@ for the use that needs it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
 from onnx_n2n.axes.unify import Misaligned, split_product
@@ -20,11 +20,13 @@ LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 class ShapeDim:
     """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
 
-    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
+    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds. The cause is
+    why growth has lost the axis whose length it is made of, if it has.
     """
 
     value: float | None
     axis: Axis | None = None
+    cause: Reason | None = field(default=None, compare=False)
 
     @property
     def literal(self) -> bool:
@@ -60,7 +62,7 @@ def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the product of two elements."""
     value = None if one.value is None or other.value is None else _whole(one.value * other.value)
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.axis is not None:
         return ShapeDim(value, product(one.axis, other.axis))
     axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
@@ -68,8 +70,7 @@ def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     if literal.value == 1:
         return ShapeDim(value, axis)
     if literal.value is None or literal.value < 1 or literal.value != int(literal.value):
-        pin(axis, reason)
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     fixed = axis_of(int(literal.value))
     pin(fixed, reason)
     return ShapeDim(value, product(axis, fixed))
@@ -79,7 +80,7 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
     value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.literal and other.value == 1:
         return one
     if one.axis is not None and other.literal and value is not None:
@@ -121,7 +122,8 @@ def settle(*elements: ShapeDim, value: float | None, reason: Reason) -> ShapeDim
     for element in elements:
         if element.axis is not None:
             pin(element.axis, reason)
-    return ShapeDim(value)
+    causes = [element.cause or (reason if element.axis is not None else None) for element in elements]
+    return ShapeDim(value, cause=next((cause for cause in causes if cause is not None), None))
 
 
 def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
@@ -130,4 +132,3 @@ def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
     for element in elements:
         found = multiply(found, element, reason)
     return found
-
