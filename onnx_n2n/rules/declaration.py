@@ -13,6 +13,7 @@ from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
 from onnx_n2n.rules.obligations import Summand
 
 WINDOW = "the operator looks at neighbouring places along this axis"
+PARTIAL = "it is not defined for every number"
 FIXED = "the operator has a fixed number of parts here"
 
 
@@ -105,7 +106,7 @@ class Declaration:
             if letter in self.pinned:
                 context.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else self.why)
             if self.partial:
-                context.require_copies(axis, "it is not defined for every number")
+                context.require_copies(axis, PARTIAL)
         for letter, stated in self.sizes.items():
             if isinstance(stated, str) and letter not in self.pinned:
                 context.require_length(stated, None, letters.single[letter])
