@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
+from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, is_pinned, leaves, pin, product, resolve, same, size
 from onnx_n2n.axes.unify import Misaligned, split_product
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
@@ -30,6 +30,11 @@ class ShapeDim:
     def literal(self) -> bool:
         """Whether the element is a number that growth does not move."""
         return self.axis is None and self.value is not None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether growth does not move it, be it written or the length of an axis that is pinned by now."""
+        return self.value is not None and (self.axis is None or is_pinned(self.axis))
 
 
 @dataclass(frozen=True)

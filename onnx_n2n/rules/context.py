@@ -195,13 +195,13 @@ class Context:
         return found.elements
 
     def numbers(self, slot: int) -> tuple[float, ...]:
-        """Return the elements of an input that steers the node, all of which must be written in the model.
+        """Return the elements of an input that steers the node, none of which growth may move.
 
         Raises:
             Refusal: If one is not.
         """
         elements = self.parameter(slot)
-        found = tuple(element.value for element in elements if element.literal and element.value is not None)
+        found = tuple(element.value for element in elements if element.fixed and element.value is not None)
         if len(found) < len(elements):
             self.consumed.discard(slot)
             raise Refusal(f"{self.value(slot).name!r} is not constant")

@@ -34,7 +34,7 @@ def rearrange(context: Context) -> ShapeValue | None:
 def repeat(context: Context) -> ShapeValue | None:
     """One number, as often as a written number says."""
     lengths = context.content(0)
-    if lengths is None or len(lengths.elements) > 1 or not all(element.literal for element in lengths.elements):
+    if lengths is None or len(lengths.elements) > 1 or not all(element.fixed for element in lengths.elements):
         return None
     count = int(lengths.elements[0].value or 0) if lengths.elements else 1
     value = context.attribute("value")
@@ -48,7 +48,7 @@ def gather(context: Context) -> ShapeValue | None:
     found, picks = context.content(0), context.content(1)
     if found is None or picks is None or found.scalar:
         return None
-    places = [int(pick.value) for pick in picks.elements if pick.literal and pick.value is not None]
+    places = [int(pick.value) for pick in picks.elements if pick.fixed and pick.value is not None]
     if len(places) < len(picks.elements) or any(not -len(found.elements) <= n < len(found.elements) for n in places):
         return None
     return ShapeValue(tuple(found.elements[place] for place in places), scalar=picks.scalar)
@@ -171,7 +171,7 @@ def where(context: Context) -> ShapeValue | None:
     length = max(len(part.elements) for part in (condition, yes, no))
     result = []
     for test, one, other in zip(*(_spread(part, length) for part in (condition, yes, no)), strict=True):
-        if test.literal:
+        if test.fixed:
             result.append(one if test.value else other)
         else:
             result.append(settle(test, one, other, value=None, reason=context.reason(UNMODELLED)))

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import layer_name, measures
+from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
+from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
