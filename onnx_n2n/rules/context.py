@@ -248,6 +248,11 @@ class Context:
         """Forbid an axis to grow."""
         pin(axis, self.reason(text))
 
+    def pin_measured(self, element: ShapeDim, text: str) -> None:
+        """Forbid what an element measures to grow: the node cannot follow it."""
+        if element.axis is not None:
+            self.pin(element.axis, text)
+
     def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
@@ -291,7 +296,9 @@ class Context:
         elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
             if size(axis) is None:
-                self.pin(axis, "a length is stated for this axis, of which a part is not known before run time")
+                unknown = "a length is stated for this axis, of which a part is not known before run time"
+                self.pin(axis, unknown)
+                self.pin_measured(element, unknown)
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:
             self.pin(axis, text)

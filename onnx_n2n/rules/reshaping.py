@@ -9,6 +9,7 @@ from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
+REPEATED = "it repeats the axis a number of times known only at run time"
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
@@ -128,8 +129,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            context.pin(axis, "it repeats the axis a number of times known only at run time")
-            result.append(context.pinned_axis(None, "it repeats the axis a number of times known only at run time"))
+            context.pin(axis, REPEATED)
+            context.pin_measured(element, REPEATED)
+            result.append(context.pinned_axis(None, REPEATED))
     context.result(result)
 
 

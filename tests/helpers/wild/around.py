@@ -31,6 +31,12 @@ def renamed(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[o
     return found
 
 
+def operators(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+    """Return the names of the operators of nodes, and of those in their bodies."""
+    bodies = [a.g.node for node in nodes for a in node.attribute if a.HasField("g")]
+    return {node.op_type for node in nodes}.union(*map(operators, bodies))
+
+
 def wrap(s: Sheet, outputs: Sequence[str]) -> None:
     """Put some nodes that follow each other into a function, a branch or a loop.
 
@@ -64,7 +70,7 @@ def wrap(s: Sheet, outputs: Sequence[str]) -> None:
 
 def _function(s: Sheet, nodes: list[onnx.NodeProto], read: list[str], wanted: list[str]) -> list[onnx.NodeProto]:
     """A call, or two calls of one function of which the second gets other weights."""
-    if any(node.op_type == "SimplifiedLayerNormalization" for node in nodes):
+    if "SimplifiedLayerNormalization" in operators(nodes):
         raise Skip  # ONNX Runtime crashes where a function calls what ONNX does not define
     kept = {name for name in read if name in s.weights and s.chance(30)}  # become constants of the function
     given = [name for name in read if name not in kept]
