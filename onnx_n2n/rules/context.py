@@ -253,7 +253,11 @@ class Context:
         limit(axis, Limit.COPIES, self.reason(text))
 
     def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
-        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
+        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``.
+
+        There is none where the axis has a part whose length only run time knows.
+        """
+        by = None if size(axis) is None else by
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
     def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:

@@ -83,3 +83,71 @@ def test_the_length_of_a_weight_follows_it(name: str) -> None:
     assert sizes(teacher) == groups
     if groups:
         check(teacher)
+
+
+EIGHT = {"W": (4, 8), "V": (8, 2)}
+FREE = {
+    "an output that merges what nobody else reads so": (
+        (), model("h = MatMul(x, W) f = Flatten<axis=0>(h) y = MatMul(f, V)", "float[N,4] x", "f, y", W=(4, 8),
+                  V=(16, 2))),
+    "an output beside": (
+        (), model("h = MatMul(x, W) f = Reshape(h, to) y = MatMul(h, V)", "float[N,4] x", "f, y", to=[-1], **EIGHT)),
+    "a mean": (
+        (8,), model("h = MatMul(x, W) f = Flatten<axis=0>(h) m = ReduceMean<axes=[1]>(f) y = MatMul(h, V)",
+                    "float[N,4] x", "m, y", **EIGHT)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_channels_merged_with_a_free_length(name: str) -> None:
+    """Where they are in the merged axis is known only at run time, so nothing constant may have to say it."""
+    groups, teacher = FREE[name]
+    assert sizes(teacher) == groups
+    if groups:
+        check(teacher)
+
+
+FROM_THE_END = {
+    "Gather": "p = Gather<axis=1>(h, from_end) q = Gather<axis=1>(h, from_start)",
+    "Gather in a branch": (
+        "m = ReduceMax<keepdims=0>(x) c = Cast<to=9>(m) p = If(c) <then_branch=a () => (v) { v = Gather<axis=1>(h, "
+        "from_end) }, else_branch=b () => (w) { s = Gather<axis=1>(h, from_end) w = Neg(s) }> "
+        "q = Gather<axis=1>(h, from_start)"),
+    "Slice": "p = Slice(h, begin, middle, one) q = Slice(h, middle, far, one)",
+    "Slice beyond the ends": "p = Slice(h, before, middle, last) q = Slice(h, middle, behind, last)",
+    "Split": "p, q = Split<axis=-1>(h)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FROM_THE_END)
+def test_places_counted_from_the_end(name: str) -> None:
+    """The first half of the channels keeps its length, and the other half grows behind it."""
+    body = f"h = MatMul(x, W) {FROM_THE_END[name]} z = Softmax<axis=1>(p) y = MatMul(q, V)"
+    places = {
+        "from_end": [-8, -7, -6, -5], "from_start": [4, 5, 6, 7], "begin": [-8], "middle": [-4], "far": [2**40],
+        "before": [-100], "behind": [100], "one": [1], "last": [-1],
+    }  # fmt: skip
+    used = {name: np.array(n) for name, n in places.items() if name in re.findall(r"\w+", body)}
+    teacher = model(body, "float[3,4] x", "z, y", W=(4, 8), V=(4, 2), **used)
+    assert sizes(teacher) == (4,)
+    check(teacher)
+
+
+OF_KEYS = {
+    "a constant key behind a cache": "y, o, r = Attention(q, K, P, , c, v)",
+    "a cache before a key": "y, o, r = Attention(q, c, v, , K, P)",
+    "a constant cache and a constant key": "y, o, r = Attention(q, K, P, , L, v)",
+    "a key that is given out": "k = MatMul(x, M) s = Softplus(q) y, o, r = Attention(s, k, x) u = MatMul(o, V)",
+}
+
+
+@pytest.mark.parametrize("name", OF_KEYS)
+def test_shares_of_attention_are_those_of_the_query_where_keys_are_joined(name: str) -> None:
+    shapes = {"K": (1, 2, 3, 8), "L": (1, 2, 3, 8), "P": (1, 2, 3, 4), "M": (4, 8), "V": (8, 2)}
+    body = f"q = MatMul(x, W) c = MatMul(p, U) {OF_KEYS[name]}"
+    used = {name: shape for name, shape in shapes.items() if name in re.findall(r"\w+", body)}
+    outputs = "y, u" if "u =" in body else "y"
+    teacher = model(body, "float[1,2,3,4] x, float[1,2,3,4] p, float[1,2,3,4] v", outputs, opset=23, W=(4, 8), U=(4, 8),
+                    **used)  # fmt: skip
+    assert 8 in sizes(teacher)
+    check(teacher)
