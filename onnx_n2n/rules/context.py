@@ -281,9 +281,11 @@ class Context:
         if self.attribute(attribute) is None:
             self.ledger.defaults.append(Default(self.node, attribute, value, axis))
 
-    def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
+    def pick(
+        self, slot: int, axis: Axis, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None
+    ) -> None:
         """Say that constant indices read these runs of an axis."""
-        self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
+        self.ledger.picks.append(Picks(self.node, slot, axis, tuple(runs), shuffled))
 
     def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""

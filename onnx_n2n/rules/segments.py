@@ -200,7 +200,7 @@ def _shuffled(context: Context, axis: Axis, indices: np.ndarray, length: int) ->
         outer_axis, inner_axis = split_product(axis, length // inner)
     except Misaligned:
         return None
-    context.pick(1, (), (outer_axis, inner_axis))
+    context.pick(1, axis, (), (outer_axis, inner_axis))
     return product(inner_axis, outer_axis)
 
 
@@ -215,5 +215,5 @@ def _runs(context: Context, axis: Axis, indices: np.ndarray) -> Axis | None:
             pieces.append((before, split_sum(rest, len(run))[0]))
     except Misaligned:
         return None
-    context.pick(1, pieces)
+    context.pick(1, axis, pieces)
     return Sum(tuple(piece for _, piece in pieces))
