@@ -123,6 +123,11 @@ class Context:
         """Say whether the node has an input at ``slot``."""
         return slot < len(self.node.inputs) and self.node.inputs[slot] is not None
 
+    def given_out(self, slot: int) -> bool:
+        """Say whether something reads the output at ``slot``, or the graph gives it out."""
+        value = self.node.outputs[slot] if slot < len(self.node.outputs) else None
+        return value is not None and (bool(value.uses()) or value.is_graph_output())
+
     def value(self, slot: int) -> ir.Value:
         """Return the tensor at an input slot.
 
