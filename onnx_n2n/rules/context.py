@@ -178,7 +178,12 @@ class Context:
         return found
 
     def content(self, slot: int) -> ShapeValue | None:
-        """Return what a small input says, without taking responsibility for it."""
+        """Return what a small input of rank 0 or 1 says, without taking responsibility for it."""
+        found = self.table(slot)
+        return found if found is not None and found.width is None else None
+
+    def table(self, slot: int) -> ShapeValue | None:
+        """Return what a small input says, of rank 2 too, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
     def content_of(self, value: ir.Value) -> ShapeValue | None:
