@@ -211,7 +211,11 @@ def check_parent(place: Path) -> None:
         OptionError: It is not there, or nothing can be written into it.
     """
     folder = place.parent
-    if kind_at(folder) != "folder" or kind_at(os.path.realpath(folder)) != "folder":  # as in one that was removed
+    try:
+        found = kind_at(folder) == kind_at(os.path.realpath(folder)) == "folder"
+    except OSError:  # where one works in a folder that was removed
+        found = False
+    if not found:
         raise OptionError(f"the folder {str(folder)!r} does not exist", hint="make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError(f"the folder {str(folder)!r} is not writable", hint=ANOTHER)
