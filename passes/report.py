@@ -133,6 +133,17 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Known(Generic[M]):
+    """What has been made already, in place of what makes it: a report that goes to another process takes it along."""
+
+    value: M
+
+    def __call__(self) -> M:
+        """Return it."""
+        return self.value
+
+
+@dataclass(frozen=True)
 class Report:
     """The short account of what was done.
 
@@ -161,6 +172,9 @@ class Report:
         They are counted when this is asked for, so the teacher must still be there, as it was.
         """
         return self.counted()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"counted": Known(self.clones)}
 
     def __repr__(self) -> str:
         return f"<Report: {self.short}>"
@@ -217,7 +231,10 @@ class Result(Generic[M]):
     change: Change
     report: Report
     passes: str
-    recorded: Callable[[], Record] = field(repr=False)
+    recorded: Callable[[], Record] = field(repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"recorded": Known(self.growth)}
 
     def __repr__(self) -> str:
         return f"<Result: {self.report.short}; {brief(self.passes)}>"

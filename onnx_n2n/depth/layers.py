@@ -106,6 +106,7 @@ def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
     """Return the weight of a layer that is the identity: [C, C / groups, *kernel], or [C, C]."""
     if not near.convolves:
         return np.eye(near.channels)
+    kernel = near.whole(kernel)
     groups = near.groups if near.channels % near.groups == 0 and near.maker.op_type == "Conv" else 1
     inner = near.channels // groups
     weight = np.zeros((near.channels, inner, *kernel))
@@ -123,7 +124,9 @@ def _layer(
     like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
     mark = f"{word}_weight" if word else "weight"
     if near.convolves:
-        operands = [value, splice.weight(like, mark, weight, setting.dtype)]
+        kernel = near.whole(kernel)
+        inside = near.maker.outputs[0] if near.squeeze is not None else None
+        operands = [_unsqueezed(splice, near, value, word), splice.weight(like, mark, weight, setting.dtype)]
         if stored(bias)[0] in setting.analysis.constants:  # torch.export writes out zeros for a bias that there is not
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
         attributes = [
@@ -131,7 +134,11 @@ def _layer(
             ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
             ir.AttrInt64("group", near.channels // weight.shape[1]),
         ]
-        return splice.node(near.maker, "Conv", operands, attributes, word=word)
+        out = splice.node(near.maker, "Conv", operands, attributes, made=inside, word=word)
+        if near.squeeze is None:
+            return out
+        stated = list(near.squeeze.attributes.values())
+        return splice.node(near.squeeze, "Squeeze", [out, *near.squeeze.inputs[1:]], stated, word=word)
     rank = len(setting.analysis.axes[near.activation.outputs[0]])
     if near.maker.op_type == "Gemm" and rank == 2:
         found = near.maker.attributes.get("transB")
@@ -146,6 +153,14 @@ def _layer(
         bias = splice.weight(_added(setting), "bias", zeros, setting.dtype)
         out = splice.node(near.maker, "Add", [out, bias], word="bias")
     return out
+
+
+def _unsqueezed(splice: Splice, near: Neighbour, value: ir.Value, word: str) -> ir.Value:
+    """Put back the axes that are dropped behind the neighbour, which a new convolution has too."""
+    if near.squeeze is None:
+        return value
+    operands, stated = [value, *near.squeeze.inputs[1:]], list(near.squeeze.attributes.values())
+    return splice.node(near.squeeze, "Unsqueeze", operands, stated, made=near.maker.outputs[0], word=word)
 
 
 def _added(setting: PlaceSettings) -> ir.Value | None:

@@ -173,7 +173,6 @@ def _called(kind: str, key: str) -> Callable[[int, Any], str]:
 
 TEXT = plain("text", _unicode)
 WHOLE = plain("whole number from 0 on", _whole)
-NUMBER = plain("finite number", _finite)
 SHA256 = plain("SHA-256 in hexadecimal digits", lambda value: isinstance(value, str) and bool(DIGEST.fullmatch(value)))
 LISTS = frozenset({"steps", "tensors", "new", "apart", "axes", "origins", "settings"})
 TEXTS, LENGTHS = many(TEXT), many(WHOLE)

@@ -14,10 +14,9 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import measures
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Factor, leaves, resolve
-from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.operators import measures, operator_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.mixture import Mixture
 from onnx_n2n.width.reach.magnitudes import affine

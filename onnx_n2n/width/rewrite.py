@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import layer_name, measures
+from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
+from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
@@ -26,6 +27,7 @@ from onnx_n2n.record.record import Remade, Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
+from onnx_n2n.width.declared import declare
 from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.mixing import Mixing
@@ -88,8 +90,7 @@ class _Rewriter:
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
         copied = adapt(self.analysis, self.growth, self.names)
-        for value in made:
-            self._declare(copied.get(value, value), self.analysis.axes.get(value, ()))
+        declare(self.analysis, self.growth, made, copied)
 
     # --- shares
 
@@ -302,18 +303,6 @@ class _Rewriter:
             return ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype)
 
         return self.names.grown(value, teacher, recipe.shape(tuple(teacher.shape.numpy())), make, replace=replace)
-
-    def _declare(self, value: ir.Value, axes: Sequence[Axis]) -> None:
-        """Write the student's lengths into a declared shape."""
-        if value.shape is None or len(axes) != len(value.shape):
-            return
-        lengths = list(value.shape)
-        for position, axis in enumerate(axes):
-            if isinstance(lengths[position], int) and self.growth.touches(axis):
-                # What is declared may be more than what is known of an axis that grows only in part.
-                lengths[position] = self.growth.length(axis) if size(axis) is not None else ir.SymbolicDim(None)
-        if lengths != list(value.shape):
-            value.shape = ir.Shape(lengths)
 
 
 def _number(name: str, value: float) -> ir.Attr:
