@@ -17,7 +17,8 @@ from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.record.mixture import MOST, mixture
-from onnx_n2n.rules.ranges import Keeps, range_of
+from onnx_n2n.rules.ranges import Keeps
+from onnx_n2n.rules.registry import range_of
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute

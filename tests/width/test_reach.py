@@ -15,18 +15,16 @@ from hypothesis import strategies as st
 
 from helpers.enlarging import UNPROVEN
 from helpers.graphs import STABLE, grow, model, opened
-from helpers.probes import CASES, Case
+from helpers.probes import CASES
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.axes.algebra import Reason
 from onnx_n2n.passes import Deepen
-from onnx_n2n.rules.ranges import MICROSOFT, RANGES, Bounded, Keeps, ranged
-
+from onnx_n2n.rules import Keeps, declare, ranged, registry
 from onnx_n2n.width.growth import Fresh
 from onnx_n2n.width.reach.magnitudes import Magnitudes
 from onnx_n2n.width.reach.search import Fits, Reaches
 
-
-SCALES = (1.0, 60.0, 1e4, 1e10, 1e18, 1e30, 3e37, 3e38)
+SCALES = (1.0, 30.0, 60.0, 100.0, 1e4, 1e10, 1e18, 1e30, 3e37, 3e38)
 HALF = (1.0, 6.0, 60.0, 1e3, 1e4, 6e4)
 
 
@@ -47,19 +45,23 @@ def exposing(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def finite(values: list[Any]) -> bool:
-    return all(np.isfinite(value).all() for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f")
+    arrays = [value for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
+    return all(np.isfinite(array).all() for array in arrays)
 
 
 def feed(value: Any, scale: float, steps: int, rng: np.random.Generator) -> np.ndarray:
     shape = [dim if isinstance(dim, int) else steps for dim in value.shape]
     kinds = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
     if value.type not in kinds:
-        return rng.integers(0, 2, shape).astype({"tensor(bool)": bool, "tensor(int32)": np.int32}.get(value.type, np.int64))
+        whole = {"tensor(bool)": bool, "tensor(int32)": np.int32}.get(value.type, np.int64)
+        return rng.integers(0, 2, shape).astype(whole)
     most = float(np.finfo(kinds[value.type]).max)
     return np.clip(rng.standard_normal(shape) * scale, -most, most).astype(kinds[value.type])
 
 
-def check(teacher: onnx.ModelProto, student: onnx.ModelProto, scales: tuple[float, ...] = SCALES, steps: int = 2) -> int:
+def check(
+    teacher: onnx.ModelProto, student: onnx.ModelProto, scales: tuple[float, ...] = SCALES, steps: int = 2
+) -> int:
     """Make sure that a student is finite wherever all tensors of its teacher are; return on how many inputs."""
     first, second = session(exposing(teacher)), session(student)
     rng, seen = np.random.default_rng(0), 0
@@ -80,15 +82,12 @@ def test_no_rule_lets_fresh_channels_leave_the_range(part: int) -> None:
     for _, probe in ALL[part::20]:
         for factor in (1.5, 3.0):
             student, growth = grow(probe.teacher, factor=factor, init="zero")
-            if any(isinstance(channels, Fresh) for channels in growth.channels.values()):
+            if all(type(channels) is Fresh for channels in growth.channels.values()):  # a mean sums more when it grows
                 check(probe.teacher, student)
 
 
-UNARY = (
-    "Relu Sigmoid Tanh Exp Sinh Cosh Abs Neg Softplus Elu Selu LeakyRelu HardSigmoid Softsign Erf Floor Identity "
-    "LeakyRelu<alpha=3.0> Affine<alpha=4.0,beta=2.0>"
-).split(" ")
-SINGLE = [name for name in UNARY if "Affine" not in name]
+UNARY = ["Relu", "Sigmoid", "Tanh", "Exp", "Sinh", "Cosh", "Abs", "Neg", "Softplus", "Elu", "Selu", "LeakyRelu", "Erf",
+         "HardSigmoid", "Softsign", "Floor", "Identity", "LeakyRelu<alpha=3.0>"]  # fmt: skip
 BINARY = ["Add", "Sub", "Mul", "Max", "Min"]
 
 
@@ -114,7 +113,7 @@ def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
             there = there if rows == width else []
             rows = width
         elif choice == "unary":
-            body.append(f"{now} = {draw(st.sampled_from(SINGLE))}({last})".replace("<", "<").replace(">(", ">("))
+            body.append(f"{now} = {draw(st.sampled_from(UNARY))}({last})")
         elif choice == "binary":
             body.append(f"{now} = {draw(st.sampled_from(BINARY))}({last}, {draw(st.sampled_from(there))})")
         elif choice in {"bias", "gain"}:
@@ -208,13 +207,11 @@ def test_what_cannot_gets_copies_and_the_reason_names_the_node(name: str) -> Non
 
 def test_a_sum_over_places_wants_positive_mixtures() -> None:
     """A mixture of what a Relu has cut off may be larger, at many places, than what it has let through."""
-    body = "h = Conv(x, W) a = Relu(h) p = GlobalAveragePool(a) y = Conv(p, V)"
-    found = fits(body, "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
-    assert isinstance(found, Fits)
-    assert found.positive
-    plain = fits(body.replace("GlobalAveragePool", "GlobalMaxPool"), "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
-    assert isinstance(plain, Fits)
-    assert not plain.positive
+    for pool, positive in (("GlobalAveragePool", True), ("GlobalMaxPool", False)):
+        body = f"h = Conv(x, W) a = Relu(h) p = {pool}(a) y = Conv(p, V)"
+        found = fits(body, "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
+        assert isinstance(found, Fits)
+        assert found.positive == positive
 
 
 @STABLE
@@ -243,26 +240,26 @@ def test_a_layer_and_its_norm_are_mixed_as_one_map(seed: int, biased: bool) -> N
     assert np.abs(new["h"][:, 8:]).max() <= np.abs(old["h"]).max()
 
 
-@pytest.mark.parametrize("operator", ["Relu", "Selu", "LeakyRelu<alpha=3.0>", "Tanh"])
+@pytest.mark.parametrize("operator", ["Softplus", "Selu", "LeakyRelu<alpha=3.0>", "Tanh"])
 def test_layers_that_deepen_adds_stay_within_the_range(operator: str) -> None:
     name, _, attribute = operator.partition("<")
     body = f"h = MatMul(x, W) a = {name}{'<' + attribute if attribute else ''}(h) y = MatMul(a, V)"
-    teacher = model(body, "float[4,3] x", "y", W=(3, 8), V=(8, 2))
-    for kind in ("identity", "residual"):
-        try:
-            student = Deepen(kind=kind)(teacher, proof=UNPROVEN).model
-        except Exception:  # noqa: BLE001 - no such place behind this function
-            continue
-        assert check(teacher, student, (1.0, 1e30, 3e37, 1e38)) > 2
+    teacher = model(body, "float[9,3] x", "y", W=(3, 8), V=np.full((8, 2), 0.01, np.float32))
+    student = Deepen(kind="residual")(teacher, proof=UNPROVEN).model
+    assert len(student.graph.node) > len(teacher.graph.node)
+    assert check(teacher, student, tuple(np.geomspace(1e36, 3e38, 40))) > 20
 
 
 def test_a_third_party_says_what_bounds_its_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnx_n2n.rules.ranges.RANGES", dict(RANGES))
+    body, operator = "h = MatMul(x, W) a = acme.Gate(h) y = MatMul(a, V)", {"domain": "acme"}
+    for name in ("_RULES", "_RANGES"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    declare("Gate", "*p -> *p", **operator)
+    assert isinstance(fits(body, **WEIGHTS), Reason)
+    ranged("Gate", Keeps(2.0), **operator)
+    assert isinstance(fits(body, **WEIGHTS), Fits)
     with pytest.raises(ValueError, match="known already"):
         ranged("Relu", Keeps())
-    assert str(Keeps(2.0)) == "amplifies by 2"
-    assert str(Bounded(3.0)) == "bounded by 3"
-    assert (MICROSOFT, "Gelu") in RANGES
 
 
 def test_no_bound_is_below_what_a_tensor_holds() -> None:
@@ -278,8 +275,9 @@ def test_no_bound_is_below_what_a_tensor_holds() -> None:
             made = runner.run(None, feeds)
             if finite(made):
                 for name, array in zip(names, made, strict=True):
-                    if name in values and isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size:
-                        assert np.abs(array.astype(np.float64)).max() <= magnitudes[values[name]] * 1.001, (probe.body, name)
+                    if name in values and isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                        most = np.abs(array.astype(np.float64)).max(initial=0)
+                        assert most <= magnitudes[values[name]] * 1.001, (probe.body, name)
 
 
 @functools.cache
@@ -295,5 +293,3 @@ def test_networks_as_they_are_grow_by_fresh_channels(name: str, least: float) ->
     free, fresh = groups(name)
     assert fresh >= least * free
 
-
-assert Case is not None
