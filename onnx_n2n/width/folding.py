@@ -19,7 +19,7 @@ from onnx_n2n.axes.algebra import Factor, leaves, resolve
 from onnx_n2n.graph.operators import measures, operator_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.mixture import Mixture
-from onnx_n2n.width.reach.magnitudes import affine
+from onnx_n2n.width.reach.reading import affine
 
 MAKERS = {("", "Conv"): 0, ("", "ConvTranspose"): 1, ("", "Gemm"): 1, ("", "MatMul"): 1}
 SPREADS = {("", name) for name in ("Expand", "Identity", "Cast", "CastLike", "Reshape", "Unsqueeze")}
