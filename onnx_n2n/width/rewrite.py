@@ -136,7 +136,9 @@ class _Rewriter:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
-        most = 2.0 ** math.ceil(math.log2(max(1.0, float(vector.max()))))  # multiplied afterwards, when it is a mean
+        # What makes operands larger is multiplied afterwards, when they are a mean; an output has nothing after it.
+        most = 2.0 ** math.ceil(math.log2(max(1.0, float(vector.max()))))
+        most = 1.0 if mean.node.outputs[0].is_graph_output() else most
         self.multiplied.append(layer_name(mean.node))
         self._scale_operand(mean.node, 0, mean.position, rank, vector / most)
         if most > 1:
