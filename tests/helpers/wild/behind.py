@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from helpers.wild.judge import Feed
 
+
 @dataclass(frozen=True)
 class Teacher:
     """A node test with layers around it, named after what is done to its inputs."""
