@@ -21,6 +21,11 @@ class Teacher:
     feeds: tuple[Feed, ...]
 
 
+def draws(model: onnx.ModelProto) -> bool:
+    """Say whether a model drops at random: no other model drops the same."""
+    return any(node.op_type == "Dropout" and len(node.input) > 2 for node in model.graph.node)
+
+
 def teachers(name: str, model: onnx.ModelProto, inputs: Sequence[np.ndarray], seed: int) -> Iterator[Teacher]:
     """Yield a node test behind layers, and with each of its inputs made a weight.
 
