@@ -195,7 +195,8 @@ class Report:
         """Return the report as JSON-ready values."""
         return {
             "grown": [
-                {"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.change.grown
+                {"group": g.name, "before": g.before, "after": g.after, "note": g.note, "copies": g.copies}
+                for g in self.change.grown
             ],
             "added": [
                 {"place": a.place, "what": a.what, "nodes": a.nodes, "weights": a.weights, "drift": a.drift}

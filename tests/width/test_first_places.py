@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from helpers.graphs import STABLE
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, product, size, total
 from onnx_n2n.width.boundary import first_places
-from onnx_n2n.width.growth import Channels, Growth, added, copies
+from onnx_n2n.width.growth import Channels, Growth, added, copies, fresh
 
 
 def axes() -> st.SearchStrategy[Axis]:
@@ -27,7 +27,7 @@ def test_the_first_places_hold_the_teachers_channels_in_their_order(axis: Axis, 
         before = factor.size or 0
         after = data.draw(st.integers(before, 3 * before))
         rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-        kinds = [copies(before, after, rng), added(before, after, fresh=True), added(before, after, fresh=False)]
+        kinds = [copies(before, after, rng), fresh(before, after), added(before, after)]
         channels[factor] = data.draw(st.sampled_from(kinds))
     growth = Growth(channels, (), ())
     places = first_places(growth, axis)
