@@ -101,7 +101,7 @@ def _arising(context: Context, slot: int, position: int, element: ShapeDim) -> A
     if element.axis is not None:
         return element.axis
     if element.value is None or element.value < 0:
-        return context.pinned_axis(None, "its length is computed from data")
+        return context.pinned_axis(None, "its length is computed from data", element.cause)
     axis = axis_of(int(element.value))
     context.require_length(slot, position, axis)
     return axis
