@@ -7,13 +7,24 @@ for the use that needs it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, is_pinned, leaves, pin, product, resolve, same, size
+from onnx_n2n.axes.algebra import (
+    Axis,
+    Reason,
+    Sum,
+    axis_of,
+    is_pinned,
+    leaves,
+    parts_of,
+    pin,
+    product,
+    same,
+    size,
+)
 from onnx_n2n.axes.unify import Misaligned, split_product
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
@@ -73,12 +84,18 @@ def length_of(axis: Axis) -> ShapeDim:
 
 def always_equal(one: Axis, other: Axis) -> bool:
     """Say whether two axes have the same length however their factors grow, whatever the order of their factors."""
-    one, other = resolve(one), resolve(other)
-    if same(one, other):
-        return True
-    if isinstance(one, Sum) or isinstance(other, Sum) or size(one) != size(other):
-        return False
-    return Counter(map(id, leaves(one))) == Counter(map(id, leaves(other)))
+    return _left(one, other) == []
+
+
+def _left(one: Axis, other: Axis) -> list[Axis] | None:
+    """Return what is left of a product when all parts of another are taken away; None if it does not have them all."""
+    left = parts_of(one)
+    for part in parts_of(other):
+        place = next((place for place, each in enumerate(left) if same(each, part)), None)
+        if place is None:
+            return None
+        del left[place]
+    return left
 
 
 def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
@@ -102,7 +119,7 @@ def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
 
 def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
-    value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
+    value = None if one.value is None or not other.value else _whole(one.value / other.value)
     if one.axis is None and other.axis is None:
         return ShapeDim(value)
     if one.axis is not None and other.literal and other.value == 1:
@@ -115,13 +132,8 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
         else:
             pin(outer, reason)
             return ShapeDim(value, inner)
-    if one.axis is not None and other.axis is not None:
-        rest = Counter(leaves(one.axis))
-        rest.subtract(leaves(other.axis))
-        plain = not isinstance(resolve(one.axis), Sum) and not isinstance(resolve(other.axis), Sum)
-        if plain and min(rest.values()) >= 0:
-            quotient = product(*(factor for factor, times in rest.items() for _ in range(times)))
-            return ShapeDim(size(quotient), quotient)
+    if one.axis is not None and other.axis is not None and (rest := _left(one.axis, other.axis)) is not None:
+        return length_of(product(*rest))
     return settle(one, other, value=value, reason=reason)
 
 
