@@ -8,7 +8,7 @@ for the use that needs it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from onnx_n2n.axes.algebra import (
     parts_of,
     pin,
     product,
+    resolve,
     same,
     size,
+    total,
 )
 from onnx_n2n.axes.unify import Misaligned, split_product
 
@@ -34,11 +36,13 @@ LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 class ShapeDim:
     """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
 
-    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
+    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds. The cause is
+    why growth has lost the axis whose length it is made of, if it has.
     """
 
     value: float | None
     axis: Axis | None = None
+    cause: Reason | None = field(default=None, compare=False)
 
     @property
     def literal(self) -> bool:
@@ -102,26 +106,37 @@ def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the product of two elements."""
     value = None if one.value is None or other.value is None else _whole(one.value * other.value)
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.axis is not None:
         return ShapeDim(value, product(one.axis, other.axis))
     axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
     assert axis is not None
     if literal.value == 1:
         return ShapeDim(value, axis)
+    if literal.value == 0:
+        return literal
     if literal.value is None or literal.value < 1 or literal.value != int(literal.value):
-        pin(axis, reason)
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     fixed = axis_of(int(literal.value))
     pin(fixed, reason)
     return ShapeDim(value, product(axis, fixed))
 
 
-def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
-    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
+def divide(one: ShapeDim, other: ShapeDim, reason: Reason, *, rounded: bool = False) -> ShapeDim:
+    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor.
+
+    Args:
+        one: The dividend.
+        other: The divisor.
+        reason: Why what cannot be followed is pinned.
+        rounded: Whether a quotient that is no whole number is rounded down.
+    """
     value = None if one.value is None or not other.value else _whole(one.value / other.value)
+    if rounded and value is None and (one.value or -1) > 0 and other.literal and (other.value or 0) > 0:
+        one = _without_rest(one, int(other.value or 0))
+        value = one.value // (other.value or 1) if one.value is not None else None
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.literal and other.value == 1:
         return one
     if one.axis is not None and other.literal and value is not None:
@@ -137,12 +152,22 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     return settle(one, other, value=value, reason=reason)
 
 
+def _without_rest(one: ShapeDim, divisor: int) -> ShapeDim:
+    """Leave out a number added to a length that ``divisor`` divides, if it is lost when the sum is rounded down."""
+    axis = resolve(one.axis) if one.axis is not None else None
+    if not isinstance(axis, Sum) or not is_pinned(axis.parts[-1]):
+        return one
+    length, added = total(*axis.parts[:-1]), size(axis.parts[-1])
+    known = size(length)
+    return ShapeDim(known, length) if known and not known % divisor and (added or divisor) < divisor else one
+
+
 def _whole(value: float) -> float | None:
     return value if float(value).is_integer() else None
 
 
 def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
-    """Return the sum of two elements."""
+    """Return the sum of two elements; a number that is added to an axis is an axis that keeps its length."""
     value = None if one.value is None or other.value is None else one.value + other.value
     if one.literal and one.value == 0:
         return other
@@ -150,6 +175,11 @@ def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
         return one
     if one.axis is not None and other.axis is not None and value is not None:
         return ShapeDim(value, Sum((one.axis, other.axis)))
+    axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
+    if axis is not None and value is not None and literal.value is not None and literal.value > 0:
+        added = axis_of(int(literal.value))
+        pin(added, reason)
+        return ShapeDim(value, Sum((axis, added)))
     return settle(one, other, value=value, reason=reason)
 
 
@@ -158,7 +188,8 @@ def settle(*elements: ShapeDim, value: float | None, reason: Reason) -> ShapeDim
     for element in elements:
         if element.axis is not None:
             pin(element.axis, reason)
-    return ShapeDim(value)
+    causes = [element.cause or (reason if element.axis is not None else None) for element in elements]
+    return ShapeDim(value, cause=next((cause for cause in causes if cause is not None), None))
 
 
 def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
@@ -167,4 +198,3 @@ def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
     for element in elements:
         found = multiply(found, element, reason)
     return found
-

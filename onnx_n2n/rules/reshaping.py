@@ -10,6 +10,7 @@ from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
+REPEATED = "it repeats the axis a number of times known only at run time"
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
@@ -100,7 +101,7 @@ def _arising(context: Context, slot: int, position: int, element: ShapeDim) -> A
     if element.axis is not None:
         return element.axis
     if element.value is None or element.value < 0:
-        return context.pinned_axis(None, "its length is computed from data")
+        return context.pinned_axis(None, "its length is computed from data", element.cause)
     axis = axis_of(int(element.value))
     context.require_length(slot, position, axis)
     return axis
@@ -129,8 +130,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            context.pin(axis, "it repeats the axis a number of times known only at run time")
-            result.append(context.pinned_axis(None, "it repeats the axis a number of times known only at run time"))
+            context.pin(axis, REPEATED)
+            context.pin_measured(element, REPEATED)
+            result.append(context.pinned_axis(None, REPEATED))
     context.result(result)
 
 

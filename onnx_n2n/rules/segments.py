@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, is_pinned, product, size, total
+from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, blame, is_pinned, product, size, total
 from onnx_n2n.axes.symbolic import ShapeDim
 from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
 from onnx_n2n.rules.context import Context, Refusal
@@ -104,13 +104,15 @@ def slice_(context: Context) -> None:
         axis = context.position(0, which_axis)
         kept = _keep(context, axes[axis], (start, end, step), places, position)
         if kept is None:
+            text = "it cuts the axis at places known only at run time, or with steps"
+            cause = next((each.cause for each in (start, end) if each.value is None), None) or blame(axes[axis])
             for measured in (axes[axis], start.axis, end.axis):
                 if measured is not None:
-                    context.pin(measured, "it cuts the axis at places known only at run time, or with steps")
+                    context.pin(measured, text, cause)
             count = _count(size(axes[axis]), start, end, step)
             if count is None and known is not None:
                 count = known[axis]
-            kept = context.pinned_axis(count, "it is cut from a pinned axis")
+            kept = context.pinned_axis(count, text, cause)
         axes[axis] = kept
     context.result(axes)
 

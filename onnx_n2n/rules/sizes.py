@@ -91,7 +91,7 @@ def concat(context: Context) -> ShapeValue | None:
     return ShapeValue(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
 
 
-ARITHMETIC = {"Mul": multiply, "Div": divide, "Add": add}
+ARITHMETIC = {"Mul": multiply, "Add": add}
 
 
 @content("Add Sub Mul Div Min Max Mod")
@@ -102,6 +102,8 @@ def arithmetic(context: Context) -> ShapeValue | None:
         return None
     length = max(len(one.elements), len(other.elements))
     reason = context.reason(UNMODELLED)
+    divisor = context.constant(1)
+    whole = divisor is not None and divisor.dtype.kind in "iu"
     result = []
     for position, (left, right) in enumerate(zip(_spread(one, length), _spread(other, length), strict=True)):
         if context.node.op_type == "Mul":
@@ -109,7 +111,9 @@ def arithmetic(context: Context) -> ShapeValue | None:
                 _factor(context, slot, position, content, element)
                 for slot, content, element in ((0, one, left), (1, other, right))
             )
-        if context.node.op_type in ARITHMETIC:
+        if context.node.op_type == "Div":
+            result.append(divide(left, right, reason, rounded=whole))
+        elif context.node.op_type in ARITHMETIC:
             result.append(ARITHMETIC[context.node.op_type](left, right, reason))
         else:
             result.append(settle(left, right, value=_number(context.node.op_type, left, right), reason=reason))
