@@ -71,6 +71,7 @@ class _Rewriter:
         self.remade: list[Remade] = []
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
+        self._results: list[tuple[ir.Node, float]] = []  # what they make is scaled at the end, when outputs are set
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
@@ -91,6 +92,8 @@ class _Rewriter:
         rewrite_literals(self.analysis, self.growth, self.names)
         copied = adapt(self.analysis, self.growth, self.names)
         declare(self.analysis, self.growth, made, copied)
+        for node, factor in self._results:
+            self._scale_result(node, factor)
 
     # --- shares
 
@@ -140,7 +143,7 @@ class _Rewriter:
         self.multiplied.append(layer_name(mean.node))
         self._scale_operand(mean.node, 0, mean.position, rank, vector / most)
         if most > 1:
-            self._scale_result(mean.node, most)
+            self._results.append((mean.node, most))
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
         """Multiply an operand by a vector along one of its axes."""
@@ -151,13 +154,21 @@ class _Rewriter:
         self._ranks[scaled.outputs[0]] = rank
 
     def _scale_result(self, node: ir.Node, factor: float) -> None:
-        """Multiply what a node makes by a number."""
-        value = node.outputs[0]
+        """Multiply what a node makes by a number, for all that read it, also from outside of its graph."""
+        value, graph = node.outputs[0], self._graph_of(node)
         uses = list(value.uses())
         scaled = self._product(node, value, np.array(factor), self._dtype(node, value))
-        self._graph_of(node).insert_after(node, scaled)
+        result = scaled.outputs[0]
+        graph.insert_after(node, scaled)
         for use in uses:
-            use.node.replace_input_with(use.idx, scaled.outputs[0])
+            use.node.replace_input_with(use.idx, result)
+        for position, output in enumerate(graph.outputs):
+            if output is value:  # its name is that of the product now
+                value.name, result.name = result.name, value.name
+                result.type, result.shape, result.doc_string = value.type, value.shape, value.doc_string
+                result.metadata_props.update(value.metadata_props)
+                value.metadata_props.clear()
+                graph.outputs[position] = result
 
     def _product(self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType) -> ir.Node:
         base = layer_name(node).split(" ")[0]
@@ -290,7 +301,7 @@ class _Rewriter:
             for (node, slot), _ in quiet.written:
                 self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
-                self._scale_result(mean.node, 1 / shrunk)
+                self._results.append((mean.node, 1 / shrunk))
         for evenness in self.analysis.ledger.evenness:
             covered = any(leaf in self._quiet for leaf in leaves(evenness.axis))
             if isinstance(evenness.by, Mean) and not covered and self.growth.multiplicity(evenness.axis) is None:
