@@ -11,7 +11,7 @@ import pytest
 
 from helpers.wild.trial import trial
 
-NUMBER = int(os.environ.get("N2N_WILD", "240"))
+NUMBER = int(os.environ.get("N2N_WILD", "200"))
 BATCH = 40
 SEEN = (15, 21, 75, 112, 115, 123, 182, 205, 208, 276, 284, 303)  # seeds that failed once
 
