@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from onnx_n2n.record.division import Division
+
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
 BLOCK = 1 << 18  # elements that are worked on at a time
 SAMPLE = 1 << 20  # elements from which the standard deviation of a larger weight is taken
@@ -63,6 +65,7 @@ class Recipe:
         seed: Seeds of the random values.
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
             the teacher.
+        law: How random values are made: 1, as by the first records, noise that cancels but for rounding; 2, exactly.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -73,6 +76,7 @@ class Recipe:
     noise: float = 0.0
     seed: tuple[int, ...] = (0,)
     zero: np.ndarray | None = None
+    law: int = 2
 
     @property
     def identity(self) -> bool:
@@ -104,10 +108,10 @@ class Recipe:
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
         deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
-        circles = [_next_copy(part.key, part.share) for part in self.summed] if self.noise else []
+        divisions = [Division(part.axis, part.share, part.key) for part in self.summed]
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
-            grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
+            grown[...] = self._block(teacher, self.index, self.fresh, deviation, divisions, 0)
             return grown
         rows = max(1, BLOCK * shape[across] // grown.size)
 
@@ -119,7 +123,7 @@ class Recipe:
             index[across] = places if found is None else found[places]
             if across < len(fresh) and (flags := fresh[across]) is not None:
                 fresh[across] = flags[places]
-            grown[here] = self._block(teacher, tuple(index), tuple(fresh), deviation, circles, start)
+            grown[here] = self._block(teacher, tuple(index), tuple(fresh), deviation, divisions, start)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
             list(pool.map(fill, range(0, shape[across], rows)))
@@ -131,12 +135,14 @@ class Recipe:
         index: tuple[np.ndarray | None, ...],
         fresh: tuple[np.ndarray | None, ...],
         deviation: float,
-        circles: Sequence[np.ndarray],
+        divisions: Sequence[Division],
         number: int,
     ) -> np.ndarray:
-        block = teacher
+        block, amplitude = teacher, self.noise * deviation
+        noisy = self.law > 1 and amplitude > 0 and self.zero is None
+        parted = {division.axis for division in divisions if division.groups} if noisy else set[int]()
         for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
-            if places is not None:
+            if places is not None and axis not in parted:
                 block = _take(block, places, axis)
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
@@ -146,17 +152,28 @@ class Recipe:
         block = block.astype(working)
         if self.scale != 1:
             block *= working(self.scale)
+            block = block.astype(teacher.dtype).astype(working) if self.law > 1 else block
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
-        for part in self.summed:
-            block *= _along(part.share.astype(working), part.axis, block.ndim)
-        for part, circle in zip(self.summed, circles, strict=False):
-            _perturb(block, circle, part.axis, self.noise * deviation, rng)
+        if self.law == 1:
+            self._rounded(block, amplitude, rng)
+        for division in divisions if self.law > 1 else ():
+            if division.axis in parted and (places := index[division.axis]) is not None:
+                block = division.part(block, places, teacher.dtype, amplitude, rng)
+            else:
+                block = division.divide(block, teacher.dtype)
         for axis, flags in enumerate(fresh):
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+    def _rounded(self, block: np.ndarray, amplitude: float, rng: np.random.Generator) -> None:
+        """Multiply by shares and add noise, whose sums over copies are exact but for rounding."""
+        for part in self.summed:
+            block *= _along(part.share.astype(block.dtype), part.axis, block.ndim)
+        for part in self.summed if amplitude > 0 else ():
+            _perturb(block, _next_copy(part.key, part.share), part.axis, amplitude, rng)
 
     def _undivided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
         """Give whole numbers to the first of the copies that have a share, and zero to the others.
@@ -200,13 +217,11 @@ def _take(block: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float, rng: np.random.Generator) -> None:
-    """Add noise to the copies of each channel that sums to exactly zero over them.
+    """Add noise to the copies of each channel that sums to zero over them, until it is rounded.
 
     Each place gets a random integer minus that of the next copy of its channel, times a power of two; a channel without
     copies follows itself, and gets nothing.
     """
-    if not amplitude > 0:
-        return
     step = block.dtype.type(np.exp2(np.floor(np.log2(amplitude / SPREAD))))
     drawn = np.frombuffer(rng.bytes(block.size), np.int8).reshape(block.shape) >> 1
     drawn -= np.take(drawn, circle, axis=axis)
@@ -216,7 +231,8 @@ def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float,
 def _deviation(teacher: np.ndarray) -> float:
     """Return the standard deviation of a weight, of a large one from a sample."""
     sample = teacher.reshape(-1)[:: max(1, teacher.size // SAMPLE)]
-    return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers may be infinite, or so large that squares are
+        return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
 
 
 def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:

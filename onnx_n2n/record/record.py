@@ -347,6 +347,7 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         "noise": recipe.noise,
         "seed": list(recipe.seed),
         "zero": arrays.name(recipe.zero),
+        **({"law": recipe.law} if recipe.law > 1 else {}),
     }
 
 
@@ -393,5 +394,6 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
     seed = tuple(entry["seed"])
     zero = array(entry["zero"])
     zero = zero.reshape(()) if zero is not None and zero.size == 1 else zero  # once written as a vector
-    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero)
+    law = entry.get("law", 1)  # the first records have none
+    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero, law)
     return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

@@ -188,18 +188,21 @@ AXIS = table({
     "fresh": maybe(array("uint8")),
     "row": maybe(_ones),
 })  # fmt: skip
-TENSOR = table({
-    "teacher": TEXT,
-    "student": TEXT,
-    "readers": TEXTS,
-    "before": LENGTHS,
-    "after": LENGTHS,
-    "axes": many(AXIS, _called("axis", "axis")),
-    "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
-    "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
-    "seed": LENGTHS,
-    "zero": maybe(array("int64", rank=None)),
-})  # fmt: skip
+TENSOR = table(
+    {
+        "teacher": TEXT,
+        "student": TEXT,
+        "readers": TEXTS,
+        "before": LENGTHS,
+        "after": LENGTHS,
+        "axes": many(AXIS, _called("axis", "axis")),
+        "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
+        "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
+        "seed": LENGTHS,
+        "zero": maybe(array("int64", rank=None)),
+    },
+    {"law": plain("law of random values, 2", lambda value: type(value) is int and value == 2)},
+)
 NEW = table(
     {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
     {"copies": TEXTS},

@@ -28,7 +28,7 @@ from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
-from onnx_n2n.width.shares import Numbers, Scaled, place
+from onnx_n2n.width.shares import Numbers, Scaled, exact, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
 
@@ -97,10 +97,12 @@ class _Rewriter:
     def _scale(self, scaled: Scaled, *, replaced: bool) -> None:
         """Multiply an operand by its shares, or an attribute when all of these are the same."""
         share = float(scaled.vector.flat[0])
-        if scaled.attribute is not None and np.all(scaled.vector == share):
-            found = scaled.node.attributes[scaled.attribute]
-            scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
-            return
+        name, even = scaled.attribute, bool(np.all(scaled.vector == share))
+        if name is not None and even:
+            found = scaled.node.attributes[name].value
+            if exact(np.asarray(found, np.float32), scaled.vector):
+                scaled.node.attributes[name] = _number(name, found * share)
+                return
         value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
         if not replaced:

@@ -297,8 +297,10 @@ class _Placer:
             constant = value is not None and value in constants and constants.scalable(value)
             if constant and constants[value].size == 1 and use not in self.taken:  # type: ignore[index]
                 vector = self._summed(contraction, summand, 0).share
-                yield Numbers(use, vector if node.op_type == "Mul" else 1 / vector, rank, summand.position)
-                return
+                vector = vector if node.op_type == "Mul" else 1 / vector
+                if exact(constants[value].numpy().reshape(()), vector):  # type: ignore[index]
+                    yield Numbers(use, vector, rank, summand.position)
+                    return
         yield None
 
     def _made(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
@@ -354,6 +356,14 @@ class _Placer:
     def _constant(self, node: ir.Node, slot: int) -> bool:
         """Say whether an operand is a constant, possibly behind nodes that only move it."""
         return stored(node.inputs[slot])[0] in self.analysis.constants
+
+
+def exact(number: np.ndarray, vector: np.ndarray) -> bool:
+    """Say whether the type of a number holds it times each of a vector of powers of two: not a half of the smallest."""
+    some = vector[(vector > 0) & np.isfinite(vector)]
+    with np.errstate(over="ignore", under="ignore"):
+        made = (number.astype(np.float64) * some).astype(number.dtype).astype(np.float64)
+    return bool(np.all(made / some == number.astype(np.float64)))
 
 
 def _axis(node: ir.Node, standard: int) -> int:
