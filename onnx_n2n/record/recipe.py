@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnx_n2n.record.division import Division
+from onnx_n2n.record.forms import Form
 
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
 BLOCK = 1 << 18  # elements that are worked on at a time
@@ -34,9 +36,15 @@ class Summed:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What a weight of n places along an axis has in a further one: a combination of its own (float64[n]), or ones."""
+    """What a weight of n places along an axis has in a further one.
+
+    Attributes:
+        combination: float64[n], a combination of its own places; None for ones.
+        form: What the combination is before it is rounded; None where it is exact.
+    """
 
     combination: np.ndarray | None
+    form: Form | None = None
 
     def append(self, teacher: np.ndarray, axis: int) -> np.ndarray:
         """Return the weight with the row as its place n along ``axis``."""
@@ -45,9 +53,7 @@ class Row:
         if self.combination is None:
             row = np.ones(shape, teacher.dtype)
         else:
-            working = _working(teacher)
-            weights = self.combination.astype(working)
-            row = np.tensordot(weights, teacher.astype(working, copy=False), (0, axis)).reshape(shape)
+            row = _combined(np.moveaxis(teacher, axis, 0), self.combination).reshape(shape)
         return np.concatenate((teacher, row.astype(teacher.dtype)), axis=axis)
 
 
@@ -61,6 +67,7 @@ class Recipe:
         fresh: Per axis which places get values of their own, None for none.
         rows: Per axis what to append to the teacher before places are taken, None for nothing.
         scale: What to multiply by.
+        squared: The square of that as a fraction, over and under, where it is the root of one.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
@@ -77,6 +84,7 @@ class Recipe:
     seed: tuple[int, ...] = (0,)
     zero: np.ndarray | None = None
     law: int = 2
+    squared: tuple[int, int] | None = None
 
     @property
     def identity(self) -> bool:
@@ -151,8 +159,7 @@ class Recipe:
         working = _working(teacher)
         block = block.astype(working)
         if self.scale != 1:
-            block *= working(self.scale)
-            block = block.astype(teacher.dtype).astype(working) if self.law > 1 else block
+            block = self._scaled(block, teacher.dtype)
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
         if self.law == 1:
             self._rounded(block, amplitude, rng)
@@ -167,6 +174,16 @@ class Recipe:
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+    def _scaled(self, block: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Multiply by the scale, and round once to the type of the weight."""
+        if self.law == 1:
+            block *= block.dtype.type(self.scale)
+            return block
+        wide = np.longdouble if block.dtype == np.float64 else np.float64
+        scale = wide(self.scale) if self.squared is None else np.sqrt(wide(self.squared[0]) / wide(self.squared[1]))
+        scaled: np.ndarray = (block * scale).astype(dtype).astype(block.dtype)
+        return scaled
 
     def _rounded(self, block: np.ndarray, amplitude: float, rng: np.random.Generator) -> None:
         """Multiply by shares and add noise, whose sums over copies are exact but for rounding."""
@@ -202,6 +219,20 @@ def _first(key: np.ndarray, share: np.ndarray) -> np.ndarray:
 def _working(teacher: np.ndarray) -> type[np.floating[Any]]:
     """Return the type to compute in."""
     return np.float64 if teacher.dtype == np.float64 else np.float32
+
+
+def _combined(rows: np.ndarray, combination: np.ndarray) -> np.ndarray:
+    """Return the combination of rows, computed so closely that it is rounded once: when it is stored."""
+    length = len(combination)
+    mean = bool(np.all(combination == 1 / length)) if length else False
+    if rows.dtype == np.float64:
+        total = np.apply_along_axis(math.fsum, 0, rows if mean else rows * _along(combination, 0, rows.ndim))
+    elif mean:
+        total = rows.astype(np.float32, copy=False).sum(0, dtype=np.float64)
+    else:
+        total = np.einsum("i,i...->...", combination, rows.astype(np.float32, copy=False), dtype=np.float64)
+    found: np.ndarray = total / length if mean else total
+    return found
 
 
 def _length(places: np.ndarray | None, before: int) -> float:

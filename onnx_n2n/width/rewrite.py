@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 import onnx_ir as ir
@@ -22,6 +23,7 @@ from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
+from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.record import Remade, Step
 from onnx_n2n.record.settings import changed, settings
@@ -58,6 +60,7 @@ def rewrite(
         apart=tuple(rewriter.apart),
         multiplied=tuple(dict.fromkeys(rewriter.multiplied)),
         gained=gained,
+        forms=rewriter.forms,
     )
 
 
@@ -68,6 +71,7 @@ class _Rewriter:
         self.remade: list[Remade] = []
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
+        self.forms = Forms({}, {})
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
@@ -88,7 +92,7 @@ class _Rewriter:
             self._scale(scaled, replaced=scaled in placement.replaced)
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
-        copied = adapt(self.analysis, self.growth, self.names)
+        copied = adapt(self.analysis, self.growth, self.names, self.forms.tensors)
         for value in made:
             self._declare(copied.get(value, value), self.analysis.axes.get(value, ()))
 
@@ -102,12 +106,15 @@ class _Rewriter:
             found = scaled.node.attributes[name].value
             if exact(np.asarray(found, np.float32), scaled.vector):
                 scaled.node.attributes[name] = _number(name, found * share)
+                if (form := self.forms.settings.get(_setting(scaled.node, name))) is not None:
+                    self.forms.settings[_setting(scaled.node, name)] = times(form, number(*share.as_integer_ratio()))
                 return
         value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
         if not replaced:
             self.multiplied.append(layer_name(scaled.node))
-        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector)
+        form = None if scaled.power == 1 else to_power(exactly(scaled.shares), scaled.power)
+        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector, form)
 
     def _spread(self, numbers: Numbers) -> None:
         """Replace a number that scales a tensor by one number for each channel."""
@@ -122,45 +129,58 @@ class _Rewriter:
             array = array[0].reshape(teacher.shape)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
 
-    def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
+    def _replace_number(self, node: ir.Node, slot: int, factor: Fraction) -> None:
         """Multiply a constant number, for one use of it."""
         value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
-        array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
-        node.replace_input_with(slot, self.names.initializer(str(value.name), array))
+        array = (teacher.astype(np.float64) * float(factor)).astype(teacher.dtype)
+        made = self.names.initializer(str(value.name), array)
+        self.forms.tensors[str(made.name)] = times(tensor(str(value.name)), number(*factor.as_integer_ratio()))
+        node.replace_input_with(slot, made)
 
     def _write_out(self, default: Default) -> None:
         """Write out an attribute that would follow the new length."""
         if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
             default.node.attributes[default.attribute] = _number(default.attribute, default.value)
+            found = _setting(default.node, default.attribute)
+            self.forms.settings[found] = setting(found)
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
-        vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        share, longer = self.growth.share(axis), Fraction(self.growth.length(axis), size(axis) or 1)
         self.multiplied.append(layer_name(mean.node))
-        self._scale_operand(mean.node, 0, mean.position, rank, vector)
+        form = times(exactly(share), number(*longer.as_integer_ratio()))
+        self._scale_operand(mean.node, 0, mean.position, rank, share * float(longer), form)
 
-    def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
-        """Multiply an operand by a vector along one of its axes."""
-        value = operand(node, slot)
-        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
+    def _scale_operand(
+        self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray, form: Form | None
+    ) -> None:
+        """Multiply an operand by a vector along one of its axes, which is what its form says before it is rounded."""
+        value, shape = operand(node, slot), (-1, *[1] * (rank - position - 1))
+        form = None if form is None else shaped(form, *shape)
+        scaled = self._product(node, value, vector.reshape(shape), self._dtype(node, value), form)
         self._graph_of(node).insert_before(node, scaled)
         node.replace_input_with(slot, scaled.outputs[0])
         self._ranks[scaled.outputs[0]] = rank
 
-    def _scale_result(self, node: ir.Node, factor: float) -> None:
+    def _scale_result(self, node: ir.Node, factor: Fraction) -> None:
         """Multiply what a node makes by a number."""
         value = node.outputs[0]
         uses = list(value.uses())
-        scaled = self._product(node, value, np.array(factor), self._dtype(node, value))
+        form = number(*factor.as_integer_ratio())
+        scaled = self._product(node, value, np.array(float(factor)), self._dtype(node, value), form)
         self._graph_of(node).insert_after(node, scaled)
         for use in uses:
             use.node.replace_input_with(use.idx, scaled.outputs[0])
 
-    def _product(self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType) -> ir.Node:
+    def _product(
+        self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType, form: Form | None
+    ) -> ir.Node:
         base = layer_name(node).split(" ")[0]
         share = self.names.initializer(f"{base}_share", array.astype(dtype.numpy()))
+        if form is not None:
+            self.forms.tensors[str(share.name)] = form
         scaled = ir.Node("", "Mul", [value, share], name=self.names.node(f"{base}_scale"))
         scaled.outputs[0].name = self.names.value(f"{value.name}_scaled")
         scaled.outputs[0].type = ir.TensorType(dtype)
@@ -242,7 +262,10 @@ class _Rewriter:
             fresh.append(new if drawn else None)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         noise = self.noise if scalable else 0.0
-        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), noise, seed, zero)
+        gain = self._gain(use)
+        scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
+        parts = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
+        return Recipe(*parts, scale, noise, seed, zero, squared=squared)
 
     def _reads(self, value: ir.Value, use: Use) -> bool:
         """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""
@@ -257,7 +280,7 @@ class _Rewriter:
         found = resolve(axis)
         channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
         if isinstance(channels, Averaged):
-            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
+            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)), number(1, size(axis) or 1))
         if not isinstance(channels, Quieted):
             return None
         quiet = channels.quiet
@@ -265,24 +288,27 @@ class _Rewriter:
             return Row(None)
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
         written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
-        return next((Row(quiet.rows[other]) for other in written), None)
+        return next((Row(quiet.rows[other], quiet.forms_of_rows[other]) for other in written), None)
 
-    def _gain(self, use: Use) -> float:
-        """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
-        scale = 1.0
+    def _gain(self, use: Use) -> Fraction:
+        """Return what the square of a gain is multiplied by, so that its norm makes up for what joined it quietly."""
+        squared = Fraction(1)
         for factor, quiet in self._quiet.items():
             if use in quiet.gains:
-                scale *= math.sqrt((factor.size or 0) / self.growth.length(factor))
-        return scale
+                squared *= Fraction(factor.size or 0, self.growth.length(factor))
+        return squared
 
     def _keep_means(self) -> None:
         """Let norms and means make up for what joined the axis that they are taken over."""
         for factor, quiet in self._quiet.items():
-            shrunk = (factor.size or 0) / self.growth.length(factor)
+            shrunk = Fraction(factor.size or 0, self.growth.length(factor))
             for norm in quiet.norms:
                 found = norm.node.attributes.get("epsilon")
                 epsilon = norm.epsilon if found is None else found.value
-                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * shrunk)
+                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * float(shrunk))
+                name = _setting(norm.node, "epsilon")
+                known = self.forms.settings.get(name, setting(name))
+                self.forms.settings[name] = times(known, number(*shrunk.as_integer_ratio()))
             for (node, slot), _ in quiet.written:
                 self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
@@ -316,6 +342,11 @@ class _Rewriter:
 def _number(name: str, value: float) -> ir.Attr:
     """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
     return ir.AttrFloat32(name, float(np.float32(value)))
+
+
+def _setting(node: ir.Node, attribute: str) -> str:
+    """Return the name of an attribute of a node as settings have it."""
+    return f"{node.name or node.outputs[0].name}.{attribute}"
 
 
 _UNCHANGED: tuple[object, ...] = ("unchanged",)

@@ -30,13 +30,21 @@ class Scaled:
     """Operand ``slot`` of a node must be multiplied by a vector along its axis ``position``.
 
     ``attribute`` names one of the node that may be multiplied instead, when the vector is the same number throughout.
+    The vector is ``shares``, which are exact, to the ``power``.
     """
 
     node: ir.Node
     slot: int
     position: int
-    vector: np.ndarray
+    shares: np.ndarray
+    power: float
     attribute: str | None = None
+
+    @property
+    def vector(self) -> np.ndarray:
+        """What the operand is multiplied by."""
+        found: np.ndarray = self.shares**self.power
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +200,11 @@ class _Placer:
         return (computed or list(contraction.summands))[0]
 
     def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
-        vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
+        shares = self._summed(contraction, summand, summand.position).share
         together = any(each.along for each in contraction.summands)  # each gets its own shares, not all of them at once
         attribute = None if together else contraction.scale
-        return Scaled(contraction.node, summand.slot, summand.position, vector, attribute)
+        power = contraction.power or 1.0
+        return Scaled(contraction.node, summand.slot, summand.position, shares, power, attribute)
 
     def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
         share, key = np.ones(1), np.zeros(1, np.int64)
