@@ -26,7 +26,7 @@ from onnx_n2n.record.derived import derived
 from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.record import Remade, Step
-from onnx_n2n.record.settings import changed, settings
+from onnx_n2n.record.settings import changed, setting_of, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
@@ -106,8 +106,8 @@ class _Rewriter:
             found = scaled.node.attributes[name].value
             if exact(np.asarray(found, np.float32), scaled.vector):
                 scaled.node.attributes[name] = _number(name, found * share)
-                if (form := self.forms.settings.get(_setting(scaled.node, name))) is not None:
-                    self.forms.settings[_setting(scaled.node, name)] = times(form, number(*share.as_integer_ratio()))
+                if (form := self.forms.settings.get(setting_of(scaled.node, name))) is not None:
+                    self.forms.settings[setting_of(scaled.node, name)] = times(form, number(*share.as_integer_ratio()))
                 return
         value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
@@ -142,7 +142,7 @@ class _Rewriter:
         """Write out an attribute that would follow the new length."""
         if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
             default.node.attributes[default.attribute] = _number(default.attribute, default.value)
-            found = _setting(default.node, default.attribute)
+            found = setting_of(default.node, default.attribute)
             self.forms.settings[found] = setting(found)
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
@@ -306,7 +306,7 @@ class _Rewriter:
                 found = norm.node.attributes.get("epsilon")
                 epsilon = norm.epsilon if found is None else found.value
                 norm.node.attributes["epsilon"] = _number("epsilon", epsilon * float(shrunk))
-                name = _setting(norm.node, "epsilon")
+                name = setting_of(norm.node, "epsilon")
                 known = self.forms.settings.get(name, setting(name))
                 self.forms.settings[name] = times(known, number(*shrunk.as_integer_ratio()))
             for (node, slot), _ in quiet.written:
@@ -342,11 +342,6 @@ class _Rewriter:
 def _number(name: str, value: float) -> ir.Attr:
     """Return an attribute with a number that a file can hold, so that the model is the same when it is read again."""
     return ir.AttrFloat32(name, float(np.float32(value)))
-
-
-def _setting(node: ir.Node, attribute: str) -> str:
-    """Return the name of an attribute of a node as settings have it."""
-    return f"{node.name or node.outputs[0].name}.{attribute}"
 
 
 _UNCHANGED: tuple[object, ...] = ("unchanged",)

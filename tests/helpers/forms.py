@@ -139,5 +139,5 @@ def units(stored: np.ndarray | np.floating[Any], wanted: np.ndarray, dtype: np.d
     _, exponents = np.frexp(np.maximum(np.abs(wanted.astype(np.float64)), float(info.tiny)))
     last = np.ldexp(1.0, exponents - 1 - info.nmant)
     return max(
-        (float(abs(a - b) / Decimal(float(u))) for a, b, u in zip(found.flat, wanted.flat, last.flat)), default=0
+        (float(abs(a - b) / Decimal(float(u))) for a, b, u in zip(found.flat, wanted.flat, last.flat, strict=True)), default=0
     )
