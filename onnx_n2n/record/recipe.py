@@ -13,6 +13,7 @@ import numpy as np
 
 from onnx_n2n.record.division import Division
 from onnx_n2n.record.forms import Form
+from onnx_n2n.record.mixture import Mixture
 
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
 BLOCK = 1 << 18  # elements that are worked on at a time
@@ -64,7 +65,8 @@ class Recipe:
     Attributes:
         index: Per axis the places to take, None for all of them as they are; place n is the row that ``rows`` appends.
         summed: The axes that carry shares.
-        fresh: Per axis which places get values of their own, None for none.
+        fresh: Per axis which places are fresh, None for none: they get mixtures, or random values.
+        mixed: Per axis what fresh places are mixtures of, None for random values, as older records have them.
         rows: Per axis what to append to the teacher before places are taken, None for nothing.
         scale: What to multiply by.
         squared: The square of that as a fraction, over and under, where it is the root of one.
@@ -83,8 +85,14 @@ class Recipe:
     noise: float = 0.0
     seed: tuple[int, ...] = (0,)
     zero: np.ndarray | None = None
+    mixed: tuple[Mixture | None, ...] = ()
     law: int = 2
     squared: tuple[int, int] | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything in the weight is random."""
+        return bool(self.noise) or any(flags is not None for flags in self._random(self.fresh))
 
     @property
     def identity(self) -> bool:
@@ -98,7 +106,8 @@ class Recipe:
         fresh = tuple(None if array is None else array.tobytes() for array in self.fresh)
         rows = tuple(row and (row.combination is None or row.combination.tobytes()) for row in self.rows)
         zero = None if self.zero is None else self.zero.tobytes()
-        return index, summed, fresh, rows, self.scale, zero
+        mixed = tuple(each and each.key() for each in self.mixed)
+        return index, summed, fresh, rows, self.scale, zero, mixed
 
     def shape(self, before: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the grown weight."""
@@ -115,23 +124,25 @@ class Recipe:
         for axis, row in enumerate(self.rows):
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
-        deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
+        deviation = _deviation(teacher) if self.drawn else 0.0
         divisions = [Division(part.axis, part.share, part.key) for part in self.summed]
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
-            grown[...] = self._block(teacher, self.index, self.fresh, deviation, divisions, 0)
+            grown[...] = self._block(teacher, self.index, self.fresh, self.mixed, deviation, divisions, 0)
             return grown
         rows = max(1, BLOCK * shape[across] // grown.size)
 
         def fill(start: int) -> None:
             places = np.arange(start, min(start + rows, shape[across]))
             here = (slice(None),) * across + (slice(start, start + rows),)
-            index, fresh = list(self.index), list(self.fresh)
+            index, fresh, mixed = list(self.index), list(self.fresh), list(self.mixed)
             found = index[across]
             index[across] = places if found is None else found[places]
             if across < len(fresh) and (flags := fresh[across]) is not None:
                 fresh[across] = flags[places]
-            grown[here] = self._block(teacher, tuple(index), tuple(fresh), deviation, divisions, start)
+                if across < len(mixed) and (mixture := mixed[across]) is not None:
+                    mixed[across] = mixture.part(flags, places)
+            grown[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, divisions, start)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
             list(pool.map(fill, range(0, shape[across], rows)))
@@ -142,22 +153,29 @@ class Recipe:
         teacher: np.ndarray,
         index: tuple[np.ndarray | None, ...],
         fresh: tuple[np.ndarray | None, ...],
+        mixed: tuple[Mixture | None, ...],
         deviation: float,
         divisions: Sequence[Division],
         number: int,
     ) -> np.ndarray:
         block, amplitude = teacher, self.noise * deviation
         noisy = self.law > 1 and amplitude > 0 and self.zero is None
-        parted = {division.axis for division in divisions if division.groups} if noisy else set[int]()
+        blended = {axis for axis, mixture in enumerate(mixed) if mixture is not None}
+        parted = {division.axis for division in divisions if division.groups} - blended if noisy else set[int]()
         for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
             if places is not None and axis not in parted:
+                mixture = mixed[axis] if axis < len(mixed) else None
+                rows = None if mixture is None else mixture.rows(block, axis)  # before shares: new to new stays zero
                 block = _take(block, places, axis)
+                if rows is not None:
+                    block = block.astype(rows.dtype)
+                    np.moveaxis(block, axis, 0)[fresh[axis]] = np.moveaxis(rows, axis, 0)
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
         if self.zero is not None:
             return self._undivided(block, index, self.zero)
         working = _working(teacher)
-        block = block.astype(working)
+        block = (block.astype(teacher.dtype) if blended and self.law > 1 else block).astype(working)  # also of mixtures
         if self.scale != 1:
             block = self._scaled(block, teacher.dtype)
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
@@ -168,7 +186,7 @@ class Recipe:
                 block = division.part(block, places, teacher.dtype, amplitude, rng)
             else:
                 block = division.divide(block, teacher.dtype)
-        for axis, flags in enumerate(fresh):
+        for axis, flags in enumerate(self._random(fresh)):
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
@@ -191,6 +209,11 @@ class Recipe:
             block *= _along(part.share.astype(block.dtype), part.axis, block.ndim)
         for part in self.summed if amplitude > 0 else ():
             _perturb(block, _next_copy(part.key, part.share), part.axis, amplitude, rng)
+
+    def _random(self, fresh: tuple[np.ndarray | None, ...]) -> list[np.ndarray | None]:
+        """Return those of the fresh places that get random values."""
+        mixed = (*self.mixed, *(None for _ in fresh[len(self.mixed) :]))
+        return [flags if mixture is None else None for flags, mixture in zip(fresh, mixed, strict=False)]
 
     def _undivided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
         """Give whole numbers to the first of the copies that have a share, and zero to the others.

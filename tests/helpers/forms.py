@@ -138,6 +138,5 @@ def units(stored: np.ndarray | np.floating[Any], wanted: np.ndarray, dtype: np.d
     wanted = np.broadcast_to(wanted, found.shape)
     _, exponents = np.frexp(np.maximum(np.abs(wanted.astype(np.float64)), float(info.tiny)))
     last = np.ldexp(1.0, exponents - 1 - info.nmant)
-    return max(
-        (float(abs(a - b) / Decimal(float(u))) for a, b, u in zip(found.flat, wanted.flat, last.flat, strict=True)), default=0
-    )
+    all_of_them = zip(found.flat, wanted.flat, last.flat, strict=True)
+    return max((float(abs(one - other) / Decimal(float(unit))) for one, other, unit in all_of_them), default=0)

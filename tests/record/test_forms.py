@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Any, onnx.ModelProto, set[str]]] = {
     "root mean square": (Widen(factor=1.5), RMS, {"g", "eps_2", "eps_3"}),
     "scaled streams": (Widen(factor=1.5), GAINED, {"W", "g", "n.epsilon"}),
     "mean of an input": (Widen(factor=1.5), INPUT, {"W", "g", "n.epsilon", "p_combination"}),
-    "weighed mean": (Widen(factor=1.5, init="net2net"), MEAN, {"ReduceMean_share"}),
+    "weighed mean": (Widen(factor=1.5, init="net2net"), MEAN, {"ReduceMean_share", "ReduceMean_share_2"}),
     "length": (Widen(factor=1.5, init="net2net"), NORMED, {"ReduceL2_share"}),
     "outputs": (Outputs(8), CLASSIFIER, {"w", "b"}),
 }
