@@ -77,6 +77,8 @@ class _Rewriter:
         self.forms = Forms({}, {})
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
+        alone = [each for each in analysis.ledger.contractions if len(each.summands) == 1]
+        self._recurrent = {(each.node, each.summands[0].slot) for each in alone}  # an operator's own state is read
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._mixing, self._folds = Mixing(analysis), folds(analysis)
 
@@ -272,7 +274,8 @@ class _Rewriter:
             fresh.append(new if mixture is not None else None)
             mixed.append(mixture)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        noise = self.noise if scalable else 0.0
+        recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
+        noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
         gain = self._gain(use)
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
