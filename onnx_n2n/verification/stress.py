@@ -1,0 +1,142 @@
+"""Inputs at the edge of what a teacher takes: of large scale, and long."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError
+from onnx_n2n.graph.subgraphs import roots_of
+from onnx_n2n.verification.dims import long_axes, resolved
+from onnx_n2n.verification.draw import Wanted
+from onnx_n2n.verification.sessions import Feed, Timed, run
+from onnx_n2n.verification.trial import Trial
+
+# What real inputs are multiplied by, the most telling first: of an expensive teacher only the first is run.
+SCALES = (1e4, 1e2, 1e1, 1e3)
+
+# How long a sequence may be: errors build up where each step reads the one before, elsewhere they do not.
+LONGEST, LONGEST_AT_ONCE = 2048, 512
+STEPWISE = {"CumSum", "GRU", "LSTM", "Loop", "RNN", "Scan"}
+PROBE = 16  # times as long as an ordinary feed, at first: how long that takes tells how long more may be
+LARGEST = 2**26  # bytes of all inputs, or all outputs, of a long feed
+
+# What the teacher may take for scales, and again for a long feed: seconds, or a share of what it took before.
+SECONDS, SHARE = 0.2, 0.25
+
+
+def stress(
+    teacher: Timed, model: ir.Model, wants: Sequence[Wanted], trial: Trial, seconds: float, seed: int
+) -> Iterator[tuple[str, Trial]]:
+    """Make feeds from the first ordinary one, as many as time allows, and run the teacher on them.
+
+    Args:
+        teacher: The teacher, open.
+        model: The teacher, to be read.
+        wants: What its inputs take.
+        trial: The ordinary feeds.
+        seconds: How long everything took so far.
+        seed: Seed of everything drawn.
+
+    Yields:
+        What is special about each feed, for people; and the feed with the teacher's answer.
+    """
+    budget = max(SECONDS, SHARE * seconds)
+    start, found = time.perf_counter(), 0
+    for scale in SCALES:
+        feed = _scaled(wants, trial.feeds[0], scale)
+        if feed is None or (found and time.perf_counter() - start > budget):
+            break
+        with contextlib.suppress(InputError):  # it may fail, or take too long
+            yield f"inputs times {scale:,.0f}", _answered(teacher, trial, feed)
+            found += 1
+    yield from _long(model, wants, teacher, trial, budget, seed)
+
+
+def _answered(teacher: Timed, trial: Trial, feed: Feed) -> Trial:
+    return Trial(trial.names, (feed,), (run(teacher, feed, trial.names),), trial.origin)
+
+
+def _scalable(want: Wanted) -> bool:
+    """Whether an input holds real numbers of any size, and no mask, index or parameter."""
+    role = want.role
+    return want.kind.is_floating_point() and bool(want.dims) and not (role.mask or role.bound or role.choices)
+
+
+def _scaled(wants: Sequence[Wanted], feed: Feed, scale: float) -> dict[str, np.ndarray] | None:
+    """The feed with its real inputs times a number, as far as their types go; None where it has none."""
+    names = {want.name for want in wants if _scalable(want)}
+    return {name: _times(array, scale) if name in names else array for name, array in feed.items()} if names else None
+
+
+def _times(array: np.ndarray, by: Any) -> np.ndarray:
+    most = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+    with np.errstate(over="ignore"):
+        return np.asarray(np.clip(array.astype(np.float64) * by, -most, most)).astype(array.dtype)
+
+
+def _long(
+    model: ir.Model, wants: Sequence[Wanted], teacher: Timed, trial: Trial, budget: float, seed: int
+) -> Iterator[tuple[str, Trial]]:
+    """The teacher's answer to a sequence as long as it takes in time, for each set of axes that may be one."""
+    feed, sizes = trial.feeds[0], _sizes(wants, trial.feeds[0])
+    stepwise = any(node.op_type in STEPWISE for root in roots_of(model) for node in root.all_nodes())
+    for axes in long_axes([want.dims for want in wants], leading=stepwise):
+        names = axes & sizes.keys()
+        if not names:
+            continue
+        start = time.perf_counter()
+        longest = (LONGEST if stepwise else LONGEST_AT_ONCE) // max(sizes[name] for name in names)
+        longest = min(longest, LARGEST // _bytes(feed, trial.truth[0]))
+        times, found = 2 ** int(math.log2(min(PROBE, max(longest, 1)))), None
+        while times > 1 and time.perf_counter() - start <= budget:
+            longer = {name: size * times if name in names else size for name, size in sizes.items()}
+            try:
+                before = time.perf_counter()
+                answer = _answered(teacher, trial, _lengthened(wants, feed, longer, seed))
+            except InputError:  # a table of positions may end, or it takes too long
+                if found is not None:
+                    break
+                times, longest = times // 2, times // 2
+                continue
+            found = " and ".join(f"{longer[name]:,} steps along {name!r}" for name in sorted(names)), answer
+            more = (budget / (time.perf_counter() - before)) ** (1.0 if stepwise else 0.5)
+            further = 2 ** int(math.log2(min(longest, times * max(more, 1.0))))
+            if further <= times:
+                break
+            times = further
+        if found is not None:
+            yield found
+
+
+def _sizes(wants: Sequence[Wanted], feed: Feed) -> dict[str, int]:
+    """The sizes that free axes have in a feed; none where these do not tell all of its shapes."""
+    places = [pair for want in wants for pair in zip(want.dims, feed[want.name].shape, strict=True)]
+    sizes = {dim: size for dim, size in places if isinstance(dim, str)}
+    return sizes if all(resolved(dim, sizes) == size for dim, size in places) else {}
+
+
+def _lengthened(wants: Sequence[Wanted], feed: Feed, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
+    """The feed with other sizes: what it holds follows itself again and again, with real numbers varied."""
+    rng = np.random.default_rng(seed)
+    shapes = {want.name: tuple(resolved(dim, sizes) for dim in want.dims) for want in wants}
+    return {want.name: _repeated(want, feed[want.name], shapes[want.name], rng) for want in wants}
+
+
+def _bytes(feed: Feed, answers: Sequence[Any]) -> int:
+    held = [sum(getattr(array, "nbytes", 0) for array in arrays) for arrays in (feed.values(), answers)]
+    return max(1, *held)
+
+
+def _repeated(want: Wanted, array: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if shape == array.shape or 0 in array.shape or not shape:
+        return array
+    found = array[np.ix_(*(np.arange(size) % old for size, old in zip(shape, array.shape, strict=True)))]
+    return _times(found, rng.uniform(0.5, 1.5, shape)) if _scalable(want) else found
