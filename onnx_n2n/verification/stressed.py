@@ -17,6 +17,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import (
+    GRAINS,
     NOISE_FACTOR,
     OutputVerdict,
     Yardstick,
@@ -32,7 +33,7 @@ from onnx_n2n.verification.localise import AT_A_TIME, computed
 from onnx_n2n.verification.sessions import Feed, Timed, run, session
 from onnx_n2n.verification.stress import stress
 from onnx_n2n.verification.trial import Trial
-from onnx_n2n.verification.variants import as_stored, is_half, stirred
+from onnx_n2n.verification.variants import as_stored, stirred
 
 TIMES = 3  # that inputs and weights are moved by rounding, to measure what it does
 
@@ -88,8 +89,15 @@ def stressed(
     Raises:
         ModelError: ONNX Runtime refuses a model that it has opened before.
     """
-    if is_half(case.old.proto()):
-        case = replace(case, old=as_stored(case.old, case.used), new=as_stored(case.new, case.used))
+    if case.grain.epsilon > GRAINS[ir.DataType.FLOAT].epsilon:
+        with contextlib.suppress(ModelError):
+            return _stressed(replace(case, old=as_stored(case.old), new=as_stored(case.new)), model, wants, seconds)
+    return _stressed(case, model, wants, seconds)
+
+
+def _stressed(
+    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
     teacher = Timed(session(case.old, case.used), case.limit)
     given = list(stress(teacher, model, wants, case.trial, seconds, case.seed))
     if not given:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import onnx
 from onnx import helper
 
-from onnx_n2n.errors import ModelError
 from onnx_n2n.graph.subgraphs import nested_protos
 from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.quanta import NARROW, REAL
-from onnx_n2n.verification.sessions import SessionModel, session
+from onnx_n2n.verification.sessions import SessionModel
 
 STIRRED = 2  # axes that a weight has at least: of fewer axes are sizes, scales and limits too
 
 
-def as_stored(source: SessionModel, provider: str) -> SessionModel:
+def as_stored(source: SessionModel) -> SessionModel:
     """The model with every tensor of half precision rounded to it.
 
     Where ONNX Runtime has no kernel for half precision it computes in float32, and goes on with that from node to
     node. So nothing overflows there that would on another device. It does have a kernel of ``Identity``, which one
-    node behind each tensor makes it use. Where that does not run, the model is returned as it is.
+    node behind each tensor makes it use.
     """
     proto = source.proto()
     for root in (proto.graph, *proto.functions):
         for block in nested_protos(root):
             _round(block)
-    found = source.holding(proto)
-    with contextlib.suppress(ModelError):
-        session(found, provider)
-        return found
-    return source
-
-
-def is_half(proto: onnx.ModelProto) -> bool:
-    """Whether a weight, an input or an output of a model is of half precision."""
-    kinds = {value.type.tensor_type.elem_type for value in (*proto.graph.input, *proto.graph.output)}
-    kinds |= {tensor.data_type for tensor in proto.graph.initializer}
-    return not kinds.isdisjoint(NARROW)
+    return source.holding(proto)
 
 
 def stirred(source: SessionModel, size: float, seed: int) -> SessionModel:
