@@ -158,6 +158,15 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
             yield sizes
 
 
+def batch_axes(inputs: Sequence[tuple[Dim, ...]]) -> set[str]:
+    """Symbols that count examples.
+
+    Args:
+        inputs: Dimensions of every input.
+    """
+    return _sorted_symbols(inputs)[0]
+
+
 def long_axes(inputs: Sequence[tuple[Dim, ...]], *, leading: bool) -> list[set[str]]:
     """Symbols that may count the steps of a sequence, the likeliest first: all of a set grow together.
 

@@ -19,8 +19,8 @@ def as_stored(source: SessionModel) -> SessionModel:
     """The model with every tensor of half precision rounded to it.
 
     Where ONNX Runtime has no kernel for half precision it computes in float32, and goes on with that from node to
-    node. So nothing overflows there that would on another device. It does have a kernel of ``Identity``, which one
-    node behind each tensor makes it use.
+    node. So nothing overflows there that would on another device. It does have a kernel of ``Identity``, which it
+    uses where two follow each other: a lone node among others runs in float32 as well.
     """
     proto = source.proto()
     for root in (proto.graph, *proto.functions):
@@ -60,7 +60,7 @@ def _stir(old: str, new: str, kind: int, size: float, seed: int) -> list[onnx.No
 
 
 def _round(block: Any) -> None:
-    """Put an Identity behind each tensor of a graph or function that may be of half precision."""
+    """Put two Identities behind each tensor of a graph or function that may be of half precision."""
     values = (*block.value_info, *(block.output if isinstance(block, onnx.GraphProto) else ()))
     others = {value.name for value in values if value.type.tensor_type.elem_type not in {0, *NARROW}}
     nodes = []
@@ -71,5 +71,6 @@ def _round(block: Any) -> None:
         for slot, name in enumerate(node.output):
             if name and name not in others:
                 node.output[slot] = f"{name}.made"
-                nodes.append(helper.make_node("Identity", [node.output[slot]], [name]))
+                nodes.append(helper.make_node("Identity", [f"{name}.made"], [f"{name}.once"]))
+                nodes.append(helper.make_node("Identity", [f"{name}.once"], [name]))
     replace(block.node, nodes)

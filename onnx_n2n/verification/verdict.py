@@ -154,7 +154,7 @@ def verify(
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
-        start = time.perf_counter()
+        start = time.process_time()
         used, trial = _tried(old, providers(provider), find, seed, time_limit)
         random = _random(old, model, used, trial, time_limit)
         trial = trial.without([each.output for each in random])
@@ -170,7 +170,7 @@ def verify(
         tried: tuple[Tried, ...] = ()
         failed: Failure | None = None
         if ok:
-            tried, failed = stressed(case, model, wanted(model, shapes or {}), time.perf_counter() - start)
+            tried, failed = stressed(case, model, wanted(model, shapes or {}), time.process_time() - start)
         differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
         if failed is not None:
             ok, case, outputs, reason = False, failed.case, failed.outputs or outputs, failed.reason
