@@ -30,11 +30,11 @@ EXAMPLES, SPANS = 64, ((1e0, 3e1), (3e1, 1e4))
 LONGEST, LONGEST_AT_ONCE = 2048, 512
 STEPWISE = {"GRU", "LSTM", "Loop", "RNN", "Scan"}
 PROBE = 16  # times as long as an ordinary feed, at first: how long that takes tells how long more may be
-LARGEST = 2**26  # bytes of all inputs, or all outputs, of a long feed
+LARGEST = 2**22  # bytes of all inputs, or all outputs, of a long feed; a quarter of it for many examples
 
 # What the teacher may take, in seconds of all processors (how busy these are is no matter) or as a share of what
 # everything took before; a first scale is always run.
-SCALE_SECONDS, LONG_SECONDS, SHARE = 0.05, 0.05, 0.02
+SCALE_SECONDS, LONG_SECONDS, SHARE = 0.02, 0.03, 0.02
 
 
 def stress(
@@ -101,7 +101,7 @@ def _many(
         start = time.process_time()
         run(teacher, feed, trial.names)
         seconds = max(time.process_time() - start, 1e-9)
-        if min(budget / seconds, LARGEST / _bytes(feed, trial.truth[0])) < EXAMPLES:
+        if min(budget / seconds, LARGEST / 4 / _bytes(feed, trial.truth[0])) < EXAMPLES:
             return
         many = {name: size * EXAMPLES if name in names else size for name, size in sizes.items()}
         rows = max(many[name] for name in names)
