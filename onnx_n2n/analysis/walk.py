@@ -20,6 +20,7 @@ from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
+from onnx_n2n.analysis.kinds import reported
 from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
@@ -28,10 +29,12 @@ from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.rules.context import Context, Known
+from onnx_n2n.rules.context import Context, Known, Refusal
 from onnx_n2n.rules.obligations import Ledger, Port
 
 __all__ = ["Analysis", "analyze"]
+
+UNFOLLOWED = "growth cannot follow what it computes of a length"
 
 
 def _cut(value: ir.Value) -> bool:
@@ -60,6 +63,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         uses=walk.uses,
         constants=walk.constants,
         contents=walk.contents,
+        sequences=walk.sequences,
         shapes=walk.shapes,
         ledger=ledger,
         groups=groups,
@@ -80,6 +84,7 @@ class _Walk:
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, ShapeValue] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
+        self._lost: dict[ir.Value, Reason] = {}  # tensors of unknown rank, and what lost it
         self.functions = model.functions
         self._pickers = Pickers(model.graph, self.constants)
         self._ports: list[Port] = []  # axes at the interface that might grow
@@ -104,6 +109,24 @@ class _Walk:
             else:
                 self.known[value] = found
         return found
+
+    def lost(self, value: ir.Value) -> Reason | None:
+        if value in self.graph.inputs and value.shape is None:
+            return Reason(f"graph input {value.name!r} has no declared shape")
+        return self._lost.get(value)
+
+    def obscured(self, value: ir.Value) -> Reason | None:
+        while (node := value.producer()) is not None:
+            unread = [given for given in node.inputs if given is not None and self.content(given) is None]
+            shapeless = next((reason for given in unread if (reason := self.lost(given)) is not None), None)
+            if shapeless is not None:
+                return shapeless
+            small = (given for given in unread if len(self.known.get(given, ((),) * 2)) < 2)
+            following = next(small, None) if rules.shape_rule_for(node.domain, node.op_type) is not None else None
+            if following is None:
+                return Reason(f"{node.op_type}: {UNFOLLOWED}", reported(node))
+            value = following
+        return Reason(f"graph input {value.name!r} says a length") if value in self.graph.inputs else None
 
     def content(self, value: ir.Value) -> ShapeValue | None:
         if value not in self.contents and (array := self.constants.small(value)) is not None and array.ndim < 2:
@@ -217,14 +240,15 @@ class _Walk:
             rule(context)
         except Exception as error:  # a refusal, or a bug
             why = self._failures.reason(context, error)
-            return self._refuse(node, context.reason(why))
+            cause = error.cause if isinstance(error, Refusal) else None
+            return self._refuse(node, context.reason(why), cause)
         covered = {*context.results, *context.sequences, *context.unknown}
         for slot, output in enumerate(node.outputs):
             if slot not in covered and (output.uses() or output.is_graph_output()):
                 return self._refuse(node, context.reason(f"output {slot} is not covered by its rule"))
         for slot, output in enumerate(node.outputs):
             axes, content = context.results.get(slot), context.contents.get(slot)
-            self._learn(output, Known(axes, content, context.sequences.get(slot)))
+            self._learn(output, Known(axes, content, context.sequences.get(slot), lost=context.unknown.get(slot)))
         for slot, dtype in context.dtypes.items():
             self._learn_type(node.outputs[slot], dtype)
         self._follow_contents(node, context)
@@ -265,8 +289,10 @@ class _Walk:
         return value.dtype or (inferred.dtype if inferred is not None else None)
 
     def _learn(self, value: ir.Value, known: Known) -> None:
-        for facts in (self.known, self.contents, self.sequences):
+        for facts in (self.known, self.contents, self.sequences, self._lost):
             facts.pop(value, None)
+        if known.lost is not None:
+            self._lost[value] = known.lost
         if known.axes is not None:
             self.known[value] = known.axes
         if known.content is not None:
@@ -277,7 +303,8 @@ class _Walk:
     def _result(self, value: ir.Value) -> Known:
         """Return what is known of an output of a body; a constant that is one stays as it is, for this use."""
         if value not in self.constants:
-            return Known(self.known.get(value), self.content(value), self.sequences.get(value), self._dtype(value))
+            axes, sequence, lost = self.known.get(value), self.sequences.get(value), self._lost.get(value)
+            return Known(axes, self.content(value), sequence, self._dtype(value), lost)
         axes = self._constant_axes(value)
         for axis in axes:
             pin(axis, Reason(f"constant {value.name!r} is given out as it is"))
@@ -296,12 +323,23 @@ class _Walk:
         if found is not None and len(found.elements) <= LARGEST:
             self.contents[node.outputs[0]] = found
             return
-        for slot, value in enumerate(node.inputs):
-            if value is not None and slot not in context.consumed:
-                self._pin_measured(value, context.reason("it computes with the length of this axis"))
+        measured = [
+            value for slot, value in enumerate(node.inputs) if value is not None and slot not in context.consumed
+        ]
+        if any(value in self.contents for value in measured):
+            cause = self.obscured(node.outputs[0]) or context.reason(UNFOLLOWED)
+            for value in measured:
+                self._pin_measured(value, cause)
 
-    def _refuse(self, node: ir.Node, reason: Reason) -> Ledger:
-        """Pin all that a node takes and gives, and all that the graphs inside it contain and capture."""
+    def _refuse(self, node: ir.Node, reason: Reason, cause: Reason | None = None) -> Ledger:
+        """Pin all that a node takes and gives, and all that the graphs inside it contain and capture.
+
+        Args:
+            node: The node.
+            reason: Why.
+            cause: What is to blame for that, if the node is not: the first node that lost what this one needs.
+        """
+        reason = cause or reason
         for each in (node, *_nodes_inside(node)):
             for slot, value in enumerate(each.inputs):
                 if value is not None:
@@ -313,9 +351,12 @@ class _Walk:
         for output in node.outputs:
             shape = self.inferred(output)
             if shape is not None:
-                self.known[output] = tuple(axis_of(length) for length in shape)
+                self.known[output] = tuple(axis_of(length, reason) for length in shape)
                 for axis in self.known[output]:
                     pin(axis, reason)
+            else:
+                shapeless = Reason(f"{reason.text}, so the shape of {output.name!r} is not known", reason.node)
+                self._lost[output] = cause or shapeless
         return Ledger.empty()
 
     def _pin_whole(self, value: ir.Value, reason: Reason) -> None:
@@ -344,9 +385,10 @@ class _Walk:
 
     def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:
         symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
-        axis = symbols.setdefault(symbol, axis_of(None)) if symbol else axis_of(known_length(dim))
+        reason = Reason(f"graph input {value.name!r}")
+        axis = symbols.setdefault(symbol, axis_of(None, reason)) if symbol else axis_of(known_length(dim), reason)
         if symbol or not self.floating(value):
-            pin(axis, Reason(f"graph input {value.name!r}"))
+            pin(axis, reason)
         return axis
 
 

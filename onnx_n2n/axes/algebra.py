@@ -76,13 +76,16 @@ UNIT = Product(())
 EMPTY = Sum(())
 
 
-def axis_of(size: int | None, unknown: str = "its length is not known before run time") -> Axis:
+RUNTIME = Reason("its length is not known before run time")
+
+
+def axis_of(size: int | None, unknown: Reason = RUNTIME) -> Axis:
     """Return a fresh axis of ``size``: free when the size is known, pinned when it is None or 0."""
     if size == 1:
         return UNIT
     axis = Factor(size)
     if not size:
-        pin(axis, Reason(unknown if size is None else "it is empty"))
+        pin(axis, unknown if size is None else Reason("it is empty"))
     return axis
 
 
@@ -187,6 +190,16 @@ def pin(axis: Axis, reason: Reason) -> None:
 def is_pinned(axis: Axis) -> bool:
     """Say whether no factor of ``axis`` may grow."""
     return all(Limit.PINNED in factor.limits for factor in leaves(axis))
+
+
+def blame(axis: Axis) -> Reason | None:
+    """Return why an axis may not grow at all, or has no known length, if that is what an operator does."""
+    factors = list(leaves(axis))
+    if not is_pinned(axis):
+        factors = [factor for factor in factors if factor.size is None]
+    factors.sort(key=lambda factor: (factor.size is not None, -(factor.size or 0)))
+    reasons = (factor.limits.get(Limit.PINNED) for factor in factors)
+    return next((reason for reason in reasons if reason is not None and reason.node), None)
 
 
 def same(one: Axis, other: Axis) -> bool:

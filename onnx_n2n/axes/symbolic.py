@@ -8,9 +8,25 @@ for the use that needs it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from onnx_n2n.axes.algebra import Axis, Reason, Sum, axis_of, leaves, pin, product, resolve, same, size
+import numpy as np
+
+from onnx_n2n.axes.algebra import (
+    Axis,
+    Reason,
+    Sum,
+    axis_of,
+    is_pinned,
+    leaves,
+    pin,
+    product,
+    resolve,
+    same,
+    size,
+    total,
+)
 from onnx_n2n.axes.unify import Misaligned, split_product
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
@@ -20,24 +36,48 @@ LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 class ShapeDim:
     """One element: its value in the teacher (None when only run time knows it), and the axis whose length it is.
 
-    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds.
+    Arithmetic on lengths keeps whole values only: what comes of a fraction depends on how run time rounds. The cause is
+    why growth has lost the axis whose length it is made of, if it has.
     """
 
     value: float | None
     axis: Axis | None = None
+    cause: Reason | None = field(default=None, compare=False)
 
     @property
     def literal(self) -> bool:
         """Whether the element is a number that growth does not move."""
         return self.axis is None and self.value is not None
 
+    @property
+    def fixed(self) -> bool:
+        """Whether growth does not move it, be it written or the length of an axis that is pinned by now."""
+        return self.value is not None and (self.axis is None or is_pinned(self.axis))
+
 
 @dataclass(frozen=True)
 class ShapeValue:
-    """The elements of one tensor of rank 0 (``scalar``) or 1."""
+    """The elements of one tensor of rank 0 (``scalar``), of rank 1, or of rank 2: a table of rows of a ``width``."""
 
     elements: tuple[ShapeDim, ...]
     scalar: bool = False
+    width: int | None = None
+
+    @classmethod
+    def of(cls, elements: Iterable[ShapeDim], shape: Sequence[int]) -> ShapeValue:
+        """Return elements, row by row, in a shape of at most two axes."""
+        return cls(tuple(elements), scalar=not shape, width=shape[1] if len(shape) == 2 else None)
+
+    @property
+    def places(self) -> np.ndarray:
+        """The numbers of the elements, int64 in the shape of the tensor, so that arrays say what is moved where."""
+        count = len(self.elements)
+        columns = () if self.width is None else (self.width,)
+        return np.arange(count).reshape(() if self.scalar else (count // max(self.width or 1, 1), *columns))
+
+    def moved(self, places: np.ndarray) -> ShapeValue:
+        """Return a tensor of those elements that ``places`` says."""
+        return ShapeValue.of((self.elements[place] for place in places.ravel()), places.shape)
 
 
 def length_of(axis: Axis) -> ShapeDim:
@@ -60,26 +100,37 @@ def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     """Return the product of two elements."""
     value = None if one.value is None or other.value is None else _whole(one.value * other.value)
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.axis is not None:
         return ShapeDim(value, product(one.axis, other.axis))
     axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
     assert axis is not None
     if literal.value == 1:
         return ShapeDim(value, axis)
+    if literal.value == 0:
+        return literal
     if literal.value is None or literal.value < 1 or literal.value != int(literal.value):
-        pin(axis, reason)
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     fixed = axis_of(int(literal.value))
     pin(fixed, reason)
     return ShapeDim(value, product(axis, fixed))
 
 
-def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
-    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor."""
+def divide(one: ShapeDim, other: ShapeDim, reason: Reason, *, rounded: bool = False) -> ShapeDim:
+    """Return the quotient of two elements; an axis divided by a number keeps that number as its outer factor.
+
+    Args:
+        one: The dividend.
+        other: The divisor.
+        reason: Why what cannot be followed is pinned.
+        rounded: Whether a quotient that is no whole number is rounded down.
+    """
     value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
+    if rounded and value is None and (one.value or -1) > 0 and other.literal and (other.value or 0) > 0:
+        one = _without_rest(one, int(other.value or 0))
+        value = one.value // (other.value or 1) if one.value is not None else None
     if one.axis is None and other.axis is None:
-        return ShapeDim(value)
+        return settle(one, other, value=value, reason=reason)
     if one.axis is not None and other.literal and other.value == 1:
         return one
     if one.axis is not None and other.literal and value is not None:
@@ -100,12 +151,22 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
     return settle(one, other, value=value, reason=reason)
 
 
+def _without_rest(one: ShapeDim, divisor: int) -> ShapeDim:
+    """Leave out a number added to a length that ``divisor`` divides, if it is lost when the sum is rounded down."""
+    axis = resolve(one.axis) if one.axis is not None else None
+    if not isinstance(axis, Sum) or not is_pinned(axis.parts[-1]):
+        return one
+    length, added = total(*axis.parts[:-1]), size(axis.parts[-1])
+    known = size(length)
+    return ShapeDim(known, length) if known and not known % divisor and (added or divisor) < divisor else one
+
+
 def _whole(value: float) -> float | None:
     return value if float(value).is_integer() else None
 
 
 def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
-    """Return the sum of two elements."""
+    """Return the sum of two elements; a number that is added to an axis is an axis that keeps its length."""
     value = None if one.value is None or other.value is None else one.value + other.value
     if one.literal and one.value == 0:
         return other
@@ -113,6 +174,11 @@ def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
         return one
     if one.axis is not None and other.axis is not None and value is not None:
         return ShapeDim(value, Sum((one.axis, other.axis)))
+    axis, literal = (one.axis, other) if one.axis is not None else (other.axis, one)
+    if axis is not None and value is not None and literal.value is not None and literal.value > 0:
+        added = axis_of(int(literal.value))
+        pin(added, reason)
+        return ShapeDim(value, Sum((axis, added)))
     return settle(one, other, value=value, reason=reason)
 
 
@@ -121,7 +187,8 @@ def settle(*elements: ShapeDim, value: float | None, reason: Reason) -> ShapeDim
     for element in elements:
         if element.axis is not None:
             pin(element.axis, reason)
-    return ShapeDim(value)
+    causes = [element.cause or (reason if element.axis is not None else None) for element in elements]
+    return ShapeDim(value, cause=next((cause for cause in causes if cause is not None), None))
 
 
 def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
@@ -130,4 +197,3 @@ def volume(elements: tuple[ShapeDim, ...], reason: Reason) -> ShapeDim:
     for element in elements:
         found = multiply(found, element, reason)
     return found
-

@@ -17,6 +17,7 @@ from onnx_n2n.axes.algebra import (
     Reason,
     Sum,
     axis_of,
+    blame,
     is_pinned,
     leaves,
     limit,
@@ -41,8 +42,7 @@ def unify(one: Axis, other: Axis, reason: Reason) -> None:
     try:
         _unify(resolve(one), resolve(other), reason)
     except (Misaligned, RecursionError):
-        pin(one, reason)
-        pin(other, reason)
+        _part(one, other, reason)
 
 
 def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
@@ -235,8 +235,14 @@ def _unify_unknown(one: Axis, other: Axis, reason: Reason) -> None:
         pass
     while ours and theirs and _align_ends(ours, theirs, -1, reason):
         pass
-    pin(Product(tuple(ours)), reason)
-    pin(Product(tuple(theirs)), reason)
+    _part(Product(tuple(ours)), Product(tuple(theirs)), reason)
+
+
+def _part(one: Axis, other: Axis, reason: Reason) -> None:
+    """Pin two axes that do not line up; if an operator has pinned one of them before, that is why."""
+    causes = blame(other), blame(one)
+    for axis, cause in zip((one, other), causes, strict=True):
+        pin(axis, cause or reason)
 
 
 def _align_ends(ours: list[Axis], theirs: list[Axis], end: int, reason: Reason) -> bool:

@@ -16,6 +16,8 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.record.mixture import MOST, mixture
+from onnx_n2n.rules.ranges import Keeps, range_of
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
@@ -65,20 +67,46 @@ def identity(
 
 
 def residual(splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...]) -> ir.Value:
-    """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random."""
+    """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random.
+
+    What comes before a weight of zero must be finite. So each channel of the first layer is a mixture of two places
+    that it reads, which is no larger than the larger of them. Training finds the other weights of the row.
+    """
     near = setting.near
     shape = _centred(near, kernel).shape
-    fan = int(np.prod(shape[1:] if near.convolves else shape[:1]))
     rng = np.random.default_rng([setting.seed, zlib.crc32(str(value.name).encode())])
-    first = _layer(splice, setting, value, kernel, rng.standard_normal(shape) * np.sqrt(2 / fan), "first")
+    first = _layer(splice, setting, value, kernel, _mixing(setting, shape, rng), "first")
     last = _layer(splice, setting, _activated(splice, near, first), kernel, np.zeros(shape), "last")
     return splice.node(near.maker, "Add", [value, last], word="sum")
+
+
+def _mixing(setting: PlaceSettings, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return a weight of which every channel mixes two places, [C, C / groups, *kernel] or [C, C]."""
+    near = setting.near
+    channels = shape[0] if near.convolves else shape[1]
+    places = int(np.prod(shape[1:])) if near.convolves else shape[0]
+    drawn = mixture(places, channels, rng, MOST / _amplified(setting))
+    rows = np.zeros((channels, places))
+    np.add.at(rows, (np.arange(channels)[:, None], drawn.sources), drawn.weights)
+    return rows.reshape(shape) if near.convolves else rows.T
+
+
+def _amplified(setting: PlaceSettings) -> float:
+    """Return how many times as large as its operand, at least 1, the neighbour's activation may be."""
+    node = setting.near.activation
+    slope = node.inputs[1] if node.op_type == "PRelu" else None
+    array = setting.analysis.constants.array(slope) if slope is not None else None
+    if array is not None:
+        return max(1.0, float(np.abs(array).max(initial=0)))
+    said = range_of(node)
+    return max(1.0, said.times) if isinstance(said, Keeps) else 1.0
 
 
 def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
     """Return the weight of a layer that is the identity: [C, C / groups, *kernel], or [C, C]."""
     if not near.convolves:
         return np.eye(near.channels)
+    kernel = near.whole(kernel)
     groups = near.groups if near.channels % near.groups == 0 and near.maker.op_type == "Conv" else 1
     inner = near.channels // groups
     weight = np.zeros((near.channels, inner, *kernel))
@@ -96,7 +124,9 @@ def _layer(
     like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
     mark = f"{word}_weight" if word else "weight"
     if near.convolves:
-        operands = [value, splice.weight(like, mark, weight, setting.dtype)]
+        kernel = near.whole(kernel)
+        inside = near.maker.outputs[0] if near.squeeze is not None else None
+        operands = [_unsqueezed(splice, near, value, word), splice.weight(like, mark, weight, setting.dtype)]
         if stored(bias)[0] in setting.analysis.constants:  # torch.export writes out zeros for a bias that there is not
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
         attributes = [
@@ -104,7 +134,11 @@ def _layer(
             ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
             ir.AttrInt64("group", near.channels // weight.shape[1]),
         ]
-        return splice.node(near.maker, "Conv", operands, attributes, word=word)
+        out = splice.node(near.maker, "Conv", operands, attributes, made=inside, word=word)
+        if near.squeeze is None:
+            return out
+        stated = list(near.squeeze.attributes.values())
+        return splice.node(near.squeeze, "Squeeze", [out, *near.squeeze.inputs[1:]], stated, word=word)
     rank = len(setting.analysis.axes[near.activation.outputs[0]])
     if near.maker.op_type == "Gemm" and rank == 2:
         found = near.maker.attributes.get("transB")
@@ -119,6 +153,14 @@ def _layer(
         bias = splice.weight(_added(setting), "bias", zeros, setting.dtype)
         out = splice.node(near.maker, "Add", [out, bias], word="bias")
     return out
+
+
+def _unsqueezed(splice: Splice, near: Neighbour, value: ir.Value, word: str) -> ir.Value:
+    """Put back the axes that are dropped behind the neighbour, which a new convolution has too."""
+    if near.squeeze is None:
+        return value
+    operands, stated = [value, *near.squeeze.inputs[1:]], list(near.squeeze.attributes.values())
+    return splice.node(near.squeeze, "Unsqueeze", operands, stated, made=near.maker.outputs[0], word=word)
 
 
 def _added(setting: PlaceSettings) -> ir.Value | None:

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from onnx_n2n.graph.operators import operator_of, plain
+from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
@@ -111,9 +111,12 @@ class Constants:
 
 
 def _operands(value: ir.Value) -> list[ir.Value]:
-    """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic."""
+    """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic.
+
+    The lengths of a constant are no constants themselves, since it may grow.
+    """
     node = value.producer()
-    if node is None or plain(node.domain) or node.op_type not in FOLDED or len(node.outputs) != 1:
+    if node is None or plain(node.domain) or node.op_type not in FOLDED or len(node.outputs) != 1 or measures(node):
         return []
     return [operand for operand in node.inputs if operand is not None]
 
@@ -133,19 +136,26 @@ def constants_of(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.TensorProtocol]
 # Operators of shape arithmetic. One that is not here is merely not known before run time.
 FOLDED = frozenset(
     {
-        "Abs", "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor",
-        "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Range", "ReduceProd",
-        "Reshape", "Shape", "Size", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+        "Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor",
+        "Gather", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg",
+        "Not", "Or", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape",
+        "Round", "Shape", "Sign", "Size", "Slice", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
-BROADCAST = frozenset({"Add", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Sub", "Where"})
+BROADCAST = frozenset(
+    {
+        "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul",
+        "Or", "Pow", "Sub", "Where",
+    }
+)  # fmt: skip
 
 
 def evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray | None:
     """Return what a node without data makes of small constants, if that is small and the reference can run it."""
     try:
-        if elements(node, [feeds[str(value.name)] for value in node.inputs if value is not None]) > SMALL:
-            return None
+        arrays = [feeds[str(value.name)] for value in node.inputs if value is not None]
+        if elements(node, arrays) > SMALL or (node.op_type == "Pow" and np.any(2 * arrays[1] % 1)):
+            return None  # roots, but for the square one, are rounded as run time pleases
         proto = ir.serde.serialize_node(node)
         graph = onnx.helper.make_graph(
             [proto],

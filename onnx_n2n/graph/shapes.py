@@ -78,9 +78,9 @@ def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | Non
         found[0] = next((dtype for dtype in given if dtype in FLOATS), None)
     elif node.op_type == "Cast" and "to" in node.attributes and not node.attributes["to"].is_ref():
         found[0] = ir.DataType(node.attributes["to"].value)
-    elif not plain(node.domain) and onnx.defs.has(node.op_type):
+    else:
         try:
-            schema = onnx.defs.get_schema(node.op_type, version)
+            schema = onnx.defs.get_schema(node.op_type, version, plain(node.domain))
         except onnx.defs.SchemaError:
             return found
         bound = {
@@ -89,7 +89,8 @@ def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | Non
             if dtype is not None and schema.inputs
         }
         for slot in range(min(len(found), len(schema.outputs))):
-            found[slot] = bound.get(schema.outputs[slot].type_str)
+            stated = schema.outputs[slot].type_str
+            found[slot] = ir.DataType.FLOAT if stated == "tensor(float)" else bound.get(stated)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from onnx_n2n.rules import (  # noqa: F401 - imported so that they register their rules
     attention,
+    classical,
     contraction,
     control,
     elementwise,

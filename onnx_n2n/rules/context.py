@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, is_unit, limit, pin, size
+from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, blame, is_unit, limit, pin, size
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.quantised import is_quantised
@@ -19,7 +19,16 @@ T = TypeVar("T")
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it ends as a pin with this reason
-    """A rule does not cover this node; everything the node touches is pinned."""
+    """A rule does not cover this node; everything the node touches is pinned.
+
+    Args:
+        text: Why.
+        cause: Where that comes from, if another node is to blame: it is then the reason of the pin.
+    """
+
+    def __init__(self, text: str, cause: Reason | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,14 @@ class Known:
         content: What a small tensor says.
         sequence: The axes of each tensor of a sequence.
         dtype: The element type of a tensor that leaves a body.
+        lost: Why its rank is unknown, if it is.
     """
 
     axes: tuple[Axis, ...] | None = None
     content: ShapeValue | None = None
     sequence: Sequence[tuple[Axis, ...]] | None = None
     dtype: ir.DataType | None = None
+    lost: Reason | None = None
 
 
 class Facts(Protocol):
@@ -45,8 +56,14 @@ class Facts(Protocol):
     def axes(self, node: ir.Node, slot: int) -> tuple[Axis, ...] | None:
         """Return the axes of an input, or None when its rank is unknown."""
 
+    def lost(self, value: ir.Value) -> Reason | None:
+        """Return why the rank of a tensor is unknown: what is to blame is the first node that lost it."""
+
     def content(self, value: ir.Value) -> ShapeValue | None:
         """Return what a small tensor says, if that is known."""
+
+    def obscured(self, value: ir.Value) -> Reason | None:
+        """Return why it is unknown what a small tensor says: the first node that is not followed is to blame."""
 
     def sequence(self, value: ir.Value) -> Sequence[tuple[Axis, ...]] | None:
         """Return the axes of each tensor of a sequence, if they are known."""
@@ -84,7 +101,7 @@ class Context:
         self.contents: dict[int, ShapeValue] = {}
         self.dtypes: dict[int, ir.DataType] = {}
         self.consumed: set[int] = set()
-        self.unknown: set[int] = set()
+        self.unknown: dict[int, Reason | None] = {}  # outputs of unknown rank, and who lost it
 
     def reason(self, text: str) -> Reason:
         """Return a reason that names this node and its operator."""
@@ -123,6 +140,11 @@ class Context:
         """Say whether the node has an input at ``slot``."""
         return slot < len(self.node.inputs) and self.node.inputs[slot] is not None
 
+    def given_out(self, slot: int) -> bool:
+        """Say whether something reads the output at ``slot``, or the graph gives it out."""
+        value = self.node.outputs[slot] if slot < len(self.node.outputs) else None
+        return value is not None and (bool(value.uses()) or value.is_graph_output())
+
     def value(self, slot: int) -> ir.Value:
         """Return the tensor at an input slot.
 
@@ -147,10 +169,15 @@ class Context:
         value = self.value(slot)
         found = self._facts.axes(self.node, slot)
         if found is None:
-            raise Refusal(f"the rank of {value.name!r} is not known")
+            raise self.unknown_rank(slot)
         if rank is not None and len(found) != rank:
             raise Refusal(f"{value.name!r} has rank {len(found)}, not {rank}")
         return found
+
+    def unknown_rank(self, slot: int) -> Refusal:
+        """Return the refusal of an input because its rank is unknown; the node that lost it is to blame."""
+        value = self.value(slot)
+        return Refusal(f"the rank of {value.name!r} is not known", self._facts.lost(value))
 
     def position(self, slot: int, axis: int) -> int:
         """Return ``axis`` of an input as a number from 0, counted from the end when negative."""
@@ -169,11 +196,17 @@ class Context:
         """
         found = self._facts.sequence(self.value(slot))
         if found is None:
-            raise Refusal(f"what the sequence {self.value(slot).name!r} holds is not known")
+            value = self.value(slot)
+            raise Refusal(f"what the sequence {value.name!r} holds is not known", self._facts.lost(value))
         return found
 
     def content(self, slot: int) -> ShapeValue | None:
-        """Return what a small input says, without taking responsibility for it."""
+        """Return what a small input of rank 0 or 1 says, without taking responsibility for it."""
+        found = self.table(slot)
+        return found if found is not None and found.width is None else None
+
+    def table(self, slot: int) -> ShapeValue | None:
+        """Return what a small input says, of rank 2 too, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
     def content_of(self, value: ir.Value) -> ShapeValue | None:
@@ -188,23 +221,25 @@ class Context:
         """
         found = self.content(slot)
         if found is None:
-            raise Refusal(f"{self.value(slot).name!r} is computed from data")
+            value = self.value(slot)
+            raise Refusal(f"{value.name!r} is computed from data", self._facts.obscured(value))
         if count is not None and len(found.elements) != count:
             raise Refusal(f"{self.value(slot).name!r} has {len(found.elements)} elements, not {count}")
         self.consumed.add(slot)
         return found.elements
 
     def numbers(self, slot: int) -> tuple[float, ...]:
-        """Return the elements of an input that steers the node, all of which must be written in the model.
+        """Return the elements of an input that steers the node, none of which growth may move.
 
         Raises:
             Refusal: If one is not.
         """
         elements = self.parameter(slot)
-        found = tuple(element.value for element in elements if element.literal and element.value is not None)
+        found = tuple(element.value for element in elements if element.fixed and element.value is not None)
         if len(found) < len(elements):
             self.consumed.discard(slot)
-            raise Refusal(f"{self.value(slot).name!r} is not constant")
+            cause = next((element.cause for element in elements if not element.literal), None)
+            raise Refusal(f"{self.value(slot).name!r} is not constant", cause)
         return found
 
     def constant(self, slot: int) -> np.ndarray | None:
@@ -219,7 +254,9 @@ class Context:
         """Return all that is known of an input; the rule answers for what it measures."""
         value = self.value(slot)
         self.consumed.add(slot)
-        return Known(self._facts.axes(self.node, slot), self._facts.content(value), self._facts.sequence(value))
+        axes, sequence = self._facts.axes(self.node, slot), self._facts.sequence(value)
+        lost = self._facts.lost(value) if axes is None and sequence is None else None
+        return Known(axes, self._facts.content(value), sequence, lost=lost)
 
     def walk(self, body: ir.Graph, given: Sequence[Known]) -> tuple[list[Known], Ledger]:
         """Walk a graph inside the node; its obligations are the node's once they are in the node's ledger."""
@@ -244,16 +281,25 @@ class Context:
         """Make two axes equal."""
         unify(one, other, self.reason(text))
 
-    def pin(self, axis: Axis, text: str) -> None:
-        """Forbid an axis to grow."""
-        pin(axis, self.reason(text))
+    def pin(self, axis: Axis, text: str, cause: Reason | None = None) -> None:
+        """Forbid an axis to grow, because of what ``text`` says, or for the reason ``cause`` that lies behind it."""
+        pin(axis, cause or self.reason(text))
+
+    def pin_measured(self, element: ShapeDim, text: str) -> None:
+        """Forbid what an element measures to grow: the node cannot follow it."""
+        if element.axis is not None:
+            self.pin(element.axis, text)
 
     def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
 
     def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
-        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
+        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``.
+
+        There is none where the axis has a part whose length only run time knows.
+        """
+        by = None if size(axis) is None else by
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
     def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:
@@ -277,9 +323,11 @@ class Context:
         if self.attribute(attribute) is None:
             self.ledger.defaults.append(Default(self.node, attribute, value, axis))
 
-    def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
+    def pick(
+        self, slot: int, axis: Axis, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None
+    ) -> None:
         """Say that constant indices read these runs of an axis."""
-        self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
+        self.ledger.picks.append(Picks(self.node, slot, axis, tuple(runs), shuffled))
 
     def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
@@ -287,11 +335,13 @@ class Context:
         element = ShapeDim(0) if stated else self.parameter(int(place))[position or 0]
         text = "a length computed at run time does not follow the axis it stands for"
         if element.axis is None and element.value is None:
-            self.pin(axis, text)
+            self.pin(axis, text, element.cause)
         elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
             if size(axis) is None:
-                self.pin(axis, "a length is stated for this axis, of which a part is not known before run time")
+                unknown = "a length is stated for this axis, of which a part is not known before run time"
+                self.pin(axis, unknown)
+                self.pin_measured(element, unknown)
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:
             self.pin(axis, text)
@@ -299,10 +349,11 @@ class Context:
         elif not always_equal(element.axis, axis):
             self.tie(element.axis, axis, text)
 
-    def pinned_axis(self, length: int | None, text: str) -> Axis:
-        """Return a fresh axis that is pinned."""
-        axis = axis_of(length)
-        self.pin(axis, text)
+    def pinned_axis(self, length: int | None, text: str, cause: Reason | None = None) -> Axis:
+        """Return a fresh axis that is pinned, with a reason as :meth:`pin` has it."""
+        reason = cause or self.reason(text)
+        axis = axis_of(length, reason)
+        pin(axis, reason)
         return axis
 
     def result(self, axes: Sequence[Axis], slot: int = 0) -> None:
@@ -338,9 +389,10 @@ class Context:
         elif known.axes is not None:
             self.result(known.axes, slot)
         elif (lengths := self.inferred(slot)) is not None:
-            self.result([self.pinned_axis(length, "its rank is not known") for length in lengths], slot)
+            axes = [self.pinned_axis(length, "its rank is not known", known.lost) for length in lengths]
+            self.result(axes, slot)
         else:
-            self.unknown.add(slot)
+            self.unknown[slot] = known.lost
 
     def align(self, one: Sequence[Axis], other: Sequence[Axis]) -> list[Axis]:
         """Return the axes of two operands broadcast against each other, aligned at the right."""
@@ -362,8 +414,9 @@ class Context:
             self.tie(found[position], axis, "broadcast operands do not line up")
             return
         # One of the two might be 1 at run time: neither is the other.
-        for part in (found[position], axis):
-            self.pin(part, "it meets an axis whose length is not known before run time")
+        causes = blame(axis), blame(found[position])
+        for part, cause in zip((found[position], axis), causes, strict=True):
+            self.pin(part, "it meets an axis whose length is not known before run time", cause)
         if ours is None and theirs is not None:
             found[position] = axis
 

@@ -6,10 +6,11 @@ A rule ties what meets at the border of a body. What a body captures needs no ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import UNIT, Axis, same, size
+from onnx_n2n.axes.algebra import UNIT, Axis, Reason, same, size
 from onnx_n2n.axes.symbolic import ShapeValue, always_equal, settle
 from onnx_n2n.rules.context import Context, Known, Refusal
 from onnx_n2n.rules.registry import rule
@@ -112,8 +113,8 @@ def _settle(context: Context, entering: Known, leaving: Known, loose: list[Axis]
     if entering.axes is None:
         return entering
     if leaving.axes is None or len(leaving.axes) != len(entering.axes):
-        _pin(context, entering, VARIES)
-        return Known()
+        _pin(context, entering, VARIES, leaving.lost)
+        return Known(lost=leaving.lost or context.reason(VARIES))
     axes = list(entering.axes)
     for place, (one, other) in enumerate(zip(entering.axes, leaving.axes, strict=True)):
         if not any(one is each for each in loose) and not _as_long(one, other):
@@ -127,8 +128,8 @@ def _settle(context: Context, entering: Known, leaving: Known, loose: list[Axis]
 def _close(context: Context, entering: Known, leaving: Known, loose: list[Axis]) -> None:
     """Tie what a body makes of a carried value to what it was given."""
     if entering.axes is None or leaving.axes is None:
-        _pin(context, entering, VARIES)
-        _pin(context, leaving, VARIES)
+        _pin(context, entering, VARIES, leaving.lost)
+        _pin(context, leaving, VARIES, entering.lost)
         return
     for one, other in zip(entering.axes, leaving.axes, strict=True):
         if any(one is each for each in loose):
@@ -144,9 +145,9 @@ def _either(context: Context, one: Known, other: Known) -> Known:
         if all(len(ours) == len(theirs) for ours, theirs in pairs):
             return Known(sequence=[_meet(context, ours, theirs) for ours, theirs in pairs])
     if one.axes is None or other.axes is None or len(one.axes) != len(other.axes):
-        _pin(context, one, DIFFER)
-        _pin(context, other, DIFFER)
-        return Known()
+        _pin(context, one, DIFFER, other.lost)
+        _pin(context, other, DIFFER, one.lost)
+        return Known(lost=one.lost or other.lost or context.reason(DIFFER))
     return Known(_meet(context, one.axes, other.axes), _agree(context, one, other))
 
 
@@ -166,7 +167,7 @@ def _meet(context: Context, ours: Sequence[Axis], theirs: Sequence[Axis]) -> tup
 def _agree(context: Context, one: Known, other: Known) -> ShapeValue | None:
     """Return what two small tensors say alike; what one of them says alone is not followed."""
     ours, theirs = one.content, other.content
-    if ours is None or theirs is None or len(ours.elements) != len(theirs.elements):
+    if ours is None or theirs is None or ours.places.shape != theirs.places.shape:
         _pin_measured(context, ours, DIFFER)
         _pin_measured(context, theirs, DIFFER)
         return None
@@ -174,7 +175,7 @@ def _agree(context: Context, one: Known, other: Known) -> ShapeValue | None:
     for left, right in zip(ours.elements, theirs.elements, strict=True):
         alike = left == right or (left.axis is not None and right.axis is not None and _same(left.axis, right.axis))
         elements.append(left if alike else settle(left, right, value=None, reason=context.reason(DIFFER)))
-    return ShapeValue(tuple(elements), scalar=ours.scalar)
+    return replace(ours, elements=tuple(elements))
 
 
 def _same(one: Axis, other: Axis) -> bool:
@@ -217,13 +218,13 @@ def _tensor(context: Context, known: Known) -> Known:
     _pin_measured(context, known.content, READ)
     if known.sequence is not None:
         _pin(context, known, VARIES)
-    return Known(known.axes)
+    return Known(known.axes, lost=known.lost)
 
 
-def _pin(context: Context, known: Known, text: str) -> None:
+def _pin(context: Context, known: Known, text: str, cause: Reason | None = None) -> None:
     for axes in (known.axes or (), *(known.sequence or ())):
         for axis in axes:
-            context.pin(axis, text)
+            context.pin(axis, text, cause)
     _pin_measured(context, known.content, text)
 
 

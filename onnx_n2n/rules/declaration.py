@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, product, size
+from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, pin, product, size
 from onnx_n2n.axes.unify import Misaligned, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
 from onnx_n2n.rules.obligations import Summand
 
 WINDOW = "the operator looks at neighbouring places along this axis"
+PARTIAL = "it is not defined for every number"
 FIXED = "the operator has a fixed number of parts here"
 
 
@@ -77,7 +78,7 @@ class Declaration:
         """Apply the declaration to a node."""
         letters = _Letters(context, self.sizes, self.why)
         matched: dict[int, list[tuple[Term, Axis]]] = {}
-        unknown: list[Operand] = []
+        unknown: dict[int, Operand] = {}
         for slot in range(max(len(context.node.inputs), len(self.pattern.inputs))):
             operand = self.pattern.operand(slot)
             if operand is None:
@@ -88,9 +89,9 @@ class Declaration:
             elif context.rank_known(slot):
                 matched[slot] = letters.match(operand, context.axes(slot))
             else:
-                unknown.append(operand)
-        for operand in unknown:
-            letters.guess(operand)
+                unknown[slot] = operand
+        for slot, operand in unknown.items():
+            letters.guess(operand, slot)
         self._limit(context, letters)
         self._contract(context, letters, matched)
         for slot, operand in enumerate(self.pattern.outputs[: len(context.node.outputs)]):
@@ -105,7 +106,7 @@ class Declaration:
             if letter in self.pinned:
                 context.pin(axis, FIXED if isinstance(self.sizes.get(letter), int) else self.why)
             if self.partial:
-                context.require_copies(axis, "it is not defined for every number")
+                context.require_copies(axis, PARTIAL)
         for letter, stated in self.sizes.items():
             if isinstance(stated, str) and letter not in self.pinned:
                 context.require_length(stated, None, letters.single[letter])
@@ -156,15 +157,19 @@ class _Letters:
                 self._product(term.letters, axis)
         return pairs
 
-    def guess(self, operand: Operand) -> None:
-        """Take what the other operands say about one whose rank is unknown, and pin all of it."""
-        reason = "it meets a tensor of unknown shape here"
+    def guess(self, operand: Operand, slot: int) -> None:
+        """Take what the other operands say about one whose rank is unknown, and pin all of it.
+
+        Of one that broadcasts, they say nothing: its rank may be higher than theirs.
+        """
+        refusal = self._context.unknown_rank(slot)
+        reason = refusal.cause or self._context.reason("it meets a tensor of unknown shape here")
         for term in operand.terms:
-            if term.run and not term.pinned and term.letters[0] not in self.runs:
-                raise Refusal("the rank of an operand is not known")
+            if term.run and not term.pinned and (operand.broadcast or term.letters[0] not in self.runs):
+                raise refusal
             for letter in term.letters if not term.pinned else ():
-                for axis in self.runs[letter] if term.run else [self.single.setdefault(letter, axis_of(None))]:
-                    self._context.pin(axis, reason)
+                for axis in self.runs[letter] if term.run else [self.single.setdefault(letter, axis_of(None, reason))]:
+                    pin(axis, reason)
 
     def build(self, operand: Operand, inferred: tuple[int | None, ...] | None) -> list[Axis]:
         """Return the axes of an output."""
@@ -217,9 +222,9 @@ class _Letters:
         """Match one axis with the product of ``letters``, of which all but one must have a known size."""
         sizes = [self._size(letter) for letter in letters]
         if len(letters) > 1 and size(axis) is None:
-            for letter, known in zip(letters, sizes, strict=True):
-                part = self.single.setdefault(letter, axis_of(known))
-                self._context.pin(part, "the axis it is part of has a length known only at run time")
+            parts = [self.single.setdefault(letter, axis_of(n)) for letter, n in zip(letters, sizes, strict=True)]
+            for each in (axis, *parts):
+                self._context.pin(each, "its length is known only at run time, so that its parts cannot be told apart")
             return
         for place, letter in enumerate(letters):
             head: Axis

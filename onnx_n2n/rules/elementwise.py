@@ -1,6 +1,9 @@
 """Operators that treat every element alike: any index is fine, and operands broadcast as in numpy."""
 
+import numpy as np
+
 from onnx_n2n.rules.context import Context
+from onnx_n2n.rules.declaration import PARTIAL, Declaration
 from onnx_n2n.rules.registry import declare, rule
 
 UNARY = (
@@ -17,7 +20,7 @@ declare("Clip", "*p, *_?, *_? -> *p")
 
 declare("Add And BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterOrEqual Less LessOrEqual Mul Or Sub Xor",
         "~*p, ~*p -> *p", since=7)
-declare("Div Mod Pow BitShift", "~*p, ~*p -> *p", since=7, partial=True)
+BINARY = {partial: Declaration.parse("~*p, ~*p -> *p", partial=partial) for partial in (False, True)}
 declare("PRelu", "~*p, ~*p -> *p", since=7)
 declare("Max Mean Min Sum", "~*p ... -> *p")
 declare("SwiGLU", "*p, *p -> *p")
@@ -36,3 +39,35 @@ def dropout(context: Context) -> None:
     axes = context.axes(0)
     for slot in range(len(context.node.outputs)):
         context.result(axes, slot)
+
+
+@rule("Div Mod", since=7)
+def divide(context: Context) -> None:
+    """``~*p, ~*p -> *p``; copies only, unless the divisor is constant and never 0."""
+    divisor = context.constant(1)
+    real = divisor is not None and divisor.dtype.kind not in "iu"  # of integers, the least one has no quotient with -1
+    _binary(context, 1, defined=divisor is not None and bool(np.all(divisor if real else divisor > 0)))
+
+
+@rule("Pow", since=7)
+def power(context: Context) -> None:
+    """``~*p, ~*p -> *p``; copies only, unless the exponent is constant, whole and not negative."""
+    exponent = context.constant(1)
+    _binary(context, 1, defined=exponent is not None and bool(np.all((exponent >= 0) & (exponent % 1 == 0))))
+
+
+@rule("BitShift")
+def bit_shift(context: Context) -> None:
+    """``~*p, ~*p -> *p``; copies only, unless the shift is constant, and by fewer places than a number has."""
+    places = context.constant(1)
+    _binary(context, 1, defined=places is not None and bool(np.all(places < 8 * places.itemsize)))
+
+
+def _binary(context: Context, slot: int, *, defined: bool) -> None:
+    """Broadcast two operands, where an operator that is not defined for every number is so for these of ``slot``.
+
+    That operand may have axes that grow. Then it is copied there, since it could be any number in fresh channels.
+    """
+    BINARY[not defined](context)
+    for axis in context.axes(slot) if defined else ():
+        context.require_copies(axis, PARTIAL)

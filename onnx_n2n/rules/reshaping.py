@@ -1,5 +1,6 @@
 """Operators that only arrange axes: what they merge is a product, what they split was one."""
 
+import math
 from collections.abc import Sequence
 
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
@@ -9,6 +10,7 @@ from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
+REPEATED = "it repeats the axis a number of times known only at run time"
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
@@ -99,7 +101,7 @@ def _arising(context: Context, slot: int, position: int, element: ShapeDim) -> A
     if element.axis is not None:
         return element.axis
     if element.value is None or element.value < 0:
-        return context.pinned_axis(None, "its length is computed from data")
+        return context.pinned_axis(None, "its length is computed from data", element.cause)
     axis = axis_of(int(element.value))
     context.require_length(slot, position, axis)
     return axis
@@ -128,8 +130,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            context.pin(axis, "it repeats the axis a number of times known only at run time")
-            result.append(context.pinned_axis(None, "it repeats the axis a number of times known only at run time"))
+            context.pin(axis, REPEATED)
+            context.pin_measured(element, REPEATED)
+            result.append(context.pinned_axis(None, REPEATED))
     context.result(result)
 
 
@@ -174,8 +177,19 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
         return [*left, whole, *right]
     reason = "the axes before and after it do not line up"
     context.pin(whole, reason)
-    known = context.inferred() or (None,) * len(target)
-    return [*left, *(context.pinned_axis(n, reason) for n in known[len(left) : len(known) - len(right)]), *right]
+    lengths = _lengths(size(whole), remaining)
+    if None in lengths and (known := context.inferred()) is not None:
+        lengths = known[len(left) : len(known) - len(right)]
+    return [*left, *(context.pinned_axis(length, reason) for length in lengths), *right]
+
+
+def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | None]:
+    """Return the lengths that a target says for a part of a tensor; one that it leaves open follows from the others."""
+    stated = [int(each.value) if each.value is not None and each.value > 0 else None for each in target]
+    others = [length for length in stated if length is not None]
+    if whole is None or len(others) + 1 < len(stated):
+        return stated
+    return [whole // math.prod(others) if length is None else length for length in stated]
 
 
 def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axis] | None:

@@ -59,6 +59,15 @@ IDENTITIES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {  # input, 
                     "n = Reshape(i, back) r = Relu(n) y = Conv(r, V)",
                     {"W": (8, 3, 1, 1), "to": [0, 4, -1], "back": [2, 8, 8, 9], "s4": (4,), "b4": (4,), "V": V},
                     ["Conv", "Relu"]),
+    "Keras' convolution along one axis": (
+        "float[2,3,9] x", "u = Unsqueeze(x, at) h = Conv<pads=[0,1,0,1]>(u, W) q = Squeeze(h, at) k = Add(q, c) "
+        "r = Relu(k) v = Unsqueeze(r, at) z = Conv(v, V) y = Squeeze(z, at)",
+        {"W": (8, 3, 1, 3), "c": (1, 8, 1), "V": (3, 8, 1, 1), "at": [-2]}, ["Conv", "Relu", "Squeeze", "Unsqueeze"]),
+    "the same with a norm": (
+        "float[N,3,T] x", "u = Unsqueeze(x, at) h = Conv<pads=[1,0,1,0]>(u, W) q = Squeeze(h, at) "
+        "k = BatchNormalization(q, s, b, m, v) r = Relu(k) w = Unsqueeze(r, at) z = Conv(w, V) y = Squeeze(z, at)",
+        {"W": (8, 3, 3, 1), "V": (3, 8, 1, 1), "at": [3], **BN},
+        ["BatchNormalization", "Conv", "Relu", "Squeeze", "Unsqueeze"]),
     "bounds": (IMAGE, "h = Conv(x, W) r = Clip(h, lo, hi) y = Conv(r, V)", {"W": W, "V": V, "lo": 0.0, "hi": 0.4},
                ["Clip", "Conv"]),
     "bounds around zero": (IMAGE, "h = Conv(x, W) r = Clip(h, lo, hi) y = Conv(r, V)",

@@ -60,8 +60,15 @@ CASES["Add"] += [
 CASES["Add"] += [case("z = Add(h, y)", x="float[2,3,4,6] x, float[M,1,1] y", W=(2, 3, 1, 1))]  # M might be 1
 CASES["Mul"] += [case("a = GlobalAveragePool(h) b = Conv(a, w) c = Sigmoid(b) z = Mul(c, h)", 12, w=(12, 12, 1, 1))]
 CASES["Div"] = [case(f"{K} e = Exp(k) z = Div(h, e)", 12, **TWIN), case("e = Exp(h) z = Div(b, e)", 12, b=(12, 1, 1))]
+CASES["Div"] += [
+    case("z = Div(h, two)", 12, two=2.0),
+    case("z = Div(h, b)", 12, b=np.linspace(-2, 1.5, 12, dtype=np.float32).reshape(12, 1, 1)),
+]
 CASES["Pow"] = [case(f"{K} e = Exp(h) z = Pow(e, k)", 12, **TWIN), case("z = Pow(h, two)", 12, two=2.0)]
-CASES["Mod"] = [case(f"{K} e = Exp(k) z = Mod<fmod=1>(h, e)", 12, **TWIN)]
+CASES["Mod"] = [
+    case(f"{K} e = Exp(k) z = Mod<fmod=1>(h, e)", 12, **TWIN),
+    case("z = Mod<fmod=1>(h, half)", 12, half=-0.5),
+]
 CASES |= {operator: [case(f"{K} z = {operator}(h, k)", 12, **TWIN)] for operator in ["GreaterOrEqual", "LessOrEqual"]}
 CASES["Equal"] = [case(f"{K} a = Round(h) b = Round(k) z = Equal(a, b)", 12, **TWIN)]
 CASES |= {

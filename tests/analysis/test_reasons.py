@@ -1,0 +1,75 @@
+"""Reasons name the cause: the first operator at which a shape, a length or a tie was lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.graphs import STABLE, model, opened
+from onnx_n2n.analysis.walk import analyze
+
+HIDDEN = {  # what may stand behind a tensor ``{x}`` of unknown shape, none of which says anything about its rank
+    "relu": "{y} = Relu({x})",
+    "bias": "{y} = Add({x}, b{n})",
+    "bias first": "{y} = Mul(b{n}, {x})",
+    "layer": "{y} = MatMul({x}, w{n})",
+    "twice": "{y} = Concat<axis=-1>({x}, {x})",
+    "turn": "{y} = Transpose({x})",
+    "norm": "{y} = BatchNormalization({x}, b{n}, b{n}, b{n}, b{n})",
+    "layer norm": "{y} = LayerNormalization({x}, b{n}, b{n})",
+    "sum": "{y} = ReduceSum<keepdims=0>({x}, v)",
+    "fused": "{y} = com.microsoft.BiasGelu({x}, b{n})",
+    "branch": "{y} = If(c) <then_branch = t{n} () => (p{n}) {{ p{n} = Relu({x}) }}, "
+    "else_branch = e{n} () => (q{n}) {{ q{n} = Add({x}, b{n}) }}>",
+    "loop": "{y} = Loop(trips, , {x}) <body = l{n} (i{n}, k{n}, s{n}) => (o{n}, r{n}) "
+    "{{ o{n} = Identity(k{n}) r{n} = Mul(s{n}, b{n}) }}>",
+}
+
+
+@STABLE
+@given(st.lists(st.sampled_from(list(HIDDEN)), min_size=1, max_size=6))
+def test_behind_a_tensor_whose_shape_was_lost_every_pin_names_the_operator_that_lost_it(kinds: list[str]) -> None:
+    body, value = "h = MatMul(x, a) t0 = local.Lost(h)", "t0"
+    constants = {"a": (3, 4), "v": [0], "c": [True], "trips": 2}
+    for n, kind in enumerate(kinds):
+        body, value = f"{body} {HIDDEN[kind].format(x=value, y=f't{n + 1}', n=n)}", f"t{n + 1}"
+        constants |= {f"w{n}": (5, 5), f"b{n}": (5,)}
+    teacher = model(f"{body} y = MatMul({value}, z)", "float[N,3] x", "float[N,2] y", z=(5, 2), **constants)
+    analysis = analyze(opened(teacher))
+    found = {(pin.reason.text.split(",")[0], pin.reason.node) for pin in analysis.pins if pin.weight != "v"}
+    inputs_and_outputs = {("graph input 'x'", ""), ("graph output 'y'", "")}
+    assert found - inputs_and_outputs == {("Lost: no rule for local::Lost at version 1", "-> t0")}
+
+
+def reasons(body: str, x: str = "float[N,3] x", **constants: object) -> set[tuple[str, str]]:
+    """Return the reasons and nodes of all pins, but for those of the interface."""
+    analysis = analyze(opened(model(body, x, "y", **constants)))
+    return {
+        (str(pin.reason.text), pin.reason.node) for pin in analysis.pins if not pin.reason.text.startswith("graph ")
+    }
+
+
+FOLLOWED = ["{y} = Identity({x})", "{y} = Mul({x}, one)", "{y} = Add({x}, none)", "{y} = Concat<axis=0>({x})"]
+
+
+@STABLE
+@given(st.lists(st.sampled_from(FOLLOWED), max_size=4), st.sampled_from(["Reshape(h, {x})", "Expand(h, {x})"]))
+def test_a_length_that_is_lost_on_the_way_is_blamed_on_the_operator_that_lost_it(steps: list[str], use: str) -> None:
+    body, value = "h = MatMul(x, a) s = Shape(h) f = Cast<to=1>(s) g = Sqrt(f) q = Mul(g, g) t0 = Cast<to=7>(q)", "t0"
+    for n, step in enumerate(steps):
+        body, value = f"{body} {step.format(x=value, y=f't{n + 1}')}", f"t{n + 1}"
+    found = reasons(f"{body} k = {use.format(x=value)} y = MatMul(k, z)", a=(3, 4), z=(4, 2), one=[1], none=[0])
+    assert [node for _, node in found] == ["-> g"]
+
+
+@pytest.mark.parametrize(
+    ("body", "node"),
+    [
+        ("s = Shape(h) g = Gather(s, one) o = Sub(g, one) k = Slice(h, zero, o, one) y = MatMul(k, z)", "-> o"),
+        ("n = NonZero(h) c = Shape(n) g = Gather(c, one) k = Expand(h, g) j = Relu(k) y = MatMul(j, z)", "-> n"),
+    ],
+)
+def test_what_is_cut_by_a_lost_length_names_who_lost_it(body: str, node: str) -> None:
+    found = reasons(f"h = MatMul(x, a) {body}", a=(3, 4), z=(3, 2), one=[1], zero=[0])
+    assert {each for _, each in found} == {node}
