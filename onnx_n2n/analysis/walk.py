@@ -20,11 +20,11 @@ from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
-from onnx_n2n.analysis.kinds import reported
 from onnx_n2n.analysis.result import Analysis, lookup
-from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
+from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, same, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
 from onnx_n2n.graph.constants import FLOATS, Constants
+from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
@@ -113,6 +113,17 @@ class _Walk:
         if value in self.graph.inputs and value.shape is None:
             return Reason(f"graph input {value.name!r} has no declared shape")
         return self._lost.get(value)
+
+    def maker(self, node: ir.Node, axis: Axis) -> ir.Node | None:
+        found: ir.Node | None = None
+        last: ir.Node | None = node
+        while last is not None:
+            values = (value for value in last.inputs if value is not None)
+            having = (value for value in values if any(same(axis, each) for each in self.known.get(value, ())))
+            value = next(having, None)
+            last = value.producer() if value is not None else None
+            found = last or found
+        return found
 
     def obscured(self, value: ir.Value) -> Reason | None:
         while (node := value.producer()) is not None:

@@ -30,6 +30,8 @@ from onnx_n2n.axes.algebra import (
     total,
 )
 
+BETWEEN = Reason("axes are laid end to end here that do not end where groups of its channels do")
+
 
 class Misaligned(Exception):  # noqa: N818 - not an error of the user's: it ends as a pin
     """Two axes, or an axis and a cut, do not line up."""
@@ -70,12 +72,29 @@ def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
     inner = length // outer  # (x + y) * inner = x * inner + y * inner: every segment must have the same inner part
     lengths = [size(part) or 0 for part in axis.parts]
     if any(part % inner for part in lengths):
-        raise Misaligned
+        return _split_between(axis, outer, math.gcd(inner, *lengths))
     pairs = [split_product(part, part_length // inner) for part, part_length in zip(axis.parts, lengths, strict=True)]
     tail = pairs[0][1]
     for _, other in pairs[1:]:
         _unify(resolve(tail), resolve(other), Reason("segments of one axis share their inner factor"))
     return total(*(head for head, _ in pairs)), resolve(tail)
+
+
+def _split_between(axis: Sum, outer: int, common: int) -> tuple[Axis, Axis]:
+    """Split a sum whose segments end inside the parts: all are multiples of ``common``, which may grow, and no more.
+
+    Raises:
+        Misaligned: If it is 1.
+    """
+    length = size(axis) or 0
+    if common == 1:
+        raise Misaligned
+    kept, tail = split_product(axis, length // common)
+    pin(kept, BETWEEN)
+    heads = axis_of(outer), axis_of(length // outer // common)
+    for head in heads:
+        pin(head, BETWEEN)
+    return heads[0], product(heads[1], tail)
 
 
 def split_inner(axis: Axis, inner: int) -> tuple[Axis, Axis]:

@@ -241,7 +241,7 @@ class _Letters:
                 try:
                     head, axis = split_product(axis, width)
                 except Misaligned:
-                    raise Refusal(f"an axis of length {size(axis)} does not split into groups of {width}") from None
+                    raise Refusal(f"{self._context.described(axis)} does not split into {width} parts") from None
             if letter in self.single:
                 self._context.tie(self.single[letter], head)
             else:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
+from onnx_n2n.axes.algebra import UNIT, Axis, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
 from onnx_n2n.axes.symbolic import ShapeDim, always_equal
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
+from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
@@ -172,10 +173,23 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
         return [*left, *right]
     if len(remaining) == 1:
         return [*left, whole, *right]
-    reason = "the axes before and after it do not line up"
-    context.pin(whole, reason)
+    cause, reason = blame(whole), _misfit(context, whole, remaining)
+    context.pin(whole, reason, cause)
     known = context.inferred() or (None,) * len(target)
-    return [*left, *(context.pinned_axis(n, reason) for n in known[len(left) : len(known) - len(right)]), *right]
+    between = known[len(left) : len(known) - len(right)]
+    return [*left, *(context.pinned_axis(n, reason, cause) for n in between), *right]
+
+
+def _misfit(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> str:
+    """Say why an axis cannot be split into parts of stated lengths."""
+    joined = next((part for part in parts_of(whole) if isinstance(part, Sum)), None)
+    if joined is None:
+        lengths = " x ".join("?" if (n := element.value) is None or n < 0 else f"{n:g}" for element in target)
+        return f"the axes before and after it do not line up: {spelled(whole)} and {lengths}"
+    readers = (use.node for use in context.node.outputs[0].uses())
+    norm = next((reader for reader in readers if reader.op_type.endswith("Normalization")), None)
+    meant = f" for {norm.op_type} {reported(norm)!r}" if norm is not None else ""
+    return f"it makes groups{meant} across a border in {context.described(joined)}"
 
 
 def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axis] | None:
