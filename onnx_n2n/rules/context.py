@@ -321,9 +321,10 @@ class Context:
         if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
             self.ledger.contractions.append(Contraction(self.node, tuple(known), power, scale))
             return
-        for each in summands:
-            for axis, _ in each.parts:
-                self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
+        summed = [axis for each in summands for axis, _ in each.parts]
+        cause = next((reason for axis in summed if size(axis) is None and (reason := blame(axis))), None)
+        for axis in summed:
+            self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time", cause)
 
     def require_default(self, attribute: str, value: float, axis: Axis) -> None:
         """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
@@ -344,7 +345,8 @@ class Context:
         elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
             if size(axis) is None:
-                self.pin(axis, "a length is stated for this axis, of which a part is not known before run time")
+                text = "a length is stated for this axis, of which a part is not known before run time"
+                self.pin(axis, text, blame(axis))
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:
             self.pin(axis, text)

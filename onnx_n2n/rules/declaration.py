@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, pin, product, size
+from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, blame, is_unit, pin, product, size
 from onnx_n2n.axes.unify import Misaligned, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
@@ -224,7 +224,7 @@ class _Letters:
         if len(letters) > 1 and size(axis) is None:
             for letter, known in zip(letters, sizes, strict=True):
                 part = self.single.setdefault(letter, axis_of(known))
-                self._context.pin(part, "the axis it is part of has a length known only at run time")
+                self._context.pin(part, "the axis it is part of has a length known only at run time", blame(axis))
             return
         for place, letter in enumerate(letters):
             head: Axis

@@ -61,7 +61,8 @@ def squeeze(context: Context) -> None:
     elif all(size(axis) is not None for axis in axes):
         dropped = {place for place, axis in enumerate(axes) if is_unit(axis)}
     else:
-        raise Refusal("which axes it drops depends on lengths known only at run time")
+        cause = next((reason for axis in axes if size(axis) is None and (reason := blame(axis))), None)
+        raise Refusal("which axes it drops depends on lengths known only at run time", cause)
     context.result([axis for place, axis in enumerate(axes) if place not in dropped])
 
 
@@ -129,8 +130,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            context.pin(axis, "it repeats the axis a number of times known only at run time")
-            result.append(context.pinned_axis(None, "it repeats the axis a number of times known only at run time"))
+            text = "it repeats the axis a number of times known only at run time"
+            context.pin(axis, text, element.cause)
+            result.append(context.pinned_axis(None, text, element.cause))
     context.result(result)
 
 
