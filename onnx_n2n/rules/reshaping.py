@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from onnx_n2n.axes.algebra import UNIT, Axis, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
+from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
 from onnx_n2n.axes.symbolic import ShapeDim, always_equal
-from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
+from onnx_n2n.axes.unify import ACROSS, Misaligned, split_inner, split_product
 from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
@@ -160,14 +160,15 @@ def reshape(context: Context) -> None:
 
 def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Axis]:
     """Split an axis into parts of the lengths that ``target`` says, at most one of which is unknown."""
+    across = context.reason(ACROSS)
     left: list[Axis] = []
     right: list[Axis] = []
     remaining = list(target)
-    while remaining and (found := _take(whole, remaining[0], from_left=True)):
+    while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
         whole = found[1]
         left.append(found[0])
         del remaining[0]
-    while remaining and (found := _take(whole, remaining[-1], from_left=False)):
+    while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
         whole = found[1]
         right.insert(0, found[0])
         del remaining[-1]
@@ -194,7 +195,7 @@ def _misfit(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> str:
     return f"it makes groups{meant} across a border in {context.described(joined)}"
 
 
-def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axis] | None:
+def _take(whole: Axis, element: ShapeDim, across: Reason, *, from_left: bool) -> tuple[Axis, Axis] | None:
     """Take the outermost (or innermost) part of the length of ``element`` off an axis: (part, rest), or None."""
     if element.axis is not None and always_equal(element.axis, whole):
         return whole, UNIT
@@ -205,8 +206,8 @@ def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axi
     length = int(element.value)
     try:
         if from_left:
-            return split_product(whole, length)
-        rest, part = split_inner(whole, length)
+            return split_product(whole, length, across)
+        rest, part = split_inner(whole, length, across)
     except Misaligned:
         return None
     return part, rest
