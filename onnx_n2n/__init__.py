@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.version import VERSION
@@ -81,14 +82,17 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _PACKAGES = ("checkpoint", "errors", "export", "passes", "record")  # which open without an import of their own
 
+_LOADING = RLock()  # Python refuses imports of two threads that wait for each other, as for a package and its module
+
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"onnx_n2n.{name}")
-    if name not in _HOME:
+    if name not in _HOME and name not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"onnx_n2n.{_HOME[name]}"), name)
-    return found
+    with _LOADING:
+        if name in _PACKAGES:
+            return import_module(f"onnx_n2n.{name}")
+        found = globals()[name] = getattr(import_module(f"onnx_n2n.{_HOME[name]}"), name)
+        return found
 
 
 def __dir__() -> list[str]:

@@ -18,13 +18,14 @@ INTERRUPT = 2  # the number of SIGINT
 def main() -> None:
     """Run the command line in a process of its own."""
     try:
-        from onnx_n2n.io.supervisor import supervised
+        from onnx_n2n.io.supervisor import give_up_unprintable, supervised
 
         code = supervised(_work, _say)
     except KeyboardInterrupt:
-        from onnx_n2n.io.supervisor import stopped
+        from onnx_n2n.io.supervisor import give_up_unprintable, stopped
 
         code = _say(*stopped(INTERRUPT))
+    give_up_unprintable()
     sys.exit(code)
 
 

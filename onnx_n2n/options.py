@@ -39,6 +39,7 @@ class Said:
         flags: Its names on the command line; ``--its-name`` if not given.
         metavar: How its value is written there.
         least: The least number that it may be.
+        most: The greatest number that it may be.
         above: A number that it must be above.
         entry: How an entry of a mapping is read from the command line; ``NAME=SIZE`` if not given.
     """
@@ -49,6 +50,7 @@ class Said:
     flags: tuple[str, ...] = ()
     metavar: str = ""
     least: float | None = None
+    most: float | None = None
     above: float | None = None
     entry: Entry | None = None
 
@@ -117,13 +119,15 @@ class Option:
             OptionError: It has none.
         """
         if self.choices and not (isinstance(value, str) and value in self.choices):
-            raise OptionError(f"{self.name} must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
-        least, above = self.said.least, self.said.above
+            raise OptionError(f"`{self.name}=` must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
+        least, most, above = self.said.least, self.said.most, self.said.above
         if least is not None and value is not None and not (math.isfinite(value) and value >= least):
             finite = "a finite number of " if self.scalar is float else ""
-            raise OptionError(f"{self.name} must be {finite}at least {least}, not {value}")
+            raise OptionError(f"`{self.name}=` must be {finite}at least {least}, not {value}")
+        if most is not None and value > most:
+            raise OptionError(f"`{self.name}=` must be at most {most}, not {brief(str(value))}")
         if above is not None and not value > above:
-            raise OptionError(f"{self.name} must be above {above}, not {value}")
+            raise OptionError(f"`{self.name}=` must be above {above}, not {value}")
 
     @property
     def scalar(self) -> Any:
@@ -140,9 +144,13 @@ class Option:
         return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if QUOTED.search(text) else text
 
     def read(self, text: str) -> Any:
-        """Return the value that a text stands for, as far as that does not depend on the types of its entries."""
+        """Return the value that a text stands for, as far as that does not depend on the types of its entries.
+
+        Raises:
+            OptionError: A name is given twice.
+        """
         if get_origin(self.kind) is Mapping:
-            return {name: size for name, _, size in (each.rpartition(":") for each in _entries(text))}
+            return named((name, size) for name, _, size in (each.rpartition(":") for each in _entries(text)))
         return _entries(text) if get_origin(self.kind) is Sequence else text
 
     def valued(self, value: Any) -> Any:
@@ -196,6 +204,37 @@ def options(kind: type[Any]) -> tuple[Option, ...]:
     return tuple(found)
 
 
+def named(pairs: Iterable[tuple[str, R]]) -> dict[str, R]:
+    """Return values by name.
+
+    Raises:
+        OptionError: A name is given twice.
+    """
+    found: dict[str, R] = {}
+    for name, value in pairs:
+        if name in found:
+            raise OptionError(f"{brief(repr(name))} is given twice", hint="give it once")
+        found[name] = value
+    return found
+
+
+def whole(text: str) -> int | None:
+    """Return the whole number that digits stand for; None if there is something else, or more than Python reads."""
+    with suppress(ValueError):
+        return int(text) if text.isdecimal() else None
+    return None
+
+
+def check_seed(seed: int) -> None:
+    """Make sure that numbers can be drawn from a seed.
+
+    Raises:
+        OptionError: It is below 0.
+    """
+    if seed < 0:
+        raise OptionError(f"the seed must be at least 0, not {seed}")
+
+
 def part_of(whole: Options, kind: type[Any]) -> dict[str, Any]:
     """Return the values of the options of a class that are among those of another, by name."""
     return {each.name: getattr(whole, each.name) for each in options(kind)}
@@ -240,7 +279,7 @@ def _valued(kind: Any, value: Any) -> Any:
         return _any_valued(inside, value)
     if origin is Mapping:
         pairs = value.items() if isinstance(value, Mapping) else [_instance(each, tuple) for each in value]
-        return {_valued(inside[0], name): _valued(inside[1], each) for name, each in pairs}
+        return named((_valued(inside[0], name), _valued(inside[1], each)) for name, each in pairs)
     if origin in {Sequence, Collection, Iterable}:
         return tuple(_valued(inside[0], each) for each in ([value] if isinstance(value, str) else value))
     if origin is tuple:

@@ -135,7 +135,8 @@ class Pass(Options, ABC):
         """Make the pass from the text of its options, ``factor=1.5,include=a* b*``.
 
         Raises:
-            OptionError: If that names an option that the pass does not have, or a value of the wrong kind.
+            OptionError: If that names an option twice, or one that the pass does not have, or a value of the wrong
+                kind.
         """
         known, found, place = {each.word: each for each in options(cls)}, {}, 0
         while text[place:].strip():
@@ -145,6 +146,8 @@ class Pass(Options, ABC):
             name, place = match[1], match.end()
             if name not in known:
                 raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=_known(cls))
+            if known[name].name in found:
+                raise OptionError(f"{cls.__name__.lower()} has the option {name!r} twice", hint="give it once")
             value = re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL) if match[2] is not None else match[3].strip()
             found[known[name].name] = known[name].read(value)
         return cls(**found)

@@ -21,6 +21,7 @@ from onnx_n2n.depth.places import Place, places
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.graph.names import Names
+from onnx_n2n.kernels.layers import lengths
 from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
@@ -58,7 +59,9 @@ class Deepen(Selective):
     after: Sequence[str] = option((), "Only behind layers, weights or tensors of these names.", metavar="GLOB")
     stage: Sequence[int] = option((), "Only in these stages; 'inspect' lists them.", metavar="N")
     every: int = option(1, "Take only every n-th place.", least=1)
-    count: int = option(0, "How many times to add depth, spread evenly.", usual="everywhere", least=0)
+    count: int = option(
+        0, "How many times to add depth, spread evenly.", usual="everywhere", least=0, most=10_000
+    )
     kernel: Sequence[str] = option(
         (), "Kernel of new convolutions; several make one behind the other.", usual="the neighbour's", metavar="3x3"
     )
@@ -75,7 +78,7 @@ class Deepen(Selective):
         """
         super().check()
         for text in self.kernel:
-            _lengths(text)
+            _odd(text)
 
     def files(self) -> tuple[Path, ...]:
         """Return the file of real inputs."""
@@ -196,7 +199,7 @@ class Deepen(Selective):
         if not self.kernel:
             axes = analysis.axes[place.value]
             return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes[2:], strict=True))]
-        kernels = [_lengths(text) for text in self.kernel]
+        kernels = [_odd(text) for text in self.kernel]
         for kernel in kernels:
             if len(kernel) != len(usual):
                 raise GrowthError(
@@ -236,16 +239,16 @@ def _usual(own: int, length: int | None) -> int:
     return max(wanted, 1)
 
 
-def _lengths(text: str) -> tuple[int, ...]:
+def _odd(text: str) -> tuple[int, ...]:
     """Read a kernel, ``3x3``.
 
     Raises:
         OptionError: If it is none, or has no middle.
     """
-    parts = text.split("x")
-    if not all(part.isdecimal() and int(part) % 2 for part in parts):
-        raise OptionError(f"a kernel is of the form 3x3, with odd lengths, not {text!r}")
-    return tuple(map(int, parts))
+    found = lengths(text)
+    if not all(length % 2 for length in found):
+        raise OptionError(f"a kernel of new convolutions has odd lengths, not {text!r}")
+    return found
 
 
 def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:

@@ -11,9 +11,9 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.errors import GrowthError
 from onnx_n2n.kernels.growth import grow, remade, trace
-from onnx_n2n.kernels.layers import Layer, layers_of, written
+from onnx_n2n.kernels.layers import Layer, layers_of, lengths, written
 from onnx_n2n.kernels.padding import Margin, prepare
 from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
@@ -52,8 +52,8 @@ class Enlarge(Selective):
         Raises:
             OptionError: If a value has no meaning.
         """
-        if self.kernel and not all(part.isdecimal() and int(part) for part in self.kernel.split("x")):
-            raise OptionError(f"a kernel is of the form 5x5, not {self.kernel!r}")
+        if self.kernel:
+            lengths(self.kernel)
 
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
         """Enlarge kernels in a private working copy."""
@@ -130,7 +130,7 @@ class Enlarge(Selective):
             if all(length == 1 for length in own):
                 raise GrowthError(f"its kernel is {written(own)}, which grows only to a kernel that is stated")
             return tuple(int(length > 1) for length in own)
-        wanted = tuple(map(int, self.kernel.split("x")))
+        wanted = lengths(self.kernel)
         wanted = wanted * len(own) if len(wanted) == 1 else wanted
         if len(wanted) != len(own):
             raise GrowthError(f"a kernel of {len(wanted)} axes does not fit a convolution of {len(own)}")

@@ -158,4 +158,4 @@ def _channels(analysis: Analysis, group: Group, after: int) -> Channels:
     weights = {member.weight for member in group.members}
     real = all(analysis.constants.scalable(value) for value in analysis.constants if value.name in weights)
     real = real and group.limit is None
-    return averaged(group.size, after) if real else added(group.size, after, fresh=False)
+    return averaged(group.size, after) if real else added(group.size, after)

@@ -133,6 +133,17 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Known(Generic[M]):
+    """What has been made already, in place of what makes it: a report that goes to another process takes it along."""
+
+    value: M
+
+    def __call__(self) -> M:
+        """Return it."""
+        return self.value
+
+
+@dataclass(frozen=True)
 class Report:
     """The short account of what was done.
 
@@ -162,6 +173,9 @@ class Report:
         """
         return self.counted()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"counted": Known(self.clones)}
+
     def __repr__(self) -> str:
         return f"<Report: {self.short}>"
 
@@ -181,7 +195,8 @@ class Report:
         """Return the report as JSON-ready values."""
         return {
             "grown": [
-                {"group": g.name, "before": g.before, "after": g.after, "note": g.note} for g in self.change.grown
+                {"group": g.name, "before": g.before, "after": g.after, "note": g.note, "copies": g.copies}
+                for g in self.change.grown
             ],
             "added": [
                 {"place": a.place, "what": a.what, "nodes": a.nodes, "weights": a.weights, "drift": a.drift}
@@ -216,7 +231,10 @@ class Result(Generic[M]):
     change: Change
     report: Report
     passes: str
-    recorded: Callable[[], Record] = field(repr=False)
+    recorded: Callable[[], Record] = field(repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"recorded": Known(self.growth)}
 
     def __repr__(self) -> str:
         return f"<Result: {self.report.short}; {brief(self.passes)}>"

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.facts import Walked
 from onnx_n2n.analysis.naming import computed_in
-from onnx_n2n.axes.algebra import Factor, Reason, is_pinned, leaves, parts_of, pin
+from onnx_n2n.axes.algebra import Factor, Reason, is_pinned, leaves, parts_of, pin, size
 from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.rules.obligations import Ledger, Port
@@ -80,6 +80,8 @@ def settle(graph: ir.Graph, walked: Walked, ledger: Ledger, candidates: Iterable
     for port in candidates:
         useful = made if port.inward else read
         plain = Reason(f"graph {'input' if port.inward else 'output'} {port.value.name!r}")
+        if size(port.axis) is None:  # a part is free, so no constant indices say where the teacher's channels are
+            pin(port.axis, plain)
         for part in parts_of(port.axis):
             met = next((leaf for leaf in leaves(part) if leaf in inputs and leaf in outputs), None)
             if met is not None:

@@ -218,8 +218,7 @@ def _owed(context: Context, body: ir.Graph, ledger: Ledger) -> Ledger:
         if slot is not None:
             owed.picks.append(replace(picks, node=context.node, slot=slot))
         else:
-            _pin(context, (axis for run in picks.runs for axis in run), PICKED)
-            _pin(context, picks.shuffled or (), PICKED)
+            _pin(context, [picks.axis], PICKED)
     owed.evenness.extend(Evenness(each.axis, each.reason) for each in ledger.evenness)
     _pin(context, (default.axis for default in ledger.defaults), STATED)
     return owed

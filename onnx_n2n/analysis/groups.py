@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.facts import Walked, Weighed, WeightUse
 from onnx_n2n.analysis.naming import names_of
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, size
-from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.passthrough import mover
 from onnx_n2n.rules.obligations import Ledger
 
@@ -99,11 +99,6 @@ def _owner(node: ir.Node) -> ir.Node:
     """Return the layer that a weight of a node belongs to: that of a quantised one stands behind a DequantizeLinear."""
     uses = tuple(node.outputs[0].uses()) if node.op_type == "DequantizeLinear" else ()
     return uses[0].node if len(uses) == 1 else node
-
-
-def measures(node: ir.Node) -> bool:
-    """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
-    return operator_of(node) in {("", "Shape"), ("", "Size")}
 
 
 def limit_groups(graph: ir.Graph, walked: Walked, ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ class Analysis:
         uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
         constants: Which tensors are constant.
         contents: What small tensors say.
+        sequences: The axes of each tensor of a sequence.
         shapes: What shape inference knows of each tensor.
         ledger: The obligations of all nodes.
         groups: What may grow, in graph order.
@@ -42,6 +43,7 @@ class Analysis:
     uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
     constants: Constants
     contents: Mapping[ir.Value, ShapeValue]
+    sequences: Mapping[ir.Value, Sequence[tuple[Axis, ...]]]
     shapes: Mapping[ir.Value, Inferred]
     ledger: Ledger
     groups: tuple[Group, ...]

@@ -63,6 +63,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         uses=walk.uses,
         constants=walk.constants,
         contents=walk.contents,
+        sequences=walk.sequences,
         shapes=walk.shapes,
         ledger=ledger,
         groups=groups,

@@ -8,7 +8,10 @@ for the use that needs it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from onnx_n2n.axes.algebra import (
     Axis,
@@ -46,13 +49,35 @@ class ShapeDim:
         """Whether the element is a number that growth does not move."""
         return self.axis is None and self.value is not None
 
+    @property
+    def fixed(self) -> bool:
+        """Whether growth does not move it, be it written or the length of an axis that is pinned by now."""
+        return self.value is not None and (self.axis is None or is_pinned(self.axis))
+
 
 @dataclass(frozen=True)
 class ShapeValue:
-    """The elements of one tensor of rank 0 (``scalar``) or 1."""
+    """The elements of one tensor of rank 0 (``scalar``), of rank 1, or of rank 2: a table of rows of a ``width``."""
 
     elements: tuple[ShapeDim, ...]
     scalar: bool = False
+    width: int | None = None
+
+    @classmethod
+    def of(cls, elements: Iterable[ShapeDim], shape: Sequence[int]) -> ShapeValue:
+        """Return elements, row by row, in a shape of at most two axes."""
+        return cls(tuple(elements), scalar=not shape, width=shape[1] if len(shape) == 2 else None)
+
+    @property
+    def places(self) -> np.ndarray:
+        """The numbers of the elements, int64 in the shape of the tensor, so that arrays say what is moved where."""
+        count = len(self.elements)
+        columns = () if self.width is None else (self.width,)
+        return np.arange(count).reshape(() if self.scalar else (count // max(self.width or 1, 1), *columns))
+
+    def moved(self, places: np.ndarray) -> ShapeValue:
+        """Return a tensor of those elements that ``places`` says."""
+        return ShapeValue.of((self.elements[place] for place in places.ravel()), places.shape)
 
 
 def length_of(axis: Axis) -> ShapeDim:

@@ -12,7 +12,7 @@ from pathlib import Path
 from onnx_n2n.checkpoint.shard_index import ENDING, Index
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.folders import Own, check_folder, making_folder
-from onnx_n2n.io.sources import Source
+from onnx_n2n.io.sources import Source, kind_at
 
 INDEXED = rf"({re.escape(ENDING)})?"
 KINDS = (  # what is taken in a folder, the first that is there: transformers and diffusers prefer the same
@@ -48,7 +48,7 @@ class Location:
         Raises:
             ModelError: There is none, or there are several.
         """
-        folder = path if path.is_dir() else None
+        folder = path if kind_at(path) == "folder" else None
         path = path if folder is None else _only(folder)
         if not path.name.endswith(ENDING):
             return cls((Source.of(path, f"the checkpoint {str(path)!r}"),), None, folder)

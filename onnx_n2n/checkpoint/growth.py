@@ -243,7 +243,7 @@ def _check_complete(record: Record, arrays: Arrays, keep: Sequence[str]) -> tupl
     strange = [name for name in unnamed if not any(fnmatchcase(name, glob) for glob in keep)]
     if strange:
         raise GrowthError(
-            f"the record does not know {len(strange)} tensors of the checkpoint: {', '.join(strange[:8])}",
+            f"the record does not know {count(len(strange), 'tensor')} of the checkpoint: {', '.join(strange[:8])}",
             hint="what stays as it is can be named with `keep=['GLOB']`",
         )
     return tuple(unnamed)

@@ -198,9 +198,8 @@ def lines_of(record: Record, weight: str, origin: Origin) -> tuple[Line, ...]:
 
 def _key(remade: Remade) -> tuple[object, ...]:
     recipe = remade.recipe
-    drawn = recipe.noise or any(flags is not None for flags in recipe.fresh)
     dual = tuple(None if each is None else each.tobytes() for each in remade.dual)
-    return remade.before, recipe.key(), recipe.noise, recipe.seed if drawn else (), dual
+    return remade.before, recipe.key(), recipe.noise, recipe.seed if recipe.drawn else (), dual
 
 
 def _place(way: Making) -> str:
@@ -266,7 +265,6 @@ def _whole(remade: Remade, origin: Origin, array: np.ndarray) -> Remade:
             reason = f"the weight that grew is only a part of {name!r}, along an axis that grew"
             raise GrowthError(reason, node=remade.teacher)
     summed = tuple(replace(part, axis=part.axis - first) for part in recipe.summed)
-    whole = replace(
-        recipe, index=recipe.index[first:], summed=summed, fresh=recipe.fresh[first:], rows=recipe.rows[first:]
-    )
+    along = {name: getattr(recipe, name)[first:] for name in ("index", "fresh", "mixed", "rows")}
+    whole = replace(recipe, summed=summed, **along)
     return Remade(name, name, array.shape, whole, remade.dual[first:], remade.readers)

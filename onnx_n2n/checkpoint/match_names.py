@@ -15,7 +15,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.checkpoint.match_values import Arrays, Origins, by_value, plain
+from onnx_n2n.checkpoint.match_values import Origins, by_value
+from onnx_n2n.checkpoint.parameters import Arrays, plain
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.io.lazy import specs_of
 from onnx_n2n.record.layouts import PERMUTED, SAME, TRANSPOSED, Layout, Permuted, permuted

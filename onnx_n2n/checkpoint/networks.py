@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_n2n.checkpoint.document import Path, dotted
-from onnx_n2n.checkpoint.match_values import plain
 from onnx_n2n.checkpoint.optimizer import BUFFERS
+from onnx_n2n.checkpoint.parameters import plain
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.record.provenance import unpacked
 from onnx_n2n.record.record import Record

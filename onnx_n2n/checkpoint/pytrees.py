@@ -15,9 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.checkpoint.growth import Grown, grow
-from onnx_n2n.checkpoint.match_values import plain
 from onnx_n2n.checkpoint.optimizer import MOMENTS as POWERS
 from onnx_n2n.checkpoint.optimizer import grown_moments, without_gradient
+from onnx_n2n.checkpoint.parameters import plain
 from onnx_n2n.errors import GrowthError, N2NError
 from onnx_n2n.record.record import Record
 

@@ -32,7 +32,7 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
     grown = values(remade, array)
     if array.dtype.itemsize > 1 or not is_float(array.dtype):
         return grown
-    plain = replace(remade.recipe, fresh=())  # what is drawn may be rounded as it likes
+    plain = replace(remade.recipe, fresh=(), mixed=())  # fresh values may be rounded as they like
     wanted = plain.make(array.astype(np.float32))
     error = np.linalg.norm(plain.make(array).astype(np.float32) - wanted)
     size = float(np.linalg.norm(wanted))
@@ -44,7 +44,7 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
             hint="`noise=0` leaves copies halves of what was there; or grow the checkpoint in bfloat16 or float32",
         )
     if array.dtype == UNSIGNED and any(flags is not None and flags.any() for flags in remade.recipe.fresh):
-        reason = f"a tensor of {array.dtype} gets new random numbers, and the type has none below zero"
+        reason = f"a tensor of {array.dtype} gets fresh channels, and the type has no numbers below zero"
         raise GrowthError(reason, node=remade.teacher, hint="grow with `init='net2net'` and `noise=0`")
     return grown
 

@@ -15,6 +15,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.io.lazy import Spec
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.tensorfile import parse, shown
+from onnx_n2n.words import count
 
 ENDING = ".index.json"
 LONGEST = 100_000_000  # bytes, as of the header that such a file stands for
@@ -88,7 +89,7 @@ class Index:
         for file, names in found.items():
             if more := [name for name in names if self.weight_map.get(name) != file]:
                 raise ModelError(
-                    f"{file!r} has {len(more)} tensors that {self.source.name} does not list for it: "
+                    f"{file!r} has {count(len(more), 'tensor')} that {self.source.name} does not list for it: "
                     + ", ".join(map(shown, more[:8])),
                     hint="the index and its files must be of one checkpoint",
                 )

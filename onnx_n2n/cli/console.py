@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rich.text import Text
 from onnx_n2n.cli.keywords import all_spoken, spoken
 from onnx_n2n.errors import N2NError
 from onnx_n2n.io.jsonable import finite
+from onnx_n2n.io.supervisor import give_up_unprintable
 
 SCHEMA_VERSION = 2  # of all documents: a field that goes, or means something else, makes it one more
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
@@ -53,18 +53,11 @@ def printing() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
-        _silence()
+        give_up_unprintable()
     except (OSError, ValueError) as failure:
-        _silence()
+        give_up_unprintable()
         reason = getattr(failure, "strerror", None) or failure
         raise N2NError(f"all is done, but the report cannot be printed: {reason}") from failure
-
-
-def _silence() -> None:
-    """Lead stdout nowhere, so that Python does not try once more when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
 
 
 def print_json(fields: Mapping[str, Any], command: str | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from onnx_n2n.cli.reports import idle_warning
+from onnx_n2n.cli.words import count
 
 if TYPE_CHECKING:
     from onnx_n2n.export.folder import Exported
@@ -17,8 +18,8 @@ KINDS = {"trained": "trained", "state": "kept, but not trained", "constant": "co
 
 def print_exported(console: Console, found: Exported) -> None:
     """Print what an export is made of, and how far it agrees with ONNX Runtime."""
-    named = ", ".join(f"{count} by {source}" for source, count in found.tensors.items())
-    console.print(f"{sum(found.tensors.values())} tensors (named {named}), {found.parameters} trained numbers")
+    named = ", ".join(f"{number} by {source}" for source, number in found.tensors.items())
+    console.print(f"{count(sum(found.tensors.values()), 'tensor')} (named {named}), {found.parameters} trained numbers")
     _print_untrained(console, found)
     if found.agreement is not None:
         console.print(
@@ -40,7 +41,7 @@ def _print_untrained(console: Console, found: Exported) -> None:
     for why, names in list(kept.items())[:ROWS]:
         console.print(f"  {why}: {listed(names)}", soft_wrap=True, markup=False)
     if len(kept) > ROWS:
-        console.print(f"  and {len(kept) - ROWS} more reasons, which --json lists")
+        console.print(f"  and {count(len(kept) - ROWS, 'more reason')}, which --json lists")
     guesses: dict[str, list[str]] = {}
     for account in found.guesses:
         guesses.setdefault(account.kind, []).extend(account.tensors or (account.name,))

@@ -12,19 +12,21 @@ import click
 
 from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.errors import OptionError
-from onnx_n2n.options import Option, options
+from onnx_n2n.options import Option, named, options, whole
 from onnx_n2n.passes import Outputs
 from onnx_n2n.passes.functions import Running
 from onnx_n2n.verification.asking import Verifying
 from onnx_n2n.verification.options import Proof
+from onnx_n2n.words import brief
 
 
 def named_size(text: str) -> tuple[str, int]:
     """Read NAME=SIZE."""
     name, _, size = text.rpartition("=")
-    if not name or not size.isdecimal():
-        raise OptionError(f"{text!r} is not of the form NAME=SIZE")
-    return name, int(size)
+    length = whole(size)
+    if not name or length is None:
+        raise OptionError(f"{brief(repr(text))} is not of the form NAME=SIZE")
+    return name, length
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
@@ -32,16 +34,20 @@ def output_size(_context: click.Context, _option: click.Parameter, value: str | 
     if value is None:
         return None
     name, _, size = value.rpartition("=")
-    if not size.isdecimal():
-        raise click.BadParameter(f"{value!r} is not of the form SIZE or NAME=SIZE.")
-    return Outputs(int(size), name)
+    length = whole(size)
+    if length is None:
+        raise click.BadParameter(f"{brief(repr(value))} is not of the form SIZE or NAME=SIZE.")
+    return Outputs(length, name)
 
 
 def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Read WEIGHT=PARAMETER, as often as it is given."""
     if wrong := [value for value in values if not all(value.partition("="))]:
-        raise click.BadParameter(f"{wrong[0]!r} is not of the form WEIGHT=PARAMETER.")
-    return {weight: name for weight, _, name in (value.partition("=") for value in values)}
+        raise click.BadParameter(f"{brief(repr(wrong[0]))} is not of the form WEIGHT=PARAMETER.")
+    try:
+        return named((weight, name) for weight, _, name in (value.partition("=") for value in values))
+    except OptionError as failure:
+        raise click.BadParameter(str(failure)) from failure
 
 
 def as_click(each: Option) -> Callable[[Command], Command]:
@@ -76,8 +82,8 @@ def _entries(read: Callable[[str], tuple[str, Any]]) -> Callable[..., dict[str, 
 
     def entries(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
         try:
-            return dict(map(read, values))
-        except OptionError as wrong:
+            return named(map(read, values))
+        except (OptionError, ValueError) as wrong:  # the latter from the pass of a third party
             raise click.BadParameter(str(wrong)) from wrong
 
     return entries

@@ -31,12 +31,14 @@ def print_report(console: Console, report: Report) -> None:
         console.print(table, "", sep="\n")
         print_rest(console, len(names), "size")
     _print_added(console, report.change.added)
-    notes: dict[str, list[str]] = {}
-    for grown in report.change.grown:
-        if grown.note:
-            notes.setdefault(grown.note, []).append(grown.name)
-    for note, alike in first(notes.items()):
-        console.print(f"{count(len(alike), 'group')} grew by a whole factor ({listed(alike)}): {note}.")
+    for how in ("note", "copies"):
+        notes: dict[str, list[str]] = {}
+        for grown in report.change.grown:
+            if note := getattr(grown, how):
+                notes.setdefault(note, []).append(grown.name)
+        for note, alike in first(notes.items()):
+            way = "by a whole factor" if how == "note" else "by copies"
+            console.print(f"{count(len(alike), 'group')} grew {way} ({listed(alike)}): {note}.")
     reasons: dict[str, list[str]] = {}
     for kept in report.change.kept:
         reasons.setdefault(kept.reason, []).append(kept.name)

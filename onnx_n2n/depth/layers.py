@@ -16,6 +16,8 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.record.mixture import MOST, mixture
+from onnx_n2n.rules.ranges import Keeps, range_of
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
@@ -65,14 +67,39 @@ def identity(
 
 
 def residual(splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...]) -> ir.Value:
-    """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random."""
+    """Add ``value + last(activation(first(value)))``, where the last layer is zero and the first one is random.
+
+    What comes before a weight of zero must be finite. So each channel of the first layer is a mixture of two places
+    that it reads, which is no larger than the larger of them. Training finds the other weights of the row.
+    """
     near = setting.near
     shape = _centred(near, kernel).shape
-    fan = int(np.prod(shape[1:] if near.convolves else shape[:1]))
     rng = np.random.default_rng([setting.seed, zlib.crc32(str(value.name).encode())])
-    first = _layer(splice, setting, value, kernel, rng.standard_normal(shape) * np.sqrt(2 / fan), "first")
+    first = _layer(splice, setting, value, kernel, _mixing(setting, shape, rng), "first")
     last = _layer(splice, setting, _activated(splice, near, first), kernel, np.zeros(shape), "last")
     return splice.node(near.maker, "Add", [value, last], word="sum")
+
+
+def _mixing(setting: PlaceSettings, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return a weight of which every channel mixes two places, [C, C / groups, *kernel] or [C, C]."""
+    near = setting.near
+    channels = shape[0] if near.convolves else shape[1]
+    places = int(np.prod(shape[1:])) if near.convolves else shape[0]
+    drawn = mixture(places, channels, rng, MOST / _amplified(setting))
+    rows = np.zeros((channels, places))
+    np.add.at(rows, (np.arange(channels)[:, None], drawn.sources), drawn.weights)
+    return rows.reshape(shape) if near.convolves else rows.T
+
+
+def _amplified(setting: PlaceSettings) -> float:
+    """Return how many times as large as its operand, at least 1, the neighbour's activation may be."""
+    node = setting.near.activation
+    slope = node.inputs[1] if node.op_type == "PRelu" else None
+    array = setting.analysis.constants.array(slope) if slope is not None else None
+    if array is not None:
+        return max(1.0, float(np.abs(array).max(initial=0)))
+    said = range_of(node)
+    return max(1.0, said.times) if isinstance(said, Keeps) else 1.0
 
 
 def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:

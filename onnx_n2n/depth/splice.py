@@ -101,6 +101,7 @@ class Splice:
                 # The name belongs to the interface; what was computed so far gets another one.
                 wanted, origin.name = str(origin.name), self.names.value(f"{origin.name}_before")
                 result.name = wanted
+                result.type, result.shape = origin.type, origin.shape  # what it copies may have none in the file
                 result.metadata_props.update(origin.metadata_props)
                 graph.outputs[position] = result
         if needed:

@@ -37,6 +37,8 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
 from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.io.sources import kind_at
+from onnx_n2n.words import count
 
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
 SHOWN = 5  # names in a message
@@ -73,7 +75,7 @@ class Exported:
 
     def __repr__(self) -> str:
         agrees = "not run" if self.agreement is None else f"agrees with ONNX Runtime, error {self.agreement.error:.1e}"
-        return f"<Exported: {sum(self.tensors.values())} tensors for {self.to}; {agrees}>"
+        return f"<Exported: {count(sum(self.tensors.values()), 'tensor')} for {self.to}; {agrees}>"
 
     @property
     def constants(self) -> list[Account]:
@@ -199,7 +201,7 @@ def load_keras(path: str | os.PathLike[str]) -> Any:
     """Open a folder, or a file that ``model.save`` wrote, as a Keras model; see :func:`onnx_n2n.export.load`."""
     from onnx_n2n.export.keras import load
 
-    return load(Path(path) / KERAS if Path(path).is_dir() else path)
+    return load(Path(path) / KERAS if kind_at(path) == "folder" else path)
 
 
 def framework_of(path: str | os.PathLike[str]) -> Framework:
@@ -208,7 +210,7 @@ def framework_of(path: str | os.PathLike[str]) -> Framework:
     Raises:
         ExportError: It is no export, or one of weights only.
     """
-    if Path(path).suffix == ".keras" and not Path(path).is_dir():
+    if Path(path).suffix == ".keras" and kind_at(path) != "folder":
         return "keras"
     try:
         to = json.loads((Path(path) / RECORD).read_text("utf-8"))["to"]
@@ -230,7 +232,7 @@ def _chosen(folder: Path) -> dict[str, list[str]]:
 
 def _model_in(folder: Path) -> Path:
     for name in (MODEL, WEIGHTS):
-        if not (folder / name).is_file():
+        if kind_at(folder / name) != "file":
             raise ExportError(f"{str(folder)!r} is no export: there is no {name!r} in it")
     return folder / MODEL
 

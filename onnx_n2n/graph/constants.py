@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from onnx_n2n.graph.operators import operator_of, plain
+from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
@@ -111,9 +111,12 @@ class Constants:
 
 
 def _operands(value: ir.Value) -> list[ir.Value]:
-    """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic."""
+    """Return what a value is folded from; nothing if it is not made by an operator of shape arithmetic.
+
+    The lengths of a constant are no constants themselves, since it may grow.
+    """
     node = value.producer()
-    if node is None or plain(node.domain) or node.op_type not in FOLDED or len(node.outputs) != 1:
+    if node is None or plain(node.domain) or node.op_type not in FOLDED or len(node.outputs) != 1 or measures(node):
         return []
     return [operand for operand in node.inputs if operand is not None]
 

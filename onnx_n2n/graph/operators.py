@@ -19,3 +19,8 @@ def operator_of(node: onnx.NodeProto | ir.Node) -> tuple[str, str]:
 def qualified(node: ir.Node) -> str:
     """Return the type of a node's operator, with its domain unless that is ONNX's own: ``com.microsoft.BiasGelu``."""
     return ".".join(filter(None, operator_of(node)))
+
+
+def measures(node: ir.Node) -> bool:
+    """Say whether a node reads only the lengths of its operand, as some exporters make zero biases."""
+    return operator_of(node) in {("", "Shape"), ("", "Size")}

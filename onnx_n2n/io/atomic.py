@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +27,7 @@ from pathlib import Path
 
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.rooms import Journal, publishing, room, same_bytes
-from onnx_n2n.io.sources import Source
+from onnx_n2n.io.sources import Source, kind_at
 from onnx_n2n.words import brief
 
 STDOUT = Path("-")
@@ -173,24 +172,36 @@ def check(place: Path, *, force: bool = False, read: Iterable[Source] = ()) -> N
     """
     if place == STDOUT:
         return
-    name = repr(str(place))
-    check_parent(place)
-    try:
-        place.lstat()
-    except FileNotFoundError:
+    if not there(place):
         return
-    except (OSError, ValueError) as failure:
-        why = getattr(failure, "strerror", None) or failure
-        raise OptionError(f"{brief(name)} cannot be the name of a file: {why}", hint=ANOTHER) from None
+    name = repr(str(place))
     if place.is_symlink():
         raise OptionError(f"{name} is a link to {str(place.readlink())!r}", hint="name the file itself, or another one")
     if place.is_dir():
         raise OptionError(f"{name} is a folder", hint="name a file")
     if not place.is_file():
-        raise OptionError(f"{name} is a {_kind(place)}, and only a file can be replaced", hint=ANOTHER)
+        raise OptionError(f"{name} is a {kind_at(place)}, and only a file can be replaced", hint=ANOTHER)
     check_unread(place, read)
     if not force:
         raise OptionError(f"{name} exists already", hint=f"{ANOTHER}, or allow it with `force=True`")
+
+
+def there(place: Path) -> bool:
+    """Say whether there is anything at a place that can be written to.
+
+    Raises:
+        OptionError: Nothing can be written there.
+    """
+    check_parent(place)
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as failure:
+        why = getattr(failure, "strerror", None) or failure
+        name = brief(repr(str(place)))
+        raise OptionError(f"{name} cannot be the name of a file or folder: {why}", hint=ANOTHER) from None
+    return True
 
 
 def check_parent(place: Path) -> None:
@@ -201,10 +212,10 @@ def check_parent(place: Path) -> None:
     """
     folder = place.parent
     try:
-        there = folder.is_dir() and Path(os.path.realpath(folder)).is_dir()  # not so where one works in a removed one
-    except OSError:
-        there = False
-    if not there:
+        found = kind_at(folder) == kind_at(os.path.realpath(folder)) == "folder"
+    except OSError:  # where one works in a folder that was removed
+        found = False
+    if not found:
         raise OptionError(f"the folder {str(folder)!r} does not exist", hint="make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OptionError(f"the folder {str(folder)!r} is not writable", hint=ANOTHER)
@@ -231,11 +242,6 @@ def check_unread(place: Path, read: Iterable[Source]) -> None:
 
 def _folder(place: Path) -> Path:
     return Path(tempfile.gettempdir() if place == STDOUT else os.path.realpath(place.parent))
-
-
-def _kind(place: Path) -> str:
-    mode = place.stat().st_mode
-    return "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
 
 
 def _pour(draft: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onnx_n2n.errors import OptionError
-from onnx_n2n.io.atomic import ANOTHER, check_parent, check_unread, unwritten
+from onnx_n2n.io.atomic import ANOTHER, check_unread, there, unwritten
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
 
@@ -68,12 +68,13 @@ def check_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[S
         OptionError: There is something that may not be replaced, or nothing can be written there.
     """
     place = named(place)
-    check_parent(place)
-    if place.is_symlink() or (place.exists() and not place.is_dir()):
+    if not there(place):
+        return
+    if place.is_symlink() or not place.is_dir():
         raise OptionError(f"{str(place)!r} is {'a link' if place.is_symlink() else 'not a folder'}", hint=ANOTHER)
-    if place.is_dir() and Path.cwd().is_relative_to(os.path.realpath(place)):  # it would be exchanged under its feet
+    if Path.cwd().is_relative_to(os.path.realpath(place)):  # it would be exchanged under its feet
         raise OptionError(f"{str(place)!r} is a folder that the command runs in", hint=ANOTHER)
-    if place.is_dir() and any(place.iterdir()):
+    if any(place.iterdir()):
         for name in sorted(own(place)):
             check_unread(place / name, read)
         if not force:

@@ -43,6 +43,10 @@ class Lazy(Mapping[str, np.ndarray]):
         """Remember how arrays are made, and perhaps how the first numbers of one are read without the others."""
         self.specs, self.shared, self._make, self._start = specs, shared, make, start
 
+    def __reduce__(self) -> tuple[type[dict[str, np.ndarray]], tuple[dict[str, np.ndarray]]]:
+        """Copy the arrays themselves, also into another process: what makes them may be at home only here."""
+        return dict, (dict(self),)
+
     def __getitem__(self, name: str) -> np.ndarray:
         spec, array = self.specs[name], self._make(name)
         if (array.shape, array.dtype) != spec:

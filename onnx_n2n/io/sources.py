@@ -13,6 +13,7 @@ import numpy as np
 from onnx_n2n.errors import ModelError
 
 BLOCK = 1 << 16  # bytes that are fetched at a time where single ones are asked for
+KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 Stamp = tuple[int, int, int, int]
 
 
@@ -48,7 +49,7 @@ class Source:
             raise ModelError(f"{name} does not exist", hint=hint) from None
         except (OSError, ValueError) as failure:
             raise ModelError(f"{name} cannot be read: {_reason(failure)}") from failure
-        raise ModelError(f"{name} is not a file, but {_kind(found.st_mode)}")
+        raise ModelError(f"{name} is not a file, but a {_kind(found.st_mode)}")
 
     @property
     def size(self) -> int:
@@ -126,8 +127,19 @@ class Pages:
         return self._block
 
 
+def kind_at(path: str | os.PathLike[str]) -> str:
+    """Return what is at a path, links followed: ``file``, ``folder``, ``pipe``, ``socket`` or ``device``.
+
+    It is empty where nothing is, where nobody may look, and where no file can be, as under a name that is too long.
+    """
+    try:
+        return _kind(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return ""
+
+
 def _kind(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+    return KINDS.get(stat.S_IFMT(mode), "device")
 
 
 def _stamp(descriptor: int) -> Stamp:

@@ -156,6 +156,17 @@ def _ended(number: int, told: list[int]) -> tuple[N2NError, int]:
     return error, error.exit_code
 
 
+def give_up_unprintable() -> None:
+    """Drop what stdout and stderr cannot take: Python would try once more when it ends, and then end with 120."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
+
 def _fill_closed_streams() -> None:
     """Open what stands for a closed stream, so that no file of a model gets its number.
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import measures
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.graph.names import Names
-from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.operators import measures, plain
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.kernels.padding import ConvGrowth, Margin
 from onnx_n2n.record.recipe import Recipe, Row

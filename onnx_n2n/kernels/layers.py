@@ -10,10 +10,14 @@ import onnx_ir as ir
 from onnx_n2n.analysis.functions import KEPT
 from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.errors import GrowthError
+from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.graph.uses import Use, operand
+from onnx_n2n.options import whole
+from onnx_n2n.words import brief
+
+MOST = 2**31 - 1  # the length of a kernel along one axis
 
 FIRST, LAST = slice(2, None), slice(1, -1)  # the places of a tensor whose channels come first, or last
 MICROSOFT = "com.microsoft"
@@ -98,6 +102,18 @@ class Layer:
 def written(kernel: Sequence[int]) -> str:
     """Return a kernel as people write it, ``3x3``."""
     return "x".join(map(str, kernel))
+
+
+def lengths(text: str) -> tuple[int, ...]:
+    """Read a kernel as people write it: one length, or one for each axis.
+
+    Raises:
+        OptionError: It is none.
+    """
+    found = tuple(whole(part) or 0 for part in text.split("x"))
+    if not all(0 < length <= MOST for length in found):
+        raise OptionError(f"a kernel is of the form 5x5, not {brief(repr(text))}")
+    return found
 
 
 def layers_of(analysis: Analysis) -> Iterator[Layer]:

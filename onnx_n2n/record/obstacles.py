@@ -14,6 +14,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.record.layouts import EVEN, ChannelLayout
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
+from onnx_n2n.words import count
 
 SHOWN = 8  # names in a list before "and n more"
 
@@ -111,8 +112,8 @@ def _multiplied(record: Record) -> Iterator[Obstacle]:
     """Yield what the student multiplies by and no parameter holds."""
     if nodes := list(dict.fromkeys(node for step in record.steps for node in step.multiplied)):
         yield Obstacle(
-            f"the student multiplies what {len(nodes)} nodes read by shares, which the network's own code does not do: "
-            + _listed(nodes),
+            f"the student multiplies inputs of {count(len(nodes), 'node')} by shares, "
+            f"which the network's own code does not do: {_listed(nodes)}",
             "grow by a whole factor, or `exclude=` the group that these read",
         )
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from onnx_n2n.record.mixture import Mixture
+
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
 BLOCK = 1 << 18  # elements that are worked on at a time
 SAMPLE = 1 << 20  # elements from which the standard deviation of a larger weight is taken
@@ -56,7 +58,8 @@ class Recipe:
     Attributes:
         index: Per axis the places to take, None for all of them as they are; place n is the row that ``rows`` appends.
         summed: The axes that carry shares.
-        fresh: Per axis which places get values of their own, None for none.
+        fresh: Per axis which places are fresh, None for none: they get mixtures, or random values.
+        mixed: Per axis what fresh places are mixtures of, None for random values, as older records have them.
         rows: Per axis what to append to the teacher before places are taken, None for nothing.
         scale: What to multiply by.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
@@ -73,6 +76,12 @@ class Recipe:
     noise: float = 0.0
     seed: tuple[int, ...] = (0,)
     zero: np.ndarray | None = None
+    mixed: tuple[Mixture | None, ...] = ()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything in the weight is random."""
+        return bool(self.noise) or any(flags is not None for flags in self._random(self.fresh))
 
     @property
     def identity(self) -> bool:
@@ -86,7 +95,8 @@ class Recipe:
         fresh = tuple(None if array is None else array.tobytes() for array in self.fresh)
         rows = tuple(row and (row.combination is None or row.combination.tobytes()) for row in self.rows)
         zero = None if self.zero is None else self.zero.tobytes()
-        return index, summed, fresh, rows, self.scale, zero
+        mixed = tuple(each and each.key() for each in self.mixed)
+        return index, summed, fresh, rows, self.scale, zero, mixed
 
     def shape(self, before: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the grown weight."""
@@ -103,23 +113,25 @@ class Recipe:
         for axis, row in enumerate(self.rows):
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
-        deviation = _deviation(teacher) if self.noise or any(flags is not None for flags in self.fresh) else 0.0
+        deviation = _deviation(teacher) if self.drawn else 0.0
         circles = [_next_copy(part.key, part.share) for part in self.summed] if self.noise else []
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
-            grown[...] = self._block(teacher, self.index, self.fresh, deviation, circles, 0)
+            grown[...] = self._block(teacher, self.index, self.fresh, self.mixed, deviation, circles, 0)
             return grown
         rows = max(1, BLOCK * shape[across] // grown.size)
 
         def fill(start: int) -> None:
             places = np.arange(start, min(start + rows, shape[across]))
             here = (slice(None),) * across + (slice(start, start + rows),)
-            index, fresh = list(self.index), list(self.fresh)
+            index, fresh, mixed = list(self.index), list(self.fresh), list(self.mixed)
             found = index[across]
             index[across] = places if found is None else found[places]
             if across < len(fresh) and (flags := fresh[across]) is not None:
                 fresh[across] = flags[places]
-            grown[here] = self._block(teacher, tuple(index), tuple(fresh), deviation, circles, start)
+                if across < len(mixed) and (mixture := mixed[across]) is not None:
+                    mixed[across] = mixture.part(flags, places)
+            grown[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, circles, start)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
             list(pool.map(fill, range(0, shape[across], rows)))
@@ -130,6 +142,7 @@ class Recipe:
         teacher: np.ndarray,
         index: tuple[np.ndarray | None, ...],
         fresh: tuple[np.ndarray | None, ...],
+        mixed: tuple[Mixture | None, ...],
         deviation: float,
         circles: Sequence[np.ndarray],
         number: int,
@@ -137,7 +150,12 @@ class Recipe:
         block = teacher
         for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
             if places is not None:
+                mixture = mixed[axis] if axis < len(mixed) else None
+                rows = None if mixture is None else mixture.rows(block, axis)  # before shares: new to new stays zero
                 block = _take(block, places, axis)
+                if rows is not None:
+                    block = block.astype(rows.dtype)
+                    np.moveaxis(block, axis, 0)[fresh[axis]] = np.moveaxis(rows, axis, 0)
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
         if self.zero is not None:
@@ -151,12 +169,17 @@ class Recipe:
             block *= _along(part.share.astype(working), part.axis, block.ndim)
         for part, circle in zip(self.summed, circles, strict=False):
             _perturb(block, circle, part.axis, self.noise * deviation, rng)
-        for axis, flags in enumerate(fresh):
+        for axis, flags in enumerate(self._random(fresh)):
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+    def _random(self, fresh: tuple[np.ndarray | None, ...]) -> list[np.ndarray | None]:
+        """Return those of the fresh places that get random values."""
+        mixed = (*self.mixed, *(None for _ in fresh[len(self.mixed) :]))
+        return [flags if mixture is None else None for flags, mixture in zip(fresh, mixed, strict=False)]
 
     def _undivided(self, block: np.ndarray, index: tuple[np.ndarray | None, ...], zero: np.ndarray) -> np.ndarray:
         """Give whole numbers to the first of the copies that have a share, and zero to the others.

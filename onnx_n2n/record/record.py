@@ -25,6 +25,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.tensorfile import from_bytes, parse, shown, to_bytes
+from onnx_n2n.record.mixture import Mixture
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.schema import Damage, check
@@ -325,7 +326,8 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         fresh = recipe.fresh[axis] if axis < len(recipe.fresh) else None
         part = summed.get(axis)
         axes.append(
-            {
+            _mixture_document(recipe.mixed[axis] if axis < len(recipe.mixed) else None, arrays)
+            | {
                 "axis": axis,
                 "role": "reads" if part is not None else "makes",
                 "index": arrays.name(index),
@@ -348,6 +350,13 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         "seed": list(recipe.seed),
         "zero": arrays.name(recipe.zero),
     }
+
+
+def _mixture_document(mixture: Mixture | None, arrays: _Arrays) -> dict[str, Any]:
+    """Return what is said of a mixture: nothing where there is none, as in records of before there were any."""
+    if mixture is None:
+        return {}
+    return {"sources": arrays.name(mixture.sources), "weights": arrays.name(mixture.weights)}
 
 
 def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
@@ -377,7 +386,7 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
         return None if name is None else arrays[name]
 
     def each(key: str) -> tuple[np.ndarray | None, ...]:
-        return tuple(array(axes[axis][key]) if axis in axes else None for axis in range(len(before)))
+        return tuple(array(axes[axis].get(key)) if axis in axes else None for axis in range(len(before)))
 
     summed = tuple(
         Summed(axis, arrays[found["share"]], arrays[found["copies"]])
@@ -393,5 +402,9 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
     seed = tuple(entry["seed"])
     zero = array(entry["zero"])
     zero = zero.reshape(()) if zero is not None and zero.size == 1 else zero  # once written as a vector
-    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero)
+    mixed = tuple(
+        None if sources is None or weights is None else Mixture(sources, weights)
+        for sources, weights in zip(each("sources"), each("weights"), strict=True)
+    )
+    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero, mixed)
     return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

@@ -173,21 +173,23 @@ def _called(kind: str, key: str) -> Callable[[int, Any], str]:
 
 TEXT = plain("text", _unicode)
 WHOLE = plain("whole number from 0 on", _whole)
-NUMBER = plain("finite number", _finite)
 SHA256 = plain("SHA-256 in hexadecimal digits", lambda value: isinstance(value, str) and bool(DIGEST.fullmatch(value)))
 LISTS = frozenset({"steps", "tensors", "new", "apart", "axes", "origins", "settings"})
 TEXTS, LENGTHS = many(TEXT), many(WHOLE)
 
-AXIS = table({
-    "axis": WHOLE,
-    "role": one_of("makes", "reads"),
-    "index": array("int64"),
-    "share": maybe(array("float64")),
-    "gradient": maybe(array("float64")),
-    "copies": maybe(array("int64")),
-    "fresh": maybe(array("uint8")),
-    "row": maybe(_ones),
-})  # fmt: skip
+AXIS = table(
+    {
+        "axis": WHOLE,
+        "role": one_of("makes", "reads"),
+        "index": array("int64"),
+        "share": maybe(array("float64")),
+        "gradient": maybe(array("float64")),
+        "copies": maybe(array("int64")),
+        "fresh": maybe(array("uint8")),
+        "row": maybe(_ones),
+    },
+    {"sources": array("int64", 2), "weights": array("float64", 2)},
+)
 TENSOR = table({
     "teacher": TEXT,
     "student": TEXT,
@@ -241,6 +243,8 @@ class _Axis:
     copies: np.ndarray | None
     fresh: np.ndarray | None
     row: np.ndarray | str | None
+    sources: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
 
 def _along(axis: _Axis) -> Iterator[str]:
@@ -265,8 +269,25 @@ def _along(axis: _Axis) -> Iterator[str]:
             yield f"{name} {number} is not from 0 to 1"
     if axis.share is not None and axis.copies is not None:
         yield from _divided(axis.index, axis.share, axis.copies)
+    yield from _mixed(axis)
     if axis.gradient is not None and axis.share is None:  # a row and fresh places have had no gradient
         yield from _sums("gradients", axis.gradient, axis.index, axis.index, axis.before)
+
+
+def _mixed(axis: _Axis) -> Iterator[str]:
+    """Yield what is wrong with the mixtures of an axis."""
+    if axis.sources is None and axis.weights is None:
+        return
+    if axis.sources is None or axis.weights is None or axis.fresh is None:
+        yield "a mixture has sources, weights and fresh places, and one of these is missing"
+    elif axis.sources.shape != axis.weights.shape or len(axis.sources) != np.count_nonzero(axis.fresh):
+        shapes = f"{list(axis.sources.shape)} sources and {list(axis.weights.shape)} weights"
+        yield f"there are {shapes} for {np.count_nonzero(axis.fresh)} fresh places"
+    else:
+        for place in axis.sources[(axis.sources < 0) | (axis.sources >= axis.before)][:1]:
+            yield f"source {place} is outside of the {axis.before} places there were"
+        for total in (found := np.abs(axis.weights).sum(axis=1))[found > 1][:1]:
+            yield f"a mixture has weights that sum to {total}, and 1 is the most"
 
 
 def _divided(index: np.ndarray, share: np.ndarray, copies: np.ndarray) -> Iterator[str]:

@@ -68,8 +68,19 @@ def _split(axis: Axis, outer: int) -> tuple[Axis, Axis]:
         raise Refusal(f"an axis of length {size(axis)} does not split into {outer} heads") from None
 
 
-def _attend(context: Context, query: Heads, key: Heads, value: Heads, along: tuple[Summand, ...] = ()) -> None:
-    """Say what all attention does with its operands, except for the layout of the output."""
+def _attend(
+    context: Context, query: Heads, key: Heads, value: Heads, cache: int, along: tuple[Summand, ...] = ()
+) -> None:
+    """Say what all attention does with its operands, except for the layout of the output.
+
+    Args:
+        context: The node.
+        query: The query.
+        key: The key. It alone cannot carry shares where it is joined to earlier ones, or given out.
+        value: The value.
+        cache: The slot of the earlier keys.
+        along: What is added to the query.
+    """
     for other in (key, value):
         context.tie(query.batch, other.batch)
     context.tie(key.places, value.places)
@@ -81,7 +92,8 @@ def _attend(context: Context, query: Heads, key: Heads, value: Heads, along: tup
     if length is None:
         raise Refusal("the head dimension is not known before run time")
     context.require_default("scale", 1 / math.sqrt(length), query.inner)
-    context.contract([query.summand(along)] if along else [query.summand(), key.summand()], scale="scale")
+    alone = not along and not context.has(cache) and not context.given_out(1)
+    context.contract([query.summand(along), *([key.summand()] if alone else [])], scale="scale")
 
 
 def _grouped(context: Context, query: Heads, heads: Axis, count: int) -> None:
@@ -136,7 +148,7 @@ def attention(context: Context) -> None:
     """``n (h d) q, n (g d) k, n (g v) k -> n (h v) q``, where each of the g heads of key serves h/g of the query."""
     query = heads_of(context, 0, int(context.attribute("q_num_heads", 0)))
     key, value = (heads_of(context, slot, int(context.attribute("kv_num_heads", 0))) for slot in (1, 2))
-    _attend(context, query, key, value)
+    _attend(context, query, key, value, cache=4)
     shared = size(key.heads)
     if shared is None:
         raise Refusal("the number of heads is not known before run time")
@@ -168,7 +180,7 @@ def multi_head_attention(context: Context) -> None:
     along: tuple[Summand, ...] = ()
     if context.has(3):
         along = (_packed(context, 3, 0, query, key, value),)
-    _attend(context, query, key, value, along)
+    _attend(context, query, key, value, 6, along)
     context.tie(query.heads, key.heads)
     if context.has(6) or not key.merged:
         context.tie(key.inner, value.inner, "it wants keys and values of one shape")
@@ -249,7 +261,7 @@ def group_query_attention(context: Context) -> None:
         raise Refusal("it takes sinks, scales or norms of heads")
     query = heads_of(context, 0, context.required("num_heads", int))
     key, value = (heads_of(context, slot, context.required("kv_num_heads", int)) for slot in (1, 2))
-    _attend(context, query, key, value)
+    _attend(context, query, key, value, cache=3)
     context.tie(key.inner, value.inner)
     context.pin(query.inner, "its kernels take only some head dimensions")
     _grouped(context, query, key.heads, context.required("kv_num_heads", int))

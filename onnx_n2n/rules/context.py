@@ -158,6 +158,11 @@ class Context:
         """Say whether the node has an input at ``slot``."""
         return slot < len(self.node.inputs) and self.node.inputs[slot] is not None
 
+    def given_out(self, slot: int) -> bool:
+        """Say whether something reads the output at ``slot``, or the graph gives it out."""
+        value = self.node.outputs[slot] if slot < len(self.node.outputs) else None
+        return value is not None and (bool(value.uses()) or value.is_graph_output())
+
     def value(self, slot: int) -> ir.Value:
         """Return the tensor at an input slot.
 
@@ -214,7 +219,12 @@ class Context:
         return found
 
     def content(self, slot: int) -> ShapeValue | None:
-        """Return what a small input says, without taking responsibility for it."""
+        """Return what a small input of rank 0 or 1 says, without taking responsibility for it."""
+        found = self.table(slot)
+        return found if found is not None and found.width is None else None
+
+    def table(self, slot: int) -> ShapeValue | None:
+        """Return what a small input says, of rank 2 too, without taking responsibility for it."""
         return self._facts.content(self.value(slot)) if self.has(slot) else None
 
     def content_of(self, value: ir.Value) -> ShapeValue | None:
@@ -237,13 +247,13 @@ class Context:
         return found.elements
 
     def numbers(self, slot: int) -> tuple[float, ...]:
-        """Return the elements of an input that steers the node, all of which must be written in the model.
+        """Return the elements of an input that steers the node, none of which growth may move.
 
         Raises:
             Refusal: If one is not.
         """
         elements = self.parameter(slot)
-        found = tuple(element.value for element in elements if element.literal and element.value is not None)
+        found = tuple(element.value for element in elements if element.fixed and element.value is not None)
         if len(found) < len(elements):
             self.consumed.discard(slot)
             cause = next((element.cause for element in elements if not element.literal), None)
@@ -301,12 +311,21 @@ class Context:
         """Forbid an axis to grow, because of what ``text`` says, or for the reason ``cause`` that lies behind it."""
         pin(axis, cause or self.reason(text))
 
+    def pin_measured(self, element: ShapeDim, text: str) -> None:
+        """Forbid what an element measures to grow: the node cannot follow it."""
+        if element.axis is not None:
+            self.pin(element.axis, text)
+
     def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
 
     def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
-        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``."""
+        """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``.
+
+        There is none where the axis has a part whose length only run time knows.
+        """
+        by = None if size(axis) is None else by
         self.ledger.evenness.append(Evenness(axis, self.reason(text), by))
 
     def contract(self, summands: Sequence[Summand], power: float | None = None, scale: str | None = None) -> None:
@@ -331,9 +350,11 @@ class Context:
         if self.attribute(attribute) is None:
             self.ledger.defaults.append(Default(self.node, attribute, value, axis))
 
-    def pick(self, slot: int, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None) -> None:
+    def pick(
+        self, slot: int, axis: Axis, runs: Sequence[tuple[Axis, Axis]], shuffled: tuple[Axis, Axis] | None = None
+    ) -> None:
         """Say that constant indices read these runs of an axis."""
-        self.ledger.picks.append(Picks(self.node, slot, tuple(runs), shuffled))
+        self.ledger.picks.append(Picks(self.node, slot, axis, tuple(runs), shuffled))
 
     def require_length(self, place: int | str, position: int | None, axis: Axis, *, negative: bool = False) -> None:
         """Say that a number, in an input or an attribute, is the length of ``axis``."""
@@ -345,8 +366,9 @@ class Context:
         elif element.axis is None or (element.value is not None and not always_equal(element.axis, axis)):
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
             if size(axis) is None:
-                text = "a length is stated for this axis, of which a part is not known before run time"
-                self.pin(axis, text, blame(axis))
+                unknown = "a length is stated for this axis, of which a part is not known before run time"
+                self.pin(axis, unknown, blame(axis))
+                self.pin_measured(element, unknown)
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:
             self.pin(axis, text)

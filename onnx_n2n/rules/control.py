@@ -6,6 +6,7 @@ A rule ties what meets at the border of a body. What a body captures needs no ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -166,7 +167,7 @@ def _meet(context: Context, ours: Sequence[Axis], theirs: Sequence[Axis]) -> tup
 def _agree(context: Context, one: Known, other: Known) -> ShapeValue | None:
     """Return what two small tensors say alike; what one of them says alone is not followed."""
     ours, theirs = one.content, other.content
-    if ours is None or theirs is None or len(ours.elements) != len(theirs.elements):
+    if ours is None or theirs is None or ours.places.shape != theirs.places.shape:
         _pin_measured(context, ours, DIFFER)
         _pin_measured(context, theirs, DIFFER)
         return None
@@ -174,7 +175,7 @@ def _agree(context: Context, one: Known, other: Known) -> ShapeValue | None:
     for left, right in zip(ours.elements, theirs.elements, strict=True):
         alike = left == right or (left.axis is not None and right.axis is not None and _same(left.axis, right.axis))
         elements.append(left if alike else settle(left, right, value=None, reason=context.reason(DIFFER)))
-    return ShapeValue(tuple(elements), scalar=ours.scalar)
+    return replace(ours, elements=tuple(elements))
 
 
 def _same(one: Axis, other: Axis) -> bool:

@@ -222,9 +222,11 @@ class _Letters:
         """Match one axis with the product of ``letters``, of which all but one must have a known size."""
         sizes = [self._size(letter) for letter in letters]
         if len(letters) > 1 and size(axis) is None:
-            for letter, known in zip(letters, sizes, strict=True):
-                part = self.single.setdefault(letter, axis_of(known))
-                self._context.pin(part, "the axis it is part of has a length known only at run time", blame(axis))
+            cause = blame(axis)
+            parts = [self.single.setdefault(letter, axis_of(n)) for letter, n in zip(letters, sizes, strict=True)]
+            for each in (axis, *parts):
+                text = "its length is known only at run time, so that its parts cannot be told apart"
+                self._context.pin(each, text, cause)
             return
         for place, letter in enumerate(letters):
             head: Axis

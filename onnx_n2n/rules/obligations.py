@@ -83,11 +83,13 @@ class Picks:
     """The constant indices of a Gather over ``axis``, as runs that lie between cuts of the axis.
 
     Each run is a pair (what lies before it, what it covers). With ``shuffled`` the indices instead read the axis, which
-    is the product of the two given axes, with the inner one outermost.
+    is the product of the two given axes, with the inner one outermost. Indices may be negative in the teacher, so that
+    they follow all of the axis.
     """
 
     node: ir.Node
     slot: int
+    axis: Axis
     runs: tuple[tuple[Axis, Axis], ...]
     shuffled: tuple[Axis, Axis] | None = None
 

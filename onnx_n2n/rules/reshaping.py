@@ -1,5 +1,6 @@
 """Operators that only arrange axes: what they merge is a product, what they split was one."""
 
+import math
 from collections.abc import Sequence
 
 from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
@@ -10,6 +11,7 @@ from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
+REPEATED = "it repeats the axis a number of times known only at run time"
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
@@ -130,9 +132,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            text = "it repeats the axis a number of times known only at run time"
-            context.pin(axis, text, element.cause)
-            result.append(context.pinned_axis(None, text, element.cause))
+            context.pin(axis, REPEATED, element.cause)
+            context.pin_measured(element, REPEATED)
+            result.append(context.pinned_axis(None, REPEATED, element.cause))
     context.result(result)
 
 
@@ -178,9 +180,19 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
         return [*left, whole, *right]
     cause, reason = blame(whole), _misfit(context, whole, remaining)
     context.pin(whole, reason, cause)
-    known = context.inferred() or (None,) * len(target)
-    between = known[len(left) : len(known) - len(right)]
-    return [*left, *(context.pinned_axis(n, reason, cause) for n in between), *right]
+    lengths = _lengths(size(whole), remaining)
+    if None in lengths and (known := context.inferred()) is not None:
+        lengths = known[len(left) : len(known) - len(right)]
+    return [*left, *(context.pinned_axis(length, reason, cause) for length in lengths), *right]
+
+
+def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | None]:
+    """Return the lengths that a target says for a part of a tensor; one that it leaves open follows from the others."""
+    stated = [int(each.value) if each.value is not None and each.value > 0 else None for each in target]
+    others = [length for length in stated if length is not None]
+    if whole is None or len(others) + 1 < len(stated):
+        return stated
+    return [whole // math.prod(others) if length is None else length for length in stated]
 
 
 def _misfit(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> str:

@@ -109,9 +109,19 @@ def slice_(context: Context) -> None:
             for measured in (axes[axis], start.axis, end.axis):
                 if measured is not None:
                     context.pin(measured, text, cause)
-            kept = context.pinned_axis(known[axis] if known is not None else None, text, cause)
+            count = _count(size(axes[axis]), start, end, step)
+            if count is None and known is not None:
+                count = known[axis]
+            kept = context.pinned_axis(count, text, cause)
         axes[axis] = kept
     context.result(axes)
+
+
+def _count(length: int | None, start: ShapeDim, end: ShapeDim, step: int) -> int | None:
+    """Return how many places of an axis are kept, if that is known."""
+    if length is None or start.value is None or end.value is None or not step:
+        return None
+    return len(range(*slice(int(start.value), int(end.value), step).indices(length)))
 
 
 def _keep(
@@ -147,22 +157,29 @@ def _keep(
 def pad(context: Context) -> None:
     """Lay constant stretches before and after an axis; other ways of padding look at neighbours."""
     axes = list(context.axes(0))
-    pads = list(context.numbers(1)) if context.has(1) else list(context.attribute("pads"))
+    pads = context.parameter(1) if context.has(1) else tuple(map(ShapeDim, context.attribute("pads")))
     stated = context.numbers(3) if context.has(3) else range(len(axes))
     which = [context.position(0, int(axis)) for axis in stated]
     if len(pads) != 2 * len(which):
         raise Refusal("it does not pad every axis on two sides")
     known = context.inferred() or (None,) * len(axes)
+    laid = context.attribute("mode", "constant") == "constant"
     for place, axis in enumerate(which):
-        before, after = int(pads[place]), int(pads[place + len(which)])
-        if before == after == 0:
+        edges = pads[place], pads[place + len(which)]
+        lengths = [int(edge.value) for edge in edges if edge.fixed and edge.value is not None]
+        if lengths == [0, 0]:
             continue
-        if context.attribute("mode", "constant") == "constant" and min(before, after) >= 0:
-            edges = [context.pinned_axis(n, "it is padding") if n else EMPTY for n in (before, after)]
-            axes[axis] = total(edges[0], axes[axis], edges[1])
-        else:
-            context.pin(axes[axis], "it crops the axis, or repeats neighbouring places")
-            axes[axis] = context.pinned_axis(known[axis], "it is padded by neighbouring places")
+        if laid and len(lengths) == 2 and min(lengths) >= 0:
+            before, after = (context.pinned_axis(n, "it is padding") if n else EMPTY for n in lengths)
+            axes[axis] = total(before, axes[axis], after)
+            continue
+        text = "it crops the axis, or repeats neighbouring places"
+        if len(lengths) < 2:
+            text = "it is padded by a number of places that is computed"
+        for each in (axes[axis], *(edge.axis for edge in edges)):
+            if each is not None:
+                context.pin(each, text)
+        axes[axis] = context.pinned_axis(known[axis], text)
     context.result(axes)
 
 
@@ -202,7 +219,7 @@ def _shuffled(context: Context, axis: Axis, indices: np.ndarray, length: int) ->
         outer_axis, inner_axis = split_product(axis, length // inner)
     except Misaligned:
         return None
-    context.pick(1, (), (outer_axis, inner_axis))
+    context.pick(1, axis, (), (outer_axis, inner_axis))
     return product(inner_axis, outer_axis)
 
 
@@ -217,5 +234,5 @@ def _runs(context: Context, axis: Axis, indices: np.ndarray) -> Axis | None:
             pieces.append((before, split_sum(rest, len(run))[0]))
     except Misaligned:
         return None
-    context.pick(1, pieces)
+    context.pick(1, axis, pieces)
     return Sum(tuple(piece for _, piece in pieces))

@@ -1,5 +1,9 @@
 """Shape arithmetic: what operators do to tensors whose elements are lengths."""
 
+import math
+
+import numpy as np
+
 from onnx_n2n.axes.algebra import axis_of, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue, add, divide, length_of, multiply, settle, volume
 from onnx_n2n.rules.context import Context
@@ -17,24 +21,31 @@ def size_content(context: Context) -> ShapeValue | None:
 @content("Identity Cast Floor Ceil Round")
 def keep(context: Context) -> ShapeValue | None:
     """Lengths are whole, so rounding and casting leave them alone."""
-    return context.content(0)
+    return context.table(0)
 
 
 @content("Squeeze Unsqueeze Reshape Flatten Expand")
 def rearrange(context: Context) -> ShapeValue | None:
-    """Between rank 0 and rank 1 only the rank changes."""
-    found, axes = context.content(0), context.results.get(0)
-    if found is None or axes is None or len(axes) > 1:
+    """The elements stay in their order, in rows of another length."""
+    found, axes = context.table(0), context.results.get(0)
+    if found is None or axes is None or len(axes) > 2:
         return None
-    length = size(axes[0]) if axes else 1
-    return ShapeValue(found.elements, scalar=not axes) if length == len(found.elements) else None
+    shape = [size(axis) or 0 for axis in axes]
+    return ShapeValue.of(found.elements, shape) if math.prod(shape) == len(found.elements) else None
+
+
+@content("Transpose")
+def transpose(context: Context) -> ShapeValue | None:
+    """Rows become columns."""
+    found = context.table(0)
+    return None if found is None else found.moved(np.transpose(found.places, context.attribute("perm")))
 
 
 @content("ConstantOfShape")
 def repeat(context: Context) -> ShapeValue | None:
     """One number, as often as a written number says."""
     lengths = context.content(0)
-    if lengths is None or len(lengths.elements) > 1 or not all(element.literal for element in lengths.elements):
+    if lengths is None or len(lengths.elements) > 1 or not all(element.fixed for element in lengths.elements):
         return None
     count = int(lengths.elements[0].value or 0) if lengths.elements else 1
     value = context.attribute("value")
@@ -48,7 +59,7 @@ def gather(context: Context) -> ShapeValue | None:
     found, picks = context.content(0), context.content(1)
     if found is None or picks is None or found.scalar:
         return None
-    places = [int(pick.value) for pick in picks.elements if pick.literal and pick.value is not None]
+    places = [int(pick.value) for pick in picks.elements if pick.fixed and pick.value is not None]
     if len(places) < len(picks.elements) or any(not -len(found.elements) <= n < len(found.elements) for n in places):
         return None
     return ShapeValue(tuple(found.elements[place] for place in places), scalar=picks.scalar)
@@ -56,18 +67,20 @@ def gather(context: Context) -> ShapeValue | None:
 
 @content("Slice")
 def slice_(context: Context) -> ShapeValue | None:
-    """Keep a stretch of elements."""
-    found = context.content(0)
+    """Keep a stretch of elements, or of rows and columns."""
+    found = context.table(0)
     if found is None or found.scalar:
         return None
     if context.has(1):
-        start, stop = (int(context.numbers(slot)[0]) for slot in (1, 2))
-        step = int(context.numbers(4)[0]) if context.has(4) else 1
+        starts, ends, which, steps = (context.numbers(slot) if context.has(slot) else None for slot in range(1, 5))
     else:
-        start, stop, step = context.attribute("starts")[0], context.attribute("ends")[0], 1
-    if step < 0 and stop < -len(found.elements):
-        return ShapeValue(found.elements[start::step])
-    return ShapeValue(found.elements[start:stop:step])
+        starts, ends, which = (context.attribute(name) for name in ("starts", "ends", "axes"))
+        steps = None
+    kept = [slice(None)] * found.places.ndim
+    for position, (start, end) in enumerate(zip(starts or (), ends or (), strict=True)):
+        axis = position if which is None else int(which[position])
+        kept[axis] = slice(int(start), int(end), None if steps is None else int(steps[position]))
+    return found.moved(found.places[tuple(kept)])
 
 
 @content("Concat")
@@ -175,7 +188,7 @@ def where(context: Context) -> ShapeValue | None:
     length = max(len(part.elements) for part in (condition, yes, no))
     result = []
     for test, one, other in zip(*(_spread(part, length) for part in (condition, yes, no)), strict=True):
-        if test.literal:
+        if test.fixed:
             result.append(one if test.value else other)
         else:
             result.append(settle(test, one, other, value=None, reason=context.reason(UNMODELLED)))

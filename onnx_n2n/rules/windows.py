@@ -42,6 +42,8 @@ def resize(context: Context) -> None:
             if same_length or (element.axis is not None and always_equal(element.axis, axes[place])):
                 context.require_length(3, position, axes[place])
                 kept.add(place)
+            else:
+                context.pin_measured(element, WINDOW)
     else:
         kept |= {place for place, scale in zip(which, _scales(context, len(which)), strict=True) if scale == 1}
     known = context.inferred() or (None,) * len(axes)
@@ -60,4 +62,6 @@ def _scales(context: Context, count: int) -> tuple[float, ...]:
         return tuple(context.attribute("scales"))
     slot = 1 if context.node.op_type == "Upsample" or len(context.node.inputs) == 2 else 2
     elements = context.parameter(slot, count)
+    for element in elements:
+        context.pin_measured(element, WINDOW)
     return tuple(element.value if element.literal and element.value is not None else 0.0 for element in elements)

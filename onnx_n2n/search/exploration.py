@@ -23,9 +23,9 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, remove
 from onnx_n2n.io.model import load
 from onnx_n2n.io.rooms import sweep, watch
-from onnx_n2n.io.sources import Source
+from onnx_n2n.io.sources import Source, kind_at
 from onnx_n2n.io.supervisor import die_with
-from onnx_n2n.options import taken
+from onnx_n2n.options import check_seed, taken
 from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
@@ -50,6 +50,9 @@ class Direction:
 
     name: str
     passes: tuple[Widen | Deepen, ...]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {','.join(map(str, self.passes))}>"
 
 
 DIRECTIONS = (
@@ -231,19 +234,18 @@ def explore(
         raise OptionError("jobs must be at least 1, or -1 for as many as there are cores, not 0")
     if not all(isinstance(each, Direction) for each in candidates):
         raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
-    if seed < 0:
-        raise OptionError(f"the seed must be at least 0, not {seed}")
+    check_seed(seed)
     path = Path(model)
     budget = budget if isinstance(budget, Budget) else Budget.read(str(budget))
     proof = Proof.asked(verify, inputs, shapes, provider, seed, time_limit)
-    place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
     progress("reading the model")
     teacher = load(path)
+    place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
     bounded(teacher)  # what a student costs is counted with all functions written out
     size = sized(teacher, shapes_of(proof))
     goal = budget.goal(size)
     task = _Task(path, budget.unit, goal, proof, strict, os.getpid())
-    parallel = Parallel(n_jobs=jobs)
+    parallel = Parallel(n_jobs=jobs if jobs is None else min(jobs, len(candidates)))
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
         for name in targets:
@@ -266,7 +268,7 @@ def explore(
 @contextmanager
 def _ready(folder: Path) -> Iterator[None]:
     """Make a folder if it is not there; such a one goes again if it stays empty."""
-    new = not folder.exists()
+    new = not kind_at(folder)
     watch(folder, new=new)  # its rooms are made by other processes
     try:
         folder.mkdir(exist_ok=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, OptionError
+from onnx_n2n.io.sources import kind_at
+from onnx_n2n.options import whole
 from onnx_n2n.verification.compare import GRAINS
 from onnx_n2n.verification.dims import symbols
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.sessions import Feed
+from onnx_n2n.words import brief
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -25,10 +28,11 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     Raises:
         OptionError: The text has another form.
     """
-    match = re.fullmatch(r"(.+):\s*(\d+(?:\s*,\s*\d+)*)?\s*", text)
-    if match is None:
-        raise OptionError(f"{text!r} does not name an input and its shape", hint="Write name:1,3,224,224")
-    return match[1], tuple(int(size) for size in (match[2] or "").split(",") if size.strip())
+    name, _, sizes = text.rpartition(":")
+    shape = tuple(whole(size.strip()) for size in sizes.split(",")) if sizes.strip() else ()
+    if not name or None in shape:
+        raise OptionError(f"{brief(repr(text))} does not name an input and its shape", hint="Write name:1,3,224,224")
+    return name, cast("tuple[int, ...]", shape)
 
 
 def read_inputs(path: Path) -> dict[str, np.ndarray]:
@@ -37,7 +41,7 @@ def read_inputs(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: The file is not there, is no npz file, or holds Python objects.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if kind_at(path) not in {"", "file"}:  # a pipe would be waited for
         raise InputError(f"{path} cannot be read: it is no file")
     try:
         with np.load(path) as archive:

@@ -206,6 +206,12 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     options.use_deterministic_compute = True
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    place = source.data if isinstance(source.data, Path) else source.folder
+    try:
+        str(place).encode()
+    except UnicodeEncodeError as failure:
+        reason = f"ONNX Runtime cannot open {str(place)!a}: the name is not in UTF-8"
+        raise ModelError(reason, hint="rename it") from failure
     data: str | bytes = str(source.data) if isinstance(source.data, Path) else source.data
     if isinstance(data, bytes) and source.folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.folder))

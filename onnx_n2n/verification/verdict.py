@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.io.jsonable import finite
-from onnx_n2n.options import taken
+from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verification.decisions import Named, decides
@@ -137,8 +137,10 @@ def verify(
             what is finite, or there is not enough memory.
         TimeLimitError: A run takes longer than it may; an ``InputError`` too.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
-        OptionError: The provider that was asked for cannot be had, or the time limit is not above zero.
+        OptionError: The provider that was asked for cannot be had, the time limit is not above zero, or the seed is
+            below zero.
     """
+    check_seed(seed)
     if isinstance(inputs, str | os.PathLike):
         inputs = read_inputs(Path(inputs))
     with opened(teacher, folder) as first, opened(student, folder) as second:

@@ -7,13 +7,14 @@ follow from its expression: mixed radix over a product, offsets over a sum.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve, size
+from onnx_n2n.record.mixture import MOST, Mixture, mixture
 from onnx_n2n.words import count
 
 if TYPE_CHECKING:
@@ -46,8 +47,15 @@ class Copies(Channels):
     """Every new channel is a copy of an old one."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Fresh(Channels):
-    """New channels have values of their own, and no outgoing weight."""
+    """New channels have no outgoing weight, and weights of their own: mixtures of the old ones.
+
+    Attributes:
+        mixture: The old channels that each fresh one is made of.
+    """
+
+    mixture: Mixture
 
     @property
     def fresh(self) -> int:
@@ -68,12 +76,18 @@ class Averaged(Fresh):
 
 @dataclass(frozen=True)
 class GrownGroup:
-    """A group that grew, from ``before`` to ``after`` channels, and why not to the size asked for (``note``)."""
+    """A group that grew, from ``before`` to ``after`` channels.
+
+    Attributes:
+        note: Why not to the size asked for.
+        copies: Why its new channels are copies, where fresh ones were asked for.
+    """
 
     name: str
     before: int
     after: int
     note: str = ""
+    copies: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,7 @@ class Growth:
 
     def __repr__(self) -> str:
         return f"<Growth: {count(len(self.grown), 'group')} grew, {len(self.kept)} could not>"
+
     @property
     def quiet(self) -> dict[Factor, Quiet]:
         """What new channels hold that no mean notices, of the factors that have such."""
@@ -162,6 +177,46 @@ class Growth:
             return found
         return np.concatenate([np.zeros(0, bool), *pieces])
 
+    def mixture(self, axis: Axis) -> Mixture:
+        """Return what the fresh places of an axis are made of; in a product both parts may be fresh."""
+        sources, weights = self._terms(axis)
+        fresh = self.fresh(axis)
+        return Mixture(sources[fresh], weights[fresh])
+
+    def _terms(self, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+        """Return int64[n', k] and float64[n', k]: for every place the old ones it is a sum of, and their weights."""
+        axis = resolve(axis)
+        if isinstance(axis, Factor):
+            sources, channels = self.index(axis)[:, None], self.channels.get(axis)
+            if not isinstance(channels, Fresh):
+                return sources, np.ones(sources.shape)
+            old, own = len(sources) - channels.fresh, channels.mixture
+            kept = np.zeros((old, own.weights.shape[1]))
+            kept[:, :1] = 1
+            sources = np.repeat(sources[:old], kept.shape[1], axis=1)
+            return np.concatenate([sources, own.sources]), np.concatenate([kept, own.weights])
+        found = [self._terms(part) for part in axis.parts]
+        if isinstance(axis, Product):
+            sources, weights = np.zeros((1, 1), np.int64), np.ones((1, 1))
+            for part, (inner, scales) in zip(axis.parts, found, strict=True):
+                shape = len(sources) * len(inner), sources.shape[1] * inner.shape[1]
+                nested = (sources * (size(part) or 0))[:, None, :, None] + inner[None, :, None, :]
+                sources = nested.reshape(shape)
+                weights = (weights[:, None, :, None] * scales[None, :, None, :]).reshape(shape)
+            return sources, weights
+        offsets = np.cumsum([0, *(size(part) or 0 for part in axis.parts)])
+        most = max((weights.shape[1] for _, weights in found), default=1)
+        wide = [np.pad(weights, ((0, 0), (0, most - weights.shape[1]))) for _, weights in found]
+        moved = [
+            np.pad(sources, ((0, 0), (0, most - sources.shape[1])), mode="edge") + offset if len(sources) else sources
+            for (sources, _), offset in zip(found, offsets[:-1], strict=True)
+        ]
+        none = np.zeros((0, most))
+        return (
+            np.concatenate([none.astype(np.int64), *(each.reshape(-1, most) for each in moved)]),
+            np.concatenate([none, *wide]),
+        )
+
     def multiplicity(self, axis: Axis) -> int | None:
         """Return how often every place of an axis occurs, or None when some occur more often than others."""
         axis = resolve(axis)
@@ -193,17 +248,23 @@ def copies(before: int, after: int, rng: np.random.Generator | None) -> Copies:
     return Copies(index, shares(index, before))
 
 
-def added(before: int, after: int, *, fresh: bool) -> Channels:
-    """Add channels without outgoing weight: fresh ones, or copies where only copies are allowed."""
-    index = np.arange(after, dtype=np.int64) % before
-    share = np.where(np.arange(after) < before, 1.0, 0.0)
-    return (Fresh if fresh else Copies)(index, share)
+def added(before: int, after: int) -> Copies:
+    """Add copies without outgoing weight, in turn."""
+    return Copies(*_silent(before, after))
 
 
-def quieted(before: int, after: int, quiet: Quiet) -> Quieted:
+def fresh(
+    before: int, after: int, seed: Sequence[int] = (0,), most: float | np.ndarray = MOST, *, positive: bool = False
+) -> Fresh:
+    """Add fresh channels without outgoing weight, which are mixtures of old ones."""
+    rng = np.random.default_rng(seed)
+    return Fresh(*_silent(before, after), mixture(before, after - before, rng, most, positive=positive))
+
+
+def quieted(before: int, after: int, quiet: Quiet, seed: Sequence[int] = (0,)) -> Quieted:
     """Add channels that no mean over them notices."""
-    plain = added(before, after, fresh=True)
-    return Quieted(plain.index, plain.share, quiet)
+    plain = fresh(before, after, seed)
+    return Quieted(plain.index, plain.share, plain.mixture, quiet)
 
 
 def averaged(before: int, after: int) -> Averaged:
@@ -212,8 +273,13 @@ def averaged(before: int, after: int) -> Averaged:
     Source: J. Hewitt, *Initializing New Word Embeddings for Pretrained Language Models*, 2021: an output that is the
     mean of the others takes little probability from them, where one that is drawn may take most of it.
     """
-    plain = added(before, after, fresh=True)
-    return Averaged(plain.index, plain.share)
+    plain = fresh(before, after)
+    return Averaged(plain.index, plain.share, plain.mixture)
+
+
+def _silent(before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index and the shares of channels of which the new ones have no outgoing weight."""
+    return np.arange(after, dtype=np.int64) % before, np.where(np.arange(after) < before, 1.0, 0.0)
 
 
 def shares(index: np.ndarray, before: int) -> np.ndarray:

@@ -17,8 +17,9 @@ from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, res
 from onnx_n2n.errors import GrowthError, NotApplicable, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
-from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, quieted
+from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, fresh, quieted
 from onnx_n2n.width.quiet.search import quieten
+from onnx_n2n.width.reach.search import Fits, Reaches
 from onnx_n2n.width.request import Request
 
 
@@ -34,8 +35,10 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         _check_named(analysis, name, request.groups.get(name, MOST))
     chosen, kept = _choose(analysis, request)
     averaged, rounded = _only_averaged(analysis), _rounded(analysis)
+    reaches = Reaches(analysis) if request.init == "zero" and any(group.limit is None for group in chosen) else None
     channels: dict[Factor, Channels] = {}
     notes: dict[Factor, str] = {}
+    copied: dict[Factor, str] = {}
     for group in chosen:
         try:
             after, note = _length(analysis, group, request, averaged)
@@ -47,14 +50,20 @@ def plan(analysis: Analysis, request: Request) -> Growth:
         if isinstance(after, Channels):
             channels[group.factor] = after
         elif after > group.size:
-            channels[group.factor] = _channels(group, after, request, zeros=group.factor in rounded)
             notes[group.factor] = note
+            if request.init == "zero":
+                channels[group.factor], copied[group.factor] = _new(group, after, request, reaches)
+            else:
+                channels[group.factor] = _channels(group, after, request, zeros=group.factor in rounded)
     _keep_even(analysis, channels, kept, request)
     grown = [
-        GrownGroup(group.name, group.size, len(channels[group.factor].index), notes.get(group.factor, ""))
+        GrownGroup(
+            group.name, group.size, len(channels[group.factor].index),
+            notes.get(group.factor, ""), copied.get(group.factor, ""),
+        )
         for group in analysis.groups
         if group.factor in channels
-    ]
+    ]  # fmt: skip
     return Growth(channels, tuple(grown), tuple(kept))
 
 
@@ -161,7 +170,7 @@ def _length(
     if group.limit is not Limit.UNIFORM or after % group.size == 0:
         return after, ""
     try:
-        return quieted(group.size, after, quieten(analysis, group.factor)), ""
+        return quieted(group.size, after, quieten(analysis, group.factor), _seed(group, request)), ""
     except NotApplicable as loud:
         if group.factor in averaged:
             return after, ""
@@ -171,11 +180,12 @@ def _length(
 
 def ways(analysis: Analysis) -> dict[Factor, str]:
     """Say for each group how it may grow, as a person would."""
-    averaged = _only_averaged(analysis)
+    averaged, reaches = _only_averaged(analysis), Reaches(analysis)
     found = {}
     for group in analysis.groups:
         if group.limit is not Limit.UNIFORM or group.factor in averaged:
-            found[group.factor] = "by copies" if group.limit is Limit.COPIES else "freely"
+            free = group.limit is not Limit.COPIES and isinstance(reaches.of(group.factor), Fits)
+            found[group.factor] = "freely" if free else "by copies"
             continue
         try:
             quieten(analysis, group.factor)
@@ -185,15 +195,25 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
     return found
 
 
+def _new(group: Group, after: int, request: Request, reaches: Reaches | None) -> tuple[Channels, str]:
+    """Return channels without outgoing weight: fresh ones, or copies where only these are allowed, with the reason."""
+    fits = group.reason if group.limit is not None or reaches is None else reaches.of(group.factor)
+    if isinstance(fits, Fits):
+        return fresh(group.size, after, _seed(group, request), fits.most, positive=fits.positive), ""
+    return added(group.size, after), str(fits)
+
+
 def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
     """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
-    if request.init == "zero":
-        return added(group.size, after, fresh=group.limit is None)
     if zeros:
-        return added(group.size, after, fresh=False)
+        return added(group.size, after)
     if request.mapping == "cyclic" or (group.limit is Limit.UNIFORM and after % group.size == 0):
         return copies(group.size, after, None)
-    return copies(group.size, after, np.random.default_rng([request.seed, zlib.crc32(group.name.encode())]))
+    return copies(group.size, after, np.random.default_rng(_seed(group, request)))
+
+
+def _seed(group: Group, request: Request) -> tuple[int, int]:
+    return request.seed, zlib.crc32(group.name.encode())
 
 
 def _rounded(analysis: Analysis) -> set[Factor]:

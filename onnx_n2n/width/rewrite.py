@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import layer_name, measures
+from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
-from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
@@ -27,7 +27,10 @@ from onnx_n2n.record.record import Remade, Step
 from onnx_n2n.record.settings import changed, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
+from onnx_n2n.width.declared import declare
+from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
+from onnx_n2n.width.mixing import Mixing
 from onnx_n2n.width.shares import Numbers, Scaled, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
@@ -71,9 +74,7 @@ class _Rewriter:
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
-        self._readers = {use for use, _ in self._summing}
-        moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
-        self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
+        self._mixing, self._folds = Mixing(analysis), folds(analysis)
 
     def run(self) -> None:
         placement = place(self.analysis, self.growth)
@@ -89,8 +90,7 @@ class _Rewriter:
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
         copied = adapt(self.analysis, self.growth, self.names)
-        for value in made:
-            self._declare(copied.get(value, value), self.analysis.axes.get(value, ()))
+        declare(self.analysis, self.growth, made, copied)
 
     # --- shares
 
@@ -136,8 +136,11 @@ class _Rewriter:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
+        most = 2.0 ** math.ceil(math.log2(max(1.0, float(vector.max()))))  # multiplied afterwards, when it is a mean
         self.multiplied.append(layer_name(mean.node))
-        self._scale_operand(mean.node, 0, mean.position, rank, vector)
+        self._scale_operand(mean.node, 0, mean.position, rank, vector / most)
+        if most > 1:
+            self._scale_result(mean.node, most)
 
     def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
         """Multiply an operand by a vector along one of its axes."""
@@ -226,26 +229,29 @@ class _Rewriter:
         if axes is None:
             return Recipe((None,) * len(self.analysis.constants[value].shape))
         rows = [self._row(value, use, axis, position) for position, axis in enumerate(axes)]
-        carrying, reads = {part.axis for part in summed}, self._reads(value, use)
+        carrying, mixes = {part.axis for part in summed}, self._mixing.mixes(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
-        index, fresh = [], []
+        index, fresh, mixed, fold = [], [], [], self._folds.get(use)
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             found = self.growth.index(axis) if self.growth.touches(axis) else None
             new = self.growth.fresh(axis)
             if row is not None and found is not None:
                 found = np.where(new, size(axis) or 0, found)
-            drawn = scalable and row is None and position not in carrying and reads and bool(np.any(new))
+            drawn = mixes and row is None and position not in carrying and bool(np.any(new))
+            folds = fold is not None and fold.axis == position and row is None and bool(np.any(new))
+            mixture = self.growth.mixture(axis) if drawn or folds else None
+            if mixture is not None and fold is not None and folds:
+                found = np.array(found)
+                found[new] = fold.base(mixture)
+                mixture = fold.mixture(mixture)
             index.append(found)
-            fresh.append(new if drawn else None)
+            fresh.append(new if mixture is not None else None)
+            mixed.append(mixture)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         noise = self.noise if scalable else 0.0
-        return Recipe(tuple(index), tuple(summed), tuple(fresh), tuple(rows), self._gain(use), noise, seed, zero)
-
-    def _reads(self, value: ir.Value, use: Use) -> bool:
-        """Say whether a constant has incoming weights of its own: a matrix that stays one for all its uses."""
-        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
-        return any(other in self._readers for other in uses)
+        made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
+        return Recipe(*made, self._gain(use), noise, seed, zero, tuple(mixed))
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
         """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.
@@ -297,18 +303,6 @@ class _Rewriter:
             return ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype)
 
         return self.names.grown(value, teacher, recipe.shape(tuple(teacher.shape.numpy())), make, replace=replace)
-
-    def _declare(self, value: ir.Value, axes: Sequence[Axis]) -> None:
-        """Write the student's lengths into a declared shape."""
-        if value.shape is None or len(axes) != len(value.shape):
-            return
-        lengths = list(value.shape)
-        for position, axis in enumerate(axes):
-            if isinstance(lengths[position], int) and self.growth.touches(axis):
-                # What is declared may be more than what is known of an axis that grows only in part.
-                lengths[position] = self.growth.length(axis) if size(axis) is not None else ir.SymbolicDim(None)
-        if lengths != list(value.shape):
-            value.shape = ir.Shape(lengths)
 
 
 def _number(name: str, value: float) -> ir.Attr:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import measures
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Factor, leaves, parts_of, same, total
 from onnx_n2n.graph.constants import FLOATS
-from onnx_n2n.graph.operators import operator_of, plain
+from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.uses import Use

@@ -38,7 +38,8 @@ def rewrite_literals(analysis: Analysis, growth: Growth, names: Names) -> None:
     for (value, lengths_), uses in wished.items():
         _rewrite_input(analysis, growth, names, value, uses, dict(lengths_))
     for picks in analysis.ledger.picks:
-        _rewrite_picks(growth, names, picks)
+        if growth.touches(picks.axis):
+            _rewrite_picks(analysis, growth, names, picks)
 
 
 def _measured(analysis: Analysis, literals: list[Literal]) -> Iterator[Axis]:
@@ -179,10 +180,7 @@ def _write_out(names: Names, node: ir.Node, slot: int, lengths: dict[int | None,
     node.attributes.pop("num_outputs", None)
 
 
-def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
-    touched = [axis for run in picks.runs for axis in run] + list(picks.shuffled or ())
-    if not any(map(growth.touches, touched)):
-        return
+def _rewrite_picks(analysis: Analysis, growth: Growth, names: Names, picks: Picks) -> None:
     if picks.shuffled is not None:
         outer, inner = (growth.length(axis) for axis in picks.shuffled)
         array = np.arange(outer * inner).reshape(outer, inner).T.ravel()
@@ -190,5 +188,8 @@ def _rewrite_picks(growth: Growth, names: Names, picks: Picks) -> None:
         runs = [(growth.length(before), growth.length(run)) for before, run in picks.runs]
         array = np.concatenate([np.arange(start, start + length) for start, length in runs])
     value = operand(picks.node, picks.slot)
+    found = analysis.constants.array(value)
+    if found is not None and np.array_equal(array, found):
+        return
     dtype = value.dtype if value.dtype in {ir.DataType.INT32, ir.DataType.INT64} else ir.DataType.INT64
     replace_constant(names, value, [(picks.node, picks.slot)], array.astype(dtype.numpy()))

@@ -12,19 +12,15 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import onnx_n2n
-from helpers.graphs import STABLE, TOLERANCE, WRONG, Judge, grow, model, opened
+from helpers.graphs import TOLERANCE, WRONG, Judge, grow, model, opened
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.axes.algebra import Axis, Factor, Limit, leaves, product, size, total
+from onnx_n2n.axes.algebra import Limit
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.passes.widen import ChannelSources
 from onnx_n2n.verification import verify
-from onnx_n2n.width.boundary import first_places
-from onnx_n2n.width.growth import Channels, Growth, added, copies
 from onnx_n2n.width.plan import Request, plan
 from onnx_n2n.width.quiet.search import quieten
 
@@ -189,31 +185,6 @@ def test_a_student_grows_again(name: str) -> None:
     assert adapters(again) == adapters(student)
     assert interface(again) == interface(teacher)
     assert judge.error(again) < TOLERANCE
-
-
-def axes() -> st.SearchStrategy[Axis]:
-    factors = st.builds(Factor, st.integers(2, 4))
-    pairs = lambda parts: st.lists(parts, min_size=2, max_size=3)  # noqa: E731
-    return st.recursive(factors, lambda parts: pairs(parts).map(lambda found: product(*found))
-                        | pairs(parts).map(lambda found: total(*found)), max_leaves=5)  # fmt: skip
-
-
-@STABLE
-@given(axes(), st.data())
-def test_the_first_places_hold_the_teachers_channels_in_their_order(axis: Axis, data: st.DataObject) -> None:
-    channels: dict[Factor, Channels] = {}
-    for factor in leaves(axis):
-        before = factor.size or 0
-        after = data.draw(st.integers(before, 3 * before))
-        rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-        kinds = [copies(before, after, rng), added(before, after, fresh=True), added(before, after, fresh=False)]
-        channels[factor] = data.draw(st.sampled_from(kinds))
-    growth = Growth(channels, (), ())
-    places = first_places(growth, axis)
-    assert np.array_equal(growth.index(axis)[places], np.arange(size(axis) or 0))
-    assert not growth.fresh(axis)[places].any()
-    for old, place in enumerate(places):
-        assert not np.any((growth.index(axis)[:place] == old) & ~growth.fresh(axis)[:place])
 
 
 STATE = "in common, as a state that goes round has"

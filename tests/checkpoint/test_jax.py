@@ -289,7 +289,7 @@ def test_states_without_a_rule_are_refused() -> None:
     with pytest.raises(onnx_n2n.GrowthError, match="no parameter for"):
         grow_tree(record, variables)
     other = {**variables, "params": {**variables["params"], "ema": jnp.ones(3)}}
-    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors"):
+    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensor"):
         grow_tree(record, other, teacher=teacher)
     assert grow_tree(record, other, teacher=teacher, keep=["params/ema"])["params"]["ema"].shape == (3,)
     adamax = optax.adamax(1e-3)

@@ -102,7 +102,7 @@ def test_groups_by_layer_in_another_order_are_refused_with_what_to_do(tmp_path: 
                           orders=[tmp_path / "order"])  # fmt: skip
         assert same(ours["optimizer"], without_names(truth["optimizer"]))
     for lines, reason in (
-        (flat(groups)[1:], "7 names are given for the 8 parameters"),
+        (flat(groups)[1:], "7 names for 8 parameters"),
         (["x.weight", *flat(groups)[1:]], "moments for 'x.weight', and the network has no"),
         (["h1.bias", *flat(groups)[1:]], "are called 'h1.bias'"),
         (flat(groups)[::-1], "moments of another shape"),
@@ -110,7 +110,7 @@ def test_groups_by_layer_in_another_order_are_refused_with_what_to_do(tmp_path: 
         (tmp_path / "order").write_text("\n".join(lines))
         with pytest.raises(GrowthError, match=reason):
             through(tmp_path, document, optimizer=True, orders=[tmp_path / "order"])
-    with pytest.raises(OptionError, match="`optimizer_order=` gives 1 files, and 0 optimizers have no names"):
+    with pytest.raises(OptionError, match="`optimizer_order=` gives 1 file for 0 optimizers without names"):
         through(tmp_path, named, optimizer=True, orders=[tmp_path / "order"])
     with pytest.raises(OptionError, match="Pass `optimizer=True` too"):
         through(tmp_path, model.state_dict(), orders=[tmp_path / "order"])

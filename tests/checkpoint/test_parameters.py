@@ -329,7 +329,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew"):
         grow(record, {name: array for name, array in arrays.items() if name != "conv2.weight"})
-    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: ema"):
+    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensor of the checkpoint: ema"):
         grow(record, {**arrays, "ema": np.ones(3)})
     assert "ema" in grow(record, {**arrays, "ema": np.ones(3)}, keep=["em*"]).kept
     with pytest.raises(onnx_n2n.GrowthError, match="does not have the shape"):

@@ -33,10 +33,10 @@ def test_what_is_not_the_network_is_named_and_kept_only_when_asked(tmp_path: Pat
     assert found.outside == ("counts",)
     assert same(ours["discriminator"], judge)
     assert equal(ours["generator"], wanted(model.state_dict()))
-    with pytest.raises(GrowthError, match=r"1 tensors .*mask \[8, 8\]"):
+    with pytest.raises(GrowthError, match=r"1 tensor .*mask \[8, 8\]"):
         through(tmp_path, {"model": model.state_dict(), "mask": torch.ones(8, 8, dtype=torch.bool)})
     for kind in (torch.bool, torch.int64):  # it may be about channels
-        with pytest.raises(GrowthError, match=r"1 tensors .*pruned \[8\]"):
+        with pytest.raises(GrowthError, match=r"1 tensor .*pruned \[8\]"):
             through(tmp_path, {"model": model.state_dict(), "pruned": torch.ones(8, dtype=kind)})
     _, found = through(tmp_path, {"model": model.state_dict(), "rng": torch.ones(8, dtype=torch.uint8)})
     assert found.outside == ("rng",)
@@ -86,7 +86,7 @@ def test_a_tensor_without_numbers_and_an_order_without_names_are_named(tmp_path:
 
 def test_a_transposed_view_is_no_further_name_of_what_it_views(tmp_path: Path) -> None:
     state = dict(net().state_dict())
-    with pytest.raises(GrowthError, match="does not know 1 tensors of the checkpoint: extra"):
+    with pytest.raises(GrowthError, match="does not know 1 tensor of the checkpoint: extra"):
         through(tmp_path, state | {"extra": state["h0.weight"].t()})
 
 

@@ -133,7 +133,7 @@ INDEXES = {
     json.dumps({"metadata": 3, "weight_map": FILES}): "the metadata in",
     json.dumps({"weight_map": {**FILES, "d": ONE}}): "tensor 'd' is in '1.safetensors', and it is not there",
     json.dumps({"weight_map": {**FILES, "a.bias": TWO}}): "tensor 'a.bias' is in '2.safetensors', and it is not there",
-    json.dumps({"weight_map": {name: FILES[name] for name in list(FILES)[1:]}}): "has 1 tensors .*: 'a.weight'",
+    json.dumps({"weight_map": {name: FILES[name] for name in list(FILES)[1:]}}): "has 1 tensor .*: 'a.weight'",
 }
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_index_is_a_sentence(tmp_path: Path, text: str) -> None:
 def test_a_tensor_in_two_files_is_refused(tmp_path: Path) -> None:
     index = split(tmp_path, FILES, arrays())
     save(tmp_path / TWO, {name: arrays()[name] for name in ("a.bias", "b.weight", "c.weight")})
-    with pytest.raises(ModelError, match=r"'2.safetensors' has 1 tensors .*: 'a.bias'"):
+    with pytest.raises(ModelError, match=r"'2.safetensors' has 1 tensor .*: 'a.bias'"):
         grow_file(record(), index, tmp_path / "new")
 
 

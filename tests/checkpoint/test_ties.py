@@ -224,7 +224,7 @@ def test_a_name_that_only_the_values_tell_is_found_by_the_teacher(folder: Path, 
     record = record_of(folder, "language", "dynamo", exclude=("emb", "head"))
     arrays = {name: tensor.numpy() for name, tensor in network("language").state_dict().items()}
     del arrays["head.bias"], arrays["head.weight"]
-    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: bias"):
+    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensor of the checkpoint: bias"):
         grow(record, arrays)
     assert "bias" in grow(record, arrays, teacher=onnx_n2n.load(exported(folder, "language", "dynamo"))).kept
 
@@ -281,7 +281,7 @@ def test_an_optimizer_alone_knows_what_is_tied(folder: Path, tmp_path: Path) -> 
     nn.functional.cross_entropy(net(TOKENS).flatten(0, 1), TOKENS.flatten()).backward()
     optimizer.step()
     torch.save(optimizer.state_dict(), tmp_path / "old.pt")
-    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: bias"):
+    with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensor of the checkpoint: bias"):
         grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
     optimizer = torch.optim.Adam([pair for pair in net.named_parameters() if pair[0] != "bias"])
     optimizer.step()
@@ -356,7 +356,7 @@ def test_a_name_that_the_record_does_not_know_follows_what_it_is_equal_to() -> N
         assert "ema" in found.grown
         assert found.to_json()["aliases"] == {"ema": "a"}
     for other in (arrays["a"] * 2, np.zeros(6, np.float32), np.ones((6, 6), np.float32)):
-        with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensors of the checkpoint: ema"):
+        with pytest.raises(onnx_n2n.GrowthError, match="does not know 1 tensor of the checkpoint: ema"):
             grow(record, arrays | {"ema": other})
 
 

@@ -22,7 +22,8 @@ import pytest
 
 from helpers.calling import call, files
 from helpers.forking import fork
-from helpers.mutations import mutated, sound
+from helpers.mutations import mutated
+from helpers.sound_models import sound
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.model import load

@@ -1,6 +1,5 @@
 """JAX functions made of models: they compute the same, and they train."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from helpers.carried import GRAPHS as ONCE_WRONG
 from helpers.carried import REFUSED
 from helpers.graphs import model
 from helpers.needing import needs
+from helpers.trained import GOLDEN, GRAPHS, MODELS, shapes_of
 from onnx_n2n import export
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.check import agreement
@@ -26,70 +26,12 @@ from onnx_n2n.export.jax import runner  # noqa: E402
 
 jax.config.update("jax_disable_most_optimizations", True)  # compiling takes longer than running here
 
-MODELS = Path(__file__).parents[2] / "models"
-GOLDEN = json.loads((MODELS / "manifest.json").read_text())
-
-GRAPHS: dict[str, onnx.ModelProto] = {
-    "reshape by its own length": model(
-        """s = Shape(x) b = Gather(s, zero) r = Concat<axis = 0>(b, rest) h = MatMul(x, w) y = Reshape(h, r)""",
-        "float[N,6] x", "float[N,2,4] y", w=(6, 8), zero=np.array([0]), rest=np.array([2, 4]),
-    ),
-    "pools with odd padding": model(
-        """a = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [0, 0, 1, 1]>(x)
-        b = AveragePool<kernel_shape = [3, 3], strides = [2, 2], pads = [0, 0, 1, 1]>(x)
-        c = AveragePool<kernel_shape = [2, 2], strides = [2, 2], auto_pad = "SAME_UPPER">(x)
-        s = Sum(a, b, c) y = Conv(s, w)""",
-        "float[N,2,8,8] x", "float[N,3,4,4] y", w=(3, 2, 1, 1),
-    ),
-    "transposed convolution in groups": model(
-        """y = ConvTranspose<group = 2, strides = [2, 2], pads = [1, 0, 1, 1], output_padding = [1, 0]>(x, w, b)""",
-        "float[N,4,5,5] x", "float[N,6,?,?] y", w=(4, 3, 3, 3), b=(6,),
-    ),
-    "transposed convolution of a stated size": model(
-        """u = ConvTranspose<auto_pad = "SAME_UPPER", strides = [2, 2], output_shape = [10, 8]>(x, w, b)
-        v = ConvTranspose<strides = [2, 2], output_shape = [12, 10]>(u, w, b)
-        y = ConvTranspose<auto_pad = "VALID", strides = [2, 2], output_shape = [26, 22]>(v, w, b)""",
-        "float[N,4,5,4] x", "float[N,4,26,22] y", w=(4, 4, 3, 3), b=(4,),
-    ),
-    "resizes": model(
-        """a = Resize<mode = "linear", coordinate_transformation_mode = "half_pixel">(x, , scales)
-        b = Resize<mode = "cubic", coordinate_transformation_mode = "align_corners">(x, , scales)
-        s = Sum(a, b) y = Conv(s, w)""",
-        "float[N,2,4,5] x", "float[N,3,8,15] y", w=(3, 2, 1, 1), scales=[1.0, 1.0, 2.0, 3.0],
-    ),
-    "recurrent in both directions": model(
-        """p = Transpose<perm = [1, 0, 2]>(x)
-        h, hl, hc = LSTM<direction = "bidirectional", hidden_size = 3>(p, w, r, b)
-        t = Transpose<perm = [0, 2, 1, 3]>(h) f = Reshape(t, flat)
-        g, gl = GRU<hidden_size = 2, linear_before_reset = 1>(f, w2, r2, b2) y = Squeeze(gl, axis)""",
-        "float[N,5,4] x", "float[N,2] y", w=(2, 12, 4), r=(2, 12, 3), b=(2, 24), w2=(1, 6, 6), r2=(1, 6, 2), b2=(1, 12),
-        flat=np.array([0, 0, 6]), axis=np.array([0]),
-    ),
-    "a choice by data": model(
-        """s = ReduceSum<keepdims = 0>(x) c = Greater(s, zero)
-        y = If(c) <then_branch = a () => (float[N,3] p) { p = MatMul(x, w) },
-                   else_branch = b () => (float[N,3] q) { h = MatMul(x, w) q = Neg(h) }>""",
-        "float[N,4] x", "float[N,3] y", w=(4, 3), zero=np.array(0.0, np.float32),
-    ),
-    "a loop": model(
-        """y, all = Loop(n, , x) <body = b (int64 i, bool c, float[N,4] h) => (bool c2, float[N,4] k, float[N,4] o)
-        { c2 = Identity(c) m = MatMul(h, w) k = Tanh(m) o = Identity(k) }>""",
-        "float[N,4] x", "float[N,4] y, float[3,N,4] all", w=(4, 4), n=np.array(3),
-    ),
-}  # fmt: skip
-
 SMALL = ("resnet",)  # to compile the others takes long
 
 
 def inputs_of(proto: onnx.ModelProto) -> list[np.ndarray]:
-    given = {tensor.name for tensor in proto.graph.initializer}
     rng = np.random.default_rng(0)
-    shapes = [
-        [dim.dim_value or 3 for dim in value.type.tensor_type.shape.dim]
-        for value in proto.graph.input
-        if value.name not in given
-    ]
-    return [rng.standard_normal(shape, np.float32) for shape in shapes]
+    return [rng.standard_normal(shape, np.float32) for shape in shapes_of(proto)]
 
 
 def assert_agrees_and_trains(proto: onnx.ModelProto) -> None:

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from helpers.graphs import model
 from helpers.needing import needs
+from helpers.trained import GOLDEN, MODELS
+from helpers.trained import GRAPHS as OF_ALL
 from onnx_n2n import export
 from onnx_n2n.cli import main
 from onnx_n2n.errors import ExportError, VerificationError
@@ -32,8 +34,6 @@ from onnx_n2n.export.folder import export as export_to  # noqa: E402
 from onnx_n2n.export.jax import run  # noqa: E402
 from onnx_n2n.export.keras.plan import read, written  # noqa: E402
 
-MODELS = Path(__file__).parents[2] / "models"
-GOLDEN = json.loads((MODELS / "manifest.json").read_text())
 ON_TENSORFLOW = os.environ["KERAS_BACKEND"] == "tensorflow"
 
 NORM = {"scale": np.full(5, 1.5, np.float32), "shift": (5,), "mean": (5,), "var": np.full(5, 0.5, np.float32)}
@@ -43,11 +43,8 @@ NORMALISED = model(
 )  # fmt: skip
 
 GRAPHS: dict[str, onnx.ModelProto] = {
+    **{name: OF_ALL[name] for name in ("reshape by its own length", "a choice by data")},
     "normalisation": NORMALISED,
-    "reshape by its own length": model(
-        """s = Shape(x) b = Gather(s, zero) r = Concat<axis = 0>(b, rest) h = MatMul(x, w) y = Reshape(h, r)""",
-        "float[N,6] x", "float[N,2,4] y", w=(6, 8), zero=np.array([0]), rest=np.array([2, 4]),
-    ),
     "two inputs of one free length, two outputs": model(
         """e = Gather(table, ids) z = Add(e, x) t = MatMul(z, w) a = ReduceMean<axes = [1], keepdims = 0>(t)""",
         "int64[N,S] ids, float[N,S,4] x", "float[N,S,3] t, float[N,3] a", table=(9, 4), w=(4, 3),
@@ -55,12 +52,6 @@ GRAPHS: dict[str, onnx.ModelProto] = {
     "recurrent": model(
         """p = Transpose<perm = [1, 0, 2]>(x) h, hl, hc = LSTM<hidden_size = 3>(p, w, r, b) y = Squeeze(hl, axis)""",
         "float[N,3,4] x", "float[N,3] y", w=(1, 12, 4), r=(1, 12, 3), b=(1, 24), axis=np.array([0]),
-    ),
-    "a choice by data": model(
-        """s = ReduceSum<keepdims = 0>(x) c = Greater(s, zero)
-        y = If(c) <then_branch = a () => (float[N,3] p) { p = MatMul(x, w) },
-                   else_branch = b () => (float[N,3] q) { h = MatMul(x, w) q = Neg(h) }>""",
-        "float[N,4] x", "float[N,3] y", w=(4, 3), zero=np.array(0.0, np.float32),
     ),
     "a loop": model(
         """y = Loop(n, , x) <body = b (int64 i, bool c, float[N,4] h) => (bool c2, float[N,4] k)

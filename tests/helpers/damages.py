@@ -61,7 +61,7 @@ def _number(key: str, change: Callable[[np.ndarray, int], Any]) -> Structural:
     """Return the damage of an array of an axis: ``change`` gets a copy and a place, and may return another array."""
 
     def damage(rng: Random, draft: Draft) -> bool:
-        found = draft.axes(lambda axis: axis[key] not in {None, "ones"})
+        found = draft.axes(lambda axis: axis.get(key) not in {None, "ones"})
         if not found:
             return False
         axis = rng.choice(found)
@@ -244,6 +244,11 @@ STRUCTURAL: Mapping[str, Structural] = {
     "a long row": _number("row", lambda row, _: np.append(row, 0.0)),
     "a row of another name": _field(lambda d: d.axes(lambda axis: axis["row"]), "row", "twos", 1),
     "a place that is fresh twice": _number("fresh", _to(2)),
+    "a mixture of what is not there": _number("sources", _to(10**6)),
+    "a mixture without sources": _number("sources", lambda sources, _: sources[:-1]),
+    "a mixture that is no number": _number("weights", _to(np.nan)),
+    "a mixture of too much": _number("weights", _to(1.5)),
+    "a mixture of one axis": _number("weights", lambda weights, _: weights[:, 0]),
     "a scale that is none": _field(Draft.tensors, "scale", float("nan"), 0, -1.0, "1", None, True, 1e999, 10**400),
     "a noise that is none": _field(Draft.tensors, "noise", float("inf"), -1e-9, [], None),
     "seeds that are none": _field(Draft.tensors, "seed", [-1], [0.5], "0", None),
@@ -367,11 +372,11 @@ def damaged(records: list[Record], number: int) -> Iterator[tuple[str, bytes, by
     name = kinds[number % len(kinds)]
     for record in rng.sample(records, len(records)):
         data = record.to_bytes()
-        if name in BYTES:
+        if name in BYTES and any(step.remade for step in record.steps):  # else there are no tensors to damage
             yield name, data, BYTES[name](rng, data)
             return
         draft = Draft.of(data)
-        if STRUCTURAL[name](rng, draft) is not False:
+        if name in STRUCTURAL and STRUCTURAL[name](rng, draft) is not False:
             for signed in (True, False):
                 yield f"{name}, {'signed' if signed else 'as it was signed'}", data, draft.to_bytes(signed=signed)
             return

@@ -14,7 +14,7 @@ from onnx import AttributeProto, helper
 from helpers.bodies import TRIPS, TRUE
 from helpers.calling import MODELS
 from helpers.graphs import model
-from helpers.mutations import sound
+from helpers.sound_models import sound
 from onnx_n2n.errors import ModelError
 from onnx_n2n.graph.constants import SMALL, Constants
 from onnx_n2n.io.model import open_model

@@ -204,14 +204,29 @@ def test_values_are_kept_as_their_types_have_them() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
-    [(Widen(0.5), "factor must be a finite number of at least 1"), (Widen(float("nan")), "factor"),
-     (Widen(init="none"), "init must be one of zero, net2net"),  # type: ignore[arg-type]
-     (Deepen(every=0), "every must be at least 1"),
-     (Deepen(kernel=["2x2"]), "odd"), (Outputs(), "from 1 to"), (Widen(noise=-1), "noise must be")],
+    [(Deepen(count=10_001), "`count=` must be at most 10000"), (Enlarge("9" * 30), "of the form 5x5"),
+     (Widen(0.5), "`factor=` must be a finite number of at least 1"), (Widen(float("nan")), "factor"),
+     (Widen(init="none"), "`init=` must be one of zero, net2net"),  # type: ignore[arg-type]
+     (Deepen(every=0), "`every=` must be at least 1"),
+     (Deepen(kernel=["2x2"]), "odd"), (Outputs(), "from 1 to"), (Widen(noise=-1), "`noise=` must be")],
 )  # fmt: skip
 def test_values_without_a_meaning(wrong: Pass, reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
         wrong(TEACHER)
+
+
+@pytest.mark.parametrize("text", ["widen{factor=2,factor=3}", "widen{groups=a:8 a:9}", "widen{groups=a:8,groups=a:8}"])
+def test_a_text_does_not_contradict_itself(text: str) -> None:
+    with pytest.raises(OptionError, match="twice"):
+        parse(text)
+
+
+@pytest.mark.parametrize("line", ["--group w1=8 --group w1=9", "--input x:1,4 --input x:2,4"])
+def test_a_command_line_does_not_contradict_itself(tmp_path: Path, line: str) -> None:
+    onnx.save(TEACHER, tmp_path / "net.onnx")
+    done = call("widen", tmp_path / "net.onnx", *line.split())
+    assert (done.exit_code, "is given twice" in done.stderr) == (2, True)
+    assert call("widen", tmp_path / "net.onnx", *line.split()[:2], "--no-verify").exit_code == 0
 
 
 def test_a_model_that_is_in_no_file_is_not_written() -> None:

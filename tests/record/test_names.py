@@ -178,7 +178,7 @@ def test_what_code_would_have_to_multiply_by_is_refused(tmp_path: Path) -> None:
     uneven = onnx_n2n.widen(onnx_n2n.load(tmp_path / "net.onnx"), 1.5, noise=0)
     uneven.growth.save(tmp_path / "growth.safetensors")
     for record in (uneven.growth, records.load(tmp_path / "growth.safetensors")):
-        with pytest.raises(onnx_n2n.GrowthError, match="the student multiplies what 1 nodes read by shares"):
+        with pytest.raises(onnx_n2n.GrowthError, match="the student multiplies inputs of 1 node by shares"):
             grow(record, arrays)
     even = grow(onnx_n2n.widen(onnx_n2n.load(tmp_path / "net.onnx"), 2, noise=0).growth, arrays)
     assert even.arrays["conv.weight"].shape[0] == 12

@@ -51,7 +51,7 @@ def test_some_growths_have_obstacles_and_some_have_none() -> None:
     assert {bool(each) for each in found.values()} == {True, False}
     assert not found["fresh"]
     assert not found["passes"]
-    assert "multiplies what 1 nodes read by shares" in found["a mean"][0].reason
+    assert "multiplies inputs of 1 node by shares" in found["a mean"][0].reason
 
 
 TIED_BLOCK = model(

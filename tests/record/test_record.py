@@ -45,6 +45,7 @@ def told(each: Remade) -> tuple[Any, ...]:
     rank, recipe = len(each.before), each.recipe
     padded = replace(
         recipe, fresh=recipe.fresh or (None,) * rank, rows=recipe.rows or (None,) * rank,
+        mixed=recipe.mixed or (None,) * rank,
         summed=tuple(sorted(recipe.summed, key=lambda part: part.axis)),
     )  # fmt: skip
     dual = [None if vector is None else vector.tobytes() for vector in each.dual]
@@ -91,6 +92,7 @@ def test_growths_have_all_that_a_record_can_hold() -> None:
     for holds in (
         lambda recipe: recipe.summed and np.any(recipe.summed[0].share % 1),
         lambda recipe: any(flags is not None for flags in recipe.fresh),
+        lambda recipe: any(mixture is not None for mixture in recipe.mixed),
         lambda recipe: any(row is not None and row.combination is None for row in recipe.rows),
         lambda recipe: any(row is not None and row.combination is not None for row in recipe.rows),
         lambda recipe: recipe.scale != 1,

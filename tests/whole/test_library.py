@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 import doctest
 import importlib
 import inspect
 import os
+import pickle
 import pkgutil
 import re
 import shutil
@@ -141,6 +143,29 @@ def test_all_names_are_there_and_no_others() -> None:
         assert getattr(importlib.import_module(f"onnx_n2n.{home}"), name) is getattr(onnx_n2n, name)
 
 
+THREADS = """
+import sys, threading, onnx_n2n
+sys.setswitchinterval(1e-6)
+names = [name for name in dir(onnx_n2n) if not name.startswith("_")]
+begin, loaded = threading.Barrier(8), []
+
+def load(turn):
+    begin.wait()
+    for name in names[turn:] + names[:turn]:
+        getattr(onnx_n2n, name)
+    loaded.append(turn)
+
+threads = [threading.Thread(target=load, args=(5 * turn,)) for turn in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(loaded))
+"""
+
+
+def test_threads_load_names_at_once() -> None:
+    assert python("-c", THREADS) == "8"
+
+
 def test_the_version_is_stated_once() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert "version" not in project["project"]
@@ -268,11 +293,25 @@ def results(folder: Path) -> Iterator[Any]:
     yield onnx_n2n.grow_checkpoint(own, found.growth, student=found.model, teacher=path, verify=False, keep=["*"])
 
 
-def test_every_result_prints_in_a_line_or_two(tmp_path: Path) -> None:
+def test_every_result_prints_in_a_line_or_two_and_goes_to_other_processes(tmp_path: Path) -> None:
     for each in results(tmp_path):
+        if not isinstance(each, onnx_n2n.Analysis):  # which has the model, whose weights are in its file
+            assert repr(pickle.loads(pickle.dumps(each))) == repr(copy.deepcopy(each)) == repr(each)
         assert len(repr(each)) < LONG, repr(each)[:LONG]
         assert repr(each).count("\n") < 2
         assert " object at 0x" not in repr(each)
+
+
+def test_what_is_made_when_it_is_asked_for_goes_along(tmp_path: Path) -> None:
+    found = onnx_n2n.widen(small(), 1.5)
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.model, again.report.clones) == (found.model, found.report.clones)
+    assert again.growth.to_bytes() == found.growth.to_bytes()
+    save_file(arrays(), tmp_path / "old.safetensors")
+    grown = onnx_n2n.grow_checkpoint(tmp_path / "old.safetensors", found.growth, tmp_path / "new.safetensors")
+    there = pickle.loads(pickle.dumps(grown)).arrays
+    assert all(np.array_equal(there[name], array) for name, array in grown.arrays.items())
+    assert there.keys() == grown.arrays.keys() == arrays().keys()
 
 
 def test_long_texts_are_cut() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.graphs import STABLE
 from onnx_n2n.axes.algebra import UNIT, Axis, Factor, Product, Sum, axis_of
-from onnx_n2n.width.growth import Channels, Growth, added, copies, shares
+from onnx_n2n.width.growth import Channels, Growth, added, copies, fresh, shares
 
 sizes = st.tuples(st.integers(1, 40), st.integers(0, 300)).map(lambda pair: (pair[0], sum(pair)))
 generators = st.none() | st.integers(0, 9).map(np.random.default_rng)
@@ -57,13 +57,13 @@ def test_shares_sum_to_exactly_one_and_are_powers_of_two(counts: list[int], rand
 
 @STABLE
 @given(sizes, st.booleans())
-def test_added_channels_have_no_share(size: tuple[int, int], fresh: bool) -> None:
+def test_added_channels_have_no_share(size: tuple[int, int], new: bool) -> None:
     before, after = size
-    channels = added(before, after, fresh=fresh)
+    channels = (fresh if new else added)(before, after)
     np.testing.assert_array_equal(channels.index[:before], np.arange(before))
     np.testing.assert_array_equal(channels.share, np.arange(after) < before)
     assert channels.index.max() < before
-    assert channels.fresh == (after - before if fresh else 0)
+    assert channels.fresh == (after - before if new else 0)
 
 
 # --- axes: the expression of an axis says how it grows, checked place by place
@@ -76,9 +76,9 @@ def grown_axes(draw: st.DrawFn) -> tuple[Axis, Growth]:
     for factor in factors:
         assert isinstance(factor, Factor)
         before = factor.size or 0
-        more, fresh = draw(st.integers(0, 4)), draw(st.booleans())
-        if more and fresh:
-            grown[factor] = added(before, before + more, fresh=True)
+        more, new = draw(st.integers(0, 4)), draw(st.booleans())
+        if more and new:
+            grown[factor] = fresh(before, before + more)
         elif more:
             grown[factor] = copies(before, before + more, np.random.default_rng(0))
     leaf = st.sampled_from([*factors, UNIT])
@@ -122,14 +122,14 @@ def places(axis: Axis, growth: Growth) -> tuple[int, list[Place]]:
 def test_an_axis_grows_as_its_expression_says(pair: tuple[Axis, Growth]) -> None:
     axis, growth = pair
     _, expected = places(axis, growth)
-    index, share, fresh = (list(column) for column in zip(*expected, strict=True))
+    index, share, new = (list(column) for column in zip(*expected, strict=True))
     np.testing.assert_array_equal(growth.index(axis), index)
     np.testing.assert_array_equal(growth.share(axis), share)
-    np.testing.assert_array_equal(growth.fresh(axis), fresh)
+    np.testing.assert_array_equal(growth.fresh(axis), new)
     assert growth.length(axis) == len(expected)
     position = growth.position(axis)
     if growth.touches(axis):
-        np.testing.assert_array_equal(position, np.where(fresh, -1, index))
+        np.testing.assert_array_equal(position, np.where(new, -1, index))
     else:
         assert position is None
 
@@ -150,6 +150,51 @@ def test_grow_then_shrink_is_the_identity(pair: tuple[Axis, Growth]) -> None:
     teacher = np.random.default_rng(0).standard_normal(before)
     _, first = np.unique(growth.index(axis), return_index=True)
     np.testing.assert_array_equal(teacher[growth.index(axis)][first], teacher)
+
+
+@STABLE
+@given(sizes, st.integers(0, 9), st.sampled_from([1.0, 1e30, 1e-30]))
+def test_a_fresh_row_gives_less_than_the_largest_old_one(size: tuple[int, int], seed: int, scale: float) -> None:
+    """For every x; and no two rows are the same, new or old."""
+    before, after = size
+    rng = np.random.default_rng(seed)
+    rows, x = rng.standard_normal((before, 5)), scale * rng.standard_normal((5, 20))
+    found = fresh(before, after, (seed,)).mixture.rows(rows, 0)
+    old, new = np.abs(rows @ x).max(0), np.abs(found @ x)
+    assert (new < old).all()
+    together = np.concatenate([rows, found]).astype(np.float32)
+    assert len(np.unique(together, axis=0)) == after
+
+
+def grown(vector: np.ndarray, axis: Axis, growth: Growth) -> np.ndarray:
+    """What becomes of one number for each old place of an axis, spelled out from those of its parts."""
+    if isinstance(axis, Factor):
+        channels = growth.channels.get(axis)
+        if channels is None:
+            return vector
+        old = vector[channels.index[: len(channels.index) - channels.fresh]]
+        new = getattr(channels, "mixture", None)
+        return old if new is None else np.concatenate([old, (vector[new.sources] * new.weights).sum(1)])
+    if isinstance(axis, Sum):
+        ends = np.cumsum([places(part, growth)[0] for part in axis.parts])
+        pieces = np.split(vector, ends[:-1])
+        return np.concatenate([grown(piece, part, growth) for piece, part in zip(pieces, axis.parts, strict=True)])
+    matrix = vector.reshape([places(part, growth)[0] for part in axis.parts])
+    for place, part in enumerate(axis.parts):
+        matrix = np.apply_along_axis(grown, place, matrix, part, growth)
+    return matrix.ravel()
+
+
+@STABLE
+@given(grown_axes())
+def test_fresh_places_of_an_axis_are_mixed_part_by_part(pair: tuple[Axis, Growth]) -> None:
+    axis, growth = pair
+    vector = np.random.default_rng(0).standard_normal(places(axis, growth)[0])
+    new = growth.fresh(axis)
+    found = growth.mixture(axis)
+    assert len(found) == new.sum()
+    np.testing.assert_allclose(found.rows(vector, 0), grown(vector, axis, growth)[new], rtol=1e-12, atol=1e-12)
+    assert (np.abs(found.weights).sum(1) < 1).all()
 
 
 @pytest.mark.parametrize("length", [0, 5])

@@ -107,7 +107,7 @@ def test_parts_sum_to_the_whole_and_lie_between_it_and_zero(whole: list[int], ze
 
 
 def test_added_channels_get_nothing() -> None:
-    channels = added(4, 7, fresh=False)
+    channels = added(4, 7)
     teacher = RNG.integers(0, 255, (5, 4)).astype(np.uint8)
     zero = RNG.integers(90, 160, (5, 1))
     made = Recipe((None, channels.index), (Summed(1, channels.share, channels.index),), zero=zero).make(teacher)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.graphs import STABLE
 from onnx_n2n.record.recipe import Recipe, Summed
-from onnx_n2n.width.growth import Channels, added, copies
+from onnx_n2n.width.growth import Channels, copies, fresh
 
 FLOATS = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
 NOISE = 0.1
@@ -122,18 +122,42 @@ def test_noise_is_relative_to_the_spread_of_the_weight(teacher: np.ndarray) -> N
 
 @every_float
 @pytest.mark.parametrize("noise", [0.0, NOISE])
-def test_added_channels_get_weights_of_their_own_and_send_nothing(dtype: type, noise: float) -> None:
-    rows, columns = added(200, 300, fresh=True), added(40, 60, fresh=True)
+def test_fresh_channels_are_mixtures_and_send_nothing(dtype: type, noise: float) -> None:
+    rows, columns = fresh(200, 300), fresh(40, 60)
     teacher = weight(200, 40, dtype=dtype)
     part = Summed(1, columns.share, columns.index)
-    fresh = (np.arange(300) >= 200, None)
-    grown = Recipe((rows.index, columns.index), (part,), fresh, noise=noise).make(teacher)
+    recipe = Recipe(
+        (rows.index, columns.index), (part,), (np.arange(300) >= 200, None), noise=noise, mixed=(rows.mixture, None)
+    )
+    grown = recipe.make(teacher)
     assert grown.dtype == dtype
     np.testing.assert_array_equal(grown[:200, :40], teacher)
-    np.testing.assert_array_equal(grown[:200, 40:], np.zeros((200, 20)))
-    new = grown[200:].astype(np.float64)
-    assert not any((new[:, :40] == row).all(axis=1).any() for row in teacher.astype(np.float64))
-    assert 0.9 < new.std() / teacher.astype(np.float64).std() < 1.1
+    np.testing.assert_array_equal(grown[:, 40:], np.zeros((300, 20)))  # neither old rows nor new ones read what is new
+    np.testing.assert_array_equal(grown[200:, :40], rows.mixture.rows(teacher, 0).astype(dtype))
+    assert len(np.unique(grown.astype(np.float64), axis=0)) == 300
+
+
+def test_records_of_before_there_were_mixtures_draw_what_is_fresh() -> None:
+    rows, teacher = fresh(200, 300), weight(200, 40)
+    recipe = Recipe((rows.index, None), (), (np.arange(300) >= 200, None))
+    grown = recipe.make(teacher)
+    np.testing.assert_array_equal(grown[:200], teacher)
+    assert 0.9 < grown[200:].std() / teacher.std() < 1.1
+    assert recipe.drawn
+    assert not replace(recipe, mixed=(rows.mixture, None)).drawn
+
+
+@pytest.mark.parametrize("across", [0, 1])
+def test_mixtures_are_the_same_in_one_block_and_in_many(across: int) -> None:
+    rows = fresh(700, 1000)
+    index = tuple(rows.index if axis == across else None for axis in range(2))
+    flags = tuple(np.arange(1000) >= 700 if axis == across else None for axis in range(2))
+    teacher = weight(700, 700)
+    grown = Recipe(index, (), flags, mixed=tuple(rows.mixture if axis == across else None for axis in range(2)))
+    np.testing.assert_array_equal(
+        np.moveaxis(grown.make(teacher), across, 0)[700:],
+        np.moveaxis(rows.mixture.rows(teacher, across), across, 0),
+    )
 
 
 # --- determinism

@@ -25,6 +25,7 @@ from onnx_n2n.checkpoint.torch.growing import Growing, Tensors
 from onnx_n2n.checkpoint.torch.optimizer import parameters_in
 from onnx_n2n.checkpoint.torch.states import States
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.words import count
 
 LISTED = 8  # tensors in an error
 ALIKE = 0.5  # how alike a list of values and the network's are at least: the cosine of the angle between them
@@ -255,7 +256,7 @@ class File:
         if unknown:
             listed = ", ".join([*unknown[:LISTED], *(["..."] if len(unknown) > LISTED else [])])
             raise GrowthError(
-                f"{len(unknown)} tensors of the checkpoint are not the network's, and may have to grow: {listed}",
+                f"the network lacks {count(len(unknown), 'tensor')} of the checkpoint that may have to grow: {listed}",
                 hint="what stays as it is can be named with `keep=['GLOB']`",
             )
         return outside, left

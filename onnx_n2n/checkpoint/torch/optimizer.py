@@ -22,6 +22,7 @@ from onnx_n2n.checkpoint.optimizer import BUFFERS, COPIES, MOMENTS, grown_groups
 from onnx_n2n.checkpoint.optimizer_order import Shape, certain
 from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.errors import GrowthError, ModelError
+from onnx_n2n.words import count
 
 ANOTHER = "if it is the optimizer of another network, `keep=` leaves it as it is"
 
@@ -168,7 +169,7 @@ def naming(optimizer: Optimizer, found: Grown, arrays: Arrays, order: Sequence[s
         alike = _Growth(found, optimizer).of
         return Naming(certain(optimizer.numbers, optimizer.shapes, parameters_in(arrays), alike, optimizer.title))
     if len(listed) != len(numbers):
-        reason = f"{len(listed)} names are given for the {len(numbers)} parameters of {optimizer.title}"
+        reason = f"there are {count(len(listed), 'name')} for {count(len(numbers), 'parameter')} of {optimizer.title}"
         raise GrowthError(reason, hint="write each name on a line of its own, in the order of the groups")
     if len(set(listed)) != len(listed):
         double = next(name for name in listed if listed.count(name) > 1)

@@ -18,6 +18,7 @@ from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.checkpoint.torch.growing import Growing, Tensors
 from onnx_n2n.checkpoint.torch.optimizer import Optimizer, grown_state, naming, optimizers_in, read_order
 from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.words import count
 
 
 class States:
@@ -63,8 +64,9 @@ class States:
         nameless = [each for each in others if not each.names]
         if orders and len(orders) != len(nameless):
             titles = ", ".join(repr(dotted(each.path)) for each in nameless) or "none"
+            given, wanted = count(len(orders), "file"), count(len(nameless), "optimizer")
             raise OptionError(
-                f"`optimizer_order=` gives {len(orders)} files, and {len(nameless)} optimizers have no names: {titles}",
+                f"`optimizer_order=` gives {given} for {wanted} without names: {titles}",
                 hint="pass `optimizer_order=` once for each of them, in this order",
             )
         said = dict(zip([each.path for each in nameless], orders, strict=False))

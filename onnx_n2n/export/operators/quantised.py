@@ -86,11 +86,7 @@ def matmul_integer(a: Array, b: Array, a_zero: Array | None = None, b_zero: Arra
 
 @passing(conv)
 def conv_integer(
-    x: Array,
-    w: Array,
-    x_zero: Array | None = None,
-    w_zero: Array | None = None,
-    **settings: Any,
+    x: Array, w: Array, x_zero: Array | None = None, w_zero: Array | None = None, **settings: Any
 ) -> Array:
     """Convolve whole numbers."""
     xp = namespace(x)
@@ -119,14 +115,7 @@ def linear_conv(
 
 
 def linear_matmul(
-    a: Array,
-    a_scale: Array,
-    a_zero: Array,
-    b: Array,
-    b_scale: Array,
-    b_zero: Array,
-    y_scale: Array,
-    y_zero: Array,
+    a: Array, a_scale: Array, a_zero: Array, b: Array, b_scale: Array, b_zero: Array, y_scale: Array, y_zero: Array
 ) -> Array:
     """Multiply matrices of whole numbers, and quantise the result."""
     y = _shifted(a, a_zero, -2) @ _shifted(b, b_zero, -1)

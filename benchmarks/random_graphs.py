@@ -1,0 +1,92 @@
+"""Random graphs of the wider kind, grown with verification off: which students are wrong, and which do not run.
+
+    python benchmarks/random_graphs.py 10000 --seed 0
+
+Prints the seeds that fail, each with what failed and by how much, and a tally. ``--show SEED`` prints one teacher.
+Exit code 1 if anything failed. A seed that ends the process, as some graphs do in ONNX Runtime, is told as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+Outcome = dict[str, Any]
+
+
+def work(first: int, end: int) -> None:
+    """Try seeds, and print one line of JSON for each: as it begins, and what became of it."""
+    from helpers.wild.trial import trial
+
+    for seed in range(first, end):
+        print(json.dumps({"began": seed}), flush=True)
+        print(json.dumps(dataclasses.asdict(trial(seed))), flush=True)
+
+
+def outcomes(first: int, end: int) -> Iterator[Outcome]:
+    """Try seeds in a process of their own, and in another one after each that ends it."""
+    environment = {"OMP_NUM_THREADS": "1", "ONNX_N2N_RAISE": "1", **os.environ}
+    while first < end:
+        command = [sys.executable, __file__, "--worker", str(first), str(end)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as worker:
+            assert worker.stdout is not None
+            for line in worker.stdout:
+                found = json.loads(line)
+                if "began" in found:
+                    first = found["began"]
+                else:
+                    yield found
+                    first += 1
+        if first < end:
+            yield {"seed": first, "uncounted": f"the process ended with code {worker.returncode}", "failures": []}
+            first += 1
+
+
+def main() -> int:
+    """Run all of them and print a tally."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("number", type=int, nargs="?", default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow")
+    parser.add_argument("--show", type=int, metavar="SEED")
+    parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(*options.worker)
+        return 0
+    if options.show is not None:
+        import onnx
+
+        from helpers.wild.teacher import teacher
+
+        print(onnx.printer.to_text(teacher(options.show)))
+        return 0
+    tally: Counter[str] = Counter()
+    for found in outcomes(options.seed, options.seed + options.number):
+        tally["seeds"] += 1
+        if found["uncounted"]:
+            tally["not counted"] += 1
+            if "process" in found["uncounted"]:
+                print(found["seed"], found["uncounted"], flush=True)
+                tally["process ended"] += 1
+            continue
+        tally.update({"counted": 1, "students": found["ways"], "groups grown": found["grown"]})
+        tally["teachers in which something grew"] += bool(found["grown"])
+        tally["failed"] += bool(found["failures"])
+        for failure in found["failures"]:
+            print(found["seed"], failure, flush=True)
+    print(json.dumps(tally))
+    return 1 if tally["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

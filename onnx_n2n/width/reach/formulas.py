@@ -1,0 +1,287 @@
+"""What becomes of fresh channels behind operators for which a number or two do not say it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.axes.algebra import leaves
+from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
+from onnx_n2n.width.reach.magnitudes import (
+    ROOM,
+    affine,
+    clipped,
+    exponent,
+    normalised,
+    packed,
+    padding,
+    smallest,
+    steps,
+    terms,
+)
+from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, total, worst
+from onnx_n2n.width.reach.search import Formula, Walk, keeps
+
+ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
+GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much
+STEPS = frozenset({"relu", "leakyrelu", "elu", "softplus", "thresholdedrelu", "affine", "softsign", "tanh", "sigmoid",
+                   "hardsigmoid"})  # fmt: skip
+
+
+def _add(walk: Walk, node: ir.Node, _: int) -> Reach:
+    return total(walk.part(node, slot) for slot in walk.floats(node))
+
+
+def _scaled(reach: Reach, factor: Gain) -> Reach:
+    """Return what is known after a product with numbers that are not larger than ``factor``."""
+    return reach.times(factor) if np.isfinite(factor).all() else LOST
+
+
+def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
+    if len(node.inputs) != 2:
+        return LOST
+    one, other = (walk.operand(node, slot) for slot in (0, 1))
+    if node.op_type == "PRelu":
+        slope = node.inputs[1]
+        return LOST if one is None or slope is None else one.keeps(max(1.0, walk.magnitudes[slope]), 0.0)
+    if normalised(walk.magnitudes, node) is not None:
+        return LOST  # where that has a bound, it holds
+    if one is None or other is None:
+        reach, value = (other, node.inputs[0]) if one is None else (one, node.inputs[1])
+        assert reach is not None
+        assert value is not None
+        return MIXED if reach.linear else _scaled(reach, walk.magnitudes[value])
+    if node.inputs[0] is node.inputs[1]:
+        return Reach(gain=1.0) if one.linear else _scaled(one, walk.magnitudes[node.inputs[0]])  # type: ignore[index]
+    for place in (0, 1):
+        gate, base = node.inputs[place], node.inputs[1 - place]
+        made = gate.producer() if gate is not None else None
+        if made is not None and made.op_type in GATES and made.inputs[0] is base:
+            return keeps((other, one)[place], Keeps(1.0, GATES[made.op_type], rectifies=True), positive=walk.positive)
+    found = [_scaled(one, walk.sizes(node, 1)), _scaled(other, walk.sizes(node, 0))]
+    return min(found, key=lambda reach: reach.rank)
+
+
+def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
+    over, under = (walk.operand(node, slot) for slot in (0, 1))
+    value = node.inputs[1]
+    if over is None or value is None:
+        return LOST
+    if under is None and over.linear:
+        return MIXED
+    least = smallest(walk.magnitudes, value)
+    return _scaled(over, 1 / least) if least else LOST
+
+
+def _contract(walk: Walk, node: ir.Node, _: int) -> Reach:
+    added = 2 if node.op_type in ADDING else None
+    slots = [slot for slot in range(min(len(node.inputs), added or 9)) if node.inputs[slot] is not None]
+    passing = [(slot, reach) for slot in slots if _passes(walk, node, slot) and (reach := walk.operand(node, slot))]
+    found = _product(walk, node, slots, passing) if len(slots) == 2 else LOST
+    if added is None or added >= len(node.inputs) or node.inputs[added] is None:
+        return found
+    return total([found, walk.part(node, added)])
+
+
+def _fused(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    before = _contract(walk, node, slot)
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        before = total([before, walk.part(node, 3)])
+    said = activated(node)
+    match said:
+        case Bounded(by):
+            return LOST if before.lost else before.keeps(0.0, by)
+        case Keeps():
+            return keeps(before, said, positive=walk.positive)
+        case Moves():
+            return before
+    return LOST
+
+
+def _biased(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    return keeps(_add(walk, node, slot), GELU, positive=walk.positive)
+
+
+def _packed(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """What the operator makes inside must have a bound, so that scores of fresh heads have one."""
+    largest, value = packed(walk.magnitudes, node), node.inputs[0]
+    assert value is not None
+    bounded = largest**2 * 2.0**16 <= ROOM * walk.magnitudes.largest(value) if largest < 1e150 else False
+    return Reach(plus=largest) if bounded and not slot else SPOILED
+
+
+def _fill(_: Walk, __: ir.Node, ___: int) -> Reach:
+    return COPIED  # all places hold the same
+
+
+def _product(walk: Walk, node: ir.Node, slots: list[int], passing: list[tuple[int, Reach]]) -> Reach:
+    if len(passing) == 1:
+        ((slot, reach),) = passing
+        if reach.linear:
+            return MIXED
+        return _scaled(reach, _weight(walk, node, next(other for other in slots if other != slot)))
+    found = [
+        _scaled(reach, _weight(walk, node, next(other for other in slots if other != slot)))
+        for slot, reach in passing
+    ]
+    return min(found, key=lambda reach: reach.rank, default=LOST)
+
+
+def _weight(walk: Walk, node: ir.Node, slot: int) -> Gain:
+    """Return what numbers of the other operand are multiplied by at most, in sum, by the operand at a slot."""
+    value = node.inputs[slot]
+    assert value is not None
+    if slot == 0 and node.op_type == "MatMul" and value in walk.magnitudes.convex:
+        return 1.0
+    scale = abs(attribute(node, "alpha", 1.0))
+    array = walk.analysis.constants.array(value) if slot == 1 and node.op_type in {"Conv", "FusedConv"} else None
+    if array is not None:
+        norms = np.abs(array.astype(np.float64)).reshape(len(array), -1).sum(axis=1)
+        return walk.by_channel((walk.analysis.axes_of_use(node, slot) or ())[0], norms)
+    return scale * walk.magnitudes.summed(node) * walk.magnitudes[value]
+
+
+def _passes(walk: Walk, node: ir.Node, slot: int) -> bool:
+    """Say whether an operand brings the factor into the result: somewhere it is not summed over."""
+    axes = walk.analysis.axes_of_use(node, slot) or ()
+    summands = [
+        each for contraction in walk.magnitudes.contractions.get(node, ()) for each in contraction.summands
+        if each.slot == slot
+    ]  # fmt: skip
+    for place, axis in enumerate(axes):
+        here = [each for each in summands if each.position == place]
+        if not here:
+            if walk.on(axis):
+                return True
+            continue
+        summed = {leaf for each in here for part, on in each.parts if on for leaf in leaves(part)}
+        if walk.on(axis) and walk.factor not in summed:
+            return True
+    return False
+
+
+def _sum(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    if node.op_type == "Mean":
+        return _add(walk, node, slot)
+    reach, count = walk.part(node, 0), terms(walk.magnitudes, node)
+    if reach.linear and node.op_type != "ReduceL1":
+        return MIXED
+    if reach.below and reach.floor:
+        return Reach(gain=1.0, plus=reach.plus * count, below=True, floor=True)
+    return _scaled(reach, count)
+
+
+def _worst(walk: Walk, node: ir.Node, _: int) -> Reach:
+    found = worst(walk.part(node, slot) for slot in walk.floats(node))
+    chosen = node.op_type == "Where"
+    return replace(found, linear=found.linear and chosen, below=found.below and "Min" not in node.op_type)
+
+
+def _clip(walk: Walk, node: ir.Node, _: int) -> Reach:
+    low, high = clipped(walk.magnitudes, node)
+    reach = walk.part(node, 0)
+    if low == 0 and high is None:
+        return keeps(reach, Keeps(rectifies=True), positive=walk.positive)
+    return reach.keeps(1.0, max(abs(low or 0.0), abs(high or 0.0)))
+
+
+def _pad(walk: Walk, node: ir.Node, _: int) -> Reach:
+    reach, number = walk.part(node, 0), padding(walk.magnitudes, node)
+    return reach if number == 0 else reach.keeps(1.0, number)
+
+
+def _power(walk: Walk, node: ir.Node, _: int) -> Reach:
+    reach, power = walk.operand(node, 0), exponent(walk.magnitudes, node)
+    if reach is None or power is None or power < 0:
+        return LOST
+    if power <= 1:
+        return reach.keeps(1.0, 1.0)
+    return Reach(gain=1.0) if reach.linear and power == int(power) else LOST
+
+
+def _cast(walk: Walk, node: ir.Node, _: int) -> Reach:
+    reach = walk.part(node, 0)
+    before, after = (walk.magnitudes.largest(value) for value in (node.inputs[0], node.outputs[0]) if value is not None)
+    return reach if reach.linear or (reach.below and reach.floor) or after >= before else LOST
+
+
+def _normalise(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """Only where a sum of squares cannot be infinite: there the result has a bound."""
+    reach, value = walk.operand(node, 0), node.inputs[0]
+    assert value is not None
+    small = walk.magnitudes[value] <= math.sqrt(walk.magnitudes.largest(value)) * ROOM**8
+    safe = reach is not None and (reach.linear or small)
+    return SPOILED if slot or not safe or len(node.inputs) > 3 else Reach(plus=walk.magnitudes[node.outputs[0]])
+
+
+def _batch_norm(walk: Walk, node: ir.Node, _: int) -> Reach:
+    parts, reach = affine(walk.analysis, node), walk.operand(node, 0)
+    if parts is None or reach is None:
+        return LOST
+    if reach.linear and (node, 1) in walk.folds:
+        return MIXED
+    axes = walk.analysis.axes_of_use(node, 1) or ()
+    return _scaled(reach, walk.by_channel(axes[0], np.abs(parts[0]))).keeps(1.0, float(np.abs(parts[1]).max(initial=0)))
+
+
+def _recur(_: Walk, node: ir.Node, __: int) -> Reach:
+    """A fresh state reads no fresh one, so that all steps are like the first."""
+    names = steps(node)
+    if node.op_type != "RNN" or names is None or not STEPS.issuperset(names):
+        return LOST
+    alphas = node.attributes.get("activation_alpha")
+    betas = node.attributes.get("activation_beta")
+    alpha, beta = (
+        max(map(abs, stated.value), default=1.0) if stated is not None and not stated.is_ref() else 1.0
+        for stated in (alphas, betas)
+    )
+    return Reach(gain=max(1.0, alpha), plus=max(1.0, alpha, beta))
+
+
+def _attend(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """The result is a mean of values; where scores have the factor too, they must have a bound."""
+    if slot:
+        return worst(walk.part(node, each) for each in walk.floats(node))
+    if len(node.inputs) < 3 or None in node.inputs[:3]:
+        return LOST
+    values = walk.operand(node, 2)
+    query, key = node.inputs[:2]
+    assert query is not None
+    assert key is not None
+    scored = any(_passes(walk, node, each) and walk.operand(node, each) is not None for each in (0, 1))
+    if not scored:
+        return values or LOST
+    product = walk.magnitudes[query] * walk.magnitudes[key] * 2.0**16
+    bounded = product <= ROOM * walk.magnitudes.largest(query)
+    return values.keeps(1.0, 0.0) if values is not None and bounded else LOST
+
+
+def _turn(walk: Walk, node: ir.Node, _: int) -> Reach:
+    reach = walk.part(node, 0)
+    return MIXED if reach.linear else reach.keeps(4.0, 0.0)
+
+
+FORMULAS: dict[str, Formula] = {
+    "add": _add,
+    "multiply": _multiply,
+    "divide": _divide,
+    "contract": _contract,
+    "sum": _sum,
+    "worst": _worst,
+    "clip": _clip,
+    "pad": _pad,
+    "power": _power,
+    "cast": _cast,
+    "normalise": _normalise,
+    "batch norm": _batch_norm,
+    "recur": _recur,
+    "attend": _attend,
+    "turn": _turn,
+    "fused": _fused,
+    "biased": _biased,
+    "packed attention": _packed,
+    "fill": _fill,
+}

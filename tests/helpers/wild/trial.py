@@ -1,0 +1,128 @@
+"""One random teacher, grown in some ways with verification off, and judged in ONNX Runtime."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+
+import onnx_n2n
+from helpers.wild.judge import Feed, Judge
+from helpers.wild.sheet import Skip
+from helpers.wild.teacher import teacher
+from onnx_n2n.axes.algebra import Limit
+
+LENGTHS = ((3, 4), (3, 4), (5, 2), (1, 3))  # of the free axes, on each of the inputs
+PATIENCE = 60.0  # seconds of processor time for one seed
+
+
+@dataclass
+class Outcome:
+    """What became of one seed.
+
+    Attributes:
+        uncounted: Why the graph does not count, or nothing.
+        failures: What failed, one line for each way of growing.
+        grown: How many groups grew, in all ways together.
+        ways: How many students were judged.
+    """
+
+    seed: int
+    uncounted: str = ""
+    failures: list[str] = field(default_factory=list)
+    grown: int = 0
+    ways: int = 0
+
+
+def _feeds(model: onnx.ModelProto, rng: np.random.Generator) -> Iterator[Feed]:
+    """Draw inputs with several lengths of the free axes."""
+    for lengths in LENGTHS:
+        yield _feed(model, dict(zip("NM", lengths, strict=True)), rng)
+
+
+def _feed(model: onnx.ModelProto, lengths: dict[str, int], rng: np.random.Generator) -> Feed:
+    given = {tensor.name for tensor in model.graph.initializer}
+    found = {}
+    for value in model.graph.input:
+        if value.name in given:
+            continue
+        shape = [lengths.get(dim.dim_param, dim.dim_value) for dim in value.type.tensor_type.shape.dim]
+        whole = value.type.tensor_type.elem_type == onnx.TensorProto.INT64
+        found[value.name] = rng.integers(0, 6, shape) if whole else rng.standard_normal(shape).astype(np.float32)
+    return found
+
+
+def ways(model: onnx.ModelProto, seed: int) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield some ways of growing a teacher, each with its name."""
+    rng = np.random.default_rng([seed, 2])
+    factors = rng.permutation([1.5, 2.0, 3.0]).tolist()
+    for init, factor in zip(("net2net", "zero"), factors, strict=False):
+        options = {"init": init, "mapping": str(rng.choice(["random", "cyclic"])), "seed": seed % 97}
+        options["noise"] = float(rng.choice([0.0, 0.3]))
+        yield f"widen {factor:g} {init}", lambda f=factor, o=options: onnx_n2n.widen(model, f, verify=False, **o)
+    if rng.random() < 0.35:
+        free = [group for group in onnx_n2n.analyze(model).groups if group.limit is not Limit.UNIFORM]
+        sizes = {group.name: group.size + int(rng.integers(1, group.size + 1)) for group in free}
+        init = str(rng.choice(["net2net", "zero"]))
+        yield f"groups {sizes} {init}", lambda: onnx_n2n.widen(model, groups=sizes, init=init, verify=False)
+    if rng.random() < 0.25:
+        yield "deepen", lambda: onnx_n2n.deepen(model, verify=False)
+
+
+def trial(seed: int) -> Outcome:
+    """Draw a teacher and grow it."""
+    outcome = Outcome(seed)
+    with patience(PATIENCE):
+        try:
+            model = teacher(seed)
+            rng = np.random.default_rng([seed, 1])
+            judge = Judge(model, _feeds(model, rng), rng)
+        except Skip:
+            outcome.uncounted = "nothing was drawn"
+        except Exception as error:
+            outcome.uncounted = f"not a teacher: {' '.join(str(error).split())[:200]}"
+        else:
+            if not judge.meaningful:
+                outcome.uncounted = "its outputs hardly move, or rounding moves them"
+        if outcome.uncounted:
+            return outcome
+        _grow(model, judge, outcome)
+    return outcome
+
+
+def _grow(model: onnx.ModelProto, judge: Judge, outcome: Outcome) -> None:
+    way = "analyze"
+    try:
+        for way, grow in ways(model, outcome.seed):
+            result = grow()
+            outcome.ways += 1
+            outcome.grown += len(getattr(result.change, "grown", ()))
+            if result.modified and (failure := judge.failure(result.model)):
+                outcome.failures.append(f"{way}: {failure}")
+    except Exception as error:  # that is what is looked for
+        outcome.failures.append(f"{way}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+class TooLong(Exception):  # noqa: N818
+    """A seed took more processor time than any should."""
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Raise what says so when the work inside takes too long."""
+
+    def stop(*_: Any) -> NoReturn:
+        raise TooLong(f"more than {seconds:g} s of processor time")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -1,0 +1,64 @@
+"""How far a student's values may be from the teacher's: a yardstick of what the teacher's own values tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from onnx_n2n.verification.compare import GRAINS, compare, yardstick
+
+
+def test_the_tolerance_follows_the_noise_and_the_optimiser_is_believed_only_so_far() -> None:
+    fine = GRAINS[ir.DataType.FLOAT]
+    truth = [np.array([0, 1], np.float32), np.array([1, 0], np.float32)]
+
+    def off(by: float) -> list[np.ndarray]:
+        return [array + np.float32(by) for array in truth]
+
+    assert yardstick(truth, fine).tolerance == fine.floor
+    assert yardstick(truth, fine, optimised=off(1e-4)).tolerance == pytest.approx(16e-4, rel=1e-2)
+    assert yardstick(truth, fine, nudged=off(1e-4)).tolerance == pytest.approx(16e-4, rel=1e-2)
+    assert fine.floor < yardstick(truth, fine, optimised=off(0.5)).tolerance < 1e-2
+    assert yardstick(truth, fine, nudged=off(0.5)).vacuous
+
+
+def test_the_last_digits_of_a_large_value_are_nobodys_fault() -> None:
+    truth = [np.array([1e6, 0], np.float32), np.array([1e6, 1], np.float32)]
+    stick = yardstick(truth, GRAINS[ir.DataType.FLOAT])
+    step = np.spacing(np.float32(1e6))
+    for amount, place, ok in ((step, 0, True), (50 * step, 0, False), (step, 1, False)):
+        student = [array.copy() for array in truth]
+        student[1][place] += amount
+        assert compare("y", stick, student).ok == ok
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("truth", "others"),
+    [
+        ([floats(1, 2), floats(3)], [[floats(1), floats(2, 3)], floats(1, 2, 3), [floats(1, 2, 3)], []]),
+        ([np.ones((2, 3), np.float32)], [[np.ones((3, 2), np.float32)], [np.ones((2, 3))]]),
+        ({"a": 0.25, "b": 0.75}, [{"a": 0.25, "c": 0.75}, {"a": 0.75, "b": 0.25}, {"a": 0.25}, [0.25, 0.75]]),
+        ([{10**8: 0.25}], [[{10**8 + 1: 0.25}], [{10**8: 0.5}], [{"100000000": 0.25}]]),
+    ],
+)
+def test_sequences_and_maps_are_compared_part_by_part(truth: Any, others: list[Any]) -> None:
+    """Lengths, shapes, types and keys are equal; only values may differ by rounding."""
+    moved = {key: 2 * n for key, n in truth.items()} if isinstance(truth, dict) else truth
+    stick = yardstick([truth, moved], GRAINS[ir.DataType.FLOAT])
+    assert compare("y", stick, [truth, moved]).ok
+    for other in others:
+        assert not compare("y", stick, [other, moved]).ok
+
+
+def test_values_under_keys_of_text_may_differ_by_rounding() -> None:
+    truth = [[{"a": 0.25, "b": 0.75}], [{"a": 0.5, "b": 0.5}]]
+    stick = yardstick(truth, GRAINS[ir.DataType.FLOAT])
+    assert not stick.vacuous
+    assert compare("y", stick, [[{"a": 0.25 + 1e-6, "b": 0.75}], truth[1]]).ok
