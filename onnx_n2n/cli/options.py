@@ -46,8 +46,8 @@ def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, 
         raise click.BadParameter(f"{brief(repr(wrong[0]))} is not of the form WEIGHT=PARAMETER.")
     try:
         return named((weight, name) for weight, _, name in (value.partition("=") for value in values))
-    except OptionError as wrong:
-        raise click.BadParameter(str(wrong)) from wrong
+    except OptionError as failure:
+        raise click.BadParameter(str(failure)) from failure
 
 
 def as_click(each: Option) -> Callable[[Command], Command]:

@@ -12,7 +12,7 @@ from onnx_n2n.analysis.walk import analyze
 NUMBERS = [1, 2, 3, 4, 5, 7]
 OPERATORS = ["Add", "Sub", "Mul", "Div", "Max", "Mod"]
 STEPS = st.lists(st.tuples(st.sampled_from(OPERATORS), st.sampled_from(NUMBERS)), max_size=4)
-FILLED = "ConstantOfShape<value=float[1] {{0.01}}>"
+FILLED = "ConstantOfShape<value=float[1] {{0.001}}>"
 LENGTH = "s = Shape(h) t0 = Gather(s, c1)"
 USES = [
     "g = Concat<axis=0>(c2, {t}) e = Expand(one, g) r = ReduceSum<keepdims=1>(e, c1) k = Add(h, r)",
@@ -36,7 +36,7 @@ def test_whatever_is_computed_of_a_length_the_student_is_right(
     last = f"t{len(steps)}"
     if "{t0}" in use:
         body, use = f"{body} scalar = Squeeze({last})", use.replace("{t0}", "scalar")
-    constants = {f"c{n}": [n] for n in [0, *NUMBERS, 12]} | {"one": [[0.01]], "z": 0, "i1": 1}
+    constants = {f"c{n}": [n] for n in [0, *NUMBERS, 12]} | {"one": [[0.001]], "z": 0, "i1": 1}
     body = f"{body} {use.format(t=last)} y = MatMul(k, V)"
     teacher = model(body, "float[2,3] x", "y", W=(3, 12), V=(12, 2), **constants)
     try:
