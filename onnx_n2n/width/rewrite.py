@@ -155,8 +155,6 @@ class _Rewriter:
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         share, longer = self.growth.share(axis), Fraction(self.growth.length(axis), size(axis) or 1)
         most = 2 ** math.ceil(math.log2(max(1.0, float(share.max() * longer))))  # multiplied when it is a mean
-        if mean.node.outputs[0].is_graph_output():
-            most = 1  # nothing comes after it
         self.multiplied.append(layer_name(mean.node))
         form = times(exactly(share), number(*(longer / most).as_integer_ratio()))
         self._scale_operand(mean.node, 0, mean.position, rank, share * float(longer / most), form)
