@@ -209,7 +209,7 @@ def test_a_sum_over_places_wants_positive_mixtures() -> None:
     """A mixture of what a Relu has cut off may be larger, at many places, than what it has let through."""
     for pool, positive in (("GlobalAveragePool", True), ("GlobalMaxPool", False)):
         body = f"h = Conv(x, W) a = Relu(h) p = {pool}(a) y = Conv(p, V)"
-        found = fits(body, "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
+        found = fits(body, "float[2,3,30,30] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
         assert isinstance(found, Fits)
         assert found.positive == positive
 
