@@ -95,15 +95,16 @@ def _fold(analysis: Analysis, norm: ir.Node) -> dict[Use, Fold]:
 
 def zero(analysis: Analysis, value: ir.Value) -> bool:
     """Say whether a tensor is zero throughout, as some exporters make the bias of a layer that has none."""
-    array = analysis.constants.small(value)
-    producer = value.producer()
-    if array is not None or producer is None:
-        return array is not None and not array.any()
-    if operator_of(producer) == ("", "ConstantOfShape"):
-        filled = producer.attributes.get("value")
-        return filled is None or not filled.value.numpy().any()
-    given = producer.inputs[0] if operator_of(producer) in SPREADS else None
-    return given is not None and zero(analysis, given)
+    end: ir.Value | None = value
+    while end is not None:
+        array, producer = analysis.constants.small(end), end.producer()
+        if array is not None or producer is None:
+            return array is not None and not array.any()
+        if operator_of(producer) == ("", "ConstantOfShape"):
+            filled = producer.attributes.get("value")
+            return filled is None or not filled.value.numpy().any()
+        end = producer.inputs[0] if operator_of(producer) in SPREADS else None
+    return False
 
 
 def _own(analysis: Analysis, use: Use) -> bool:

@@ -250,8 +250,9 @@ def _attend(walk: Walk, node: ir.Node, slot: int) -> Reach:
 
 
 def _turn(walk: Walk, node: ir.Node, _: int) -> Reach:
-    reach = walk.part(node, 0)
-    return MIXED if reach.linear else reach.keeps(4.0, 0.0)
+    """Linear in the first operand, and the same for all channels unless another one has them too, as angles have."""
+    reach, others = walk.part(node, 0), [walk.operand(node, slot) for slot in range(1, len(node.inputs))]
+    return MIXED if reach.linear and others.count(None) == len(others) else reach.keeps(4.0, 0.0)
 
 
 FORMULAS: dict[str, Formula] = {

@@ -209,6 +209,8 @@ def _multiply(found: Magnitudes, node: ir.Node, _: int) -> float:
     if (length := normalised(found.analysis, node)) is not None:
         return math.sqrt(length)
     given = found.given(node)
+    if node.op_type == "PRelu":
+        return given[0] * max(1.0, *given[1:])
     return math.prod(given) if 0 not in given else 0.0
 
 

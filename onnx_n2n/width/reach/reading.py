@@ -51,9 +51,11 @@ def normalised(analysis: Analysis, node: ir.Node) -> int | None:
             continue
         root = _behind(under, {"Reciprocal"}) if node.op_type == "Mul" else under
         added = _behind(_behind(root, {"Sqrt"}), {"Add"}, through=True)
-        for term in added.inputs if isinstance(added, ir.Node) else ():
+        for term, other in (added.inputs[:2], added.inputs[1::-1]) if isinstance(added, ir.Node) else ():
             mean = _behind(term, {"ReduceMean"}, node=True)
-            if isinstance(mean, ir.Node) and _squares(analysis, mean.inputs[0], over):
+            array = analysis.constants.array(other) if other is not None else None
+            positive = array is not None and bool((array >= 0).all())
+            if positive and isinstance(mean, ir.Node) and _squares(analysis, mean.inputs[0], over):
                 return _averaged(analysis, mean)
     return None
 
