@@ -10,15 +10,15 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
-from onnx_n2n.width.reach.magnitudes import ROOM, packed, padding
+from onnx_n2n.width.reach.magnitudes import ROOM, SATURATING, packed, padding
 from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, keeps, total, worst
 from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms
 from onnx_n2n.width.reach.walk import Formula, Walk
 
 ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
 GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much
-STEPS = frozenset({"relu", "leakyrelu", "elu", "softplus", "thresholdedrelu", "affine", "softsign", "tanh", "sigmoid",
-                   "hardsigmoid"})  # fmt: skip
+# Not Softplus: ONNX Runtime's recurrent layers take the logarithm of an exponential that overflows.
+STEPS = SATURATING | {"relu", "leakyrelu", "elu", "thresholdedrelu", "affine"}
 
 
 def _add(walk: Walk, node: ir.Node, _: int) -> Reach:
