@@ -21,7 +21,8 @@ from onnx_n2n.record.forms import plus, root, student
 from onnx_n2n.record.forms import setting as named
 from onnx_n2n.record.mixture import MOST, mixture
 from onnx_n2n.record.settings import setting_of
-from onnx_n2n.rules.ranges import Keeps, range_of
+from onnx_n2n.rules.ranges import Keeps
+from onnx_n2n.rules.registry import range_of
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute

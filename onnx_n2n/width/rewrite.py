@@ -74,6 +74,7 @@ class _Rewriter:
         self.remade: list[Remade] = []
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
+        self._results: list[tuple[ir.Node, Fraction]] = []  # what they make is scaled at the end, when outputs are set
         self.forms = Forms({}, {})
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
@@ -97,6 +98,8 @@ class _Rewriter:
         rewrite_literals(self.analysis, self.growth, self.names)
         copied = adapt(self.analysis, self.growth, self.names, self.forms.tensors)
         declare(self.analysis, self.growth, made, copied)
+        for node, factor in self._results:
+            self._scale_result(node, factor)
 
     # --- shares
 
@@ -152,12 +155,11 @@ class _Rewriter:
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
         share, longer = self.growth.share(axis), Fraction(self.growth.length(axis), size(axis) or 1)
         most = 2 ** math.ceil(math.log2(max(1.0, float(share.max() * longer))))  # multiplied when it is a mean
-        most = 1 if mean.node.outputs[0].is_graph_output() else most  # of the model or a body: it keeps its name
         self.multiplied.append(layer_name(mean.node))
         form = times(exactly(share), number(*(longer / most).as_integer_ratio()))
         self._scale_operand(mean.node, 0, mean.position, rank, share * float(longer / most), form)
         if most > 1:
-            self._scale_result(mean.node, Fraction(most))
+            self._results.append((mean.node, Fraction(most)))
 
     def _scale_operand(
         self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray, form: Form | None
@@ -171,14 +173,22 @@ class _Rewriter:
         self._ranks[scaled.outputs[0]] = rank
 
     def _scale_result(self, node: ir.Node, factor: Fraction) -> None:
-        """Multiply what a node makes by a number."""
-        value = node.outputs[0]
+        """Multiply what a node makes by a number, for all that read it, also from outside of its graph."""
+        value, graph = node.outputs[0], self._graph_of(node)
         uses = list(value.uses())
         form = number(*factor.as_integer_ratio())
         scaled = self._product(node, value, np.array(float(factor)), self._dtype(node, value), form)
-        self._graph_of(node).insert_after(node, scaled)
+        result = scaled.outputs[0]
+        graph.insert_after(node, scaled)
         for use in uses:
-            use.node.replace_input_with(use.idx, scaled.outputs[0])
+            use.node.replace_input_with(use.idx, result)
+        for position, output in enumerate(graph.outputs):
+            if output is value:  # its name is that of the product now
+                value.name, result.name = result.name, value.name
+                result.type, result.shape, result.doc_string = value.type, value.shape, value.doc_string
+                result.metadata_props.update(value.metadata_props)
+                value.metadata_props.clear()
+                graph.outputs[position] = result
 
     def _product(
         self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType, form: Form | None
@@ -321,7 +331,7 @@ class _Rewriter:
             for (node, slot), _ in quiet.written:
                 self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
-                self._scale_result(mean.node, 1 / shrunk)
+                self._results.append((mean.node, 1 / shrunk))
         for evenness in self.analysis.ledger.evenness:
             covered = any(leaf in self._quiet for leaf in leaves(evenness.axis))
             if isinstance(evenness.by, Mean) and not covered and self.growth.multiplicity(evenness.axis) is None:
