@@ -7,7 +7,6 @@ for the use that needs it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from onnx_n2n.axes.algebra import (
     axis_of,
     is_pinned,
     leaves,
+    parts_of,
     pin,
     product,
     resolve,
@@ -88,12 +88,18 @@ def length_of(axis: Axis) -> ShapeDim:
 
 def always_equal(one: Axis, other: Axis) -> bool:
     """Say whether two axes have the same length however their factors grow, whatever the order of their factors."""
-    one, other = resolve(one), resolve(other)
-    if same(one, other):
-        return True
-    if isinstance(one, Sum) or isinstance(other, Sum) or size(one) != size(other):
-        return False
-    return Counter(map(id, leaves(one))) == Counter(map(id, leaves(other)))
+    return _left(one, other) == []
+
+
+def _left(one: Axis, other: Axis) -> list[Axis] | None:
+    """Return what is left of a product when all parts of another are taken away; None if it does not have them all."""
+    left = parts_of(one)
+    for part in parts_of(other):
+        place = next((place for place, each in enumerate(left) if same(each, part)), None)
+        if place is None:
+            return None
+        del left[place]
+    return left
 
 
 def multiply(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
@@ -125,7 +131,7 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason, *, rounded: bool = Fa
         reason: Why what cannot be followed is pinned.
         rounded: Whether a quotient that is no whole number is rounded down.
     """
-    value = None if one.value is None or not other.value or not other.literal else _whole(one.value / other.value)
+    value = None if one.value is None or not other.value else _whole(one.value / other.value)
     if rounded and value is None and (one.value or -1) > 0 and other.literal and (other.value or 0) > 0:
         one = _without_rest(one, int(other.value or 0))
         value = one.value // (other.value or 1) if one.value is not None else None
@@ -141,13 +147,8 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason, *, rounded: bool = Fa
         else:
             pin(outer, reason)
             return ShapeDim(value, inner)
-    if one.axis is not None and other.axis is not None:
-        rest = Counter(leaves(one.axis))
-        rest.subtract(leaves(other.axis))
-        plain = not isinstance(resolve(one.axis), Sum) and not isinstance(resolve(other.axis), Sum)
-        if plain and min(rest.values()) >= 0:
-            quotient = product(*(factor for factor, times in rest.items() for _ in range(times)))
-            return ShapeDim(size(quotient), quotient)
+    if one.axis is not None and other.axis is not None and (rest := _left(one.axis, other.axis)) is not None:
+        return length_of(product(*rest))
     return settle(one, other, value=value, reason=reason)
 
 

@@ -181,6 +181,8 @@ class Context:
             raise Refusal(f"{value.name!r} is computed from data", self._facts.obscured(value))
         if count is not None and len(found.elements) != count:
             raise Refusal(f"{self.value(slot).name!r} has {len(found.elements)} elements, not {count}")
+        for axis in self._facts.axes(self.node, slot) or ():  # it may be a weight that was cast
+            self.pin(axis, "its elements steer the operator")
         self.consumed.add(slot)
         return found.elements
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import InputError
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.unfolding import Unfolding
 from onnx_n2n.graph.uses import reads
 
 # Operators that draw random numbers, by domain.
@@ -47,9 +48,13 @@ def drawn(model: ir.Model) -> Mapping[str, ir.Node]:
 
     What a body draws may reach all outputs of its node, and what a function draws all outputs of its calls.
     """
+    functions: dict[ir.OperatorIdentifier, ir.Node | None] = {}
+    for each in Unfolding(model.functions).reached(model.graph):  # each once, what it calls before it
+        functions[each] = _draws(model.functions[each].all_nodes(), functions)
     found: dict[ir.Value, ir.Node] = {}
     for node in model.graph:
-        origin = _draws(node, model) or next((found[value] for value in reads(node) if value in found), None)
+        given = next((found[value] for value in reads(node) if value in found), None)
+        origin = _draws(_inside(node), functions) or given
         if origin is not None and node.op_type not in SHAPES:
             found |= dict.fromkeys(node.outputs, origin)
     return {value.name: origin for value, origin in found.items() if value.name}
@@ -70,13 +75,18 @@ def refuse(found: tuple[Random, ...]) -> None:
     )
 
 
-def _draws(node: ir.Node, model: ir.Model, around: frozenset[ir.OperatorIdentifier] = frozenset()) -> ir.Node | None:
-    """The first node that draws in a node: itself, or one in its bodies or its function."""
-    if node.op_type in DRAWING.get(plain(node.domain), ()):
-        return node
-    inside = [inner for body in bodies_of(node) for inner in body.all_nodes()]
-    function = model.functions.get(node.op_identifier())
-    if function is not None and node.op_identifier() not in around:
-        inside += function.all_nodes()
-    around |= {node.op_identifier()}
-    return next((origin for inner in inside if (origin := _draws(inner, model, around)) is not None), None)
+def _draws(nodes: Iterable[ir.Node], functions: Mapping[ir.OperatorIdentifier, ir.Node | None]) -> ir.Node | None:
+    """The first of some nodes that draws, or that in the function that it calls."""
+    for node in nodes:
+        if node.op_type in DRAWING.get(plain(node.domain), ()):
+            return node
+        if (origin := functions.get(node.op_identifier())) is not None:
+            return origin
+    return None
+
+
+def _inside(node: ir.Node) -> Iterator[ir.Node]:
+    """A node, and those in its bodies."""
+    yield node
+    for body in bodies_of(node):
+        yield from body.all_nodes()

@@ -15,6 +15,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
 from onnx_n2n.search.cost import multiply_adds
+from onnx_n2n.verification.randomness import drawn
 
 
 def shapes(proto: onnx.ModelProto) -> dict[str, list[int]]:
@@ -157,6 +158,15 @@ def test_nodes_are_counted_without_being_written_out(levels: int, nodes: int) ->
         with pytest.raises(ModelError, match="unfold to"):
             running(opened(proto))
     assert f"F{levels - 1} 'z'" in multiply_adds(opened(proto)).uncounted
+
+
+@pytest.mark.parametrize("levels", [1, 2, 30, 90])
+@pytest.mark.parametrize("operator", ["RandomNormalLike", "Relu"])
+def test_random_numbers_are_looked_for_once_in_each_function(levels: int, operator: str) -> None:
+    first, *others = chain(levels, calls=2)
+    first.node[0].op_type = operator
+    proto = calling(f"z = f.F{levels - 1}(h)", first, *others, infer=False)
+    assert [node.op_type for node in drawn(opened(proto)).values()] == [operator] * 2 * (operator != "Relu")
 
 
 def _has_all(_operator: str, _version: int) -> bool:

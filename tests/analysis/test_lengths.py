@@ -56,6 +56,8 @@ OF_WEIGHTS = {
         "y = MatMul(k, V)", at=1, zero=0, step=1),
     "the largest few": measured(
         "h = MatMul(x, W) k = MatMul(h, U) s = Shape(W) n = Gather(s, one) v, i = TopK(k, n) y = Add(v, x)"),
+    "a weight that is cast to a target": measured(
+        "h = MatMul(x, W) t = Cast<to=7>(b) k = Reshape(h, t) y = MatMul(k, V)", 6, b=np.array([6, 6], np.float32)),
     "a length in a branch": measured(
         "h = MatMul(x, W) d = ReduceMax<keepdims=0>(x) c = Cast<to=9>(d) q = If(c) <"
         "then_branch=a () => (p) { s = Shape(W) n = Gather(s, one) f = Cast<to=1>(n) p = Div(h, f) }, "

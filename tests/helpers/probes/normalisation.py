@@ -15,7 +15,11 @@ CASES["BatchNormalization"] = [
 ] + [
     flat("z = BatchNormalization(h, s, b, m, v)", 12, **BN),
     case("z, mm, vv = BatchNormalization<training_mode=1>(h, s, b, m, v)", 12, **BN),
-]
+    case("t = Transpose<perm=[0, 2, 1, 3]>(h) z, mm, vv = BatchNormalization<training_mode=1>(t, s, b, m, v)",
+         s=(4,), b=(4,), m=(4,), v=np.linspace(0.5, 2, 4, dtype=np.float32), close=2),
+    case("t = Transpose<perm=[0, 2, 1, 3]>(h) z = BatchNormalization(t, s, b, m, v)", 12,
+         s=(4,), b=(4,), m=(4,), v=np.linspace(0.5, 2, 4, dtype=np.float32), close=2),
+]  # fmt: skip
 CASES["InstanceNormalization"] = [
     case("z = InstanceNormalization(h, s, b)", 12, **GN12),
     case("g = Reshape(h, to) n = InstanceNormalization(g, s, b) z = Reshape(n, back)", 3, 4, to=[0, 4, -1],
