@@ -177,8 +177,12 @@ def _thresholded(node: ir.Node) -> Range:
     return Keeps(1.0, abs(attribute(node, "alpha", 1.0)), rectifies=True)
 
 
-def _swish(node: ir.Node) -> Range:
-    alpha = attribute(node, "alpha", 1.0)
+def _quick_gelu(node: ir.Node) -> Range:
+    return _swish(node, 1.702)
+
+
+def _swish(node: ir.Node, standard: float = 1.0) -> Range:
+    alpha = attribute(node, "alpha", standard)
     return Keeps(1.0, 0.28 / alpha, rectifies=True) if alpha > 0 else Keeps()
 
 
@@ -210,7 +214,8 @@ _say("Relu", Keeps(rectifies=True))
 _say("Ceil Floor Round", Keeps(plus=1.0))
 _say("Shrink", lambda node: Keeps(1.0, abs(attribute(node, "bias", 0.0))))
 _say("Gelu", GELU)
-_say("Gelu QuickGelu", GELU, domain=MICROSOFT)
+_say("Gelu", GELU, domain=MICROSOFT)
+_say("QuickGelu", _quick_gelu, domain=MICROSOFT)
 _say("Mish HardSwish", Keeps(plus=0.4, rectifies=True))
 _say("Softplus", Keeps(plus=0.7, rectifies=True))
 _say("Swish", _swish)

@@ -19,7 +19,7 @@ from onnx_n2n.axes.algebra import Factor, leaves, resolve
 from onnx_n2n.graph.operators import measures, operator_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.mixture import Mixture
-from onnx_n2n.width.reach.magnitudes import affine
+from onnx_n2n.width.reach.reading import affine
 
 MAKERS = {("", "Conv"): 0, ("", "ConvTranspose"): 1, ("", "Gemm"): 1, ("", "MatMul"): 1}
 SPREADS = {("", name) for name in ("Expand", "Identity", "Cast", "CastLike", "Reshape", "Unsqueeze")}
@@ -95,15 +95,16 @@ def _fold(analysis: Analysis, norm: ir.Node) -> dict[Use, Fold]:
 
 def zero(analysis: Analysis, value: ir.Value) -> bool:
     """Say whether a tensor is zero throughout, as some exporters make the bias of a layer that has none."""
-    array = analysis.constants.small(value)
-    producer = value.producer()
-    if array is not None or producer is None:
-        return array is not None and not array.any()
-    if operator_of(producer) == ("", "ConstantOfShape"):
-        filled = producer.attributes.get("value")
-        return filled is None or not filled.value.numpy().any()
-    given = producer.inputs[0] if operator_of(producer) in SPREADS else None
-    return given is not None and zero(analysis, given)
+    end: ir.Value | None = value
+    while end is not None:
+        array, producer = analysis.constants.small(end), end.producer()
+        if array is not None or producer is None:
+            return array is not None and not array.any()
+        if operator_of(producer) == ("", "ConstantOfShape"):
+            filled = producer.attributes.get("value")
+            return filled is None or not filled.value.numpy().any()
+        end = producer.inputs[0] if operator_of(producer) in SPREADS else None
+    return False
 
 
 def _own(analysis: Analysis, use: Use) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,10 @@ def fits(body: str, inputs: str = "float[4,3] x", **constants: Any) -> Fits | Re
 
 
 WEIGHTS = {"W": (3, 8), "V": (8, 2)}
+BOUNDS = {  # what is made of h, which lies between -1 and 1, and what its bound must be
+    "PRelu(h, quarter)": 1.0, "Mul(h, quarter)": 0.25, "Pow(h, two)": 1.0, "Div(h, quarter)": 4.0, "Exp(h)": math.e,
+    "Sum(h, h, quarter)": 2.25, "Clip(h, , quarter)": 1.0, "ReduceSum<keepdims=1>(h, last)": 8.0,
+}  # fmt: skip
 WITHIN = {
     "a function that keeps": "h = MatMul(x, W) a = Relu(h) y = MatMul(a, V)",
     "one that is bounded, raised": "h = MatMul(x, W) a = Tanh(h) b = Exp(a) y = MatMul(b, V)",
@@ -209,7 +214,7 @@ def test_a_sum_over_places_wants_positive_mixtures() -> None:
     """A mixture of what a Relu has cut off may be larger, at many places, than what it has let through."""
     for pool, positive in (("GlobalAveragePool", True), ("GlobalMaxPool", False)):
         body = f"h = Conv(x, W) a = Relu(h) p = {pool}(a) y = Conv(p, V)"
-        found = fits(body, "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
+        found = fits(body, "float[2,3,30,30] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
         assert isinstance(found, Fits)
         assert found.positive == positive
 
@@ -278,6 +283,15 @@ def test_no_bound_is_below_what_a_tensor_holds() -> None:
                     if name in values and isinstance(array, np.ndarray) and array.dtype.kind == "f":
                         most = np.abs(array.astype(np.float64)).max(initial=0)
                         assert most <= magnitudes[values[name]] * 1.001, (probe.body, name)
+
+
+@pytest.mark.parametrize(("made", "bound"), BOUNDS.items())
+def test_bounds_are_worked_out_from_constants(made: str, bound: float) -> None:
+    numbers = {"quarter": 0.25, "two": 2.0, "last": np.array([1])}
+    proto = model(f"g = MatMul(x, W) h = Tanh(g) a = {made} y = Neg(a)", "float[4,3] x", "y", W=(3, 8), **numbers)
+    analysis = analyze(opened(proto))
+    (value,) = analysis.model.graph.outputs
+    assert Magnitudes(analysis)[value] == pytest.approx(bound)
 
 
 @functools.cache

@@ -10,19 +10,9 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
-from onnx_n2n.width.reach.magnitudes import (
-    ROOM,
-    affine,
-    clipped,
-    exponent,
-    normalised,
-    packed,
-    padding,
-    smallest,
-    steps,
-    terms,
-)
+from onnx_n2n.width.reach.magnitudes import ROOM, packed, padding
 from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, keeps, total, worst
+from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms
 from onnx_n2n.width.reach.walk import Formula, Walk
 
 ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
@@ -47,7 +37,7 @@ def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
     if node.op_type == "PRelu":
         slope = node.inputs[1]
         return LOST if one is None or slope is None else one.keeps(max(1.0, walk.magnitudes[slope]), 0.0)
-    if normalised(walk.magnitudes, node) is not None:
+    if normalised(walk.analysis, node) is not None:
         return LOST  # where that has a bound, it holds
     if one is None or other is None:
         reach, value = (other, node.inputs[0]) if one is None else (one, node.inputs[1])
@@ -72,7 +62,7 @@ def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
         return LOST
     if under is None and over.linear:
         return MIXED
-    least = smallest(walk.magnitudes, value)
+    least = smallest(walk.analysis, value)
     return _scaled(over, 1 / least) if least else LOST
 
 
@@ -166,12 +156,12 @@ def _passes(walk: Walk, node: ir.Node, slot: int) -> bool:
 def _sum(walk: Walk, node: ir.Node, slot: int) -> Reach:
     if node.op_type == "Mean":
         return _add(walk, node, slot)
-    reach, count = walk.part(node, 0), terms(walk.magnitudes, node)
+    reach, count = walk.part(node, 0), terms(walk.analysis, node)
     if reach.linear and node.op_type != "ReduceL1":
         return MIXED
     if reach.below and reach.floor:
         return Reach(gain=1.0, plus=reach.plus * count, below=True, floor=True)
-    return _scaled(reach, count)
+    return _scaled(reach, count) if count < MANY else LOST
 
 
 def _worst(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -181,7 +171,7 @@ def _worst(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 
 def _clip(walk: Walk, node: ir.Node, _: int) -> Reach:
-    low, high = clipped(walk.magnitudes, node)
+    low, high = clipped(walk.analysis, node)
     reach = walk.part(node, 0)
     if low == 0 and high is None:
         return keeps(reach, Keeps(rectifies=True), positive=walk.positive)
@@ -194,7 +184,7 @@ def _pad(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 
 def _power(walk: Walk, node: ir.Node, _: int) -> Reach:
-    reach, power = walk.operand(node, 0), exponent(walk.magnitudes, node)
+    reach, power = walk.operand(node, 0), exponent(walk.analysis, node)
     if reach is None or power is None or power < 0:
         return LOST
     if power <= 1:
@@ -260,8 +250,9 @@ def _attend(walk: Walk, node: ir.Node, slot: int) -> Reach:
 
 
 def _turn(walk: Walk, node: ir.Node, _: int) -> Reach:
-    reach = walk.part(node, 0)
-    return MIXED if reach.linear else reach.keeps(4.0, 0.0)
+    """Linear in the first operand, and the same for all channels unless another one has them too, as angles have."""
+    reach, others = walk.part(node, 0), [walk.operand(node, slot) for slot in range(1, len(node.inputs))]
+    return MIXED if reach.linear and others.count(None) == len(others) else reach.keeps(4.0, 0.0)
 
 
 FORMULAS: dict[str, Formula] = {

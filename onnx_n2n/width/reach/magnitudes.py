@@ -13,13 +13,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, size
+from onnx_n2n.axes.algebra import size
 from onnx_n2n.graph.operators import operator_of
-from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated
 from onnx_n2n.rules.registry import range_of
+from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {
@@ -206,9 +206,11 @@ def _add(found: Magnitudes, node: ir.Node, _: int) -> float:
 
 
 def _multiply(found: Magnitudes, node: ir.Node, _: int) -> float:
-    if (length := normalised(found, node)) is not None:
+    if (length := normalised(found.analysis, node)) is not None:
         return math.sqrt(length)
     given = found.given(node)
+    if node.op_type == "PRelu":
+        return given[0] * max(1.0, *given[1:])
     return math.prod(given) if 0 not in given else 0.0
 
 
@@ -273,47 +275,16 @@ def _number(node: ir.Node, name: str) -> float:
 
 def _sum(found: Magnitudes, node: ir.Node, _: int) -> float:
     given = found.given(node)
-    return terms(found, node) * given[0] if node.op_type != "Mean" else sum(given)
-
-
-def terms(found: Magnitudes, node: ir.Node) -> float:
-    """Return how many numbers each is the sum of that a reduction or a pool makes; at most so many as memory holds."""
-    kernel = node.attributes.get("kernel_shape")
-    if kernel is not None:
-        return float(math.prod(kernel.value))
-    axes = found.analysis.axes_of_use(node, 0) or ()
-    stated = node.attributes.get("axes")
-    given = node.inputs[1] if len(node.inputs) > 1 else None
-    listed = found.analysis.constants.small(given) if given is not None else None
-    places = list(range(len(axes)))
-    if node.op_type.startswith("Global"):
-        places = places[2:]
-    elif stated is not None or listed is not None:
-        places = [int(place) % len(axes) for place in (stated.value if stated is not None else listed.ravel()) if axes]  # type: ignore[union-attr]
-    lengths = [size(axes[place]) for place in places]
-    return float(math.prod(length or 1 for length in lengths)) if lengths and None not in lengths else 2.0**40
+    return terms(found.analysis, node) * given[0] if node.op_type != "Mean" else sum(given)
 
 
 def _clip(found: Magnitudes, node: ir.Node, _: int) -> float:
-    bounds = [abs(bound) for bound in clipped(found, node) if bound is not None]
+    bounds = [abs(bound) for bound in clipped(found.analysis, node) if bound is not None]
     return max(bounds) if len(bounds) == 2 else max([*bounds, *found.given(node)[:1]])
 
 
 def _pad(found: Magnitudes, node: ir.Node, _: int) -> float:
     return max([*found.given(node)[:1], padding(found, node)])
-
-
-def clipped(found: Magnitudes, node: ir.Node) -> tuple[float | None, float | None]:
-    """Return the bounds of a Clip, None where there is none that is known to be a number."""
-    ends: list[float | None] = []
-    for slot, name in ((1, "min"), (2, "max")):
-        value = node.inputs[slot] if slot < len(node.inputs) else None
-        array = found.analysis.constants.array(value) if value is not None else None
-        stated = node.attributes.get(name)
-        number = float(array.reshape(-1)[0]) if array is not None and array.size else None
-        number = float(stated.value) if stated is not None and not stated.is_ref() else number
-        ends.append(number if number is not None and math.isfinite(number) else None)
-    return ends[0], ends[1]
 
 
 def padding(found: Magnitudes, node: ir.Node) -> float:
@@ -322,15 +293,8 @@ def padding(found: Magnitudes, node: ir.Node) -> float:
     return found[value] if value is not None else abs(_number(node, "value")) if "value" in node.attributes else 0.0
 
 
-def exponent(found: Magnitudes, node: ir.Node) -> float | None:
-    """Return the exponent of a Pow, if it is one constant number."""
-    value = node.inputs[1]
-    array = found.analysis.constants.array(value) if value is not None else None
-    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
-
-
 def _power(found: Magnitudes, node: ir.Node, _: int) -> float:
-    power, base = exponent(found, node), node.inputs[0]
+    power, base = exponent(found.analysis, node), node.inputs[0]
     if power is None or power < 0 or base is None:
         return math.inf
     try:
@@ -351,77 +315,10 @@ def _divide(found: Magnitudes, node: ir.Node, _: int) -> float:
     over, under = node.inputs[:2]
     if over is None or under is None:
         return math.inf
-    if (length := normalised(found, node)) is not None:
+    if (length := normalised(found.analysis, node)) is not None:
         return math.sqrt(length)
-    least = smallest(found, under)
+    least = smallest(found.analysis, under)
     return found[over] / least if least else math.inf
-
-
-def smallest(found: Magnitudes, value: ir.Value) -> float:
-    """Return the smallest absolute value of a constant, 0 for what is computed."""
-    array = found.analysis.constants.array(value)
-    if array is None or array.dtype.kind in "OSUb" or not array.size:
-        return 0.0
-    least = float(np.abs(array.astype(np.float64)).min())
-    return least if math.isfinite(least) else 0.0
-
-
-def normalised(found: Magnitudes, node: ir.Node) -> int | None:
-    """Return the length that a tensor is normalised over by a node of ``x / sqrt(mean of x * x + epsilon)``."""
-    for place, slot in ((0, 1), (1, 0)):
-        over, under = node.inputs[place], node.inputs[slot]
-        if over is None or under is None or (node.op_type == "Div" and place == 1):
-            continue
-        root = _behind(under, {"Reciprocal"}) if node.op_type == "Mul" else under
-        added = _behind(_behind(root, {"Sqrt"}), {"Add"}, through=True)
-        for term in added.inputs if isinstance(added, ir.Node) else ():
-            mean = _behind(term, {"ReduceMean"}, node=True)
-            if isinstance(mean, ir.Node) and _squares(found, mean.inputs[0], over):
-                return _averaged(found, mean)
-    return None
-
-
-def _behind(
-    value: ir.Value | ir.Node | None, operators: set[str], *, through: bool = False, node: bool = False
-) -> ir.Value | ir.Node | None:
-    """Return the first operand of the node that makes a tensor, or the node itself, if it is of some operators."""
-    producer = value.producer() if isinstance(value, ir.Value) else None
-    while producer is not None and producer.op_type == "Cast":
-        producer = producer.inputs[0].producer() if producer.inputs[0] is not None else None
-    if producer is None or producer.op_type not in operators:
-        return None
-    return producer if through or node else producer.inputs[0]
-
-
-def _squares(found: Magnitudes, value: ir.Value | None, base: ir.Value) -> bool:
-    producer = value.producer() if value is not None else None
-    if producer is None:
-        return False
-    same = _plain(producer.inputs[0]) is _plain(base)
-    if producer.op_type == "Pow":
-        return same and exponent(found, producer) == 2
-    return producer.op_type == "Mul" and same and _plain(producer.inputs[1]) is _plain(base)
-
-
-def _plain(value: ir.Value | None) -> ir.Value | None:
-    producer = value.producer() if value is not None else None
-    while producer is not None and producer.op_type in REARRANGERS & {"Identity", "Cast"}:
-        value = producer.inputs[0]
-        producer = value.producer() if value is not None else None
-    return value
-
-
-def _averaged(found: Magnitudes, mean: ir.Node) -> int | None:
-    before, after = found.analysis.axes_of_use(mean, 0), found.analysis.axes.get(mean.outputs[0])
-    if before is None or after is None:
-        return None
-    lengths: list[int | None] = [size(axis) for axis in before]
-    left: list[Axis] = list(after)
-    if len(before) == len(after):
-        gone = [one for one, other in zip(lengths, left, strict=True) if one != size(other)]
-        known = [length for length in gone if length is not None]
-        return math.prod(known) if gone and len(known) == len(gone) else None
-    return lengths[-1] if len(after) == len(before) - 1 else None
 
 
 def _normalise(found: Magnitudes, node: ir.Node, slot: int) -> float:
@@ -438,21 +335,13 @@ def _normalise(found: Magnitudes, node: ir.Node, slot: int) -> float:
         over = axes[1:] if node.op_type != "GroupNorm" else axes
     else:
         over = axes[(stated.value if stated is not None else -1) :]
-    length = math.prod(n for n in over if n) if over and None not in over else 2.0**40
+    length = math.prod(n for n in over if n) if over and None not in over else MANY
     scale = found[gain] if gain is not None else math.inf
     return math.sqrt(length) * scale + (found[bias] if bias is not None else 0.0)
 
 
 SATURATING = frozenset({"sigmoid", "tanh", "hardsigmoid", "softsign"})
 STEPS = {ir.DataType.FLOAT16: 2.0**12, ir.DataType.BFLOAT16: 2.0**9, ir.DataType.DOUBLE: 2.0**54}
-
-
-def steps(node: ir.Node) -> list[str] | None:
-    """Return the activations of a recurrent layer in lower case; None where they are not known."""
-    stated = node.attributes.get("activations")
-    if stated is None:
-        return ["tanh"]
-    return None if stated.is_ref() else [str(name).lower() for name in stated.value]
 
 
 def _recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
@@ -479,20 +368,6 @@ def _batch_norm(found: Magnitudes, node: ir.Node, _: int) -> float:
     if parts is None or first is None:
         return math.inf
     return float(np.abs(parts[0]).max(initial=0)) * found[first] + float(np.abs(parts[1]).max(initial=0))
-
-
-def affine(analysis: Analysis, node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return float64[n] twice: what a BatchNormalization in evaluation multiplies channels by, and what it adds."""
-    arrays = [analysis.constants.array(value) if value is not None else None for value in node.inputs[1:5]]
-    training = node.attributes.get("training_mode")
-    if any(array is None for array in arrays) or (training is not None and training.value):
-        return None
-    stated = node.attributes.get("epsilon")
-    scale, bias, mean, variance = (np.asarray(array, np.float64) for array in arrays)
-    with np.errstate(all="ignore"):
-        times = scale / np.sqrt(variance + (stated.value if stated is not None else 1e-5))
-        plus = bias - times * mean
-    return (times, plus) if np.isfinite(times).all() and np.isfinite(plus).all() else None
 
 
 def _worst(found: Magnitudes, node: ir.Node, _: int) -> float:

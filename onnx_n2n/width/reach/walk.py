@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -59,8 +58,8 @@ class Walk:
         self.found: dict[ir.Value, Reach] = {}
         self.whys: dict[ir.Value, Reason] = {}
 
-    def run(self) -> tuple[Gain, Reason | None]:
-        """Return the largest gain of all tensors, and why one may leave the range."""
+    def run(self, most: float) -> Gain | Reason:
+        """Return the largest gain of all tensors, or why one leaves the range or has more than the ``most`` allowed."""
         for value in self.analysis.model.graph.inputs:
             if self.touches(self.analysis.axes.get(value)):
                 self.found[value] = COPIED
@@ -75,9 +74,12 @@ class Walk:
                 if reach is None or not (value.uses() or value.is_graph_output()):
                     continue
                 if reach.lost:
-                    return math.inf, self.whys.get(value) or self.reason(node, "it may lead out of the range")
+                    return self.whys[value]
                 gain = np.maximum(gain, 0.0 if reach.copy else reach.gain)
-        return gain, None
+                if np.max(gain) > most:
+                    times = f"fresh channels may get {np.max(gain):.3g} times as large as what they are made of"
+                    return self.reason(node, times)
+        return gain
 
     def visit(self, graph: ir.Graph) -> None:
         """Walk over the nodes of a graph."""
