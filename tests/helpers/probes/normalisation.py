@@ -35,6 +35,20 @@ CASES["GroupNormalization"] = [
     case("z = GroupNormalization<num_groups=1>(h, s, b)", 12, opset=21, **GN12),
     case("z = GroupNormalization<num_groups=12>(h, s, b)", 12, opset=21, **GN12),
 ]
+# A border of a Concat inside a group, as in the U-Nets of diffusion models: what both have in common grows evenly.
+STRADDLED = "a = Relu(h) k = Conv(x, w) c = Concat<axis=1>(a, k)"
+CASES["GroupNormalization"] += [
+    case(f"{STRADDLED} z = GroupNormalization<num_groups=2>(c, s, b)", 3, opset=21, w=(6, 3, 1, 1), s=(18,), b=(18,)),
+    case(f"{STRADDLED} z = GroupNormalization<num_groups=2>(c, s, b)", opset=21, w=(2, 3, 1, 1), s=(14,), b=(14,)),
+]
+CASES["InstanceNormalization"] += [
+    case(f"{STRADDLED} g = Reshape(c, to) n = InstanceNormalization(g, s, b) p = Shape(c) z = Reshape(n, p) "
+         "j = Mul(z, o)", 3, x="float[N,3,H,W] x", ends="j", to=[0, 2, -1], w=(6, 3, 1, 1), s=(2,), b=(2,),
+         o=(18, 1, 1)),
+    case(f"{STRADDLED} g = Reshape(c, to) n = InstanceNormalization(g, s, b) z = Reshape(n, back) j = Conv(z, v) "
+         "e = Add(j, c)", 3, ends="e", to=[0, 2, -1], w=(6, 3, 1, 1), s=(2,), b=(2,), v=(18, 18, 1, 1),
+         back=[0, 18, 4, 6]),
+]
 CASES |= {
     operator: [
         case(f"z = {operator}<axis=1>(h)", opset=13),
