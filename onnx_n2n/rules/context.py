@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, blame, is_unit, limit, pin, size
+from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, blame, is_unit, limit, pin, same, size
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.quantised import is_quantised
@@ -415,12 +415,15 @@ class Context:
         if ours is not None and theirs is not None:
             self.tie(found[position], axis, "broadcast operands do not line up")
             return
+        if same(found[position], axis):
+            return
         # One of the two might be 1 at run time: neither is the other.
+        text = "it meets an axis whose length is not known before run time"
         causes = blame(axis), blame(found[position])
         for part, cause in zip((found[position], axis), causes, strict=True):
-            self.pin(part, "it meets an axis whose length is not known before run time", cause)
-        if ours is None and theirs is not None:
-            found[position] = axis
+            self.pin(part, text, cause)
+        if ours is None:
+            found[position] = axis if theirs is not None else self.pinned_axis(None, text, causes[0])
 
 
 def _kind(value: object) -> object:
