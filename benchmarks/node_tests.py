@@ -1,9 +1,11 @@
 """Every node test that the onnx package ships, as a model to widen: what grows, what is refused, and what must not be.
 
-    python benchmarks/node_tests.py [--out benchmarks/results/node-tests-DATE.json]
+    python benchmarks/node_tests.py [--behind] [--only PART] [--out benchmarks/results/node-tests-DATE.json]
 
 Most of these models are one operator without weights, so that nothing in them can grow; they show that any operator
-with any attributes can be read. A student is verified in ONNX Runtime. Exit code 1 if anything crashed or was wrong.
+with any attributes can be read. A student is verified in ONNX Runtime. With ``--behind``, layers make what a node reads
+and read what it makes, and each of its inputs is a weight in turn; students are made with verification off, and judged
+here. Exit code 1 if anything crashed or was wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import sys
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx.backend.test.case.node import collect_testcases
@@ -24,6 +28,7 @@ from onnx.backend.test.loader import load_model_tests
 
 import onnx_n2n
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 STORED = ("simple", "pytorch-converted", "pytorch-operator")  # kinds of tests that are files
 
 
@@ -32,6 +37,40 @@ def models() -> dict[str, onnx.ModelProto]:
     found = {case.name: case.model for case in collect_testcases() if case.model is not None}
     stored = [case for kind in STORED for case in load_model_tests(kind=kind)]
     return found | {case.name: onnx.load(Path(case.model_dir) / "model.onnx") for case in stored if case.model_dir}
+
+
+def behind(part: str) -> dict[str, str]:
+    """Return what became of each node test behind layers, and of each with an input made a weight."""
+    from helpers.wild.behind import draws, teachers
+    from helpers.wild.judge import Judge
+
+    found = {}
+    cases = {case.name: case for case in collect_testcases() if case.model is not None and case.data_sets}
+    for name, case in cases.items():
+        inputs = [np.asarray(each) for each in case.data_sets[0][0] if isinstance(each, np.ndarray | np.generic)]
+        if part not in name or len(inputs) < len(case.data_sets[0][0]) or draws(case.model):
+            continue
+        for teacher in teachers(name, case.model, inputs, 0):
+            try:
+                judge = Judge(teacher.model, teacher.feeds, np.random.default_rng(0), afresh=True)
+            except Exception as error:  # ONNX Runtime has no kernel for it, or does not take it
+                found[teacher.name] = f"does not run: {type(error).__name__}"
+                continue
+            found[teacher.name] = _students(teacher.model, judge) if judge.meaningful else "its outputs hardly move"
+    return found
+
+
+def _students(model: onnx.ModelProto, judge: Any) -> str:
+    modified = False
+    for factor in (1.5, 3):
+        try:
+            result = onnx_n2n.widen(model, factor, init="net2net", verify=False)
+        except Exception as error:  # that is what is looked for
+            return f"CRASH: {factor}: {type(error).__name__}: {error}"
+        if failure := judge.failure(result.model):
+            return f"WRONG: {factor}: {failure}"
+        modified = modified or result.modified
+    return "grown" if modified else "nothing in it can grow"
 
 
 def outcome(model: onnx.ModelProto) -> str:
@@ -50,10 +89,12 @@ def outcome(model: onnx.ModelProto) -> str:
 def main() -> int:
     """Run all of them and print a tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--behind", action="store_true", help="put layers around every node")
+    parser.add_argument("--only", default="", metavar="PART", help="of the names of tests behind layers")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    found = {name: outcome(model) for name, model in models().items()}
+    found = behind(options.only) if options.behind else {name: outcome(model) for name, model in models().items()}
     tally = Counter(found.values())
     bad = {name: what for name, what in found.items() if what.startswith(("WRONG", "CRASH"))}
     table = {

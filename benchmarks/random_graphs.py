@@ -73,6 +73,8 @@ def main() -> int:
     tally: Counter[str] = Counter()
     for found in outcomes(options.seed, options.seed + options.number):
         tally["seeds"] += 1
+        if tally["seeds"] % 500 == 0:
+            print(json.dumps(tally), file=sys.stderr, flush=True)
         if found["uncounted"]:
             tally["not counted"] += 1
             if "process" in found["uncounted"]:

@@ -26,6 +26,7 @@ from onnx_n2n.options import option
 from onnx_n2n.passes.base import Selective
 from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Added, Change
+from onnx_n2n.record.forms import Forms
 from onnx_n2n.record.record import New, Step
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.growth import KeptGroup
@@ -93,6 +94,8 @@ class Deepen(Selective):
         moments, origin, failed = self._moments(analysis, chosen, proof, folder)
         names, order = Names(model), {node: place for place, node in enumerate(model.graph)}
         added, kept, new = [], [], []
+        changed: dict[str, tuple[float | None, float]] = {}
+        forms = Forms()
         for place, times in chosen:
             if place.near is not None and place.near.norm is not None and failed:
                 kept.append(KeptGroup(place.name, place.near.channels, failed))
@@ -103,6 +106,8 @@ class Deepen(Selective):
                     added.append(self._add(splice, analysis, place, moments.get(place.value)))
                     graph = _graph(place.value, model.graph)
                     splice.close(splice.nodes[-1].outputs[0], graph, order)
+                    changed |= splice.settings
+                    forms.tensors.update(splice.forms)
                     new += [
                         _new(weight, like, readers, place, len(added))
                         for weight, (like, readers) in splice.weights.items()
@@ -111,7 +116,7 @@ class Deepen(Selective):
                 kept.append(KeptGroup(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
         notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
-        steps = (Step(new=tuple(new)),)
+        steps = (Step(new=tuple(new), settings=changed, forms=forms),)
         return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002

@@ -57,9 +57,7 @@ class Widen(Request, Selective):
         analysis = analyze(model)
         groups = [group for group in analysis.groups if group.members]
         if not groups:
-            reasons = Counter(pin.reason.text for pin in analysis.pins if not pin.reason.text.endswith(WINDOW))
-            commonest = [f", mostly for this reason: {reason}" for reason, _ in reasons.most_common(1)]
-            return f"nothing in the model can grow{(*commonest, NO_WEIGHTS)[0]}", hint
+            return f"nothing in the model can grow{_mostly(analysis) or NO_WEIGHTS}", hint
         if self.times == 1:
             return "nothing is asked to grow", "give a `factor=` above 1, or a larger `groups={'NAME': 'SIZE'}`"
         if self.only or self.without:
@@ -75,6 +73,16 @@ class Widen(Request, Selective):
 
 
 NO_WEIGHTS = ": no operator in it has floating-point weights"
+
+
+def _mostly(analysis: Analysis) -> str:
+    """Return the commonest reason of the pins, that of an operator before that of the interface, or nothing."""
+    reasons = [pin.reason for pin in analysis.pins if not pin.reason.text.endswith(WINDOW)]
+    texts = Counter(reason.text for reason in [each for each in reasons if each.node] or reasons)
+    for text, _ in texts.most_common(1):
+        alike = {reason for reason in reasons if reason.text == text}
+        return f", mostly for this reason: {text if len(alike) > 1 else alike.pop()}"
+    return ""
 
 
 def groups_touched(analysis: Analysis, growth: Growth) -> list[Part]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Reason, Sum, resolve
+from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Known
 from onnx_n2n.rules.obligations import Ledger
 
@@ -150,8 +151,3 @@ class _Renaming:
             limits = {kind: self._reason(reason) for kind, reason in axis.limits.items()}
             self._factors[axis] = Factor(axis.size, limits)
         return self._factors[axis]
-
-
-def reported(node: ir.Node) -> str:
-    """Return the name by which reasons refer to a node."""
-    return node.name or f"-> {node.outputs[0].name}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import Group, Pinned
-from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve, size
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
@@ -35,6 +35,7 @@ class Analysis:
         groups: What may grow, in graph order.
         pins: The weight axes that may not grow, with their reasons.
         ports: The axes of graph inputs and outputs that may grow inside, and only there.
+        lost: Why the rank of a tensor is unknown.
     """
 
     model: ir.Model
@@ -48,6 +49,7 @@ class Analysis:
     groups: tuple[Group, ...]
     pins: tuple[Pinned, ...]
     ports: tuple[Port, ...]
+    lost: Mapping[ir.Value, Reason] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Analysis: {count(len(self.weighty), 'group')} can grow, {len(self.pins)} weight axes are pinned>"

@@ -20,11 +20,11 @@ from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
-from onnx_n2n.analysis.kinds import reported
 from onnx_n2n.analysis.result import Analysis, lookup
-from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
+from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, same, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
 from onnx_n2n.graph.constants import FLOATS, Constants
+from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
@@ -69,6 +69,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         groups=groups,
         pins=pins_of(model.graph, walk),
         ports=ports,
+        lost=walk.unranked,
     )
 
 
@@ -84,7 +85,7 @@ class _Walk:
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, ShapeValue] = {}
         self.sequences: dict[ir.Value, Sequence[tuple[Axis, ...]]] = {}
-        self._lost: dict[ir.Value, Reason] = {}  # tensors of unknown rank, and what lost it
+        self.unranked: dict[ir.Value, Reason] = {}  # tensors of unknown rank, and what lost it
         self.functions = model.functions
         self._pickers = Pickers(model.graph, self.constants)
         self._ports: list[Port] = []  # axes at the interface that might grow
@@ -113,7 +114,18 @@ class _Walk:
     def lost(self, value: ir.Value) -> Reason | None:
         if value in self.graph.inputs and value.shape is None:
             return Reason(f"graph input {value.name!r} has no declared shape")
-        return self._lost.get(value)
+        return self.unranked.get(value)
+
+    def maker(self, node: ir.Node, axis: Axis) -> ir.Node | None:
+        found: ir.Node | None = None
+        last: ir.Node | None = node
+        while last is not None:
+            values = (value for value in last.inputs if value is not None)
+            having = (value for value in values if any(same(axis, each) for each in self.known.get(value, ())))
+            value = next(having, None)
+            last = value.producer() if value is not None else None
+            found = last or found
+        return found
 
     def obscured(self, value: ir.Value) -> Reason | None:
         while (node := value.producer()) is not None:
@@ -289,10 +301,10 @@ class _Walk:
         return value.dtype or (inferred.dtype if inferred is not None else None)
 
     def _learn(self, value: ir.Value, known: Known) -> None:
-        for facts in (self.known, self.contents, self.sequences, self._lost):
+        for facts in (self.known, self.contents, self.sequences, self.unranked):
             facts.pop(value, None)
         if known.lost is not None:
-            self._lost[value] = known.lost
+            self.unranked[value] = known.lost
         if known.axes is not None:
             self.known[value] = known.axes
         if known.content is not None:
@@ -303,7 +315,7 @@ class _Walk:
     def _result(self, value: ir.Value) -> Known:
         """Return what is known of an output of a body; a constant that is one stays as it is, for this use."""
         if value not in self.constants:
-            axes, sequence, lost = self.known.get(value), self.sequences.get(value), self._lost.get(value)
+            axes, sequence, lost = self.known.get(value), self.sequences.get(value), self.unranked.get(value)
             return Known(axes, self.content(value), sequence, self._dtype(value), lost)
         axes = self._constant_axes(value)
         for axis in axes:
@@ -356,7 +368,7 @@ class _Walk:
                     pin(axis, reason)
             else:
                 shapeless = Reason(f"{reason.text}, so the shape of {output.name!r} is not known", reason.node)
-                self._lost[output] = cause or shapeless
+                self.unranked[output] = cause or shapeless
         return Ledger.empty()
 
     def _pin_whole(self, value: ir.Value, reason: Reason) -> None:

@@ -202,6 +202,15 @@ def blame(axis: Axis) -> Reason | None:
     return next((reason for reason in reasons if reason is not None and reason.node), None)
 
 
+def spelled(axis: Axis) -> str:
+    """Return what an axis is made of, in numbers: ``4 + 2``, ``8 x 64``, with ``?`` for a length known at run time."""
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        return "?" if axis.size is None else str(axis.size)
+    parts = [f"({spelled(part)})" if isinstance(resolve(part), Sum) else spelled(part) for part in axis.parts]
+    return (" x " if isinstance(axis, Product) else " + ").join(parts) or str(size(axis))
+
+
 def same(one: Axis, other: Axis) -> bool:
     """Say whether two axes have the same normal form, and so always the same length and order."""
     one, other = resolve(one), resolve(other)

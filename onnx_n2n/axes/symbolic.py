@@ -141,7 +141,7 @@ def divide(one: ShapeDim, other: ShapeDim, reason: Reason, *, rounded: bool = Fa
         return one
     if one.axis is not None and other.literal and value is not None:
         try:
-            outer, inner = split_product(one.axis, int(other.value or 1))
+            outer, inner = split_product(one.axis, int(other.value or 1), reason)
         except Misaligned:
             pass
         else:

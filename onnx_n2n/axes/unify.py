@@ -30,6 +30,9 @@ from onnx_n2n.axes.algebra import (
     total,
 )
 
+ACROSS = "it makes groups across the borders of axes that are laid end to end"
+UNSAID = Reason(ACROSS)
+
 
 class Misaligned(Exception):  # noqa: N818 - not an error of the user's: it ends as a pin
     """Two axes, or an axis and a cut, do not line up."""
@@ -45,8 +48,13 @@ def unify(one: Axis, other: Axis, reason: Reason) -> None:
         _part(one, other, reason)
 
 
-def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
+def split_product(axis: Axis, outer: int, reason: Reason = UNSAID) -> tuple[Axis, Axis]:
     """Split ``axis`` into an outer part of length ``outer`` and the inner rest.
+
+    Args:
+        axis: The axis.
+        outer: The length.
+        reason: Why parts of a sum keep their lengths where it is cut elsewhere than they end.
 
     Raises:
         Misaligned: If the axis cannot be split there.
@@ -58,7 +66,7 @@ def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
     if length == outer:
         return axis, UNIT
     if isinstance(axis, Product) and length is None:
-        return _split_known_head(axis, outer)
+        return _split_known_head(axis, outer, reason)
     if not length or outer < 1 or length % outer:
         raise Misaligned
     if isinstance(axis, Factor):
@@ -66,20 +74,38 @@ def split_product(axis: Axis, outer: int) -> tuple[Axis, Axis]:
         _bind(axis, Product((head, tail)))
         return head, tail
     if isinstance(axis, Product):
-        return _split_known_head(axis, outer)
+        return _split_known_head(axis, outer, reason)
     inner = length // outer  # (x + y) * inner = x * inner + y * inner: every segment must have the same inner part
     lengths = [size(part) or 0 for part in axis.parts]
     if any(part % inner for part in lengths):
-        raise Misaligned
-    pairs = [split_product(part, part_length // inner) for part, part_length in zip(axis.parts, lengths, strict=True)]
+        return _split_between(axis, outer, math.gcd(inner, *lengths), reason)
+    parts = zip(axis.parts, lengths, strict=True)
+    pairs = [split_product(part, part_length // inner, reason) for part, part_length in parts]
     tail = pairs[0][1]
     for _, other in pairs[1:]:
         _unify(resolve(tail), resolve(other), Reason("segments of one axis share their inner factor"))
     return total(*(head for head, _ in pairs)), resolve(tail)
 
 
-def split_inner(axis: Axis, inner: int) -> tuple[Axis, Axis]:
-    """Split ``axis`` into the outer rest and an inner part of length ``inner``.
+def _split_between(axis: Sum, outer: int, common: int, reason: Reason) -> tuple[Axis, Axis]:
+    """Split a sum whose segments end inside the parts: all are multiples of ``common``, which may grow, and no more.
+
+    Raises:
+        Misaligned: If it is 1.
+    """
+    length = size(axis) or 0
+    if common == 1:
+        raise Misaligned
+    kept, tail = split_product(axis, length // common, reason)
+    pin(kept, reason)
+    heads = axis_of(outer), axis_of(length // outer // common)
+    for head in heads:
+        pin(head, reason)
+    return heads[0], product(heads[1], tail)
+
+
+def split_inner(axis: Axis, inner: int, reason: Reason = UNSAID) -> tuple[Axis, Axis]:
+    """Split ``axis`` into the outer rest and an inner part of length ``inner``, as :func:`split_product` does.
 
     Raises:
         Misaligned: If the axis cannot be split there.
@@ -88,7 +114,7 @@ def split_inner(axis: Axis, inner: int) -> tuple[Axis, Axis]:
     if length is not None:
         if inner < 1 or length % inner:
             raise Misaligned
-        return split_product(axis, length // inner)
+        return split_product(axis, length // inner, reason)
     parts = parts_of(axis)
     taken: list[Axis] = []
     while inner > 1 and parts:
@@ -100,7 +126,7 @@ def split_inner(axis: Axis, inner: int) -> tuple[Axis, Axis]:
             taken.insert(0, last)
             inner //= width
         elif width % inner == 0:
-            rest, part = split_product(last, width // inner)
+            rest, part = split_product(last, width // inner, reason)
             parts.append(rest)
             taken.insert(0, part)
             inner = 1
@@ -144,7 +170,7 @@ def split_sum(axis: Axis, at: int) -> tuple[Axis, Axis]:
     raise Misaligned
 
 
-def _split_known_head(axis: Product, outer: int) -> tuple[Axis, Axis]:
+def _split_known_head(axis: Product, outer: int, reason: Reason) -> tuple[Axis, Axis]:
     done = 1
     for place, part in enumerate(axis.parts):
         if done == outer:
@@ -157,7 +183,7 @@ def _split_known_head(axis: Product, outer: int) -> tuple[Axis, Axis]:
             continue
         if outer % done:
             raise Misaligned
-        head, tail = split_product(part, outer // done)
+        head, tail = split_product(part, outer // done, reason)
         return product(*axis.parts[:place], head), product(tail, *axis.parts[place + 1 :])
     if done == outer:
         return axis, UNIT
@@ -198,7 +224,7 @@ def _unify(one: Axis, other: Axis, reason: Reason) -> None:
 
 
 def _unify_heads(one: Axis, other: Axis, outer: int, reason: Reason) -> None:
-    (head, tail), (other_head, other_tail) = split_product(one, outer), split_product(other, outer)
+    (head, tail), (other_head, other_tail) = (split_product(each, outer, reason) for each in (one, other))
     unify(head, other_head, reason)
     unify(tail, other_tail, reason)
 
@@ -256,7 +282,7 @@ def _align_ends(ours: list[Axis], theirs: list[Axis], end: int, reason: Reason) 
         if not small or big % small:
             return False
         try:
-            pair = split_product(long[end], small if end == 0 else big // small)
+            pair = split_product(long[end], small if end == 0 else big // small, reason)
         except Misaligned:
             return False
         long[end:] = pair if end else [*pair, *long[1:]]

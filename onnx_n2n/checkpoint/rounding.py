@@ -1,12 +1,14 @@
 """What growth rounds, where the numbers of a checkpoint are of few bits.
 
-Copies of a channel share what it adds, by halves and quarters, which any type holds. Noise on copies and combinations
-of channels are rounded to the type of the weight, by at most so much of each number as the type's precision says. In
-bfloat16 that is less than training notices, and is told. In eight bits it is a few per cent, and is refused.
+Copies of a channel sum to what it had, to the last bit of any type, with noise and without. Combinations of channels,
+and a gain that makes up for further ones, are rounded to the type of the weight, by at most so much of each number as
+the type's precision says. In bfloat16 that is less than training notices, and is told. In eight bits it is a few per
+cent, and is refused.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -32,16 +34,17 @@ def unrounded(remade: Remade, array: np.ndarray) -> np.ndarray:
     grown = values(remade, array)
     if array.dtype.itemsize > 1 or not is_float(array.dtype):
         return grown
-    plain = replace(remade.recipe, fresh=(), mixed=())  # fresh values may be rounded as they like
+    shared = remade.recipe.summed if remade.recipe.law == 1 else ()  # since then they are not rounded
+    plain = replace(remade.recipe, fresh=(), mixed=(), summed=shared)  # fresh values may be rounded as they like
     wanted = plain.make(array.astype(np.float32))
     error = np.linalg.norm(plain.make(array).astype(np.float32) - wanted)
     size = float(np.linalg.norm(wanted))
     if not error <= MOST * size:
         lost = f"by {error / size:.0%}" if np.isfinite(error) else "to no number"
         raise GrowthError(
-            f"a weight of {array.dtype} would be rounded {lost}, since its type cannot hold the shares of copies",
+            f"a weight of {array.dtype} would be rounded {lost}, since its type has so few bits",
             node=remade.teacher,
-            hint="`noise=0` leaves copies halves of what was there; or grow the checkpoint in bfloat16 or float32",
+            hint="grow the checkpoint in bfloat16 or float32",
         )
     if array.dtype == UNSIGNED and any(flags is not None and flags.any() for flags in remade.recipe.fresh):
         reason = f"a tensor of {array.dtype} gets fresh channels, and the type has no numbers below zero"
@@ -67,11 +70,10 @@ def rounded(plan: Plan, specs: Mapping[str, Spec], names: Collection[str]) -> di
 
 
 def _rounds(recipe: Recipe) -> bool:
-    """Say whether numbers are multiplied by what is no power of two, or something is added to them."""
-    factors = np.concatenate([[recipe.scale], *(part.share for part in recipe.summed)])
+    """Say whether numbers are multiplied by what is no power of two, or combined."""
     mixed = any(row is not None and row.combination is not None for row in recipe.rows)
-    noisy = bool(recipe.noise and recipe.summed)
-    return mixed or noisy or not np.isin(np.frexp(np.abs(factors))[0], (0.0, 0.5)).all()
+    noisy = recipe.law == 1 and bool(recipe.noise and recipe.summed)
+    return mixed or noisy or math.frexp(recipe.scale)[0] != 0.5
 
 
 def is_float(dtype: np.dtype) -> bool:

@@ -18,6 +18,8 @@ from onnx_n2n.verification import Verdict
 
 if TYPE_CHECKING:
     from onnx_n2n.verification.decisions import Named
+    from onnx_n2n.verification.stressed import Tried
+
 
 def print_report(console: Console, report: Report) -> None:
     """Print what a pass did."""
@@ -94,8 +96,8 @@ def _print_added(console: Console, added: Sequence[Added]) -> None:
         )
 
 
-def print_verdict(console: Console, verdict: Verdict) -> None:
-    """Print how far two models agree."""
+def print_verdict(console: Console, verdict: Verdict, *, tried: bool = False) -> None:
+    """Print how far two models agree; of the feeds beyond the ordinary those that are alike only if ``tried``."""
     idle = len(verdict.vacuous) == len(verdict.outputs)
     state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
     apart = f"error {verdict.error:.1e}, " if not verdict.differences or math.isfinite(verdict.error) else ""
@@ -103,6 +105,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         f"{state}: {apart}the teacher's rounding error {verdict.rounding_error:.1e}, "
         f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
     )
+    _print_tried(console, [each for each in verdict.tried if tried or not each.same])
     if verdict.differences:
         told = "Not compared" if verdict.ok else "The interfaces differ"
         console.print(f"{told}: {'; '.join(map(str, verdict.differences))}.", soft_wrap=True)
@@ -120,6 +123,18 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         console.print(f"Warning: not compared, because no two runs of the teacher give the same: {listed(drawn)}.")
     if verdict.vacuous:
         console.print(idle_warning(verdict.vacuous))
+
+
+def _print_tried(console: Console, tried: Sequence[Tried]) -> None:
+    """Print what came of inputs of large scale and of long ones."""
+    alike = [each.what for each in tried if each.same]
+    if alike:
+        console.print(f"Alike too, wherever the teacher is finite: {'; '.join(alike)}.", soft_wrap=True)
+    for each in tried:
+        if each.same is None:
+            console.print(f"Nothing is claimed of {each.what}: {each.why}.", soft_wrap=True)
+        elif not each.same:
+            console.print(f"Not the same with {each.what}: {each.why}.", soft_wrap=True)
 
 
 def idle_warning(outputs: Sequence[str]) -> str:

@@ -63,6 +63,6 @@ def verify(
             named = {"teacher": str(teacher), "student": str(student)}
             print_json(named | {"ok": verdict.ok, "verification": verdict.to_json()})
         else:
-            reports.print_verdict(console, verdict)
+            reports.print_verdict(console, verdict, tried=True)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)

@@ -16,8 +16,13 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.record.division import Type
+from onnx_n2n.record.forms import plus, root, student
+from onnx_n2n.record.forms import setting as named
 from onnx_n2n.record.mixture import MOST, mixture
-from onnx_n2n.rules.ranges import Keeps, range_of
+from onnx_n2n.record.settings import setting_of
+from onnx_n2n.rules.ranges import Keeps
+from onnx_n2n.rules.registry import range_of
 from onnx_n2n.rules.traits import idempotent
 
 EPSILON = 1e-5  # the standard value of BatchNormalization's attribute
@@ -31,11 +36,13 @@ class Moments:
         mean: float64[C], the mean of each channel.
         variance: float64[C], its variance.
         drift: How far a BatchNormalization that undoes itself is from the identity in one batch, see ``Added.drift``.
+        real: Whether the inputs were real, and not drawn.
     """
 
     mean: np.ndarray
     variance: np.ndarray
     drift: float
+    real: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,23 +195,68 @@ def _turned(splice: Splice, setting: PlaceSettings, weight: np.ndarray, mark: st
 
 
 def _undone_norm(splice: Splice, setting: PlaceSettings, value: ir.Value, moments: Moments) -> ir.Value:
-    """Add a BatchNormalization that gives back what it is given: scale = sqrt(variance + epsilon), bias = mean."""
+    """Add a BatchNormalization that gives back what it is given: scale = sqrt(variance + epsilon), bias = mean.
+
+    Moments of inputs that were drawn are rounded so that the root is exact; for real ones the record has its form.
+    """
     norm = setting.near.norm
     assert norm is not None
     found = norm.attributes.get("epsilon")
     epsilon = float(found.value) if found is not None else EPSILON
-    arrays = {
-        "scale": np.sqrt(moments.variance + epsilon),
-        "bias": moments.mean,
-        "mean": moments.mean,
-        "variance": moments.variance,
-    }
+    types = [(like.dtype if like is not None else None) or setting.dtype for like in norm.inputs[1:]]
+    variance, scale = moments.variance, np.sqrt(moments.variance + epsilon)
+    if not moments.real:
+        new, variance, scale = exact_root(moments.variance, epsilon, *(Type.of(each.numpy()) for each in types[::3]))
+    mean = moments.mean
+    for each in types[1:3]:
+        mean = mean.astype(each.numpy()).astype(np.float64)  # so that bias and mean are the same
     weights = [
-        splice.weight(like, f"norm_{word}", array, like.dtype or setting.dtype if like is not None else setting.dtype)
-        for like, (word, array) in zip(norm.inputs[1:], arrays.items(), strict=True)
+        splice.weight(like, f"norm_{word}", array, dtype)
+        for like, dtype, (word, array) in zip(
+            norm.inputs[1:],
+            types,
+            {"scale": scale, "bias": mean, "mean": mean, "variance": variance}.items(),
+            strict=True,
+        )
     ]
     attributes = [attribute for attribute in norm.attributes.values() if attribute.name != "training_mode"]
-    return splice.node(norm, "BatchNormalization", [value, *weights], attributes)
+    if not moments.real:
+        attributes = [each for each in attributes if each.name != "epsilon"] + [ir.AttrFloat32("epsilon", new)]
+    out = splice.node(norm, "BatchNormalization", [value, *weights], attributes)
+    if moments.real:
+        sums = plus(student(str(weights[3].name)), named(setting_of(norm, "epsilon")))
+        splice.forms[str(weights[0].name)] = root(sums)
+    else:
+        node = splice.nodes[-1]
+        splice.settings[setting_of(node, "epsilon")] = (float(np.float32(epsilon)), new)
+    return out
+
+
+def exact_root(
+    variance: np.ndarray, epsilon: float, scales: Type, variances: Type
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return an epsilon, variances close to some, and the roots of their sums, which are exact.
+
+    The roots are whole numbers of about half as many bits as a variance has, times powers of two. So their squares are
+    exact, also less epsilon, which is a power of two: of the variances' last bits none is smaller.
+
+    Args:
+        variance: float64[C].
+        epsilon: About what epsilon is.
+        scales: The type of the roots.
+        variances: The type of the variances.
+    """
+    bits = min(scales.bits, variances.bits // 2)
+    largest = float(variance.max(initial=0)) + epsilon
+    last = np.ceil(np.log2(largest)) + 1 - variances.bits  # the last bit of the largest variance
+    least = np.log2(variances.tiny) + 1 - variances.bits
+    power = float(np.exp2(max(np.rint(np.log2(epsilon)), last, least)))
+    wanted = np.sqrt(variance + power)
+    unit = np.exp2(np.maximum(np.floor(np.log2(wanted)) + 1 - bits, np.ceil(least / 2)))
+    found = np.rint(wanted / unit) * unit
+    found = np.where(found**2 < power, found + unit, found)
+    rest: np.ndarray = found**2 - power
+    return power, rest, found
 
 
 def _activated(splice: Splice, near: Neighbour, value: ir.Value) -> ir.Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def measure(
             exposed = Timed(session(source.exposing(hidden), used), proof.time_limit)
             batches = [run(exposed, feed, names) for feed in trial.feeds[:count]]
             for value, tensors in zip(some, zip(*batches, strict=True), strict=True):
-                found[value] = _moments([np.moveaxis(tensor, channels[value], -1) for tensor in tensors])
+                rows = [np.moveaxis(tensor, channels[value], -1) for tensor in tensors]
+                found[value] = replace(_moments(rows), real=not trial.origin.startswith("drawn"))
                 if not np.isfinite([*found[value].mean, *found[value].variance]).all():
                     reason = f"the mean or variance of {value.name!r} is not finite on the inputs it was measured with"
                     raise InputError(reason, hint="Give others with `inputs=` or `calibrate=`")

@@ -133,7 +133,8 @@ def _checked(
     convolves = MAKERS[maker.op_type] == "conv"
     dropped = _dropped(analysis, squeeze, before) if squeeze is not None and convolves and before is not None else ()
     if axes is None or before is None or len(axes) + len(dropped) != len(before):
-        raise NotApplicable("the shape behind it is not that of the layer before it, or is not known")
+        lost = analysis.lost.get(activation.outputs[0]) or analysis.lost.get(maker.outputs[0])
+        raise NotApplicable(str(lost or "the shape behind it is not that of the layer before it, or is not known"))
     place = 1 if convolves else -1
     channels = size(axes[place])
     if not channels or not same(axes[place], before[place]):

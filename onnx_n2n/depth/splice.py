@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.graph.names import Names
+from onnx_n2n.record.forms import Form
 
 LAST_PART = re.compile(
     r"([._/:](?:weights?|bias|kernel|gamma|beta|scale|running_\w+|moving_\w+|mean|var))$", re.IGNORECASE
@@ -29,12 +30,16 @@ class Splice:
         nodes: The new nodes, in order.
         weights: The new weights, by the weight that each one is named after and the nodes that read that, with their
             copies.
+        settings: Numbers of the new nodes that are not those of the nodes that they are like: those, and the new ones.
+        forms: What new weights are before they are rounded, by name.
     """
 
     names: Names
     origin: ir.Value
     nodes: list[ir.Node] = field(default_factory=list)
     weights: dict[ir.Value, tuple[str, list[tuple[ir.Node, ir.Node]]]] = field(default_factory=dict)
+    settings: dict[str, tuple[float | None, float]] = field(default_factory=dict)
+    forms: dict[str, Form] = field(default_factory=dict)
 
     def node(
         self,

@@ -75,3 +75,8 @@ def _unique(wish: str, taken: set[str]) -> str:
         name = f"{wish}_{number}"
     taken.add(name)
     return name
+
+
+def reported(node: ir.Node) -> str:
+    """Return the name by which reasons refer to a node: its own, or what it makes."""
+    return node.name or f"-> {node.outputs[0].name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from onnx_n2n.record.division import Division
+from onnx_n2n.record.forms import Form
 from onnx_n2n.record.mixture import Mixture
 
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
@@ -34,9 +37,15 @@ class Summed:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What a weight of n places along an axis has in a further one: a combination of its own (float64[n]), or ones."""
+    """What a weight of n places along an axis has in a further one.
+
+    Attributes:
+        combination: float64[n], a combination of its own places; None for ones.
+        form: What the combination is before it is rounded; None where it is exact.
+    """
 
     combination: np.ndarray | None
+    form: Form | None = None
 
     def append(self, teacher: np.ndarray, axis: int) -> np.ndarray:
         """Return the weight with the row as its place n along ``axis``."""
@@ -45,9 +54,7 @@ class Row:
         if self.combination is None:
             row = np.ones(shape, teacher.dtype)
         else:
-            working = _working(teacher)
-            weights = self.combination.astype(working)
-            row = np.tensordot(weights, teacher.astype(working, copy=False), (0, axis)).reshape(shape)
+            row = _combined(np.moveaxis(teacher, axis, 0), self.combination).reshape(shape)
         return np.concatenate((teacher, row.astype(teacher.dtype)), axis=axis)
 
 
@@ -62,10 +69,12 @@ class Recipe:
         mixed: Per axis what fresh places are mixtures of, None for random values, as older records have them.
         rows: Per axis what to append to the teacher before places are taken, None for nothing.
         scale: What to multiply by.
+        squared: The square of that as a fraction, over and under, where it is the root of one.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
             the teacher.
+        law: How random values are made: 1, as by the first records, noise that cancels but for rounding; 2, exactly.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -77,6 +86,8 @@ class Recipe:
     seed: tuple[int, ...] = (0,)
     zero: np.ndarray | None = None
     mixed: tuple[Mixture | None, ...] = ()
+    law: int = 2
+    squared: tuple[int, int] | None = None
 
     @property
     def drawn(self) -> bool:
@@ -114,10 +125,10 @@ class Recipe:
             teacher = teacher if row is None else row.append(teacher, axis)
         grown = np.empty(shape, teacher.dtype)
         deviation = _deviation(teacher) if self.drawn else 0.0
-        circles = [_next_copy(part.key, part.share) for part in self.summed] if self.noise else []
+        divisions = [Division(part.axis, part.share, part.key) for part in self.summed]
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or grown.size <= BLOCK:
-            grown[...] = self._block(teacher, self.index, self.fresh, self.mixed, deviation, circles, 0)
+            grown[...] = self._block(teacher, self.index, self.fresh, self.mixed, deviation, divisions, 0)
             return grown
         rows = max(1, BLOCK * shape[across] // grown.size)
 
@@ -131,7 +142,7 @@ class Recipe:
                 fresh[across] = flags[places]
                 if across < len(mixed) and (mixture := mixed[across]) is not None:
                     mixed[across] = mixture.part(flags, places)
-            grown[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, circles, start)
+            grown[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, divisions, start)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
             list(pool.map(fill, range(0, shape[across], rows)))
@@ -144,12 +155,15 @@ class Recipe:
         fresh: tuple[np.ndarray | None, ...],
         mixed: tuple[Mixture | None, ...],
         deviation: float,
-        circles: Sequence[np.ndarray],
+        divisions: Sequence[Division],
         number: int,
     ) -> np.ndarray:
-        block = teacher
+        block, amplitude = teacher, self.noise * deviation
+        noisy = self.law > 1 and amplitude > 0 and self.zero is None
+        blended = {axis for axis, mixture in enumerate(mixed) if mixture is not None}
+        parted = {division.axis for division in divisions if division.groups} - blended if noisy else set[int]()
         for axis, places in sorted(enumerate(index), key=lambda entry: _length(entry[1], teacher.shape[entry[0]])):
-            if places is not None:
+            if places is not None and axis not in parted:
                 mixture = mixed[axis] if axis < len(mixed) else None
                 rows = None if mixture is None else mixture.rows(block, axis)  # before shares: new to new stays zero
                 block = _take(block, places, axis)
@@ -161,20 +175,40 @@ class Recipe:
         if self.zero is not None:
             return self._undivided(block, index, self.zero)
         working = _working(teacher)
-        block = block.astype(working)
+        block = (block.astype(teacher.dtype) if blended and self.law > 1 else block).astype(working)  # also of mixtures
         if self.scale != 1:
-            block *= working(self.scale)
+            block = self._scaled(block, teacher.dtype)
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
-        for part in self.summed:
-            block *= _along(part.share.astype(working), part.axis, block.ndim)
-        for part, circle in zip(self.summed, circles, strict=False):
-            _perturb(block, circle, part.axis, self.noise * deviation, rng)
+        if self.law == 1:
+            self._rounded(block, amplitude, rng)
+        for division in divisions if self.law > 1 else ():
+            if division.axis in parted and (places := index[division.axis]) is not None:
+                block = division.part(block, places, teacher.dtype, amplitude, rng)
+            else:
+                block = division.divide(block, teacher.dtype)
         for axis, flags in enumerate(self._random(fresh)):
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
                 rows[flags] = drawn * np.float32(deviation)
         return block
+
+    def _scaled(self, block: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Multiply by the scale, and round once to the type of the weight."""
+        if self.law == 1:
+            block *= block.dtype.type(self.scale)
+            return block
+        wide = np.longdouble if block.dtype == np.float64 else np.float64
+        scale = wide(self.scale) if self.squared is None else np.sqrt(wide(self.squared[0]) / wide(self.squared[1]))
+        scaled: np.ndarray = (block * scale).astype(dtype).astype(block.dtype)
+        return scaled
+
+    def _rounded(self, block: np.ndarray, amplitude: float, rng: np.random.Generator) -> None:
+        """Multiply by shares and add noise, whose sums over copies are exact but for rounding."""
+        for part in self.summed:
+            block *= _along(part.share.astype(block.dtype), part.axis, block.ndim)
+        for part in self.summed if amplitude > 0 else ():
+            _perturb(block, _next_copy(part.key, part.share), part.axis, amplitude, rng)
 
     def _random(self, fresh: tuple[np.ndarray | None, ...]) -> list[np.ndarray | None]:
         """Return those of the fresh places that get random values."""
@@ -210,6 +244,20 @@ def _working(teacher: np.ndarray) -> type[np.floating[Any]]:
     return np.float64 if teacher.dtype == np.float64 else np.float32
 
 
+def _combined(rows: np.ndarray, combination: np.ndarray) -> np.ndarray:
+    """Return the combination of rows, computed so closely that it is rounded once: when it is stored."""
+    length = len(combination)
+    mean = bool(np.all(combination == 1 / length)) if length else False
+    if rows.dtype == np.float64:
+        total = np.apply_along_axis(math.fsum, 0, rows if mean else rows * _along(combination, 0, rows.ndim))
+    elif mean:
+        total = rows.astype(np.float32, copy=False).sum(0, dtype=np.float64)
+    else:
+        total = np.einsum("i,i...->...", combination, rows.astype(np.float32, copy=False), dtype=np.float64)
+    found: np.ndarray = total / length if mean else total
+    return found
+
+
 def _length(places: np.ndarray | None, before: int) -> float:
     return 1.0 if places is None else len(places) / max(before, 1)
 
@@ -223,13 +271,11 @@ def _take(block: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float, rng: np.random.Generator) -> None:
-    """Add noise to the copies of each channel that sums to exactly zero over them.
+    """Add noise to the copies of each channel that sums to zero over them, until it is rounded.
 
     Each place gets a random integer minus that of the next copy of its channel, times a power of two; a channel without
     copies follows itself, and gets nothing.
     """
-    if not amplitude > 0:
-        return
     step = block.dtype.type(np.exp2(np.floor(np.log2(amplitude / SPREAD))))
     drawn = np.frombuffer(rng.bytes(block.size), np.int8).reshape(block.shape) >> 1
     drawn -= np.take(drawn, circle, axis=axis)
@@ -239,7 +285,8 @@ def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float,
 def _deviation(teacher: np.ndarray) -> float:
     """Return the standard deviation of a weight, of a large one from a sample."""
     sample = teacher.reshape(-1)[:: max(1, teacher.size // SAMPLE)]
-    return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers may be infinite, or so large that squares are
+        return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
 
 
 def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:

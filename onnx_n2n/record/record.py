@@ -25,6 +25,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.tensorfile import from_bytes, parse, shown, to_bytes
+from onnx_n2n.record.forms import Form, Forms, mapped
 from onnx_n2n.record.mixture import Mixture
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.recipe import Recipe, Row, Summed
@@ -124,6 +125,7 @@ class Step:
             what these read by the shares, which code does not do.
         multiplied: Nodes whose operands the student multiplies by shares that no weight carries.
         gained: Names of the outputs that became longer; what the teacher gives comes first in them.
+        forms: What new tensors and settings are before they are rounded.
     """
 
     text: str = ""
@@ -135,6 +137,7 @@ class Step:
     apart: tuple[Remade, ...] = ()
     multiplied: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
+    forms: Forms = field(default_factory=Forms)
 
     def __repr__(self) -> str:
         return f"<Step {brief(self.text)}: {count(len(self.remade), 'weight')} grew, {len(self.new)} are new>"
@@ -312,6 +315,14 @@ def _step_document(step: Step, arrays: _Arrays) -> dict[str, Any]:
         "apart": [_tensor_document(each, arrays) for each in step.apart],
         "multiplied": list(step.multiplied),
         "gained": list(step.gained),
+        **({"forms": forms} if any((forms := _forms_document(step.forms, arrays)).values()) else {}),
+    }
+
+
+def _forms_document(forms: Forms, arrays: _Arrays) -> dict[str, dict[str, Form]]:
+    return {
+        "tensors": {name: mapped(form, arrays.name) for name, form in forms.tensors.items()},
+        "settings": {name: mapped(form, arrays.name) for name, form in forms.settings.items()},
     }
 
 
@@ -336,6 +347,7 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
                 "gradient": arrays.name(remade.dual[axis]),
                 "fresh": arrays.name(None if fresh is None else fresh.astype(np.uint8)),
                 "row": None if row is None else "ones" if row.combination is None else arrays.name(row.combination),
+                **({} if row is None or row.form is None else {"form": row.form}),
             }
         )
     return {
@@ -349,6 +361,8 @@ def _tensor_document(remade: Remade, arrays: _Arrays) -> dict[str, Any]:
         "noise": recipe.noise,
         "seed": list(recipe.seed),
         "zero": arrays.name(recipe.zero),
+        **({"law": recipe.law} if recipe.law > 1 else {}),
+        **({} if recipe.squared is None else {"squared": list(recipe.squared)}),
     }
 
 
@@ -370,7 +384,15 @@ def _step(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Step:
         tuple(_remade(each, arrays) for each in entry.get("apart", ())),
         tuple(entry.get("multiplied", ())),
         tuple(entry.get("gained", ())),
+        _forms(entry.get("forms", {"tensors": {}, "settings": {}}), arrays),
     )
+
+
+def _forms(entry: Mapping[str, Mapping[str, Form]], arrays: Mapping[str, np.ndarray]) -> Forms:
+    def read(forms: Mapping[str, Form]) -> dict[str, Form]:
+        return {name: mapped(form, arrays.__getitem__) for name, form in forms.items()}
+
+    return Forms(read(entry["tensors"]), read(entry["settings"]))
 
 
 def _new(entry: Mapping[str, Any]) -> New:
@@ -395,16 +417,19 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
     )
     rows = tuple(
         None if axis not in axes or axes[axis]["row"] is None
-        else Row(None if axes[axis]["row"] == "ones" else arrays[axes[axis]["row"]])
+        else Row(None if axes[axis]["row"] == "ones" else arrays[axes[axis]["row"]], axes[axis].get("form"))
         for axis in range(len(before))
     )  # fmt: skip
     fresh = tuple(None if flags is None else flags.astype(bool) for flags in each("fresh"))
     seed = tuple(entry["seed"])
     zero = array(entry["zero"])
     zero = zero.reshape(()) if zero is not None and zero.size == 1 else zero  # once written as a vector
+    law = entry.get("law", 1)  # the first records have none
+    squared = tuple(entry["squared"]) if "squared" in entry else None
     mixed = tuple(
         None if sources is None or weights is None else Mixture(sources, weights)
         for sources, weights in zip(each("sources"), each("weights"), strict=True)
     )
-    recipe = Recipe(each("index"), summed, fresh, rows, entry["scale"], entry["noise"], seed, zero, mixed)
+    parts = each("index"), summed, fresh, rows
+    recipe = Recipe(*parts, entry["scale"], entry["noise"], seed, zero, mixed, law, squared)
     return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

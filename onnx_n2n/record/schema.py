@@ -19,6 +19,7 @@ from onnx_n2n.io.tensorfile import shown
 from onnx_n2n.record.provenance import Origin
 
 LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
+DEEPEST = 60  # keys that lead to a part of a form
 DIGEST = re.compile("[0-9a-f]{64}")
 Arrays = Mapping[str, np.ndarray]
 
@@ -169,6 +170,37 @@ def _called(kind: str, key: str) -> Callable[[int, Any], str]:
     return word
 
 
+def _form(at: At) -> None:
+    """Check a form, of :mod:`onnx_n2n.record.forms`."""
+    if len(at.path) > DEEPEST:
+        at.wrong("a form is nested too deeply")
+    if not isinstance(at.value, dict) or len(at.value) != 1:
+        at.wrong(f"{shown(at.value)} is no form")
+    ((kind, value),) = at.value.items()
+    inside = At(value, at.arrays, (*at.path, shown(kind)))
+    if kind in {"tensor", "student", "setting"}:
+        TEXT(inside)
+    elif kind == "array":
+        array("float64")(inside)
+    elif kind == "number":
+        _fraction(inside)
+    elif kind in {"times", "plus"}:
+        many(_form)(inside)
+    elif kind in {"power", "shaped"} and isinstance(value, list) and len(value) == 2:
+        _form(inside.inside(value[0], "base"))
+        (_fraction if kind == "power" else many(plain("length", lambda each: type(each) is int and each >= -1)))(
+            inside.inside(value[1], "what it is taken to")
+        )
+    else:
+        at.wrong(f"{shown(at.value)} is no form")
+
+
+def _fraction(at: At) -> None:
+    whole = isinstance(at.value, list) and len(at.value) == 2 and all(type(each) is int for each in at.value)
+    if not whole or not 0 < at.value[1] < 2**1100 or abs(at.value[0]) >= 2**1100:
+        at.wrong(f"{shown(at.value)} is no fraction of two whole numbers")
+
+
 # The fields -----------------------------------------------------------------------------------------------------------
 
 TEXT = plain("text", _unicode)
@@ -188,24 +220,28 @@ AXIS = table(
         "fresh": maybe(array("uint8")),
         "row": maybe(_ones),
     },
-    {"sources": array("int64", 2), "weights": array("float64", 2)},
+    {"form": _form, "sources": array("int64", 2), "weights": array("float64", 2)},
 )
-TENSOR = table({
-    "teacher": TEXT,
-    "student": TEXT,
-    "readers": TEXTS,
-    "before": LENGTHS,
-    "after": LENGTHS,
-    "axes": many(AXIS, _called("axis", "axis")),
-    "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
-    "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
-    "seed": LENGTHS,
-    "zero": maybe(array("int64", rank=None)),
-})  # fmt: skip
+TENSOR = table(
+    {
+        "teacher": TEXT,
+        "student": TEXT,
+        "readers": TEXTS,
+        "before": LENGTHS,
+        "after": LENGTHS,
+        "axes": many(AXIS, _called("axis", "axis")),
+        "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
+        "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
+        "seed": LENGTHS,
+        "zero": maybe(array("int64", rank=None)),
+    },
+    {"law": plain("law of random values, 2", lambda value: type(value) is int and value == 2), "squared": _fraction},
+)
 NEW = table(
     {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
     {"copies": TEXTS},
 )
+FORMS = table({"tensors": named(_form, "form of"), "settings": named(_form, "form of")})
 STEP = table(
     {
         "pass": TEXT,
@@ -215,7 +251,7 @@ STEP = table(
         "new": many(NEW, _called("new weight", "student")),
         "settings": named(plain("pair of numbers, the first perhaps null", _pair), "setting"),
     },
-    {"apart": many(TENSOR, _called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS},
+    {"apart": many(TENSOR, _called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS, "forms": FORMS},
 )
 ORIGIN = table({"names": TEXTS, "layout": TEXT, "node": TEXT, "source": TEXT}, {"tied": TEXT})
 DOCUMENT = table({
@@ -323,7 +359,7 @@ def _tensor(entry: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, str
             yield f"axis {number}", "it is there twice"
     for axis in entry["axes"]:
         number = axis["axis"]
-        found = {key: arrays.get(axis[key], axis[key]) for key in axis.keys() - {"axis", "role", "row"}}
+        found = {key: arrays.get(axis[key], axis[key]) for key in axis.keys() - {"axis", "role", "row", "form"}}
         row = "ones" if axis["row"] == "ones" else arrays.get(axis["row"])
         yield from (
             (f"axis {number}", fault)
@@ -332,6 +368,9 @@ def _tensor(entry: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, str
     for number in range(len(before)):
         if number not in numbers and before[number] != after[number]:
             yield f"axis {number}", f"it grew from {before[number]} to {after[number]} places, and nothing says how"
+    over, under = entry.get("squared", (0, 1))
+    if over and not math.isclose(entry["scale"] ** 2, over / under, rel_tol=1e-9):
+        yield "", f"its scale is {entry['scale']}, and not the root of {over}/{under}"
     zero = None if entry["zero"] is None else arrays[entry["zero"]]
     if zero is not None and zero.size != 1 and not _broadcasts(zero.shape, before):
         yield "", f"what stands for zero has the shape {list(zero.shape)}, where the weight has {before}"

@@ -54,14 +54,18 @@ def settings(model: ir.Model) -> Numbers:
     found: dict[str, float] = {}
     constants = {value: tensor for graph in model.graphs() for value, tensor in constants_of(graph)}
     for node in model.graph.all_nodes():
-        name = node.name or str(node.outputs[0].name)
         for attribute in node.attributes.values():
-            found.update((f"{name}.{each}", number) for each, number in _numbers(attribute))
+            found.update((setting_of(node, each), number) for each, number in _numbers(attribute))
         for slot, value in enumerate(node.inputs):
             tensor = constants.get(value) if value is not None else None
             if tensor is not None and tensor.size == 1 and tensor.dtype in FLOATS:
-                found[f"{name}.{slot}"] = float(tensor.numpy().reshape(-1)[0])
+                found[setting_of(node, str(slot))] = float(tensor.numpy().reshape(-1)[0])
     return found
+
+
+def setting_of(node: ir.Node, attribute: str) -> str:
+    """Return the name of an attribute of a node among the settings."""
+    return f"{node.name or node.outputs[0].name}.{attribute}"
 
 
 def _numbers(attribute: ir.Attr) -> Iterator[tuple[str, float]]:

@@ -27,8 +27,12 @@ from onnx_n2n.rules import (  # noqa: F401 - imported so that they register thei
     windows,
 )
 from onnx_n2n.rules.context import Context, Refusal
-from onnx_n2n.rules.registry import close, content, declare, known, rule, rule_for, shape_rule_for
+from onnx_n2n.rules.ranges import Bounded, Keeps, Moves, Range
+from onnx_n2n.rules.registry import close, content, declare, known, ranged, rule, rule_for, shape_rule_for
 
 close()
 
-__all__ = ["Context", "Refusal", "content", "declare", "known", "rule", "rule_for", "shape_rule_for"]
+__all__ = [
+    "Bounded", "Context", "Keeps", "Moves", "Range", "Refusal", "content", "declare", "known", "ranged", "rule",
+    "rule_for", "shape_rule_for",
+]  # fmt: skip

@@ -9,9 +9,24 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import Axis, Limit, Reason, axis_of, blame, is_unit, limit, pin, same, size
+from onnx_n2n.axes.algebra import (
+    Axis,
+    Factor,
+    Limit,
+    Reason,
+    axis_of,
+    blame,
+    is_unit,
+    limit,
+    pin,
+    resolve,
+    same,
+    size,
+    spelled,
+)
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
+from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
 
@@ -59,6 +74,9 @@ class Facts(Protocol):
     def lost(self, value: ir.Value) -> Reason | None:
         """Return why the rank of a tensor is unknown: what is to blame is the first node that lost it."""
 
+    def maker(self, node: ir.Node, axis: Axis) -> ir.Node | None:
+        """Return the node that made an axis of an input of ``node`` what it is."""
+
     def content(self, value: ir.Value) -> ShapeValue | None:
         """Return what a small tensor says, if that is known."""
 
@@ -105,7 +123,7 @@ class Context:
 
     def reason(self, text: str) -> Reason:
         """Return a reason that names this node and its operator."""
-        return Reason(f"{self.node.op_type}: {text}", self.node.name or f"-> {self.node.outputs[0].name}")
+        return Reason(f"{self.node.op_type}: {text}", reported(self.node))
 
     # --- questions
 
@@ -277,10 +295,18 @@ class Context:
         self._facts.adopt(body, self.node)
         return self._facts.walk(body, given)
 
+    def described(self, axis: Axis) -> str:
+        """Return what an axis is made of, and by which node: ``4 + 2 (Concat 'c')``."""
+        maker = self._facts.maker(self.node, axis)
+        return spelled(axis) if maker is None else f"{spelled(axis)} ({maker.op_type} {reported(maker)!r})"
+
     # --- statements
 
     def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
         """Make two axes equal."""
+        one, other = resolve(one), resolve(other)
+        if not isinstance(one, Factor) and not isinstance(other, Factor) and not same(one, other):
+            text = f"{text}: {self.described(one)} and {self.described(other)}"
         unify(one, other, self.reason(text))
 
     def pin(self, axis: Axis, text: str, cause: Reason | None = None) -> None:
@@ -316,9 +342,10 @@ class Context:
         if known and any(self._facts.floating(self.value(each.slot)) for each in summands):
             self.ledger.contractions.append(Contraction(self.node, tuple(known), power, scale))
             return
-        for each in summands:
-            for axis, _ in each.parts:
-                self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time")
+        summed = [axis for each in summands for axis, _ in each.parts]
+        cause = next((reason for axis in summed if size(axis) is None and (reason := blame(axis))), None)
+        for axis in summed:
+            self.pin(axis, "it sums computed whole numbers, or over an axis of a length known only at run time", cause)
 
     def require_default(self, attribute: str, value: float, axis: Axis) -> None:
         """Say that an attribute, when it is missing, is ``value`` because of the length of ``axis``."""
@@ -342,7 +369,7 @@ class Context:
             # Written in the model, or the length of something else: growth changes it by what the two differ then.
             if size(axis) is None:
                 unknown = "a length is stated for this axis, of which a part is not known before run time"
-                self.pin(axis, unknown)
+                self.pin(axis, unknown, blame(axis))
                 self.pin_measured(element, unknown)
             self.ledger.literals.append(Literal(self.node, place, position, axis, negative))
         elif negative:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, pin, product, size
-from onnx_n2n.axes.unify import Misaligned, split_product
+from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, blame, is_unit, pin, product, size
+from onnx_n2n.axes.unify import ACROSS, Misaligned, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
 from onnx_n2n.rules.obligations import Summand
@@ -222,9 +222,11 @@ class _Letters:
         """Match one axis with the product of ``letters``, of which all but one must have a known size."""
         sizes = [self._size(letter) for letter in letters]
         if len(letters) > 1 and size(axis) is None:
+            cause = blame(axis)
             parts = [self.single.setdefault(letter, axis_of(n)) for letter, n in zip(letters, sizes, strict=True)]
             for each in (axis, *parts):
-                self._context.pin(each, "its length is known only at run time, so that its parts cannot be told apart")
+                text = "its length is known only at run time, so that its parts cannot be told apart"
+                self._context.pin(each, text, cause)
             return
         for place, letter in enumerate(letters):
             head: Axis
@@ -239,9 +241,9 @@ class _Letters:
                         raise Refusal("the parts of an axis cannot be told apart")
                     width = length // rest
                 try:
-                    head, axis = split_product(axis, width)
+                    head, axis = split_product(axis, width, self._context.reason(ACROSS))
                 except Misaligned:
-                    raise Refusal(f"an axis of length {size(axis)} does not split into groups of {width}") from None
+                    raise Refusal(f"{self._context.described(axis)} does not split into {width} parts") from None
             if letter in self.single:
                 self._context.tie(self.single[letter], head)
             else:

@@ -3,7 +3,7 @@
 Indices may be computed, and then grow like any tensor, but by copies only: others might point outside.
 """
 
-from onnx_n2n.axes.algebra import Axis, same, size
+from onnx_n2n.axes.algebra import Axis, blame, same, size
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.scanning import VALID
@@ -27,7 +27,7 @@ def _depth(context: Context) -> int:
     """Return how many axes one index goes through: the length of the last axis of the indices."""
     depth = size(context.axes(1)[-1])
     if depth is None:
-        raise Refusal("how many axes it indexes is known only at run time")
+        raise Refusal("how many axes it indexes is known only at run time", blame(context.axes(1)[-1]))
     return depth
 
 

@@ -12,13 +12,16 @@ declare("InstanceNormalization", "n c *s, c, c -> n c *s", even="s")
 declare("GroupNormalization", "n (g c) *s, g, g -> n (g c) *s", since=18, sizes={"g": "num_groups"}, even="c s")
 declare("GroupNormalization", "n (g c) *s, (g c), (g c) -> n (g c) *s", since=21, sizes={"g": "num_groups"}, even="c s")
 
-BATCH_NORM = Declaration.parse("n c *s, c, c, c, c -> n c *s, c, c, c, c")
+BATCH_NORM = "n c *s, c, c, c, c -> n c *s, c, c, c, c"
+EVALUATED = Declaration.parse(BATCH_NORM)
+TRAINED = Declaration.parse(BATCH_NORM, pinned="n s", why="the statistics of the batch are taken over this axis")
 
 
 @rule("BatchNormalization", since=7)
 def batch_norm(context: Context) -> None:
     """``n c *s, c, c, c, c -> n c *s, c, c``, every channel by itself, in training by the statistics of the batch."""
-    BATCH_NORM(context)
+    trains = context.attribute("training_mode", 0) or (context.version < 14 and len(context.node.outputs) > 1)
+    (TRAINED if trains else EVALUATED)(context)
 
 
 @rule("Softmax LogSoftmax Hardmax")

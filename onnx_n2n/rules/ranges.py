@@ -13,14 +13,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_n2n.graph.operators import operator_of
-
 
 class Range:
-    """What bounds the results of an operator."""
-
-    def __str__(self) -> str:
-        return (type(self).__doc__ or "").split(":")[0].rstrip(".").lower()
+    """What bounds the results of an operator; as a text, a word or two for the table."""
 
 
 @dataclass(frozen=True)
@@ -188,91 +183,78 @@ def _swish(node: ir.Node) -> Range:
 
 
 RANGES: dict[tuple[str, str], Ranged] = {}
+"""What bounds the results of the built-in operators, by domain and type."""
 
 
-def ranged(operators: str, said: Ranged, *, domain: str = "") -> None:
-    """Say what bounds the results of operators, names separated by blanks.
-
-    Raises:
-        ValueError: If that has been said already.
-    """
-    for operator in operators.split():
-        if (domain, operator) in RANGES:
-            raise ValueError(f"the range of {operator} is known already")
-        RANGES[domain, operator] = said
-
-
-def range_of(node: ir.Node) -> Range | None:
-    """Return what bounds the results of a node, or None if nothing is known to."""
-    found = RANGES.get(operator_of(node))
-    return found(node) if callable(found) else found
+def _say(operators: str, said: Ranged, domain: str = "") -> None:
+    RANGES.update(((domain, operator), said) for operator in operators.split())
 
 
 MICROSOFT = "com.microsoft"
 GELU = Keeps(plus=0.17, rectifies=True)
 
-ranged(
+_say(
     "Identity Transpose Reshape Flatten Squeeze Unsqueeze Slice Gather GatherElements GatherND Expand Tile Split "
     "DepthToSpace SpaceToDepth ReverseSequence Compress Trilu CenterCropPad Crop Neg SequenceAt",
     Moves(),
 )
-ranged("ExpandDims", Moves(), domain=MICROSOFT)
-ranged("Dropout", _dropout)
-ranged("Resize Upsample GridSample", TURNS)
-ranged("ConstantOfShape", FILLS)
-ranged("Concat", Moves(None))
-ranged("Cast CastLike", CASTS)
-ranged("Pad", PADS)
-ranged("Abs", Keeps(symmetric=True))
-ranged("Relu", Keeps(rectifies=True))
-ranged("Ceil Floor Round", Keeps(plus=1.0))
-ranged("Shrink", lambda node: Keeps(1.0, abs(attribute(node, "bias", 0.0))))
-ranged("Gelu", GELU)
-ranged("Gelu QuickGelu", GELU, domain=MICROSOFT)
-ranged("Mish HardSwish", Keeps(plus=0.4, rectifies=True))
-ranged("Softplus", Keeps(plus=0.7, rectifies=True))
-ranged("Swish", _swish)
-ranged("ThresholdedRelu", _thresholded)
-ranged("Elu Celu", _exponential_unit)
-ranged("BiasGelu FastGelu", BIASED, domain=MICROSOFT)
-ranged("LogSoftmax", Keeps(2.0, 60.0))
-ranged("Selu", _selu)
-ranged("LeakyRelu", _slope(0.01))
-ranged("Affine", _affine)
-ranged("Asinh", Keeps(symmetric=True))
-ranged("MaxPool GlobalMaxPool ReduceMax ReduceMin", WORST)
-ranged("NhwcMaxPool", WORST, domain=MICROSOFT)
-ranged("Max Min Where", WORST)
-ranged("Clip", CLIPS)
-ranged("Sigmoid Tanh Erf Sin Cos Softsign Sign Softmax Hardmax", Bounded(1.0))
-ranged("Atan", Bounded(1.58))
-ranged("HardSigmoid", _hard_sigmoid)
-ranged("BiasSoftmax", Bounded(1.0), domain=MICROSOFT)
-ranged("Exp", Overflows(exponential))
-ranged("Cosh Sinh", Overflows(exponential, symmetric=True))
-ranged("Add Sub Sum", ADDS)
-ranged("BiasAdd", ADDS, domain=MICROSOFT)
-ranged("Mul PRelu", MULTIPLIES)
-ranged("Div", DIVIDES)
-ranged("Pow", RAISES)
-ranged("MatMul Gemm Conv ConvTranspose Einsum", CONTRACTS)
-ranged("NhwcConv", CONTRACTS, domain=MICROSOFT)
-ranged("FusedMatMul TransposeMatMul", CONTRACTS, domain=MICROSOFT)
-ranged("FusedConv FusedGemm", FUSED, domain=MICROSOFT)
-ranged("Mean ReduceMean ReduceSum AveragePool GlobalAveragePool ReduceL1", SUMS)
-ranged("BatchNormalization", SCALES)
-ranged(
+_say("ExpandDims", Moves(), domain=MICROSOFT)
+_say("Dropout", _dropout)
+_say("Resize Upsample GridSample", TURNS)
+_say("ConstantOfShape", FILLS)
+_say("Concat", Moves(None))
+_say("Cast CastLike", CASTS)
+_say("Pad", PADS)
+_say("Abs", Keeps(symmetric=True))
+_say("Relu", Keeps(rectifies=True))
+_say("Ceil Floor Round", Keeps(plus=1.0))
+_say("Shrink", lambda node: Keeps(1.0, abs(attribute(node, "bias", 0.0))))
+_say("Gelu", GELU)
+_say("Gelu QuickGelu", GELU, domain=MICROSOFT)
+_say("Mish HardSwish", Keeps(plus=0.4, rectifies=True))
+_say("Softplus", Keeps(plus=0.7, rectifies=True))
+_say("Swish", _swish)
+_say("ThresholdedRelu", _thresholded)
+_say("Elu Celu", _exponential_unit)
+_say("BiasGelu FastGelu", BIASED, domain=MICROSOFT)
+_say("LogSoftmax", Keeps(2.0, 60.0))
+_say("Selu", _selu)
+_say("LeakyRelu", _slope(0.01))
+_say("Affine", _affine)
+_say("Asinh", Keeps(symmetric=True))
+_say("MaxPool GlobalMaxPool ReduceMax ReduceMin", WORST)
+_say("NhwcMaxPool", WORST, domain=MICROSOFT)
+_say("Max Min Where", WORST)
+_say("Clip", CLIPS)
+_say("Sigmoid Tanh Erf Sin Cos Softsign Sign Softmax Hardmax", Bounded(1.0))
+_say("Atan", Bounded(1.58))
+_say("HardSigmoid", _hard_sigmoid)
+_say("BiasSoftmax", Bounded(1.0), domain=MICROSOFT)
+_say("Exp", Overflows(exponential))
+_say("Cosh Sinh", Overflows(exponential, symmetric=True))
+_say("Add Sub Sum", ADDS)
+_say("BiasAdd", ADDS, domain=MICROSOFT)
+_say("Mul PRelu", MULTIPLIES)
+_say("Div", DIVIDES)
+_say("Pow", RAISES)
+_say("MatMul Gemm Conv ConvTranspose Einsum", CONTRACTS)
+_say("NhwcConv", CONTRACTS, domain=MICROSOFT)
+_say("FusedMatMul TransposeMatMul", CONTRACTS, domain=MICROSOFT)
+_say("FusedConv FusedGemm", FUSED, domain=MICROSOFT)
+_say("Mean ReduceMean ReduceSum AveragePool GlobalAveragePool ReduceL1", SUMS)
+_say("BatchNormalization", SCALES)
+_say(
     "LayerNormalization RMSNormalization SimplifiedLayerNormalization InstanceNormalization GroupNormalization",
     NORMALISES,
 )
-ranged("SkipLayerNormalization SkipSimplifiedLayerNormalization GroupNorm", NORMALISES, domain=MICROSOFT)
-ranged("RNN GRU LSTM", RECURS)
-ranged("Attention", ATTENDS)
-ranged("Attention", PACKED, domain=MICROSOFT)
-ranged("DequantizeLinear", DEQUANTISES)
-ranged("DequantizeLinear", DEQUANTISES, domain=MICROSOFT)
-ranged("MultiHeadAttention GroupQueryAttention", ATTENDS, domain=MICROSOFT)
-ranged("RotaryEmbedding", TURNS)
-ranged("RotaryEmbedding", TURNS, domain=MICROSOFT)
-ranged("If", BRANCHES)
-ranged("Loop Scan", REPEATS)
+_say("SkipLayerNormalization SkipSimplifiedLayerNormalization GroupNorm", NORMALISES, domain=MICROSOFT)
+_say("RNN GRU LSTM", RECURS)
+_say("Attention", ATTENDS)
+_say("Attention", PACKED, domain=MICROSOFT)
+_say("DequantizeLinear", DEQUANTISES)
+_say("DequantizeLinear", DEQUANTISES, domain=MICROSOFT)
+_say("MultiHeadAttention GroupQueryAttention", ATTENDS, domain=MICROSOFT)
+_say("RotaryEmbedding", TURNS)
+_say("RotaryEmbedding", TURNS, domain=MICROSOFT)
+_say("If", BRANCHES)
+_say("Loop Scan", REPEATS)

@@ -8,18 +8,22 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import onnx_ir as ir
+
 from onnx_n2n import plugins
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.errors import EnvironmentWarning, OptionError
-from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.operators import operator_of, plain
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.declaration import Declaration
+from onnx_n2n.rules.ranges import RANGES, Range, Ranged
 
 Rule = Callable[[Context], None]
 ShapeRule = Callable[[Context], ShapeValue | None]
 
 _RULES: dict[tuple[str, str], tuple[tuple[int, Rule], ...]] = {}
 _CONTENTS: dict[tuple[str, str], ShapeRule] = {}
+_RANGES: dict[tuple[str, str], Ranged] = dict(RANGES)
 _BUILT_IN: set[tuple[str, str]] = set()  # operators that only onnx-n2n may have rules for
 
 _PLUGINS = threading.RLock()  # a plug-in may ask for a rule while it registers its own
@@ -73,6 +77,32 @@ def content(operators: str, *, domain: str = "") -> Callable[[ShapeRule], ShapeR
     return keep
 
 
+def ranged(operators: str, said: Ranged, *, domain: str = "") -> None:
+    """Say what bounds the results of operators, names separated by blanks.
+
+    Raises:
+        ValueError: If that has been said already.
+    """
+    for operator in operators.split():
+        key = plain(domain), operator
+        if key in _RANGES:
+            raise ValueError(f"the range of {operator} is known already")
+        _RANGES[key] = said
+
+
+def range_of(node: ir.Node) -> Range | None:
+    """Return what bounds the results of a node, or None if nothing is known to."""
+    _ask_plugins()
+    found = _RANGES.get(operator_of(node))
+    return found(node) if callable(found) else found
+
+
+def range_said(domain: str, operator: str) -> str:
+    """Return in words what bounds the results of an operator; nothing if nothing is known to."""
+    found = _RANGES.get((plain(domain), operator))
+    return "" if found is None else str(found) if isinstance(found, Range) else "by its attributes"
+
+
 def rule_for(domain: str, operator: str, version: int) -> Rule | None:
     """Return the rule of an operator at an opset version, or None."""
     _ask_plugins()
@@ -109,18 +139,18 @@ def _open(domain: str, operator: str) -> tuple[str, str]:
 
 def _ask_plugins() -> None:
     """Let other packages register their rules, once; one that fails registers nothing, and a warning says so."""
-    global _RULES, _CONTENTS, _asked
+    global _RULES, _CONTENTS, _RANGES, _asked
     if _asked:
         return
     with _PLUGINS:
         waiting = [] if _asked else plugins.declared(plugins.RULES)
         _asked = True
         for entry in waiting:
-            before = dict(_RULES), dict(_CONTENTS)
+            before = dict(_RULES), dict(_CONTENTS), dict(_RANGES)
             try:
                 _register_all(plugins.load(entry))
             except Exception as error:
-                _RULES, _CONTENTS = before
+                _RULES, _CONTENTS, _RANGES = before
                 said = error if isinstance(error, OptionError) else plugins.broken(entry, error)
                 warnings.warn(str(said), EnvironmentWarning, stacklevel=2)
 

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, is_unit, parts_of, product, size
+from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
 from onnx_n2n.axes.symbolic import ShapeDim, always_equal
-from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
+from onnx_n2n.axes.unify import ACROSS, Misaligned, split_inner, split_product
+from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
@@ -62,7 +63,8 @@ def squeeze(context: Context) -> None:
     elif all(size(axis) is not None for axis in axes):
         dropped = {place for place, axis in enumerate(axes) if is_unit(axis)}
     else:
-        raise Refusal("which axes it drops depends on lengths known only at run time")
+        cause = next((reason for axis in axes if size(axis) is None and (reason := blame(axis))), None)
+        raise Refusal("which axes it drops depends on lengths known only at run time", cause)
     context.result([axis for place, axis in enumerate(axes) if place not in dropped])
 
 
@@ -139,9 +141,9 @@ def tile(context: Context) -> None:
         elif element.literal and element.value is not None:
             result.append(product(context.pinned_axis(int(element.value), "it repeats the axis that often"), axis))
         else:
-            context.pin(axis, REPEATED)
+            context.pin(axis, REPEATED, element.cause)
             context.pin_measured(element, REPEATED)
-            result.append(context.pinned_axis(None, REPEATED))
+            result.append(context.pinned_axis(None, REPEATED, element.cause))
     context.result(result)
 
 
@@ -169,14 +171,15 @@ def reshape(context: Context) -> None:
 
 def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Axis]:
     """Split an axis into parts of the lengths that ``target`` says, at most one of which is unknown."""
+    across = context.reason(ACROSS)
     left: list[Axis] = []
     right: list[Axis] = []
     remaining = list(target)
-    while remaining and (found := _take(whole, remaining[0], from_left=True)):
+    while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
         whole = found[1]
         left.append(found[0])
         del remaining[0]
-    while remaining and (found := _take(whole, remaining[-1], from_left=False)):
+    while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
         whole = found[1]
         right.insert(0, found[0])
         del remaining[-1]
@@ -184,12 +187,12 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
         return [*left, *right]
     if len(remaining) == 1:
         return [*left, whole, *right]
-    reason = "the axes before and after it do not line up"
-    context.pin(whole, reason)
+    cause, reason = blame(whole), _misfit(context, whole, remaining)
+    context.pin(whole, reason, cause)
     lengths = _lengths(size(whole), remaining)
     if None in lengths and (known := context.inferred()) is not None:
         lengths = known[len(left) : len(known) - len(right)]
-    return [*left, *(context.pinned_axis(length, reason) for length in lengths), *right]
+    return [*left, *(context.pinned_axis(length, reason, cause) for length in lengths), *right]
 
 
 def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | None]:
@@ -201,7 +204,19 @@ def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | No
     return [whole // math.prod(others) if length is None else length for length in stated]
 
 
-def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axis] | None:
+def _misfit(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> str:
+    """Say why an axis cannot be split into parts of stated lengths."""
+    joined = next((part for part in parts_of(whole) if isinstance(part, Sum)), None)
+    if joined is None:
+        lengths = " x ".join("?" if (n := element.value) is None or n < 0 else f"{n:g}" for element in target)
+        return f"the axes before and after it do not line up: {spelled(whole)} and {lengths}"
+    readers = (use.node for use in context.node.outputs[0].uses())
+    norm = next((reader for reader in readers if reader.op_type.endswith("Normalization")), None)
+    meant = f" for {norm.op_type} {reported(norm)!r}" if norm is not None else ""
+    return f"it makes groups{meant} across a border in {context.described(joined)}"
+
+
+def _take(whole: Axis, element: ShapeDim, across: Reason, *, from_left: bool) -> tuple[Axis, Axis] | None:
     """Take the outermost (or innermost) part of the length of ``element`` off an axis: (part, rest), or None."""
     if element.axis is not None and always_equal(element.axis, whole):
         return whole, UNIT
@@ -212,8 +227,8 @@ def _take(whole: Axis, element: ShapeDim, *, from_left: bool) -> tuple[Axis, Axi
     length = int(element.value)
     try:
         if from_left:
-            return split_product(whole, length)
-        rest, part = split_inner(whole, length)
+            return split_product(whole, length, across)
+        rest, part = split_inner(whole, length, across)
     except Misaligned:
         return None
     return part, rest

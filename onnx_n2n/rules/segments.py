@@ -41,7 +41,7 @@ def split(context: Context) -> None:
     elif context.attribute("split") is not None:
         lengths = list(context.attribute("split"))
     elif length is None:
-        raise Refusal("it cuts an axis whose length is known only at run time into equal parts")
+        raise Refusal("it cuts an axis whose length is known only at run time into equal parts", blame(axes[axis]))
     else:
         each = -(-length // count)
         lengths = [max(0, min(each, length - place * each)) for place in range(count)]

@@ -11,7 +11,7 @@ from typing import Any
 import onnx.defs
 
 from onnx_n2n.rules.declaration import Declaration
-from onnx_n2n.rules.registry import Rule, known, rule_for, shape_rule_for
+from onnx_n2n.rules.registry import Rule, known, range_said, rule_for, shape_rule_for
 
 OPSET = 28  # the newest opset of the default domain that the table speaks of
 
@@ -22,8 +22,9 @@ Made by `python -m onnx_n2n.rules.table > docs/operators.md` from the rules; do 
 
 A pattern says which axes of inputs and outputs are the same; `onnx_n2n/rules/notation.py` explains the notation. Where
 attributes decide, the rule is a function, and a sentence describes it. *Limits* are what letters cannot say. *Lengths*
-marks operators that may compute with shapes. A rule holds from its version on, until the next. The default domain is
-that of opset {OPSET}.
+marks operators that may compute with shapes. *Range* is what bounds the results, and so where channels may be fresh
+([what-grows.md](what-grows.md#fresh-channels-and-copies)); behind an operator without one they are copies. A rule holds
+from its version on, until the next. The default domain is that of opset {OPSET}.
 """
 
 WITHOUT = {
@@ -37,7 +38,7 @@ def table() -> str:
     lines = [HEAD]
     for domain, rows in itertools.groupby(known(), key=lambda row: row[0]):
         lines += [f"## {domain or 'Default domain'}", ""]
-        lines += ["| operator | since | rule | limits | lengths |", "|---|---|---|---|---|"]
+        lines += ["| operator | since | rule | limits | lengths | range |", "|---|---|---|---|---|---|"]
         lines += [_row(*row) for row in rows]
         lines.append("")
     for defined, text in WITHOUT.items():
@@ -50,7 +51,7 @@ def _row(domain: str, operator: str, since: int) -> str:
     assert rule is not None
     says, meaning = (f"`{rule.text}`", rule.meaning) if isinstance(rule, Declaration) else (_sentence(rule), "")
     lengths = "yes" if shape_rule_for(domain, operator) is not None else ""
-    cells = (f"`{operator}`", str(since), says, meaning, lengths)
+    cells = (f"`{operator}`", str(since), says, meaning, lengths, range_said(domain, operator))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

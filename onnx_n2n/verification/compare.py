@@ -255,6 +255,19 @@ def finite(values: Sequence[Any]) -> float:
     return min((float(np.mean(np.isfinite(array.astype(np.float64)))) for array in arrays), default=1.0)
 
 
+def where_finite(truth: Any, value: Any) -> Any:
+    """A student's output with the teacher's entries in all places where those are not finite."""
+    if _form(truth) != _form(value):
+        return value
+    if isinstance(truth, Mapping):
+        return {key: where_finite(old, value[key]) for key, old in truth.items()}
+    if isinstance(truth, list | tuple):
+        return [where_finite(*pair) for pair in zip(truth, value, strict=True)]
+    if not isinstance(truth, np.ndarray) or not is_real(truth):
+        return value
+    return np.where(np.isfinite(truth.astype(np.float64)), value, truth)
+
+
 def _array(value: Any) -> np.ndarray:
     """An output as one array: sequences, and the values of maps, are laid end to end."""
     if isinstance(value, Mapping):

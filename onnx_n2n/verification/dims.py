@@ -158,6 +158,27 @@ def sizings(inputs: Sequence[tuple[Dim, ...]], bound: Mapping[str, int]) -> Iter
             yield sizes
 
 
+def batch_axes(inputs: Sequence[tuple[Dim, ...]]) -> set[str]:
+    """Symbols that count examples.
+
+    Args:
+        inputs: Dimensions of every input.
+    """
+    return _sorted_symbols(inputs)[0]
+
+
+def long_axes(inputs: Sequence[tuple[Dim, ...]], *, leading: bool) -> list[set[str]]:
+    """Symbols that may count the steps of a sequence, the likeliest first: all of a set grow together.
+
+    Args:
+        inputs: Dimensions of every input.
+        leading: Whether a first axis may count steps too, and not examples, as recurrent operators have it.
+    """
+    batches, _, others = _sorted_symbols(inputs)
+    first = {name for name in batches if "batch" not in name.lower()} if leading else set()
+    return [names for names in (first, others) if names]
+
+
 def _sorted_symbols(inputs: Sequence[tuple[Dim, ...]]) -> tuple[set[str], set[str], set[str]]:
     """Symbols that count examples, pixels and anything else, by what they are called and where they stand."""
     places = [(name, axis, len(shape)) for shape in inputs for axis, dim in enumerate(shape) for name in symbols(dim)]

@@ -77,7 +77,7 @@ def first_wrong(
         TimeLimitError: A run takes longer than it may.
     """
     skeleton = teacher.skeleton()
-    nodes, others, random = _computed(skeleton), _computed(student.skeleton()), drawn(skeleton)
+    nodes, others, random = computed(skeleton), computed(student.skeleton()), drawn(skeleton)
     names = [name for name in nodes if name in others and name in trace and name not in random]
     old, new = (Timed(session(source.exposing(names), provider), time_limit) for source in (teacher, student))
     for feed, other in zip(feeds, theirs or feeds, strict=True):
@@ -93,7 +93,7 @@ def first_wrong(
     return None
 
 
-def _computed(model: ir.Model) -> dict[str, ir.Node]:
+def computed(model: ir.Model) -> dict[str, ir.Node]:
     """Tensors of the main graph that depend on its inputs, in order, with the node of each.
 
     What depends on weights alone is a weight: it holds shares, and need not be the teacher's.

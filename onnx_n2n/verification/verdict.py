@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
 from onnx_n2n.verification.decisions import Named, decides
+from onnx_n2n.verification.draw import wanted
 from onnx_n2n.verification.evaluation import Modes, evaluated
 from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
@@ -38,6 +40,7 @@ from onnx_n2n.verification.sessions import (
     session,
     within_memory,
 )
+from onnx_n2n.verification.stressed import Failure, Tried, stressed
 from onnx_n2n.verification.trial import Trial, find_trial, with_noise
 from onnx_n2n.words import brief
 
@@ -61,6 +64,7 @@ class Verdict:
         as_evaluated: Nodes that train in the files, and did what they do in evaluation.
         rounded: Nodes at which the student decides otherwise than the teacher, by rounding alone.
         differences: How the interfaces differ, where that is why the student is not the same, or was not compared.
+        tried: The inputs of large scale and the long ones, and what came of each.
     """
 
     ok: bool
@@ -76,6 +80,7 @@ class Verdict:
     as_evaluated: tuple[Named, ...] = ()
     rounded: tuple[Named, ...] = ()
     differences: tuple[Difference, ...] = ()
+    tried: tuple[Tried, ...] = dataclasses.field(default=(), compare=False)  # how many depends on the machine
 
     def __bool__(self) -> bool:
         """Whether the student computes what the teacher computes, so that ``assert verify(...)`` says what it means."""
@@ -151,6 +156,7 @@ def verify(
         find = partial(
             find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
         )
+        start = time.process_time()
         used, trial = _tried(old, providers(provider), find, seed, time_limit)
         random = _random(old, model, used, trial, time_limit)
         trial = trial.without([each.output for each in random])
@@ -162,9 +168,16 @@ def verify(
         if reason is None and not all(output.ok for output in outputs) and decides(model):
             outputs, found, rounded = again(case, outputs, answers)
         ok = reason is None and all(output.ok for output in outputs) and found is None
+        vacuous = tuple(output.name for output in outputs if output.vacuous)
+        tried: tuple[Tried, ...] = ()
+        failed: Failure | None = None
+        if ok:
+            tried, failed = stressed(case, model, wanted(model, shapes or {}), time.process_time() - start)
         differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
+        if failed is not None:
+            ok, case, outputs, reason = False, failed.case, failed.outputs or outputs, failed.reason
         if reason is None and not ok:
-            if found is None:
+            if found is None and not tried:
                 decided(outputs)
             if found is None and trace:
                 located = _located(case)
@@ -175,7 +188,7 @@ def verify(
         error=max(output.error for output in outputs),
         rounding_error=max(output.rounding_error for output in outputs),
         outputs=outputs,
-        vacuous=tuple(output.name for output in outputs if output.vacuous),
+        vacuous=vacuous,
         inputs=trial.origin,
         first_wrong=str(found) if found is not None else reason,
         wrong=found,
@@ -183,6 +196,7 @@ def verify(
         as_evaluated=tuple(dict.fromkeys((*trained, *retrained))),
         rounded=rounded,
         differences=differs,
+        tried=tried,
     )
 
 

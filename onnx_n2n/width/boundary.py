@@ -12,19 +12,27 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, resolve
 from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.names import Names
+from onnx_n2n.record.forms import Form, shaped
 from onnx_n2n.rules.obligations import Port
 from onnx_n2n.width.growth import Growth, Quieted
+from onnx_n2n.width.quiet.channels import Quiet
 from onnx_n2n.width.stated_sizes import replace_constant
 
 
-def adapt(analysis: Analysis, growth: Growth, names: Names) -> dict[ir.Value, ir.Value]:
+def adapt(analysis: Analysis, growth: Growth, names: Names, forms: dict[str, Form]) -> dict[ir.Value, ir.Value]:
     """Put nodes behind the inputs and before the outputs whose axes grow.
+
+    Args:
+        analysis: The analysis of the model.
+        growth: How axes grow.
+        names: The names of the model.
+        forms: Gets the forms of new tensors that are rounded, by name.
 
     Returns:
         For each graph input that has got one, the tensor that is read instead of it.
     """
     grown = [port for port in analysis.ports if growth.touches(port.axis)]
-    adapters = _Adapters(analysis.model.graph, growth, names)
+    adapters = _Adapters(analysis.model.graph, growth, names, forms)
     for port in grown:
         if port.picker is not None:
             adapters.change(port, port.picker, analysis.constants)
@@ -53,6 +61,7 @@ class _Adapters:
     graph: ir.Graph
     growth: Growth
     names: Names
+    forms: dict[str, Form]
 
     def before(self, value: ir.Value, ports: Sequence[Port]) -> None:
         """Pick the teacher's channels of an output; its name goes to the result, and what is read inside gets another.
@@ -108,22 +117,25 @@ class _Adapters:
             indices = first_places(self.growth, port.axis)[indices].astype(indices.dtype)
         replace_constant(self.names, value, [(picker, 1)], indices)
 
-    def _held(self, port: Port) -> np.ndarray | None:
-        """Return float64[D], what new channels of an input must hold, if it matters."""
+    def _held(self, port: Port) -> Quiet | None:
+        """Return what new channels of an input must hold, if it matters."""
         factor = resolve(port.axis)
         channels = self.growth.channels.get(factor) if isinstance(factor, Factor) else None
-        return channels.quiet.holds.get(port.value) if isinstance(channels, Quieted) else None
+        return channels.quiet if isinstance(channels, Quieted) and port.value in channels.quiet.holds else None
 
     def _gather(self, operand: ir.Value, port: Port, indices: np.ndarray, result: ir.Value | None = None) -> ir.Node:
         places = self.names.initializer(f"{port.value.name}_channels", indices)
         return self._node("Gather", [operand, places], port.value, port.position, result)
 
-    def _join(self, operand: ir.Value, port: Port, held: np.ndarray) -> list[ir.Node]:
+    def _join(self, operand: ir.Value, port: Port, quiet: Quiet) -> list[ir.Node]:
         """Lay the combination of the channels, as often as there are new ones, behind the channels themselves."""
+        held = quiet.holds[port.value]
         more = self.growth.length(port.axis) - len(held)
         dtype = (port.value.dtype or ir.DataType.FLOAT).numpy()
         weights = np.repeat(held[:, None], more, axis=1).astype(dtype)
         combination = self.names.initializer(f"{port.value.name}_combination", weights)
+        if (form := quiet.forms[port.value]) is not None:
+            self.forms[str(combination.name)] = shaped(form, -1, 1) if "times" in form else form
         combined = self._node("MatMul", [operand, combination], port.value)
         return [combined, self._node("Concat", [operand, combined.outputs[0]], port.value, port.position)]
 

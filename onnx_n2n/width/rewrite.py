@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
 import numpy as np
 import onnx_ir as ir
@@ -22,16 +23,17 @@ from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
+from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
 from onnx_n2n.record.recipe import Recipe, Row, Summed
 from onnx_n2n.record.record import Remade, Step
-from onnx_n2n.record.settings import changed, settings
+from onnx_n2n.record.settings import changed, setting_of, settings
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.declared import declare
 from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.mixing import Mixing
-from onnx_n2n.width.shares import Numbers, Scaled, place
+from onnx_n2n.width.shares import Numbers, Scaled, exact, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
 
@@ -61,6 +63,7 @@ def rewrite(
         apart=tuple(rewriter.apart),
         multiplied=tuple(dict.fromkeys(rewriter.multiplied)),
         gained=gained,
+        forms=rewriter.forms,
     )
 
 
@@ -71,8 +74,12 @@ class _Rewriter:
         self.remade: list[Remade] = []
         self.apart: list[Remade] = []
         self.multiplied: list[str] = []
+        self._results: list[tuple[ir.Node, Fraction]] = []  # what they make is scaled at the end, when outputs are set
+        self.forms = Forms({}, {})
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
+        alone = [each for each in analysis.ledger.contractions if len(each.summands) == 1]
+        self._recurrent = {(each.node, each.summands[0].slot) for each in alone}  # an operator's own state is read
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._mixing, self._folds = Mixing(analysis), folds(analysis)
 
@@ -89,23 +96,30 @@ class _Rewriter:
             self._scale(scaled, replaced=scaled in placement.replaced)
         self._keep_means()
         rewrite_literals(self.analysis, self.growth, self.names)
-        copied = adapt(self.analysis, self.growth, self.names)
+        copied = adapt(self.analysis, self.growth, self.names, self.forms.tensors)
         declare(self.analysis, self.growth, made, copied)
+        for node, factor in self._results:
+            self._scale_result(node, factor)
 
     # --- shares
 
     def _scale(self, scaled: Scaled, *, replaced: bool) -> None:
         """Multiply an operand by its shares, or an attribute when all of these are the same."""
         share = float(scaled.vector.flat[0])
-        if scaled.attribute is not None and np.all(scaled.vector == share):
-            found = scaled.node.attributes[scaled.attribute]
-            scaled.node.attributes[scaled.attribute] = _number(scaled.attribute, found.value * share)
-            return
+        name, even = scaled.attribute, bool(np.all(scaled.vector == share))
+        if name is not None and even:
+            found = scaled.node.attributes[name].value
+            if exact(np.asarray(found, np.float32), scaled.vector):
+                scaled.node.attributes[name] = _number(name, found * share)
+                if (form := self.forms.settings.get(setting_of(scaled.node, name))) is not None:
+                    self.forms.settings[setting_of(scaled.node, name)] = times(form, number(*share.as_integer_ratio()))
+                return
         value = operand(scaled.node, scaled.slot)
         rank = self._ranks.get(value) or len(self.analysis.axes_of_use(scaled.node, scaled.slot) or ())
         if not replaced:
             self.multiplied.append(layer_name(scaled.node))
-        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector)
+        form = None if scaled.power == 1 else to_power(exactly(scaled.shares), scaled.power)
+        self._scale_operand(scaled.node, scaled.slot, scaled.position, rank, scaled.vector, form)
 
     def _spread(self, numbers: Numbers) -> None:
         """Replace a number that scales a tensor by one number for each channel."""
@@ -120,48 +134,69 @@ class _Rewriter:
             array = array[0].reshape(teacher.shape)
         node.replace_input_with(slot, self.names.initializer(str(value.name), array.astype(teacher.dtype)))
 
-    def _replace_number(self, node: ir.Node, slot: int, factor: float) -> None:
+    def _replace_number(self, node: ir.Node, slot: int, factor: Fraction) -> None:
         """Multiply a constant number, for one use of it."""
         value = operand(node, slot)
         teacher = self.analysis.constants[value].numpy()
-        array = (teacher.astype(np.float64) * factor).astype(teacher.dtype)
-        node.replace_input_with(slot, self.names.initializer(str(value.name), array))
+        array = (teacher.astype(np.float64) * float(factor)).astype(teacher.dtype)
+        made = self.names.initializer(str(value.name), array)
+        self.forms.tensors[str(made.name)] = times(tensor(str(value.name)), number(*factor.as_integer_ratio()))
+        node.replace_input_with(slot, made)
 
     def _write_out(self, default: Default) -> None:
         """Write out an attribute that would follow the new length."""
         if self.growth.touches(default.axis) and default.attribute not in default.node.attributes:
             default.node.attributes[default.attribute] = _number(default.attribute, default.value)
+            found = setting_of(default.node, default.attribute)
+            self.forms.settings[found] = setting(found)
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
         rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
-        vector = self.growth.share(axis) * (self.growth.length(axis) / (size(axis) or 1))
-        most = 2.0 ** math.ceil(math.log2(max(1.0, float(vector.max()))))  # multiplied afterwards, when it is a mean
+        share, longer = self.growth.share(axis), Fraction(self.growth.length(axis), size(axis) or 1)
+        most = 2 ** math.ceil(math.log2(max(1.0, float(share.max() * longer))))  # multiplied when it is a mean
         self.multiplied.append(layer_name(mean.node))
-        self._scale_operand(mean.node, 0, mean.position, rank, vector / most)
+        form = times(exactly(share), number(*(longer / most).as_integer_ratio()))
+        self._scale_operand(mean.node, 0, mean.position, rank, share * float(longer / most), form)
         if most > 1:
-            self._scale_result(mean.node, most)
+            self._results.append((mean.node, Fraction(most)))
 
-    def _scale_operand(self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray) -> None:
-        """Multiply an operand by a vector along one of its axes."""
-        value = operand(node, slot)
-        scaled = self._product(node, value, vector.reshape(-1, *[1] * (rank - position - 1)), self._dtype(node, value))
+    def _scale_operand(
+        self, node: ir.Node, slot: int, position: int, rank: int, vector: np.ndarray, form: Form | None
+    ) -> None:
+        """Multiply an operand by a vector along one of its axes, which is what its form says before it is rounded."""
+        value, shape = operand(node, slot), (-1, *[1] * (rank - position - 1))
+        form = None if form is None else shaped(form, *shape)
+        scaled = self._product(node, value, vector.reshape(shape), self._dtype(node, value), form)
         self._graph_of(node).insert_before(node, scaled)
         node.replace_input_with(slot, scaled.outputs[0])
         self._ranks[scaled.outputs[0]] = rank
 
-    def _scale_result(self, node: ir.Node, factor: float) -> None:
-        """Multiply what a node makes by a number."""
-        value = node.outputs[0]
+    def _scale_result(self, node: ir.Node, factor: Fraction) -> None:
+        """Multiply what a node makes by a number, for all that read it, also from outside of its graph."""
+        value, graph = node.outputs[0], self._graph_of(node)
         uses = list(value.uses())
-        scaled = self._product(node, value, np.array(factor), self._dtype(node, value))
-        self._graph_of(node).insert_after(node, scaled)
+        form = number(*factor.as_integer_ratio())
+        scaled = self._product(node, value, np.array(float(factor)), self._dtype(node, value), form)
+        result = scaled.outputs[0]
+        graph.insert_after(node, scaled)
         for use in uses:
-            use.node.replace_input_with(use.idx, scaled.outputs[0])
+            use.node.replace_input_with(use.idx, result)
+        for position, output in enumerate(graph.outputs):
+            if output is value:  # its name is that of the product now
+                value.name, result.name = result.name, value.name
+                result.type, result.shape, result.doc_string = value.type, value.shape, value.doc_string
+                result.metadata_props.update(value.metadata_props)
+                value.metadata_props.clear()
+                graph.outputs[position] = result
 
-    def _product(self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType) -> ir.Node:
+    def _product(
+        self, node: ir.Node, value: ir.Value, array: np.ndarray, dtype: ir.DataType, form: Form | None
+    ) -> ir.Node:
         base = layer_name(node).split(" ")[0]
         share = self.names.initializer(f"{base}_share", array.astype(dtype.numpy()))
+        if form is not None:
+            self.forms.tensors[str(share.name)] = form
         scaled = ir.Node("", "Mul", [value, share], name=self.names.node(f"{base}_scale"))
         scaled.outputs[0].name = self.names.value(f"{value.name}_scaled")
         scaled.outputs[0].type = ir.TensorType(dtype)
@@ -249,9 +284,12 @@ class _Rewriter:
             fresh.append(new if mixture is not None else None)
             mixed.append(mixture)
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        noise = self.noise if scalable else 0.0
+        recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
+        noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
+        gain = self._gain(use)
+        scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
-        return Recipe(*made, self._gain(use), noise, seed, zero, tuple(mixed))
+        return Recipe(*made, scale, noise, seed, zero, tuple(mixed), squared=squared)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
         """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.
@@ -261,7 +299,7 @@ class _Rewriter:
         found = resolve(axis)
         channels = self.growth.channels.get(found) if isinstance(found, Factor) else None
         if isinstance(channels, Averaged):
-            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)))
+            return Row(np.full(size(axis) or 0, 1 / (size(axis) or 1)), number(1, size(axis) or 1))
         if not isinstance(channels, Quieted):
             return None
         quiet = channels.quiet
@@ -269,28 +307,31 @@ class _Rewriter:
             return Row(None)
         uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
         written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
-        return next((Row(quiet.rows[other]) for other in written), None)
+        return next((Row(quiet.rows[other], quiet.forms_of_rows[other]) for other in written), None)
 
-    def _gain(self, use: Use) -> float:
-        """Return what a gain is multiplied by, so that its norm makes up for the channels that joined quietly."""
-        scale = 1.0
+    def _gain(self, use: Use) -> Fraction:
+        """Return what the square of a gain is multiplied by, so that its norm makes up for what joined it quietly."""
+        squared = Fraction(1)
         for factor, quiet in self._quiet.items():
             if use in quiet.gains:
-                scale *= math.sqrt((factor.size or 0) / self.growth.length(factor))
-        return scale
+                squared *= Fraction(factor.size or 0, self.growth.length(factor))
+        return squared
 
     def _keep_means(self) -> None:
         """Let norms and means make up for what joined the axis that they are taken over."""
         for factor, quiet in self._quiet.items():
-            shrunk = (factor.size or 0) / self.growth.length(factor)
+            shrunk = Fraction(factor.size or 0, self.growth.length(factor))
             for norm in quiet.norms:
                 found = norm.node.attributes.get("epsilon")
                 epsilon = norm.epsilon if found is None else found.value
-                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * shrunk)
+                norm.node.attributes["epsilon"] = _number("epsilon", epsilon * float(shrunk))
+                name = setting_of(norm.node, "epsilon")
+                known = self.forms.settings.get(name, setting(name))
+                self.forms.settings[name] = times(known, number(*shrunk.as_integer_ratio()))
             for (node, slot), _ in quiet.written:
                 self._replace_number(node, slot, shrunk)
             for mean in quiet.means:
-                self._scale_result(mean.node, 1 / shrunk)
+                self._results.append((mean.node, 1 / shrunk))
         for evenness in self.analysis.ledger.evenness:
             covered = any(leaf in self._quiet for leaf in leaves(evenness.axis))
             if isinstance(evenness.by, Mean) and not covered and self.growth.multiplicity(evenness.axis) is None:

@@ -29,13 +29,21 @@ class Scaled:
     """Operand ``slot`` of a node must be multiplied by a vector along its axis ``position``.
 
     ``attribute`` names one of the node that may be multiplied instead, when the vector is the same number throughout.
+    The vector is ``shares``, which are exact, to the ``power``.
     """
 
     node: ir.Node
     slot: int
     position: int
-    vector: np.ndarray
+    shares: np.ndarray
+    power: float
     attribute: str | None = None
+
+    @property
+    def vector(self) -> np.ndarray:
+        """What the operand is multiplied by."""
+        found: np.ndarray = self.shares**self.power
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +199,11 @@ class _Placer:
         return (computed or list(contraction.summands))[0]
 
     def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
-        vector = self._summed(contraction, summand, summand.position).share ** (contraction.power or 1.0)
+        shares = self._summed(contraction, summand, summand.position).share
         together = any(each.along for each in contraction.summands)  # each gets its own shares, not all of them at once
         attribute = None if together else contraction.scale
-        return Scaled(contraction.node, summand.slot, summand.position, vector, attribute)
+        power = contraction.power or 1.0
+        return Scaled(contraction.node, summand.slot, summand.position, shares, power, attribute)
 
     def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
         share, key = np.ones(1), np.zeros(1, np.int64)
@@ -296,8 +305,10 @@ class _Placer:
             constant = value is not None and value in constants and constants.scalable(value)
             if constant and constants[value].size == 1 and use not in self.taken:  # type: ignore[index]
                 vector = self._summed(contraction, summand, 0).share
-                yield Numbers(use, vector if node.op_type == "Mul" else 1 / vector, rank, summand.position)
-                return
+                vector = vector if node.op_type == "Mul" else 1 / vector
+                if exact(constants[value].numpy().reshape(()), vector):  # type: ignore[index]
+                    yield Numbers(use, vector, rank, summand.position)
+                    return
         yield None
 
     def _made(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
@@ -353,6 +364,14 @@ class _Placer:
     def _constant(self, node: ir.Node, slot: int) -> bool:
         """Say whether an operand is a constant, possibly behind nodes that only move it."""
         return stored(node.inputs[slot])[0] in self.analysis.constants
+
+
+def exact(number: np.ndarray, vector: np.ndarray) -> bool:
+    """Say whether the type of a number holds it times each of a vector of powers of two: not a half of the smallest."""
+    some = vector[(vector > 0) & np.isfinite(vector)]
+    with np.errstate(over="ignore", under="ignore"):
+        made = (number.astype(np.float64) * some).astype(number.dtype).astype(np.float64)
+    return bool(np.all(made / some == number.astype(np.float64)))
 
 
 def _axis(node: ir.Node, standard: int) -> int:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from helpers.graphs import STABLE, model, opened
 from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.passes import Widen
+from onnx_n2n.passes.report import Change
 
 HIDDEN = {  # what may stand behind a tensor ``{x}`` of unknown shape, none of which says anything about its rank
     "relu": "{y} = Relu({x})",
@@ -73,3 +75,37 @@ def test_a_length_that_is_lost_on_the_way_is_blamed_on_the_operator_that_lost_it
 def test_what_is_cut_by_a_lost_length_names_who_lost_it(body: str, node: str) -> None:
     found = reasons(f"h = MatMul(x, a) {body}", a=(3, 4), z=(3, 2), one=[1], zero=[0])
     assert {each for _, each in found} == {node}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (  # a border of a Concat inside a group, with nothing in common that could grow
+            "c = Concat<axis=-1>(h, k) g = Reshape(c, to) n = InstanceNormalization(g, s, s) z = Reshape(n, back)",
+            "Reshape: it makes groups for InstanceNormalization '-> n' across a border in 4 + 2 (Concat '-> c')",
+        ),
+        (
+            "c = Concat<axis=-1>(h, k) z = GroupNormalization<num_groups=2>(c, s, s)",
+            "GroupNormalization: 4 + 2 (Concat '-> c') does not split into 2 parts",
+        ),
+        (
+            "c = Concat<axis=-1>(h, k) g = Reshape(m, split) t = Transpose<perm=[0,2,1]>(g) q = Reshape(t, back) "
+            "z = Add(c, q)",
+            "Add: broadcast operands do not line up: 4 + 2 (Concat '-> c') and 2 x 3 (Reshape '-> q')",
+        ),
+    ],
+)
+def test_where_axes_do_not_line_up_it_is_said_what_each_is_and_who_made_it(body: str, said: str) -> None:
+    weights = {"a": (3, 4), "b": (3, 2), "d": (3, 6), "V": (6, 2), "s": (2,), "to": [0, 2, -1], "back": [0, 6]}
+    first = "h = MatMul(x, a) k = MatMul(x, b) m = MatMul(x, d)"
+    teacher = model(f"{first} {body} y = MatMul(z, V)", "float[N,3] x", "y", opset=21, split=[0, 3, 2], **weights)
+    found = analyze(opened(teacher)).pins
+    assert {pin.reason.text.split(", so")[0] for pin in found if pin.weight in {"a", "V"} and pin.reason.node} == {said}
+
+
+def test_that_nothing_grows_is_blamed_on_the_operator_at_the_root_of_it() -> None:
+    body = "h = MatMul(x, a) u = local.Lost(h) r = Relu(u) k = Add(r, b) y = MatMul(k, z)"
+    teacher = model(body, "float[N,3] x", "float[N,2] y", a=(3, 4), b=(5,), z=(5, 2))
+    why, _ = Widen().nothing(opened(teacher), Change(()))
+    cause = "Lost: no rule for local::Lost at version 1, so the shape of 'u' is not known (node '-> u')"
+    assert why == f"nothing in the model can grow, mostly for this reason: {cause}"

@@ -160,10 +160,12 @@ def test_one_name_alike_makes_no_copy(tmp_path: Path) -> None:
             grow_file(RECORD, tmp_path / "old.pt", tmp_path / "new.pt")
 
 
-def test_a_copy_of_fewer_bits_says_what_it_rounds(tmp_path: Path) -> None:
-    record = Widen(factor=2, init="net2net", noise=0.01)(TEACHER, proof=UNPROVEN).growth
-    half = {name: each.half() for name, each in net(1).state_dict().items()}
+def test_a_copy_of_fewer_bits_grows_alike_and_rounds_nothing(tmp_path: Path) -> None:
+    record = Widen(factor=2, init="net2net", noise=0.1)(TEACHER, proof=UNPROVEN).growth
+    half = {name: each.half() for name, each in net().state_dict().items()}
     torch.save({"model": net().state_dict(), "ema": half}, tmp_path / "old.pt")
     found = grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt")
-    assert set(found.rounded) == {"ema.h0.weight", "ema.h1.weight", "ema.o.weight"}
-    assert set(found.rounded.values()) == {2**-11}
+    assert not found.rounded
+    after = torch.load(tmp_path / "new.pt", weights_only=True)
+    for name, each in after["model"].items():
+        assert torch.allclose(each, after["ema"][name].float(), rtol=0, atol=2e-3)

@@ -141,7 +141,11 @@ def first(kind: str) -> Any:
 def larger(kind: str, state: dict[str, Any], record: Record) -> Any:
     """The network's own class, at the size that a checkpoint has, with what the record says of its code."""
     if kind == "chain":
-        return Chain({name: tensor for name, tensor in state.items() if tensor.ndim})
+        net = Chain({name: tensor for name, tensor in state.items() if tensor.ndim})
+        for name, layer in net.named_children():
+            if isinstance(layer, nn.BatchNorm2d) and "_deeper" in name:
+                (layer.eps,) = {setting.after for setting in record.settings if setting.name == "epsilon"}
+        return net
     if kind == "pairs":
         return Pairs(len(state["a.weight"]), len(state["b.weight"]), deeper=True)
     blocks = len({name.split(".")[1] for name in state if name.startswith(("h.", "layer1."))})

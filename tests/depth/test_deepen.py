@@ -276,6 +276,18 @@ def test_names_and_declared_shapes_follow_the_neighbours() -> None:
     assert again.SerializeToString(deterministic=True) == student.SerializeToString(deterministic=True)
 
 
+def test_an_output_in_the_middle_keeps_its_type() -> None:
+    teacher = model(
+        "h = MatMul(x, w) i = MatMul(h, u) r = Tanh(i) o = MatMul(r, v) s = Add(h, o) y = MatMul(s, w2)",
+        "float[2,3] x", "h, y", w=(3, 4), u=(4, 5), v=(5, 4), w2=(4, 3),
+    )  # fmt: skip
+    assert not teacher.graph.value_info
+    student = onnx_n2n.deepen(teacher, verify=False).model
+    onnx.checker.check_model(student, full_check=True)
+    assert list(student.graph.output) == list(teacher.graph.output)
+    assert Judge(teacher).error(student) < EXACT
+
+
 def test_statistics_come_from_real_inputs(tmp_path: Any) -> None:
     teacher = teacher_of("norm")
     rng = np.random.default_rng(0)

@@ -42,6 +42,7 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
     monkeypatch.setattr(registry, "_CONTENTS", dict(registry._CONTENTS))
+    monkeypatch.setattr(registry, "_RANGES", dict(registry._RANGES))
     monkeypatch.setattr(registry, "_asked", False)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     importlib.invalidate_caches()

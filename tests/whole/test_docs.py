@@ -34,6 +34,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what a reader has in a clone; rules that a page registers are forgotten after it."""
     monkeypatch.setattr(registry, "_RULES", copy.deepcopy(registry._RULES))
     monkeypatch.setattr(registry, "_CONTENTS", dict(registry._CONTENTS))
+    monkeypatch.setattr(registry, "_RANGES", dict(registry._RANGES))
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "models", "models", ignore=shutil.ignore_patterns("*.py", "*.md", "*.json"))
     for name in ("benchmarks", "docs", "examples"):

@@ -11,9 +11,9 @@ import pytest
 
 from helpers.wild.trial import trial
 
-NUMBER = int(os.environ.get("N2N_WILD", "240"))
+NUMBER = int(os.environ.get("N2N_WILD", "200"))
 BATCH = 40
-SEEN = (10, 18, 57, 61, 203, 263, 268, 364, 460)  # seeds that failed once
+SEEN = (15, 21, 75, 112, 115, 123, 182, 205, 208, 276, 284, 303)  # seeds that failed once
 
 
 @pytest.mark.parametrize("first", range(0, NUMBER, BATCH))

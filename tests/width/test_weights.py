@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.graphs import STABLE
+import onnx_n2n
+from helpers.graphs import STABLE, model
 from onnx_n2n.record.recipe import Recipe, Summed
 from onnx_n2n.width.growth import Channels, copies, fresh
 
@@ -195,3 +196,17 @@ def test_recipes_have_the_same_key_when_they_make_the_same() -> None:
     assert summing(channels, 1, 2).key() == summing(copies(4, 8, None), 1, 2).key()
     others = [summing(channels, 0, 2), summing(copies(4, 7, None), 1, 2), Recipe((None, channels.index))]
     assert len({recipe.key() for recipe in [summing(channels, 1, 2), *others]}) == 4
+
+
+# --- noise that would feed on itself
+
+
+def test_weights_that_read_their_own_state_have_no_noise() -> None:
+    """Where two copies of a state differ by a rounding step, such noise would multiply that in every step."""
+    teacher = model(
+        "y, h, c = LSTM<hidden_size=4>(x, W, R) z = Squeeze(y, one) o = MatMul(z, V)", "float[T,1,3] x", "o",
+        W=(1, 16, 3), R=(1, 16, 4), V=(4, 2), one=np.array([1]),
+    )  # fmt: skip
+    (step,) = onnx_n2n.widen(teacher, 2, init="net2net", noise=0.3, verify=False).growth.steps
+    noise = {each.teacher: each.recipe.noise for each in step.remade if each.recipe.summed}
+    assert noise == {"R": 0.0, "V": 0.3}

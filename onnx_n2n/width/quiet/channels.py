@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.graph.uses import Use
+from onnx_n2n.record.forms import Form
 from onnx_n2n.rules.obligations import Mean, Norm
 
 
@@ -23,6 +24,8 @@ class Quiet:
         norms: The norms that have to make up for the new length.
         written: The norms written out in single nodes that have to: the uses of their epsilon and of their gain.
         means: The other means over new channels that are zero; they have to make up for the new length themselves.
+        forms: What tensors hold before it is rounded; None where it is exact.
+        forms_of_rows: The same for ``rows``.
     """
 
     holds: Mapping[ir.Value, np.ndarray]
@@ -31,6 +34,8 @@ class Quiet:
     norms: tuple[Norm, ...]
     written: tuple[tuple[Use, Use], ...]
     means: tuple[Mean, ...]
+    forms: Mapping[ir.Value, Form | None]
+    forms_of_rows: Mapping[Use, Form | None]
 
     @property
     def gains(self) -> frozenset[Use]:

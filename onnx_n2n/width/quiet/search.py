@@ -15,9 +15,10 @@ from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import COPIES, REARRANGERS
 from onnx_n2n.graph.uses import Use, operand
+from onnx_n2n.record.forms import Form, number, power, shaped, tensor, times
 from onnx_n2n.rules.obligations import Contraction, Mean, Norm
 from onnx_n2n.width.quiet.channels import Quiet, title
-from onnx_n2n.width.quiet.equations import Equations
+from onnx_n2n.width.quiet.equations import Equations, Gains
 from onnx_n2n.width.quiet.written import written
 
 LINEAR = frozenset({"Add", "Sub", "Sum", "Mean", "Where", "Concat"})  # in all operands together
@@ -85,8 +86,12 @@ class _Search:
                     followed.append(found)
         rows = self.rows | {use: holds[value] for use, value in self.writers.items()}
         self._check_shared(rows)
+        forms = {value: _form(held, self.equations.gains[value]) for value, held in holds.items()}
+        forms_of_rows = {use: _form(held, {}) for use, held in self.rows.items()}
+        forms_of_rows |= {use: forms[value] for use, value in self.writers.items()}
         holds = {value: held for value, held in holds.items() if value not in self.analysis.constants}
-        return Quiet(holds, rows, frozenset(self.ones), tuple(self.norms), tuple(followed), tuple(shrunk))
+        norms, means = tuple(self.norms), tuple(shrunk)
+        return Quiet(holds, rows, frozenset(self.ones), norms, tuple(followed), means, forms, forms_of_rows)
 
     # --- what nodes ask for
 
@@ -159,7 +164,7 @@ class _Search:
         if node not in self.sums and node not in self._averaging and node.op_type not in {"Shape", "Size"}:
             raise NotApplicable(f"{title(node)} looks at all channels at once")
         if node in self._averaging:
-            self.equations.tie(self._computed(node, 0), operand(node, 0), 1.0, node)
+            self.equations.tie(self._computed(node, 0), operand(node, 0), node)
 
     def _norm(self, norm: Norm) -> None:
         node = norm.node
@@ -207,7 +212,7 @@ class _Search:
             elif self._constant(node, slot):
                 self._write(node, slot, made)
             elif not scaled:
-                self.equations.tie(value, made, 1.0, node)
+                self.equations.tie(value, made, node)
         if scaled:
             computed = [value for slot, value in passing if not self._constant(node, slot) and slot != added]
             if not computed or any(slot == added and not self._constant(node, slot) for slot, _ in passing):
@@ -236,14 +241,14 @@ class _Search:
             elif self._constant(node, slot):
                 self._write(node, slot, made)
             else:
-                self.equations.tie(value, made, 1.0, node)
+                self.equations.tie(value, made, node)
 
     def _write(self, node: ir.Node, slot: int, made: ir.Value) -> None:
         """Let a constant write what a tensor holds; a matrix stays one, so that it writes the same for all its uses."""
         value = operand(node, slot)
         self.writers[node, slot] = made
         if not self.analysis.constants.vector_like(value):
-            self.equations.tie(value, made, 1.0, node)
+            self.equations.tie(value, made, node)
 
     def _centres(self, node: ir.Node) -> bool:
         """Say whether a node subtracts the mean over the factor from the tensor that it is the mean of."""
@@ -260,7 +265,7 @@ class _Search:
             if self._constant(node, slot):  # it makes the channels of something that has none
                 self._write(node, slot, made)
             else:
-                self.equations.tie(value, made, 1.0, node)
+                self.equations.tie(value, made, node)
             return
         constants = [slot for slot, _ in given if self._constant(node, slot)]
         if len(constants) == 1 and (node.op_type == "Mul" or constants == [1]):
@@ -269,7 +274,8 @@ class _Search:
             if gain is None or not gain.all():
                 raise NotApplicable(f"{title(node)} scales by a matrix, or by zero")
             value = operand(node, 1 - slot)
-            self.equations.tie(value, made, gain if node.op_type == "Mul" else 1 / gain, node)
+            exponent = 1 if node.op_type == "Mul" else -1
+            self.equations.tie_scaled(value, made, node, gain, operand(node, slot), exponent)
             self.ones.add((node, slot))
             return
         if node.op_type == "Div" or constants:
@@ -288,7 +294,7 @@ class _Search:
             raise NotApplicable(f"{title(node)} rounds to whole numbers")
         if not given:  # the axis arises, with equal values along it
             self.whole[made[0]] = node
-            self.equations.tie(made[0], made[0], 1.0, node)
+            self.equations.tie(made[0], made[0], node)
         for slot, value in given:
             if slot:
                 raise NotApplicable(f"{title(node)} is steered by the channels")
@@ -296,7 +302,7 @@ class _Search:
                 if self._constant(node, slot):
                     self._write(node, slot, output)
                 else:
-                    self.equations.tie(value, output, 1.0, node)
+                    self.equations.tie(value, output, node)
 
     def _squares(self, node: ir.Node) -> bool:
         if node.op_type == "Abs":
@@ -362,3 +368,11 @@ class _Search:
         if array is None or array.size != self.factor.size:
             return None
         return array.reshape(-1).astype(np.float64)
+
+
+def _form(held: np.ndarray, gains: Gains) -> Form | None:
+    """Return what weights are before they are rounded: the mean, perhaps with gains; None for zeros."""
+    if not held.any():
+        return None
+    scales = [power(shaped(tensor(str(gain.name)), -1), exponent) for gain, exponent in gains.items()]
+    return times(number(1, len(held)), *scales)

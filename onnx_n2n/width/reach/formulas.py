@@ -22,8 +22,8 @@ from onnx_n2n.width.reach.magnitudes import (
     steps,
     terms,
 )
-from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, total, worst
-from onnx_n2n.width.reach.search import Formula, Walk, keeps
+from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, keeps, total, worst
+from onnx_n2n.width.reach.walk import Formula, Walk
 
 ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
 GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much

@@ -18,7 +18,8 @@ from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
-from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated, range_of
+from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated
+from onnx_n2n.rules.registry import range_of
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {

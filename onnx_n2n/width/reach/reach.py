@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from onnx_n2n.rules.ranges import Keeps
+
 Gain = float | np.ndarray
 """A number for all channels, or float64[n], one for each of the teacher's channels."""
 
@@ -105,6 +107,16 @@ def settled(reach: Reach, bound: float, largest: float, room: float) -> Reach:
         reach = replace(reach, gain=np.minimum(reach.gain, 1.0))
     alone = not reach.teacher or (reach.teacher <= 1 and not np.any(reach.gain) and not reach.plus)
     return reach if alone and reach.plus <= room * largest and not reach.lost else LOST
+
+
+def keeps(reach: Reach, said: Keeps, *, positive: bool) -> Reach:
+    """Return what is known after a function of one operand; behind a Relu, mixtures with weights above 0 stay below."""
+    found = reach.keeps(said.times, said.plus)
+    if said.symmetric and reach.linear:
+        return Reach(gain=1.0)
+    if said.rectifies and positive and reach.below:
+        return replace(found, plus=reach.plus + 2 * said.plus, below=True, floor=True)
+    return found
 
 
 def _flagged(reach: Reach, parts: list[Reach]) -> Reach:

@@ -1,25 +1,21 @@
-"""How far fresh channels of a factor reach, node by node, until outgoing weights of zero end it."""
+"""Which groups may have fresh channels, and how large their rows may be."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
-from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.axes.algebra import Factor, Reason, leaves
 from onnx_n2n.record.mixture import MOST
-from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows, range_of
 from onnx_n2n.width.folding import folds
 from onnx_n2n.width.mixing import Mixing
-from onnx_n2n.width.reach.magnitudes import ROOM, WHOLE, Magnitudes, carried, sliced
-from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, NOTHING, Gain, Reach, settled, worst
+from onnx_n2n.width.reach.formulas import FORMULAS
+from onnx_n2n.width.reach.magnitudes import Magnitudes
+from onnx_n2n.width.reach.reach import Gain
+from onnx_n2n.width.reach.walk import Walk, Walked
 
 LEAST = 1 / 64  # of the teacher's rows: fresh rows that would have to be smaller learn too slowly
 ENOUGH = 1 / 4  # above, signs of both kinds are worth more than larger rows
@@ -48,9 +44,7 @@ class Reaches:
     """
 
     def __init__(self, analysis: Analysis) -> None:
-        self.analysis = analysis
-        self.mixing, self.folds = Mixing(analysis), folds(analysis)
-        self.magnitudes = Magnitudes(analysis)
+        self._model = Walked(analysis, Mixing(analysis), folds(analysis), Magnitudes(analysis), FORMULAS)
         self._nodes: dict[Factor, set[ir.Node]] = {}
         for node in analysis.model.graph.all_nodes():
             inside = {leaf for value in node.outputs for axis in analysis.axes.get(value, ()) for leaf in leaves(axis)}
@@ -62,7 +56,7 @@ class Reaches:
         found: list[Fits] = []
         reason: Reason | None = None
         for positive in (False, True):
-            gain, why = Walk(self, factor, self._nodes.get(factor, set()), positive=positive).run()
+            gain, why = Walk(self._model, factor, self._nodes.get(factor, set()), positive=positive).run()
             if why is None and np.all(gain <= SHARE / LEAST):
                 found.append(Fits(np.minimum(MOST, SHARE / np.maximum(gain, SHARE)), positive))
                 if np.min(found[-1].most) >= ENOUGH:
@@ -74,223 +68,3 @@ class Reaches:
             return max(found, key=lambda fits: float(np.mean(fits.most)))
         assert reason is not None
         return reason
-
-
-class Walk:
-    """One walk: what is known of each tensor that has the channels of a factor."""
-
-    def __init__(self, model: Reaches, factor: Factor, nodes: set[ir.Node], *, positive: bool) -> None:
-        self.analysis, self.magnitudes, self.mixing = model.analysis, model.magnitudes, model.mixing
-        self.folds, self.factor, self.nodes, self.positive = model.folds, factor, nodes, positive
-        self.found: dict[ir.Value, Reach] = {}
-        self.whys: dict[ir.Value, Reason] = {}
-
-    def run(self) -> tuple[Gain, Reason | None]:
-        """Return the largest gain of all tensors, and why one may leave the range."""
-        for value in self.analysis.model.graph.inputs:
-            if self.touches(self.analysis.axes.get(value)):
-                self.found[value] = COPIED
-        for port in self.analysis.ports:
-            if port.inward and self.on(port.axis):
-                self.found[port.value] = COPIED
-        self.visit(self.analysis.model.graph)
-        gain: Gain = 0.0
-        for node in self.analysis.model.graph.all_nodes():
-            for value in node.outputs if node in self.nodes else ():
-                reach = self.found.get(value)
-                if reach is None or not (value.uses() or value.is_graph_output()):
-                    continue
-                if reach.lost:
-                    return math.inf, self.whys.get(value) or self.reason(node, "it may lead out of the range")
-                gain = np.maximum(gain, 0.0 if reach.copy else reach.gain)
-        return gain, None
-
-    def visit(self, graph: ir.Graph) -> None:
-        """Walk over the nodes of a graph."""
-        for node in graph:
-            bodies = list(bodies_of(node))
-            if bodies:
-                self._bodies(node, bodies)
-            elif node in self.nodes:
-                self._visit(node)
-
-    def _visit(self, node: ir.Node) -> None:
-        for slot, value in enumerate(node.outputs):
-            if self.touches(self.analysis.axes.get(value)) and value not in self.analysis.constants:
-                self.learn(node, value, self._result(node, slot))
-
-    def learn(self, node: ir.Node, value: ir.Value, reach: Reach) -> None:
-        """Note what is known of a tensor, with the first node at which it was lost."""
-        known = settled(reach, self.magnitudes[value], self.magnitudes.largest(value), ROOM)
-        self.found[value] = known
-        self.whys.pop(value, None)
-        if known.lost:
-            before = [each for each in node.inputs if each is not None and each in self.whys]
-            why = "fresh channels may leave the range of the teacher's here"
-            self.whys[value] = self.whys[before[0]] if before else self.reason(node, why)
-
-    # --- questions
-
-    def on(self, axis: Axis) -> bool:
-        """Say whether an axis has the factor."""
-        return any(leaf is self.factor for leaf in leaves(axis))
-
-    def touches(self, axes: Sequence[Axis] | None) -> bool:
-        """Say whether a tensor has the factor."""
-        return any(map(self.on, axes or ()))
-
-    def reason(self, node: ir.Node, text: str) -> Reason:
-        """Return a reason that names a node."""
-        return Reason(f"{node.op_type}: {text}", layer_name(node))
-
-    def operand(self, node: ir.Node, slot: int) -> Reach | None:
-        """Return what is known of the fresh channels of an operand, None if it has none."""
-        value = node.inputs[slot]
-        if value is None or not self.touches(self.analysis.axes_of_use(node, slot)):
-            return None
-        if self.magnitudes[value] == 0:
-            return NOTHING
-        if value in self.analysis.constants:
-            mixed = self.mixing.mixes(value, (node, slot))
-            return settled(MIXED if mixed else COPIED, *self._size(value))
-        return self.found.get(value, LOST)
-
-    def beside(self, value: ir.Value) -> Reach:
-        """Return what is known of an operand without fresh channels, as a part of a sum."""
-        if self.magnitudes.bounded(value):
-            return Reach(plus=self.magnitudes[value])
-        return Reach(teacher=1.0)
-
-    def part(self, node: ir.Node, slot: int) -> Reach:
-        """Return what is known of any operand, as a part of a sum."""
-        value, reach = node.inputs[slot], self.operand(node, slot)
-        assert value is not None
-        if reach is None:
-            return self.beside(value)
-        if reach.copy and not reach.linear and self.magnitudes.bounded(value):
-            return Reach(plus=self.magnitudes[value], copy=True)
-        return reach
-
-    def floats(self, node: ir.Node) -> list[int]:
-        """Return the slots of the operands that are no whole numbers."""
-        return [
-            slot for slot, value in enumerate(node.inputs)
-            if value is not None and self.magnitudes.dtype(value) not in WHOLE
-        ]  # fmt: skip
-
-    def sizes(self, node: ir.Node, slot: int) -> Gain:
-        """Return the bound of an operand, for each channel of the factor where it is a constant."""
-        value = node.inputs[slot]
-        assert value is not None
-        axes = self.analysis.axes_of_use(node, slot) or ()
-        places = [place for place, axis in enumerate(axes) if self.on(axis)]
-        array = self.analysis.constants.array(value) if len(places) == 1 else None
-        if array is None or not np.isfinite(array).all():
-            return self.magnitudes[value]
-        rows = np.abs(np.moveaxis(array, places[0], 0).astype(np.float64)).reshape(array.shape[places[0]], -1)
-        return self.by_channel(axes[places[0]], rows.max(axis=1, initial=0))
-
-    def by_channel(self, axis: Axis, sizes: np.ndarray) -> Gain:
-        """Return the largest of the sizes along an axis, for each channel of the factor."""
-        channels = _channels(axis, self.factor)
-        if len(channels) != len(sizes):
-            return float(sizes.max(initial=0))
-        found = np.zeros(self.factor.size or 0)
-        np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
-        return found
-
-    def _size(self, value: ir.Value) -> tuple[float, float, float]:
-        return self.magnitudes[value], self.magnitudes.largest(value), ROOM
-
-    # --- nodes
-
-    def _result(self, node: ir.Node, slot: int) -> Reach:
-        from onnx_n2n.width.reach.formulas import FORMULAS
-
-        fresh = [reach for each in range(len(node.inputs)) if (reach := self.operand(node, each)) is not None]
-        if fresh and all(reach.copy for reach in fresh):
-            return NOTHING if all(reach.linear for reach in fresh) and node.op_type == "Identity" else COPIED
-        said = range_of(node)
-        match said:
-            case Bounded():
-                return Reach(plus=said.by)
-            case Moves(slots):
-                moved = [self.operand(node, each) for each in (self.floats(node) if slots is None else slots)]
-                # What has not got the channels is laid beside them, or gives all of them the same number.
-                return worst(reach for reach in moved if reach is not None) if any(moved) else COPIED
-            case Keeps():
-                return keeps(worst(self.part(node, each) for each in self.floats(node)), said, positive=self.positive)
-            case Overflows(symmetric=True):
-                return Reach(gain=1.0) if all(reach.linear for reach in fresh) else LOST
-            case Kind(name) if name in FORMULAS:
-                return FORMULAS[name](self, node, slot)
-        return LOST
-
-    def _bodies(self, node: ir.Node, bodies: list[ir.Graph]) -> None:
-        if node.op_type in {"Loop", "Scan"}:
-            self._repeat(node, bodies[0])
-            return
-        for body in bodies:
-            self.visit(body)
-        for slot, value in enumerate(node.outputs):
-            if self.touches(self.analysis.axes.get(value)):
-                ends = [body.outputs[slot] for body in bodies]
-                self.learn(node, value, worst(self._given(end) for end in ends))
-
-    def _given(self, value: ir.Value) -> Reach:
-        """Return what is known of a tensor that a body is given or gives."""
-        if value in self.analysis.constants:
-            return Reach(plus=self.magnitudes[value], copy=True)
-        return self.found.get(value, LOST)
-
-    def _repeat(self, node: ir.Node, body: ir.Graph) -> None:
-        """Find what is known of the states of a loop: what holds after the body too if it holds before."""
-        for inner, outer in sliced(node, body):
-            if self.touches(self.analysis.axes.get(outer)):
-                self.found[inner] = self._given(outer)
-        states = [each for each in carried(node, body) if self.touches(self.analysis.axes.get(each[1]))]
-        first = {inner: self._given(outer) for outer, inner, _ in states}
-        taken = dict(first)
-        for again in range(4):
-            self.found.update(taken)
-            self.visit(body)
-            made = {inner: self._given(end) for _, inner, end in states}
-            if all(made[inner].within(taken[inner]) and not taken[inner].lost for inner in made):
-                break
-            taken = {inner: worst((first[inner], made[inner])) if again != 1 else LOST for inner in made}
-        else:
-            for _, inner, end in states:
-                self.found[inner] = self.found[end] = LOST
-                self.whys[inner] = self.whys[end] = self.reason(node, "a state with fresh channels feeds back")
-        loop = node.op_type == "Loop"
-        for value, end in zip(node.outputs, list(body.outputs)[loop:], strict=False):
-            if self.touches(self.analysis.axes.get(value)):
-                self.learn(node, value, self._given(end))
-        for value, (_, inner, _) in zip(node.outputs, carried(node, body), strict=False):
-            if self.touches(self.analysis.axes.get(value)):
-                self.learn(node, value, worst((self.found[value], self.found[inner])))
-
-
-def keeps(reach: Reach, said: Keeps, *, positive: bool) -> Reach:
-    """Return what is known after a function of one operand; behind a Relu, mixtures with weights above 0 stay below."""
-    found = reach.keeps(said.times, said.plus)
-    if said.symmetric and reach.linear:
-        return Reach(gain=1.0)
-    if said.rectifies and positive and reach.below:
-        return replace(found, plus=reach.plus + 2 * said.plus, below=True, floor=True)
-    return found
-
-
-def _channels(axis: Axis, factor: Factor) -> np.ndarray:
-    """Return int64[n]: which channel of a factor each place of an axis is of, -1 for none."""
-    axis = resolve(axis)
-    if isinstance(axis, Factor):
-        length = axis.size or 0
-        return np.arange(length) if axis is factor else np.full(length, -1)
-    found = [_channels(part, factor) for part in axis.parts]
-    if isinstance(axis, Product):
-        return reduce(lambda outer, inner: np.maximum.outer(outer, inner).ravel(), found, np.full(1, -1))
-    return np.concatenate([np.zeros(0, np.int64), *found])
-
-
-Formula = Callable[[Walk, ir.Node, int], Reach]

@@ -15,7 +15,11 @@ CASES["BatchNormalization"] = [
 ] + [
     flat("z = BatchNormalization(h, s, b, m, v)", 12, **BN),
     case("z, mm, vv = BatchNormalization<training_mode=1>(h, s, b, m, v)", 12, **BN),
-]
+    case("t = Transpose<perm=[0, 2, 1, 3]>(h) z, mm, vv = BatchNormalization<training_mode=1>(t, s, b, m, v)",
+         s=(4,), b=(4,), m=(4,), v=np.linspace(0.5, 2, 4, dtype=np.float32), close=2),
+    case("t = Transpose<perm=[0, 2, 1, 3]>(h) z = BatchNormalization(t, s, b, m, v)", 12,
+         s=(4,), b=(4,), m=(4,), v=np.linspace(0.5, 2, 4, dtype=np.float32), close=2),
+]  # fmt: skip
 CASES["InstanceNormalization"] = [
     case("z = InstanceNormalization(h, s, b)", 12, **GN12),
     case("g = Reshape(h, to) n = InstanceNormalization(g, s, b) z = Reshape(n, back)", 3, 4, to=[0, 4, -1],
@@ -30,6 +34,20 @@ CASES["GroupNormalization"] = [
     case("z = GroupNormalization<num_groups=4>(h, s, b)", 3, 4, opset=21, **GN12),
     case("z = GroupNormalization<num_groups=1>(h, s, b)", 12, opset=21, **GN12),
     case("z = GroupNormalization<num_groups=12>(h, s, b)", 12, opset=21, **GN12),
+]
+# A border of a Concat inside a group, as in the U-Nets of diffusion models: what both have in common grows evenly.
+STRADDLED = "a = Relu(h) k = Conv(x, w) c = Concat<axis=1>(a, k)"
+CASES["GroupNormalization"] += [
+    case(f"{STRADDLED} z = GroupNormalization<num_groups=2>(c, s, b)", 3, opset=21, w=(6, 3, 1, 1), s=(18,), b=(18,)),
+    case(f"{STRADDLED} z = GroupNormalization<num_groups=2>(c, s, b)", opset=21, w=(2, 3, 1, 1), s=(14,), b=(14,)),
+]
+CASES["InstanceNormalization"] += [
+    case(f"{STRADDLED} g = Reshape(c, to) n = InstanceNormalization(g, s, b) p = Shape(c) z = Reshape(n, p) "
+         "j = Mul(z, o)", 3, x="float[N,3,H,W] x", ends="j", to=[0, 2, -1], w=(6, 3, 1, 1), s=(2,), b=(2,),
+         o=(18, 1, 1)),
+    case(f"{STRADDLED} g = Reshape(c, to) n = InstanceNormalization(g, s, b) z = Reshape(n, back) j = Conv(z, v) "
+         "e = Add(j, c)", 3, ends="e", to=[0, 2, -1], w=(6, 3, 1, 1), s=(2,), b=(2,), v=(18, 18, 1, 1),
+         back=[0, 18, 4, 6]),
 ]
 CASES |= {
     operator: [

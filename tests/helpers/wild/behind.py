@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from helpers.wild.judge import Feed
 
+
 @dataclass(frozen=True)
 class Teacher:
     """A node test with layers around it, named after what is done to its inputs."""
@@ -18,6 +19,11 @@ class Teacher:
     name: str
     model: onnx.ModelProto
     feeds: tuple[Feed, ...]
+
+
+def draws(model: onnx.ModelProto) -> bool:
+    """Say whether a model drops at random: no other model drops the same."""
+    return any(node.op_type == "Dropout" and len(node.input) > 2 for node in model.graph.node)
 
 
 def teachers(name: str, model: onnx.ModelProto, inputs: Sequence[np.ndarray], seed: int) -> Iterator[Teacher]:

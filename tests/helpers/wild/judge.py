@@ -6,7 +6,7 @@ all of its weights and inputs are off by some rounding steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -23,15 +23,21 @@ Feed = dict[str, np.ndarray]
 
 
 class Judge:
-    """What a teacher computes on those of some inputs that it is made for: the first, and others of the same lengths."""
+    """What a teacher computes on those of some inputs that it is made for: the first, and others.
 
-    def __init__(self, model: onnx.ModelProto, feeds: Iterable[Feed], rng: np.random.Generator) -> None:
-        runs = session(model)
+    ``afresh`` opens a model for each input: ONNX Runtime lets a BatchNormalization that trains write into constants.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, feeds: Iterable[Feed], rng: np.random.Generator, *, afresh: bool = False
+    ) -> None:
+        self.afresh = afresh
+        runs = self._runner(model)
         self.feeds: list[Feed] = []
         self.expected: list[list[np.ndarray]] = []
         for feed in feeds:
             try:
-                self.expected.append(runs.run(None, feed))
+                self.expected.append(runs(feed))
             except Exception:  # a length that this graph is not made for
                 if not self.feeds:
                     raise
@@ -45,6 +51,13 @@ class Judge:
         self.counts = [np.isfinite(scale) and off < CHAOS * scale for scale, off in zip(scales, noise, strict=True)]
         self.tolerance = [max(WRONG * scale, MARGIN * off) for scale, off in zip(scales, noise, strict=True)]
 
+    def _runner(self, model: onnx.ModelProto, *, optimised: bool = False) -> Callable[[Feed], list[np.ndarray]]:
+        """Return what runs a model."""
+        if self.afresh:
+            return lambda feed: session(model, optimised=optimised).run(None, feed)
+        opened = session(model, optimised=optimised)
+        return lambda feed: opened.run(None, feed)
+
     def _noise(self, model: onnx.ModelProto, rng: np.random.Generator) -> list[float]:
         """Return how far each output is off when everything that goes in is, or ONNX Runtime optimises."""
         worst = [0.0] * len(self.expected[0])
@@ -55,11 +68,11 @@ class Judge:
                     array = numpy_helper.to_array(tensor)
                     if array.dtype == np.float32 and array.size:
                         tensor.CopyFrom(numpy_helper.from_array(_off(array, rng), tensor.name))
-            runs = session(other, optimised=optimised)
+            runs = self._runner(other, optimised=optimised)
             for feed, expected in zip(self.feeds, self.expected, strict=True):
                 moved = {name: _off(array, rng) if array.dtype == np.float32 and not optimised else array
                          for name, array in feed.items()}  # fmt: skip
-                for k, (ours, theirs) in enumerate(zip(runs.run(None, moved), expected, strict=True)):
+                for k, (ours, theirs) in enumerate(zip(runs(moved), expected, strict=True)):
                     worst[k] = max(worst[k], distance(ours, theirs))
         return worst
 
@@ -73,8 +86,8 @@ class Judge:
         try:
             if self.valid:
                 onnx.checker.check_model(student, full_check=True)
-            runs = session(student)
-            found = [runs.run(None, feed) for feed in self.feeds]
+            runs = self._runner(student)
+            found = [runs(feed) for feed in self.feeds]
         except Exception as error:
             return f"does not run: {' '.join(str(error).split())[:300]}"
         worst, where = 0.0, ""

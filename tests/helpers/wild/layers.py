@@ -264,6 +264,6 @@ def quantised(s: Sheet) -> None:
 
 
 STEPS = {
-    linear: 14, gemm: 4, matmul: 5, einsum: 4, convolution: 8, unary: 10, binary: 14, clip: 1, reduction: 5, along: 5,
-    norm: 6, written_norm: 2, residual: 4, squeezed: 1, pool: 2, quantised: 1,
+    linear: 8, gemm: 4, matmul: 5, einsum: 5, convolution: 8, unary: 8, binary: 14, clip: 2, reduction: 6, along: 6,
+    norm: 8, written_norm: 2, residual: 4, squeezed: 1, pool: 2, quantised: 1,
 }  # fmt: skip

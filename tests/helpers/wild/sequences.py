@@ -167,4 +167,4 @@ def written_attention(s: Sheet) -> None:
         s.add("Reshape", back, s.numbers(0, 0, s.one_of([-1, heads * other]), computed=15))
 
 
-STEPS = {recurrent: 7, attention: 5, heads_of: 4, rotary: 1, written_attention: 4}
+STEPS = {recurrent: 12, attention: 10, heads_of: 7, rotary: 2, written_attention: 5}

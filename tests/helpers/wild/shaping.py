@@ -280,6 +280,6 @@ def listed(s: Sheet) -> None:
 
 
 STEPS = {
-    transpose: 5, reshape: 9, squeeze: 4, concat: 7, split: 5, slice_: 7, gather: 7, scatter: 2, pad: 4, pad_to: 3,
-    expand: 4, filled: 5, blocks: 3, listed: 1,
+    transpose: 4, reshape: 10, squeeze: 3, concat: 8, split: 6, slice_: 8, gather: 8, scatter: 3, pad: 5, pad_to: 3,
+    expand: 6, filled: 6, blocks: 4, listed: 2,
 }  # fmt: skip

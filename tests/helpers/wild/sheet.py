@@ -92,7 +92,9 @@ class Sheet:
     # --- tensors
 
     def pick(self, suits: Callable[[Value], bool] = lambda _: True, weights: int = 15) -> Value:
-        """Choose a tensor of floats, mostly a late one that depends on an input.
+        """Choose a tensor of floats, mostly a late one that depends on an input; now and then put a layer behind it.
+
+        The layer, over any axis, makes channels that can grow of what could not.
 
         Raises:
             Skip: If none suits.
@@ -101,7 +103,21 @@ class Sheet:
         found = [v for v in self.values.values() if v.floating and v.rank and v.given == given and suits(v)]
         if not found:
             raise Skip
-        return found[-1 - min(int(self.rng.geometric(0.45)) - 1, len(found) - 1)]
+        value: Value = found[-1 - min(int(self.rng.geometric(0.45)) - 1, len(found) - 1)]
+        places = [i for i, n in enumerate(value.shape) if n]
+        if given or not places or not self.chance(35):
+            return value
+        return self.values[self.layer(value, self.one_of(places))]
+
+    def layer(self, value: Value, position: int, width: int | None = None) -> str:
+        """Return what a layer over one axis makes of a tensor: of the same shape, if no other width is asked for."""
+        length = value.shape[position]
+        assert length
+        order = [*(i for i in range(value.rank) if i != position), position]
+        turned = position != value.rank - 1
+        name = self.add("Transpose", value.name, perm=order) if turned else value.name
+        name = self.add("MatMul", name, self.weight(length, width or length))
+        return self.add("Transpose", name, perm=[order.index(i) for i in range(value.rank)]) if turned else name
 
     def weight(self, *shape: int, plain: bool = False) -> str:
         """Return a weight of this shape: a new one, one that has another role already, or one that is computed."""

@@ -65,9 +65,10 @@ def _outputs(s: Sheet) -> list[str]:
     found = []
     for value in ends[-s.one_of([1, 2, 3]) :]:
         made = [value.name]
-        if value.rank and s.chance(75) and value.shape[-1] is not None:
+        places = [i for i, n in enumerate(value.shape) if n]
+        if places and s.chance(75):
             with s.attempt():
-                made.append(s.add("MatMul", value.name, s.weight(value.shape[-1], 3)))
+                made.append(s.layer(value, s.one_of(places), 3))
         found.append(made[-1])
     if s.chance(25):
         found.append(s.one_of([v for v in s.values.values() if v.name not in s.inputs]).name)

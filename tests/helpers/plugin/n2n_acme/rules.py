@@ -1,6 +1,6 @@
 """Rules of the operators of the domain ``acme``; to import this module registers them."""
 
-from onnx_n2n.rules import Context, Refusal, declare, rule
+from onnx_n2n.rules import Context, Keeps, Refusal, declare, ranged, rule
 
 declare("Gate", "n c *s, c -> n c *s", domain="acme")
 
@@ -11,3 +11,6 @@ def mix(context: Context) -> None:
     if context.attribute("alpha", 0.0) > 0:
         raise Refusal("it adds neighbouring channels")
     context.result(context.axes(0))
+
+
+ranged("Mix", Keeps(2.0), domain="acme")

@@ -1,0 +1,206 @@
+"""What a student answers at the edge of what its teacher takes.
+
+Where the teacher's answer is finite, the student's has to be finite and the same, within the teacher's own rounding
+error on that very feed. Nothing is claimed of other places, nor where the teacher overflows inside or rounding decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import InputError, ModelError, RunError
+from onnx_n2n.verification.case import Case
+from onnx_n2n.verification.compare import (
+    GRAINS,
+    NOISE_FACTOR,
+    OutputVerdict,
+    Yardstick,
+    compare,
+    finite,
+    where_finite,
+    yardstick,
+)
+from onnx_n2n.verification.decisions import decides
+from onnx_n2n.verification.draw import Wanted
+from onnx_n2n.verification.inputs import nudged
+from onnx_n2n.verification.localise import AT_A_TIME, computed
+from onnx_n2n.verification.sessions import Feed, Timed, run, session
+from onnx_n2n.verification.stress import stress
+from onnx_n2n.verification.trial import Trial
+from onnx_n2n.verification.variants import as_stored, stirred
+
+TIMES = 3  # that inputs and weights are moved by rounding, to measure what it does
+
+Outputs = tuple[OutputVerdict, ...]
+Answer = list[Any] | InputError  # a RunError, or it took too long
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One feed beyond the ordinary, and what came of it.
+
+    Attributes:
+        what: What is special about it, for people.
+        finite: The fraction of the teacher's output that is finite there, of the output with least.
+        same: Whether the student is finite and the same wherever the teacher is finite; None where nothing is claimed.
+        why: Why nothing is claimed, or what is wrong; else empty.
+    """
+
+    what: str
+    finite: float
+    same: bool | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The first feed on which a student is wrong.
+
+    Attributes:
+        outputs: The comparison; empty where the student does not run.
+        case: The two models, and the one feed.
+        reason: What ONNX Runtime said of a student that does not run.
+    """
+
+    outputs: Outputs
+    case: Case
+    reason: str | None = None
+
+
+def stressed(
+    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
+    """Hold a student, which is right on the ordinary feeds, against its teacher on those beyond.
+
+    Models of half precision run as their files have them, each tensor rounded.
+
+    Args:
+        case: The two models.
+        model: The teacher, to be read.
+        wants: What its inputs take.
+        seconds: How long everything took so far.
+
+    Raises:
+        ModelError: ONNX Runtime refuses a model that it has opened before.
+    """
+    if case.grain.epsilon > GRAINS[ir.DataType.FLOAT].epsilon:
+        with contextlib.suppress(ModelError):
+            return _stressed(replace(case, old=as_stored(case.old), new=as_stored(case.new)), model, wants, seconds)
+    return _stressed(case, model, wants, seconds)
+
+
+def _stressed(
+    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
+    teacher = Timed(session(case.old, case.used), case.limit)
+    given = list(stress(teacher, model, wants, case.trial, seconds, case.seed))
+    if not given:
+        return (), None
+    del teacher
+    student = Timed(session(case.new, case.used), case.limit)
+    answers = [_answer(student, trial) for _, trial in given]
+    del student
+    tried, failed = [], None
+    for (what, trial), answer in zip(given, answers, strict=True):
+        one = replace(case, trial=trial)
+        same, why, outputs = _held(one, case.trial.feeds[0], model, answer)
+        tried.append(Tried(what, finite(trial.truth[0]), same, why))
+        if same is False and failed is None:
+            failed = Failure(outputs, one, None if outputs else f"unknown: {why}")
+    return tuple(tried), failed
+
+
+def _answer(student: Timed, trial: Trial) -> Answer:
+    try:
+        return run(student, trial.feeds[0], trial.names)
+    except InputError as failure:
+        return failure
+
+
+def _held(case: Case, ordinary: Feed, model: ir.Model, answer: Answer) -> tuple[bool | None, str, Outputs]:
+    """Whether the student is the same on the one feed of a case, or why nothing is claimed, and the comparison."""
+    truth = case.trial.truth[0]
+    if not any(finite([value]) for value in truth):
+        return None, "the teacher is finite nowhere", ()
+    if isinstance(answer, InputError):
+        full = "alloc" in answer.reason  # what ONNX Runtime says without enough memory
+        return (None if full or not isinstance(answer, RunError) else False), answer.reason, ()
+    mine = [where_finite(*pair) for pair in zip(truth, case.shown([answer])[0], strict=True)]
+    outputs = _compared(case, [yardstick([value], case.grain) for value in truth], mine)
+    if all(output.ok for output in outputs):
+        return True, "", outputs
+    outputs = _compared(case, _measured(case), mine)
+    wrong = [output for output in outputs if not output.ok]
+    if not wrong:
+        return True, "", outputs
+    if all(output.undecided for output in wrong):
+        return None, "rounding decides in the teacher too what is finite", outputs
+    broken = [output for output, value in zip(outputs, mine, strict=True) if not output.ok and finite([value]) < 1]
+    if not broken and decides(model):
+        return None, "rounding may decide otherwise in the student", outputs
+    if _overflows(case, ordinary, model):
+        return None, "the teacher overflows inside", outputs
+    if broken:
+        return False, f"output {broken[0].name!r} is not finite where the teacher's is", outputs
+    return False, f"output {wrong[0].name!r} is {wrong[0].error:.1e} of its size off", outputs
+
+
+def _compared(case: Case, sticks: Sequence[Yardstick], mine: Sequence[Any]) -> Outputs:
+    columns = zip(case.trial.names, sticks, mine, strict=True)
+    return tuple(compare(name, stick, [value]) for name, stick, value in columns)
+
+
+def _measured(case: Case) -> list[Yardstick]:
+    """What the teacher asks on one feed, by how far it is from itself there, and where it is finite by chance alone.
+
+    Inputs and weights are moved by a rounding step, and by as many as a student may be off.
+    """
+    epsilon = case.grain.epsilon
+    near, around = (list(_moved(case, steps * epsilon)) for steps in (1.0, NOISE_FACTOR))
+    found = []
+    for k, value in enumerate(case.trial.truth[0]):
+        some, more = ([values[k] for values in runs] for runs in (near, around))
+        stick = yardstick([value] * len(some), case.grain, nudged=some)
+        wide = yardstick([value] * len(more), case.grain, nudged=more)
+        edge = np.logical_or.reduce(np.broadcast_arrays(*stick.edges, *wide.edges))
+        found.append(
+            replace(stick, truth=stick.truth[:1], forms=stick.forms[:1], limits=stick.limits[:1], edges=(edge,))
+        )
+    return found
+
+
+def _moved(case: Case, size: float) -> Iterator[list[Any]]:
+    """The teacher's answers where its inputs are a rounding step off, and its weights by ``size``."""
+    feed, names = case.trial.feeds[0], case.trial.names
+    for model in (stirred(case.old, size, case.seed), case.old):
+        try:
+            moved = Timed(session(model, case.used), case.limit)
+            answers = [run(moved, nudged(feed, case.seed + turn), names) for turn in range(TIMES)]
+        except (InputError, ModelError):
+            continue  # a weight may have to be a constant
+        yield from answers
+        return
+    yield case.trial.truth[0]
+
+
+def _overflows(case: Case, ordinary: Feed, model: ir.Model) -> bool:
+    """Whether a tensor inside the teacher is finite on an ordinary feed and not on this one.
+
+    Such a tensor times the zero share of a new channel is no number, however the channel was made.
+    """
+    made = computed(model)
+    names = [name for name, node in made.items() if name not in case.trial.names]
+    with contextlib.suppress(InputError, ModelError):
+        exposed = Timed(session(case.old.exposing(names), case.used), case.limit)
+        for start in range(0, len(names), AT_A_TIME):
+            some = names[start : start + AT_A_TIME]
+            before, now = (run(exposed, feed, some) for feed in (ordinary, case.trial.feeds[0]))
+            if any(finite([new]) < 1 <= finite([old]) for old, new in zip(before, now, strict=True)):
+                return True
+    return False

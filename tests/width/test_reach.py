@@ -1,0 +1,295 @@
+"""Laws of fresh channels: they are finite wherever the teacher is, and a group that cannot show it gets copies."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from helpers.enlarging import UNPROVEN
+from helpers.graphs import STABLE, grow, model, opened
+from helpers.probes import CASES
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.axes.algebra import Reason
+from onnx_n2n.passes import Deepen
+from onnx_n2n.rules import Keeps, declare, ranged, registry
+from onnx_n2n.width.growth import Fresh
+from onnx_n2n.width.reach.magnitudes import Magnitudes
+from onnx_n2n.width.reach.search import Fits, Reaches
+
+SCALES = (1.0, 30.0, 60.0, 100.0, 1e4, 1e10, 1e18, 1e30, 3e37, 3e38)
+HALF = (1.0, 6.0, 60.0, 1e3, 1e4, 6e4)
+
+
+def session(proto: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def exposing(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model that gives out all that its nodes make."""
+    found = onnx.ModelProto.FromString(proto.SerializeToString())
+    known = {value.name for value in found.graph.output}
+    made = [name for node in found.graph.node for name in node.output if name and name not in known]
+    found.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    return found
+
+
+def finite(values: list[Any]) -> bool:
+    arrays = [value for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+def feed(value: Any, scale: float, steps: int, rng: np.random.Generator) -> np.ndarray:
+    shape = [dim if isinstance(dim, int) else steps for dim in value.shape]
+    kinds = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
+    if value.type not in kinds:
+        whole = {"tensor(bool)": bool, "tensor(int32)": np.int32}.get(value.type, np.int64)
+        return rng.integers(0, 2, shape).astype(whole)
+    most = float(np.finfo(kinds[value.type]).max)
+    return np.clip(rng.standard_normal(shape) * scale, -most, most).astype(kinds[value.type])
+
+
+def check(
+    teacher: onnx.ModelProto, student: onnx.ModelProto, scales: tuple[float, ...] = SCALES, steps: int = 2
+) -> int:
+    """Make sure that a student is finite wherever all tensors of its teacher are; return on how many inputs."""
+    first, second = session(exposing(teacher)), session(student)
+    rng, seen = np.random.default_rng(0), 0
+    for scale in scales:
+        feeds = {value.name: feed(value, scale, steps, rng) for value in first.get_inputs()}
+        if finite(first.run(None, feeds)):
+            seen += 1
+            assert finite(second.run(None, feeds)), scale
+    return seen
+
+
+ALL = [(name, case) for name, cases in CASES.items() for case in cases if not case.reference]
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_no_rule_lets_fresh_channels_leave_the_range(part: int) -> None:
+    """Behind every operator there is a rule for, with inputs up to the largest number."""
+    for _, probe in ALL[part::20]:
+        for factor in (1.5, 3.0):
+            student, growth = grow(probe.teacher, factor=factor, init="zero")
+            if all(type(channels) is Fresh for channels in growth.channels.values()):  # a mean sums more when it grows
+                check(probe.teacher, student)
+
+
+UNARY = ["Relu", "Sigmoid", "Tanh", "Exp", "Sinh", "Cosh", "Abs", "Neg", "Softplus", "Elu", "Selu", "LeakyRelu", "Erf",
+         "HardSigmoid", "Softsign", "Floor", "Identity", "LeakyRelu<alpha=3.0>"]  # fmt: skip
+BINARY = ["Add", "Sub", "Mul", "Max", "Min"]
+
+
+@st.composite
+def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
+    """Draw a net of rows: layers, functions, sums and products of what is there, in either precision."""
+    half = draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    width, body, there, weights = 6, [], [], {}
+    kind = np.float16 if half else np.float32
+
+    def weight(name: str, *shape: int) -> str:
+        size = draw(st.sampled_from([0.02, 0.5, 4.0]))
+        weights[name] = (rng.standard_normal(shape) * size).astype(kind)
+        return name
+
+    last, rows = "x", 6
+    for number in range(draw(st.integers(2, 7))):
+        now = f"t{number}"
+        choice = draw(st.sampled_from(["layer", "layer", "unary", "unary", "binary", "bias", "gain", "norm", "mean"]))
+        if choice == "layer" or not there:
+            body.append(f"{now} = MatMul({last}, {weight(f'w{number}', rows, width)})")
+            there = there if rows == width else []
+            rows = width
+        elif choice == "unary":
+            body.append(f"{now} = {draw(st.sampled_from(UNARY))}({last})")
+        elif choice == "binary":
+            body.append(f"{now} = {draw(st.sampled_from(BINARY))}({last}, {draw(st.sampled_from(there))})")
+        elif choice in {"bias", "gain"}:
+            body.append(f"{now} = {'Add' if choice == 'bias' else 'Mul'}({last}, {weight(f'w{number}', width)})")
+        elif choice == "norm":
+            body.append(f"{now} = Clip({last}, low, high)")
+            weights |= {"low": np.array(-3, kind), "high": np.array(6, kind)}
+        else:
+            body.append(f"{now} = ReduceMean<axes=[0], keepdims=1>({last}) {now}e = Add({now}, {last})")
+            now += "e"
+        there.append(now)
+        last = now
+    body.append(f"y = MatMul({last}, {weight('out', width, 3)})")
+    name = "float16" if half else "float"
+    return model(" ".join(body), f"{name}[4,6] x", "y", opset=13, **weights), half
+
+
+@STABLE
+@given(nets(), st.sampled_from([1.5, 3.0]))
+def test_students_are_finite_wherever_their_teachers_are(drawn: tuple[onnx.ModelProto, bool], factor: float) -> None:
+    teacher, half = drawn
+    student, growth = grow(teacher, factor=factor, init="zero")
+    assume(growth.channels)
+    check(teacher, student, HALF if half else SCALES)
+
+
+@pytest.mark.parametrize("operator", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("names", ["", "Relu", "Affine", "Elu", "LeakyRelu", "Softplus"])
+def test_long_sequences_stay_finite(operator: str, names: str) -> None:
+    """A fresh state reads no fresh one: no number of steps makes it larger."""
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[operator]
+    rng = np.random.default_rng(0)
+    recurrent = np.concatenate([0.3 * np.linalg.qr(rng.standard_normal((6, 6)))[0] for _ in range(gates)])
+    activations = ["Sigmoid"] * (gates > 1) + [names or "Tanh"] * (1 + (operator == "LSTM"))
+    shown = ", ".join(f'"{name}"' for name in activations)
+    body = f"h, s = {operator}<hidden_size=6, activations=[{shown}]>(x, W, R, B) q = Squeeze(s, first) y = MatMul(q, V)"
+    teacher = model(
+        body, "float[T,2,3] x", "y", opset=13, W=(1, gates * 6, 3), R=recurrent[None].astype(np.float32),
+        B=(1, 2 * gates * 6), V=(6, 3), first=np.array([0]),
+    )  # fmt: skip
+    for factor in (1.5, 4.0):
+        student, growth = grow(teacher, factor=factor, init="zero")
+        assert growth.grown
+        assert check(teacher, student, (1.0, 100.0), 2000)
+
+
+def fits(body: str, inputs: str = "float[4,3] x", **constants: Any) -> Fits | Reason:
+    proto = model(body, inputs, "y", **constants)
+    analysis = analyze(opened(proto))
+    (group,) = (group for group in analysis.weighty if group.size == 8)
+    return Reaches(analysis).of(group.factor)
+
+
+WEIGHTS = {"W": (3, 8), "V": (8, 2)}
+WITHIN = {
+    "a function that keeps": "h = MatMul(x, W) a = Relu(h) y = MatMul(a, V)",
+    "one that is bounded, raised": "h = MatMul(x, W) a = Tanh(h) b = Exp(a) y = MatMul(b, V)",
+    "gates": "h = MatMul(x, W) a = Sigmoid(h) b = Mul(h, a) y = MatMul(b, V)",
+    "a product behind norms": "n = LayerNormalization(x, g, c) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) "
+    "y = MatMul(a, V)",
+    "a norm in single nodes": "s = Mul(x, x) m = ReduceMean<axes=[-1], keepdims=1>(s) e = Add(m, tiny) r = Sqrt(e) "
+    "n = Div(x, r) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) y = MatMul(a, V)",
+}
+OUTSIDE = {
+    "an exponential": ("Exp", "h = MatMul(x, W) a = Exp(h) y = MatMul(a, V)"),
+    "a product": ("Mul", "h = MatMul(x, W) k = MatMul(x, U) a = Mul(h, k) y = MatMul(a, V)"),
+    "any number added": ("Add", "h = MatMul(x, W) r = Relu(h) s = ReduceSum<keepdims=1>(x, last) a = Add(r, s) "
+                         "y = MatMul(a, V)"),
+    "an operator that says nothing": ("CumProd", "h = MatMul(x, W) a = CumProd(h, first) y = MatMul(a, V)"),
+}  # fmt: skip
+MORE = {"U": (3, 8), "g": (3,), "c": (3,), "tiny": 1e-6, "last": np.array([1]), "first": np.array(0)}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_what_can_be_shown_to_fit_gets_fresh_channels(name: str) -> None:
+    found = fits(WITHIN[name], **WEIGHTS, **MORE)
+    assert isinstance(found, Fits), found
+
+
+@pytest.mark.parametrize("name", [name for name in OUTSIDE if "CumProd" not in OUTSIDE[name][0]])
+def test_what_cannot_gets_copies_and_the_reason_names_the_node(name: str) -> None:
+    operator, body = OUTSIDE[name]
+    found = fits(body, **WEIGHTS, **MORE)
+    assert isinstance(found, Reason)
+    assert found.text.startswith(f"{operator}: ")
+    student, growth = grow(model(body, "float[4,3] x", "y", **WEIGHTS, **MORE), factor=1.5, init="zero")
+    assert [bool(grown.copies) for grown in growth.grown] == [True]
+    assert not any(isinstance(channels, Fresh) for channels in growth.channels.values())
+    assert student.graph.initializer
+
+
+def test_a_sum_over_places_wants_positive_mixtures() -> None:
+    """A mixture of what a Relu has cut off may be larger, at many places, than what it has let through."""
+    for pool, positive in (("GlobalAveragePool", True), ("GlobalMaxPool", False)):
+        body = f"h = Conv(x, W) a = Relu(h) p = {pool}(a) y = Conv(p, V)"
+        found = fits(body, "float[2,3,20,20] x", W=(8, 3, 1, 1), V=(2, 8, 1, 1))
+        assert isinstance(found, Fits)
+        assert found.positive == positive
+
+
+@STABLE
+@given(st.integers(0, 2**16), st.booleans())
+def test_a_layer_and_its_norm_are_mixed_as_one_map(seed: int, biased: bool) -> None:
+    """Behind the norm a fresh channel is the mixture of the old ones there, also where their scales differ a lot."""
+    rng = np.random.default_rng(seed)
+    norm = {"s": rng.standard_normal(8) * 10.0 ** rng.integers(-3, 3, 8), "b": rng.standard_normal(8),
+            "m": rng.standard_normal(8), "v": 10.0 ** rng.uniform(-4, 2, 8)}  # fmt: skip
+    bias = ", B" if biased else ""
+    teacher = model(
+        f"h = Conv(x, W{bias}) n = BatchNormalization(h, s, b, m, v) r = Relu(n) y = Conv(r, V)",
+        "float[2,3,4,4] x", "y", W=(8, 3, 1, 1), V=(2, 8, 1, 1), **({"B": (8,)} if biased else {}),
+        **{name: array.astype(np.float32) for name, array in norm.items()},
+    )  # fmt: skip
+    student, growth = grow(teacher, factor=2.0, init="zero")
+    (channels,) = growth.channels.values()
+    assert isinstance(channels, Fresh)
+    x = rng.standard_normal((2, 3, 4, 4)).astype(np.float32)
+    names = [node.output[0] for node in teacher.graph.node]
+    old, new = (
+        dict(zip(names, session(exposing(each)).run(names, {"x": x}), strict=True)) for each in (teacher, student)
+    )
+    mixed = channels.mixture.rows(old["n"].astype(np.float64), 1)
+    np.testing.assert_allclose(new["n"][:, 8:], mixed, atol=1e-4 * np.abs(old["n"]).max())
+    assert np.abs(new["h"][:, 8:]).max() <= np.abs(old["h"]).max()
+
+
+@pytest.mark.parametrize("operator", ["Softplus", "Selu", "LeakyRelu<alpha=3.0>", "Tanh"])
+def test_layers_that_deepen_adds_stay_within_the_range(operator: str) -> None:
+    name, _, attribute = operator.partition("<")
+    body = f"h = MatMul(x, W) a = {name}{'<' + attribute if attribute else ''}(h) y = MatMul(a, V)"
+    teacher = model(body, "float[9,3] x", "y", W=(3, 8), V=np.full((8, 2), 0.01, np.float32))
+    student = Deepen(kind="residual")(teacher, proof=UNPROVEN).model
+    assert len(student.graph.node) > len(teacher.graph.node)
+    assert check(teacher, student, tuple(np.geomspace(1e36, 3e38, 40))) > 20
+
+
+def test_a_third_party_says_what_bounds_its_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    body, operator = "h = MatMul(x, W) a = acme.Gate(h) y = MatMul(a, V)", {"domain": "acme"}
+    for name in ("_RULES", "_RANGES"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    declare("Gate", "*p -> *p", **operator)
+    assert isinstance(fits(body, **WEIGHTS), Reason)
+    ranged("Gate", Keeps(2.0), **operator)
+    assert isinstance(fits(body, **WEIGHTS), Fits)
+    with pytest.raises(ValueError, match="known already"):
+        ranged("Relu", Keeps())
+
+
+def test_no_bound_is_below_what_a_tensor_holds() -> None:
+    """Of the teacher: of every probe, at every scale."""
+    for _, probe in ALL[::3]:
+        analysis = probe.analysis()
+        magnitudes = Magnitudes(analysis)
+        values = {str(value.name): value for node in analysis.model.graph for value in node.outputs}
+        runner, rng = session(exposing(probe.teacher)), np.random.default_rng(0)
+        names = [output.name for output in runner.get_outputs()]
+        for scale in (1.0, 1e4, 1e18, 3e37):
+            feeds = {value.name: feed(value, scale, 2, rng) for value in runner.get_inputs()}
+            made = runner.run(None, feeds)
+            if finite(made):
+                for name, array in zip(names, made, strict=True):
+                    if name in values and isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                        most = np.abs(array.astype(np.float64)).max(initial=0)
+                        assert most <= magnitudes[values[name]] * 1.001, (probe.body, name)
+
+
+@functools.cache
+def groups(name: str) -> tuple[int, int]:
+    analysis = analyze(ir.load(f"models/{name}.onnx"))
+    reaches = Reaches(analysis)
+    free = [group for group in analysis.weighty if group.limit is None]
+    return len(free), sum(isinstance(reaches.of(group.factor), Fits) for group in free)
+
+
+@pytest.mark.parametrize(("name", "least"), [("resnet", 1.0), ("unet", 1.0), ("inception_bn", 1.0), ("densenet", 0.9)])
+def test_networks_as_they_are_grow_by_fresh_channels(name: str, least: float) -> None:
+    free, fresh = groups(name)
+    assert fresh >= least * free
+
