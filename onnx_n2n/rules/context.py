@@ -380,12 +380,15 @@ class Context:
         if ours is not None and theirs is not None:
             self.tie(found[position], axis, "broadcast operands do not line up")
             return
+        if same(found[position], axis):
+            return
         # One of the two might be 1 at run time: neither is the other.
+        text = "it meets an axis whose length is not known before run time"
         causes = blame(axis), blame(found[position])
         for part, cause in zip((found[position], axis), causes, strict=True):
-            self.pin(part, "it meets an axis whose length is not known before run time", cause)
-        if ours is None and theirs is not None:
-            found[position] = axis
+            self.pin(part, text, cause)
+        if ours is None:
+            found[position] = axis if theirs is not None else self.pinned_axis(None, text, causes[0])
 
 
 def _kind(value: object) -> object:
