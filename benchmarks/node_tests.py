@@ -1,11 +1,12 @@
 """Every node test that the onnx package ships, as a model to widen: what grows, what is refused, and what must not be.
 
-    python benchmarks/node_tests.py [--behind] [--only PART] [--out benchmarks/results/node-tests-DATE.json]
+    python benchmarks/node_tests.py [--behind | --probes] [--only PART] [--out benchmarks/results/node-tests-DATE.json]
 
 Most of these models are one operator without weights, so that nothing in them can grow; they show that any operator
 with any attributes can be read. A student is verified in ONNX Runtime. With ``--behind``, layers make what a node reads
 and read what it makes, and each of its inputs is a weight in turn; students are made with verification off, and judged
-here. Exit code 1 if anything crashed or was wrong.
+here. With ``--probes``, so are students of the tests' own probes, whose weights are computed instead. Exit code 1 if
+anything crashed or was wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ def models() -> dict[str, onnx.ModelProto]:
 def behind(part: str) -> dict[str, str]:
     """Return what became of each node test behind layers, and of each with an input made a weight."""
     from helpers.wild.behind import draws, teachers
-    from helpers.wild.judge import Judge
 
     found = {}
     cases = {case.name: case for case in collect_testcases() if case.model is not None and case.data_sets}
@@ -51,13 +51,32 @@ def behind(part: str) -> dict[str, str]:
         if part not in name or len(inputs) < len(case.data_sets[0][0]) or draws(case.model):
             continue
         for teacher in teachers(name, case.model, inputs, 0):
-            try:
-                judge = Judge(teacher.model, teacher.feeds, np.random.default_rng(0), afresh=True)
-            except Exception as error:  # ONNX Runtime has no kernel for it, or does not take it
-                found[teacher.name] = f"does not run: {type(error).__name__}"
-                continue
-            found[teacher.name] = _students(teacher.model, judge) if judge.meaningful else "its outputs hardly move"
+            found[teacher.name] = _judged(teacher)
     return found
+
+
+def probes(part: str) -> dict[str, str]:
+    """Return what became of each probe of the rules whose weights are computed, one by one and all together."""
+    from helpers.probes import CASES
+    from helpers.wild.behind import without_weights
+
+    found = {}
+    for operator, cases in CASES.items():
+        for number, case in enumerate(cases):
+            if part in operator and not case.reference:
+                for teacher in without_weights(f"{operator} {number}", case.teacher, 0):
+                    found[teacher.name] = _judged(teacher)
+    return found
+
+
+def _judged(teacher: Any) -> str:
+    from helpers.wild.judge import Judge
+
+    try:
+        judge = Judge(teacher.model, teacher.feeds, np.random.default_rng(0), afresh=True)
+    except Exception as error:  # ONNX Runtime has no kernel for it, or does not take it
+        return f"does not run: {type(error).__name__}"
+    return _students(teacher.model, judge) if judge.meaningful else "its outputs hardly move"
 
 
 def _students(model: onnx.ModelProto, judge: Any) -> str:
@@ -90,11 +109,17 @@ def main() -> int:
     """Run all of them and print a tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--behind", action="store_true", help="put layers around every node")
+    parser.add_argument(
+        "--probes", action="store_true", help="the tests' probes of all operators, with computed weights"
+    )
     parser.add_argument("--only", default="", metavar="PART", help="of the names of tests behind layers")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    found = behind(options.only) if options.behind else {name: outcome(model) for name, model in models().items()}
+    if options.behind or options.probes:
+        found = behind(options.only) if options.behind else probes(options.only)
+    else:
+        found = {name: outcome(model) for name, model in models().items()}
     tally = Counter(found.values())
     bad = {name: what for name, what in found.items() if what.startswith(("WRONG", "CRASH"))}
     table = {

@@ -23,7 +23,8 @@ from onnx_n2n.axes.algebra import Axis
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Identifier, Unfolding
-from onnx_n2n.rules.context import Context, Known, Refusal
+from onnx_n2n.rules.context import Context, Refusal
+from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.obligations import Evenness, Ledger, Literal
 
 OVERHEAD = 10  # nodes that could be walked in the time that it takes to copy a function

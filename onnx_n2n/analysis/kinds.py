@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Reason, Sum, resolve
 from onnx_n2n.graph.names import reported
-from onnx_n2n.rules.context import Known
+from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.obligations import Ledger
 
 T = TypeVar("T")

@@ -16,25 +16,24 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n import rules
+from onnx_n2n.analysis import causes
 from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
 from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
 from onnx_n2n.analysis.result import Analysis, lookup
-from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, same, size
+from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
 from onnx_n2n.graph.constants import FLOATS, Constants
-from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.rules.context import Context, Known, Refusal
+from onnx_n2n.rules.context import Context, Refusal
+from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.obligations import Ledger, Port
 
 __all__ = ["Analysis", "analyze"]
-
-UNFOLLOWED = "growth cannot follow what it computes of a length"
 
 
 def _cut(value: ir.Value) -> bool:
@@ -117,28 +116,11 @@ class _Walk:
         return self.unranked.get(value)
 
     def maker(self, node: ir.Node, axis: Axis) -> ir.Node | None:
-        found: ir.Node | None = None
-        last: ir.Node | None = node
-        while last is not None:
-            values = (value for value in last.inputs if value is not None)
-            having = (value for value in values if any(same(axis, each) for each in self.known.get(value, ())))
-            value = next(having, None)
-            last = value.producer() if value is not None else None
-            found = last or found
-        return found
+        return causes.maker(self.known, node, axis)
 
     def obscured(self, value: ir.Value) -> Reason | None:
-        while (node := value.producer()) is not None:
-            unread = [given for given in node.inputs if given is not None and self.content(given) is None]
-            shapeless = next((reason for given in unread if (reason := self.lost(given)) is not None), None)
-            if shapeless is not None:
-                return shapeless
-            small = (given for given in unread if len(self.known.get(given, ((),) * 2)) < 2)
-            following = next(small, None) if rules.shape_rule_for(node.domain, node.op_type) is not None else None
-            if following is None:
-                return Reason(f"{node.op_type}: {UNFOLLOWED}", reported(node))
-            value = following
-        return Reason(f"graph input {value.name!r} says a length") if value in self.graph.inputs else None
+        inputs = self.graph.inputs
+        return causes.obscured(self, value) or (Reason(f"graph input {value.name!r}") if value in inputs else None)
 
     def content(self, value: ir.Value) -> ShapeValue | None:
         if value not in self.contents and (array := self.constants.small(value)) is not None and array.ndim < 2:
@@ -339,7 +321,7 @@ class _Walk:
             value for slot, value in enumerate(node.inputs) if value is not None and slot not in context.consumed
         ]
         if any(value in self.contents for value in measured):
-            cause = self.obscured(node.outputs[0]) or context.reason(UNFOLLOWED)
+            cause = self.obscured(node.outputs[0]) or context.reason(causes.UNFOLLOWED)
             for value in measured:
                 self._pin_measured(value, cause)
 

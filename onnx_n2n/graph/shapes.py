@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.inference import infer
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.subgraphs import nested, nested_protos, values_of
 from onnx_n2n.graph.unfolding import LIMIT, Unfolding
@@ -49,7 +50,7 @@ def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) 
     try:
         proto = _skeleton(model)
         proto.functions.extend(functions)
-        proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        proto = infer(proto)
     except Exception as failure:  # whatever it dislikes, the declared shapes remain
         logger.debug("shape inference failed: %s", failure)
         return found

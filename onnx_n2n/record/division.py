@@ -74,7 +74,7 @@ class Group:
     """The channels that have k copies, c of them.
 
     Attributes:
-        places: int64[k, c], the places of the copies, those with a larger share first.
+        places: int64[k, c], the places of the copies.
         share: float64[k, c].
     """
 
@@ -100,7 +100,7 @@ class Division:
     def groups(self) -> tuple[Group, ...]:
         """The channels that have copies, by how many these are; places without share are none."""
         places = np.flatnonzero(self.share > 0)
-        order = places[np.lexsort((-self.share[places], self.key[places]))]
+        order = places[np.argsort(self.key[places], kind="stable")]
         starts = np.flatnonzero(np.r_[True, self.key[order][1:] != self.key[order][:-1]]) if len(order) else order
         counts = np.diff(np.r_[starts, len(order)])
         found = []

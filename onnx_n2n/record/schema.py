@@ -195,6 +195,12 @@ def _form(at: At) -> None:
         at.wrong(f"{shown(at.value)} is no form")
 
 
+def _lengths(at: At) -> None:
+    _fraction(at)
+    if not all(0 < each < LARGEST for each in at.value):
+        at.wrong(f"{shown(at.value)} is no fraction of two lengths")
+
+
 def _fraction(at: At) -> None:
     whole = isinstance(at.value, list) and len(at.value) == 2 and all(type(each) is int for each in at.value)
     if not whole or not 0 < at.value[1] < 2**1100 or abs(at.value[0]) >= 2**1100:
@@ -235,7 +241,7 @@ TENSOR = table(
         "seed": LENGTHS,
         "zero": maybe(array("int64", rank=None)),
     },
-    {"law": plain("law of random values, 2", lambda value: type(value) is int and value == 2), "squared": _fraction},
+    {"law": plain("law of random values, 2", lambda value: type(value) is int and value == 2), "squared": _lengths},
 )
 NEW = table(
     {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},

@@ -4,7 +4,8 @@ What stands in attributes stays as it is, so axes that meet it are pinned.
 """
 
 from onnx_n2n.axes.algebra import size, total
-from onnx_n2n.rules.context import Context, Known, Refusal
+from onnx_n2n.rules.context import Context, Refusal
+from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.registry import declare, rule
 
 ML = "ai.onnx.ml"

@@ -12,7 +12,8 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import UNIT, Axis, Reason, same, size
 from onnx_n2n.axes.symbolic import ShapeValue, always_equal, settle
-from onnx_n2n.rules.context import Context, Known, Refusal
+from onnx_n2n.rules.context import Context, Refusal
+from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.registry import rule
 
 DIFFER = "it meets a tensor of another shape here"

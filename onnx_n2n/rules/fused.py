@@ -83,6 +83,7 @@ TRANSPOSED = {
     for a in (False, True)
     for b in (False, True)
 }
+VECTOR_TRANSPOSED = Declaration.parse("k, *b n k -> *b n")
 
 
 @rule("FusedMatMul TransposeMatMul FusedMatMulActivation", domain=MICROSOFT)
@@ -93,10 +94,15 @@ def fused_matmul(context: Context) -> None:
     if str(context.attribute("activation", "")).lower().endswith("max"):
         raise Refusal("its activation normalises over an axis")
     vectors = len(context.axes(0)) == 1, len(context.axes(1)) == 1
-    if any(vectors):
+    turned = bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))
+    if not any(vectors):
+        TRANSPOSED[turned](context)
+    elif turned[0] and not vectors[0]:
+        raise Refusal("ONNX Runtime reads a matrix before a vector in another order, instead of transposing it")
+    elif turned[1] and not vectors[1]:
+        VECTOR_TRANSPOSED(context)
+    else:  # a vector is not transposed
         MATMUL[vectors](context)
-    else:
-        TRANSPOSED[bool(context.attribute("transA", 0)), bool(context.attribute("transB", 0))](context)
 
 
 @rule("BiasSoftmax", domain=MICROSOFT)

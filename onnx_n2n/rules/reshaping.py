@@ -95,7 +95,16 @@ def expand(context: Context) -> None:
             padded[place] = _arising(context, 1, position, element)
         else:
             context.require_length(1, position, padded[place])
+            padded[place] = _stretched(context, padded[place], element)
     context.result(padded)
+
+
+def _stretched(context: Context, axis: Axis, element: ShapeDim) -> Axis:
+    """Return what becomes of an axis, which may turn out to have length 1, where an element says the length."""
+    if size(axis) is not None or (element.axis is not None and always_equal(element.axis, axis)):
+        return axis
+    length = int(element.value) if element.value is not None and element.value > 1 else None
+    return context.pinned_axis(length, "it is stretched if its length turns out to be 1")
 
 
 def _arising(context: Context, slot: int, position: int, element: ShapeDim) -> Axis:

@@ -7,6 +7,7 @@ from onnx_n2n.axes.symbolic import ShapeDim
 from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import rule
+from onnx_n2n.rules.scanning import VALID
 
 FAR = 2**31 - 1  # an end at or beyond this says "to the end" whatever the length
 MOST_RUNS = 64  # indices in more runs than this are a table, not an arrangement
@@ -192,7 +193,11 @@ def gather(context: Context) -> None:
     if picked is None:
         context.pin(axes[axis], "it picks single places of the axis")
         indices = context.axes(1)
+        for each in indices:
+            context.require_copies(each, VALID)
     else:
+        for each in context.axes(1):  # they may be a weight that was cast
+            context.pin(each, "its elements are places of another axis")
         indices = (picked,)
     context.result([*axes[:axis], *indices, *axes[axis + 1 :]])
 

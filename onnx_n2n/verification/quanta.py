@@ -14,6 +14,7 @@ import onnx
 from onnx import helper, inliner, shape_inference
 
 from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n.graph.inference import infer
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.graph.subgraphs import body_protos
 from onnx_n2n.io.messages import replace
@@ -68,7 +69,7 @@ def moved_inside(
         proto = inlined(teacher.proto())
         kinds = _told(teacher.holding(proto), provider)
         for size in (min(NOISE_FACTOR * grain.epsilon, grain.floor), grain.floor):
-            copy = shape_inference.infer_shapes(proto)
+            copy = infer(proto)
             if not _move(copy.graph, kinds, size, seed):
                 return []
             moved = Timed(session(teacher.holding(copy), provider), limit)

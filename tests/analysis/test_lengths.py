@@ -13,8 +13,9 @@ import onnx
 import pytest
 
 import onnx_n2n
-from helpers.graphs import TOLERANCE, Judge, model, opened
+from helpers.graphs import TOLERANCE, Judge, model, opened, run
 from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.axes.algebra import Limit
 
 Teacher = tuple[tuple[int, ...], onnx.ModelProto]
 
@@ -202,3 +203,43 @@ def test_channels_grow_where_only_places_are_padded_by_what_is_computed(name: st
     teacher = model(body, "float[1,3,H,I] x", "y", W=(8, 3, 1, 1), U=(6, 8, 1, 1), V=(2, 14, 1, 1), **used)
     assert sizes(teacher) == (6, 8)
     check(teacher)
+
+
+STRETCHED = {
+    "Add": "s = Add(p, q)",
+    "Where": "i = Greater(p, q) s = Where(i, p, q)",
+    "MatMul": "a = Unsqueeze(p, last) b = Unsqueeze(q, last) s = MatMul(a, b)",
+    "Expand": "t = Shape(q) s = Expand(p, t)",
+}
+
+
+@pytest.mark.parametrize("name", STRETCHED)
+def test_a_free_length_may_turn_out_to_be_1_and_be_stretched(name: str) -> None:
+    """What has been stretched from N places to M is M long, so that a Reshape by its length may cut channels."""
+    body = (f"h = MatMul(x, W) {STRETCHED[name]} u = Shape(s) n = Gather(u, zero) l = Concat<axis=0>(n, last) "
+            "r = Reshape(h, l) e = Relu(r) z = ReduceSum(e, one) y = MatMul(h, V)")  # fmt: skip
+    teacher = model(body, "float[N,4] x, float[N,1] p, float[M,1] q", "y, z", W=(4, 8), V=(8, 2), zero=np.array([0]),
+                    one=np.array([1]), last=np.array([-1]))  # fmt: skip
+    students = [onnx_n2n.widen(teacher, factor=factor, verify=False).model for factor in (1.5, 2)]
+    rng = np.random.default_rng(0)
+    for length, other in ((1, 2), (1, 4), (2, 2), (3, 1)):
+        feeds = {each: rng.standard_normal((n, width)).astype(np.float32)
+                 for each, n, width in (("x", length, 4), ("p", length, 1), ("q", other, 1))}  # fmt: skip
+        expected = run(teacher, feeds)
+        for student in students:
+            for found, wanted in zip(run(student, feeds), expected, strict=True):
+                np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_indices_that_were_cast_keep_their_number_or_are_copied() -> None:
+    """Runs of places follow what is indexed; single places, which new ones might miss, are copied."""
+    numbers = np.array([4, 3, 2, 1, 0, 1, 2, 3], np.float32)
+    runs = model("c = Cast<to=7>(b) e = Gather(E, c) t = Transpose(e) z = MatMul(t, V) y = MatMul(x, z)",
+                 "float[3,4] x", "y", E=(5, 4), V=(8, 2), b=numbers)  # fmt: skip
+    assert sizes(runs) == ()
+    single = model("h = MatMul(x, W) g = HardSigmoid(h) r = Mul(g, n) c = Cast<to=7>(r) e = Gather(E, c) "
+                   't = Einsum<equation="abc,bd->acd">(e, V) y = Identity(t)', "float[3,4] x", "y", E=(5, 4), W=(4, 8),
+                   V=(8, 2), n=4.0)  # fmt: skip
+    (group,) = analyze(opened(single)).groups
+    assert (group.size, group.limit) == (8, Limit.COPIES)
+    check(single)

@@ -149,6 +149,14 @@ def test_noise_has_about_the_size_asked_for(dtype: type) -> None:
         assert np.abs(second).max() <= 2 * np.abs(whole).max()
 
 
+@pytest.mark.parametrize("dtype", TYPES[3:10], ids=str)
+def test_noise_below_a_unit_parts_some_copies_that_would_be_equal(dtype: np.dtype) -> None:
+    whole, first, second = noisy(dtype, 0.002, 2)
+    exponents = np.frexp(np.maximum(np.abs(whole), float(ml_dtypes.finfo(dtype).tiny)))[1]
+    even = np.ldexp(whole, ml_dtypes.finfo(dtype).nmant + 1 - exponents) % 2 == 0
+    assert 0.005 < (first != second)[even & (whole != 0)].mean() < 0.6
+
+
 @pytest.mark.parametrize("times", [2, 3])
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 def test_noise_is_the_same_in_all_types_but_for_their_units(dtype: type, times: int) -> None:

@@ -64,7 +64,7 @@ def claims(verdict: Verdict) -> list[bool | None]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 99))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_a_new_channel_that_overflows_is_refused_and_a_bounded_one_is_not(kind: str, seed: int) -> None:
     fresh = np.abs(np.random.default_rng(seed).standard_normal((6, 2))) / 4 + 0.05
     teacher = exponential(kind, FALLING, OUT)
@@ -122,19 +122,15 @@ def test_what_is_wrong_only_at_large_scale_is_seen_though_it_is_finite() -> None
 
 @pytest.mark.parametrize("operator", ["Exp", "Sinh", "Cosh"])
 def test_what_is_not_finite_in_the_teacher_is_claimed_of_nobody(operator: str) -> None:
-    """The student is another number there: a right one may be, as infinities cancel in another order."""
-    body = f"a = MatMul(x, w) e = {operator}(a) y = Sub(e, e)"
-    other = f"a = MatMul(x, w) e = {operator}(a) z = Sub(e, e) y = Where(m, z, z)"
-    weight = np.eye(3, dtype=np.float32)
-    teacher = model(body, "float[N,3] x", "float[N,3] y", w=weight)
-    assert verify(teacher, teacher).ok
-    bound = "f = IsNaN(z) y = Where(f, seven, z)"
-    student = model(other.partition(" y =")[0] + " " + bound, "float[N,3] x", "float[N,3] y", w=weight, seven=7.0)
+    """Where the teacher's output is infinite, the student may give any number."""
+    inputs, outputs, weight = "float[N,3] x", "float[N,3] y", np.eye(3, dtype=np.float32)
+    teacher = model(f"a = MatMul(x, w) y = {operator}(a)", inputs, outputs, w=weight)
+    body = f"a = MatMul(x, w) z = {operator}(a) f = IsInf(z) y = Where(f, seven, z)"
+    student = model(body, inputs, outputs, w=weight, seven=7.0)
     verdict = verify(teacher, student)
     assert verdict.ok
     assert any(each.finite < 1 for each in verdict.tried)
-    none = [each for each in verdict.tried if each.finite == 0]
-    assert all(each.same is None and "finite" in each.why for each in none)
+    assert all(each.same or "finite" in each.why for each in verdict.tried)
 
 
 @given(seed=st.integers(0, 99), kind=st.sampled_from(list(KINDS)))

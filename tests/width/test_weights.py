@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
 import onnx_n2n
 from helpers.graphs import STABLE, model
@@ -210,3 +211,14 @@ def test_weights_that_read_their_own_state_have_no_noise() -> None:
     (step,) = onnx_n2n.widen(teacher, 2, init="net2net", noise=0.3, verify=False).growth.steps
     noise = {each.teacher: each.recipe.noise for each in step.remade if each.recipe.summed}
     assert noise == {"R": 0.0, "V": 0.3}
+
+
+@pytest.mark.parametrize(("number", "added"), [(0.3, 0), (1e-45, 1)])
+def test_a_number_carries_shares_only_where_its_type_holds_the_product(number: float, added: int) -> None:
+    body = "h = MatMul(x, W) r = Relu(h) s = Mul(r, k) u = Transpose<perm=[1,0]>(r) y = MatMul(s, u)"
+    teacher = model(body, "float[4,3] x", "y", W=(3, 6), k=np.float32(number))
+    student = onnx_n2n.widen(teacher, 2, init="net2net", noise=0, verify=False).model
+    assert len(student.graph.node) == len(teacher.graph.node) + added
+    scales = [numpy_helper.to_array(each) for each in student.graph.initializer if each.name != "W"]
+    made = [float(np.float32(number)) / 2] if not added else [float(np.float32(number)), 0.5]
+    assert [float(each.flat[0]) for each in scales][-len(made) :] == made

@@ -74,6 +74,11 @@ for operator, more, reference in [
              reference=reference, w=(8, 5)),
     ]  # fmt: skip
 CASES["FusedMatMul"] += [
+    flat("v = ReduceSum<keepdims=0>(h, i) z = com.microsoft.FusedMatMul<transA=1, transB=1>(v, w)", 8, 12, close=0,
+         w=(8, 12), i=[0]),
+    flat("v = ReduceSum<keepdims=0>(h, i) z = com.microsoft.FusedMatMul<transB=0>(v, w)", 8, 12, close=0, w=(12, 8),
+         i=[0]),
+    flat("t = Transpose(h) z = com.microsoft.FusedMatMul<transA=1>(t, w)", close=0, w=(12,)),
     rows("t = Transpose<perm=[1,0,2]>(h) z = com.microsoft.FusedMatMul<transBatchA=1, transA=0>(t, w)", close=(),
          w=(2, 12, 8)),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.wild.sheet import Sheet, Skip, Value, evaluate, fit, read_by, typed
+from helpers.wild.sheet import Sheet, Skip, Value, evaluate, fit, operators, read_by, typed
 
 
 def renamed(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
@@ -29,12 +29,6 @@ def renamed(nodes: Sequence[onnx.NodeProto], names: Mapping[str, str]) -> list[o
                     value.name = names.get(value.name, value.name)
         found.append(copy)
     return found
-
-
-def operators(nodes: Sequence[onnx.NodeProto]) -> set[str]:
-    """Return the names of the operators of nodes, and of those in their bodies."""
-    bodies = [a.g.node for node in nodes for a in node.attribute if a.HasField("g")]
-    return {node.op_type for node in nodes}.union(*map(operators, bodies))
 
 
 def wrap(s: Sheet, outputs: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,32 @@ class Teacher:
     name: str
     model: onnx.ModelProto
     feeds: tuple[Feed, ...]
+
+
+def without_weights(name: str, model: onnx.ModelProto, seed: int) -> Iterator[Teacher]:
+    """Yield a model with each of its weights, and with all of them, made by layers of what the model is given."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = [each for each, array in arrays.items() if array.dtype == np.float32 and array.size > 1]
+    weights = [each for each in weights if arrays[each].ndim]
+    given = [value.name for value in model.graph.input]
+    for wish in [*([each] for each in weights), *([weights] if len(weights) > 1 else [])]:
+        rng = np.random.default_rng(seed)
+        opened = onnx.ModelProto.FromString(model.SerializeToString())
+        tensors = [tensor for tensor in opened.graph.initializer if tensor.name in wish]
+        for tensor in tensors:
+            opened.graph.initializer.remove(tensor)
+            opened.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        inputs = [arrays[value.name] if value.name in wish else _drawn(value, rng) for value in opened.graph.input]
+        whole = {k for k, value in enumerate(opened.graph.input) if value.name in given}
+        yield Teacher(f"{name} [{', '.join(wish)} computed]", *_around(opened, inputs, set(), rng, plain=whole))
+
+
+def _drawn(value: onnx.ValueInfoProto, rng: np.random.Generator) -> np.ndarray:
+    kind = value.type.tensor_type
+    shape = [dim.dim_value or 2 for dim in kind.shape.dim]
+    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    drawn = rng.standard_normal(shape) if np.issubdtype(dtype, np.floating) else rng.integers(0, 2, shape)
+    return drawn.astype(dtype)
 
 
 def draws(model: onnx.ModelProto) -> bool:
@@ -46,7 +72,11 @@ def teachers(name: str, model: onnx.ModelProto, inputs: Sequence[np.ndarray], se
 
 
 def _around(
-    model: onnx.ModelProto, inputs: Sequence[np.ndarray], weights: set[int], rng: np.random.Generator
+    model: onnx.ModelProto,
+    inputs: Sequence[np.ndarray],
+    weights: set[int],
+    rng: np.random.Generator,
+    plain: Collection[int] = (),
 ) -> tuple[onnx.ModelProto, tuple[Feed, ...]]:
     graph = onnx.GraphProto.FromString(model.graph.SerializeToString())
     nodes = list(graph.node)
@@ -59,13 +89,13 @@ def _around(
         start = onnx.ValueInfoProto()
         start.CopyFrom(value)
         starts.append(start)
-        if array.dtype == np.float32:
+        if array.dtype == np.float32 and k not in plain:
             start.name = f"{value.name}_given"
         for feed, off in zip(feeds, (0.0, 0.1), strict=True):
             feed[start.name] = (array * (1 + off * rng.uniform(-1, 1, array.shape))).astype(np.float32)
             if array.dtype != np.float32:
                 feed[start.name] = array
-        if array.dtype == np.float32:
+        if array.dtype == np.float32 and k not in plain:
             first += _layers(start.name, value.name, array.shape, tensors, rng)
     last: list[onnx.NodeProto] = []
     ends = []

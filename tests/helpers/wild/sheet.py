@@ -304,6 +304,12 @@ def read_by(nodes: Sequence[onnx.NodeProto]) -> list[str]:
     return found
 
 
+def operators(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+    """Return the names of the operators of nodes, and of those in their bodies."""
+    bodies = [a.g.node for node in nodes for a in node.attribute if a.HasField("g")]
+    return {node.op_type for node in nodes}.union(*map(operators, bodies))
+
+
 def session(model: onnx.ModelProto, *, optimised: bool = False) -> ort.InferenceSession:
     """Open a model in ONNX Runtime."""
     options = _options(optimised)

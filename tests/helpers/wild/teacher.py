@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
 from helpers.wild import around, layers, sequences, shaping
 from helpers.wild.sheet import FREE, OTHER, Sheet, Skip, Value, read_by, typed
+from onnx_n2n.graph.inference import infer
 
 TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, around.carried: 4}
 STEPS = [step for step, often in TABLE.items() for _ in range(often)]
@@ -101,7 +102,7 @@ def _model(s: Sheet, outputs: Sequence[str]) -> onnx.ModelProto:
     ends = [typed(s.values[name]) for name in outputs]
     graph = helper.make_graph([*nodes, *s.nodes], "wild", inputs, ends, tensors)
     model = helper.make_model(graph, opset_imports=s.imports, ir_version=10, functions=s.functions)
-    return shape_inference.infer_shapes(model, data_prop=True) if s.chance(60) else model
+    return infer(model) if s.chance(60) else model
 
 
 def _info(value: Value) -> onnx.ValueInfoProto:
