@@ -308,7 +308,7 @@ class _Walk:
         if context.contents or self.constants.small(node.outputs[0]) is not None:
             return
         follow = rules.shape_rule_for(node.domain, node.op_type)
-        found = None
+        found, answered = None, set(context.consumed)  # what the node's rule answers for
         if follow is not None:
             try:
                 found = follow(context)
@@ -318,7 +318,7 @@ class _Walk:
             self.contents[node.outputs[0]] = found
             return
         measured = [
-            value for slot, value in enumerate(node.inputs) if value is not None and slot not in context.consumed
+            value for slot, value in enumerate(node.inputs) if value is not None and slot not in answered
         ]
         if any(value in self.contents for value in measured):
             cause = self.obscured(node.outputs[0]) or context.reason(causes.UNFOLLOWED)

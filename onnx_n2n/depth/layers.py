@@ -252,7 +252,8 @@ def exact_root(
     least = np.log2(variances.tiny) + 1 - variances.bits
     power = float(np.exp2(max(np.rint(np.log2(epsilon)), last, least)))
     wanted = np.sqrt(variance + power)
-    unit = np.exp2(np.maximum(np.floor(np.log2(wanted)) + 1 - bits, np.ceil(least / 2)))
+    last_root = max(np.ceil(least / 2), np.log2(scales.tiny) + 1 - scales.bits)
+    unit = np.exp2(np.maximum(np.floor(np.log2(wanted)) + 1 - bits, last_root))
     found = np.rint(wanted / unit) * unit
     found = np.where(found**2 < power, found + unit, found)
     rest: np.ndarray = found**2 - power
