@@ -152,7 +152,7 @@ class _Rewriter:
 
     def _weigh(self, mean: Mean, axis: Axis) -> None:
         """Weigh the operand of a mean by its shares, so that it is the teacher's whatever was copied."""
-        rank = len(self.analysis.axes_of_use(mean.node, 0) or ())
+        rank = self._ranks.get(operand(mean.node, 0)) or len(self.analysis.axes_of_use(mean.node, 0) or ())
         share, longer = self.growth.share(axis), Fraction(self.growth.length(axis), size(axis) or 1)
         most = 2 ** math.ceil(math.log2(max(1.0, float(share.max() * longer))))  # multiplied when it is a mean
         self.multiplied.append(layer_name(mean.node))
