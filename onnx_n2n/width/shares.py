@@ -319,6 +319,9 @@ class _Placer:
                 place = 0 if transposed is not None and transposed.value else 1
             if slot < len(node.inputs) and node.inputs[slot] is not None:
                 operand = len(self.analysis.axes_of_use(node, slot) or ())
+                if node.op_type == "MatMul" and operand < 2:
+                    yield None  # a vector makes no channels: it sums them up
+                    continue
                 wanted = rank - 1 if from_end else 1
                 position = place + operand if place < 0 else place
                 yield from (
