@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 import onnx_n2n
 
 X = np.ones((1, 1, 1, 1), np.float32)
-SEED = 4  # with which the numbers are easy to read
+SEED = 5  # with which the numbers are easy to read
 WIDTH, HEIGHT, PANEL = 960, 330, 320
 LEFT, MIDDLE, RIGHT = 38, 160, 282  # of the input, the channels and the outputs in a panel
 STYLE = """

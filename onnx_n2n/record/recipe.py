@@ -181,8 +181,12 @@ class Recipe:
         rng = np.random.Generator(np.random.SFC64([*self.seed, number]))
         if self.law == 1:
             self._rounded(block, amplitude, rng)
+        taken = set[int]()
         for division in divisions if self.law > 1 else ():
             if division.axis in parted and (places := index[division.axis]) is not None:
+                if division.axis in taken:  # by another sum, over a part of this axis
+                    places = np.arange(len(places))
+                taken.add(division.axis)
                 block = division.part(block, places, teacher.dtype, amplitude, rng)
             else:
                 block = division.divide(block, teacher.dtype)
