@@ -165,8 +165,11 @@ def _selu(node: ir.Node) -> Range:
     return Keeps(max(1.0, abs(gamma)), abs(alpha * gamma))
 
 
-def _exponential_unit(node: ir.Node) -> Range:
-    return Keeps(1.0, 2 * abs(attribute(node, "alpha", 1.0)), rectifies=True)
+def _exponential_unit(node: ir.Node) -> Range | None:
+    alpha = attribute(node, "alpha", 1.0)
+    # Celu divides by alpha in the exponent: below zero, that grows with the operand.
+    defined = node.op_type == "Elu" or 0 < alpha < math.inf
+    return Keeps(1.0, 2 * abs(alpha), rectifies=True) if defined else None
 
 
 def _hard_sigmoid(node: ir.Node) -> Range:
@@ -183,7 +186,7 @@ def _quick_gelu(node: ir.Node) -> Range:
 
 def _swish(node: ir.Node, standard: float = 1.0) -> Range:
     alpha = attribute(node, "alpha", standard)
-    return Keeps(1.0, 0.28 / alpha, rectifies=True) if alpha > 0 else Keeps()
+    return Keeps(1.0, 0.28 / alpha, rectifies=True) if 0 < alpha < math.inf else Keeps()
 
 
 RANGES: dict[tuple[str, str], Ranged] = {}

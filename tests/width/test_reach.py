@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from helpers.enlarging import UNPROVEN
 from helpers.graphs import STABLE, grow, model, opened
 from helpers.probes import CASES
+from helpers.ranges import exposing, finite, session
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.axes.algebra import Reason
 from onnx_n2n.passes import Deepen
@@ -27,27 +27,6 @@ from onnx_n2n.width.reach.search import Fits, Reaches
 
 SCALES = (1.0, 30.0, 60.0, 100.0, 1e4, 1e10, 1e18, 1e30, 3e37, 3e38)
 HALF = (1.0, 6.0, 60.0, 1e3, 1e4, 6e4)
-
-
-def session(proto: onnx.ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def exposing(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model that gives out all that its nodes make."""
-    found = onnx.ModelProto.FromString(proto.SerializeToString())
-    known = {value.name for value in found.graph.output}
-    made = [name for node in found.graph.node for name in node.output if name and name not in known]
-    found.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
-    return found
-
-
-def finite(values: list[Any]) -> bool:
-    arrays = [value for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
-    return all(np.isfinite(array).all() for array in arrays)
 
 
 def feed(value: Any, scale: float, steps: int, rng: np.random.Generator) -> np.ndarray:
@@ -306,4 +285,3 @@ def groups(name: str) -> tuple[int, int]:
 def test_networks_as_they_are_grow_by_fresh_channels(name: str, least: float) -> None:
     free, fresh = groups(name)
     assert fresh >= least * free
-

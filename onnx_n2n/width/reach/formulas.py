@@ -9,14 +9,14 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import leaves
+from onnx_n2n.graph.operators import plain
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
 from onnx_n2n.width.reach.magnitudes import ROOM, SATURATING, packed, padding
 from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, keeps, total, worst
-from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms
+from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
 from onnx_n2n.width.reach.walk import Formula, Walk
 
 ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
-GATES = {"Sigmoid": 0.28, "HardSigmoid": 0.4}  # x times this of x is a Relu, but for so much
 # Not Softplus: ONNX Runtime's recurrent layers take the logarithm of an exponential that overflows.
 STEPS = SATURATING | {"relu", "leakyrelu", "elu", "thresholdedrelu", "affine"}
 
@@ -49,10 +49,18 @@ def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
     for place in (0, 1):
         gate, base = node.inputs[place], node.inputs[1 - place]
         made = gate.producer() if gate is not None else None
-        if made is not None and made.op_type in GATES and made.inputs[0] is base:
-            return keeps((other, one)[place], Keeps(1.0, GATES[made.op_type], rectifies=True), positive=walk.positive)
+        if made is not None and made.inputs[0] is base and (near := _gate(made)) is not None:
+            return keeps((other, one)[place], Keeps(1.0, near, rectifies=True), positive=walk.positive)
     found = [_scaled(one, walk.sizes(node, 1)), _scaled(other, walk.sizes(node, 0))]
     return min(found, key=lambda reach: reach.rank)
+
+
+def _gate(node: ir.Node) -> float | None:
+    """Return by how much x times a gate of x differs from a Relu at most; None for what is no gate."""
+    if node.op_type == "HardSigmoid":
+        alpha, beta = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
+        return max(1 - beta, beta) ** 2 / (4 * alpha) if 0 < alpha < math.inf and 0 <= beta <= 1 else None
+    return 0.28 if node.op_type == "Sigmoid" else None
 
 
 def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -165,17 +173,18 @@ def _sum(walk: Walk, node: ir.Node, slot: int) -> Reach:
 
 
 def _worst(walk: Walk, node: ir.Node, _: int) -> Reach:
+    if node.op_type == "Where":
+        return walk.chosen(node, worst(walk.part(node, slot) for slot in (1, 2)), (0,))
     found = worst(walk.part(node, slot) for slot in walk.floats(node))
-    chosen = node.op_type == "Where"
-    return replace(found, linear=found.linear and chosen, below=found.below and "Min" not in node.op_type)
+    return replace(found, linear=False, below=found.below and "Min" not in node.op_type)
 
 
 def _clip(walk: Walk, node: ir.Node, _: int) -> Reach:
     low, high = clipped(walk.analysis, node)
-    reach = walk.part(node, 0)
-    if low == 0 and high is None:
+    reach, others = walk.part(node, 0), [walk.beside(value) for value in unread(node, (low, high))]
+    if low == 0 and high is None and not others:
         return keeps(reach, Keeps(rectifies=True), positive=walk.positive)
-    return reach.keeps(1.0, max(abs(low or 0.0), abs(high or 0.0)))
+    return worst([reach, *others]).keeps(1.0, max(abs(low or 0.0), abs(high or 0.0)))
 
 
 def _pad(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -200,10 +209,12 @@ def _cast(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 def _normalise(walk: Walk, node: ir.Node, slot: int) -> Reach:
     """Only where a sum of squares cannot be infinite: there the result has a bound."""
-    reach, value = walk.operand(node, 0), node.inputs[0]
-    assert value is not None
-    small = walk.magnitudes[value] <= math.sqrt(walk.magnitudes.largest(value)) * ROOM**8
-    safe = reach is not None and (reach.linear or small)
+    operands = node.inputs[: 2 if node.op_type.startswith("Skip") else 1]  # what is added to the first, too
+    given = [value for value in operands if value is not None]
+    reach = total(walk.part(node, slot) for slot in range(len(given)))
+    size = sum(walk.magnitudes[value] for value in given)
+    small = size <= math.sqrt(walk.magnitudes.largest(given[0])) * ROOM**8
+    safe = walk.operand(node, 0) is not None and (reach.linear or small)
     return SPOILED if slot or not safe or len(node.inputs) > 3 else Reach(plus=walk.magnitudes[node.outputs[0]])
 
 
@@ -225,7 +236,7 @@ def _recur(_: Walk, node: ir.Node, __: int) -> Reach:
     alphas = node.attributes.get("activation_alpha")
     betas = node.attributes.get("activation_beta")
     alpha, beta = (
-        max(map(abs, stated.value), default=1.0) if stated is not None and not stated.is_ref() else 1.0
+        1.0 if stated is None else math.inf if stated.is_ref() else max(map(abs, stated.value), default=1.0)
         for stated in (alphas, betas)
     )
     return Reach(gain=max(1.0, alpha), plus=max(1.0, alpha, beta))
@@ -233,18 +244,23 @@ def _recur(_: Walk, node: ir.Node, __: int) -> Reach:
 
 def _attend(walk: Walk, node: ir.Node, slot: int) -> Reach:
     """The result is a mean of values; where scores have the factor too, they must have a bound."""
+    if slot > 2:
+        return SPOILED  # the scores themselves
     if slot:
         return worst(walk.part(node, each) for each in walk.floats(node))
     if len(node.inputs) < 3 or None in node.inputs[:3]:
         return LOST
     values = walk.operand(node, 2)
+    beside = [slot for slot in range(3, len(node.inputs)) if walk.operand(node, slot) is not None]
+    if values is not None and beside:  # biases, caches and masks
+        values = total([values, *(walk.part(node, slot) for slot in beside)]).keeps(1.0, 0.0)
     query, key = node.inputs[:2]
     assert query is not None
     assert key is not None
     scored = any(_passes(walk, node, each) and walk.operand(node, each) is not None for each in (0, 1))
     if not scored:
         return values or LOST
-    product = walk.magnitudes[query] * walk.magnitudes[key] * 2.0**16
+    product = walk.magnitudes[query] * walk.magnitudes[key] * 2.0**16 * max(1.0, abs(attribute(node, "scale", 0.0)))
     bounded = product <= ROOM * walk.magnitudes.largest(query)
     return values.keeps(1.0, 0.0) if values is not None and bounded else LOST
 
@@ -252,7 +268,21 @@ def _attend(walk: Walk, node: ir.Node, slot: int) -> Reach:
 def _turn(walk: Walk, node: ir.Node, _: int) -> Reach:
     """Linear in the first operand, and the same for all channels unless another one has them too, as angles have."""
     reach, others = walk.part(node, 0), [walk.operand(node, slot) for slot in range(1, len(node.inputs))]
-    return MIXED if reach.linear and others.count(None) == len(others) else reach.keeps(4.0, 0.0)
+    if node.attributes.get("extrapolation_value") is not None:
+        reach = replace(reach, linear=False)
+    if reach.linear and others.count(None) == len(others):
+        return MIXED
+    extra = abs(attribute(node, "extrapolation_value", 0.0))
+    return reach.keeps(_turned(walk, node), extra)
+
+
+def _turned(walk: Walk, node: ir.Node) -> float:
+    """Return what a number is multiplied by at most, in sum: as cubic curves go beyond what they lead through."""
+    if node.op_type == "RotaryEmbedding":
+        angles = node.inputs[2:4] if plain(node.domain) else node.inputs[1:3]
+        most = max((walk.magnitudes[value] for value in angles if value is not None), default=math.inf)
+        return max(1.0, 2 * most * abs(attribute(node, "scale", 1.0)))
+    return 4.0 if abs(attribute(node, "cubic_coeff_a", -0.75)) <= 1 else math.inf
 
 
 FORMULAS: dict[str, Formula] = {

@@ -19,7 +19,7 @@ from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated
 from onnx_n2n.rules.registry import range_of
-from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms
+from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {
@@ -279,8 +279,12 @@ def _sum(found: Magnitudes, node: ir.Node, _: int) -> float:
 
 
 def _clip(found: Magnitudes, node: ir.Node, _: int) -> float:
-    bounds = [abs(bound) for bound in clipped(found.analysis, node) if bound is not None]
-    return max(bounds) if len(bounds) == 2 else max([*bounds, *found.given(node)[:1]])
+    ends = clipped(found.analysis, node)
+    bounds = [abs(bound) for bound in ends if bound is not None]
+    if len(bounds) == 2:
+        return max(bounds)
+    given = [found[value] for value in (node.inputs[0], *unread(node, ends)) if value is not None]
+    return max([*bounds, *given])
 
 
 def _pad(found: Magnitudes, node: ir.Node, _: int) -> float:
@@ -340,14 +344,16 @@ def _normalise(found: Magnitudes, node: ir.Node, slot: int) -> float:
     return math.sqrt(length) * scale + (found[bias] if bias is not None else 0.0)
 
 
-SATURATING = frozenset({"sigmoid", "tanh", "hardsigmoid", "softsign"})
+GATED = frozenset({"sigmoid", "hardsigmoid"})  # between 0 and 1
+SATURATING = GATED | {"tanh", "softsign"}
 STEPS = {ir.DataType.FLOAT16: 2.0**12, ir.DataType.BFLOAT16: 2.0**9, ir.DataType.DOUBLE: 2.0**54}
 
 
 def _recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
     """Return the bound of a state that is a saturating function, a mean of such with the state, or a sum of such.
 
-    The cell of an LSTM grows by at most 1 in a step, until 1 is less than half of its last bit.
+    The cell of an LSTM grows by at most 1 in a step, until 1 is less than half of its last bit. So does the state of a
+    GRU, by 2, whose gates may be negative.
     """
     names = steps(node)
     if names is None or not SATURATING.issuperset(names):
@@ -356,9 +362,11 @@ def _recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
     place = 6 if cell else 5
     start = node.inputs[place] if len(node.inputs) > place else None
     begun = found[start] if start is not None else 0.0
+    dtype = found.dtype(node.inputs[0]) if node.inputs[0] is not None else None
     if cell:
-        dtype = found.dtype(node.inputs[0]) if node.inputs[0] is not None else None
         return begun + STEPS.get(dtype, 2.0**25)  # type: ignore[arg-type]
+    if node.op_type == "GRU" and names[0] not in GATED:  # (1 - z) * n + z * h, with z below zero
+        return begun + 2 * STEPS.get(dtype, 2.0**25)  # type: ignore[arg-type]
     return max(1.0, begun) if node.op_type == "GRU" else 1.0
 
 

@@ -27,6 +27,12 @@ def clipped(analysis: Analysis, node: ir.Node) -> tuple[float | None, float | No
     return ends[0], ends[1]
 
 
+def unread(node: ir.Node, ends: tuple[float | None, float | None]) -> list[ir.Value]:
+    """Return the operands of a Clip that are bounds, but no numbers that are known."""
+    given = (node.inputs[slot] if slot < len(node.inputs) else None for slot in (1, 2))
+    return [value for value, end in zip(given, ends, strict=True) if value is not None and end is None]
+
+
 def exponent(analysis: Analysis, node: ir.Node) -> float | None:
     """Return the exponent of a Pow, if it is one constant number."""
     value = node.inputs[1]
@@ -43,7 +49,7 @@ def smallest(analysis: Analysis, value: ir.Value) -> float:
     return least if math.isfinite(least) else 0.0
 
 
-def normalised(analysis: Analysis, node: ir.Node) -> int | None:
+def normalised(analysis: Analysis, node: ir.Node) -> float | None:
     """Return the length that a tensor is normalised over by a node of ``x / sqrt(mean of x * x + epsilon)``."""
     for place, slot in ((0, 1), (1, 0)):
         over, under = node.inputs[place], node.inputs[slot]
@@ -56,7 +62,7 @@ def normalised(analysis: Analysis, node: ir.Node) -> int | None:
             array = analysis.constants.array(other) if other is not None else None
             positive = array is not None and bool((array >= 0).all())
             if positive and isinstance(mean, ir.Node) and _squares(analysis, mean.inputs[0], over):
-                return _averaged(analysis, mean)
+                return terms(analysis, mean)
     return None
 
 
@@ -88,19 +94,6 @@ def _plain(value: ir.Value | None) -> ir.Value | None:
         value = producer.inputs[0]
         producer = value.producer() if value is not None else None
     return value
-
-
-def _averaged(analysis: Analysis, mean: ir.Node) -> int | None:
-    before, after = analysis.axes_of_use(mean, 0), analysis.axes.get(mean.outputs[0])
-    if before is None or after is None:
-        return None
-    lengths: list[int | None] = [size(axis) for axis in before]
-    left = list(after)
-    if len(before) == len(after):
-        gone = [one for one, other in zip(lengths, left, strict=True) if one != size(other)]
-        known = [length for length in gone if length is not None]
-        return math.prod(known) if gone and len(known) == len(gone) else None
-    return lengths[-1] if len(after) == len(before) - 1 else None
 
 
 def steps(node: ir.Node) -> list[str] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -147,6 +147,11 @@ class Walk:
             return Reach(plus=self.magnitudes[value], copy=True)
         return reach
 
+    def chosen(self, node: ir.Node, reach: Reach, slots: Iterable[int]) -> Reach:
+        """Return what is known of numbers that operands choose; where these have the channels, of each others."""
+        alike = all(self.operand(node, slot) is None for slot in slots if slot < len(node.inputs))
+        return reach if alike else replace(reach, copy=False, linear=False, below=False)
+
     def floats(self, node: ir.Node) -> list[int]:
         """Return the slots of the operands that are no whole numbers."""
         return [
@@ -169,7 +174,7 @@ class Walk:
     def by_channel(self, axis: Axis, sizes: np.ndarray) -> Gain:
         """Return the largest of the sizes along an axis, for each channel of the factor."""
         channels = _channels(axis, self.factor)
-        if len(channels) != len(sizes):
+        if len(channels) != len(sizes) or not (channels >= 0).any():
             return float(sizes.max(initial=0))
         found = np.zeros(self.factor.size or 0)
         np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
@@ -191,7 +196,8 @@ class Walk:
             case Moves(slots):
                 moved = [self.operand(node, each) for each in (self.floats(node) if slots is None else slots)]
                 # What has not got the channels is laid beside them, or gives all of them the same number.
-                return worst(reach for reach in moved if reach is not None) if any(moved) else COPIED
+                found = worst(reach for reach in moved if reach is not None) if any(moved) else COPIED
+                return self.chosen(node, found, set(range(len(node.inputs))) - set(slots or range(len(node.inputs))))
             case Keeps():
                 return keeps(worst(self.part(node, each) for each in self.floats(node)), said, positive=self.positive)
             case Overflows(symmetric=True):

@@ -1,0 +1,51 @@
+"""Operators whose fresh channels left the range: teachers that a Relu keeps at zero, with inputs at the edge."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.graphs import grow, model
+from helpers.ranges import exposing, finite, session
+
+DRAWN = np.random.default_rng(0)
+LAYER, LAST, WIDE = (np.abs(DRAWN.standard_normal(shape)) + 0.5 for shape in ((4, 6), (6, 3), (8, 12)))
+
+
+def net(body: str, inputs: str = "float[2,4] x", opset: int = 23, **weights: np.ndarray) -> onnx.ModelProto:
+    """Return a teacher between a first and a last layer of weights above zero: from ``h`` to ``s``."""
+    last = weights.pop("last", LAST)
+    layer = weights.pop("layer", LAYER)
+    stored = {name: array.astype(np.float32) if array.dtype == float else array for name, array in weights.items()}
+    stored |= {"layer": layer.astype(np.float32), "last": last.astype(np.float32)}
+    return model(f"h = MatMul(x, layer) {body} y = MatMul(s, last)", inputs, "y", opset=opset, **stored)
+
+
+TEACHERS = {
+    "a condition chooses of every channel others": (
+        net("c = Greater(h, none) r = Where(c, h, none) s = Cosh(r)", none=np.zeros(6)), -2e3),
+    "a weight without the channels": (
+        net("r = Relu(h) t = Transpose<perm=[2, 0, 1]>(r) c = Conv(t, k) s = Transpose<perm=[1, 2, 0]>(c)",
+            "float[2,5,4] x", k=np.full((3, 2, 1), 1e5)), -1e36),
+    "Celu with a negative alpha": (net("s = Celu<alpha=-1.0>(h)"), 1e3),
+    "angles of a rotation that are no angles": (
+        net("r = Relu(h) s = RotaryEmbedding<num_heads=3>(r, c, c, p)", "float[1,3,8] x", layer=WIDE, last=WIDE.T,
+            c=np.full((5, 2), 1e5), p=np.array([[0, 1, 2]])), -1e34),
+    "a cubic curve far beyond what it leads through": (
+        net('r = Relu(h) t = Transpose<perm=[0, 3, 1, 2]>(r) '
+            'q = Resize<mode="cubic", cubic_coeff_a=-1000.0>(t,, sizes) s = Transpose<perm=[0, 2, 3, 1]>(q)',
+            "float[1,5,5,4] x", sizes=np.array([1, 1, 2, 2], np.float32)), -3e37),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_students_are_finite_where_their_teachers_are(name: str) -> None:
+    teacher, number = TEACHERS[name]
+    student, growth = grow(teacher, factor=3.0, init="zero")
+    assert growth.channels
+    (given,) = teacher.graph.input
+    shape = [dim.dim_value for dim in given.type.tensor_type.shape.dim]
+    feeds = {"x": np.full(shape, number, np.float32)}
+    assert finite(session(exposing(teacher)).run(None, feeds))
+    assert finite(session(student).run(None, feeds))
