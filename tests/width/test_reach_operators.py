@@ -39,6 +39,24 @@ TEACHERS = {
 }  # fmt: skip
 
 
+def test_a_state_whose_gate_goes_below_zero_has_no_bound_of_one() -> None:
+    """``(1 - z) * n + z * h`` stays at zero with ``z`` of 1, and with -1 grows by 2 in a step if ``n`` is 1 and -1."""
+    steps = 200
+    x = np.ones((steps, 1, 2), np.float32)
+    x[1::2, 0, 1] = -1
+    weight = np.zeros((1, 18, 2), np.float32)
+    weight[0, :6, 0], weight[0, 12:, 1] = (40 + DRAWN.random((2, 6))).astype(np.float32)
+    teacher = model(
+        'o, e = GRU<hidden_size=6, activations=["Tanh", "Tanh"]>(x, w, r) q = Squeeze(e, one) s = Exp(q) '
+        "y = MatMul(s, last)", f"float[{steps},1,2] x", "y", opset=20, w=weight, r=np.zeros((1, 18, 6), np.float32),
+        last=LAST.astype(np.float32), one=np.array([0]),
+    )  # fmt: skip
+    student, growth = grow(teacher, factor=3.0, init="zero")
+    assert growth.channels
+    assert finite(session(exposing(teacher)).run(None, {"x": x}))
+    assert finite(session(student).run(None, {"x": x}))
+
+
 @pytest.mark.parametrize("name", TEACHERS)
 def test_students_are_finite_where_their_teachers_are(name: str) -> None:
     teacher, number = TEACHERS[name]
