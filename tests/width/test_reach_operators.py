@@ -39,6 +39,22 @@ TEACHERS = {
 }  # fmt: skip
 
 
+def test_a_mixture_of_kernels_is_as_large_as_the_largest() -> None:
+    """One channel of a depthwise convolution is multiplied by 500, and zero for these inputs."""
+    layer, kernel = np.abs(DRAWN.standard_normal((6, 2, 1, 1))) + 0.5, np.full((6, 1, 1, 1), 1e-5)
+    layer[5], kernel[5] = -1, 500
+    teacher = model(
+        "h = Conv(x, w) r = Relu(h) d = Conv<group=6>(r, k) y = Conv(d, o)", "float[1,2,3,3] x", "y",
+        w=layer.astype(np.float32), k=kernel.astype(np.float32), o=(2, 6, 1, 1),
+    )  # fmt: skip
+    feeds = {"x": np.full((1, 2, 3, 3), 3e37, np.float32)}
+    assert finite(session(exposing(teacher)).run(None, feeds))
+    for seed in range(4):
+        student, growth = grow(teacher, factor=6.0, init="zero", seed=seed)
+        assert growth.channels
+        assert finite(session(student).run(None, feeds))
+
+
 def test_a_state_whose_gate_goes_below_zero_has_no_bound_of_one() -> None:
     """``(1 - z) * n + z * h`` stays at zero with ``z`` of 1, and with -1 grows by 2 in a step if ``n`` is 1 and -1."""
     steps = 200

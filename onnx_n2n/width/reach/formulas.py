@@ -138,7 +138,7 @@ def _weight(walk: Walk, node: ir.Node, slot: int) -> Gain:
     array = walk.analysis.constants.array(value) if slot == 1 and node.op_type in {"Conv", "FusedConv"} else None
     if array is not None:
         norms = np.abs(array.astype(np.float64)).reshape(len(array), -1).sum(axis=1)
-        return walk.by_channel((walk.analysis.axes_of_use(node, slot) or ())[0], norms)
+        return walk.by_channel((node, slot), (walk.analysis.axes_of_use(node, slot) or ())[0], norms)
     return scale * walk.magnitudes.summed(node) * walk.magnitudes[value]
 
 
@@ -225,7 +225,8 @@ def _batch_norm(walk: Walk, node: ir.Node, _: int) -> Reach:
     if reach.linear and (node, 1) in walk.folds:
         return MIXED
     axes = walk.analysis.axes_of_use(node, 1) or ()
-    return _scaled(reach, walk.by_channel(axes[0], np.abs(parts[0]))).keeps(1.0, float(np.abs(parts[1]).max(initial=0)))
+    times = walk.by_channel((node, 1), axes[0], np.abs(parts[0]))
+    return _scaled(reach, times).keeps(1.0, float(np.abs(parts[1]).max(initial=0)))
 
 
 def _recur(_: Walk, node: ir.Node, __: int) -> Reach:

@@ -169,12 +169,17 @@ class Walk:
         if array is None or not np.isfinite(array).all():
             return self.magnitudes[value]
         rows = np.abs(np.moveaxis(array, places[0], 0).astype(np.float64)).reshape(array.shape[places[0]], -1)
-        return self.by_channel(axes[places[0]], rows.max(axis=1, initial=0))
+        return self.by_channel((node, slot), axes[places[0]], rows.max(axis=1, initial=0))
 
-    def by_channel(self, axis: Axis, sizes: np.ndarray) -> Gain:
-        """Return the largest of the sizes along an axis, for each channel of the factor."""
+    def by_channel(self, use: Use, axis: Axis, sizes: np.ndarray) -> Gain:
+        """Return the largest of the sizes along an axis of an operand, for each channel of the factor.
+
+        If fresh places of it are mixtures, any channel may be the second of what is made of the first.
+        """
         channels = _channels(axis, self.factor)
-        if len(channels) != len(sizes) or not (channels >= 0).any():
+        value = use[0].inputs[use[1]]
+        mixed = use in self.folds or (value is not None and self.mixing.mixes(value, use))
+        if mixed or len(channels) != len(sizes) or not (channels >= 0).any():
             return float(sizes.max(initial=0))
         found = np.zeros(self.factor.size or 0)
         np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
