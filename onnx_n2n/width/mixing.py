@@ -5,13 +5,26 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.uses import Use
+from onnx_n2n.rules.obligations import Contraction
 
 # Where operators add a constant to what weights make: it is mixed as these are, so that the sum is a mixture too.
 ADDED = {"Conv": (2,), "ConvTranspose": (2,), "Gemm": (2,), "Add": (0, 1), "Sub": (0, 1), "Sum": None,
          "RNN": (3,), "GRU": (3,), "LSTM": (3,)}  # fmt: skip
+CONVOLUTIONS = frozenset({"Conv", "FusedConv", "NhwcConv", "ConvTranspose"})
+
+
+def _depthwise(analysis: Analysis, contraction: Contraction) -> bool:
+    """Say whether a kernel only scales channels that are there: their mixtures need copies of it, as of other gains."""
+    given, kernel = (analysis.axes_of_use(contraction.node, slot) or () for slot in (0, 1))
+    parts = [part for each in contraction.summands if each.slot == 0 for part, on in each.parts if on]
+    summed = {leaf for part in parts for leaf in leaves(part)}
+    made = list(leaves(kernel[0])) if kernel else []
+    there = {leaf for axis in given for leaf in leaves(axis)} - summed
+    return bool(made) and there.issuperset(made)
 
 
 class Mixing:
@@ -24,7 +37,11 @@ class Mixing:
     def __init__(self, analysis: Analysis) -> None:
         self._constants = analysis.constants
         contractions = analysis.ledger.contractions
-        self._readers = {(contraction.node, each.slot) for contraction in contractions for each in contraction.summands}
+        self._readers = {
+            (contraction.node, each.slot)
+            for contraction in contractions for each in contraction.summands
+            if not (contraction.node.op_type in CONVOLUTIONS and each.slot == 1 and _depthwise(analysis, contraction))
+        }  # fmt: skip
         moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
         self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
 
@@ -36,6 +53,11 @@ class Mixing:
             return use in self._readers or self._adds(use)
         uses = [(each.node, each.idx) for each in value.uses()]
         return any(other in self._readers for other in uses) or all(map(self._adds, uses))
+
+    def blends(self, use: Use) -> bool:
+        """Say whether an operand is a constant that is mixed, also behind nodes that only move it, or is none."""
+        value, nodes = stored(use[0].inputs[use[1]])
+        return value is None or value not in self._constants or self.mixes(value, (nodes[-1], 0) if nodes else use)
 
     def _adds(self, use: Use) -> bool:
         node, slot = use

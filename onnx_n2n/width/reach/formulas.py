@@ -77,7 +77,11 @@ def _divide(walk: Walk, node: ir.Node, _: int) -> Reach:
 def _contract(walk: Walk, node: ir.Node, _: int) -> Reach:
     added = 2 if node.op_type in ADDING else None
     slots = [slot for slot in range(min(len(node.inputs), added or 9)) if node.inputs[slot] is not None]
-    passing = [(slot, reach) for slot in slots if _passes(walk, node, slot) and (reach := walk.operand(node, slot))]
+    passing = [
+        (slot, walk.part(node, slot))
+        for slot in slots
+        if _passes(walk, node, slot) and walk.operand(node, slot) is not None
+    ]
     found = _product(walk, node, slots, passing) if len(slots) == 2 else LOST
     if added is None or added >= len(node.inputs) or node.inputs[added] is None:
         return found

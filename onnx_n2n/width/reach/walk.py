@@ -177,9 +177,7 @@ class Walk:
         If fresh places of it are mixtures, any channel may be the second of what is made of the first.
         """
         channels = _channels(axis, self.factor)
-        value = use[0].inputs[use[1]]
-        mixed = use in self.folds or (value is not None and self.mixing.mixes(value, use))
-        if mixed or len(channels) != len(sizes) or not (channels >= 0).any():
+        if use in self.folds or self.mixing.blends(use) or len(channels) != len(sizes) or not (channels >= 0).any():
             return float(sizes.max(initial=0))
         found = np.zeros(self.factor.size or 0)
         np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
