@@ -243,7 +243,8 @@ class _Placer:
         else:
             producer = value.producer()
             alone = sum(not measures(use.node) for use in value.uses()) == 1 and not value.is_graph_output()
-            if producer is None or not alone or not self._plain(producer):
+            there = summand.position >= 0  # an operand that is broadcast may lack the axis
+            if producer is None or not there or not alone or not self._plain(producer):
                 yield None
             else:
                 yield from self._through(contraction, producer, value, summand)

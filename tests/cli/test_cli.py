@@ -83,7 +83,7 @@ def test_json_is_the_only_thing_on_stdout_and_nothing_is_on_stderr(folder: Path)
     assert document["teacher"] == "net.onnx"
     assert document["student"] == "net.widened.onnx"
     assert document["pass"] == "widen"
-    assert document["grown"] == [{"group": "w", "before": 4, "after": 8, "note": ""}]
+    assert document["grown"] == [{"group": "w", "before": 4, "after": 8, "note": "", "copies": ""}]
     assert document["parameters"] == {"before": 20, "after": 40}
     assert document["verification"]["ok"]
     counts = {"channels": 8, "incoming_clones": 0, "outgoing_clones": 4, "twins": 0}

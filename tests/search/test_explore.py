@@ -216,7 +216,7 @@ WRONG = [  # what is done first, the command line, its exit code, and what the e
     (None, "net.onnx --budget params=2x --input z:1,8", 3, ["no input 'z'"]),
     (None, "net.onnx --budget params=2x --inputs gone.npz", 3, ["gone.npz", "does not exist"]),
     (pinned, "net.onnx --budget params=2x", 3, ["mostly for this reason: graph", "deepen: nothing can be added"]),
-    (unknown, "net.onnx --budget params=2x", 3, ["the rank of 'b' is not known", "inspect"]),
+    (unknown, "net.onnx --budget params=2x", 3, ["the shape of 'b' is not known", "inspect"]),
     (idle, "net.onnx --budget macs=2x", 2, ["no multiply-adds that could be counted"]),
     (coarse, "net.onnx --budget params=1.2x", 3, ["give or take 10 %", "25.0 % above the budget (widen{factor=1.25})"]),
 ]
