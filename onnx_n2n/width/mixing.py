@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.graph.operators import plain
-from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.passthrough import MOVERS, stored
 from onnx_n2n.graph.uses import Use
 
 # Where operators add a constant to what weights make: it is mixed as these are, so that the sum is a mixture too.
@@ -39,5 +39,8 @@ class Mixing:
 
     def _adds(self, use: Use) -> bool:
         node, slot = use
+        if node.op_type in MOVERS:
+            uses = [(each.node, each.idx) for each in node.outputs[0].uses()]
+            return bool(uses) and all(map(self._adds, uses))
         slots = ADDED.get(node.op_type, ()) if not plain(node.domain) else ()
         return slots is None or slot in slots
