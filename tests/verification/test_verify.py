@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper, parser
 
 from onnx_n2n import save
-from onnx_n2n.errors import ModelError
+from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.verification import Verdict, sessions, verify
 
 
