@@ -5,7 +5,7 @@ then grow, and a Gather before the output picks the channels that were there bef
 logits, would gain nothing by that and stays as it is. Likewise an input may grow where a weight inside makes channels
 of the same axis, as where it is added to a stream: a Gather behind the input copies its channels.
 
-What comes in and goes out again may be a state that goes round, as a cache is, and stays as it is.
+Channels of both an input and an output may be recurrent state, such as a cache, and stay as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.rules.obligations import Ledger, Port
 
-AS_A_STATE = "as a state that goes round has"
+AS_A_STATE = "so they may be recurrent state (such as a cache)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def settle(graph: ir.Graph, walked: Walked, ledger: Ledger, candidates: Iterable
             met = next((leaf for leaf in leaves(part) if leaf in inputs and leaf in outputs), None)
             if met is not None:
                 names = f"graph input {inputs[met].name!r} and graph output {outputs[met].name!r}"
-                pin(part, Reason(f"{names} have these channels in common, {AS_A_STATE}"))
+                pin(part, Reason(f"{names} both have these channels, {AS_A_STATE}"))
             for leaf in leaves(part):
                 if leaf not in useful or port.value not in computed:
                     pin(leaf, plain)

@@ -17,7 +17,7 @@ from onnx_n2n.rules.obligations import Ledger
 
 CUTTERS = frozenset({"Gather", "Slice"})
 CUT_AWAY = Reason("nothing reads what is cut away", "")
-TAKEN_APART = Reason("its channels are taken apart one by one, as where they are shuffled", "")
+TAKEN_APART = Reason("the model picks its channels one by one, so they cannot move", "")
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
 

@@ -16,7 +16,7 @@ from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.registry import rule
 
-DIFFER = "it meets a tensor of another shape here"
+DIFFER = "what it returns may have one of two different shapes"
 READ = "control flow depends on the length of this axis"
 VARIES = "its length may change from one iteration to the next"
 ITERATED = "it is iterated over"

@@ -13,6 +13,7 @@ from onnx_n2n.errors import InputError
 from onnx_n2n.graph.unfolding import write_out
 from onnx_n2n.verification.dims import Dim, dims, resolved
 from onnx_n2n.verification.roles import Role, role
+from onnx_n2n.verification.sizing import sizing
 
 # Feeds differ in size too: what a large input saturates, a small one brings to light.
 LOUDNESS = (1.0, 0.1, 0.3)
@@ -33,12 +34,14 @@ class Wanted:
         kind: Type of its entries.
         dims: Its dimensions, free ones as symbols.
         role: What its entries are for.
+        sizing: Whether a size is computed of its entries.
     """
 
     name: str
     kind: ir.DataType
     dims: tuple[Dim, ...]
     role: Role
+    sizing: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,10 @@ def wanted(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Want
     for name in shapes:
         if name not in inputs:
             raise InputError(f"the model has no input {name!r}", hint=f"Its inputs are {', '.join(inputs)}")
+    sizes = sizing(model)
     return tuple(
-        Wanted(name, _kind(value), dims(value, shapes.get(name)), role(value)) for name, value in inputs.items()
+        Wanted(name, _kind(value), dims(value, shapes.get(name)), role(value), name in sizes)
+        for name, value in inputs.items()
     )
 
 

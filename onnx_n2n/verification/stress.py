@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.errors import InputError
+from onnx_n2n.errors import InputError, TimeLimitError
 from onnx_n2n.graph.subgraphs import roots_of
 from onnx_n2n.verification.compare import finite
 from onnx_n2n.verification.dims import batch_axes, long_axes, resolved
@@ -59,10 +59,14 @@ def stress(
         feed = _scaled(wants, trial.feeds[0], scale)
         if feed is None or (found and time.process_time() - start > budget):
             break
-        with contextlib.suppress(InputError):  # it may fail, or take too long
+        try:
             answered = _answered(teacher, trial, feed)
-            found = found or finite(answered.truth[0]) == 1
-            yield f"inputs times {scale:,.0f}", answered
+        except TimeLimitError:
+            break
+        except InputError:
+            continue
+        found = found or finite(answered.truth[0]) == 1
+        yield f"inputs times {scale:,.0f}", answered
     yield from _many(wants, teacher, trial, budget, seed)
     yield from _long(model, wants, teacher, trial, max(LONG_SECONDS, SHARE * seconds), seed)
 
@@ -72,9 +76,9 @@ def _answered(teacher: Timed, trial: Trial, feed: Feed) -> Trial:
 
 
 def _scalable(want: Wanted) -> bool:
-    """Whether an input holds real numbers of any size, and no mask, index or parameter."""
-    role = want.role
-    return want.kind.is_floating_point() and bool(want.dims) and not (role.mask or role.bound or role.choices)
+    """Whether an input holds real numbers of any size, and no mask, index, parameter or what a size is computed of."""
+    special = want.sizing or want.role.mask or want.role.bound or bool(want.role.choices)
+    return want.kind.is_floating_point() and bool(want.dims) and not special
 
 
 def _scaled(wants: Sequence[Wanted], feed: Feed, scale: float) -> dict[str, np.ndarray] | None:

@@ -187,7 +187,7 @@ def test_a_student_grows_again(name: str) -> None:
     assert judge.error(again) < TOLERANCE
 
 
-STATE = "in common, as a state that goes round has"
+STATE = "so they may be recurrent state (such as a cache)"
 REFUSED: dict[str, tuple[str, Teacher]] = {
     "logits": ("graph output 'y'", ("k = Relu(x) y = MatMul(k, W)", "float[2,5,3] x", "y", {"W": (3, D)})),
     "logits of a Softmax": (
