@@ -83,3 +83,11 @@ def test_students_are_finite_where_their_teachers_are(name: str) -> None:
     feeds = {"x": np.full(shape, number, np.float32)}
     assert finite(session(exposing(teacher)).run(None, feeds))
     assert finite(session(student).run(None, feeds))
+
+
+@pytest.mark.parametrize("operator", ["Add", "Div", "Mul", "Pow", "Sub"])
+@pytest.mark.parametrize("made", ["Constant<value_floats=[1.0, 2.0, 1.0, 2.0, 1.0, 2.0]>", "RandomNormal<shape=[6]>"])
+def test_an_operand_may_be_made_of_nothing(made: str, operator: str) -> None:
+    for operands in ("r, c", "c, r"):
+        teacher = net(f"b = Relu(h) r = Softplus(b) c = {made}() s = {operator}({operands})")
+        assert grow(teacher, factor=2.0, init="zero")[1].channels or made.startswith("Random")

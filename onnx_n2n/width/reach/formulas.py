@@ -49,7 +49,7 @@ def _multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
     for place in (0, 1):
         gate, base = node.inputs[place], node.inputs[1 - place]
         made = gate.producer() if gate is not None else None
-        if made is not None and made.inputs[0] is base and (near := _gate(made)) is not None:
+        if made is not None and (near := _gate(made)) is not None and made.inputs[0] is base:
             return keeps((other, one)[place], Keeps(1.0, near, rectifies=True), positive=walk.positive)
     found = [_scaled(one, walk.sizes(node, 1)), _scaled(other, walk.sizes(node, 0))]
     return min(found, key=lambda reach: reach.rank)

@@ -80,12 +80,12 @@ def _behind(
 
 def _squares(analysis: Analysis, value: ir.Value | None, base: ir.Value) -> bool:
     producer = value.producer() if value is not None else None
-    if producer is None:
+    if producer is None or producer.op_type not in {"Pow", "Mul"}:
         return False
     same = _plain(producer.inputs[0]) is _plain(base)
     if producer.op_type == "Pow":
         return same and exponent(analysis, producer) == 2
-    return producer.op_type == "Mul" and same and _plain(producer.inputs[1]) is _plain(base)
+    return same and _plain(producer.inputs[1]) is _plain(base)
 
 
 def _plain(value: ir.Value | None) -> ir.Value | None:
