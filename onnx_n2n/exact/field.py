@@ -1,0 +1,307 @@
+"""Calculating modulo primes: entering numbers without rounding, and functions that are random.
+
+Whatever is a polynomial is calculated exactly. Every other function is a random one of all of its arguments: two
+arguments that are equal have one value, and different ones have values that have nothing to do with each other. So if
+two models give the same, they do so whatever the function is. A function sees all primes' residues at once, as a
+fingerprint of 128 bits; it has one random value for each prime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnx_n2n.exact import functions, primes
+from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
+from onnx_n2n.exact.memory import Memory
+from onnx_n2n.exact.residues import Residues, reduced
+from onnx_n2n.exact.undecided import Undecided
+
+_MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+_STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
+_STEPS = np.arange(1, 65, dtype=np.uint64)[:, None] * _STEP
+_SHIFTS = np.array([29, 32], np.uint64)
+
+
+class Field:
+    """The primes and the random functions of one run over two models.
+
+    Args:
+        count: Number of primes.
+        roots: Small primes that have to have square roots modulo each of them.
+    """
+
+    exact = True  # equal numbers show that two functions are equal
+
+    def __init__(self, count: int, roots: Sequence[int] = ()) -> None:
+        self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
+        self.column = np.array(self.primes, np.float64)
+        self.seed = secrets.token_bytes(16)
+        self.comparisons = Comparisons()
+        self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
+        self._inverse = Memory()  # one over what is remembered
+
+    # Numbers
+
+    def enter(self, array: np.ndarray) -> Residues:
+        """Return numbers as residues, without rounding; infinities are a number of their own."""
+        array = np.asarray(array)
+        if array.dtype.kind in "bui":
+            values = np.stack([(array % np.array(p, _wide(array))).astype(np.float64) for p in self.primes])
+            most = int(np.abs(array.astype(np.float64)).max(initial=0))
+            return Residues(self, values, Bound(0, float(most.bit_length())))
+        doubles = array.astype(np.float64)
+        infinite = np.isinf(doubles)
+        if np.isnan(doubles).any():
+            raise Undecided("a constant is not a number")
+        if infinite.any():
+            finite = self.enter(np.where(infinite, 0.0, doubles))
+            far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
+            total = finite + far
+            return Residues(self, total.values, total.bound, True)
+        mantissas, exponents = np.frexp(doubles)
+        used = mantissas[doubles != 0]
+        bits = 24 if array.dtype.itemsize < 8 else 53
+        mantissas = mantissas * 2.0**bits
+        low, high = (0, 0) if not used.size else (int(exponents[doubles != 0].min()), int(exponents.max()))
+        values = np.empty((len(self.primes), *array.shape))
+        for place, p in enumerate(self.primes):
+            powers = np.array([pow(2, each - bits, p) for each in range(low, high + 1)], np.float64)
+            whole = mantissas if bits == 24 else np.fmod(mantissas, p)
+            scaled = np.where(whole < 0, whole + p, whole) * powers[np.clip(exponents - low, 0, high - low)]
+            values[place] = reduced(scaled, float(p))
+        return Residues(self, values, Bound(0, float(bits + high - low)))
+
+    def fraction(self, over: int, under: int) -> Residues:
+        """Return a fraction."""
+        values = np.array([over * pow(under, -1, p) % p for p in self.primes], np.float64)
+        return Residues(self, values, Bound(0, float(abs(over).bit_length() + abs(under).bit_length())))
+
+    def root_of(self, over: int, under: int) -> Residues:
+        """Return the square root of a fraction above 0; all primes in over * under have to have roots here."""
+        number = over * under
+        values = np.array([pow(number, (p + 1) // 4, p) * pow(under, -1, p) % p for p in self.primes], np.float64)
+        if any(int(v) * int(v) * under % p != over % p for v, p in zip(values, self.primes, strict=True)):
+            raise Undecided(f"the root of {over}/{under} is no number modulo the primes that were drawn")
+        return Residues(self, values, Bound(0, float(number.bit_length() + under.bit_length())))
+
+    def variable(self, name: Hashable, shape: Sequence[int]) -> Residues:
+        """Return variables, such as the numbers of an input: one name stands for one array of a shape."""
+        places = np.arange(math.prod(shape), dtype=np.uint64).reshape(tuple(shape))
+        return self._drawn(_absorbed(self._key("variable", name, places.shape), places))
+
+    def given(self, name: str, type_: int, shape: Sequence[int]) -> Residues:
+        """Return an input: each number a variable of its own."""
+        return self.variable(("input", name, type_), shape)
+
+    def places(self, array: np.ndarray) -> Residues:
+        """Return a variable for each number that says how long or where something is, one for equal numbers."""
+        words = np.asarray(array).astype(np.float64).view(np.uint64)
+        return self._drawn(_absorbed(self._key("place"), words))
+
+    def texts(self, array: np.ndarray) -> Residues:
+        """Return a variable for each text, equal ones for equal ones."""
+        words = [
+            int.from_bytes(hashlib.blake2b(str(each).encode(), digest_size=8).digest(), "big") for each in array.flat
+        ]
+        return self._drawn(_absorbed(self._key("text"), np.array(words, np.uint64).reshape(array.shape)))
+
+    def reciprocal(self, x: Residues) -> Residues:
+        """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
+        if not x.constant:
+            known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
+            if (known >= 0).all():
+                return Residues(self, known, VARIABLE)
+            drawn = self.apply("Reciprocal", (), x)
+            found = Residues(self, np.where(known >= 0, known, drawn.values), VARIABLE.joined(x.bound))
+            self._inverse.remember(self.prints(found), x.values)
+            return found
+        if (x.values == 0).any():
+            raise Undecided("something is divided by zero")
+        values = np.ones_like(x.values)
+        for place, p in enumerate(self.primes):
+            base, exponent = x.values[place].copy(), p - 2
+            while exponent:
+                if exponent & 1:
+                    values[place] = reduced(values[place] * base, float(p))
+                base, exponent = reduced(base * base, float(p)), exponent >> 1
+        return Residues(self, values, x.bound)
+
+    def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
+        """Return one over square roots; of a constant that is the square of a double, exactly."""
+        found = self.apply("Rsqrt", (), x)
+        if approximately is not None:
+            roots = np.sqrt(approximately).astype(np.float32)
+            squares = self.enter(np.where(roots > 0, roots, 1)).broadcast_to(x.shape)
+            exact = ((squares * squares).values == x.values).all(0)
+            over = self.reciprocal(squares)
+            values = np.where(exact, over.values, found.values)
+            return Residues(self, values, found.bound.joined(over.bound))
+        return found
+
+    def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
+        """Return square roots, one over which is what `rsqrt` gives."""
+        over = self.rsqrt(x, approximately)
+        root = x * over
+        self._inverse.remember(self.prints(root), over.values)
+        return root
+
+    # Functions
+
+    def apply(self, name: str, parameters: Hashable, *arguments: Residues) -> Residues:
+        """Return a random function of the numbers at each place of arguments that broadcast."""
+        function = functions.of(name)
+        if any(each.infinite for each in arguments) and not function.at_infinity:
+            raise Undecided(f"{name} is taken of what may be infinite")
+        prints = self.prints(*arguments, name=name, parameters=parameters)
+        found = self._drawn(prints)
+        if not function.idempotent and not function.zero:
+            return found
+        (x,) = arguments
+        values = found.values
+        if function.zero:
+            values = np.where((x.values == 0).all(0), 0.0, values)
+        if function.idempotent:
+            own = self.prints(x)
+            memory = self._fixed.setdefault((name, parameters), Memory())
+            known = memory.recall(own, np.full_like(values, -1.0))
+            values = np.where(known >= 0, known, values)
+            memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
+        return Residues(self, values, VARIABLE.joined(x.bound))
+
+    def extreme(self, kind: str, x: Residues, axes: Sequence[int], present: np.ndarray | None = None) -> Residues:
+        """Return the largest or smallest number over the last axes: a random function of the set of numbers.
+
+        Args:
+            kind: ``Max`` or ``Min``.
+            x: The numbers.
+            axes: The axes over which is chosen; they vanish.
+            present: Which of the numbers there are, bool that broadcasts; all if not given.
+        """
+        gone = {axis % x.ndim for axis in axes}
+        kept = [axis for axis in range(x.ndim) if axis not in gone]
+        flat = x.transpose([*kept, *sorted(gone)])
+        flat = flat.reshape([*(x.shape[axis] for axis in kept), -1])
+        prints = self.prints(flat)
+        order = np.argsort(prints[0], -1, kind="stable")
+        there = np.ones(flat.shape, bool)
+        if present is not None:
+            full = np.broadcast_to(present, x.shape).transpose([*kept, *sorted(gone)]).reshape(flat.shape)
+            order = np.take_along_axis(order, np.argsort(~np.take_along_axis(full, order, -1), -1, kind="stable"), -1)
+            there = np.take_along_axis(full, order, -1)
+        ordered = np.take_along_axis(prints, order[None], -1)
+        distinct = there.copy()
+        distinct[..., 1:] &= (ordered[:, ..., 1:] != ordered[:, ..., :-1]).any(0)
+        if not there[..., :1].all():
+            raise Undecided(f"{kind} of nothing")
+        sums = np.where(distinct, _final(ordered), np.uint64(0)).sum(-1, dtype=np.uint64)
+        found = self._drawn(_absorbed(self._key(kind), *sums))
+        self.comparisons.add(kind, x.size, x.bound)
+        alone = distinct.sum(-1) == 1
+        first = np.take_along_axis(flat.values, order[None, ..., :1], -1)[..., 0]
+        values = np.where(alone, first, found.values)
+        return Residues(self, values, VARIABLE.joined(x.bound), x.infinite)
+
+    def extreme_of(self, kind: str, *arguments: Residues) -> Residues:
+        """Return the largest or smallest of the numbers at each place of arguments that broadcast.
+
+        The larger of x and c, and then of that and c, is the larger of x and c.
+        """
+        shape = np.broadcast_shapes(*(each.shape for each in arguments))
+        if len(arguments) != 2:
+            full = [each.broadcast_to(shape).reshape((1, *shape)) for each in arguments]
+            return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
+        one, two = arguments[0].broadcast_to(shape), arguments[1].broadcast_to(shape)
+        prints = self.prints(one), self.prints(two)
+        drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
+        values = np.where((prints[0] == prints[1]).all(0), one.values, drawn.values)
+        self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
+        memory = self._fixed.setdefault(kind, Memory())
+        for first, second in ((one, two), (two, one)):
+            known = memory.recall(self.prints(first, second), np.full_like(values, -1.0))
+            values = np.where(known >= 0, known, values)
+        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
+        for each in (one, two):
+            memory.remember(self.prints(found, each), values)
+        return found
+
+    def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
+        """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""
+        rows = x.moveaxis(axis, -1)
+        if x.infinite and not functions.of(name).at_infinity:
+            raise Undecided(f"{name} is taken of what may be infinite")
+        prints = self.prints(rows)
+        state = _started(self._key("rows", name, parameters, rows.shape[-1]), rows.shape[:-1])
+        for place in range(rows.shape[-1]):
+            state = _absorbed(state, prints[0][..., place], prints[1][..., place])
+        self.comparisons.add(name, x.size, x.bound)
+        drawn = self._drawn(_absorbed(state[..., None], np.arange(count, dtype=np.uint64)))
+        return drawn.moveaxis(-1, axis)
+
+    def weights(self, places: Residues, count: int) -> Residues:
+        """Return for numbers that say which of ``count`` rows is meant a weight for each row, along a new last axis."""
+        prints = self.prints(places, name="row", parameters=count)
+        return self._drawn(_absorbed(prints[..., None], np.arange(count, dtype=np.uint64)))
+
+    # Fingerprints
+
+    def prints(self, *arguments: Residues, name: str = "", parameters: Hashable = ()) -> np.ndarray:
+        """Return fingerprints of the numbers at each place of arguments that broadcast, uint64[2, ...]."""
+        shape = np.broadcast_shapes(*(each.shape for each in arguments))
+        bound = arguments[0].bound
+        for each in arguments[1:]:
+            bound = bound.joined(each.bound)
+        self.comparisons.add(name, math.prod(shape) if name else 0, bound)
+        state = _started(self._key(name, parameters, len(arguments)), ())
+        for each in arguments:
+            state = _absorbed(state, *each.values.astype(np.uint64))
+        return np.broadcast_to(state, (2, *shape))
+
+    def _drawn(self, prints: np.ndarray) -> Residues:
+        """Return a number modulo each prime for every fingerprint."""
+        values = np.empty((len(self.primes), *prints.shape[1:]))
+        for place, p in enumerate(self.primes):
+            one, two = _final(prints + _STEPS[place])
+            mixed = _final(np.asarray(one ^ (two << np.uint64(17) | two >> np.uint64(47))))
+            values[place] = np.floor((mixed >> np.uint64(11)).astype(np.float64) * (p * 2.0**-53))
+        return Residues(self, values, VARIABLE)
+
+    def _key(self, *what: Any) -> np.ndarray:
+        digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()
+        return np.frombuffer(digest, np.uint64)
+
+
+def _wide(array: np.ndarray) -> type[np.integer[Any]]:
+    return np.uint64 if array.dtype.kind == "u" and array.dtype.itemsize == 8 else np.int64
+
+
+def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    return np.broadcast_to(key.reshape(2, *[1] * len(shape)), (2, *shape))
+
+
+def _absorbed(state: np.ndarray, *words: np.ndarray) -> np.ndarray:
+    """Mix words of 64 bits into states, uint64[2, ...]; states and words broadcast."""
+    lead = max(np.ndim(word) for word in words)
+    state = state.reshape(2, *[1] * (lead - state.ndim + 1), *state.shape[1:])
+    lanes = [2, *[1] * (state.ndim - 1)]
+    multiplier, shift = _MULTIPLIERS.reshape(lanes), _SHIFTS.reshape(lanes)
+    for word in words:
+        state = state ^ np.add(word, _STEP, out=np.empty(np.shape(word), np.uint64))
+        state = state * multiplier
+        state ^= state >> shift
+    return state
+
+
+def _final(state: np.ndarray) -> np.ndarray:
+    """Return states, uint64[lanes, ...], mixed once more, so that sums and differences of them mean nothing."""
+    state = state ^ state >> np.uint64(30)
+    state *= _MULTIPLIERS[0]
+    state ^= state >> np.uint64(27)
+    state *= _MULTIPLIERS[1]
+    state ^= state >> np.uint64(31)
+    return state

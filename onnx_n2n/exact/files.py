@@ -1,0 +1,91 @@
+"""Models as they are written: ONNX's own messages, and constants that are read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx_n2n.errors import ModelError
+
+PACKED = {onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1}
+
+
+@dataclass(frozen=True)
+class File:
+    """A model with where its data lies.
+
+    Args:
+        proto: The model. Tensors in files beside it are not loaded.
+        folder: The folder that their places are relative to.
+    """
+
+    proto: onnx.ModelProto
+    folder: Path = field(default_factory=Path)
+
+    def array(self, tensor: onnx.TensorProto) -> np.ndarray:
+        """Return a tensor's numbers; those in a file are mapped, not read.
+
+        Raises:
+            ModelError: If the file is missing, too short, or outside of the model's folder.
+        """
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            return numpy_helper.to_array(tensor)
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        folder = self.folder.resolve()
+        path = (folder / entries.get("location", "")).resolve()
+        if not path.is_relative_to(folder):
+            raise ModelError(f"the data of {tensor.name!r} is outside of the model's folder")
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        count = int(np.prod(tensor.dims, dtype=np.int64))
+        length = (count + 1) // 2 if tensor.data_type in PACKED else count * dtype.itemsize
+        offset = int(entries.get("offset", 0))
+        try:
+            raw = np.memmap(path, np.uint8, "r", offset, length) if length else np.zeros(0, np.uint8)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the data of {tensor.name!r} cannot be read from {path.name!r}: {error}") from error
+        if tensor.data_type in PACKED:
+            whole = onnx.TensorProto(data_type=tensor.data_type, dims=tensor.dims, raw_data=raw.tobytes())
+            return numpy_helper.to_array(whole)
+        return raw.view(dtype.newbyteorder("<") if dtype.kind in "iuf" else dtype).reshape(tuple(tensor.dims))
+
+    @property
+    def functions(self) -> Mapping[tuple[str, str, str], onnx.FunctionProto]:
+        """The model's own functions, by domain, name and overload."""
+        return {(domain_of(each.domain), each.name, each.overload): each for each in self.proto.functions}
+
+    @property
+    def inputs(self) -> Iterator[onnx.ValueInfoProto]:
+        """The inputs that a caller has to give: those that no constant shadows."""
+        given = {each.name for each in self.proto.graph.initializer}
+        given |= {each.values.name for each in self.proto.graph.sparse_initializer}
+        return (each for each in self.proto.graph.input if each.name not in given)
+
+
+def load(model: onnx.ModelProto | Path | str) -> File:
+    """Open a model by its path, or take one that is in memory.
+
+    Raises:
+        ModelError: If there is no ONNX model.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return File(model)
+    path = Path(model)
+    try:
+        return File(onnx.load(path, load_external_data=False), path.parent)
+    except Exception as error:
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
+
+
+def opsets(imports: object) -> dict[str, int]:
+    """Return the version of each domain's operators."""
+    return {domain_of(each.domain): each.version for each in imports}  # type: ignore[attr-defined]
+
+
+def domain_of(name: str) -> str:
+    """Return the name of a domain; ONNX's own has two."""
+    return "" if name == "ai.onnx" else name

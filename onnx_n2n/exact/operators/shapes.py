@@ -1,0 +1,85 @@
+"""Operators that say how long and where things are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx_n2n.exact.registry import rule
+from onnx_n2n.exact.site import Site
+from onnx_n2n.exact.tensor import FLOAT, INT64, Tensor, kind
+from onnx_n2n.exact.undecided import Undecided
+
+
+@rule("Constant")
+def constant(site: Site) -> Tensor:
+    """Return what the node holds."""
+    from onnx_n2n.exact.run import dense
+
+    (attribute,) = site.constants()
+    name = site.node.output[0]
+    value = site.attribute(attribute.name)
+    if attribute.name == "value":
+        array = site.run.file.array(value)
+    elif attribute.name == "sparse_value":
+        array = dense(site.run.file, value)
+    else:
+        types = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+        array = np.asarray(value, types.get(attribute.name, object))
+        if array.dtype == object:
+            texts = [each.decode() if isinstance(each, bytes) else each for each in array.reshape(-1)]
+            array = np.array(texts, object).reshape(array.shape)
+    return site.run.leaf_of(site.node, name, array)
+
+
+@rule("Shape")
+def shape(site: Site) -> Tensor:
+    """Return the lengths of a tensor's axes."""
+    lengths = site.tensor(0).shape
+    start, end = site.attribute("start", 0), site.attribute("end", len(lengths))
+    return Tensor(INT64, np.array(lengths[slice(start, end)], np.int64), sized=True)
+
+
+@rule("Size")
+def size(site: Site) -> Tensor:
+    """Return the number of a tensor's elements."""
+    return Tensor(INT64, np.array(int(np.prod(site.tensor(0).shape, dtype=np.int64)), np.int64), sized=True)
+
+
+@rule("Range")
+def ranges(site: Site) -> Tensor:
+    """Return numbers from one to another."""
+    parts = [site.tensor(slot) for slot in range(3)]
+    start, limit, step = (site.known(slot).item() for slot in range(3))
+    if any(each.rough for each in parts):
+        raise Undecided("the numbers of a range have been rounded")
+    count = max(0, int(np.ceil((limit - start) / step)))
+    array = (start + np.arange(count) * step).astype(kind(parts[0].type))
+    return Tensor(parts[0].type, array, sized=any(not each.certain for each in parts))
+
+
+@rule("ConstantOfShape")
+def constant_of_shape(site: Site) -> Tensor:
+    """Return one number, as often as is asked for."""
+    lengths = tuple(int(each) for each in site.known(0))
+    value = site.attribute("value")
+    array = np.zeros(1, np.float32) if value is None else site.run.file.array(value).reshape(1)
+    type_ = FLOAT if value is None else value.data_type
+    return Tensor(type_, np.broadcast_to(array, lengths))
+
+
+@rule("EyeLike")
+def eye_like(site: Site) -> Tensor:
+    """Return a matrix with ones on a diagonal."""
+    tensor = site.tensor(0)
+    type_ = site.attribute("dtype", tensor.type)
+    rows, columns = tensor.shape
+    return Tensor(type_, np.eye(rows, columns, k=site.attribute("k", 0), dtype=kind(type_)))
+
+
+@rule("NonZero")
+def non_zero(site: Site) -> Tensor:
+    """Return where numbers are not zero; which has to be known."""
+    tensor = site.tensor(0)
+    if tensor.known is None or tensor.rough or tensor.numbers is not None:
+        raise Undecided("how many numbers are not zero depends on the model's inputs")
+    return Tensor(INT64, np.array(np.nonzero(site.known(0)), np.int64), sized=True)

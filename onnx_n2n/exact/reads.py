@@ -1,0 +1,48 @@
+"""Which elements of a model's constants a run has read: what it has not read could be anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Reads:
+    """Elements of constants, each with a number from 1; those of one constant follow one another."""
+
+    names: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=lambda: [1])
+    _read: list[np.ndarray | None] = field(default_factory=list)  # which elements; None for all of them
+
+    def add(self, name: str, size: int) -> range:
+        """Add a constant of so many elements, none of which is read yet, and return their numbers."""
+        first = self.starts[-1]
+        self.names.append(name)
+        self.starts.append(first + size)
+        self._read.append(np.zeros(size, bool))
+        return range(first, first + size)
+
+    def mark(self, ids: np.ndarray | range) -> None:
+        """Note that elements are read: by their numbers, 0 for none."""
+        if isinstance(ids, range):
+            for place in self._constants(np.array([ids.start, ids.stop - 1])):
+                self._read[place] = None
+            return
+        numbers = ids[ids > 0]
+        for place in self._constants(numbers):
+            first, end = self.starts[place], self.starts[place + 1]
+            read = self._read[place]
+            if read is not None:
+                read[numbers[(numbers >= first) & (numbers < end)] - first] = True
+
+    def unread(self) -> dict[str, int]:
+        """Return how many elements of each constant no one has read."""
+        counts = {}
+        for name, read in zip(self.names, self._read, strict=True):
+            if read is not None and not read.all():
+                counts[name] = int((~read).sum())
+        return counts
+
+    def _constants(self, numbers: np.ndarray) -> list[int]:
+        return sorted({int(place) for place in np.unique(np.searchsorted(self.starts, numbers, "right")) - 1})

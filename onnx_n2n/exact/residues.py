@@ -1,0 +1,142 @@
+"""Arrays of residues: each number once for every prime of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.numeric import Numbers, Scalar
+from onnx_n2n.exact.undecided import Undecided
+
+if TYPE_CHECKING:
+    from onnx_n2n.exact.field import Field
+
+SPLIT = 8192.0  # 13 bits: half of a residue
+LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
+
+
+class Residues(Numbers):
+    """Whole numbers in doubles, ``[0, p)`` for the prime of each place of the first axis."""
+
+    LEAD: ClassVar[int] = 1
+    __slots__ = ("field",)
+
+    def __init__(self, field: Field, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
+        super().__init__(values, bound, infinite)
+        self.field = field
+
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
+        kept = self.infinite if infinite is None else infinite
+        return type(self)(self.field, values, self.bound if bound is None else bound, kept)
+
+    def _entered(self, other: Self | Scalar) -> Self:
+        return other if isinstance(other, Residues) else self.field.enter(np.asarray(other))  # type: ignore[return-value]
+
+    def _column(self, ndim: int) -> np.ndarray:
+        return self.field.column.reshape(-1, *[1] * ndim)
+
+    def __add__(self, other: Self | Scalar) -> Self:
+        one, two = self._level(self._entered(other))
+        values = one.values + two.values
+        prime = self._column(values.ndim - 1)
+        values -= prime * (values >= prime)
+        return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
+
+    def __sub__(self, other: Self | Scalar) -> Self:
+        one, two = self._level(self._entered(other))
+        values = one.values - two.values
+        values += self._column(values.ndim - 1) * (values < 0)
+        return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
+
+    def __mul__(self, other: Self | Scalar) -> Self:
+        one, two = self._level(self._entered(other))
+        self._finite(one, two)
+        values = one.values * two.values
+        return self._with(reduced(values, self._column(values.ndim - 1)), one.bound.times(two.bound))
+
+    def __matmul__(self, other: Self) -> Self:
+        self._finite(self, other)
+        left, right = self, other
+        if left.ndim == 1:
+            return (left.reshape((1, -1)) @ right)[..., 0, :]
+        if right.ndim == 1:
+            return (left @ right.reshape((-1, 1)))[..., 0]
+        terms = left.shape[-1]
+        bound = left.bound.times(right.bound).summed(terms)
+        lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+        values = np.empty((len(self.field.primes), *lead, left.shape[-2], right.shape[-1]))
+        for place, prime in enumerate(self.field.primes):
+            values[place] = _product(left.values[place], right.values[place], float(prime))
+        return self._with(values, bound)
+
+    def sum(self, axes: Sequence[int], keep: bool = False) -> Self:
+        """Return the sum over axes."""
+        if self._terms(axes) >= 1 << 27:
+            raise Undecided("a sum of more than 134 million numbers")
+        values = self.values.sum(self._axes(axes), keepdims=keep)
+        return self._with(reduced(values, self._column(values.ndim - 1)), self.bound.summed(self._terms(axes)))
+
+    def multiplied(self, axes: Sequence[int], keep: bool = False) -> Self:
+        """Return the product over axes."""
+        found = self
+        for axis in sorted({axis % self.ndim for axis in axes}, reverse=True):
+            total = found.field.enter(np.asarray(1)).broadcast_to(
+                tuple(1 if place == axis else length for place, length in enumerate(found.shape))
+            )
+            for place in range(found.shape[axis]):
+                total = total * found[(slice(None),) * axis + (slice(place, place + 1),)]
+            found = self._with(total.values, total.bound, total.infinite)
+        gone = {axis % self.ndim for axis in axes}
+        return found if keep else found.reshape([n for axis, n in enumerate(self.shape) if axis not in gone])
+
+    def cumulated(self, axis: int) -> Self:
+        """Return the sums of all numbers up to each place."""
+        values = np.cumsum(self.values, axis % self.ndim + 1)
+        return self._with(reduced(values, self._column(self.ndim)), self.bound.summed(self.shape[axis]))
+
+    def _level(self, other: Self) -> tuple[Self, Self]:
+        """Return both with as many axes, so that they broadcast."""
+        most = max(self.ndim, other.ndim)
+        return (
+            self if self.ndim == most else self.reshape((1,) * (most - self.ndim) + self.shape),
+            other if other.ndim == most else other.reshape((1,) * (most - other.ndim) + other.shape),
+        )
+
+    @staticmethod
+    def _finite(*parts: Numbers) -> None:
+        if any(part.infinite for part in parts):
+            raise Undecided("something is multiplied by what may be infinite")
+
+
+def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
+    """Bring whole numbers from 0 to 2^53 into ``[0, prime)``, in place."""
+    values = np.asarray(values)
+    times = np.asarray(values * (1 / prime * (1 - 2.0**-50)))
+    np.floor(times, times)
+    times *= prime
+    values -= times
+    values -= prime * (values >= prime)
+    return values
+
+
+def _product(left: np.ndarray, right: np.ndarray, prime: float) -> np.ndarray:
+    """Return a matrix product modulo a prime: one operand is cut in two, so that sums stay below 2^53."""
+    total = None
+    for start in range(0, max(left.shape[-1], 1), LONGEST):
+        part, other = left[..., start : start + LONGEST], right[..., start : start + LONGEST, :]
+        if part.size <= other.size:
+            high = np.floor(part / SPLIT)
+            upper, lower = np.matmul(high, other), np.matmul(part - high * SPLIT, other)
+        else:
+            high = np.floor(other / SPLIT)
+            upper, lower = np.matmul(part, high), np.matmul(part, other - high * SPLIT)
+        upper = reduced(upper, prime)
+        upper *= SPLIT
+        upper += reduced(lower, prime)
+        here = reduced(upper, prime)
+        total = here if total is None else reduced(total + here, prime)
+    assert total is not None
+    return total

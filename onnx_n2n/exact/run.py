@@ -1,0 +1,247 @@
+"""Running a model over numbers of any kind: node by node, each by its operator's rule."""
+
+from __future__ import annotations
+
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from onnx_n2n.exact import registry
+from onnx_n2n.exact.files import File, domain_of, opsets
+from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.reads import Reads
+from onnx_n2n.exact.reference import known_results
+from onnx_n2n.exact.site import Site
+from onnx_n2n.exact.tensor import STRING, Tensor, Value
+from onnx_n2n.exact.undecided import Undecided
+
+DEEPEST = 64  # functions and bodies may be inside of each other so often
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a graph's nodes see.
+
+    Args:
+        values: Names in the graph, and behind them those of the graphs around it.
+        versions: The version of each domain's operators.
+        attributes: What the function that it belongs to was called with.
+        depth: How many functions and bodies are around it.
+    """
+
+    values: MutableMapping[str, Value]
+    versions: Mapping[str, int]
+    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
+    depth: int = 0
+
+    def inner(self) -> Scope:
+        """Return the scope of a body that sees all of these names."""
+        if self.depth >= DEEPEST:
+            raise Undecided(f"bodies are more than {DEEPEST} deep inside of each other")
+        return Scope(ChainMap({}, self.values), self.versions, self.attributes, self.depth + 1)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What a student's numbers were before they were rounded: by name of the constant, and ``node.attribute``."""
+
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Run:
+    """One run of one model.
+
+    Args:
+        world: The `Field` or the `RealLine`; two models that are compared share it.
+        file: The model.
+        exact: Numbers before rounding.
+    """
+
+    def __init__(self, world: Any, file: File, exact: Exact | None = None) -> None:
+        self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
+        self.reads = Reads()
+        self._leaves: dict[tuple[int, str], Tensor] = {}
+
+    def outputs(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what the model's outputs are.
+
+        Raises:
+            Undecided: If something in it cannot be decided.
+        """
+        scope = Scope(dict(inputs), opsets(self.file.proto.opset_import))
+        graph = self.file.proto.graph
+        return dict(zip((each.name for each in graph.output), self.graph(graph, scope), strict=True))
+
+    def graph(self, graph: onnx.GraphProto, scope: Scope) -> list[Value]:
+        """Return what a graph's outputs are, where the scope has its inputs already."""
+        for tensor in graph.initializer:
+            scope.values[tensor.name] = self._leaf(id(graph), tensor.name, tensor)
+        for sparse in graph.sparse_initializer:
+            scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
+        return self.nodes(graph.node, [each.name for each in graph.output], scope)
+
+    def nodes(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> list[Value]:
+        """Return what names are after those nodes have run that have a part in them."""
+        live = _live(nodes, outputs)
+        last = Counter(name for node in live for name in _reads(node)) + Counter(outputs)
+        for node in live:
+            for name, value in zip(node.output, self.node(node, scope), strict=False):
+                if name:
+                    scope.values[name] = value
+            for name in _reads(node):
+                last[name] -= 1
+                if not last[name] and name in getattr(scope.values, "maps", [scope.values])[0]:
+                    del scope.values[name]
+        return [_looked_up(scope, name) for name in outputs]
+
+    def node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
+        """Return what a node's outputs are."""
+        try:
+            return self._node(node, scope)
+        except Undecided as why:
+            raise why.at(node.name or next(iter(node.output), ""), node.op_type) from None
+        except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError) as error:
+            reason = f"its inputs do not fit: {error}"
+            raise Undecided(reason, node.name or next(iter(node.output), ""), node.op_type) from error
+
+    def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
+        domain = domain_of(node.domain)
+        inputs = [_looked_up(scope, name) if name else None for name in node.input]
+        function = self.file.functions.get((domain, node.op_type, node.overload))
+        if function is not None:
+            return self._call(function, node, inputs, scope)
+        version = scope.versions.get(domain)
+        if version is None:
+            raise Undecided(f"the model does not say which version of {domain or 'ai.onnx'} it means")
+        found = registry.find(domain, node.op_type, version)
+        site = Site(self, scope, node, inputs, version, scope.attributes)
+        known = known_results(site)
+        if known is not None and all(each.certain for each in known):
+            return list(known)
+        given = found(site)
+        results = list(given) if isinstance(given, tuple | list) else [given]
+        if left := site.left():
+            raise Undecided(f"the rule does not know {left}")
+        if len(results) < sum(map(bool, node.output)):
+            raise Undecided("the rule has fewer results than the node has outputs")
+        if known is None:
+            return results
+        return [
+            each.but(known=also.known, sized=also.sized, rough=also.rough)
+            if isinstance(each, Tensor) and each.known is None
+            else each
+            for each, also in zip(results, known, strict=False)
+        ]
+
+    def _call(
+        self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope
+    ) -> list[Value]:
+        if scope.depth >= DEEPEST:
+            raise Undecided(f"functions call each other more than {DEEPEST} deep")
+        names = set(function.attribute) | {each.name for each in function.attribute_proto}
+        attributes = {each.name: each for each in function.attribute_proto}
+        for each in node.attribute:
+            if each.name not in names:
+                raise Undecided(f"the function {function.name!r} has no attribute {each.name!r}")
+            if not each.ref_attr_name:
+                attributes[each.name] = each
+            elif each.ref_attr_name in scope.attributes:
+                attributes[each.name] = scope.attributes[each.ref_attr_name]
+        values: dict[str, Value] = dict.fromkeys(function.input)
+        if len(inputs) > len(function.input):
+            raise Undecided(f"the function {function.name!r} has {len(function.input)} inputs")
+        values.update(zip(function.input, inputs, strict=False))
+        inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1)
+        return self.nodes(function.node, list(function.output)[: len(node.output)], inner)
+
+    # Constants
+
+    def constant(self, name: str, array: np.ndarray) -> Tensor:
+        """Return a constant, none of whose elements has been read."""
+        type_ = STRING if array.dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(array.dtype)
+        if name in self.exact.constants:
+            return Tensor(type_, None, self.exact.constants[name])
+        return Tensor(type_, array, ids=self.reads.add(name, array.size))
+
+    def _leaf(self, graph: int, name: str, tensor: onnx.TensorProto) -> Tensor:
+        if (graph, name) not in self._leaves:
+            self._leaves[graph, name] = self.constant(name, self.file.array(tensor))
+        return self._leaves[graph, name]
+
+    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray) -> Tensor:
+        """Return the constant that a node holds, the same one each time that the node runs."""
+        if (id(node), name) not in self._leaves:
+            self._leaves[id(node), name] = self.constant(name, array)
+        return self._leaves[id(node), name]
+
+    def read(self, tensor: Tensor) -> None:
+        """Note that all elements of a tensor are read."""
+        if tensor.ids is not None:
+            self.reads.mark(tensor.ids)
+
+    def numbers(self, tensor: Tensor) -> Numbers:
+        """Return what a tensor is calculated with."""
+        if tensor.numbers is not None:
+            return tensor.numbers
+        assert tensor.known is not None
+        if tensor.rough:
+            raise Undecided("a number that has been rounded is calculated with")
+        if tensor.type == STRING:
+            entered: Numbers = self.world.texts(tensor.known)
+        elif tensor.sized:
+            entered = self.world.places(tensor.known)
+        else:
+            entered = self.world.enter(tensor.known)
+        return entered
+
+    def exact_setting(self, node: onnx.NodeProto, name: str) -> Numbers | None:
+        """Return what an attribute was before it was rounded, where that is known."""
+        names = (f"{each}.{name}" for each in (node.name, *node.output) if each)
+        found: Numbers | None = next((self.exact.settings[each] for each in names if each in self.exact.settings), None)
+        return found
+
+
+def dense(file: File, sparse: onnx.SparseTensorProto) -> np.ndarray:
+    """Return all elements of a sparse constant."""
+    values, indices = file.array(sparse.values), file.array(sparse.indices)
+    whole = np.zeros(tuple(sparse.dims), values.dtype)
+    if indices.ndim == 1:
+        whole.reshape(-1)[indices] = values
+    else:
+        whole[tuple(indices.T)] = values
+    return whole
+
+
+def _looked_up(scope: Scope, name: str) -> Value:
+    if name not in scope.values:
+        raise Undecided(f"nothing makes {name!r}")
+    return scope.values[name]
+
+
+def _reads(node: onnx.NodeProto) -> Iterable[str]:
+    """Return the names that a node or a body of it reads, each as often as it is read."""
+    yield from filter(None, node.input)
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            made: set[str] = {each.name for each in (*graph.input, *graph.initializer)}
+            made |= {each.values.name for each in graph.sparse_initializer}
+            for inner in graph.node:
+                yield from (name for name in _reads(inner) if name not in made)
+                made |= set(inner.output)
+            yield from (each.name for each in graph.output if each.name not in made)
+
+
+def _live(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """Return those nodes that have a part in some names, in their order."""
+    wanted, found = set(outputs), []
+    for node in reversed(nodes):
+        if wanted & set(filter(None, node.output)):
+            found.append(node)
+            wanted |= set(_reads(node))
+    return found[::-1]
