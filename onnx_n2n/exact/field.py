@@ -45,6 +45,7 @@ class Field:
         self.comparisons = Comparisons()
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._inverse = Memory()  # one over what is remembered
+        self._inverse_bound = Bound()
 
     # Numbers
 
@@ -54,7 +55,7 @@ class Field:
         if array.dtype.kind in "bui":
             values = np.stack([(array % np.array(p, _wide(array))).astype(np.float64) for p in self.primes])
             most = int(np.abs(array.astype(np.float64)).max(initial=0))
-            return Residues(self, values, Bound(0, float(most.bit_length())))
+            return Residues(self, values, Bound(0, 0.0, float(most.bit_length())))
         doubles = array.astype(np.float64)
         infinite = np.isinf(doubles)
         if np.isnan(doubles).any():
@@ -75,12 +76,12 @@ class Field:
             whole = mantissas if bits == 24 else np.fmod(mantissas, p)
             scaled = np.where(whole < 0, whole + p, whole) * powers[np.clip(exponents - low, 0, high - low)]
             values[place] = reduced(scaled, float(p))
-        return Residues(self, values, Bound(0, float(bits + high - low)))
+        return Residues(self, values, Bound(0, float(low - bits), float(high)))
 
     def fraction(self, over: int, under: int) -> Residues:
         """Return a fraction."""
         values = np.array([over * pow(under, -1, p) % p for p in self.primes], np.float64)
-        return Residues(self, values, Bound(0, float(abs(over).bit_length() + abs(under).bit_length())))
+        return Residues(self, values, _of_fraction(over, under))
 
     def root_of(self, over: int, under: int) -> Residues:
         """Return the square root of a fraction above 0; all primes in over * under have to have roots here."""
@@ -88,7 +89,7 @@ class Field:
         values = np.array([pow(number, (p + 1) // 4, p) * pow(under, -1, p) % p for p in self.primes], np.float64)
         if any(int(v) * int(v) * under % p != over % p for v, p in zip(values, self.primes, strict=True)):
             raise Undecided(f"the root of {over}/{under} is no number modulo the primes that were drawn")
-        return Residues(self, values, Bound(0, float(number.bit_length() + under.bit_length())))
+        return Residues(self, values, _of_fraction(number, under))
 
     def variable(self, name: Hashable, shape: Sequence[int]) -> Residues:
         """Return variables, such as the numbers of an input: one name stands for one array of a shape."""
@@ -115,11 +116,9 @@ class Field:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
         if not x.constant:
             known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
-            if (known >= 0).all():
-                return Residues(self, known, VARIABLE)
             drawn = self.apply("Reciprocal", (), x)
-            found = Residues(self, np.where(known >= 0, known, drawn.values), VARIABLE.joined(x.bound))
-            self._inverse.remember(self.prints(found), x.values)
+            found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
+            self._remember_inverse(found, x)
             return found
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
@@ -130,7 +129,8 @@ class Field:
                 if exponent & 1:
                     values[place] = reduced(values[place] * base, float(p))
                 base, exponent = reduced(base * base, float(p)), exponent >> 1
-        return Residues(self, values, x.bound)
+        different = len(np.unique(x.values[0]))
+        return Residues(self, values, x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different))
 
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
@@ -148,8 +148,12 @@ class Field:
         """Return square roots, one over which is what `rsqrt` gives."""
         over = self.rsqrt(x, approximately)
         root = x * over
-        self._inverse.remember(self.prints(root), over.values)
+        self._remember_inverse(root, over)
         return root
+
+    def _remember_inverse(self, x: Residues, over: Residues) -> None:
+        self._inverse.remember(self.prints(x), over.values)
+        self._inverse_bound = self._inverse_bound.joined(over.bound)
 
     # Functions
 
@@ -256,7 +260,7 @@ class Field:
         bound = arguments[0].bound
         for each in arguments[1:]:
             bound = bound.joined(each.bound)
-        self.comparisons.add(name, math.prod(shape) if name else 0, bound)
+        self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
         for each in arguments:
             state = _absorbed(state, *each.values.astype(np.uint64))
@@ -274,6 +278,11 @@ class Field:
     def _key(self, *what: Any) -> np.ndarray:
         digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()
         return np.frombuffer(digest, np.uint64)
+
+
+def _of_fraction(over: int, under: int) -> Bound:
+    bits = float(abs(under).bit_length())
+    return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
 
 
 def _wide(array: np.ndarray) -> type[np.integer[Any]]:
