@@ -24,7 +24,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
-_STEPS = np.arange(1, 65, dtype=np.uint64)[:, None] * _STEP
+BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
 
@@ -34,15 +34,17 @@ class Field:
     Args:
         count: Number of primes.
         roots: Small primes that have to have square roots modulo each of them.
+        laws: Whether to know functions that change nothing when they are applied once more. This takes time.
     """
 
     exact = True  # equal numbers show that two functions are equal
 
-    def __init__(self, count: int, roots: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True) -> None:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
-        self.comparisons = Comparisons()
+        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(1)
+        self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._inverse = Memory()  # one over what is remembered
         self._inverse_bound = Bound()
@@ -170,11 +172,10 @@ class Field:
         values = found.values
         if function.zero:
             values = np.where((x.values == 0).all(0), 0.0, values)
-        if function.idempotent:
+        if function.idempotent and self.laws:
             own = self.prints(x)
             memory = self._fixed.setdefault((name, parameters), Memory())
-            known = memory.recall(own, np.full_like(values, -1.0))
-            values = np.where(known >= 0, known, values)
+            values = memory.recall(own, values)
             memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
         return Residues(self, values, VARIABLE.joined(x.bound))
 
@@ -225,13 +226,16 @@ class Field:
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
         values = np.where((prints[0] == prints[1]).all(0), one.values, drawn.values)
         self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
+        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
+        if not self.laws:
+            return found
         memory = self._fixed.setdefault(kind, Memory())
         for first, second in ((one, two), (two, one)):
-            known = memory.recall(self.prints(first, second), np.full_like(values, -1.0))
-            values = np.where(known >= 0, known, values)
-        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
+            values = memory.recall(self.prints(first, second), values)
+        found.values = values
         for each in (one, two):
-            memory.remember(self.prints(found, each), values)
+            if each.constant:
+                memory.remember(self.prints(found, each), values)
         return found
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
@@ -262,18 +266,30 @@ class Field:
             bound = bound.joined(each.bound)
         self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
-        for each in arguments:
-            state = _absorbed(state, *each.values.astype(np.uint64))
-        return np.broadcast_to(state, (2, *shape))
+        first, *more = arguments
+        flat = first.values.reshape(len(self.primes), -1)
+        found = np.empty((2, flat.shape[1]), np.uint64)
+        for start in range(0, flat.shape[1], BLOCK):
+            found[:, start : start + BLOCK] = _absorbed(state, *flat[:, start : start + BLOCK].astype(np.uint64))
+        found = found.reshape(2, *first.shape)
+        for each in more:
+            found = _absorbed(found, *each.values.astype(np.uint64))
+        return np.broadcast_to(found, (2, *shape))
 
     def _drawn(self, prints: np.ndarray) -> Residues:
-        """Return a number modulo each prime for every fingerprint."""
-        values = np.empty((len(self.primes), *prints.shape[1:]))
-        for place, p in enumerate(self.primes):
-            one, two = _final(prints + _STEPS[place])
-            mixed = _final(np.asarray(one ^ (two << np.uint64(17) | two >> np.uint64(47))))
-            values[place] = np.floor((mixed >> np.uint64(11)).astype(np.float64) * (p * 2.0**-53))
-        return Residues(self, values, VARIABLE)
+        """Return a number modulo each prime for every fingerprint: the upper bits of a random sum of its two lanes."""
+        flat = np.ascontiguousarray(prints).reshape(2, -1)
+        values = np.empty((len(self.primes), flat.shape[1]))
+        for start in range(0, flat.shape[1], BLOCK):
+            one, two = _final(flat[:, start : start + BLOCK])
+            for place, p in enumerate(self.primes):
+                mixed = one * self._multipliers[place, 0]
+                mixed += two * self._multipliers[place, 1]
+                mixed >>= np.uint64(11)
+                found = values[place, start : start + BLOCK]
+                np.multiply(mixed, p * 2.0**-53, out=found)
+                np.floor(found, out=found)
+        return Residues(self, values.reshape(-1, *prints.shape[1:]), VARIABLE)
 
     def _key(self, *what: Any) -> np.ndarray:
         digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()
