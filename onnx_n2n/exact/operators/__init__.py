@@ -1,5 +1,23 @@
 """Operators by family, each written once, from ONNX's specification; importing this registers them."""
 
-from onnx_n2n.exact.operators import arithmetic, matrices, moving, shapes
+from onnx_n2n.exact.operators import (
+    arithmetic,
+    attention,
+    fused_attention,
+    matrices,
+    moving,
+    norms,
+    shapes,
+    softmax,
+)
 
-__all__ = ["arithmetic", "matrices", "moving", "shapes"]
+__all__ = [
+    "arithmetic",
+    "attention",
+    "fused_attention",
+    "matrices",
+    "moving",
+    "norms",
+    "shapes",
+    "softmax",
+]
