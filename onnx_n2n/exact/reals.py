@@ -54,6 +54,10 @@ class Reals(Numbers):
     def __matmul__(self, other: Self) -> Self:
         return self._calculated(np.matmul(self.values, other.values), other)
 
+    def choosing(self, x: Self, y: Self) -> Self:
+        """Return x where these numbers, which are 0 or 1, are 1, and y where they are 0; either may be infinite."""
+        return self._with(np.where(self.values != 0, x.values, y.values), VARIES)
+
     def sum(self, axes: Sequence[int], keep: bool = False) -> Self:
         """Return the sum over axes."""
         return self._calculated(self.values.sum(self._axes(axes), keepdims=keep))
