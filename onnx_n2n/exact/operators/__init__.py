@@ -3,17 +3,21 @@
 from onnx_n2n.exact.operators import (
     arithmetic,
     convolution,
+    fused,
     matrices,
     moving,
     pooling,
+    quantised,
     shapes,
 )
 
 __all__ = [
     "arithmetic",
     "convolution",
+    "fused",
     "matrices",
     "moving",
     "pooling",
+    "quantised",
     "shapes",
 ]

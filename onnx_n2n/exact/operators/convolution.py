@@ -19,17 +19,23 @@ from onnx_n2n.exact.undecided import Undecided
 @rule("Conv")
 def conv(site: Site) -> Tensor:
     """Multiply weights with each window, and add a bias."""
-    axes = slid(site, 0, 1)
+    axes = slid(site, site.tensor(0).shape, 1)
     x, w, b = image(site, 0, axes), site.numbers(1), site.optional(2)
     return site.result(biased(convolved(site, x, w, axes), b))
 
 
-def slid(site: Site, x: int, w: int) -> list[Axis]:
-    """Return the windows of a convolution of one input by another, and note which of their places meet the image."""
+def slid(site: Site, shape: Sequence[int], w: int) -> list[Axis]:
+    """Return the windows of a convolution over images, and note which of their places meet an image.
+
+    Args:
+        site: The node.
+        shape: The images' shape, ``[n, c, *lengths]``.
+        w: Which input has the weights, ``[m, c / groups, *kernel]``.
+    """
     kernel = site.tensor(w).shape[2:]
     if tuple(site.attribute("kernel_shape") or kernel) != kernel:
         raise Undecided("the kernel has another shape than the weights")
-    axes = sliding(site, site.tensor(x).shape[2:], kernel)
+    axes = sliding(site, shape[2:], kernel)
     reach(site, axes)
     return axes
 
@@ -102,9 +108,7 @@ def _spread(site: Site, lengths: Sequence[int], kernel: Sequence[int]) -> list[A
         axis = Axis(0, kernel[place], strides[place], dilations[place], pads[place], 0, length)
         whole = (length - 1) * axis.stride + axis.extent + added[place]
         if wanted:
-            total = whole - wanted[place - count]
-            if total < 0:
-                raise Undecided("the output is longer than what is added to it")
+            total = max(whole - wanted[place - count], 0)
             axis = replace(axis, before=total // 2 if auto == "SAME_UPPER" else total - total // 2)
             axes.append(replace(axis, length=wanted[place - count]))
         else:
@@ -125,9 +129,7 @@ def col2im(site: Site) -> Tensor:
 
 def _bilinear(rows: np.ndarray, *lengths: int) -> np.ndarray:
     """Return the weight of each pixel at a place between them: float64[..., 2] to float64[..., height * width]."""
-    y, x = (
-        np.maximum(0, 1 - np.abs(rows[..., axis, None] - np.arange(length))) for axis, length in enumerate(lengths)
-    )
+    y, x = (np.maximum(0, 1 - np.abs(rows[..., axis, None] - np.arange(length))) for axis, length in enumerate(lengths))
     return (y[..., :, None] * x[..., None, :]).reshape(*rows.shape[:-1], -1)
 
 
@@ -137,7 +139,7 @@ SAMPLED = functions.define("SampledBilinearly", _bilinear)
 @rule("DeformConv")
 def deform_conv(site: Site) -> Tensor:
     """Multiply weights with windows whose places are moved; each pixel's part is a function of where a place is."""
-    axes = slid(site, 0, 1)
+    axes = slid(site, site.tensor(0).shape, 1)
     x, w, offset = site.numbers(0), site.numbers(1), site.numbers(2)
     b, mask, sets = site.optional(3), site.optional(4), site.attribute("offset_group", 1)
     n, channels, *lengths = x.shape

@@ -11,9 +11,18 @@ from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.windows import Axis, image, in_blocks, over, reach, sliding, windows
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.tensor import INT64, Tensor
 from onnx_n2n.exact.undecided import Undecided
 
+
+def _winner(rows: np.ndarray) -> np.ndarray:
+    """Return 1 for the largest number of a row and 0 for the others; the row's second half says which are there."""
+    values, there = np.split(rows, 2, -1)
+    values = np.where(there > 0, values, -np.inf)
+    return (np.arange(values.shape[-1]) == values.argmax(-1)[..., None]) * 1.0
+
+
+WINNER = functions.define("WinnerOfWindow", _winner)
 LP_ROOT = functions.define("LpRoot", lambda x, p: np.power(x, 1 / p), zero=True)
 
 
@@ -29,12 +38,13 @@ def pooled(site: Site, slot: int = 0) -> tuple[Numbers, list[Axis]]:
 
 @rule("MaxPool")
 def max_pool(site: Site) -> list[Tensor]:
-    """Return the largest number of each window."""
-    if site.wants(1):
-        raise Undecided("which number of a window is the largest is asked for")
-    site.ignore("storage_order")  # of the indices
+    """Return the largest number of each window, and which one of the image it is."""
     x, axes = pooled(site)
-    return [site.result(largest(site, x, axes))]
+    by_column = bool(site.attribute("storage_order", 0))
+    found = [site.result(largest(site, x, axes))]
+    if site.wants(1):
+        found.append(Tensor(INT64, None, places_of_largest(site, x, axes, by_column)))
+    return found
 
 
 def largest(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
@@ -45,6 +55,34 @@ def largest(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
         return found
 
     return in_blocks(x, axes, calculate)
+
+
+def places_of_largest(site: Site, x: Numbers, axes: Sequence[Axis], by_column: bool) -> Numbers:
+    """Return where in all images the largest number of each window is: ``[n, c, *outs]``.
+
+    Args:
+        site: The node.
+        x: Images ``[n, c, *lengths]``.
+        axes: The windows.
+        by_column: Whether places are counted along the first axis of an image first.
+    """
+    n, c, *lengths = x.shape
+    steps = np.cumprod([1, *(lengths if by_column else lengths[::-1])])
+    steps = steps[:-1] if by_column else steps[-2::-1]
+    start = np.arange(n * c).reshape([n, c, *[1] * len(lengths)]) * int(np.prod(lengths))
+
+    def calculate(part: Sequence[Axis]) -> Numbers:
+        there = over([axis.inside for axis in part])
+        place = sum(
+            over([other.places if other is axis else np.ones_like(other.places) for other in part], np.multiply) * step
+            for axis, step in zip(part, steps, strict=True)
+        )
+        inside = windows(site, x, part)
+        present = site.world.enter(there * 1).broadcast_to(inside.shape)
+        winner = site.world.of_rows(WINNER, (), inside.joined([present], 2), 2, inside.shape[2])
+        return (winner * site.world.enter(np.asarray(place) * there)).sum((2,))
+
+    return in_blocks(x, axes, calculate) + site.world.enter(start)
 
 
 @rule("AveragePool")

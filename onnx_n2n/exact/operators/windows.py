@@ -126,14 +126,15 @@ def product(masks: Sequence[np.ndarray]) -> np.ndarray:
     return found
 
 
-def over(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Return which places of windows hold along all axes: bool[kernel, out] each, to bool[kernel places, *outs]."""
-    count = len(masks)
-    found = np.ones((1,) * 2 * count, bool)
+def over(masks: Sequence[np.ndarray], joined: np.ufunc = np.logical_and) -> np.ndarray:
+    """Join what is said of each axis about all places of windows: [kernel, out] each, to [kernel places, *outs]."""
+    count, found = len(masks), None
     for axis, mask in enumerate(masks):
         lengths = [1] * 2 * count
         lengths[axis], lengths[count + axis] = mask.shape
-        found = found & mask.reshape(lengths)
+        here = mask.reshape(lengths)
+        found = here if found is None else joined(found, here)
+    assert found is not None
     return found.reshape(-1, *found.shape[count:])
 
 
@@ -235,7 +236,8 @@ def folded(site: Site, columns: Numbers, axes: Sequence[Axis]) -> Numbers:
     found = columns.reshape([*columns.shape[:2], *(axis.kernel for axis in axes), *(axis.out for axis in axes)])
     left = len(axes)
     for number, axis in enumerate(axes):
-        at = 2 + left - 1 + number  # the axis of outputs, once that of places is gone; one axis of places goes each time
+        # One axis of places goes each time; where those of outputs were are now the image's.
+        at = 1 + left + number
         total: Numbers | None = None
         for place in range(axis.kernel):
             from_ = np.full(axis.length, axis.out)
