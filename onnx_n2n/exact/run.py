@@ -206,6 +206,19 @@ class Run:
         if tensor.ids is not None:
             self.reads.mark(tensor.ids)
 
+    def reach(self, what: str, reached: np.ndarray) -> None:
+        """Note which parts of something that has no constants the run has met: the places of a window of pooling.
+
+        What it has not met counts as unread, so that two windows do not come out equal on an image that is smaller
+        than both.
+
+        Args:
+            what: What has parts, for the reason of a verdict.
+            reached: Which of its parts, bool of any shape.
+        """
+        if not reached.all():
+            self.reads.mark(np.asarray(self.reads.add(what, reached.size))[reached.reshape(-1)])
+
     def numbers(self, tensor: Tensor) -> Numbers:
         """Return what a tensor is calculated with."""
         if tensor.numbers is not None:
