@@ -95,7 +95,7 @@ class Chain:
         step = self.record.steps[model - 1]
         if (form := step.get("forms", {}).get("tensors", {}).get(name)) is not None:
             parts = Parts(self, model - 1)
-            found = forms.value(form, parts)
+            found = self._spread(name, forms.value(form, parts))
             return Made.of(found, parts.roundings + 1)
         entries = [each for each in step["tensors"] if each["student"] == name]
         if len(entries) == 1:
@@ -103,6 +103,15 @@ class Chain:
         if entries or name in {each["student"] for each in step["new"]}:
             raise Undecided(f"the record does not say what {name!r} is")
         return self.tensor(model - 1, name)
+
+    def _spread(self, name: str, value: Any) -> Any:
+        """Return a form's numbers in the shape that the student has, where they broadcast to it."""
+        stored = self.student.array(name)
+        if stored is None or value.shape == stored.shape:
+            return value
+        if np.broadcast_shapes(value.shape, stored.shape) != stored.shape:
+            raise Undecided(f"the record has the shape {value.shape}, and the student {stored.shape}")
+        return np.broadcast_to(value, stored.shape) if isinstance(value, np.ndarray) else value.broadcast_to(stored.shape)
 
     def _grown(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:
         """Return what a weight has become."""
