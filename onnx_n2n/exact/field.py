@@ -135,14 +135,15 @@ class Field:
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
-        if approximately is not None:
-            roots = np.sqrt(approximately).astype(np.float32)
-            squares = self.enter(np.where(roots > 0, roots, 1)).broadcast_to(x.shape)
-            exact = ((squares * squares).values == x.values).all(0)
-            over = self.reciprocal(squares)
-            values = np.where(exact, over.values, found.values)
-            return Residues(self, values, found.bound.joined(over.bound))
-        return found
+        if approximately is None:
+            return found
+        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        entered = self.enter(np.where(roots > 0, roots, 1))
+        exact = ((entered * entered).values == x.values).all(0)
+        if not exact.any():
+            return found
+        over = self.reciprocal(self.enter(np.where(exact, roots, 1)))
+        return Residues(self, np.where(exact, over.values, found.values), found.bound.joined(over.bound))
 
     def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return square roots, one over which is what `rsqrt` gives."""
