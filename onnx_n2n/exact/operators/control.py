@@ -226,7 +226,10 @@ def _constants(
         for attribute in node.attribute:
             if node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
                 held.append((node.output[0], attribute.t))
-            elif node.op_type == "Constant" and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
+            elif node.op_type == "Constant" and attribute.type in {
+                onnx.AttributeProto.FLOAT,
+                onnx.AttributeProto.FLOATS,
+            }:
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)

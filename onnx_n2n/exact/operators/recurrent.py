@@ -223,7 +223,9 @@ def _run(
             continue
         new, new_cell = step(layer, number, state, cell)
         if not isinstance(valid, bool):
-            new_cell = None if new_cell is None else _plus(valid * new_cell, None if cell is None else (1 - valid) * cell)
+            new_cell = (
+                None if new_cell is None else _plus(valid * new_cell, None if cell is None else (1 - valid) * cell)
+            )
             handed[number] = valid * new
             new = _plus(handed[number], None if state is None else (1 - valid) * state)
         else:
