@@ -23,10 +23,9 @@ FLOATS: dict[int, tuple[int, int]] = {
     _T.FLOAT16: (11, 16), _T.BFLOAT16: (8, 128), _T.FLOAT: (24, 128), _T.DOUBLE: (53, 1024),
 }  # fmt: skip
 BITS: dict[int, int] = {
-    _T.INT4: 4, _T.UINT4: 4, _T.INT8: 8, _T.UINT8: 8, _T.INT16: 16, _T.UINT16: 16, _T.INT32: 32, _T.UINT32: 32,
-    _T.INT64: 64, _T.UINT64: 64,
-}  # fmt: skip
-SIGNED: set[int] = {_T.INT4, _T.INT8, _T.INT16, _T.INT32, _T.INT64}
+    type_: int(name.removeprefix("U").removeprefix("INT")) for name, type_ in _T.DataType.items() if "INT" in name
+}
+SIGNED: set[int] = {type_ for type_ in BITS if not named(type_).startswith("U")}
 LOWER: set[int] = {each for each in _T.DataType.values() if named(each).startswith("FLOAT")} - set(FLOATS)
 
 
