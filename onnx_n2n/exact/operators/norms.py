@@ -93,7 +93,7 @@ def layer(site: Site) -> list[Tensor]:
 @rule("RMSNormalization", since=23)
 def root_mean_square(site: Site) -> Tensor:
     """Divide by the root of the mean square over all axes from one on."""
-    y, *_ = simplified(site)
+    y: Tensor = simplified(site)[0]
     return y
 
 
