@@ -12,6 +12,7 @@ import hashlib
 import math
 import secrets
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
+from onnx_n2n.exact.stored import LARGE, Stored, mantissa
 from onnx_n2n.exact.undecided import Undecided
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
@@ -43,7 +45,9 @@ class Field:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
-        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(1)
+        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(
+            1
+        )
         self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._inverse = Memory()  # one over what is remembered
@@ -54,31 +58,18 @@ class Field:
     def enter(self, array: np.ndarray) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
-        if array.dtype.kind in "bui":
-            values = np.stack([(array % np.array(p, _wide(array))).astype(np.float64) for p in self.primes])
-            most = int(np.abs(array.astype(np.float64)).max(initial=0))
-            return Residues(self, values, Bound(0, 0.0, float(most.bit_length())))
-        doubles = array.astype(np.float64)
-        infinite = np.isinf(doubles)
-        if np.isnan(doubles).any():
+        ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
+        if any(map(np.isnan, ends)):
             raise Undecided("a constant is not a number")
-        if infinite.any():
+        if any(map(np.isinf, ends)):
+            doubles = array.astype(np.float64)
+            infinite = np.isinf(doubles)
             finite = self.enter(np.where(infinite, 0.0, doubles))
             far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
             total = finite + far
             return Residues(self, total.values, total.bound, True)
-        mantissas, exponents = np.frexp(doubles)
-        used = mantissas[doubles != 0]
-        bits = 24 if array.dtype.itemsize < 8 else 53
-        mantissas = mantissas * 2.0**bits
-        low, high = (0, 0) if not used.size else (int(exponents[doubles != 0].min()), int(exponents.max()))
-        values = np.empty((len(self.primes), *array.shape))
-        for place, p in enumerate(self.primes):
-            powers = np.array([pow(2, each - bits, p) for each in range(low, high + 1)], np.float64)
-            whole = mantissas if bits == 24 else np.fmod(mantissas, p)
-            scaled = np.where(whole < 0, whole + p, whole) * powers[np.clip(exponents - low, 0, high - low)]
-            values[place] = reduced(scaled, float(p))
-        return Residues(self, values, Bound(0, float(low - bits), float(high)))
+        found = Stored(self, array, Bound(0, *_exponents(array)))
+        return found if array.size >= LARGE else Residues(self, found.values, found.bound)
 
     def fraction(self, over: int, under: int) -> Residues:
         """Return a fraction."""
@@ -120,8 +111,12 @@ class Field:
             known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
             drawn = self.apply("Reciprocal", (), x)
             found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
-            self._remember_inverse(found, x)
+            self.inverses(found, x)
             return found
+        return self.inverse(x)
+
+    def inverse(self, x: Residues) -> Residues:
+        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
         values = np.ones_like(x.values)
@@ -132,28 +127,33 @@ class Field:
                     values[place] = reduced(values[place] * base, float(p))
                 base, exponent = reduced(base * base, float(p)), exponent >> 1
         different = len(np.unique(x.values[0]))
-        return Residues(self, values, x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different))
+        bound = x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different)
+        if x.bound.degree:  # as polynomials, all numbers have the product of all that are different below them
+            bound = replace(bound, degree=x.bound.degree * (different + 1))
+        return Residues(self, values, bound)
 
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
-        if approximately is not None:
-            roots = np.sqrt(approximately).astype(np.float32)
-            squares = self.enter(np.where(roots > 0, roots, 1)).broadcast_to(x.shape)
-            exact = ((squares * squares).values == x.values).all(0)
-            over = self.reciprocal(squares)
-            values = np.where(exact, over.values, found.values)
-            return Residues(self, values, found.bound.joined(over.bound))
-        return found
+        if approximately is None:
+            return found
+        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        entered = self.enter(np.where(roots > 0, roots, 1))
+        exact = ((entered * entered).values == x.values).all(0)
+        if not exact.any():
+            return found
+        over = self.reciprocal(self.enter(np.where(exact, roots, 1)))
+        return Residues(self, np.where(exact, over.values, found.values), found.bound.joined(over.bound))
 
     def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return square roots, one over which is what `rsqrt` gives."""
         over = self.rsqrt(x, approximately)
         root = x * over
-        self._remember_inverse(root, over)
+        self.inverses(root, over)
         return root
 
-    def _remember_inverse(self, x: Residues, over: Residues) -> None:
+    def inverses(self, x: Residues, over: Residues) -> None:
+        """Remember that one is one over the other."""
         self._inverse.remember(self.prints(x), over.values)
         self._inverse_bound = self._inverse_bound.joined(over.bound)
 
@@ -303,13 +303,26 @@ class Field:
         return np.frombuffer(digest, np.uint64)
 
 
+def _double(number: Any) -> float:
+    return float(number)
+
+
+def _exponents(array: np.ndarray) -> tuple[float, float]:
+    """Return such powers of two that all numbers are multiples of one, and at most the other."""
+    if array.dtype.kind in "bui":
+        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
+    low, high = 0, 0
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, LARGE):
+        doubles = flat[start : start + LARGE].astype(np.float64)
+        exponents = np.frexp(doubles[doubles != 0])[1]
+        low, high = int(exponents.min(initial=low)), int(exponents.max(initial=high))
+    return float(low - mantissa(array)), float(high)
+
+
 def _of_fraction(over: int, under: int) -> Bound:
     bits = float(abs(under).bit_length())
     return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
-
-
-def _wide(array: np.ndarray) -> type[np.integer[Any]]:
-    return np.uint64 if array.dtype.kind == "u" and array.dtype.itemsize == 8 else np.int64
 
 
 def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:

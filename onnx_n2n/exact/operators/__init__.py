@@ -1,33 +1,7 @@
 """Operators by family, each written once, from ONNX's specification; importing this registers them."""
 
-from onnx_n2n.exact.operators import (
-    activations,
-    arithmetic,
-    attention,
-    casts,
-    decisions,
-    fused_attention,
-    fused_products,
-    matrices,
-    moving,
-    norms,
-    reductions,
-    shapes,
-    softmax,
-)
+import importlib
+import pkgutil
 
-__all__ = [
-    "activations",
-    "arithmetic",
-    "attention",
-    "casts",
-    "decisions",
-    "fused_attention",
-    "fused_products",
-    "matrices",
-    "moving",
-    "norms",
-    "reductions",
-    "shapes",
-    "softmax",
-]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
