@@ -50,8 +50,8 @@ class Field:
         )
         self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
-        self._inverse = Memory()  # one over what is remembered
-        self._inverse_bound = Bound()
+        # One over what is remembered, and what bounds it: for simple numbers, and for others, which are rarely met.
+        self._inverses = {simple: (Memory(), Bound()) for simple in (True, False)}
 
     # Numbers
 
@@ -108,9 +108,11 @@ class Field:
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
         if not x.constant:
-            known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
-            drawn = self.apply("Reciprocal", (), x)
-            found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
+            found, prints = self.apply("Reciprocal", (), x), self.prints(x)
+            for memory, bound in self._inverses.values():
+                values = memory.recall(prints, found.values)
+                if (values != found.values).any():
+                    found = Residues(self, values, found.bound.joined(bound))
             self.inverses(found, x)
             return found
         return self.inverse(x)
@@ -154,8 +156,9 @@ class Field:
 
     def inverses(self, x: Residues, over: Residues) -> None:
         """Remember that one is one over the other."""
-        self._inverse.remember(self.prints(x), over.values)
-        self._inverse_bound = self._inverse_bound.joined(over.bound)
+        memory, bound = self._inverses[simple := over.bound.degree <= 1]
+        memory.remember(self.prints(x), over.values)
+        self._inverses[simple] = memory, bound.joined(over.bound)
 
     # Functions
 
