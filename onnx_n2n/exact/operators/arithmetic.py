@@ -123,7 +123,7 @@ def raised(site: Site, x: Numbers, exponents: np.ndarray) -> Numbers | None:
     product: Numbers = site.world.enter(np.ones(x.shape, np.int64))
     for _ in range(abs(int(one))):
         product = product * x
-    return site.world.reciprocal(product) if one < 0 else product  # type: ignore[no-any-return]
+    return site.world.reciprocal(product) if one < 0 else product
 
 
 @rule("Relu")

@@ -57,8 +57,8 @@ def reduced(site: Site, x: Numbers, axes: Sequence[int], *, keep: bool) -> Numbe
     world, count = site.world, int(np.prod([x.shape[axis] for axis in axes], dtype=np.int64))
     match site.operator:
         case "ReduceMax" | "ReduceMin":
-            found: Numbers = world.extreme(site.operator.removeprefix("Reduce"), x, axes) if axes else x
-            return found.reshape([1 if a in set(axes) else n for a, n in enumerate(x.shape)]) if keep else found
+            one: Numbers = world.extreme(site.operator.removeprefix("Reduce"), x, axes) if axes else x
+            return one.reshape([1 if a in set(axes) else n for a, n in enumerate(x.shape)]) if keep else one
         case "ReduceProd":
             return x.multiplied(axes, keep)
         case "ReduceSumSquare":
@@ -75,7 +75,8 @@ def reduced(site: Site, x: Numbers, axes: Sequence[int], *, keep: bool) -> Numbe
             return whole_quotient(site, x.sum(axes, keep), world.enter(np.int64(count)))
         case "ReduceMean":
             return x.sum(axes, keep) * world.fraction(1, count)
-    return x.sum(axes, keep)
+        case _:
+            return x.sum(axes, keep)
 
 
 @rule("CumSum")
@@ -155,7 +156,8 @@ def along(site: Site, x: Numbers, places: Numbers, axis: int) -> Numbers:
     """
     rows = x.moveaxis(axis, -1)
     weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1])
-    return (weights @ rows.reshape((*rows.shape, 1)))[..., 0].moveaxis(-1, axis)
+    picked: Numbers = (weights @ rows.reshape((*rows.shape, 1)))[..., 0]
+    return picked.moveaxis(-1, axis)
 
 
 @rule("Hardmax", until=12)
