@@ -327,3 +327,19 @@ def test_a_bias_for_one_key_changes_something() -> None:
 def test_what_is_not_known_is_undecided(attributes: dict[str, int]) -> None:
     model, _ = one_node("Attention", [X, WEIGHTS, BIAS], domain=MICROSOFT, opset=1, num_heads=H, **attributes)
     assert check(model, model).state == "undecided"
+
+
+@pytest.mark.parametrize("reduction", ["none", "add"])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_numbers_are_put_where_numbers_say(reduction: str, axis: int) -> None:
+    places = np.array([[[0, 3], [2, 1]], [[1, 0], [4, 2]]], np.int64)
+    data, updates = drawn(2, 2, 5), drawn(2, 2, 2)
+    if axis == 1:
+        data, places, updates = (each.swapaxes(1, 2).copy() for each in (data, places, updates))
+    models = [
+        one_node("ScatterElements", each, opset=18, given=(0, 1, 2)[:count], axis=axis, reduction=reduction)
+        for each, count in (([data, places, updates], 3), ([data, places, updates], 2), ([data, places, -updates], 2))
+    ]
+    as_runtime(*models[0])
+    assert check(models[0][0], models[0][0]).state == "equal"
+    never_equal(models[1][0], models[2][0])
