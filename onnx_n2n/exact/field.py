@@ -115,6 +115,10 @@ class Field:
             found = Residues(self, values, bound)
             self._reciprocals.remember(self.prints(found), x.values, x.bound)
             return found
+        return self.inverse(x)
+
+    def inverse(self, x: Residues) -> Residues:
+        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
         values = np.ones_like(x.values)

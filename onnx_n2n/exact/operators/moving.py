@@ -82,6 +82,8 @@ def pad(site: Site) -> list[Tensor]:
 def scatter(site: Site) -> list[Tensor]:
     """Put numbers in known places of others, or add them, multiply by them, or choose the largest or smallest."""
     shape, reduction = site.tensor(0).shape, site.attribute("reduction", "none")
+    if site.tensor(1).known is None and site.operator != "ScatterND":
+        return [site.result(_put_by_numbers(site, reduction))]
     targets = _targets(site, shape, site.known(1))
     if reduction != "none":
         return [site.result(_gathered(site, reduction, targets.reshape(-1)))]
@@ -97,6 +99,20 @@ def scatter(site: Site) -> list[Tensor]:
         return [array]
 
     return moved(site, [0, 2], put)
+
+
+def _put_by_numbers(site: Site, reduction: str) -> Numbers:
+    """Return numbers with others put, or added, in places that are numbers: by random weights for all places."""
+    axis = site.axis(0, len(site.tensor(0).shape))
+    data, places, updates = (site.numbers(slot).moveaxis(axis, -1) for slot in range(3))
+    if reduction not in {"none", "add"} or data.shape[:-1] != places.shape[:-1]:
+        raise Undecided("where numbers are put depends on the model's inputs")
+    weights = site.world.weights(places, data.shape[-1])  # [..., updates, places]
+    for number in range(places.shape[-1]):
+        here = weights[..., number, :]
+        added = here * updates[..., number : number + 1]
+        data = data + added if reduction == "add" else (1 - here) * data + added
+    return data.moveaxis(-1, axis)
 
 
 def _targets(site: Site, shape: Sequence[int], places: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def constant_of_shape(site: Site) -> Tensor:
     value = site.attribute("value")
     array = np.zeros(1, np.float32) if value is None else site.run.file.array(value).reshape(1)
     type_ = FLOAT if value is None else value.data_type
-    return Tensor(type_, np.broadcast_to(array, lengths))
+    return Tensor(type_, np.broadcast_to(array.reshape(()), lengths))
 
 
 @rule("EyeLike")
