@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx import defs, helper
@@ -20,7 +20,7 @@ def function_of(site: Site) -> onnx.FunctionProto | None:
     if domain not in NEWEST or site.version > NEWEST[domain] or (not domain and site.version < OLDEST):
         return None
     try:
-        schema = defs.get_schema(site.operator, site.version, domain)
+        schema: Any = defs.get_schema(site.operator, site.version, domain)
     except defs.SchemaError:
         return None
     function = onnx.FunctionProto()

@@ -2,20 +2,26 @@
 
 from onnx_n2n.exact.operators import (
     arithmetic,
+    classical,
     control,
     matrices,
     moving,
+    opaque,
     recurrent,
     sequences,
     shapes,
+    texts,
 )
 
 __all__ = [
     "arithmetic",
+    "classical",
     "control",
     "matrices",
     "moving",
+    "opaque",
     "recurrent",
     "sequences",
     "shapes",
+    "texts",
 ]

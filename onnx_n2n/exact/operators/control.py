@@ -224,9 +224,10 @@ def _constants(
     held = [(each.name, each) for each in initializers]
     for node in nodes:
         for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
+            constant = node.op_type == "Constant"
+            if constant and attribute.type == onnx.AttributeProto.TENSOR:
                 held.append((node.output[0], attribute.t))
-            elif node.op_type == "Constant" and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
+            elif constant and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)

@@ -1,4 +1,4 @@
-"""Recurrent layers, step by step. What a step multiplies by a state that is zero at the start has not been read there."""
+"""Recurrent layers, step by step. What only meets a state that is zero at the start has not been read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.sequences import cut
 from onnx_n2n.exact.registry import MICROSOFT, NEWEST, rule
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import FLOAT, Tensor
+from onnx_n2n.exact.tensor import FLOAT, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -223,14 +223,18 @@ def _run(
             continue
         new, new_cell = step(layer, number, state, cell)
         if not isinstance(valid, bool):
-            new_cell = None if new_cell is None else _plus(valid * new_cell, None if cell is None else (1 - valid) * cell)
-            handed[number] = valid * new
-            new = _plus(handed[number], None if state is None else (1 - valid) * state)
+            new_cell = None if new_cell is None else _kept(valid, new_cell, cell)
+            handed[number], new = valid * new, _kept(valid, new, state)
         else:
             handed[number] = new
         state, cell = new, new_cell
     rows = [handed[number].reshape((1, 1, batch, layer.hidden)) for number in range(count)]
     return rows[0].joined(rows[1:], 0), state, cell
+
+
+def _kept(valid: Numbers, new: Numbers, old: State) -> Numbers:
+    """Return a new state where rows go on, and the old one where they do not."""
+    return _plus(valid * new, None if old is None else (1 - valid) * old)
 
 
 def _steps(site: Site, count: int, batch: int, backward: bool) -> Iterator[tuple[int, bool | Numbers]]:
@@ -338,7 +342,7 @@ def _operator(site: Site, name: str, others: Sequence[Tensor], **attributes: Any
     node = helper.make_node(name, inputs, ["out"], **attributes)
 
     def applied(x: Numbers) -> Numbers:
-        values = dict(zip(inputs, (Tensor(FLOAT, None, x), *others), strict=True))
+        values: dict[str, Value] = dict(zip(inputs, (Tensor(FLOAT, None, x), *others), strict=True))
         (found,) = site.run.node(node, Scope(values, {"": NEWEST[""]}, depth=site.scope.depth + 1))
         assert isinstance(found, Tensor)
         return site.run.numbers(found)
