@@ -174,6 +174,13 @@ class Field:
             memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
         return Residues(self, values, VARIABLE.joined(x.bound))
 
+    def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
+        shape = np.broadcast_shapes(x.shape, *(each.shape for each in others))
+        prints = np.broadcast_to(self.prints(x, *others), (2, *shape))
+        key: Hashable = name if others else (name, parameters)
+        self._fixed.setdefault(key, Memory()).remember(prints, x.broadcast_to(shape).values)
+
     def extreme(self, kind: str, x: Residues, axes: Sequence[int], present: np.ndarray | None = None) -> Residues:
         """Return the largest or smallest number over the last axes: a random function of the set of numbers.
 

@@ -60,7 +60,7 @@ class Numbers(ABC):
 
     def reshape(self, shape: Sequence[int]) -> Self:
         """Return the same numbers in another shape; one length may be -1."""
-        return self._with(self.values.reshape(*self.values.shape[: self.LEAD], *shape))
+        return self._with(self.values.reshape((*self.values.shape[: self.LEAD], *shape)))
 
     def transpose(self, order: Sequence[int]) -> Self:
         """Return the numbers with their axes in another order."""

@@ -135,6 +135,9 @@ class RealLine:
         values = functions.of(name).real(*(each.values for each in arguments), *given)
         return arguments[0]._calculated(values, *arguments[1:])
 
+    def note(self, name: str, x: Reals, *others: Reals, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its argument; the functions here know it."""
+
     def extreme(self, kind: str, x: Reals, axes: Sequence[int], present: np.ndarray | None = None) -> Reals:
         """Return the largest or smallest number over axes."""
         away = -np.inf if kind == "Max" else np.inf
