@@ -102,7 +102,7 @@ def loop(site: Site) -> list[Value]:
         rough = rough or condition.rough
         sized = sized or not condition.certain
         goes_on, trips = bool(condition.known.item()), trips + 1
-    if sized and trips < 2:
+    if sized and trips < 2 and _constant([site.value(slot) for slot in range(2, site.count)]):
         raise Undecided("a loop makes fewer than two trips with these shapes, so what it carries over is not seen")
     return [*carried, *(_stacked(site, stack, 0) for stack in handed)]
 
@@ -158,7 +158,7 @@ def _scanned(
     handed: list[list[Value]] = [[] for _ in graph.output[count:]]
     if len({len(each) for each in sequences}) != 1:
         raise Undecided("what a Scan reads has different lengths")
-    if states and len(sequences[0]) < 2:
+    if len(sequences[0]) < 2 and _constant(states):
         raise Undecided("a Scan makes fewer than two steps with these shapes, so what it carries over is not seen")
     for step in zip(*sequences, strict=True):
         found = body(site, graph, [*states, *step])
@@ -182,6 +182,13 @@ def sequence_map(site: Site) -> list[Value]:
         for out, result in zip(found, body(site, graph, given), strict=True):
             out.append(result)
     return list(found)
+
+
+def _constant(states: Sequence[Value]) -> bool:
+    """Return whether no input has a part in one of the states: a single trip may not show what becomes of it."""
+    return any(
+        not isinstance(each, Tensor) or each.numbers is None or each.numbers.constant for each in states
+    )  # fmt: skip
 
 
 def body(site: Site, graph: onnx.GraphProto, given: Sequence[Value]) -> list[Value]:

@@ -18,12 +18,14 @@ from onnx_n2n.exact.undecided import Undecided
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-# The activations: which of alpha and beta each takes. Affine and ScaledTanh are no operators, and have no defaults.
+# The activations: which of alpha and beta each takes.
 ACTIVATIONS = {
     "Affine": ("alpha", "beta"), "Elu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",),
     "Relu": (), "ScaledTanh": ("alpha", "beta"), "Sigmoid": (), "Softplus": (), "Softsign": (), "Tanh": (),
     "ThresholdedRelu": ("alpha",),
 }  # fmt: skip
+# These have to be given theirs: two are no operators, and ONNX Runtime has another default for the third.
+WITHOUT_DEFAULTS = {"Affine", "ScaledTanh", "ThresholdedRelu"}
 
 Activation = Callable[[Numbers], Numbers]
 State = Numbers | None  # None at the start, where it is zero
@@ -70,7 +72,7 @@ class Layer:
         b: The biases, [2 * gates * hidden], those of the recurrent part last; None where they are zero.
         p: The peepholes, [3 * hidden]; None where they are zero.
         activations: One for each kind of gate.
-        clip: What bounds the arguments of the activations.
+        clip: What bounds the arguments of the activations; None for nothing.
     """
 
     hidden: int
@@ -80,7 +82,7 @@ class Layer:
     b: Weights | None
     p: Weights | None
     activations: Sequence[Activation]
-    clip: Activation
+    clip: Activation | None
 
     @property
     def gates(self) -> int:
@@ -109,9 +111,29 @@ class Layer:
         """Return what a gate sees of the cell: those of the input, output and forget gate in this order."""
         return None if self.p is None or cell is None else cell * self.p.gate(place)
 
+    def leave_out(self, gate: int) -> None:
+        """Note that a gate has no part in the layer, however many steps it makes."""
+        self.w.use(gate)
+        self.r.use(gate)
+        for weights, places in ((self.b, (gate, self.gates + gate)), (self.p, (gate,))):
+            if weights is not None:
+                weights.use(*places)
+
     def act(self, which: int, x: Numbers) -> Numbers:
         """Return an activation of what is clipped."""
-        return self.activations[which](self.clip(x))
+        return self.activations[which](x if self.clip is None else self.clip(x))
+
+    def act_on_cell(self, site: Site, cell: Numbers) -> Numbers:
+        """Return the last activation of an LSTM.
+
+        ONNX says that the argument of each activation is clipped; ONNX Runtime does not clip this one. What is equal
+        for all mixtures of the two is equal for both.
+        """
+        plain = self.activations[2](cell)
+        if self.clip is None or not site.world.exact:
+            return plain
+        share: Numbers = site.world.variable("the cell is clipped", (1,))
+        return share * self.act(2, cell) + (1 - share) * plain
 
 
 @rule("RNN")
@@ -151,12 +173,13 @@ def lstm(site: Site) -> list[Tensor]:
     def step(layer: Layer, number: int, state: State, cell: State) -> tuple[Numbers, State]:
         enters = layer.act(0, _plus(layer.seen(0, number, state), layer.peephole(0, cell)))
         new = enters * layer.act(1, layer.seen(3, number, state))
-        if cell is not None and coupled:
-            new = new + (1 - enters) * cell
+        if coupled:
+            layer.leave_out(2)
+            new = _plus(new, None if cell is None else (1 - enters) * cell)
         elif cell is not None:
             new = new + layer.act(0, _plus(layer.seen(2, number, state), layer.peephole(2, cell))) * cell
         leaves = layer.act(0, _plus(layer.seen(1, number, state), layer.peephole(1, new)))
-        return leaves * layer.act(2, new), new
+        return leaves * layer.act_on_cell(site, new), new
 
     return _layers(site, step)
 
@@ -314,10 +337,11 @@ def _activations(site: Site, directions: int) -> list[Activation]:
 
 def _activation(site: Site, name: str, parameters: dict[str, float]) -> Activation:
     """Return an activation: the operator of that name, by its own rule."""
+    missing = [what for what in ACTIVATIONS[name] if what not in parameters]
+    if missing and name in WITHOUT_DEFAULTS:
+        raise Undecided(f"the activation {name} has no {missing[0]}")
     if name not in {"Affine", "ScaledTanh"}:
         return _operator(site, name, [], **parameters)
-    if missing := [what for what in ACTIVATIONS[name] if what not in parameters]:
-        raise Undecided(f"the activation {name} has no {missing[0]}")
     alpha, beta = (site.world.enter(np.float32(parameters[what])) for what in ("alpha", "beta"))
     if name == "Affine":
         return lambda x: x * alpha + beta
@@ -325,11 +349,11 @@ def _activation(site: Site, name: str, parameters: dict[str, float]) -> Activati
     return lambda x: tanh(x * beta) * alpha
 
 
-def _clipped(site: Site) -> Activation:
-    """Return what bounds the arguments of activations."""
+def _clipped(site: Site) -> Activation | None:
+    """Return what bounds the arguments of activations, or None."""
     limit = site.attribute("clip")
     if limit is None:
-        return lambda x: x
+        return None
     bounds = [Tensor(FLOAT, np.array(sign * limit, np.float32)) for sign in (-1, 1)]
     return _operator(site, "Clip", bounds)
 
