@@ -160,16 +160,16 @@ def test_a_loop_that_hangs_on_data_is_undecided() -> None:
         assert "depends on the model's inputs" in verdict.reason
 
 
-@pytest.mark.parametrize("less", [1, 2])
+@pytest.mark.parametrize("less", [1, 2, 3])
 def test_a_single_trip_does_not_hide_what_is_carried_over(less: int) -> None:
     """With the fewest rows only one trip or none is made; more are tried then."""
-    text = """(float[T, 4] x) => (float[4] y) {
-        s = Shape<end = 1>(x) l = Sub(s, less) t = Squeeze(l)
+    text = """(float[N, T, 4] batch) => (float[4] y) {
+        x = ReduceSum<keepdims = 0>(batch, first) s = Shape<end = 1>(x) l = Sub(s, less) t = Squeeze(l)
         y = Loop (t, , zero) <body = b (int64 i, bool c, float[4] h) => (bool d, float[4] n) {
             d = Identity(c) r = Gather(x, i) m = MatMul(h, W) n = Add(m, r)
         }>
     }"""
-    weights = {"less": np.array([less]), "zero": np.zeros(4)}
+    weights = {"less": np.array([less]), "first": np.array([0]), "zero": np.zeros(4)}
     one, two = (model(text, W=each, **weights) for each in (np.eye(4), 2 * np.eye(4)))
     assert check(one, one).state == "equal"
     assert check(one, two).state != "equal"
@@ -215,7 +215,9 @@ def test_weights_of_a_scan_matter() -> None:
 
 FUNCTIONS = """
 <ir_version: 10, opset_import: ["": 21, "own": 1]>
-g (float[N, 4] x) => (float[N, 4] y) {{ a = own.scaled<alpha = {one}>(x) b = own.scaled<alpha = {two}>(x) y = Sub(a, b) }}
+g (float[N, 4] x) => (float[N, 4] y) {{
+    a = own.scaled<alpha = {one}>(x) b = own.scaled<alpha = {two}>(x) y = Sub(a, b)
+}}
 <domain: "own", opset_import: ["": 21]>
 scaled<alpha>(x) => (y) {{ k = Constant<value_float: float = @alpha>() y = Mul(x, k) }}
 """
