@@ -91,10 +91,10 @@ def test_of_a_known_decision_only_one_branch_matters() -> None:
 BY_LENGTH = {"given": "float z", "decision": "s = Shape<end = 1>(x) d = Equal(s, five)", "five": np.array([5])}
 
 
-@pytest.mark.parametrize("change", [{"one": 2.5}, {"two": 3.5}, {"operator": "Sub"}])
+@pytest.mark.parametrize("change", [{"one": 2.5}, {"two": 3.5}, {"operator": "Sub"}, {"five": np.array([6])}])
 def test_a_branch_for_other_lengths_matters(change: dict[str, Any]) -> None:
     assert check(branches(**BY_LENGTH), branches(**BY_LENGTH)).state == "equal"
-    assert check(branches(**BY_LENGTH), branches(**BY_LENGTH, **change)).state != "equal"
+    assert check(branches(**BY_LENGTH), branches(**{**BY_LENGTH, **change})).state != "equal"
 
 
 def test_an_unlikely_branch_of_another_shape_is_not_ignored() -> None:

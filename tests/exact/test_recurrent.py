@@ -49,6 +49,17 @@ def test_it_is_what_the_runtime_computes(operator: str, without: str, direction:
 
 
 @pytest.mark.parametrize("operator", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_lengths_as_an_input(operator: str, direction: str) -> None:
+    """Over doubles, decisions about lengths are 0 and 1."""
+    made, feeds = layer(operator, directions=1 + (direction == "bidirectional"), without="", direction=direction)
+    (lengths,) = (each for each in made.graph.initializer if each.name == "in4")
+    made.graph.initializer.remove(lengths)
+    made.graph.input.append(onnx.helper.make_tensor_value_info("in4", onnx.TensorProto.INT32, [BATCH]))
+    as_runtime(made, {**feeds, "in4": LENGTHS})
+
+
+@pytest.mark.parametrize("operator", GATES)
 @pytest.mark.parametrize("attributes", [{"clip": 0.3}, {"layout": 1}, {"layout": 1, "direction": "reverse"}])
 @pytest.mark.parametrize("opset", [14, 22])
 def test_its_attributes(operator: str, attributes: dict[str, Any], opset: int) -> None:

@@ -84,22 +84,23 @@ def loop(site: Site) -> list[Value]:
     graph: onnx.GraphProto = site.attribute("body")
     limits = [site.tensor(slot) for slot in range(2) if site.given(slot)]
     limit, start = site.known_optional(0), site.known_optional(1)
-    sized, rough = any(not each.certain for each in limits), any(each.rough for each in limits)
+    sized = any(not each.certain for each in limits)
+    if any(each.rough for each in limits):
+        raise Undecided("how many trips a loop makes depends on numbers that have been rounded")
     carried = [site.value(slot) for slot in range(2, site.count)]
     count, trips, goes_on = len(carried), 0, start is None or bool(start.item())
     handed: list[list[Value]] = [[] for _ in graph.output[1 + count :]]
     while goes_on and (limit is None or trips < limit.item()):
-        if trips >= MOST or rough:
-            raise Undecided(f"a loop makes more than {MOST} trips" if not rough else "trips depend on rounded numbers")
+        if trips >= MOST:
+            raise Undecided(f"a loop makes more than {MOST} trips")
         number = Tensor(INT64, np.array(trips, np.int64), sized=sized)
         condition, *found = body(site, graph, [number, Tensor(BOOL, np.array(True)), *carried])
         carried, out = found[:count], found[count:]
         for stack, value in zip(handed, out, strict=True):
             stack.append(value)
-        if not isinstance(condition, Tensor) or condition.known is None:
+        if not isinstance(condition, Tensor) or condition.known is None or condition.rough:
             raise Undecided("whether a loop goes on depends on the model's inputs")
         site.run.read(condition)
-        rough = rough or condition.rough
         sized = sized or not condition.certain
         goes_on, trips = bool(condition.known.item()), trips + 1
     if sized and trips < 2 and _constant([site.value(slot) for slot in range(2, site.count)]):

@@ -10,6 +10,7 @@ import onnx
 from onnx import defs, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from onnx_n2n.exact.files import domain_of
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.site import Site
@@ -41,13 +42,13 @@ def by_element(site: Site, x: Numbers) -> Numbers:
 
 def described(site: Site, **replaced: Any) -> Described:
     """Return a node, its defaults filled in and without names, the version of its domain, and its input's type."""
-    schema = defs.get_schema(site.operator, site.version, site.node.domain)
+    schema = defs.get_schema(site.operator, site.version, domain_of(site.node.domain))
     attributes = {name: each.default_value for name, each in schema.attributes.items() if each.default_value.name}
     attributes |= {each.name: each for each in site.constants()}
     site.ignore(*attributes)
     if unknown := set(attributes) - set(schema.attributes):
         raise Undecided(f"the rule does not know attribute {min(unknown)!r}")
-    node = onnx.NodeProto(op_type=site.operator, domain=site.node.domain, input=["x"])
+    node = onnx.NodeProto(op_type=site.operator, domain=domain_of(site.node.domain), input=["x"])
     node.output.extend(each.name for each in schema.outputs)
     for name in sorted(attributes | replaced):
         value = replaced[name] if name in replaced else helper.get_attribute_value(attributes[name])
@@ -70,7 +71,8 @@ def _real(x: np.ndarray, written: bytes, version: int, type_: int, output: int) 
         helper.make_graph([node], "one", names, outputs), opset_imports=imports, ir_version=10
     )  # fmt: skip
     rows = x.reshape(-1, x.shape[-1]) if x.ndim else x.reshape(1, 1)
-    found = np.asarray(ReferenceEvaluator(model).run(None, {"x": rows.astype(kind(type_))})[output])
+    results: Any = ReferenceEvaluator(model).run(None, {"x": rows.astype(kind(type_))})
+    found = np.asarray(results[output])
     if found.dtype.kind in "OSU":
         found = np.array([zlib.crc32(str(each).encode()) for each in found.flat]).reshape(found.shape)
     return found.astype(np.float64).reshape(*x.shape[:-1], -1) if x.ndim else found.astype(np.float64).reshape(())

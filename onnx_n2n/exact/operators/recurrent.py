@@ -217,6 +217,8 @@ def _layers(site: Site, step: Step) -> list[Tensor]:
         own = activations[direction * len(DEFAULTS[site.operator]) :]
         layer = Layer(hidden, x @ w.numbers.transpose((1, 0)), w, r, b, p, own, clip)
         states = [_initial(site, slot, direction, batch_first) for slot in ((5, 6) if lstm_ else (5,))]
+        if x.shape[0] < 2 and any(each is not None and each.constant for each in states):
+            raise Undecided("a layer makes fewer than two steps from a constant, so what it hands on is not seen")
         found, *states = _run(site, layer, step, (*states, None)[:2], backward)
         every.append(found)
         for kept, state in zip(last, states, strict=True):
@@ -366,7 +368,7 @@ def _operator(site: Site, name: str, others: Sequence[Tensor], **attributes: Any
     node = helper.make_node(name, inputs, ["out"], **attributes)
 
     def applied(x: Numbers) -> Numbers:
-        values: dict[str, Value] = dict(zip(inputs, (Tensor(FLOAT, None, x), *others), strict=True))
+        values: dict[str, Value] = dict(zip(inputs, (site.result(x), *others), strict=True))
         (found,) = site.run.node(node, Scope(values, {"": NEWEST[""]}, depth=site.scope.depth + 1))
         assert isinstance(found, Tensor)
         return site.run.numbers(found)
