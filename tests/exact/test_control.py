@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
-from onnx_n2n.exact import check
+from onnx_n2n.exact import check, registry
 from tests.helpers.exactly import as_expected, as_runtime, cases
 
 UNDECIDED = {  # by name of the node test, and why
@@ -239,3 +239,98 @@ def test_a_function_of_onnx_is_what_it_is_written_as() -> None:
     assert check(axes, other).state != "equal"
     assert check(unknown, unknown).state == "undecided"
     assert check(plain, plain).state == "undecided"  # its default axes are those of images
+
+
+WRITTEN = """
+    Celu CenterCropPad Clip Elu GreaterOrEqual HardSigmoid HardSwish LeakyRelu LessOrEqual Mish PRelu ReduceL1
+    ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare Relu Selu Shrink Softplus Softsign Swish ThresholdedRelu
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("operator", WRITTEN)
+def test_without_its_rule_an_operator_is_the_function_of_onnx(operator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(registry._RULES, ("", operator))
+    reasons = {case.name: as_expected(case, rtol=1e-2) for case in cases(operator)}
+    assert reasons
+    assert {name: why for name, why in reasons.items() if why and "no rule" not in why} == {}
+    assert "" in reasons.values()
+
+
+def test_an_operator_of_no_known_version_has_no_function() -> None:
+    made = model("(float[N, 4] x) => (float[N, 4] y) { y = MeanVarianceNormalization<axes = [0]>(x) }", opset=29)
+    assert "version 29" in check(made, made).reason
+
+
+# Constants of bodies that have one name
+
+NAMESAKES = """(float[N, 2] x, bool c) => (float[N, 2] y) {{
+    a = If(c) <
+        then_branch = t () => (p) <float[2] k = {{{0}, 1}}> {{ p = Mul(x, k) }},
+        else_branch = e () => (p) <float[2] k = {{{1}, 1}}> {{ p = Add(x, k) }}
+    >
+    y = If(c) <
+        then_branch = t () => (p) <float[2] k = {{{2}, 1}}> {{ p = Mul(a, k) }},
+        else_branch = e () => (p) <float[2] k = {{{3}, 1}}> {{ p = Add(a, k) }}
+    >
+}}"""
+
+
+@given(st.permutations([2, 3, 4, 5]))
+@settings(deadline=None, max_examples=15)
+def test_constants_of_one_name_in_different_bodies_are_not_taken_for_each_other(order: list[int]) -> None:
+    verdict = check(model(NAMESAKES.format(2, 3, 4, 5)), model(NAMESAKES.format(*order)))
+    assert (verdict.state == "equal") == (order == [2, 3, 4, 5])
+
+
+# Loops that are written otherwise
+
+UNROLLED = "(float[N, 4] x) => (float[N, 4] y) { a = MatMul(x, W) b = Tanh(a) c = MatMul(b, W) d = Tanh(c) %s }"
+WHILE = """(float[N, 4] x) => (float[N, 4] y) {
+    n, y = Loop(, go, zero, x) <body = b (int64 i, bool c, int64 k, float[N, 4] p) => (bool d, int64 m, float[N, 4] u) {
+        m = Add(k, one) d = Less(m, limit) q = MatMul(p, W) u = Tanh(q)
+    }>
+}"""
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_loop_that_counts_is_equal_to_its_trips(limit: int) -> None:
+    matrix = np.random.default_rng(5).normal(size=(4, 4))
+    numbers = {"zero": np.array(0), "one": np.array(1), "limit": np.array(limit), "go": np.array(True)}
+    counted = model(WHILE, W=matrix, **numbers)
+    for trips, rest in ((2, "y = Identity(d)"), (3, "e = MatMul(d, W) y = Tanh(e)")):
+        unrolled = model(UNROLLED % rest, W=matrix)
+        assert (check(counted, unrolled).state == "equal") == (trips == limit)
+
+
+def test_a_scan_is_equal_to_the_layer_that_it_computes() -> None:
+    generator = np.random.default_rng(6)
+    w, r = generator.normal(size=(1, 4, 3)), generator.normal(size=(1, 4, 4))
+    text = "(float[N, T, 3] x) => (float[1, N, 4] h) { z = Transpose<perm = [1, 0, 2]>(x) all, h = RNN(z, W, R) }"
+    layer = model(text, W=w, R=r)
+    text = """(float[N, T, 3] x) => (float[1, N, 4] h) {
+        s = Shape<end = 1>(x) n = Concat<axis = 0>(s, four) start = ConstantOfShape(n)
+        last, all = Scan<num_scan_inputs = 1, scan_input_axes = [1], body = b (float[N, 4] p, float[N, 3] q) => (u, o) {
+            a = MatMul(q, V) m = MatMul(p, Q) k = Add(a, m) u = FUNCTION(k) o = Identity(u)
+        }>(start, x)
+        h = Unsqueeze(last, zero)
+    }"""
+    given_ = {"V": w[0].T, "Q": r[0].T, "four": np.array([4]), "zero": np.array([0])}
+    assert check(layer, model(text.replace("FUNCTION", "Tanh"), **given_)).state == "equal"
+    assert check(layer, model(text.replace("FUNCTION", "Sin"), **given_)).state != "equal"
+    assert check(layer, model(text.replace("FUNCTION", "Tanh"), **{**given_, "Q": r[0]})).state != "equal"
+
+
+FAR = """(float[N, T, 4] x) => (float[N, 4] y) {
+    s = Shape<start = 1, end = 2>(x) t = Squeeze(s) first = ReduceSum<keepdims = 0>(x, one)
+    y = Loop(t, , first) <body = b (int64 i, bool c, float[N, 4] p) => (bool d, float[N, 4] u) {
+        d = Identity(c) r = Gather(E, i) a = MatMul(p, W) u = Add(a, r)
+    }>
+}"""
+
+
+def test_a_row_that_only_a_longer_input_reaches_matters() -> None:
+    table, other = np.ones((50, 4)), np.ones((50, 4))
+    other[40, 1] = 2
+    one, two = (model(FAR, W=np.eye(4), E=each, one=np.array([1])) for each in (table, other))
+    assert check(one, one).state == "equal"
+    assert check(one, two).state != "equal"
