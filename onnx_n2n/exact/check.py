@@ -16,7 +16,7 @@ from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File, load
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.run import Run
-from onnx_n2n.exact.tensor import Tensor, Value
+from onnx_n2n.exact.tensor import Map, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.verdict import Verdict
 
@@ -85,8 +85,18 @@ def _at(teacher: File, student: File, shapes: sizes.Shapes, count: int) -> Verdi
 
 
 def _unequal(runs: tuple[Run, Run], one: Value, two: Value) -> str:
+    """Say in what an output of both models differs, or return nothing; sequences and maps element by element."""
+    if isinstance(one, list) and isinstance(two, list):
+        if len(one) != len(two):
+            return f"it has {len(one)} elements in the teacher and {len(two)} in the student"
+        reasons = (_unequal(runs, *each) for each in zip(one, two, strict=True))
+        return next((f"element {place}: {reason}" for place, reason in enumerate(reasons) if reason), "")
+    if isinstance(one, Map) and isinstance(two, Map):
+        return _unequal(runs, one.values, two.values) if one.labels == two.labels else "its labels differ"
+    if one is None and two is None:
+        return ""
     if not isinstance(one, Tensor) or not isinstance(two, Tensor):
-        raise Undecided("an output is no tensor")
+        return "it is of another kind"
     if one.shape != two.shape:
         return f"it has the shape {one.shape} in the teacher and {two.shape} in the student"
     if one.type != two.type:

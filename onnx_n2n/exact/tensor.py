@@ -73,7 +73,20 @@ class Tensor:
         return replace(self, **changes)
 
 
-Value = Tensor | list["Value"] | None  # a sequence is a list, an optional that is empty is None
+@dataclass(frozen=True)
+class Map:
+    """What a classifier gives for one row: a number for each of its labels, which are part of the model.
+
+    Args:
+        labels: Whole numbers or texts.
+        values: The numbers, [labels].
+    """
+
+    labels: tuple[int | str, ...]
+    values: Tensor
+
+
+Value = Tensor | list["Value"] | Map | None  # a sequence is a list, an optional that is empty is None
 
 
 def named(type_: int) -> str:
