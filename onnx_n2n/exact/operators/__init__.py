@@ -8,6 +8,8 @@ from onnx_n2n.exact.operators import (
     moving,
     pooling,
     quantised,
+    resizing,
+    sampling,
     shapes,
 )
 
@@ -19,5 +21,7 @@ __all__ = [
     "moving",
     "pooling",
     "quantised",
+    "resizing",
+    "sampling",
     "shapes",
 ]
