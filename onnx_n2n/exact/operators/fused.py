@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from onnx import helper
@@ -34,7 +35,7 @@ ACTIVATIONS = {
 WITH_ATTRIBUTES = 10  # the last version of ONNX's operators in which Clip has attributes
 
 
-def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: object) -> Numbers:
+def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: Any) -> Numbers:
     """Return what one of ONNX's operators gives for numbers, by its own rule."""
     scope = site.scope.inner()
     scope = replace(scope, versions={**scope.versions, "": version})

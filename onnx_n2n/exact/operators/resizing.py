@@ -254,5 +254,5 @@ def mixed(site: Site, x: Numbers, axis: int, weights: Sequence[dict[int, Fractio
         for pixel, share in each.items():
             which[pixel, place] = number[share]
     entered = [site.world.fraction(share.numerator, share.denominator).reshape([1]) for share in shares]
-    matrix = entered[0].joined(entered[1:], 0).taken(which)
+    matrix: Numbers = entered[0].joined(entered[1:], 0).taken(which)
     return (x.moveaxis(axis, -1) @ matrix).moveaxis(-1, axis)

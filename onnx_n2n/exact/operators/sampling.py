@@ -53,7 +53,7 @@ def _within(padding: str, low: float, high: float, length: int) -> Callable[[np.
 
 
 def _cubic(away: np.ndarray) -> np.ndarray:
-    near = ((CUBIC + 2) * away - (CUBIC + 3)) * away**2 + 1
+    near = np.asarray(((CUBIC + 2) * away - (CUBIC + 3)) * away**2 + 1)
     return np.where(away <= 1, near, (((away - 5) * away + 8) * away - 4) * CUBIC)
 
 

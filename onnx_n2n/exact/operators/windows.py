@@ -115,7 +115,7 @@ def _outputs(site: Site, axis: Axis, rounded_up: bool) -> int:
 def reach(site: Site, axes: Sequence[Axis]) -> None:
     """Note which places of a window meet the image at all, so that it counts if some do not."""
     name = f"the window of {site.node.name or site.node.output[0]}"
-    site.run.reach(name, product([axis.inside.any(1) for axis in axes]))
+    site.run.reach(name, product([np.asarray(axis.inside.any(1)) for axis in axes]))
 
 
 def product(masks: Sequence[np.ndarray]) -> np.ndarray:
