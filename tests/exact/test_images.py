@@ -174,7 +174,7 @@ def test_a_region_is_resized_and_what_is_outside_is_a_number(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
-@pytest.mark.parametrize("operator, opset", [("Upsample", 9), ("Resize", 10)])
+@pytest.mark.parametrize(("operator", "opset"), [("Upsample", 9), ("Resize", 10)])
 def test_older_versions_make_images_larger(operator: str, opset: int, mode: str) -> None:
     inputs = [drawn(1, 2, 3, 4), np.array([1, 1, 2, 3], np.float32)]
     as_runtime(*one_node(operator, inputs, opset=opset, mode=mode))

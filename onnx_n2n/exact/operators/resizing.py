@@ -255,4 +255,8 @@ def mixed(site: Site, x: Numbers, axis: int, weights: Sequence[dict[int, Fractio
             which[pixel, place] = number[share]
     entered = [site.world.fraction(share.numerator, share.denominator).reshape([1]) for share in shares]
     matrix: Numbers = entered[0].joined(entered[1:], 0).taken(which)
-    return (x.moveaxis(axis, -1) @ matrix).moveaxis(-1, axis)
+    lead, rest = x.shape[:axis], x.shape[axis + 1 :]
+    if math.prod(rest) == 1:
+        return (x.reshape([-1, length]) @ matrix).reshape([*lead, -1, *rest])
+    flat = x.reshape([math.prod(lead), length, -1])  # so that products are of matrices that lie in one piece
+    return (matrix.transpose([1, 0]) @ flat).reshape([*lead, len(weights), *rest])
