@@ -127,6 +127,12 @@ class Numbers(ABC):
     def cumulated(self, axis: int) -> Self:
         """Return the sums of all numbers up to each place."""
 
+    def choosing(self, x: Self, y: Self) -> Self:
+        """Return x where these numbers, which are 0 or 1, are 1, and y where they are 0; either may be infinite."""
+        one, two = x._with(x.values, infinite=False), y._with(y.values, infinite=False)
+        found = self * one + (1 - self) * two
+        return found._with(found.values, infinite=x.infinite or y.infinite)
+
     def __neg__(self) -> Self:
         """Return the numbers times -1."""
         return self._entered(0) - self
