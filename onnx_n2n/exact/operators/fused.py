@@ -194,7 +194,7 @@ def qlinear_softmax(site: Site) -> Tensor:
     version = site.attribute("opset")
     if version is None:
         raise Undecided("it is not given which version of Softmax is meant")
-    axis = site.attribute("axis", -1 if version >= 13 else 1)
+    axis = site.attribute("axis", -1)
     return _rounded(site, applied(site, "Softmax", dequantised(site, 0), version, axis=axis), 3)
 
 
