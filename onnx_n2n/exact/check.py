@@ -3,98 +3,262 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
+from onnx_n2n.errors import OptionError
 from onnx_n2n.exact import operators as _operators  # registers them
 from onnx_n2n.exact import sizes
+from onnx_n2n.exact.breaks import place_of
+from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File, load
 from onnx_n2n.exact.interface import difference
-from onnx_n2n.exact.run import Run
-from onnx_n2n.exact.tensor import Tensor, Value
+from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
-from onnx_n2n.exact.verdict import Verdict
+from onnx_n2n.exact.verdict import Verdict, rounded_up
+from onnx_n2n.exact.watched import TooLarge, Watched
+from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES = (5, 8)  # so many at first, and so many if their chance is too large
+SECONDS = 60.0  # no further shapes are tried after so long
+LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str
 
 __all__ = ["CERTAIN", "Model", "check"]
 assert _operators
 
 
-def check(teacher: Model, student: Model, *, gained: Iterable[str] = ()) -> Verdict:
+class Unread(Undecided):
+    """Some of a constant's elements have no part in a run: they could be anything.
+
+    Args:
+        name: The constant.
+        shape: Its shape.
+        places: How many of its elements are not read.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], places: int) -> None:
+        super().__init__(f"{places} of {int(np.prod(shape))} elements of {name!r} have no part in a run")
+        self.shape = shape
+
+
+@dataclass(frozen=True)
+class Unequal:
+    """Residues that differ.
+
+    Args:
+        shapes: The shapes of inputs.
+        field: The primes and functions.
+        output: The output.
+        share: Which share of its numbers differs.
+    """
+
+    shapes: sizes.Shapes
+    field: Field
+    output: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that are compared.
+
+    Args:
+        teacher: One model.
+        student: The other one.
+        gained: Outputs of the student that may be longer than the teacher's along one axis.
+        growth: What a record says of constants before rounding; None without one.
+    """
+
+    teacher: File
+    student: File
+    gained: Collection[str] = ()
+    growth: Any = None
+
+    def exact(self, world: Any) -> Exact | None:
+        """Return the student's numbers before rounding."""
+        if self.growth is None:
+            return None
+        found: Exact = self.growth.exact(world, self.teacher, self.student)
+        return found
+
+    def at(self, shapes: sizes.Shapes, count: int) -> tuple[float, Unequal | None]:
+        """Run both models once: return the chance that they differ although all is equal, or what is not.
+
+        Raises:
+            Differs: If an output differs whatever its numbers are.
+            Undecided: If the run cannot be made, or leaves constants unread.
+        """
+        field = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student))
+        given = inputs(field, self.teacher, shapes)
+        runs = Watched(field, self.teacher), Watched(field, self.student, self.exact(field))
+        results = runs[0].outputs(given), runs[1].outputs(given)
+        compared, bound = 0, Bound()
+        for name, old, new in pairs(runs, results, self.gained):
+            compared, bound = compared + 1, bound.joined(old.bound).joined(new.bound)
+            wrong = (old.values != new.values).any(0)
+            if wrong.any():
+                return 1.0, Unequal(shapes, field, name, float(np.mean(wrong)))
+        field.comparisons.add("output", compared, bound)
+        for run in runs:
+            for name, places in run.reads.unread().items():
+                raise Unread(name, _shape_of(run.file, name, places), places)
+        return field.comparisons.chance(field.primes, len(field.roots)), None
+
+    def on(self, attempt: sizes.Attempt) -> Verdict:
+        """Run both models on sets of shapes, all of which have to come out equal."""
+        total, most = 0.0, 0
+        for shapes in attempt:
+            try:
+                for count in PRIMES:
+                    chance, unequal = self.at(shapes, count)
+                    if unequal is not None:
+                        return replace(self.explained(unequal), primes=count)
+                    if chance <= CERTAIN / len(attempt):
+                        break
+            except Differs as how:
+                return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
+            total, most = total + chance, max(most, count)
+        if total > CERTAIN:
+            reason = f"the chance of an error would be {rounded_up(total):.0e}"
+            return Verdict("undecided", primes=most, shapes=attempt, reason=reason)
+        found = Verdict("equal", rounded_up(total), most, shapes=attempt)
+        if self.growth is None:
+            return found
+        constants, largest = self.growth.rounded(self.teacher, self.student)
+        return replace(found, constants=constants, largest_rounding=largest)
+
+    def explained(self, unequal: Unequal) -> Verdict:
+        """Say whether residues that differ mean that the models do: a witness shows it, else it is undecided."""
+        shapes, output = unequal.shapes, unequal.output
+        witness = Search(
+            self.teacher, self.student, shapes, None if self.growth is None else self.exact, self.gained
+        ).found()
+        place = place_of(
+            unequal.field, self.teacher, self.student, inputs(unequal.field, self.teacher, shapes),
+            output if witness is None else witness.output, self.exact(unequal.field), why=witness is None,
+        )  # fmt: skip
+        node, operator = ("", "") if place is None else (place.node, place.operator)
+        if witness is not None:
+            return Verdict(
+                "different", shapes=(shapes,), output=witness.output, node=node, operator=operator,
+                reason=witness.reason,
+            )  # fmt: skip
+        if place is None:
+            reason = f"{unequal.share:.0%} of its numbers are not shown to be equal, and no input shows a difference"
+        elif place.constant:
+            reason = f"what {place.constant!r} was before it was rounded needs a record"
+        else:
+            reason = f"it needs a property of {operator} at node {node!r}"
+        return Verdict("undecided", shapes=(shapes,), output=output, node=node, operator=operator, reason=reason)
+
+
+def check(
+    teacher: Model,
+    student: Model,
+    *,
+    record: Any = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    gained: Collection[str] = (),
+) -> Verdict:
     """Say whether two models compute the same for every input of some shapes, in exact arithmetic.
 
+    >>> from onnx_n2n.exact import check
+    >>> assert check("teacher.onnx", "student.onnx")
+
+    Args:
+        teacher: The model that is right: a path or an ``onnx.ModelProto``.
+        student: The model to judge.
+        record: What the student's constants were before they were rounded: a growth record, by its path or its JSON.
+        shapes: Shapes of inputs, for free axes; those of others are chosen.
+        gained: Outputs in which the student may say more along one axis, behind what the teacher says.
+
     Raises:
-        ModelError: If one of them cannot be read.
+        ModelError: If a model or the record cannot be read.
+        OptionError: If a shape does not fit its input, or there is no output that has gained.
     """
     started = time.monotonic()
     one, two = load(teacher), load(student)
-    if differs := difference(one, two, gained):
-        return Verdict("different", reason=differs)
-    try:
-        found = _compared(one, two)
-    except Undecided as why:
-        found = Verdict("undecided", node=why.node, operator=why.operator, reason=why.reason)
+    names = {each.name for each in one.proto.graph.output}
+    if strange := sorted(set(gained) - names):
+        raise OptionError(f"the teacher has no output {strange[0]!r}", hint=f"there is {', '.join(sorted(names))}")
+    output, reason = difference(one, two)
+    if reason:
+        found = Verdict("different", output=output, reason=reason)
+    else:
+        pair = Pair(one, two, gained, None if record is None else _growth(record))
+        try:
+            found = _compared(pair, shapes or {}, started)
+        except Undecided as why:
+            found = Verdict("undecided", node=why.node, operator=why.operator, reason=why.reason)
+        except MemoryError:
+            found = Verdict("undecided", reason="there is not enough memory to run the models")
     return replace(found, seconds=time.monotonic() - started)
 
 
-def _compared(teacher: File, student: File) -> Verdict:
-    why = None
-    for shapes in sizes.attempts(list(teacher.inputs)):
-        for count in PRIMES:
-            try:
-                found = _at(teacher, student, shapes, count)
-            except Undecided as undecided:
-                why = why or undecided
+def _compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -> Verdict:
+    """Try shapes until a run of both models decides; say why not what came nearest to it."""
+    given = list(pair.teacher.inputs)
+    tried = Tried(pair, started)
+    if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+        return found
+    lengths = () if tried.unread is None else sorted({each for each in tried.unread.shape if 1 < each <= LONGEST})
+    for length in lengths:
+        if (found := tried.first(sizes.attempts(given, fixed, reaching=length))) is not None:
+            return found
+    raise tried.unread or tried.why or Undecided("no shapes were found that fit the inputs")
+
+
+@dataclass
+class Tried:
+    """Shapes that have been tried.
+
+    Args:
+        pair: The models.
+        started: When the check began.
+        why: Why the first ones did not decide.
+        unread: What constant the last ones left unread; this may be mended by larger ones.
+    """
+
+    pair: Pair
+    started: float
+    why: Undecided | None = None
+    unread: Unread | None = None
+
+    def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
+        """Return the verdict on the first shapes that decide."""
+        last = None
+        for attempt in attempts:
+            if time.monotonic() - self.started > SECONDS:
                 break
-            if found.chance is None or found.chance <= CERTAIN:
-                return found
-        else:
-            return replace(found, state="undecided", reason=f"the chance of an error would be {found.chance:.1e}")
-    assert why is not None
-    raise why
+            try:
+                return self.pair.on(attempt)
+            except Unread as unread:
+                self.unread = unread
+            except Undecided as why:
+                self.why = self.why or why
+                place = why.node, why.operator, why.reason
+                if place == last or isinstance(why, TooLarge):
+                    break  # other lengths change nothing, or make it worse
+                last = place
+        return None
 
 
-def _at(teacher: File, student: File, shapes: sizes.Shapes, count: int) -> Verdict:
-    field = Field(count)
-    given: dict[str, Value] = {
-        each.name: Tensor(
-            each.type.tensor_type.elem_type, None,
-            field.given(each.name, each.type.tensor_type.elem_type, shapes[each.name]),
-        )
-        for each in teacher.inputs
-    }  # fmt: skip
-    runs = Run(field, teacher), Run(field, student)
-    results = [run.outputs(given) for run in runs]
-    for name, value in results[0].items():
-        if reason := _unequal(runs, value, results[1][name]):
-            return Verdict("undecided", output=name, primes=count, shapes=(shapes,), reason=reason)
-    for run in runs:
-        if unread := run.reads.unread():
-            name, places = next(iter(unread.items()))
-            raise Undecided(f"{places} elements of {name!r} have no part in a run with these shapes")
-    chance = field.comparisons.chance(field.primes, len(field.roots))
-    return Verdict("equal", chance=chance, primes=count, shapes=(shapes,))
+def _shape_of(file: File, name: str, places: int) -> tuple[int, ...]:
+    for tensor in file.proto.graph.initializer:
+        if tensor.name == name:
+            return tuple(tensor.dims)
+    return (places,)
 
 
-def _unequal(runs: tuple[Run, Run], one: Value, two: Value) -> str:
-    if not isinstance(one, Tensor) or not isinstance(two, Tensor):
-        raise Undecided("an output is no tensor")
-    if one.shape != two.shape:
-        return f"it has the shape {one.shape} in the teacher and {two.shape} in the student"
-    if one.type != two.type:
-        return "its type differs"
-    for run, each in zip(runs, (one, two), strict=True):
-        run.read(each)
-    first, second = runs[0].numbers(one), runs[1].numbers(two)
-    field = runs[0].world
-    field.comparisons.add("output", 1, first.bound.joined(second.bound))
-    wrong = (first.values != second.values).any(0)
-    return f"{np.mean(wrong):.0%} of its numbers are not shown to be equal" if wrong.any() else ""
+def _growth(record: Any) -> Any:
+    """Return what a growth record says of constants before rounding."""
+    raise NotImplementedError(record)
