@@ -20,11 +20,12 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
+from onnx_n2n.exact.stored import LARGE, Stored, mantissa
 from onnx_n2n.exact.undecided import Undecided
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
-_STEPS = np.arange(1, 65, dtype=np.uint64)[:, None] * _STEP
+BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
 
@@ -34,53 +35,45 @@ class Field:
     Args:
         count: Number of primes.
         roots: Small primes that have to have square roots modulo each of them.
+        laws: Whether to know functions that change nothing when they are applied once more. This takes time.
     """
 
     exact = True  # equal numbers show that two functions are equal
 
-    def __init__(self, count: int, roots: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True) -> None:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
-        self.comparisons = Comparisons()
+        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(
+            1
+        )
+        self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._inverse = Memory()  # one over what is remembered
+        self._inverse_bound = Bound()
 
     # Numbers
 
     def enter(self, array: np.ndarray) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
-        if array.dtype.kind in "bui":
-            values = np.stack([(array % np.array(p, _wide(array))).astype(np.float64) for p in self.primes])
-            most = int(np.abs(array.astype(np.float64)).max(initial=0))
-            return Residues(self, values, Bound(0, float(most.bit_length())))
-        doubles = array.astype(np.float64)
-        infinite = np.isinf(doubles)
-        if np.isnan(doubles).any():
+        ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
+        if any(map(np.isnan, ends)):
             raise Undecided("a constant is not a number")
-        if infinite.any():
+        if any(map(np.isinf, ends)):
+            doubles = array.astype(np.float64)
+            infinite = np.isinf(doubles)
             finite = self.enter(np.where(infinite, 0.0, doubles))
             far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
             total = finite + far
             return Residues(self, total.values, total.bound, True)
-        mantissas, exponents = np.frexp(doubles)
-        used = mantissas[doubles != 0]
-        bits = 24 if array.dtype.itemsize < 8 else 53
-        mantissas = mantissas * 2.0**bits
-        low, high = (0, 0) if not used.size else (int(exponents[doubles != 0].min()), int(exponents.max()))
-        values = np.empty((len(self.primes), *array.shape))
-        for place, p in enumerate(self.primes):
-            powers = np.array([pow(2, each - bits, p) for each in range(low, high + 1)], np.float64)
-            whole = mantissas if bits == 24 else np.fmod(mantissas, p)
-            scaled = np.where(whole < 0, whole + p, whole) * powers[np.clip(exponents - low, 0, high - low)]
-            values[place] = reduced(scaled, float(p))
-        return Residues(self, values, Bound(0, float(bits + high - low)))
+        found = Stored(self, array, Bound(0, *_exponents(array)))
+        return found if array.size >= LARGE else Residues(self, found.values, found.bound)
 
     def fraction(self, over: int, under: int) -> Residues:
         """Return a fraction."""
         values = np.array([over * pow(under, -1, p) % p for p in self.primes], np.float64)
-        return Residues(self, values, Bound(0, float(abs(over).bit_length() + abs(under).bit_length())))
+        return Residues(self, values, _of_fraction(over, under))
 
     def root_of(self, over: int, under: int) -> Residues:
         """Return the square root of a fraction above 0; all primes in over * under have to have roots here."""
@@ -88,7 +81,7 @@ class Field:
         values = np.array([pow(number, (p + 1) // 4, p) * pow(under, -1, p) % p for p in self.primes], np.float64)
         if any(int(v) * int(v) * under % p != over % p for v, p in zip(values, self.primes, strict=True)):
             raise Undecided(f"the root of {over}/{under} is no number modulo the primes that were drawn")
-        return Residues(self, values, Bound(0, float(number.bit_length() + under.bit_length())))
+        return Residues(self, values, _of_fraction(number, under))
 
     def variable(self, name: Hashable, shape: Sequence[int]) -> Residues:
         """Return variables, such as the numbers of an input: one name stands for one array of a shape."""
@@ -115,11 +108,9 @@ class Field:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
         if not x.constant:
             known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
-            if (known >= 0).all():
-                return Residues(self, known, VARIABLE)
             drawn = self.apply("Reciprocal", (), x)
-            found = Residues(self, np.where(known >= 0, known, drawn.values), VARIABLE.joined(x.bound))
-            self._inverse.remember(self.prints(found), x.values)
+            found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
+            self._remember_inverse(found, x)
             return found
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
@@ -130,7 +121,8 @@ class Field:
                 if exponent & 1:
                     values[place] = reduced(values[place] * base, float(p))
                 base, exponent = reduced(base * base, float(p)), exponent >> 1
-        return Residues(self, values, x.bound)
+        different = len(np.unique(x.values[0]))
+        return Residues(self, values, x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different))
 
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
@@ -148,8 +140,12 @@ class Field:
         """Return square roots, one over which is what `rsqrt` gives."""
         over = self.rsqrt(x, approximately)
         root = x * over
-        self._inverse.remember(self.prints(root), over.values)
+        self._remember_inverse(root, over)
         return root
+
+    def _remember_inverse(self, x: Residues, over: Residues) -> None:
+        self._inverse.remember(self.prints(x), over.values)
+        self._inverse_bound = self._inverse_bound.joined(over.bound)
 
     # Functions
 
@@ -166,11 +162,10 @@ class Field:
         values = found.values
         if function.zero:
             values = np.where((x.values == 0).all(0), 0.0, values)
-        if function.idempotent:
+        if function.idempotent and self.laws:
             own = self.prints(x)
             memory = self._fixed.setdefault((name, parameters), Memory())
-            known = memory.recall(own, np.full_like(values, -1.0))
-            values = np.where(known >= 0, known, values)
+            values = memory.recall(own, values)
             memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
         return Residues(self, values, VARIABLE.joined(x.bound))
 
@@ -221,13 +216,16 @@ class Field:
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
         values = np.where((prints[0] == prints[1]).all(0), one.values, drawn.values)
         self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
+        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
+        if not self.laws:
+            return found
         memory = self._fixed.setdefault(kind, Memory())
         for first, second in ((one, two), (two, one)):
-            known = memory.recall(self.prints(first, second), np.full_like(values, -1.0))
-            values = np.where(known >= 0, known, values)
-        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
+            values = memory.recall(self.prints(first, second), values)
+        found.values = values
         for each in (one, two):
-            memory.remember(self.prints(found, each), values)
+            if each.constant:
+                memory.remember(self.prints(found, each), values)
         return found
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
@@ -256,28 +254,58 @@ class Field:
         bound = arguments[0].bound
         for each in arguments[1:]:
             bound = bound.joined(each.bound)
-        self.comparisons.add(name, math.prod(shape) if name else 0, bound)
+        self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
-        for each in arguments:
-            state = _absorbed(state, *each.values.astype(np.uint64))
-        return np.broadcast_to(state, (2, *shape))
+        first, *more = arguments
+        flat = first.values.reshape(len(self.primes), -1)
+        found = np.empty((2, flat.shape[1]), np.uint64)
+        for start in range(0, flat.shape[1], BLOCK):
+            found[:, start : start + BLOCK] = _absorbed(state, *flat[:, start : start + BLOCK].astype(np.uint64))
+        found = found.reshape(2, *first.shape)
+        for each in more:
+            found = _absorbed(found, *each.values.astype(np.uint64))
+        return np.broadcast_to(found, (2, *shape))
 
     def _drawn(self, prints: np.ndarray) -> Residues:
-        """Return a number modulo each prime for every fingerprint."""
-        values = np.empty((len(self.primes), *prints.shape[1:]))
-        for place, p in enumerate(self.primes):
-            one, two = _final(prints + _STEPS[place])
-            mixed = _final(np.asarray(one ^ (two << np.uint64(17) | two >> np.uint64(47))))
-            values[place] = np.floor((mixed >> np.uint64(11)).astype(np.float64) * (p * 2.0**-53))
-        return Residues(self, values, VARIABLE)
+        """Return a number modulo each prime for every fingerprint: the upper bits of a random sum of its two lanes."""
+        flat = np.ascontiguousarray(prints).reshape(2, -1)
+        values = np.empty((len(self.primes), flat.shape[1]))
+        for start in range(0, flat.shape[1], BLOCK):
+            one, two = _final(flat[:, start : start + BLOCK])
+            for place, p in enumerate(self.primes):
+                mixed = one * self._multipliers[place, 0]
+                mixed += two * self._multipliers[place, 1]
+                mixed >>= np.uint64(11)
+                found = values[place, start : start + BLOCK]
+                np.multiply(mixed, p * 2.0**-53, out=found)
+                np.floor(found, out=found)
+        return Residues(self, values.reshape(-1, *prints.shape[1:]), VARIABLE)
 
     def _key(self, *what: Any) -> np.ndarray:
         digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()
         return np.frombuffer(digest, np.uint64)
 
 
-def _wide(array: np.ndarray) -> type[np.integer[Any]]:
-    return np.uint64 if array.dtype.kind == "u" and array.dtype.itemsize == 8 else np.int64
+def _double(number: Any) -> float:
+    return float(number)
+
+
+def _exponents(array: np.ndarray) -> tuple[float, float]:
+    """Return such powers of two that all numbers are multiples of one, and at most the other."""
+    if array.dtype.kind in "bui":
+        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
+    low, high = 0, 0
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, LARGE):
+        doubles = flat[start : start + LARGE].astype(np.float64)
+        exponents = np.frexp(doubles[doubles != 0])[1]
+        low, high = int(exponents.min(initial=low)), int(exponents.max(initial=high))
+    return float(low - mantissa(array)), float(high)
+
+
+def _of_fraction(over: int, under: int) -> Bound:
+    bits = float(abs(under).bit_length())
+    return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
 
 
 def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -20,8 +20,11 @@ class Piece:
     @classmethod
     def sorted(cls, first: np.ndarray, second: np.ndarray, values: np.ndarray) -> Piece:
         """Return a piece of fingerprints in any order; of equal ones the first is kept."""
-        first, places = np.unique(first, return_index=True)
-        return cls(first, second[places], values[:, places])
+        places = np.argsort(first, kind="stable")
+        first = first[places]
+        kept = np.append(True, first[1:] != first[:-1])
+        places = places[kept]
+        return cls(first[kept], second[places], values[:, places])
 
     def find(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which fingerprints are here, bool[m], and where, int64[m]."""

@@ -42,9 +42,5 @@ def _is_prime(n: int) -> bool:
 
 
 def _order_is_large(p: int) -> bool:
-    power = 1
-    for _ in range(EXPONENTS):
-        power = power * 2 % p
-        if power == 1:
-            return False
-    return True
+    """Return whether no power of 2 up to `EXPONENTS` is 1: its order divides p - 1."""
+    return all(pow(2, order, p) != 1 for order in range(1, EXPONENTS + 1) if (p - 1) % order == 0)

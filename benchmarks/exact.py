@@ -1,0 +1,127 @@
+"""Students of real models through the exact check: which are equal, and what it cannot decide.
+
+    python benchmarks/exact.py FOLDER [--growth widen] [--only "real/*"] [--out FILE]
+
+FOLDER has ONNX models, in folders of any depth. Each is grown, written with its record, and compared with the exact
+check. The table has the verdict, its time, and that of two runs in ONNX Runtime with the opening of their sessions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx_n2n
+from onnx_n2n import exact
+from onnx_n2n.errors import N2NError
+
+MEMORY = 12 << 30  # bytes that one model may take
+
+GROWTHS: dict[str, Callable[..., Any]] = {
+    "same": lambda source, **options: onnx_n2n.run("", source, **options),
+    "widen": lambda source, **options: onnx_n2n.widen(source, 1.5, **options),
+    "net2net": lambda source, **options: onnx_n2n.widen(source, 1.5, init="net2net", **options),
+    "deepen": onnx_n2n.deepen,
+    "enlarge": onnx_n2n.enlarge,
+    "run": lambda source, **options: onnx_n2n.run("widen{factor=1.5},deepen", source, **options),
+}
+
+
+def tried(path: Path, growth: str, pipe: Any) -> None:
+    """Grow one model, check it, and send what was found."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    pipe.send(outcome(path, growth))
+
+
+def outcome(path: Path, growth: str) -> dict[str, Any]:
+    """Return the verdict on one student, and how long it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        student = path
+        record = None
+        if growth != "same":
+            student, record = Path(folder, "student.onnx"), Path(folder, "growth.safetensors")
+            try:
+                result = GROWTHS[growth](path, output=student, verify=False)
+                if not student.exists():
+                    return {"state": "not grown"}
+                result.growth.save(record)
+            except N2NError as error:
+                return {"state": "not grown", "reason": str(error)}
+        verdict = exact.check(path, student, record=record)
+        found = verdict.to_json() | {"runtime": None}
+        try:
+            started = time.monotonic()
+            run(path, student)
+            found["runtime"] = time.monotonic() - started
+        except Exception as error:
+            found["runtime_error"] = str(error)[:200]
+        return found
+
+
+def run(*models: Path) -> None:
+    """Run models in ONNX Runtime on drawn inputs."""
+    from onnx_n2n.verification.verdict import verify
+
+    verify(*models, time_limit=120)
+
+
+def outcomes(folder: Path, growth: str, only: str, limit: float) -> Iterator[dict[str, Any]]:
+    """Check the students of all models of a folder, each in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    for path in sorted(folder.rglob("*.onnx")):
+        name = str(path.relative_to(folder))
+        if not any(fnmatch.fnmatch(name, each) for each in only.split("|")):
+            continue
+        mine, theirs = context.Pipe(False)
+        process = context.Process(target=tried, args=(path, growth, theirs))
+        process.start()
+        theirs.close()
+        started = time.monotonic()
+        try:
+            found = mine.recv() if mine.poll(limit) else {"state": "too slow"}
+        except EOFError:
+            found = {"state": "ended", "reason": "the process ended"}
+        process.kill()
+        process.join()
+        yield {"model": name, "growth": growth, "whole": time.monotonic() - started} | found
+
+
+def main() -> None:
+    """Parse the command line, print a line for each model and the tally."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--growth", default="widen", choices=GROWTHS)
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--limit", type=float, default=300)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for row in outcomes(options.folder, options.growth, options.only, options.limit):
+        rows.append(row)
+        place = " ".join(row.get(each) or "" for each in ("operator", "node", "output"))
+        sys.stdout.write(
+            f"{row['model']:55} {row['state']:10} {row.get('seconds') or 0:7.2f} s {place} {row.get('reason', '')[:150]}\n"
+        )
+        sys.stdout.flush()
+    times = [row["seconds"] / row["runtime"] for row in rows if row.get("runtime") and row["state"] == "equal"]
+    summary = {"states": Counter(row["state"] for row in rows)}
+    if times:
+        summary["median time against the run"] = statistics.median(times)
+    sys.stdout.write(json.dumps(summary) + "\n")
+    if options.out:
+        options.out.write_text(json.dumps({"summary": summary, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
