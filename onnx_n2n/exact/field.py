@@ -12,6 +12,7 @@ import hashlib
 import math
 import secrets
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,12 @@ class Field:
             known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
             drawn = self.apply("Reciprocal", (), x)
             found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
-            self._remember_inverse(found, x)
+            self.inverses(found, x)
             return found
+        return self.inverse(x)
+
+    def inverse(self, x: Residues) -> Residues:
+        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
         values = np.ones_like(x.values)
@@ -122,7 +127,10 @@ class Field:
                     values[place] = reduced(values[place] * base, float(p))
                 base, exponent = reduced(base * base, float(p)), exponent >> 1
         different = len(np.unique(x.values[0]))
-        return Residues(self, values, x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different))
+        bound = x.bound.over(hashlib.blake2b(self.prints(x).tobytes()).digest(), different)
+        if x.bound.degree:  # as polynomials, all numbers have the product of all that are different below them
+            bound = replace(bound, degree=x.bound.degree * (different + 1))
+        return Residues(self, values, bound)
 
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
@@ -140,10 +148,11 @@ class Field:
         """Return square roots, one over which is what `rsqrt` gives."""
         over = self.rsqrt(x, approximately)
         root = x * over
-        self._remember_inverse(root, over)
+        self.inverses(root, over)
         return root
 
-    def _remember_inverse(self, x: Residues, over: Residues) -> None:
+    def inverses(self, x: Residues, over: Residues) -> None:
+        """Remember that one is one over the other."""
         self._inverse.remember(self.prints(x), over.values)
         self._inverse_bound = self._inverse_bound.joined(over.bound)
 

@@ -171,6 +171,11 @@ class RealLine:
         """Return one over numbers."""
         return x._calculated(1 / x.values)
 
+    inverse = reciprocal
+
+    def inverses(self, x: Reals, over: Reals) -> None:
+        """Remember that one is one over the other, which doubles know by themselves."""
+
     def rsqrt(self, x: Reals, approximately: np.ndarray | None = None) -> Reals:  # noqa: ARG002
         """Return one over square roots."""
         return x._calculated(1 / np.sqrt(x.values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,18 @@ class Scope:
 
 @dataclass(frozen=True)
 class Exact:
-    """What a student's numbers were before they were rounded: by name of the constant, and ``node.attribute``."""
+    """What is known of a student's numbers before they were rounded.
+
+    Args:
+        constants: What constants were, by name.
+        settings: What attributes were, as ``node.attribute``.
+        scales: By the name of a node that takes a root, or of its first output: by what its argument was multiplied.
+            This is a hint: the root of a product is the product of the roots, whatever the number is.
+    """
 
     constants: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    scales: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 class Run:

@@ -1,0 +1,352 @@
+"""A student's numbers before they were rounded, by the forms of its growth record.
+
+A record is a hint from anybody. A number of the student is replaced only where the record has a form for it, and only
+by one from which the student's is less than a unit of rounding away for each time that it was rounded, at most
+`ROUNDINGS` times. What a type can hold is not rounded: so a number that the teacher has too is never replaced, nor one
+whose form is a number of its type. What does not fit is left as it is stored, with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Context, localcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx_n2n.exact import forms, record
+from onnx_n2n.exact.constants import Named
+from onnx_n2n.exact.files import File
+from onnx_n2n.exact.record import Record
+from onnx_n2n.exact.roots import root, taken_apart
+from onnx_n2n.exact.rounding import LIMIT, relative, units
+from onnx_n2n.exact.run import Exact
+from onnx_n2n.exact.steps import Chain, Made, factor_of
+from onnx_n2n.exact.undecided import Undecided
+
+ROUNDINGS = 4  # so many times a number may have been rounded
+PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
+NEAR = 4  # a root is taken so many nodes behind the number that is added under it
+ROOTS = {"Sqrt", "Pow", "Rsqrt", "ReduceL2", "LpNormalization"}
+DIGITS = Context(prec=60)
+BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A constant or attribute that is taken as it was before rounding.
+
+    Args:
+        rounding: By how much what is stored is off, relative to it.
+        places: Which of a constant's elements are replaced, flat; None for an attribute.
+        largest: Which of those is the largest of its copies, and makes up for what they are off together.
+        members: int64[groups, copies]: the copies of each number, by their order in ``places``; past the last of them
+            where there are fewer.
+        groups: int64[groups]: where each of the numbers is in the flat exact ones.
+    """
+
+    rounding: float
+    places: np.ndarray | None = None
+    largest: np.ndarray | None = None
+    members: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+
+class Growth:
+    """What a growth record says of a student.
+
+    Args:
+        of: The record.
+    """
+
+    def __init__(self, of: Record) -> None:
+        self.record = of
+        self.left: dict[str, str] = {}
+        self._models: tuple[File, File] | None = None
+        self._taken: tuple[dict[str, Taken], dict[str, Taken]] = ({}, {})
+
+    def roots(self, teacher: File, student: File) -> tuple[int, ...]:
+        """Return the small primes that have to have roots modulo the primes that a `Field` calculates with."""
+        del teacher, student
+        found: dict[int, None] = {}
+        for number in self._squares():
+            try:
+                primes = taken_apart(number)[1]
+            except Undecided:
+                continue
+            if len({*found, *primes}) <= PRIMES:
+                found.update(dict.fromkeys(primes))
+        return tuple(found)
+
+    def rounded(self, teacher: File, student: File) -> tuple[int, float]:
+        """Return how many constants and attributes are taken before rounding, and how far the student's are off."""
+        self._measure(teacher, student)
+        taken = [*self._taken[0].values(), *self._taken[1].values()]
+        return len(taken), max((each.rounding for each in taken), default=0.0)
+
+    def exact(self, world: Any, teacher: File, student: File) -> Exact:
+        """Return the numbers before rounding, in a `Field` or on the `RealLine`."""
+        self._measure(teacher, student)
+        chain = Chain(world, self.record, Named(teacher), Named(student))
+        last = len(self.record.steps)
+        constants, settings = {}, {}
+        for name, taken in self._taken[0].items():
+            for found in self._tried(name, lambda name=name: chain.tensor(last, name)):
+                constants[name] = _replaced(chain, name, found, taken)
+        for name in self._taken[1]:
+            for found in self._tried(name, lambda name=name: chain.setting(last, name)):
+                settings[name] = found[0]
+        scales = {}
+        for name, scale in self._scales(chain.student):
+            for _ in self._tried(name, lambda scale=scale: root(world, 1 / scale)):
+                scales[name] = scale
+        return Exact(constants, settings, scales)
+
+    # What is taken
+
+    def _measure(self, teacher: File, student: File) -> None:
+        """Find what can be taken: what the student holds is the exact number, rounded."""
+        if self._models == (teacher, student):
+            return
+        self._models, self._taken, self.left = (teacher, student), ({}, {}), {}
+        old, new = Named(teacher), Named(student)
+        chains = [Chain(world, self.record, old, new) for world in (forms.DOUBLES, forms.Digits())]
+        last = len(self.record.steps)
+        with localcontext(DIGITS):
+            for name in self._names("tensors"):
+                stored = new.array(name)
+                if stored is None or stored.dtype.kind in "biuOSU" or old.same(stored):
+                    continue
+                chain = chains[stored.dtype == np.float64]
+                for found in self._tried(name, lambda chain=chain, name=name: chain.tensor(last, name)):
+                    for taken in self._tried(name, lambda c=chain, f=found, s=stored: _measured(c.world, f, s)):
+                        if taken is not None:
+                            self._taken[0][name] = taken
+            for name in self._names("settings"):
+                written = new.setting(name)
+                if written is None or written == old.setting(name):
+                    continue
+                for number, roundings in self._tried(name, lambda name=name: chains[0].setting(last, name)):
+                    exact, stored = np.asarray(number.values), np.asarray(float(written))
+                    for rounding in self._tried(name, lambda e=exact, s=stored, r=roundings: _close(s, e, r)):
+                        self._taken[1][name] = Taken(rounding)
+
+    def _tried(self, name: str, evaluate: Callable[[], Any]) -> Iterator[Any]:
+        """Yield what can be evaluated; else note why it cannot."""
+        try:
+            yield evaluate()
+        except Undecided as why:
+            self.left[name] = why.reason
+        except BROKEN as error:
+            self.left[name] = f"the record is damaged: {error}"
+
+    def _names(self, kind: str) -> Iterable[str]:
+        """Return the names of what any step may have rounded, in the student."""
+        found: dict[str, None] = {}
+        for step in self._steps():
+            found.update(dict.fromkeys(step.get("forms", {}).get(kind, {})))
+            if kind == "tensors":
+                grown = [each for each in step["tensors"] if each["teacher"] in found or _rounds(each)]
+                found.update(dict.fromkeys(each["student"] for each in grown))
+        return found
+
+    def _steps(self) -> list[Mapping[str, Any]]:
+        """Return those steps that have all that is asked for here."""
+        return [step for step in self.record.steps if _sound(step)] if all(map(_sound, self.record.steps)) else []
+
+    # Roots
+
+    def _squares(self) -> Iterator[Fraction]:
+        """Yield the numbers of which roots are taken."""
+        parts = _Arrays(self.record)
+        for step in self._steps():
+            for entry in step["tensors"]:
+                if "squared" in entry:
+                    yield Fraction(*entry["squared"])
+            inside = [axis["form"] for entry in step["tensors"] for axis in entry["axes"] if "form" in axis]
+            stated = step.get("forms", {})
+            for form in (*inside, *stated.get("tensors", {}).values(), *stated.get("settings", {}).values()):
+                for found in self._tried("", lambda form=form: list(forms.powers(form))):
+                    for base in found:
+                        for numbers in self._tried("", lambda base=base: forms.fractions(base, parts)):
+                            yield from () if numbers is None else (each for each in set(numbers.flat) if each > 0)
+        yield from (scale for _, scale in self._scales(None))
+
+    def _scales(self, student: Named | None) -> Iterator[tuple[str, Fraction]]:
+        """Yield by what the argument of a root is multiplied, with names of the node that takes it; or of nothing."""
+        for name in self._names("settings"):
+            node, _, attribute = name.rpartition(".")
+            for scale in self._tried(name, lambda name=name: factor_of(self.record, "settings", name)):
+                if scale is not None and scale != 1 and attribute == "epsilon":
+                    yield node, scale
+        for name in self._names("tensors"):
+            for scale in self._tried(name, lambda name=name: factor_of(self.record, "tensors", name)):
+                if scale is None or scale == 1:
+                    continue
+                if student is None:
+                    yield "", scale
+                    continue
+                for node in _roots_behind(student, name):
+                    yield from ((each, scale) for each in (node.name, *node.output) if each)
+
+
+def read(path: Path | str | Mapping[str, Any]) -> Growth:
+    """Read a record: a file, or the document and ``arrays`` of one.
+
+    Raises:
+        ModelError: If the file is none.
+    """
+    if isinstance(path, Mapping):
+        return Growth(Record(path["steps"], path.get("arrays", {})))
+    return Growth(record.read(path))
+
+
+def beside(student: Path | str) -> Growth | None:
+    """Return the record of a student that lies in the folder of its file, or None."""
+    from onnx_n2n.exact.files import load
+
+    found = record.beside(Path(student), load(student))
+    return None if found is None else read(found)
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """The arrays of a record alone, for forms that are about whole numbers."""
+
+    record: Record
+
+    def array(self, name: str) -> np.ndarray:
+        return self.record.arrays[name]
+
+
+def _sound(step: Mapping[str, Any]) -> bool:
+    """Return whether a step has the lists and names that it must have."""
+    try:
+        lists = [step["tensors"], step["new"], *(each["axes"] for each in step["tensors"])]
+        stated = step.get("forms", {})
+        kept = [stated.get("tensors", {}), stated.get("settings", {})]
+        names = [each[key] for each in step["tensors"] for key in ("teacher", "student")]
+        names += [each["student"] for each in step["new"]]
+        squares = [each["squared"] for each in step["tensors"] if "squared" in each]
+        whole = all(len(each) == 2 and all(type(n) is int and 0 < n < 1 << 64 for n in each) for each in squares)
+        axes = [axis for each in step["tensors"] for axis in each["axes"]]
+        return (
+            whole
+            and all(isinstance(each, list) for each in lists)
+            and all(isinstance(each, dict) for each in (*kept, *axes))
+            and all(isinstance(each, str) for each in names)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _rounds(entry: Mapping[str, Any]) -> bool:
+    return "squared" in entry or any("form" in axis for axis in entry["axes"])
+
+
+def _roots_behind(student: Named, name: str) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that take the root of a sum that a number is part of."""
+    names = {name}
+    for _ in range(NEAR):
+        nodes = [node for each in names for node in student.readers(each)]
+        yield from (node for node in nodes if node.op_type in ROOTS)
+        names = {each for node in nodes if node.op_type not in ROOTS for each in node.output if each}
+
+
+def _close(stored: np.ndarray, exact: np.ndarray, roundings: int, dtype: np.dtype | None = None) -> float:
+    """Return by how much stored numbers are off, relative to the exact ones.
+
+    Raises:
+        Undecided: If they are not these, rounded.
+    """
+    if exact.shape != stored.shape:
+        raise Undecided(f"the record has the shape {exact.shape}, and the student {stored.shape}")
+    if not 0 < roundings <= ROUNDINGS:
+        raise Undecided(f"the record rounds it {roundings} times")
+    off = units(stored, exact, dtype or np.dtype(np.float32))
+    largest = float(off.max(initial=0.0))
+    if not largest <= roundings * LIMIT:
+        raise Undecided(f"the student's is {largest:.3g} units in the last place from what the record says")
+    return relative(stored, exact)
+
+
+def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
+    """Return which elements of a constant have been rounded, and how far they are off; None where none has.
+
+    Raises:
+        Undecided: If they are not what the record says, rounded.
+    """
+    if not made.roundings:
+        return None
+    if made.shape != stored.shape:
+        raise Undecided(f"the record has the shape {made.shape}, and the student {stored.shape}")
+    places = np.flatnonzero(_rounded(made))
+    if not len(places):
+        return None
+    groups, group = _grouped(made, np.unravel_index(places, stored.shape))
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(groups)))
+    counts = np.bincount(group, minlength=len(groups))
+    rank = np.arange(len(order)) - starts[group[order]]
+    members = np.full((len(groups), int(counts.max())), len(places))
+    members[group[order], rank] = order
+    numbers = _plain(world.enter(stored.reshape(-1)[places]))
+    padded = np.append(numbers, numbers[:1] * 0)
+    sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
+    rounding = _close(sums, exact, made.roundings, stored.dtype)
+    largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
+    return Taken(rounding, places, largest, members, groups)
+
+
+def _rounded(made: Made) -> np.ndarray:
+    """Return which elements of a tensor have been rounded and are known, bool[...]."""
+    found = np.full(made.shape, made.all)
+    known = np.ones(made.shape, bool)
+    for axis, (where, rows) in enumerate(zip(made.where, made.rows, strict=True)):
+        shape = [-1 if place == axis else 1 for place in range(len(made.shape))]
+        found |= np.isin(where, list(rows)).reshape(shape)
+        known &= (where >= 0).reshape(shape)
+    return found & known
+
+
+def _grouped(made: Made, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which numbers of the exact tensor elements are copies of, flat, and to which of these each belongs."""
+    if not made.shape:
+        return np.zeros(1, np.int64), np.zeros(1, np.int64)
+    sources = tuple(where[each] for where, each in zip(made.where, places, strict=True))
+    keys = tuple(
+        source if summed else each for source, summed, each in zip(sources, made.summed, places, strict=True)
+    )
+    lengths = tuple(
+        made.value.shape[axis] if summed else length
+        for axis, (summed, length) in enumerate(zip(made.summed, made.shape, strict=True))
+    )
+    _, first, group = np.unique(np.ravel_multi_index(keys, lengths), return_index=True, return_inverse=True)
+    return np.ravel_multi_index(sources, made.value.shape)[first], group.reshape(-1)
+
+
+def _replaced(chain: Chain, name: str, made: Made, taken: Taken) -> Any:
+    """Return a constant whose elements sum to the exact numbers: the largest of the copies makes up for the others."""
+    stored = chain.student.array(name)
+    assert stored is not None
+    assert taken.places is not None
+    assert taken.largest is not None
+    assert taken.members is not None
+    flat = chain.world.enter(stored.reshape(-1))
+    picked = flat[taken.places]
+    padded = picked.joined([chain.world.enter(np.zeros(1, stored.dtype))], 0)
+    exact = made.value.reshape((-1,))[taken.groups]
+    better = padded[taken.largest] + (exact - padded[taken.members].sum((1,)))
+    order = np.arange(stored.size)
+    order[taken.places[taken.largest]] = stored.size + np.arange(len(taken.largest))
+    return flat.joined([better], 0)[order].reshape(stored.shape)
+
+
+def _plain(numbers: Any) -> np.ndarray:
+    """Return numbers as an array of doubles or decimals."""
+    found = numbers if isinstance(numbers, np.ndarray) else numbers.values
+    return np.asarray(found)
