@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import onnx
 
 from onnx_n2n.errors import OptionError
 from onnx_n2n.exact import operators as _operators  # registers them
-from onnx_n2n.exact import sizes
+from onnx_n2n.exact import growth, sizes
 from onnx_n2n.exact.breaks import place_of
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File, load
+from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
@@ -40,14 +41,14 @@ class Unread(Undecided):
     """Some of a constant's elements have no part in a run: they could be anything.
 
     Args:
-        name: The constant.
-        shape: Its shape.
-        places: How many of its elements are not read.
+        counts: How many elements of which constants, of teacher and student.
+        shape: The shape of the first one.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], places: int) -> None:
+    def __init__(self, counts: tuple[dict[str, int], ...], shape: tuple[int, ...]) -> None:
+        name, places = next(each for side in counts for each in side.items())
         super().__init__(f"{places} of {int(np.prod(shape))} elements of {name!r} have no part in a run")
-        self.shape = shape
+        self.counts, self.shape = counts, shape
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class Unequal:
 
     Args:
         shapes: The shapes of inputs.
-        field: The primes and functions.
+        world: The primes and functions.
         output: The output.
         share: Which share of its numbers differs.
     """
 
     shapes: sizes.Shapes
-    field: Field
+    world: Field
     output: str
     share: float
 
@@ -76,54 +77,56 @@ class Pair:
         student: The other one.
         gained: Outputs of the student that may be longer than the teacher's along one axis.
         growth: What a record says of constants before rounding; None without one.
+        dead: Whether elements of constants may have no part in a run.
     """
 
     teacher: File
     student: File
     gained: Collection[str] = ()
-    growth: Any = None
+    growth: Growth | None = None
+    dead: bool = False
 
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
-        if self.growth is None:
-            return None
-        found: Exact = self.growth.exact(world, self.teacher, self.student)
-        return found
+        return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
 
-    def at(self, shapes: sizes.Shapes, count: int) -> tuple[float, Unequal | None]:
+    def at(self, shapes: sizes.Shapes, count: int, *, laws: bool) -> tuple[float, Unequal | None]:
         """Run both models once: return the chance that they differ although all is equal, or what is not.
 
         Raises:
             Differs: If an output differs whatever its numbers are.
             Undecided: If the run cannot be made, or leaves constants unread.
         """
-        field = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student))
-        given = inputs(field, self.teacher, shapes)
-        runs = Watched(field, self.teacher), Watched(field, self.student, self.exact(field))
+        world = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student), laws=laws)
+        given = inputs(world, self.teacher, shapes)
+        runs = Watched(world, self.teacher), Watched(world, self.student, self.exact(world))
         results = runs[0].outputs(given), runs[1].outputs(given)
         compared, bound = 0, Bound()
         for name, old, new in pairs(runs, results, self.gained):
             compared, bound = compared + 1, bound.joined(old.bound).joined(new.bound)
             wrong = (old.values != new.values).any(0)
             if wrong.any():
-                return 1.0, Unequal(shapes, field, name, float(np.mean(wrong)))
-        field.comparisons.add("output", compared, bound)
-        for run in runs:
-            for name, places in run.reads.unread().items():
-                raise Unread(name, _shape_of(run.file, name, places), places)
-        return field.comparisons.chance(field.primes, len(field.roots)), None
+                return 1.0, Unequal(shapes, world, name, float(np.mean(wrong)))
+        world.comparisons.add("output", compared, bound)
+        counts = tuple(run.reads.unread() for run in runs)
+        if any(counts) and not self.dead:
+            run = runs[0] if counts[0] else runs[1]
+            raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
+        return world.comparisons.chance(world.primes, len(world.roots)), None
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
         total, most = 0.0, 0
         for shapes in attempt:
             try:
-                for count in PRIMES:
-                    chance, unequal = self.at(shapes, count)
-                    if unequal is not None:
+                count, laws = PRIMES[0], False
+                while True:
+                    chance, unequal = self.at(shapes, count, laws=laws)
+                    if unequal is not None and laws:
                         return replace(self.explained(unequal), primes=count)
-                    if chance <= CERTAIN / len(attempt):
+                    if unequal is None and (chance <= CERTAIN / len(attempt) or count == PRIMES[-1]):
                         break
+                    count, laws = (count, True) if unequal is not None else (PRIMES[-1], laws)
             except Differs as how:
                 return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
             total, most = total + chance, max(most, count)
@@ -143,8 +146,8 @@ class Pair:
             self.teacher, self.student, shapes, None if self.growth is None else self.exact, self.gained
         ).found()
         place = place_of(
-            unequal.field, self.teacher, self.student, inputs(unequal.field, self.teacher, shapes),
-            output if witness is None else witness.output, self.exact(unequal.field), why=witness is None,
+            unequal.world, self.teacher, self.student, inputs(unequal.world, self.teacher, shapes),
+            output if witness is None else witness.output, self.exact(unequal.world), why=witness is None,
         )  # fmt: skip
         node, operator = ("", "") if place is None else (place.node, place.operator)
         if witness is not None:
@@ -165,7 +168,7 @@ def check(
     teacher: Model,
     student: Model,
     *,
-    record: Any = None,
+    record: Path | str | Mapping[str, Any] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     gained: Collection[str] = (),
 ) -> Verdict:
@@ -177,7 +180,8 @@ def check(
     Args:
         teacher: The model that is right: a path or an ``onnx.ModelProto``.
         student: The model to judge.
-        record: What the student's constants were before they were rounded: a growth record, by its path or its JSON.
+        record: What the student's constants were before they were rounded: a growth record, by its path, or its
+            document with ``arrays``. Without one, that in the folder of the student's file is taken, if there is one.
         shapes: Shapes of inputs, for free axes; those of others are chosen.
         gained: Outputs in which the student may say more along one axis, behind what the teacher says.
 
@@ -194,7 +198,7 @@ def check(
     if reason:
         found = Verdict("different", output=output, reason=reason)
     else:
-        pair = Pair(one, two, gained, None if record is None else _growth(record))
+        pair = Pair(one, two, gained, _growth(student, record))
         try:
             found = _compared(pair, shapes or {}, started)
         except Undecided as why:
@@ -207,14 +211,22 @@ def check(
 def _compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -> Verdict:
     """Try shapes until a run of both models decides; say why not what came nearest to it."""
     given = list(pair.teacher.inputs)
+    batches, others = sizes.names(given, fixed)
+    if not batches and not others:
+        pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
     tried = Tried(pair, started)
     if (found := tried.first(sizes.attempts(given, fixed))) is not None:
         return found
-    lengths = () if tried.unread is None else sorted({each for each in tried.unread.shape if 1 < each <= LONGEST})
+    lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
     for length in lengths:
         if (found := tried.first(sizes.attempts(given, fixed, reaching=length))) is not None:
             return found
-    raise tried.unread or tried.why or Undecided("no shapes were found that fit the inputs")
+    if not others and len(tried.unread) > 2 and all(each.counts == tried.unread[0].counts for each in tried.unread):
+        # No batch that was tried gives these elements a part: they are dead at any.
+        tried.pair = replace(pair, dead=True)
+        if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+            return found
+    raise next(reversed(tried.unread), None) or tried.why or Undecided("no shapes were found that fit the inputs")
 
 
 @dataclass
@@ -225,13 +237,13 @@ class Tried:
         pair: The models.
         started: When the check began.
         why: Why the first ones did not decide.
-        unread: What constant the last ones left unread; this may be mended by larger ones.
+        unread: What constants they left unread; this may be mended by larger ones.
     """
 
     pair: Pair
     started: float
     why: Undecided | None = None
-    unread: Unread | None = None
+    unread: list[Unread] = field(default_factory=list)
 
     def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
         """Return the verdict on the first shapes that decide."""
@@ -242,7 +254,7 @@ class Tried:
             try:
                 return self.pair.on(attempt)
             except Unread as unread:
-                self.unread = unread
+                self.unread.append(unread)
             except Undecided as why:
                 self.why = self.why or why
                 place = why.node, why.operator, why.reason
@@ -259,6 +271,8 @@ def _shape_of(file: File, name: str, places: int) -> tuple[int, ...]:
     return (places,)
 
 
-def _growth(record: Any) -> Any:
-    """Return what a growth record says of constants before rounding."""
-    raise NotImplementedError(record)
+def _growth(student: Model, record: Path | str | Mapping[str, Any] | None) -> Growth | None:
+    """Return what a growth record says of constants before rounding: the one given, or that beside the student."""
+    if record is not None:
+        return growth.read(record)
+    return None if isinstance(student, onnx.ModelProto) else growth.beside(student)

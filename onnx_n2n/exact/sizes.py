@@ -84,9 +84,7 @@ def attempts(
     """
     axes = [axis for each in inputs for axis in _free(each)]
     known = _known(inputs, axes, fixed or {})
-    names = [name for name in dict.fromkeys(part for axis in axes for part in axis.parts) if name not in known]
-    batches = [name for name in names if any(axis.place == 0 and axis.name == name for axis in axes)]
-    others = [name for name in names if name not in batches]
+    batches, others = names(inputs, fixed)
     stated = {dim.dim_value for each in inputs for dim in each.type.tensor_type.shape.dim}
     small = _small(batches, others, stated | set(known.values()))
     for sets in _long(small, others or batches, reaching) if reaching else _sets(small, batches, others):
@@ -97,9 +95,18 @@ def attempts(
         yield found[:1] if found[0] == found[-1] else found
 
 
-def _long(small: Pair, names: Sequence[str], length: int) -> Iterator[Pair]:
+def names(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None = None) -> tuple[list[str], list[str]]:
+    """Return the names of lengths that are to be chosen: those that stand for a batch, and the others."""
+    axes = [axis for each in inputs for axis in _free(each)]
+    known = _known(inputs, axes, fixed or {})
+    found = [name for name in dict.fromkeys(part for axis in axes for part in axis.parts) if name not in known]
+    batches = [name for name in found if any(axis.place == 0 and axis.name == name for axis in axes)]
+    return batches, [name for name in found if name not in batches]
+
+
+def _long(small: Pair, which: Sequence[str], length: int) -> Iterator[Pair]:
     """Return pairs of lengths by name, in each of which one name is so long."""
-    for name in names:
+    for name in which:
         yield small[0] | {name: length}, small[1] | {name: length}
 
 
@@ -109,10 +116,10 @@ def _sets(small: Pair, batches: Sequence[str], others: Sequence[str]) -> Iterato
     for total, parts in _sums([*others, *batches], others):
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
-    names = others or batches
-    for scale in SCALES if names else ():
-        first = {name: scale * (place + 2) for place, name in enumerate(names)}
-        second = {name: scale * (len(names) - place + 2) for place, name in enumerate(names)}
+    scaled = others or batches
+    for scale in SCALES if scaled else ():
+        first = {name: scale * (place + 2) for place, name in enumerate(scaled)}
+        second = {name: scale * (len(scaled) - place + 2) for place, name in enumerate(scaled)}
         yield small[0] | first, small[1] | second
     for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
         yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
@@ -133,10 +140,10 @@ def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int
     return found[0], found[1]
 
 
-def _sums(names: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _sums(every: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Return names that may be as long as two others together, those first whose name says so."""
     ranked = sorted(others, key=lambda name: TOTAL.search(name) is None)
-    ways = [(total, pair) for total in ranked for pair in combinations([n for n in names if n != total], 2)]
+    ways = [(total, pair) for total in ranked for pair in combinations([n for n in every if n != total], 2)]
     return iter(sorted(ways, key=lambda way: not set(way[1]) <= set(others))[:SUMS])
 
 

@@ -111,7 +111,9 @@ class Chain:
             return value
         if np.broadcast_shapes(value.shape, stored.shape) != stored.shape:
             raise Undecided(f"the record has the shape {value.shape}, and the student {stored.shape}")
-        return np.broadcast_to(value, stored.shape) if isinstance(value, np.ndarray) else value.broadcast_to(stored.shape)
+        return (
+            np.broadcast_to(value, stored.shape) if isinstance(value, np.ndarray) else value.broadcast_to(stored.shape)
+        )
 
     def _grown(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:
         """Return what a weight has become."""

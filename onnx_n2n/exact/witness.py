@@ -62,7 +62,7 @@ class Search:
     teacher: File
     student: File
     shapes: Shapes
-    exact: Callable[[RealLine], Exact] | None = None
+    exact: Callable[[RealLine], Exact | None] | None = None
     gained: Collection[str] = ()
 
     def found(self) -> Witness | None:
