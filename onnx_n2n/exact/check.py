@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 
 from onnx_n2n.errors import OptionError
-from onnx_n2n.exact import operators as _operators  # registers them
 from onnx_n2n.exact import growth, sizes
+from onnx_n2n.exact import operators as _operators  # registers them
 from onnx_n2n.exact.breaks import place_of
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.compared import Differs, pairs
@@ -31,7 +31,7 @@ CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES = (5, 8)  # so many at first, and so many if their chance is too large
 SECONDS = 60.0  # no further shapes are tried after so long
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
-Model = onnx.ModelProto | Path | str
+Model = onnx.ModelProto | Path | str | File
 
 __all__ = ["CERTAIN", "Model", "check"]
 assert _operators
@@ -190,7 +190,7 @@ def check(
         OptionError: If a shape does not fit its input, or there is no output that has gained.
     """
     started = time.monotonic()
-    one, two = load(teacher), load(student)
+    one, two = (each if isinstance(each, File) else load(each) for each in (teacher, student))
     names = {each.name for each in one.proto.graph.output}
     if strange := sorted(set(gained) - names):
         raise OptionError(f"the teacher has no output {strange[0]!r}", hint=f"there is {', '.join(sorted(names))}")
@@ -275,4 +275,4 @@ def _growth(student: Model, record: Path | str | Mapping[str, Any] | None) -> Gr
     """Return what a growth record says of constants before rounding: the one given, or that beside the student."""
     if record is not None:
         return growth.read(record)
-    return None if isinstance(student, onnx.ModelProto) else growth.beside(student)
+    return growth.beside(student) if isinstance(student, str | Path) else None

@@ -25,7 +25,7 @@ from onnx_n2n.exact.record import Record
 from onnx_n2n.exact.roots import root, taken_apart
 from onnx_n2n.exact.rounding import LIMIT, relative, units
 from onnx_n2n.exact.run import Exact
-from onnx_n2n.exact.steps import Chain, Made, factor_of
+from onnx_n2n.exact.steps import Chain, Made, setting_factor, tensor_factor
 from onnx_n2n.exact.undecided import Undecided
 
 ROUNDINGS = 4  # so many times a number may have been rounded
@@ -180,11 +180,11 @@ class Growth:
         """Yield by what the argument of a root is multiplied, with names of the node that takes it; or of nothing."""
         for name in self._names("settings"):
             node, _, attribute = name.rpartition(".")
-            for scale in self._tried(name, lambda name=name: factor_of(self.record, "settings", name)):
+            for scale in self._tried(name, lambda name=name: setting_factor(self.record, name)):
                 if scale is not None and scale != 1 and attribute == "epsilon":
                     yield node, scale
         for name in self._names("tensors"):
-            for scale in self._tried(name, lambda name=name: factor_of(self.record, "tensors", name)):
+            for scale in self._tried(name, lambda name=name: tensor_factor(self.record, name)):
                 if scale is None or scale == 1:
                     continue
                 if student is None:
@@ -284,6 +284,8 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
         return None
     if made.shape != stored.shape:
         raise Undecided(f"the record has the shape {made.shape}, and the student {stored.shape}")
+    if not stored.shape:
+        made, stored = Made.of(made.value.reshape((1,)), made.roundings), stored.reshape(1)
     places = np.flatnonzero(_rounded(made))
     if not len(places):
         return None
@@ -315,10 +317,10 @@ def _rounded(made: Made) -> np.ndarray:
 
 def _grouped(made: Made, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return which numbers of the exact tensor elements are copies of, flat, and to which of these each belongs."""
-    if not made.shape:
-        return np.zeros(1, np.int64), np.zeros(1, np.int64)
     sources = tuple(where[each] for where, each in zip(made.where, places, strict=True))
-    keys = tuple(source if summed else each for source, summed, each in zip(sources, made.summed, places, strict=True))
+    keys = tuple(
+        source if summed else each for source, summed, each in zip(sources, made.summed, places, strict=True)
+    )
     lengths = tuple(
         made.value.shape[axis] if summed else length
         for axis, (summed, length) in enumerate(zip(made.summed, made.shape, strict=True))

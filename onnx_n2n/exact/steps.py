@@ -95,7 +95,7 @@ class Chain:
         step = self.record.steps[model - 1]
         if (form := step.get("forms", {}).get("tensors", {}).get(name)) is not None:
             parts = Parts(self, model - 1)
-            found = self._spread(name, forms.value(form, parts))
+            found = self._spread(name, model, forms.value(form, parts))
             return Made.of(found, parts.roundings + 1)
         entries = [each for each in step["tensors"] if each["student"] == name]
         if len(entries) == 1:
@@ -104,16 +104,16 @@ class Chain:
             raise Undecided(f"the record does not say what {name!r} is")
         return self.tensor(model - 1, name)
 
-    def _spread(self, name: str, value: Any) -> Any:
-        """Return a form's numbers in the shape that the student has, where they broadcast to it."""
-        stored = self.student.array(name)
-        if stored is None or value.shape == stored.shape:
+    def _spread(self, name: str, model: int, value: Any) -> Any:
+        """Return a form's numbers in the shape of the tensor, where they broadcast to it."""
+        later = (each for step in self.record.steps[model:] for each in step["tensors"] if each["teacher"] == name)
+        entry, stored = next(later, None), self.student.array(name)
+        if entry is None and stored is None:
             return value
-        if np.broadcast_shapes(value.shape, stored.shape) != stored.shape:
-            raise Undecided(f"the record has the shape {value.shape}, and the student {stored.shape}")
-        return (
-            np.broadcast_to(value, stored.shape) if isinstance(value, np.ndarray) else value.broadcast_to(stored.shape)
-        )
+        shape = tuple(entry["before"]) if entry is not None else np.shape(stored)
+        if np.broadcast_shapes(value.shape, shape) != shape or np.prod(shape, dtype=float) > forms.LARGEST:
+            raise Undecided(f"the record has the shape {value.shape}, where the tensor has {shape}")
+        return np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value.broadcast_to(shape)
 
     def _grown(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:
         """Return what a weight has become."""
@@ -203,7 +203,7 @@ class Chain:
         """Return an attribute of the teacher; where its default is one over the root of a length, that."""
         if (number := self.teacher.setting(name)) is not None:
             return self.world.enter(number)
-        written, scale = self.student.setting(name), factor_of(self.record, "settings", name)
+        written, scale = self.student.setting(name), setting_factor(self.record, name)
         if written is None or scale is None or not written > 0:
             raise Undecided(f"the teacher does not say what {name!r} is")
         length = np.rint((float(scale) / float(written)) ** 2)
@@ -255,17 +255,32 @@ class Parts:
         return Parts(Chain(forms.DOUBLES, chain.record, chain.teacher, chain.student), self.model)
 
 
-def factor_of(record: Record, kind: str, name: str) -> Fraction | None:
-    """Return by what all steps together multiply an attribute, or a tensor in the last step; None if they do more."""
+def setting_factor(record: Record, name: str) -> Fraction | None:
+    """Return by what all steps together multiply an attribute; None if none does, or one does anything else."""
     total = None
     for step in record.steps:
-        form: Form | None = step.get("forms", {}).get(kind, {}).get(name)
+        form: Form | None = step.get("forms", {}).get("settings", {}).get(name)
         if form is None:
             continue
-        by = forms.factor(form, "setting", name) if kind == "settings" else forms.factor(form, "tensor")
+        by = forms.factor(form, "setting", name)
         if by is None:
             return None
         total = by if total is None else total * by
+    return total
+
+
+def tensor_factor(record: Record, name: str) -> Fraction | None:
+    """Return by what all steps together multiply a tensor, each giving it a new name; None as above."""
+    total = None
+    for step in reversed(record.steps):
+        form: Form | None = step.get("forms", {}).get("tensors", {}).get(name)
+        if form is None:
+            continue
+        by = forms.factor(form, "tensor")
+        if by is None:
+            break
+        total = by if total is None else total * by
+        name = forms.named(form)
     return total
 
 
