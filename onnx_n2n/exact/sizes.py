@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, count, product
+from itertools import chain, combinations, count, product
 
 import onnx
 
@@ -135,7 +135,7 @@ def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int
     for which, series in enumerate((FIRST, SECOND)):
         lengths = found[which]
         for place, name in enumerate(others):
-            rest = (n for n in (*series[place:], *count(31 + which)) if n not in {*stated, *lengths.values()})
+            rest = (n for n in chain(series[place:], count(31 + which)) if n not in {*stated, *lengths.values()})
             lengths[name] = next(rest)
     return found[0], found[1]
 
