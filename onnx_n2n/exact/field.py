@@ -50,8 +50,7 @@ class Field:
         )
         self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
-        self._inverse = Memory()  # one over what is remembered
-        self._inverse_bound = Bound()
+        self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
     # Numbers
 
@@ -108,15 +107,13 @@ class Field:
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
         if not x.constant:
-            known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
             drawn = self.apply("Reciprocal", (), x)
-            found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
-            self.inverses(found, x)
+            values, bound = drawn.values, drawn.bound
+            for memory in (self._roots, self._reciprocals):
+                values, bound = memory.recall(self.prints(x), values, bound)
+            found = Residues(self, values, bound)
+            self._reciprocals.remember(self.prints(found), x.values, x.bound)
             return found
-        return self.inverse(x)
-
-    def inverse(self, x: Residues) -> Residues:
-        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
         values = np.ones_like(x.values)
@@ -135,14 +132,15 @@ class Field:
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
-        if approximately is not None:
-            roots = np.sqrt(approximately).astype(np.float32)
-            squares = self.enter(np.where(roots > 0, roots, 1)).broadcast_to(x.shape)
-            exact = ((squares * squares).values == x.values).all(0)
-            over = self.reciprocal(squares)
-            values = np.where(exact, over.values, found.values)
-            return Residues(self, values, found.bound.joined(over.bound))
-        return found
+        if approximately is None:
+            return found
+        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        entered = self.enter(np.where(roots > 0, roots, 1))
+        exact = ((entered * entered).values == x.values).all(0)
+        if not exact.any():
+            return found
+        over = self.reciprocal(self.enter(np.where(exact, roots, 1)))
+        return Residues(self, np.where(exact, over.values, found.values), found.bound.joined(over.bound))
 
     def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return square roots, one over which is what `rsqrt` gives."""
@@ -153,8 +151,7 @@ class Field:
 
     def inverses(self, x: Residues, over: Residues) -> None:
         """Remember that one is one over the other."""
-        self._inverse.remember(self.prints(x), over.values)
-        self._inverse_bound = self._inverse_bound.joined(over.bound)
+        self._roots.remember(self.prints(x), over.values, over.bound)
 
     # Functions
 
@@ -165,18 +162,22 @@ class Field:
             raise Undecided(f"{name} is taken of what may be infinite")
         prints = self.prints(*arguments, name=name, parameters=parameters)
         found = self._drawn(prints)
-        if not function.idempotent and not function.zero:
-            return found
-        (x,) = arguments
-        values = found.values
+        x = arguments[0]
         if function.zero:
-            values = np.where((x.values == 0).all(0), 0.0, values)
-        if function.idempotent and self.laws:
-            own = self.prints(x)
-            memory = self._fixed.setdefault((name, parameters), Memory())
-            values = memory.recall(own, values)
-            memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
-        return Residues(self, values, VARIABLE.joined(x.bound))
+            found.values = np.where((x.values == 0).all(0), 0.0, found.values)
+        if not function.idempotent or not self.laws:
+            return found
+        memory = self._fixed.setdefault((name, parameters), Memory())
+        found = Residues(self, *memory.recall(self.prints(x), found.values, found.bound))
+        memory.remember(self.prints(found), found.values, found.bound)
+        return found
+
+    def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
+        shape = np.broadcast_shapes(x.shape, *(each.shape for each in others))
+        prints = np.broadcast_to(self.prints(x, *others), (2, *shape))
+        key: Hashable = name if others else (name, parameters)
+        self._fixed.setdefault(key, Memory()).remember(prints, x.broadcast_to(shape).values, x.bound)
 
     def extreme(self, kind: str, x: Residues, axes: Sequence[int], present: np.ndarray | None = None) -> Residues:
         """Return the largest or smallest number over the last axes: a random function of the set of numbers.
@@ -209,7 +210,7 @@ class Field:
         alone = distinct.sum(-1) == 1
         first = np.take_along_axis(flat.values, order[None, ..., :1], -1)[..., 0]
         values = np.where(alone, first, found.values)
-        return Residues(self, values, VARIABLE.joined(x.bound), x.infinite)
+        return Residues(self, values, VARIABLE.joined(x.bound) if alone.any() else VARIABLE, x.infinite)
 
     def extreme_of(self, kind: str, *arguments: Residues) -> Residues:
         """Return the largest or smallest of the numbers at each place of arguments that broadcast.
@@ -223,18 +224,20 @@ class Field:
         one, two = arguments[0].broadcast_to(shape), arguments[1].broadcast_to(shape)
         prints = self.prints(one), self.prints(two)
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
-        values = np.where((prints[0] == prints[1]).all(0), one.values, drawn.values)
+        same = (prints[0] == prints[1]).all(0)
+        bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits)) if same.any() else VARIABLE
+        infinite = one.infinite or two.infinite
+        found = Residues(self, np.where(same, one.values, drawn.values), bound, infinite)
         self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
-        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
         if not self.laws:
             return found
         memory = self._fixed.setdefault(kind, Memory())
-        for first, second in ((one, two), (two, one)):
-            values = memory.recall(self.prints(first, second), values)
-        found.values = values
+        values, bound = memory.recall(self.prints(one, two), found.values, bound)
+        values, bound = memory.recall(self.prints(two, one), values, bound)
+        found = Residues(self, values, bound, infinite)
         for each in (one, two):
             if each.constant:
-                memory.remember(self.prints(found, each), values)
+                memory.remember(self.prints(found, each), values, found.bound)
         return found
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:

@@ -91,6 +91,11 @@ def factor(form: Form, kind: str, name: str | None = None) -> Fraction | None:
     return total if found == 1 and total > 0 else None
 
 
+def named(form: Form) -> str:
+    """Return the tensor that a form multiplies."""
+    return next(str(each["tensor"]) for each in _factors(form) if "tensor" in each)
+
+
 def fractions(form: Form, parts: Parts, depth: int = 0) -> np.ndarray | None:
     """Return the fractions that a form stands for, as objects; None where it is about more than whole numbers."""
     kind, inside = _only(form, depth)

@@ -318,9 +318,7 @@ def _rounded(made: Made) -> np.ndarray:
 def _grouped(made: Made, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return which numbers of the exact tensor elements are copies of, flat, and to which of these each belongs."""
     sources = tuple(where[each] for where, each in zip(made.where, places, strict=True))
-    keys = tuple(
-        source if summed else each for source, summed, each in zip(sources, made.summed, places, strict=True)
-    )
+    keys = tuple(source if summed else each for source, summed, each in zip(sources, made.summed, places, strict=True))
     lengths = tuple(
         made.value.shape[axis] if summed else length
         for axis, (summed, length) in enumerate(zip(made.summed, made.shape, strict=True))

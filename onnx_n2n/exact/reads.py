@@ -25,6 +25,8 @@ class Reads:
 
     def mark(self, ids: np.ndarray | range) -> None:
         """Note that elements are read: by their numbers, 0 for none."""
+        if not len(ids):
+            return
         if isinstance(ids, range):
             for place in self._constants(np.array([ids.start, ids.stop - 1])):
                 self._read[place] = None

@@ -98,6 +98,10 @@ class Reals(Numbers):
     def __matmul__(self, other: Self) -> Self:
         return self._calculated(np.matmul(self.values, other.values), other)
 
+    def choosing(self, x: Self, y: Self) -> Self:
+        """Return x where these numbers, which are 0 or 1, are 1, and y where they are 0; either may be infinite."""
+        return self._with(np.where(self.values != 0, x.values, y.values), VARIES)
+
     def sum(self, axes: Sequence[int], keep: bool = False) -> Self:
         """Return the sum over axes."""
         return self._calculated(self.values.sum(self._axes(axes), keepdims=keep))
@@ -189,6 +193,9 @@ class RealLine:
         given: tuple[Any, ...] = parameters if isinstance(parameters, tuple) else (parameters,)
         values = functions.of(name).real(*(each.values for each in arguments), *given)
         return arguments[0]._calculated(values, *arguments[1:])
+
+    def note(self, name: str, x: Reals, *others: Reals, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its argument; the functions here know it."""
 
     def extreme(self, kind: str, x: Reals, axes: Sequence[int], present: np.ndarray | None = None) -> Reals:
         """Return the largest or smallest number over axes."""

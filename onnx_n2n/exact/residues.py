@@ -62,7 +62,8 @@ class Residues(Numbers):
         self._finite(self, other)
         left, right = self, other
         if left.ndim == 1:
-            return (left.reshape((1, -1)) @ right)[..., 0, :]
+            product = left.reshape((1, -1)) @ right
+            return product[0] if right.ndim == 1 else product[..., 0, :]
         if right.ndim == 1:
             return (left @ right.reshape((-1, 1)))[..., 0]
         terms = left.shape[-1]

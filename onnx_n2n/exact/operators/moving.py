@@ -68,12 +68,7 @@ def where(site: Site) -> list[Tensor]:
 
 def chosen_of(decision: Numbers, x: Numbers, y: Numbers) -> Numbers:
     """Return x where a decision is 1, and y where it is 0; either may be infinite."""
-    infinite = x.infinite or y.infinite
-    x, y = x[...], y[...]
-    x.infinite = y.infinite = False
-    found = decision * x + (1 - decision) * y
-    found.infinite = infinite
-    return found
+    return decision.choosing(x, y)
 
 
 @rule("Slice")
