@@ -239,6 +239,19 @@ class Field:
                 memory.remember(self.prints(found, each), values, found.bound)
         return found
 
+    def opaque_product(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be exchanged, and is 0 where one of them is.
+
+        A product of polynomials has the degree of both. Where each layer squares what the one before gives, no number
+        of primes would do. What is a function of the same two numbers in both models is equal in both all the same.
+        """
+        shape = np.broadcast_shapes(one.shape, two.shape)
+        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in (one, two)]
+        found = self._drawn(_absorbed(self._key("product"), *(_final(prints[0]) + _final(prints[1]))))
+        zero = (one.values == 0).all(0) | (two.values == 0).all(0)
+        self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
+        return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
+
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
         """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""
         rows = x.moveaxis(axis, -1)
