@@ -88,7 +88,8 @@ def _written(site: Site, graph: onnx.GraphProto) -> bytes:
     for tensor in short.initializer:
         tensor.name = numbers.get(tensor.name, tensor.name)
     short.output.extend(onnx.ValueInfoProto(name=numbers.get(each.name, each.name)) for each in graph.output)
-    return short.SerializeToString(deterministic=True) + repr(around).encode()
+    written: bytes = short.SerializeToString(deterministic=True)
+    return written + repr(around).encode()
 
 
 def _mixed(site: Site, decision: Numbers, ones: Sequence[Value], others: Sequence[Value]) -> list[Value]:
