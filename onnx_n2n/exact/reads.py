@@ -56,6 +56,14 @@ class Reads:
             if read is not None:
                 read[numbers[(numbers >= first) & (numbers < end)] - first] = True
 
+    def kept(self) -> list[np.ndarray | None]:
+        """Return what has been read, for `restore`."""
+        return [None if each is None else each.copy() for each in self._read]
+
+    def restore(self, kept: list[np.ndarray | None]) -> None:
+        """Forget what has been read since then of the constants that there were."""
+        self._read[: len(kept)] = kept
+
     def unread(self) -> dict[str, int]:
         """Return how many elements of each constant no one has read."""
         counts = {}

@@ -98,18 +98,40 @@ def test_a_branch_for_other_lengths_matters(change: dict[str, Any]) -> None:
 
 
 def test_an_unlikely_branch_of_another_shape_is_not_ignored() -> None:
-    """Where branches cannot be mixed, the constants of the one that is not taken remain unread."""
+    """Where branches cannot be mixed, the constants of the one that is not taken remain unread, inside and outside."""
     text = """(float[N, 4] x) => (y) {
         s = Shape<end = 1>(x) d = Equal(s, five)
         y = If (d) <
-            then_branch = t () => (float[N, 4] p) { k = Constant<value = float {%s}>() p = Mul(x, k) },
+            then_branch = t () => (float[N, 4] p) { %s p = Mul(x, k) },
             else_branch = e () => (float[N] q) { q = ReduceSum<keepdims = 0>(x, one) }
         >
     }"""
-    made = [model(text.replace("%s", str(k)), five=np.array([5]), one=np.array([1])) for k in (2, 3)]
-    verdict = check(*made)
-    assert verdict.state == "undecided"
-    assert "no part" in verdict.reason
+    numbers = {"five": np.array([5]), "one": np.array([1])}
+    for k in (2, 3):
+        for other in (
+            model(text % f"k = Constant<value = float {{{k}}}>()", **numbers),
+            model(text % "", k=np.float32(k), **numbers),
+        ):
+            verdict = check(other, other)
+            assert verdict.state == "undecided"
+            assert "'k' have no part" in verdict.reason
+
+
+@pytest.mark.parametrize("other", ["q = Squeeze(x, two)", "r = Neg(x) q = Squeeze(r, one)"])
+def test_an_unlikely_branch_of_another_shape_that_is_written_otherwise_is_not_equal(other: str) -> None:
+    """With one place the axis is left out, as it is written for images of PyTorch."""
+    text = """(float[N, T, 4] x) => (y) {
+        s = Shape<start = 1, end = 2>(x) d = Equal(s, one)
+        y = If (d) <then_branch = t () => (q) { %s }, else_branch = e () => (p) { p = Identity(x) }>
+    }"""
+    numbers = {"one": np.array([1]), "two": np.array([2])}
+    right, renamed, wrong = (
+        model(text % each, **{name: value for name, value in numbers.items() if name in text % each})
+        for each in ("q = Squeeze(x, one)", "k = Identity(x) q = Squeeze(k, one)", other)
+    )
+    assert check(right, right).state == "equal"
+    assert check(renamed, renamed).state == "equal"
+    assert check(right, wrong).state != "equal"
 
 
 # Loops

@@ -17,14 +17,16 @@ from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 MOST = 1 << 14  # trips of a loop
+FEW = 64  # whole numbers that say how a branch moves things
 
 
 @rule("If")
 def branches(site: Site) -> list[Value]:
     """Take the branch that is known, or mix both by a decision c as c * x + (1 - c) * y.
 
-    A decision about the lengths of free axes is one for other lengths, so there too both branches are mixed. Where that
-    is not possible, only one is taken, and the other one's constants remain unread.
+    A decision about the lengths of free axes is another one for other lengths, so there too both branches are mixed.
+    Where they do not fit, a variable stands for the branch that is not taken, one for branches that are written alike;
+    its constants remain unread.
     """
     sides: list[onnx.GraphProto] = [site.attribute("then_branch"), site.attribute("else_branch")]
     condition = site.tensor(0)
@@ -36,15 +38,18 @@ def branches(site: Site) -> list[Value]:
     if condition.known is None or condition.rough:
         return _mixed(site, decision, *(body(site, side, []) for side in sides))
     taken, other = sides if condition.known.item() else sides[::-1]
-    found = body(site, taken, [])
+    found, read = body(site, taken, []), site.run.reads.kept()
     try:
         unlikely = body(site, other, [])
         pair = (found, unlikely) if taken is sides[0] else (unlikely, found)
         mixed = _mixed(site, decision, *pair)
     except Undecided:
+        site.run.reads.restore(read)
         for name, array in _constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
-        return found
+        unseen = site.world.variable(("branch", _written(site, other)), (1,))
+        share = decision if taken is sides[0] else 1 - decision
+        mixed = [_beside(site, share, value, unseen) for value in found]
     return [_also_known(new, old) for new, old in zip(mixed, found, strict=True)]
 
 
@@ -53,6 +58,38 @@ def _also_known(mixed: Value, taken: Value) -> Value:
     if isinstance(mixed, Tensor) and isinstance(taken, Tensor) and mixed.numbers is not None:
         return mixed.but(known=taken.known, sized=taken.known is not None, rough=taken.rough)
     return mixed
+
+
+def _beside(site: Site, share: Numbers, value: Value, unseen: Numbers) -> Value:
+    """Return a value where a decision is 1, and what stands for another one where it is 0."""
+    if not isinstance(value, Tensor) or not value.shape:
+        return value if not isinstance(value, list) else [_beside(site, share, each, unseen) for each in value]
+    site.run.read(value)
+    return Tensor(value.type, None, chosen_of(share, site.run.numbers(value), unseen))
+
+
+def _written(site: Site, graph: onnx.GraphProto) -> bytes:
+    """Return how a graph is written, its names replaced by numbers, with the few whole numbers from around it.
+
+    These have been read by that. Bodies in it keep their names.
+    """
+    numbers: dict[str, str] = {"": ""}
+    short, around = onnx.GraphProto(initializer=graph.initializer), []
+    for node in graph.node:
+        for name in node.input:
+            value = site.scope.values.get(name) if name not in numbers else None
+            if isinstance(value, Tensor) and value.certain and value.whole and np.prod(value.shape) <= FEW:
+                site.run.read(value)
+                around.append((str(len(numbers)), np.asarray(value.known).tolist()))
+            numbers.setdefault(name, str(len(numbers)))
+        names = [[numbers.setdefault(name, str(len(numbers))) for name in side] for side in (node.input, node.output)]
+        copy = short.node.add(op_type=node.op_type, domain=node.domain, input=names[0], output=names[1])
+        copy.attribute.extend(sorted(node.attribute, key=lambda each: each.name))
+    for tensor in short.initializer:
+        tensor.name = numbers.get(tensor.name, tensor.name)
+    short.output.extend(onnx.ValueInfoProto(name=numbers.get(each.name, each.name)) for each in graph.output)
+    written: bytes = short.SerializeToString(deterministic=True)
+    return written + repr(around).encode()
 
 
 def _mixed(site: Site, decision: Numbers, ones: Sequence[Value], others: Sequence[Value]) -> list[Value]:
