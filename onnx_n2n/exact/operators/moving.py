@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import onnx
 
 from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
@@ -280,7 +281,8 @@ def moved(site: Site, slots: Sequence[int], mover: Mover | None = None) -> list[
     parts = {slot: site.tensor(slot) for slot in slots if site.given(slot)}
     others = [None if slot in parts or not site.given(slot) else site.known(slot) for slot in range(site.count)]
     attributes = site.constants()
-    site.ignore(*(each.name for each in attributes))
+    honoured = onnx.defs.get_schema(site.operator, site.version, "").attributes
+    site.ignore(*(each.name for each in attributes if each.name in honoured))
 
     def move(arrays: dict[int, np.ndarray]) -> list[np.ndarray]:
         given = [arrays.get(slot, other) for slot, other in enumerate(others)]
@@ -308,8 +310,9 @@ def moved(site: Site, slots: Sequence[int], mover: Mover | None = None) -> list[
     first, *more = (each.reshape((-1,)) for each in entered.values())
     zero = first[:0].joined([site.world.enter(np.zeros(1, np.int64))], 0)
     flat = zero.joined([first, *more], 0)
+    others_sized = any(isinstance(t, Tensor) and t.sized for slot, t in enumerate(site.inputs) if slot not in parts)
     for slot, each in parts.items():
-        _read(site, each, places[slot], results)
+        _read(site, each, places[slot], results, others_sized=others_sized)
     numbers = (flat.taken(each) for each in results)
     if known is None:
         return [Tensor(types, None, each) for each in numbers]
@@ -335,8 +338,15 @@ def _ids(
     return move(given)
 
 
-def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray]) -> None:
+def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray], *, others_sized: bool) -> None:
     """Note which elements of a constant are among the results.
+
+    Args:
+        site: The node.
+        part: The tensor that is moved.
+        places: The numbers by which its elements were moved.
+        results: Which of them are where in the results.
+        others_sized: Whether lengths that were drawn say what is moved where.
 
     Raises:
         Undecided: If part of what is calculated from constants is left out, because of lengths that were drawn.
@@ -346,9 +356,5 @@ def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray
     picked = picked[(picked >= first) & (picked < first + places.size)] - first
     if part.ids is not None:
         site.run.reads.mark(np.asarray(part.ids).reshape(-1)[picked])
-    elif _table(part) and len(picked) < places.size and _by_lengths(site):
+    elif _table(part) and (len(picked) < places.size or len(results) > 1) and others_sized:
         raise Undecided("at these lengths part of what constants make is left out")
-
-
-def _by_lengths(site: Site) -> bool:
-    return any(isinstance(each, Tensor) and each.sized for each in site.inputs)
