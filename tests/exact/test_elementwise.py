@@ -545,3 +545,11 @@ def test_elements_are_read_where_they_are_after_a_transpose() -> None:
     read = run.reads._read[run.reads.names.index("P")]
     assert read is not None
     assert (np.argwhere(read.reshape(64, 8))[:, 1] < 3).all()
+
+
+def test_one_number_as_often_as_is_asked_for() -> None:
+    for lengths in ([], [2, 3], [0]):
+        model, _ = one_node("ConstantOfShape", [np.array(lengths, np.int64)], opset=9, given=[])
+        (found,) = over_doubles(model, {})
+        assert isinstance(found, Tensor)
+        assert found.shape == tuple(lengths)

@@ -377,10 +377,15 @@ def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray
     Raises:
         Undecided: If part of what is calculated from constants is left out, because of lengths that were drawn.
     """
-    picked = np.unique(np.concatenate([each.reshape(-1) for each in results])).astype(np.int64)
+    noticed = _table(part) and by_lengths
+    if part.ids is None and not noticed:
+        return
     first = int(places.flat[0]) if places.size else 0
-    picked = picked[(picked >= first) & (picked < first + places.size)] - first
+    kept = np.zeros(places.size, bool)
+    for each in results:
+        at = each.reshape(-1) - first
+        kept[at[(at >= 0) & (at < places.size)]] = True
     if part.ids is not None:
-        site.run.reads.mark(np.asarray(part.ids).reshape(-1)[picked])
-    elif _table(part) and (len(picked) < places.size or len(results) > 1) and by_lengths:
+        site.run.reads.mark(np.asarray(part.ids).reshape(-1)[kept])
+    elif not kept.all() or len(results) > 1:
         raise Undecided("at these lengths part of what constants make is left out")
