@@ -194,6 +194,15 @@ def test_as_onnx_runtime(one: tuple) -> None:
     as_runtime(model, feeds, rtol=1e-3 if attributes.get("to") == onnx.TensorProto.FLOAT16 else 1e-4)
 
 
+def test_each_is_equal_to_itself() -> None:
+    for operator, inputs, opset, attributes in ONES:
+        given = range(len(inputs)) if isinstance(inputs, list) and operator not in {"Pad", "OneHot"} else [0]
+        outputs = 2 if operator == "TopK" else 1
+        model, _ = one_node(operator, inputs, outputs, opset=opset, given=given, **attributes)
+        verdict = check(model, model)
+        assert verdict.state == "equal", (operator, verdict)
+
+
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [
