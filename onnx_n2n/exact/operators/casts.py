@@ -65,7 +65,10 @@ def cast(site: Site) -> Tensor:
 @rule("CastLike")
 def cast_like(site: Site) -> Tensor:
     """Change the type to that of another tensor."""
-    return changed(site, site.tensor(1).type)
+    like = site.tensor(1)
+    if like.known is not None and like.known.size == 1:
+        site.run.read(like)  # its number makes no difference
+    return changed(site, like.type)
 
 
 def changed(site: Site, to: int) -> Tensor:

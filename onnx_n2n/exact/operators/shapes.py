@@ -66,7 +66,7 @@ def constant_of_shape(site: Site) -> Tensor:
     """Return one number, as often as is asked for."""
     lengths = tuple(int(each) for each in site.known(0))
     value = site.attribute("value")
-    array = np.zeros(1, np.float32) if value is None else site.run.file.array(value).reshape(1)
+    array = np.zeros((), np.float32) if value is None else site.run.file.array(value).reshape(())
     type_ = FLOAT if value is None else value.data_type
     return Tensor(type_, np.broadcast_to(array.reshape(()), lengths))
 
