@@ -95,11 +95,15 @@ class Run:
 
     def graph(self, graph: onnx.GraphProto, scope: Scope) -> list[Value]:
         """Return what a graph's outputs are, where the scope has its inputs already."""
+        outputs = [each.name for each in graph.output]
+        used = {name for node in _live(graph.node, outputs) for name in _reads(node)} | set(outputs)
         for tensor in graph.initializer:
-            scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
+            if tensor.name in used:
+                scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
         for sparse in graph.sparse_initializer:
-            scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
-        return self.nodes(graph.node, [each.name for each in graph.output], scope)
+            if sparse.values.name in used:
+                scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
+        return self.nodes(graph.node, outputs, scope)
 
     def nodes(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> list[Value]:
         """Return what names are after those nodes have run that have a part in them."""
@@ -152,6 +156,8 @@ class Run:
             raise Undecided(f"the rule does not know {left}")
         if len(results) < sum(map(bool, node.output)):
             raise Undecided("the rule has fewer results than the node has outputs")
+        if all(each is None or (isinstance(each, Tensor) and (each.fixed or each.certain)) for each in inputs):
+            results = [each.but(fixed=True) if isinstance(each, Tensor) else each for each in results]
         if known is None:
             return results
         return [
