@@ -229,6 +229,13 @@ def test_windows_that_are_larger_than_the_image_differ(operator: str) -> None:
     never_equal(made[0], made[2])
 
 
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_a_step_to_the_next_window_is_taken(steps: int) -> None:
+    """Where there is one window only, nobody sees how far it is to the next."""
+    made = [model(FREE + f"{{ y = Conv<strides = [{each}, 1]>(x, K) }}", K=drawn(4, 3, 3, 3)) for each in (1, steps)]
+    never_equal(*made)
+
+
 def test_windows_over_an_image_that_is_never_large_enough_are_undecided() -> None:
     fixed = "(float[N, 3, 2, 2] x) => (float[N, C, P, Q] y) "
     text = fixed + "{ y = MaxPool<kernel_shape = [7, 7], pads = [3, 3, 3, 3]>(x) }"

@@ -210,20 +210,30 @@ def qlinear_concat(site: Site) -> Tensor:
 # Products of matrices
 
 
-def _scaled(site: Site, product: Numbers, slots: tuple[int, ...], left: tuple[bool, ...]) -> Numbers:
-    for slot, side in zip(slots, left, strict=True):
-        scale = sided(site.numbers(slot), side)
-        assert scale is not None
-        product = product * scale
-    return product
+def _single(site: Site, slot: int) -> Numbers:
+    """Return the scale or zero point of a left matrix, one for all of it; 0 where it is not given."""
+    numbers = site.optional(slot)
+    if numbers is None:
+        nothing: Numbers = site.world.enter(0)
+        return nothing
+    if numbers.size != 1:
+        raise Undecided("many scales or zero points of a left matrix")
+    return numbers.reshape(())
+
+
+def _scaled(site: Site, product: Numbers, slot: int) -> Numbers:
+    """Return a product times the scale of a right matrix, one for all or for each column."""
+    scale = sided(site.numbers(slot), False)
+    assert scale is not None
+    return product * scale
 
 
 @rule("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_integer_to_float(site: Site) -> Tensor:
     """Multiply matrices in steps, each less its zero point, and scale the product."""
-    a = less(site.numbers(0), sided(site.optional(4), False))
+    a = site.numbers(0) - _single(site, 4)
     b = less(site.numbers(1), sided(site.optional(5), False))
-    y, bias = _scaled(site, a @ b, (2, 3), (False, False)), site.optional(6)
+    y, bias = _scaled(site, a @ b * _single(site, 2), 3), site.optional(6)
     return site.result(y if bias is None else y + bias, site.tensor(2).type)
 
 
@@ -232,19 +242,19 @@ def dynamic_quantize_matmul(site: Site) -> Tensor:
     """Round a matrix to 256 steps and multiply it with one in steps."""
     steps, scale, start = in_steps(site, site.numbers(0))
     b = less(site.numbers(1), sided(site.optional(3), False))
-    y, bias = _scaled(site, (steps - start) @ b * scale, (2,), (False,)), site.optional(4)
+    y, bias = _scaled(site, (steps - start) @ b * scale, 2), site.optional(4)
     return site.result(y if bias is None else y + bias)
 
 
 @rule("QGemm", domain=MICROSOFT)
 def qgemm(site: Site) -> Tensor:
     """Return ``alpha * A @ B + C`` in steps, either transposed, rounded if there is a scale to round by."""
-    a = less(site.numbers(0), sided(site.numbers(2), True))
+    a = site.numbers(0) - _single(site, 2)
     a = a.transpose((1, 0)) if site.attribute("transA", 0) else a
     zero = site.numbers(5)
     b = site.numbers(3).transpose((1, 0)) if site.attribute("transB", 0) else site.numbers(3)
     product, c = a @ less(b, sided(zero, False)), site.optional(6)
-    y = _scaled(site, product if c is None else product + c, (1, 4), (True, False)) * site.setting("alpha", 1.0)
+    y = _scaled(site, product if c is None else product + c, 4) * _single(site, 1) * site.setting("alpha", 1.0)
     if not site.given(7):
         return Tensor(FLOAT, None, y)
     return _rounded(site, y, 7)

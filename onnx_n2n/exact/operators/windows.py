@@ -113,9 +113,10 @@ def _outputs(site: Site, axis: Axis, rounded_up: bool) -> int:
 
 
 def reach(site: Site, axes: Sequence[Axis]) -> None:
-    """Note which places of a window meet the image at all, so that it counts if some do not."""
+    """Note which places of a window meet the image at all, and whether it moves, so that it counts if it does not."""
     name = f"the window of {site.node.name or site.node.output[0]}"
     site.run.reach(name, product([np.asarray(axis.inside.any(1)) for axis in axes]))
+    site.run.reach(f"the steps of {name}", np.array([axis.stride == 1 or axis.out > 1 for axis in axes]))
 
 
 def product(masks: Sequence[np.ndarray]) -> np.ndarray:
