@@ -111,7 +111,7 @@ class Growth:
 
     def _measure(self, teacher: File, student: File) -> None:
         """Find what can be taken: what the student holds is the exact number, rounded."""
-        if self._models == (teacher, student):
+        if self._models is not None and self._models[0] is teacher and self._models[1] is student:
             return
         self._models, self._taken, self.left = (teacher, student), ({}, {}), {}
         old, new = Named(teacher), Named(student)
