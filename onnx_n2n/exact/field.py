@@ -21,10 +21,12 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
+from onnx_n2n.exact.stored import LARGE, Stored, mantissa
 from onnx_n2n.exact.undecided import Undecided
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
+FEW = 32  # so many numbers are compared each with each; more are sorted
 BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
@@ -44,42 +46,30 @@ class Field:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
-        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(1)
+        self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(
+            1
+        )
         self.comparisons, self.laws = Comparisons(), laws
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
-        self._inverse = Memory()  # one over what is remembered
-        self._inverse_bound = Bound()
+        self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
     # Numbers
 
     def enter(self, array: np.ndarray) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
-        if array.dtype.kind in "bui":
-            values = np.stack([(array % np.array(p, _wide(array))).astype(np.float64) for p in self.primes])
-            most = int(np.abs(array.astype(np.float64)).max(initial=0))
-            return Residues(self, values, Bound(0, 0.0, float(most.bit_length())))
-        doubles = array.astype(np.float64)
-        infinite = np.isinf(doubles)
-        if np.isnan(doubles).any():
+        ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
+        if any(map(np.isnan, ends)):
             raise Undecided("a constant is not a number")
-        if infinite.any():
+        if any(map(np.isinf, ends)):
+            doubles = array.astype(np.float64)
+            infinite = np.isinf(doubles)
             finite = self.enter(np.where(infinite, 0.0, doubles))
             far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
             total = finite + far
             return Residues(self, total.values, total.bound, True)
-        mantissas, exponents = np.frexp(doubles)
-        used = mantissas[doubles != 0]
-        bits = 24 if array.dtype.itemsize < 8 else 53
-        mantissas = mantissas * 2.0**bits
-        low, high = (0, 0) if not used.size else (int(exponents[doubles != 0].min()), int(exponents.max()))
-        values = np.empty((len(self.primes), *array.shape))
-        for place, p in enumerate(self.primes):
-            powers = np.array([pow(2, each - bits, p) for each in range(low, high + 1)], np.float64)
-            whole = mantissas if bits == 24 else np.fmod(mantissas, p)
-            scaled = np.where(whole < 0, whole + p, whole) * powers[np.clip(exponents - low, 0, high - low)]
-            values[place] = reduced(scaled, float(p))
-        return Residues(self, values, Bound(0, float(low - bits), float(high)))
+        found = Stored(self, array, Bound(0, *_exponents(array)))
+        return found if array.size >= LARGE else Residues(self, found.values, found.bound)
 
     def fraction(self, over: int, under: int) -> Residues:
         """Return a fraction."""
@@ -118,10 +108,12 @@ class Field:
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
         if not x.constant:
-            known = self._inverse.recall(self.prints(x), np.full_like(x.values, -1.0))
             drawn = self.apply("Reciprocal", (), x)
-            found = Residues(self, np.where(known >= 0, known, drawn.values), self._inverse_bound.joined(VARIABLE))
-            self.inverses(found, x)
+            values, bound = drawn.values, drawn.bound
+            for memory in (self._roots, self._reciprocals):
+                values, bound = memory.recall(self.prints(x), values, bound)
+            found = Residues(self, values, bound)
+            self._reciprocals.remember(self.prints(found), x.values, x.bound)
             return found
         return self.inverse(x)
 
@@ -145,14 +137,15 @@ class Field:
     def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
-        if approximately is not None:
-            roots = np.sqrt(approximately).astype(np.float32)
-            squares = self.enter(np.where(roots > 0, roots, 1)).broadcast_to(x.shape)
-            exact = ((squares * squares).values == x.values).all(0)
-            over = self.reciprocal(squares)
-            values = np.where(exact, over.values, found.values)
-            return Residues(self, values, found.bound.joined(over.bound))
-        return found
+        if approximately is None:
+            return found
+        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        entered = self.enter(np.where(roots > 0, roots, 1))
+        exact = ((entered * entered).values == x.values).all(0)
+        if not exact.any():
+            return found
+        over = self.reciprocal(self.enter(np.where(exact, roots, 1)))
+        return Residues(self, np.where(exact, over.values, found.values), found.bound.joined(over.bound))
 
     def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
         """Return square roots, one over which is what `rsqrt` gives."""
@@ -163,8 +156,7 @@ class Field:
 
     def inverses(self, x: Residues, over: Residues) -> None:
         """Remember that one is one over the other."""
-        self._inverse.remember(self.prints(x), over.values)
-        self._inverse_bound = self._inverse_bound.joined(over.bound)
+        self._roots.remember(self.prints(x), over.values, over.bound)
 
     # Functions
 
@@ -175,18 +167,22 @@ class Field:
             raise Undecided(f"{name} is taken of what may be infinite")
         prints = self.prints(*arguments, name=name, parameters=parameters)
         found = self._drawn(prints)
-        if not function.idempotent and not function.zero:
-            return found
-        (x,) = arguments
-        values = found.values
+        x = arguments[0]
         if function.zero:
-            values = np.where((x.values == 0).all(0), 0.0, values)
-        if function.idempotent and self.laws:
-            own = self.prints(x)
-            memory = self._fixed.setdefault((name, parameters), Memory())
-            values = memory.recall(own, values)
-            memory.remember(self.prints(Residues(self, values, VARIABLE)), values)
-        return Residues(self, values, VARIABLE.joined(x.bound))
+            found.values = np.where((x.values == 0).all(0), 0.0, found.values)
+        if not function.idempotent or not self.laws:
+            return found
+        memory = self._fixed.setdefault((name, parameters), Memory())
+        found = Residues(self, *memory.recall(self.prints(x), found.values, found.bound))
+        memory.remember(self.prints(found), found.values, found.bound)
+        return found
+
+    def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
+        shape = np.broadcast_shapes(x.shape, *(each.shape for each in others))
+        prints = np.broadcast_to(self.prints(x, *others), (2, *shape))
+        key: Hashable = name if others else (name, parameters)
+        self._fixed.setdefault(key, Memory()).remember(prints, x.broadcast_to(shape).values, x.bound)
 
     def extreme(self, kind: str, x: Residues, axes: Sequence[int], present: np.ndarray | None = None) -> Residues:
         """Return the largest or smallest number over the last axes: a random function of the set of numbers.
@@ -197,29 +193,23 @@ class Field:
             axes: The axes over which is chosen; they vanish.
             present: Which of the numbers there are, bool that broadcasts; all if not given.
         """
-        gone = {axis % x.ndim for axis in axes}
+        gone = sorted({axis % x.ndim for axis in axes})
         kept = [axis for axis in range(x.ndim) if axis not in gone]
-        flat = x.transpose([*kept, *sorted(gone)])
-        flat = flat.reshape([*(x.shape[axis] for axis in kept), -1])
-        prints = self.prints(flat)
-        order = np.argsort(prints[0], -1, kind="stable")
-        there = np.ones(flat.shape, bool)
-        if present is not None:
-            full = np.broadcast_to(present, x.shape).transpose([*kept, *sorted(gone)]).reshape(flat.shape)
-            order = np.take_along_axis(order, np.argsort(~np.take_along_axis(full, order, -1), -1, kind="stable"), -1)
-            there = np.take_along_axis(full, order, -1)
-        ordered = np.take_along_axis(prints, order[None], -1)
-        distinct = there.copy()
-        distinct[..., 1:] &= (ordered[:, ..., 1:] != ordered[:, ..., :-1]).any(0)
-        if not there[..., :1].all():
+        flat = x.transpose([*gone, *kept]).reshape([-1, *(x.shape[axis] for axis in kept)])
+        there = np.broadcast_to(True if present is None else present, x.shape)
+        there = there.transpose([*gone, *kept]).reshape(flat.shape)
+        if not there.any(0).all():
             raise Undecided(f"{kind} of nothing")
-        sums = np.where(distinct, _final(ordered), np.uint64(0)).sum(-1, dtype=np.uint64)
+        prints = self.prints(flat)
+        distinct = _distinct(prints, there)
+        sums = np.where(distinct, _final(prints), np.uint64(0)).sum(1, dtype=np.uint64)
         found = self._drawn(_absorbed(self._key(kind), *sums))
         self.comparisons.add(kind, x.size, x.bound)
-        alone = distinct.sum(-1) == 1
-        first = np.take_along_axis(flat.values, order[None, ..., :1], -1)[..., 0]
-        values = np.where(alone, first, found.values)
-        return Residues(self, values, VARIABLE.joined(x.bound), x.infinite)
+        alone = distinct.sum(0) == 1
+        if not alone.any():
+            return Residues(self, found.values, VARIABLE, x.infinite)
+        only = np.take_along_axis(flat.values, distinct.argmax(0)[None, None], 1)[:, 0]
+        return Residues(self, np.where(alone, only, found.values), VARIABLE.joined(x.bound), x.infinite)
 
     def extreme_of(self, kind: str, *arguments: Residues) -> Residues:
         """Return the largest or smallest of the numbers at each place of arguments that broadcast.
@@ -230,22 +220,37 @@ class Field:
         if len(arguments) != 2:
             full = [each.broadcast_to(shape).reshape((1, *shape)) for each in arguments]
             return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
-        one, two = arguments[0].broadcast_to(shape), arguments[1].broadcast_to(shape)
-        prints = self.prints(one), self.prints(two)
+        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in arguments]
+        one, two = (each.broadcast_to(shape) for each in arguments)
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
-        values = np.where((prints[0] == prints[1]).all(0), one.values, drawn.values)
+        same = (prints[0] == prints[1]).all(0)
+        bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits)) if same.any() else VARIABLE
+        infinite = one.infinite or two.infinite
+        found = Residues(self, np.where(same, one.values, drawn.values), bound, infinite)
         self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
-        found = Residues(self, values, VARIABLE.joined(one.bound).joined(two.bound), one.infinite or two.infinite)
         if not self.laws:
             return found
         memory = self._fixed.setdefault(kind, Memory())
-        for first, second in ((one, two), (two, one)):
-            values = memory.recall(self.prints(first, second), values)
-        found.values = values
+        values, bound = memory.recall(self.prints(one, two), found.values, bound)
+        values, bound = memory.recall(self.prints(two, one), values, bound)
+        found = Residues(self, values, bound, infinite)
         for each in (one, two):
             if each.constant:
-                memory.remember(self.prints(found, each), values)
+                memory.remember(self.prints(found, each), values, found.bound)
         return found
+
+    def opaque_product(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be exchanged, and is 0 where one of them is.
+
+        A product of polynomials has the degree of both. Where each layer squares what the one before gives, no number
+        of primes would do. What is a function of the same two numbers in both models is equal in both all the same.
+        """
+        shape = np.broadcast_shapes(one.shape, two.shape)
+        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in (one, two)]
+        found = self._drawn(_absorbed(self._key("product"), *(_final(prints[0]) + _final(prints[1]))))
+        zero = (one.values == 0).all(0) | (two.values == 0).all(0)
+        self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
+        return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
         """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""
@@ -305,13 +310,54 @@ class Field:
         return np.frombuffer(digest, np.uint64)
 
 
+def _double(number: Any) -> float:
+    return float(number)
+
+
+def _exponents(array: np.ndarray) -> tuple[float, float]:
+    """Return such powers of two that all numbers are multiples of one, and at most the other."""
+    if array.dtype.kind in "bui":
+        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
+    low, high = 0, 0
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, LARGE):
+        doubles = flat[start : start + LARGE].astype(np.float64)
+        exponents = np.frexp(doubles[doubles != 0])[1]
+        low, high = int(exponents.min(initial=low)), int(exponents.max(initial=high))
+    return float(low - mantissa(array)), float(high)
+
+
 def _of_fraction(over: int, under: int) -> Bound:
     bits = float(abs(under).bit_length())
     return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
 
 
-def _wide(array: np.ndarray) -> type[np.integer[Any]]:
-    return np.uint64 if array.dtype.kind == "u" and array.dtype.itemsize == 8 else np.int64
+def _spread(prints: np.ndarray, ndim: int) -> np.ndarray:
+    """Return fingerprints with so many axes behind their lanes."""
+    return prints.reshape(2, *[1] * (ndim - prints.ndim + 1), *prints.shape[1:])
+
+
+def _distinct(prints: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Return which fingerprints along the first axis differ from all that are before them, of those that are there.
+
+    Args:
+        prints: uint64[2, n, ...].
+        there: bool[n, ...].
+    """
+    if len(there) > FEW:
+        order = np.lexsort((prints[0], ~there), 0)
+        ordered, distinct = np.take_along_axis(prints, order[None], 1), np.take_along_axis(there, order, 0)
+        distinct[1:] &= (ordered[:, 1:] != ordered[:, :-1]).any(0)
+        found = np.empty_like(distinct)
+        np.put_along_axis(found, order, distinct, 0)
+        return found
+    found = there.copy()
+    for place in range(1, len(there)):
+        for before in range(place):
+            same = prints[0, place] == prints[0, before]
+            if same.any():
+                found[place] &= ~(same & there[before] & (prints[1, place] == prints[1, before]))
+    return found
 
 
 def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:

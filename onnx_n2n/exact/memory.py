@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from onnx_n2n.exact.chance import VARIABLE, Bound
+
 SAMPLE = 64  # so many numbers are looked up first: where none of them is known, none is taken to be
 
 
@@ -34,12 +36,19 @@ class Piece:
 
 @dataclass
 class Memory:
-    """Fingerprints with values, in pieces each of which is more than twice as large as the next."""
+    """Fingerprints with values, in pieces each of which is more than twice as large as the next.
+
+    Attributes:
+        pieces: The pieces.
+        bound: What bounds all of the values.
+    """
 
     pieces: list[Piece] = field(default_factory=list)
+    bound: Bound = VARIABLE
 
-    def remember(self, prints: np.ndarray, values: np.ndarray) -> None:
-        """Keep fingerprints, uint64[2, ...], with values, float64[k, ...]."""
+    def remember(self, prints: np.ndarray, values: np.ndarray, bound: Bound) -> None:
+        """Keep fingerprints, uint64[2, ...], with values, float64[k, ...], that are bounded by something."""
+        self.bound = self.bound.joined(bound)
         if not prints[0].size:
             return
         piece = Piece.sorted(prints[0].ravel(), prints[1].ravel(), values.reshape(len(values), -1))
@@ -52,8 +61,8 @@ class Memory:
             )
         self.pieces.append(piece)
 
-    def recall(self, prints: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return values, float64[k, ...], with those that are remembered in their places."""
+    def recall(self, prints: np.ndarray, values: np.ndarray, bound: Bound) -> tuple[np.ndarray, Bound]:
+        """Return values, float64[k, ...], with those that are remembered in their places, and what bounds all."""
         first, second = prints[0].ravel(), prints[1].ravel()
         some = np.linspace(0, max(len(first) - 1, 0), min(SAMPLE, len(first))).astype(np.int64)
         for piece in self.pieces:
@@ -62,5 +71,5 @@ class Memory:
             known, places = piece.find(first, second)
             flat = values.reshape(len(values), -1).copy()
             flat[:, known] = piece.values[:, places[known]]
-            values = flat.reshape(values.shape)
-        return values
+            values, bound = flat.reshape(values.shape), bound.joined(self.bound)
+        return values, bound

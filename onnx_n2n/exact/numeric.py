@@ -60,7 +60,7 @@ class Numbers(ABC):
 
     def reshape(self, shape: Sequence[int]) -> Self:
         """Return the same numbers in another shape; one length may be -1."""
-        return self._with(self.values.reshape(*self.values.shape[: self.LEAD], *shape))
+        return self._with(self.values.reshape((*self.values.shape[: self.LEAD], *shape)))
 
     def transpose(self, order: Sequence[int]) -> Self:
         """Return the numbers with their axes in another order."""
@@ -126,6 +126,12 @@ class Numbers(ABC):
     @abstractmethod
     def cumulated(self, axis: int) -> Self:
         """Return the sums of all numbers up to each place."""
+
+    def choosing(self, x: Self, y: Self) -> Self:
+        """Return x where these numbers, which are 0 or 1, are 1, and y where they are 0; either may be infinite."""
+        one, two = x._with(x.values, infinite=False), y._with(y.values, infinite=False)
+        found = self * one + (1 - self) * two
+        return found._with(found.values, infinite=x.infinite or y.infinite)
 
     def __neg__(self) -> Self:
         """Return the numbers times -1."""

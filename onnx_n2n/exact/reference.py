@@ -11,6 +11,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.undecided import Undecided
 
 if TYPE_CHECKING:
     from onnx_n2n.exact.site import Site
@@ -39,7 +40,10 @@ def known_results(site: Site) -> list[Tensor] | None:
         return None
     given: list[Tensor] = tensors  # type: ignore[assignment]
     known = [each.known if isinstance(each, Tensor) else None for each in site.inputs]
-    arrays = run(site.node, site.version, known, site.constants())
+    try:
+        arrays = run(site.node, site.version, known, site.constants())
+    except Undecided:
+        return None
     sized, rough = any(each.sized for each in given), any(each.rough for each in given)
     found = []
     for array in arrays:
@@ -56,7 +60,11 @@ def known_results(site: Site) -> list[Tensor] | None:
 def run(
     node: onnx.NodeProto, version: int, arrays: Sequence[np.ndarray | None], attributes: Sequence[onnx.AttributeProto]
 ) -> list[np.ndarray]:
-    """Return what the reference implementation of one node gives for arrays."""
+    """Return what the reference implementation of one node gives for arrays; nothing for outputs without a name.
+
+    Raises:
+        Undecided: If it refuses them.
+    """
     names = [f"in{place}" if array is not None else "" for place, array in enumerate(arrays)]
     outputs = [name and f"out{place}" for place, name in enumerate(node.output)]
     copy = onnx.NodeProto(op_type=node.op_type, input=names, output=outputs, attribute=attributes)
@@ -66,5 +74,8 @@ def run(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=10)
     feeds = {name: array for name, array in zip(names, arrays, strict=True) if name}
-    found = ReferenceEvaluator(model).run(None, feeds)
-    return [np.asarray(each) for each in found]
+    try:
+        found = iter(ReferenceEvaluator(model).run(None, feeds))
+    except Exception as error:
+        raise Undecided(f"its inputs do not fit: {error}") from error
+    return [np.asarray(next(found)) if name else np.zeros(0) for name in outputs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from onnx_n2n.exact.undecided import Undecided
 if TYPE_CHECKING:
     from onnx_n2n.exact.field import Field
 
+TALLEST = 4096  # bits of coefficients; beyond these a product of two polynomials is a function that is known less of
 SPLIT = 8192.0  # 13 bits: half of a residue
+LARGEST = 1 << 22  # numbers of one operand that are in memory at once, where it is a constant in a file
 LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
 
 
@@ -54,23 +56,45 @@ class Residues(Numbers):
     def __mul__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
         self._finite(one, two)
+        bound = one.bound.times(two.bound)
+        if bound.bits > TALLEST and not (one.constant or two.constant):
+            return self.field.opaque_product(one, two)  # type: ignore[return-value]
         values = one.values * two.values
-        return self._with(reduced(values, self._column(values.ndim - 1)), one.bound.times(two.bound))
+        return self._with(reduced(values, self._column(values.ndim - 1)), bound)
 
     def __matmul__(self, other: Self) -> Self:
         self._finite(self, other)
         left, right = self, other
         if left.ndim == 1:
-            return (left.reshape((1, -1)) @ right)[..., 0, :]
+            product = left.reshape((1, -1)) @ right
+            return product[0] if right.ndim == 1 else product[..., 0, :]
         if right.ndim == 1:
             return (left @ right.reshape((-1, 1)))[..., 0]
         terms = left.shape[-1]
         bound = left.bound.times(right.bound).summed(terms)
+        if right.ndim == 2 and (found := right.under(left)) is not None:
+            return self._with(found, bound)
         lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        values = np.empty((len(self.field.primes), *lead, left.shape[-2], right.shape[-1]))
-        for place, prime in enumerate(self.field.primes):
-            values[place] = _product(left.values[place], right.values[place], float(prime))
+        columns = right.shape[-1]
+        values = np.zeros((len(self.field.primes), *lead, left.shape[-2], columns))
+        length = min(LONGEST, max(terms, 1))
+        width = max(1, LARGEST // length) if right.ndim == 2 else columns
+        for start in range(0, terms, length):
+            for first in range(0, columns, width):
+                here = slice(start, start + length), slice(first, first + width)
+                for place, prime in enumerate(self.field.primes):
+                    part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
+                    found = values[place, ..., here[1]]
+                    found[...] = reduced(found + _product(part, rest, float(prime)), float(prime))
         return self._with(values, bound)
+
+    def under(self, left: Residues) -> np.ndarray | None:  # noqa: ARG002
+        """Return the product of other numbers with this matrix, if there is a quicker way to it."""
+        return None
+
+    def slab(self, place: int, key: Any = ...) -> np.ndarray:
+        """Return part of the numbers for one prime, by its place."""
+        return np.asarray(self.values[place][key])
 
     def sum(self, axes: Sequence[int], keep: bool = False) -> Self:
         """Return the sum over axes."""
@@ -124,19 +148,13 @@ def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
 
 def _product(left: np.ndarray, right: np.ndarray, prime: float) -> np.ndarray:
     """Return a matrix product modulo a prime: one operand is cut in two, so that sums stay below 2^53."""
-    total = None
-    for start in range(0, max(left.shape[-1], 1), LONGEST):
-        part, other = left[..., start : start + LONGEST], right[..., start : start + LONGEST, :]
-        if part.size <= other.size:
-            high = np.floor(part / SPLIT)
-            upper, lower = np.matmul(high, other), np.matmul(part - high * SPLIT, other)
-        else:
-            high = np.floor(other / SPLIT)
-            upper, lower = np.matmul(part, high), np.matmul(part, other - high * SPLIT)
-        upper = reduced(upper, prime)
-        upper *= SPLIT
-        upper += reduced(lower, prime)
-        here = reduced(upper, prime)
-        total = here if total is None else reduced(total + here, prime)
-    assert total is not None
-    return total
+    if left.size <= right.size:
+        high = np.floor(left / SPLIT)
+        upper, lower = np.matmul(high, right), np.matmul(left - high * SPLIT, right)
+    else:
+        high = np.floor(right / SPLIT)
+        upper, lower = np.matmul(left, high), np.matmul(left, right - high * SPLIT)
+    upper = reduced(upper, prime)
+    upper *= SPLIT
+    upper += reduced(lower, prime)
+    return reduced(upper, prime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import onnx
 from onnx import helper
 
 from onnx_n2n.exact import registry
+from onnx_n2n.exact.defined import function_of
 from onnx_n2n.exact.files import File, domain_of, opsets
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Reads
@@ -75,7 +77,11 @@ class Run:
     def __init__(self, world: Any, file: File, exact: Exact | None = None) -> None:
         self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
         self.reads = Reads()
-        self._leaves: dict[tuple[int, str], Tensor] = {}
+        self.functions = file.functions
+        self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
+        self._defined: dict[bytes, onnx.FunctionProto] = {}
+        # Leaves are found by the identity of a message; while it is held, no other one can have the same.
+        self._held: list[object] = []
 
     def outputs(self, inputs: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the model's outputs are.
@@ -89,11 +95,15 @@ class Run:
 
     def graph(self, graph: onnx.GraphProto, scope: Scope) -> list[Value]:
         """Return what a graph's outputs are, where the scope has its inputs already."""
+        outputs = [each.name for each in graph.output]
+        used = {name for node in _live(graph.node, outputs) for name in _reads(node)} | set(outputs)
         for tensor in graph.initializer:
-            scope.values[tensor.name] = self._leaf(id(graph), tensor.name, tensor)
+            if tensor.name in used:
+                scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
         for sparse in graph.sparse_initializer:
-            scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
-        return self.nodes(graph.node, [each.name for each in graph.output], scope)
+            if sparse.values.name in used:
+                scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
+        return self.nodes(graph.node, outputs, scope)
 
     def nodes(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> list[Value]:
         """Return what names are after those nodes have run that have a part in them."""
@@ -122,14 +132,21 @@ class Run:
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
         domain = domain_of(node.domain)
         inputs = [_looked_up(scope, name) if name else None for name in node.input]
-        function = self.file.functions.get((domain, node.op_type, node.overload))
+        function = self.functions.get((domain, node.op_type, node.overload))
         if function is not None:
             return self._call(function, node, inputs, scope)
         version = scope.versions.get(domain)
         if version is None:
             raise Undecided(f"the model does not say which version of {domain or 'ai.onnx'} it means")
-        found = registry.find(domain, node.op_type, version)
         site = Site(self, scope, node, inputs, version, scope.attributes)
+        try:
+            found = registry.find(domain, node.op_type, version)
+        except Undecided:
+            function = function_of(site)
+            if function is None:
+                raise
+            function = self._defined.setdefault(function.SerializeToString(deterministic=True), function)
+            return self._call(function, node, inputs, scope)
         known = known_results(site)
         if known is not None and all(each.certain for each in known):
             return list(known)
@@ -139,6 +156,8 @@ class Run:
             raise Undecided(f"the rule does not know {left}")
         if len(results) < sum(map(bool, node.output)):
             raise Undecided("the rule has fewer results than the node has outputs")
+        if all(each is None or (isinstance(each, Tensor) and (each.fixed or each.certain)) for each in inputs):
+            results = [each.but(fixed=True) if isinstance(each, Tensor) else each for each in results]
         if known is None:
             return results
         return [
@@ -179,21 +198,42 @@ class Run:
             return Tensor(type_, None, exact, ids=self.reads.add(name, array.size))
         return Tensor(type_, array, ids=self.reads.add(name, array.size))
 
-    def _leaf(self, graph: int, name: str, tensor: onnx.TensorProto) -> Tensor:
-        if (graph, name) not in self._leaves:
-            self._leaves[graph, name] = self.constant(name, self.file.array(tensor))
-        return self._leaves[graph, name]
+    def _leaf(self, graph: onnx.GraphProto, name: str, tensor: onnx.TensorProto) -> Tensor:
+        key = id(graph), name, b""
+        if key not in self._leaves:
+            self._held.append(graph)
+            self._leaves[key] = self.constant(name, self.file.array(tensor))
+        return self._leaves[key]
 
     def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray) -> Tensor:
-        """Return the constant that a node holds, the same one each time that the node runs."""
-        if (id(node), name) not in self._leaves:
-            self._leaves[id(node), name] = self.constant(name, array)
-        return self._leaves[id(node), name]
+        """Return the constant that a node holds, the same one each time that the node holds the same.
+
+        In a function it may hold what the function was called with.
+        """
+        held = repr(array.tolist()).encode() if array.dtype.kind in "OSU" else array.tobytes()
+        key = id(node), name, hashlib.blake2b(held, key=f"{array.dtype} {array.shape}".encode()[:64]).digest()
+        if key not in self._leaves:
+            self._held.append(node)
+            self._leaves[key] = self.constant(name, array)
+        return self._leaves[key]
 
     def read(self, tensor: Tensor) -> None:
         """Note that all elements of a tensor are read."""
         if tensor.ids is not None:
             self.reads.mark(tensor.ids)
+
+    def reach(self, what: str, reached: np.ndarray) -> None:
+        """Note which parts of something that has no constants the run has met: the places of a window of pooling.
+
+        What it has not met counts as unread, so that two windows do not come out equal on an image that is smaller
+        than both.
+
+        Args:
+            what: What has parts, for the reason of a verdict.
+            reached: Which of its parts, bool of any shape.
+        """
+        if not reached.all():
+            self.reads.mark(np.asarray(self.reads.add(what, reached.size))[reached.reshape(-1)])
 
     def numbers(self, tensor: Tensor) -> Numbers:
         """Return what a tensor is calculated with."""

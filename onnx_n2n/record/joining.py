@@ -19,9 +19,7 @@ SHORT = 12  # digits of a digest
 
 
 @taken("records", "output", "force")
-def join(
-    records: Sequence[AnyRecord], *, output: str | os.PathLike[str] | None = None, force: bool = False
-) -> Record:
+def join(records: Sequence[AnyRecord], *, output: str | os.PathLike[str] | None = None, force: bool = False) -> Record:
     """Return one record of several, from the teacher of the first to the student of the last.
 
     >>> wider = onnx_n2n.widen(onnx.load("model.onnx"), 1.5, verify=False)
@@ -64,10 +62,12 @@ def joined(records: Sequence[Record], names: Sequence[str]) -> Record:
         if one.student == other.teacher:
             continue
         order = _order(records)
-        fits = f"in this order they fit: {', '.join(names[each] for each in order)}" if order else (
+        fits = (
             "each record must begin where the one before it ends; one may be missing, or the model was changed in "
             "between, as by training. Then grow the checkpoint once for each record, with the models of that one"
         )
+        if order:
+            fits = f"in this order they fit: {', '.join(names[each] for each in order)}"
         raise ModelError(
             f"{names[place + 1]} does not follow {names[place]}: it begins at the model {other.teacher[:SHORT]}, and "
             f"{names[place]} ends at {one.student[:SHORT]}",

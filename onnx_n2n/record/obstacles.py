@@ -13,7 +13,8 @@ from typing import Any
 from onnx_n2n.errors import ModelError
 from onnx_n2n.record.layouts import EVEN, ChannelLayout
 from onnx_n2n.record.provenance import Origin
-from onnx_n2n.record.record import Record, Remade
+from onnx_n2n.record.record import Record
+from onnx_n2n.record.steps import Remade
 from onnx_n2n.words import count
 
 SHOWN = 8  # names in a list before "and n more"

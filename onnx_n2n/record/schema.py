@@ -8,126 +8,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from onnx_n2n.io.tensorfile import shown
+from onnx_n2n.record.checks import TEXT, Arrays, At, Damage, array, called, many, maybe, named, one_of, plain, table
 from onnx_n2n.record.provenance import Origin
 
 LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
 DEEPEST = 60  # keys that lead to a part of a form
 DIGEST = re.compile("[0-9a-f]{64}")
-Arrays = Mapping[str, np.ndarray]
-
-
-class Damage(Exception):  # noqa: N818 - reads as what it is
-    """A record is not as one must be; the text says where and why."""
 
 
 # What a field may be --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class At:
-    """A value of the document, with the words that say where it is, and the arrays that it may name."""
-
-    value: Any
-    arrays: Arrays
-    path: tuple[str, ...] = ()
-
-    def inside(self, value: Any, word: str) -> At:
-        """Return a value that is in this one."""
-        return At(value, self.arrays, (*self.path, word))
-
-    def wrong(self, reason: str) -> NoReturn:
-        """Say that this is damaged."""
-        raise Damage(f"{', '.join(self.path)}: {reason}" if self.path else reason)
-
-
-Check = Callable[[At], None]
-
-
-def plain(name: str, holds: Callable[[Any], bool]) -> Check:
-    """Return the check that a value is of a kind."""
-
-    def check(at: At) -> None:
-        if not holds(at.value):
-            at.wrong(f"{shown(at.value)} is no {name}")
-
-    return check
-
-
-def maybe(inner: Check) -> Check:
-    """Return a check that null passes too."""
-    return lambda at: None if at.value is None else inner(at)
-
-
-def many(inner: Check, word: Callable[[int, Any], str] = lambda place, _: f"entry {place}") -> Check:
-    """Return the check of a list, whose entries a word tells apart by their place and value."""
-
-    def check(at: At) -> None:
-        if not isinstance(at.value, list):
-            at.wrong(f"{shown(at.value)} is no list")
-        for place, value in enumerate(at.value):
-            inner(at.inside(value, word(place, value)))
-
-    return check
-
-
-def named(inner: Check, word: str) -> Check:
-    """Return the check of values by names."""
-
-    def check(at: At) -> None:
-        if not isinstance(at.value, dict):
-            at.wrong(f"{shown(at.value)} is no dictionary")
-        for name, value in at.value.items():
-            TEXT(at.inside(name, "a name"))
-            inner(at.inside(value, f"{word} {shown(name)}"))
-
-    return check
-
-
-def table(needed: Mapping[str, Check], also: Mapping[str, Check] | None = None) -> Check:
-    """Return the check of a dictionary with these keys, and perhaps those ``also``."""
-    fields = {**needed, **(also or {})}
-
-    def check(at: At) -> None:
-        if not isinstance(at.value, dict):
-            at.wrong(f"{shown(at.value)} is no dictionary")
-        for key in sorted(at.value.keys() - fields.keys()):
-            at.wrong(f"there is a key {shown(key)}, which means nothing")
-        for key in needed:
-            if key not in at.value:
-                at.wrong(f"{key!r} is missing")
-        for key, value in at.value.items():
-            # The path has no keys of lists that say by themselves what is in them.
-            fields[key](At(value, at.arrays, at.path if key in LISTS else (*at.path, repr(key))))
-
-    return check
-
-
-def array(dtype: str, rank: int | None = 1) -> Check:
-    """Return the check that a value names an array of a type and rank, of finite numbers."""
-
-    def check(at: At) -> None:
-        TEXT(at)
-        found = at.arrays.get(at.value)
-        if found is None:
-            at.wrong(f"there is no array {shown(at.value)}")
-        if found.dtype != dtype or rank not in {None, found.ndim}:
-            at.wrong(f"the array is {found.dtype}{list(found.shape)}, and must be {dtype} of {rank} axes")
-        if not np.isfinite(found).all():
-            at.wrong("there is a number that is not finite")
-
-    return check
-
-
-def _unicode(value: Any) -> bool:
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def _finite(value: Any) -> bool:
@@ -142,11 +39,6 @@ def _pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and (value[0] is None or _finite(value[0])) and _finite(value[1])
 
 
-def one_of(*words: str) -> Check:
-    """Return the check that a value is one of some words."""
-    return plain(" or ".join(map(repr, words)), lambda value: isinstance(value, str) and value in words)
-
-
 def _ones(at: At) -> None:
     if at.value != "ones":
         array("float64")(at)
@@ -158,16 +50,6 @@ def _origin(at: At) -> None:
         Origin.from_json(at.value)
     except ValueError as failure:
         at.wrong(str(failure))
-
-
-def _called(kind: str, key: str) -> Callable[[int, Any], str]:
-    """Return how entries of a list are called that say under a key which one they are."""
-
-    def word(place: int, value: Any) -> str:
-        own = value.get(key) if isinstance(value, dict) else None
-        return f"{kind} {shown(own)}" if isinstance(own, int | str) else f"{kind} number {place + 1}"
-
-    return word
 
 
 def _form(at: At) -> None:
@@ -209,10 +91,8 @@ def _fraction(at: At) -> None:
 
 # The fields -----------------------------------------------------------------------------------------------------------
 
-TEXT = plain("text", _unicode)
 WHOLE = plain("whole number from 0 on", _whole)
 SHA256 = plain("SHA-256 in hexadecimal digits", lambda value: isinstance(value, str) and bool(DIGEST.fullmatch(value)))
-LISTS = frozenset({"steps", "tensors", "new", "apart", "axes", "origins", "settings"})
 TEXTS, LENGTHS = many(TEXT), many(WHOLE)
 
 AXIS = table(
@@ -235,7 +115,7 @@ TENSOR = table(
         "readers": TEXTS,
         "before": LENGTHS,
         "after": LENGTHS,
-        "axes": many(AXIS, _called("axis", "axis")),
+        "axes": many(AXIS, called("axis", "axis")),
         "scale": plain("finite number above 0", lambda value: _finite(value) and value > 0),
         "noise": plain("finite number from 0 on", lambda value: _finite(value) and value >= 0),
         "seed": LENGTHS,
@@ -253,11 +133,11 @@ STEP = table(
         "pass": TEXT,
         "seed": maybe(WHOLE),
         "parent": SHA256,
-        "tensors": many(TENSOR, _called("tensor", "teacher")),
-        "new": many(NEW, _called("new weight", "student")),
+        "tensors": many(TENSOR, called("tensor", "teacher")),
+        "new": many(NEW, called("new weight", "student")),
         "settings": named(plain("pair of numbers, the first perhaps null", _pair), "setting"),
     },
-    {"apart": many(TENSOR, _called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS, "forms": FORMS},
+    {"apart": many(TENSOR, called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS, "forms": FORMS},
 )
 ORIGIN = table({"names": TEXTS, "layout": TEXT, "node": TEXT, "source": TEXT}, {"tied": TEXT})
 DOCUMENT = table({

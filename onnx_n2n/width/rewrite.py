@@ -25,8 +25,8 @@ from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
 from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
 from onnx_n2n.record.recipe import Recipe, Row, Summed
-from onnx_n2n.record.record import Remade, Step
 from onnx_n2n.record.settings import changed, setting_of, settings
+from onnx_n2n.record.steps import Remade, Step
 from onnx_n2n.rules.obligations import Default, Mean
 from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.declared import declare

@@ -23,10 +23,14 @@ ROOT = "f = Cast<to=1>(n) r = Sqrt(f) q = Div(h, r) y = MatMul(q, V)"
 SIX = {"W": (6, 6), "V": (6, 2), "U": (6, 6), "one": np.array([1]), "last": np.array([-1])}
 
 
+def used(body: str, constants: dict[str, Any]) -> dict[str, Any]:
+    """Return those of some constants that a graph names."""
+    return {name: constant for name, constant in constants.items() if name in re.findall(r"\w+", body)}
+
+
 def measured(body: str, *groups: int, x: str = "float[6,6] x", y: str = "y", opset: int = 17, **more: Any) -> Teacher:
     """Return a teacher with the constants that the graph names."""
-    constants = {name: array for name, array in SIX.items() if name in re.findall(r"\w+", body)}
-    return groups, model(body, x, y, opset=opset, **constants, **more)
+    return groups, model(body, x, y, opset=opset, **used(body, SIX), **more)
 
 
 OF_WEIGHTS = {
@@ -80,12 +84,16 @@ def sizes(teacher: onnx.ModelProto) -> tuple[int, ...]:
     return tuple(sorted(group.size for group in analyze(opened(teacher)).groups if group.members))
 
 
-@pytest.mark.parametrize("name", OF_WEIGHTS)
-def test_the_length_of_a_weight_follows_it(name: str) -> None:
-    groups, teacher = OF_WEIGHTS[name]
+def check_groups(groups: tuple[int, ...], teacher: onnx.ModelProto) -> None:
+    """Make sure that a teacher has groups of just these sizes, and that it grows by them."""
     assert sizes(teacher) == groups
     if groups:
         check(teacher)
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_the_length_of_a_weight_follows_it(name: str) -> None:
+    check_groups(*OF_WEIGHTS[name])
 
 
 EIGHT = {"W": (4, 8), "V": (8, 2)}
@@ -104,10 +112,7 @@ FREE = {
 @pytest.mark.parametrize("name", FREE)
 def test_channels_merged_with_a_free_length(name: str) -> None:
     """Where they are in the merged axis is known only at run time, so nothing constant may have to say it."""
-    groups, teacher = FREE[name]
-    assert sizes(teacher) == groups
-    if groups:
-        check(teacher)
+    check_groups(*FREE[name])
 
 
 FROM_THE_END = {
@@ -130,10 +135,9 @@ def test_places_counted_from_the_end(name: str) -> None:
         "from_end": [-8, -7, -6, -5], "from_start": [4, 5, 6, 7], "begin": [-8], "middle": [-4], "far": [2**40],
         "before": [-100], "behind": [100], "one": [1], "last": [-1],
     }  # fmt: skip
-    used = {name: np.array(n) for name, n in places.items() if name in re.findall(r"\w+", body)}
-    teacher = model(body, "float[3,4] x", "z, y", W=(4, 8), V=(4, 2), **used)
-    assert sizes(teacher) == (4,)
-    check(teacher)
+    arrays = {name: np.array(n) for name, n in places.items()}
+    teacher = model(body, "float[3,4] x", "z, y", W=(4, 8), V=(4, 2), **used(body, arrays))
+    check_groups((4,), teacher)
 
 
 OF_KEYS = {
@@ -148,10 +152,9 @@ OF_KEYS = {
 def test_shares_of_attention_are_those_of_the_query_where_keys_are_joined(name: str) -> None:
     shapes = {"K": (1, 2, 3, 8), "L": (1, 2, 3, 8), "P": (1, 2, 3, 4), "M": (4, 8), "V": (8, 2)}
     body = f"q = MatMul(x, W) c = MatMul(p, U) {OF_KEYS[name]}"
-    used = {name: shape for name, shape in shapes.items() if name in re.findall(r"\w+", body)}
     outputs = "y, u" if "u =" in body else "y"
     teacher = model(body, "float[1,2,3,4] x, float[1,2,3,4] p, float[1,2,3,4] v", outputs, opset=23, W=(4, 8), U=(4, 8),
-                    **used)  # fmt: skip
+                    **used(body, shapes))  # fmt: skip
     assert 8 in sizes(teacher)
     check(teacher)
 
@@ -199,10 +202,10 @@ def test_channels_grow_where_only_places_are_padded_by_what_is_computed(name: st
     numbers = {"up": [2], "along": [3], "one": [0], "two": [0, 0], "four": [0] * 4, "pairs": [-1, 2], "last": [-1],
                "far": [-(2**63) + 1]}  # fmt: skip
     body = f"{DIFFERENCE} {PADS[name]} z = Pad(u, n) c = Concat<axis=1>(h, z) y = Conv(c, V)"
-    used = {key: np.array(value) for key, value in numbers.items() if key in re.findall(r"\w+", body)}
-    teacher = model(body, "float[1,3,H,I] x", "y", W=(8, 3, 1, 1), U=(6, 8, 1, 1), V=(2, 14, 1, 1), **used)
-    assert sizes(teacher) == (6, 8)
-    check(teacher)
+    arrays = {key: np.array(value) for key, value in numbers.items()}
+    weights = {"W": (8, 3, 1, 1), "U": (6, 8, 1, 1), "V": (2, 14, 1, 1)}
+    teacher = model(body, "float[1,3,H,I] x", "y", **weights, **used(body, arrays))
+    check_groups((6, 8), teacher)
 
 
 STRETCHED = {

@@ -22,6 +22,8 @@ from onnx_n2n.axes.algebra import Reason
 from onnx_n2n.passes import Deepen
 from onnx_n2n.rules import Keeps, declare, ranged, registry
 from onnx_n2n.width.growth import Fresh
+from onnx_n2n.width.plan import ways
+from onnx_n2n.width.reach import formulas
 from onnx_n2n.width.reach.magnitudes import Magnitudes
 from onnx_n2n.width.reach.search import Fits, Reaches
 
@@ -64,6 +66,34 @@ def test_no_rule_lets_fresh_channels_leave_the_range(part: int) -> None:
             student, growth = grow(probe.teacher, factor=factor, init="zero")
             if all(type(channels) is Fresh for channels in growth.channels.values()):  # a mean sums more when it grows
                 check(probe.teacher, student)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_ranges_behind_every_operator_can_be_worked_out(part: int) -> None:
+    for _, probe in ALL[part::4]:
+        analysis = probe.analysis()
+        assert ways(analysis).keys() == {group.factor for group in analysis.groups}
+
+
+WHOLE = {
+    "Abs": "Abs(n)", "Add": "Add(n, n)", "Cast": "Cast<to=7>(n)", "Clip": "Clip(n, zero)", "Div": "Div(n, n)",
+    "Concat": "Concat<axis=0>(n, n)", "Einsum": 'Einsum<equation="ij,kj->ik">(n, n)', "Gemm": "Gemm<transB=1>(n, n)",
+    "MatMul": "MatMul(n, t)", "Max": "Max(n, n)", "Mul": "Mul(n, n)", "Neg": "Neg(n)", "PRelu": "PRelu(n, n)",
+    "Pad": "Pad(n, pads)", "Pow": "Pow(n, n)", "ReduceL1": "ReduceL1<keepdims=0>(n)",
+    "ReduceMax": "ReduceMax<keepdims=0>(n)", "ReduceMean": "ReduceMean<keepdims=0>(n)",
+    "ReduceSum": "ReduceSum(n, axes)", "Sum": "Sum(n, n)", "Where": "Where(b, n, n)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_such_as_the_sum_of_a_mask_have_ranges_too(name: str) -> None:
+    """They were no operands that count, and so sums of them had none."""
+    constants = {"zero": np.array(0, np.int32), "axes": np.array([1]), "pads": np.array([0, 1, 0, 1])}
+    used = {key: array for key, array in constants.items() if key in WHOLE[name]}
+    body = f"t = Transpose(n) b = Greater(n, n) w = {WHOLE[name]} h = MatMul(x, W) a = Relu(h) y = MatMul(a, V)"
+    teacher = model(body, "float[4,3] x, int32[2,4] n", "y, w", W=(3, 8), V=(8, 2), **used)
+    _, growth = grow(teacher, factor=1.5, init="zero")
+    assert [isinstance(channels, Fresh) for channels in growth.channels.values()] == [True]
 
 
 UNARY = ["Relu", "Sigmoid", "Tanh", "Exp", "Sinh", "Cosh", "Abs", "Neg", "Softplus", "Elu", "Selu", "LeakyRelu", "Erf",
@@ -250,7 +280,7 @@ def test_no_bound_is_below_what_a_tensor_holds() -> None:
     """Of the teacher: of every probe, at every scale."""
     for _, probe in ALL[::3]:
         analysis = probe.analysis()
-        magnitudes = Magnitudes(analysis)
+        magnitudes = Magnitudes(analysis, formulas.BOUNDS)
         values = {str(value.name): value for node in analysis.model.graph for value in node.outputs}
         runner, rng = session(exposing(probe.teacher)), np.random.default_rng(0)
         names = [output.name for output in runner.get_outputs()]
@@ -270,7 +300,7 @@ def test_bounds_are_worked_out_from_constants(made: str, bound: float) -> None:
     proto = model(f"g = MatMul(x, W) h = Tanh(g) a = {made} y = Neg(a)", "float[4,3] x", "y", W=(3, 8), **numbers)
     analysis = analyze(opened(proto))
     (value,) = analysis.model.graph.outputs
-    assert Magnitudes(analysis)[value] == pytest.approx(bound)
+    assert Magnitudes(analysis, formulas.BOUNDS)[value] == pytest.approx(bound)
 
 
 @functools.cache

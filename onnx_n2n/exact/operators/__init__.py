@@ -1,5 +1,7 @@
 """Operators by family, each written once, from ONNX's specification; importing this registers them."""
 
-from onnx_n2n.exact.operators import arithmetic, matrices, moving, shapes
+import importlib
+import pkgutil
 
-__all__ = ["arithmetic", "matrices", "moving", "shapes"]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -7,7 +7,7 @@ one, and everything here is worked out from the largest numbers of weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -17,9 +17,8 @@ from onnx_n2n.axes.algebra import size
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
-from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Kind, Moves, Overflows, activated
+from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows
 from onnx_n2n.rules.registry import range_of
-from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {
@@ -38,10 +37,12 @@ class Magnitudes:
 
     Args:
         analysis: The model's.
+        formulas: The bounds of results, by the name of a kind of range.
     """
 
-    def __init__(self, analysis: Analysis) -> None:
+    def __init__(self, analysis: Analysis, formulas: Mapping[str, Bound]) -> None:
         self.analysis = analysis
+        self.formulas = formulas
         self._found: dict[ir.Value, float] = {}
         self.convex: set[ir.Value] = set()  # not negative, and summing to one along the last axis
         self.contractions: dict[ir.Node, list[Contraction]] = {}
@@ -144,8 +145,9 @@ class Magnitudes:
             self._found[value] = self[inner]
 
     def given(self, node: ir.Node) -> list[float]:
-        """Return the bounds of the operands that are no whole numbers."""
-        return [self[value] for value in node.inputs if value is not None and self.dtype(value) not in WHOLE]
+        """Return the bounds of the operands that are no whole numbers; infinity alone if there are none."""
+        floats = [value for value in node.inputs if value is not None and self.dtype(value) not in WHOLE]
+        return [self[value] for value in floats] or [math.inf]
 
     def _result(self, node: ir.Node, slot: int) -> float:
         said = range_of(node)
@@ -153,14 +155,14 @@ class Magnitudes:
             case Bounded(by):
                 return by
             case Keeps(times, plus):
-                return times * max(self.given(node), default=math.inf) + plus
+                return times * max(self.given(node)) + plus
             case Moves(slots):
                 moved = [self[value] for s in slots or () if (value := node.inputs[s]) is not None]
                 return max(self.given(node) if slots is None else moved, default=math.inf)
             case Overflows(bound):
-                return bound(max(self.given(node), default=math.inf))
-            case Kind(name):
-                return FORMULAS[name](self, node, slot) if name in FORMULAS else math.inf
+                return bound(max(self.given(node)))
+            case Kind(name) if name in self.formulas:
+                return self.formulas[name](self, node, slot)
         return math.inf
 
     def _follow(self, node: ir.Node) -> None:
@@ -198,207 +200,4 @@ def sliced(node: ir.Node, body: ir.Graph) -> Iterator[tuple[ir.Value, ir.Value]]
                 yield inner, outer
 
 
-Formula = Callable[[Magnitudes, ir.Node, int], float]
-
-
-def _add(found: Magnitudes, node: ir.Node, _: int) -> float:
-    return sum(found.given(node))
-
-
-def _multiply(found: Magnitudes, node: ir.Node, _: int) -> float:
-    if (length := normalised(found.analysis, node)) is not None:
-        return math.sqrt(length)
-    given = found.given(node)
-    if node.op_type == "PRelu":
-        return given[0] * max(1.0, *given[1:])
-    return math.prod(given) if 0 not in given else 0.0
-
-
-def _contract(found: Magnitudes, node: ir.Node, _: int) -> float:
-    operands = [value for value in node.inputs[:2] if value is not None]
-    if any(math.isinf(found[value]) for value in operands if value not in found.analysis.constants):
-        return math.inf  # no weight needs to be read
-    if len(node.inputs) > 2 and node.op_type == "Einsum":
-        return math.inf
-    first = node.inputs[0]
-    terms = 1.0 if first in found.convex and node.op_type == "MatMul" else found.summed(node)
-    scale = _number(node, "alpha")
-    added = [found[value] for value in node.inputs[2:3] if value is not None]
-    return scale * terms * math.prod(found[value] for value in operands) + _number(node, "beta") * sum(added)
-
-
-def _fused(found: Magnitudes, node: ir.Node, slot: int) -> float:
-    before = _contract(found, node, slot) + sum(found[value] for value in node.inputs[3:4] if value is not None)
-    match activated(node):
-        case Bounded(by):
-            return by
-        case Keeps(times, plus):
-            return times * before + plus
-        case Moves():
-            return before
-    return math.inf
-
-
-def _biased(found: Magnitudes, node: ir.Node, _: int) -> float:
-    return sum(found.given(node)) + GELU.plus
-
-
-def _dequantise(found: Magnitudes, node: ir.Node, _: int) -> float:
-    number, scale = node.inputs[:2]
-    dtype = found.dtype(number) if number is not None else None
-    return 2 * LARGEST.get(dtype, math.inf) * found[scale] if scale is not None and dtype is not None else math.inf
-
-
-def packed(found: Magnitudes, node: ir.Node) -> float:
-    """Return the bound of queries, keys and values that an attention makes of its operand by a weight of its own."""
-    given, weight, bias = (*node.inputs[:3], None)[:3]
-    if given is None or weight is None or math.isinf(found[given]) or len(node.inputs) > 4:
-        return math.inf
-    axes = found.analysis.axes_of_use(node, 1)
-    rows = size(axes[0]) if axes else None
-    return (rows or math.inf) * found[given] * found[weight] + (found[bias] if bias is not None else 0.0)
-
-
-def _packed(found: Magnitudes, node: ir.Node, slot: int) -> float:
-    return math.inf if slot else packed(found, node)
-
-
-def _fill(_: Magnitudes, node: ir.Node, __: int) -> float:
-    value = node.attributes.get("value")
-    return 0.0 if value is None else abs(float(value.value.numpy().reshape(-1)[0]))
-
-
-def _number(node: ir.Node, name: str) -> float:
-    stated = node.attributes.get(name)
-    return 1.0 if stated is None else abs(float(stated.value)) if not stated.is_ref() else math.inf
-
-
-def _sum(found: Magnitudes, node: ir.Node, _: int) -> float:
-    given = found.given(node)
-    return terms(found.analysis, node) * given[0] if node.op_type != "Mean" else sum(given)
-
-
-def _clip(found: Magnitudes, node: ir.Node, _: int) -> float:
-    ends = clipped(found.analysis, node)
-    bounds = [abs(bound) for bound in ends if bound is not None]
-    if len(bounds) == 2:
-        return max(bounds)
-    given = [found[value] for value in (node.inputs[0], *unread(node, ends)) if value is not None]
-    return max([*bounds, *given])
-
-
-def _pad(found: Magnitudes, node: ir.Node, _: int) -> float:
-    return max([*found.given(node)[:1], padding(found, node)])
-
-
-def padding(found: Magnitudes, node: ir.Node) -> float:
-    """Return the number that a Pad puts in, infinity where it is not known."""
-    value = node.inputs[2] if len(node.inputs) > 2 else None
-    return found[value] if value is not None else abs(_number(node, "value")) if "value" in node.attributes else 0.0
-
-
-def _power(found: Magnitudes, node: ir.Node, _: int) -> float:
-    power, base = exponent(found.analysis, node), node.inputs[0]
-    if power is None or power < 0 or base is None:
-        return math.inf
-    try:
-        return float(max(1.0, found[base]) ** power)
-    except OverflowError:
-        return math.inf
-
-
-def _cast(found: Magnitudes, node: ir.Node, _: int) -> float:
-    value = node.inputs[0]
-    within = found[value] if value is not None else math.inf
-    if value is not None and (dtype := found.dtype(value)) in LARGEST:
-        within = min(within, LARGEST[dtype])
-    return within
-
-
-def _divide(found: Magnitudes, node: ir.Node, _: int) -> float:
-    over, under = node.inputs[:2]
-    if over is None or under is None:
-        return math.inf
-    if (length := normalised(found.analysis, node)) is not None:
-        return math.sqrt(length)
-    least = smallest(found.analysis, under)
-    return found[over] / least if least else math.inf
-
-
-def _normalise(found: Magnitudes, node: ir.Node, slot: int) -> float:
-    """Return the root of the length that is normalised over times the gain, plus the bias; of no other output."""
-    if slot:
-        return math.inf
-    skip = node.op_type.startswith("Skip")
-    gain, bias = (node.inputs[place] if place < len(node.inputs) else None for place in ((2, 3) if skip else (1, 2)))
-    if node.op_type == "SkipSimplifiedLayerNormalization":
-        bias = None
-    axes = [size(axis) for axis in found.analysis.axes_of_use(node, 0) or ()]
-    stated = node.attributes.get("axis")
-    if node.op_type in {"InstanceNormalization", "GroupNormalization", "GroupNorm"}:
-        over = axes[1:] if node.op_type != "GroupNorm" else axes
-    else:
-        over = axes[(stated.value if stated is not None else -1) :]
-    length = math.prod(n for n in over if n) if over and None not in over else MANY
-    scale = found[gain] if gain is not None else math.inf
-    return math.sqrt(length) * scale + (found[bias] if bias is not None else 0.0)
-
-
-GATED = frozenset({"sigmoid", "hardsigmoid"})  # between 0 and 1
-SATURATING = GATED | {"tanh", "softsign"}
-STEPS = {ir.DataType.FLOAT16: 2.0**12, ir.DataType.BFLOAT16: 2.0**9, ir.DataType.DOUBLE: 2.0**54}
-
-
-def _recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
-    """Return the bound of a state that is a saturating function, a mean of such with the state, or a sum of such.
-
-    The cell of an LSTM grows by at most 1 in a step, until 1 is less than half of its last bit. So does the state of a
-    GRU, by 2, whose gates may be negative.
-    """
-    names = steps(node)
-    if names is None or not SATURATING.issuperset(names):
-        return math.inf
-    cell = node.op_type == "LSTM" and slot == 2
-    place = 6 if cell else 5
-    start = node.inputs[place] if len(node.inputs) > place else None
-    begun = found[start] if start is not None else 0.0
-    dtype = found.dtype(node.inputs[0]) if node.inputs[0] is not None else None
-    if cell:
-        return begun + STEPS.get(dtype, 2.0**25)  # type: ignore[arg-type]
-    if node.op_type == "GRU" and names[0] not in GATED:  # (1 - z) * n + z * h, with z below zero
-        return begun + 2 * STEPS.get(dtype, 2.0**25)  # type: ignore[arg-type]
-    return max(1.0, begun) if node.op_type == "GRU" else 1.0
-
-
-def _batch_norm(found: Magnitudes, node: ir.Node, _: int) -> float:
-    parts = affine(found.analysis, node)
-    first = node.inputs[0]
-    if parts is None or first is None:
-        return math.inf
-    return float(np.abs(parts[0]).max(initial=0)) * found[first] + float(np.abs(parts[1]).max(initial=0))
-
-
-def _worst(found: Magnitudes, node: ir.Node, _: int) -> float:
-    return max(found.given(node), default=math.inf)
-
-
-FORMULAS: dict[str, Formula] = {
-    "add": _add,
-    "multiply": _multiply,
-    "divide": _divide,
-    "contract": _contract,
-    "sum": _sum,
-    "worst": _worst,
-    "clip": _clip,
-    "pad": _pad,
-    "power": _power,
-    "cast": _cast,
-    "normalise": _normalise,
-    "batch norm": _batch_norm,
-    "recur": _recur,
-    "biased": _biased,
-    "dequantise": _dequantise,
-    "packed attention": _packed,
-    "fill": _fill,
-    "fused": _fused,
-}
+Bound = Callable[[Magnitudes, ir.Node, int], float]
