@@ -34,7 +34,7 @@ class Tensor:
         rough: Whether ``known`` has been rounded, so that it only serves to say how long something is.
         ids: Which elements of the run's constants those of ``known`` are: their numbers in `Reads`, 0 for none; None
             where none is.
-        fixed: Whether no input, and no length that was drawn, has a part in ``numbers``.
+        fixed: Whether no input has a part in ``numbers``.
     """
 
     type: int

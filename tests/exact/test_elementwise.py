@@ -344,6 +344,7 @@ def test_two_ways_to_write_one_function(name: str) -> None:
 
 POSITIONS = "s = Shape(x) n = Gather(s, zero) q = Range(zero, n, one)"
 AT = {"zero": np.int64(0), "one": np.int64(1)}
+ORIGIN = np.array([0])
 TABLE = generator.normal(size=(64, 8)).astype("f4")
 OTHER = np.concatenate([TABLE[:16], -TABLE[16:]])
 
@@ -437,6 +438,10 @@ LIES = {
         net("t = Cos(P) s = Shape <end=1>(x) p = Slice(t, o, s) y = Add(a, p)", P=TABLE, o=np.array([0])),
         net("t = Cos(P) s = Shape <end=1>(x) p = Slice(t, o, s) y = Add(a, p)", P=np.abs(OTHER) + 1, o=np.array([0])),
     ),
+    "a part of a table that a length is a factor of": tuple(
+        net("s = Shape <end=1>(x) f = Cast <to=1>(s) t = Mul(P, f) p = Slice(t, o, s) y = Add(a, p)", P=t, o=ORIGIN)
+        for t in (TABLE, OTHER)
+    ),
     "positions beyond a limit": (limited(40), limited(400)),
     "added for put": (
         net('y = ScatterND <reduction="add">(a, i, V)', i=np.array([[0], [1]]), V=W[:2]),
@@ -476,6 +481,35 @@ def test_lies(name: str) -> None:
     assert equal(two, two) == (name not in REFUSED)
     assert not equal(one, two)
     assert not equal(two, one)
+
+
+# Ways to leave out a part of a table of 64 rows by a length that is drawn.
+PARTS = {
+    "Split": "r = Sub(rows, n) c = Concat <axis=0>(n, r) p, q = Split(t, c)",
+    "Slice": "p = Slice(t, start, n)",
+    "CenterCropPad": "p = CenterCropPad <axes=[0]>(t, n)",
+    "Pad": "d = Sub(n, rows) c = Concat <axis=0>(start, start, d, start) p = Pad(t, c)",
+    "GatherND": "e = Squeeze(n) q = Range(zero, e, one) u = Unsqueeze(q, onwards) p = GatherND(t, u)",
+    "Gather": "e = Squeeze(n) q = Range(zero, e, one) p = Gather(t, q)",
+}
+
+
+@pytest.mark.parametrize("made", ["Identity(P)", "Mul(P, P)", "Cos(P)", "Mul(P, f)", "whole"])
+@pytest.mark.parametrize("part", PARTS)
+def test_rows_that_a_length_leaves_out_are_noticed(part: str, made: str) -> None:
+    before, after = (f"t = {made}", "y = Add(a, p)")
+    table = TABLE
+    if made == "whole":
+        before, after = "t = Add(P, P)", "v = Cast <to=1>(p) y = Add(a, v)"
+        table = np.arange(64 * 8).reshape(64, 8)
+    body = f"n = Shape <end=1>(x) f = Cast <to=1>(n) {before} {PARTS[part]} {after}"
+    used = {"rows": np.array([64]), "start": np.array([0]), "onwards": np.array([1]), **AT}
+    used = {name: value for name, value in used.items() if name in PARTS[part]}
+    other = np.concatenate([table[:40], table[40:] + 1])
+    right, wrong = net(body, P=table, **used), net(body, P=other, **used)
+    assert not equal(right, wrong)
+    own = check(right, right)
+    assert own.state == "equal" if part in {"Gather", "Slice"} else "part" in own.reason, own
 
 
 @settings(deadline=None, max_examples=25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import onnx
 
 from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
@@ -202,7 +203,7 @@ def slices(site: Site) -> list[Tensor]:
 
 def _table(tensor: Tensor) -> bool:
     """Return whether a tensor is made of constants alone, so that what a run leaves out of it has to be noticed."""
-    return tensor.fixed if tensor.numbers is not None else tensor.certain and tensor.ids is not None
+    return tensor.fixed if tensor.numbers is not None else tensor.certain
 
 
 @rule("Gather")
@@ -291,45 +292,73 @@ def moved(site: Site, slots: Sequence[int], mover: Mover | None = None) -> list[
     parts = {slot: site.tensor(slot) for slot in slots if site.given(slot)}
     others = [None if slot in parts or not site.given(slot) else site.known(slot) for slot in range(site.count)]
     attributes = site.constants()
-    site.ignore(*(each.name for each in attributes))
+    honoured = onnx.defs.get_schema(site.operator, site.version, "").attributes
+    site.ignore(*(each.name for each in attributes if each.name in honoured))
 
     def move(arrays: dict[int, np.ndarray]) -> list[np.ndarray]:
         given = [arrays.get(slot, other) for slot, other in enumerate(others)]
         results = reference.run(site.node, site.version, given, attributes) if mover is None else mover(given)
         return list(results)
 
-    types = next(iter(parts.values())).type
-    rough = any(each.rough for each in parts.values())
-    elements = {slot: each.known for slot, each in parts.items() if each.known is not None}
-    if len(elements) == len(parts) and all(each.numbers is None for each in parts.values()):
-        sized = any(each.sized for each in parts.values())
-        results = move(elements)
-        ids = _ids(site, parts, move, len(results))
-        return [
-            Tensor(types, array, sized=sized, rough=rough, ids=each) for array, each in zip(results, ids, strict=True)
-        ]
+    by_lengths = any(isinstance(t, Tensor) and t.sized for slot, t in enumerate(site.inputs) if slot not in parts)
+    if all(each.known is not None and each.numbers is None for each in parts.values()):
+        return _moved_as_known(site, parts, move, by_lengths=by_lengths)
+    return _moved_as_numbers(site, parts, move, by_lengths=by_lengths)
+
+
+Move = Callable[[dict[int, np.ndarray]], list[np.ndarray]]
+
+
+def _moved_as_known(site: Site, parts: dict[int, Tensor], move: Move, *, by_lengths: bool) -> list[Tensor]:
+    """Return known elements in their new places, and which constants they are of."""
+    (type_, *_), elements = (each.type for each in parts.values()), _elements(parts)
+    results = move(elements)
+    ids = _ids(site, parts, move, len(results))
+    sized, rough = any(each.sized for each in parts.values()), any(each.rough for each in parts.values())
+    loose = [slot for slot, each in parts.items() if each.ids is None and len(np.unique(elements[slot])) > 1]
+    if by_lengths and loose and type_ != STRING:
+        places = _places(parts)
+        moved_places = move(places)
+        for slot in loose:
+            _read(site, parts[slot], places[slot], moved_places, by_lengths=True)
+    return [Tensor(type_, array, sized=sized, rough=rough, ids=each) for array, each in zip(results, ids, strict=True)]
+
+
+def _moved_as_numbers(site: Site, parts: dict[int, Tensor], move: Move, *, by_lengths: bool) -> list[Tensor]:
+    """Return what is calculated with in its new places, and what is known beside it, if all of it is."""
+    (type_, *_), elements = (each.type for each in parts.values()), _elements(parts)
     small = len(elements) == len(parts) and all(each.size <= reference.LARGEST for each in elements.values())
     known = move(elements) if small else None
-    entered = {slot: site.run.numbers(each) for slot, each in parts.items()}
-    places, start = {}, 1
-    for slot, one in entered.items():
-        places[slot] = np.arange(start, start + one.size).reshape(one.shape)
-        start += one.size
+    places = _places(parts)
     results = move(places)
-    first, *more = (each.reshape((-1,)) for each in entered.values())
+    first, *more = (site.run.numbers(each).reshape((-1,)) for each in parts.values())
     zero = first[:0].joined([site.world.enter(np.zeros(1, np.int64))], 0)
     flat = zero.joined([first, *more], 0)
     for slot, each in parts.items():
-        _read(site, each, places[slot], results)
+        _read(site, each, places[slot], results, by_lengths=by_lengths)
     numbers = (flat.taken(each) for each in results)
     if known is None:
-        return [Tensor(types, None, each) for each in numbers]
-    return [Tensor(types, array, each, sized=True, rough=rough) for array, each in zip(known, numbers, strict=True)]
+        return [Tensor(type_, None, each) for each in numbers]
+    rough = any(each.rough for each in parts.values())
+    return [Tensor(type_, array, each, sized=True, rough=rough) for array, each in zip(known, numbers, strict=True)]
 
 
-def _ids(
-    site: Site, parts: dict[int, Tensor], move: Callable[[dict[int, np.ndarray]], list[np.ndarray]], count: int
-) -> Sequence[Ids | None]:
+def _elements(parts: dict[int, Tensor]) -> dict[int, np.ndarray]:
+    """Return the elements of those tensors of which they are known."""
+    return {slot: each.known for slot, each in parts.items() if each.known is not None}
+
+
+def _places(parts: dict[int, Tensor]) -> dict[int, np.ndarray]:
+    """Return a number above 0 for each place of some tensors, to see where a mover puts it."""
+    places, start = {}, 1
+    for slot, each in parts.items():
+        size = int(np.prod(each.shape, dtype=np.int64))
+        places[slot] = np.arange(start, start + size).reshape(each.shape)
+        start += size
+    return places
+
+
+def _ids(site: Site, parts: dict[int, Tensor], move: Move, count: int) -> Sequence[Ids | None]:
     """Return where the elements of results come from."""
     if all(each.ids is None for each in parts.values()):
         return [None] * count
@@ -346,8 +375,15 @@ def _ids(
     return move(given)
 
 
-def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray]) -> None:
+def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray], *, by_lengths: bool) -> None:
     """Note which elements of a constant are among the results.
+
+    Args:
+        site: The node.
+        part: The tensor that is moved.
+        places: The numbers by which its elements were moved.
+        results: Which of them are where in the results.
+        by_lengths: Whether lengths that were drawn say what is moved where.
 
     Raises:
         Undecided: If part of what is calculated from constants is left out, because of lengths that were drawn.
@@ -357,9 +393,5 @@ def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray
     picked = picked[(picked >= first) & (picked < first + places.size)] - first
     if part.ids is not None:
         site.run.reads.mark(np.asarray(part.ids).reshape(-1)[picked])
-    elif _table(part) and len(picked) < places.size and _by_lengths(site):
+    elif _table(part) and (len(picked) < places.size or len(results) > 1) and by_lengths:
         raise Undecided("at these lengths part of what constants make is left out")
-
-
-def _by_lengths(site: Site) -> bool:
-    return any(isinstance(each, Tensor) and each.sized for each in site.inputs)
