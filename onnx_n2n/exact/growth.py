@@ -8,7 +8,7 @@ whose form is a number of its type. What does not fit is left as it is stored, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, localcontext
 from fractions import Fraction
@@ -102,7 +102,7 @@ class Growth:
             for number, _ in self._tried(name, chain.setting, last, name):
                 settings[name] = number
         scales = {}
-        for name, scale in self._scales(chain.student):
+        for name, scale in self._scales(chain.student, self._taken):
             for _ in self._tried(name, root, world, 1 / scale):
                 scales[name] = scale
         return Exact(constants, settings, scales)
@@ -111,7 +111,7 @@ class Growth:
 
     def _measure(self, teacher: File, student: File) -> None:
         """Find what can be taken: what the student holds is the exact number, rounded."""
-        if self._models == (teacher, student):
+        if self._models is not None and self._models[0] is teacher and self._models[1] is student:
             return
         self._models, self._taken, self.left = (teacher, student), ({}, {}), {}
         old, new = Named(teacher), Named(student)
@@ -147,7 +147,7 @@ class Growth:
         else:
             yield found
 
-    def _names(self, kind: str) -> Iterable[str]:
+    def _names(self, kind: str) -> dict[str, None]:
         """Return the names of what any step may have rounded, in the student."""
         found: dict[str, None] = {}
         for step in self._steps():
@@ -178,14 +178,22 @@ class Growth:
                             yield from () if numbers is None else (each for each in set(numbers.flat) if each > 0)
         yield from (scale for _, scale in self._scales(None))
 
-    def _scales(self, student: Named | None) -> Iterator[tuple[str, Fraction]]:
-        """Yield by what the argument of a root is multiplied, with names of the node that takes it; or of nothing."""
-        for name in self._names("settings"):
+    def _scales(
+        self, student: Named | None, taken: Sequence[Container[str]] | None = None
+    ) -> Iterator[tuple[str, Fraction]]:
+        """Yield by what the arguments of roots are multiplied, with names of the nodes that take them.
+
+        Args:
+            student: Where nodes are looked for that take the root of a sum with a tensor; without one, names are empty.
+            taken: The tensors and attributes that are taken, if not all.
+        """
+        tensors, settings = taken or (self._names("tensors"), self._names("settings"))
+        for name in filter(settings.__contains__, self._names("settings")):
             node, _, attribute = name.rpartition(".")
             for scale in self._tried(name, setting_factor, self.record, name):
                 if scale is not None and scale != 1 and attribute == "epsilon":
                     yield node, scale
-        for name in self._names("tensors"):
+        for name in filter(tensors.__contains__, self._names("tensors")):
             for scale in self._tried(name, tensor_factor, self.record, name):
                 if scale is None or scale == 1:
                     continue

@@ -73,7 +73,7 @@ class Scaled:
         return getattr(self._world, name)
 
     def rsqrt(self, x: Any, approximately: np.ndarray | None = None) -> Any:
-        """Return one over square roots of numbers, which as doubles are ``approximately`` that if they are constants."""
+        """Return one over square roots of numbers; what these are as doubles, where they are constants."""
         near = None if approximately is None else approximately / float(self._scale)
         over = self._world.rsqrt(x * self._world.fraction(self._scale.denominator, self._scale.numerator), near)
         return over * root(self._world, 1 / self._scale)

@@ -195,8 +195,9 @@ class Run:
     def constant(self, name: str, array: np.ndarray) -> Tensor:
         """Return a constant, none of whose elements has been read."""
         type_ = STRING if array.dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(array.dtype)
-        if name in self.exact.constants:
-            return Tensor(type_, None, self.exact.constants[name])
+        exact = self.exact.constants.get(name)
+        if exact is not None and exact.shape == array.shape:
+            return Tensor(type_, None, exact, ids=self.reads.add(name, array.size), fixed=True)
         return Tensor(type_, array, ids=self.reads.add(name, array.size))
 
     def _leaf(self, graph: onnx.GraphProto, name: str, tensor: onnx.TensorProto) -> Tensor:
