@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.run import Run
-from onnx_n2n.exact.tensor import Tensor, Value, named
+from onnx_n2n.exact.tensor import Map, Tensor, Value, named
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.watched import tensors
 
@@ -37,15 +37,21 @@ def pairs(
     """
     for name, value in results[0].items():
         sides = list(tensors([value])), list(tensors([results[1][name]]))
-        if len(sides[0]) != len(sides[1]) or isinstance(value, list) != isinstance(results[1][name], list):
-            lengths = " and ".join(str(len(side)) for side in sides)
-            raise Differs(name, f"it is a sequence of {lengths} tensors in teacher and student")
+        if _built(value) != _built(results[1][name]):
+            raise Differs(name, "its sequences or maps have other lengths, elements or labels in the student")
         for one, two in zip(*sides, strict=True):
             if one is None or two is None:
                 if one is not two:
                     raise Differs(name, "it is not given in one of the models")
                 continue
             yield name, *_pair(name, runs, one, two, longer=name in gained)
+
+
+def _built(value: Value) -> object:
+    """Return how a value is made up of sequences and maps."""
+    if isinstance(value, list):
+        return [_built(each) for each in value]
+    return value.labels if isinstance(value, Map) else None
 
 
 def _pair(name: str, runs: tuple[Run, Run], one: Tensor, two: Tensor, *, longer: bool) -> tuple[Numbers, Numbers]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Context, localcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -28,6 +28,7 @@ from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.steps import Chain, Made, setting_factor, tensor_factor
 from onnx_n2n.exact.undecided import Undecided
 
+_T = TypeVar("_T")
 ROUNDINGS = 4  # so many times a number may have been rounded
 PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
 NEAR = 4  # a root is taken so many nodes behind the number that is added under it
@@ -95,14 +96,14 @@ class Growth:
         last = len(self.record.steps)
         constants, settings = {}, {}
         for name, taken in self._taken[0].items():
-            for found in self._tried(name, lambda name=name: chain.tensor(last, name)):
+            for found in self._tried(name, chain.tensor, last, name):
                 constants[name] = _replaced(chain, name, found, taken)
         for name in self._taken[1]:
-            for found in self._tried(name, lambda name=name: chain.setting(last, name)):
-                settings[name] = found[0]
+            for number, _ in self._tried(name, chain.setting, last, name):
+                settings[name] = number
         scales = {}
         for name, scale in self._scales(chain.student):
-            for _ in self._tried(name, lambda scale=scale: root(world, 1 / scale)):
+            for _ in self._tried(name, root, world, 1 / scale):
                 scales[name] = scale
         return Exact(constants, settings, scales)
 
@@ -122,27 +123,29 @@ class Growth:
                 if stored is None or stored.dtype.kind in "biuOSU" or old.same(stored):
                     continue
                 chain = chains[stored.dtype == np.float64]
-                for found in self._tried(name, lambda chain=chain, name=name: chain.tensor(last, name)):
-                    for taken in self._tried(name, lambda c=chain, f=found, s=stored: _measured(c.world, f, s)):
+                for found in self._tried(name, chain.tensor, last, name):
+                    for taken in self._tried(name, _measured, chain.world, found, stored):
                         if taken is not None:
                             self._taken[0][name] = taken
             for name in self._names("settings"):
                 written = new.setting(name)
                 if written is None or written == old.setting(name):
                     continue
-                for number, roundings in self._tried(name, lambda name=name: chains[0].setting(last, name)):
+                for number, roundings in self._tried(name, chains[0].setting, last, name):
                     exact, stored = np.asarray(number.values), np.asarray(float(written))
-                    for rounding in self._tried(name, lambda e=exact, s=stored, r=roundings: _close(s, e, r)):
+                    for rounding in self._tried(name, _close, stored, exact, roundings):
                         self._taken[1][name] = Taken(rounding)
 
-    def _tried(self, name: str, evaluate: Callable[[], Any]) -> Iterator[Any]:
+    def _tried(self, name: str, evaluate: Callable[..., _T], *arguments: Any) -> Iterator[_T]:
         """Yield what can be evaluated; else note why it cannot."""
         try:
-            yield evaluate()
+            found = evaluate(*arguments)
         except Undecided as why:
             self.left[name] = why.reason
         except BROKEN as error:
             self.left[name] = f"the record is damaged: {error}"
+        else:
+            yield found
 
     def _names(self, kind: str) -> Iterable[str]:
         """Return the names of what any step may have rounded, in the student."""
@@ -162,7 +165,6 @@ class Growth:
 
     def _squares(self) -> Iterator[Fraction]:
         """Yield the numbers of which roots are taken."""
-        parts = _Arrays(self.record)
         for step in self._steps():
             for entry in step["tensors"]:
                 if "squared" in entry:
@@ -170,9 +172,9 @@ class Growth:
             inside = [axis["form"] for entry in step["tensors"] for axis in entry["axes"] if "form" in axis]
             stated = step.get("forms", {})
             for form in (*inside, *stated.get("tensors", {}).values(), *stated.get("settings", {}).values()):
-                for found in self._tried("", lambda form=form: list(forms.powers(form))):
-                    for base in found:
-                        for numbers in self._tried("", lambda base=base: forms.fractions(base, parts)):
+                for bases in self._tried("", _powers, form):
+                    for base in bases:
+                        for numbers in self._tried("", forms.fractions, base, self.record):
                             yield from () if numbers is None else (each for each in set(numbers.flat) if each > 0)
         yield from (scale for _, scale in self._scales(None))
 
@@ -180,11 +182,11 @@ class Growth:
         """Yield by what the argument of a root is multiplied, with names of the node that takes it; or of nothing."""
         for name in self._names("settings"):
             node, _, attribute = name.rpartition(".")
-            for scale in self._tried(name, lambda name=name: setting_factor(self.record, name)):
+            for scale in self._tried(name, setting_factor, self.record, name):
                 if scale is not None and scale != 1 and attribute == "epsilon":
                     yield node, scale
         for name in self._names("tensors"):
-            for scale in self._tried(name, lambda name=name: tensor_factor(self.record, name)):
+            for scale in self._tried(name, tensor_factor, self.record, name):
                 if scale is None or scale == 1:
                     continue
                 if student is None:
@@ -213,16 +215,6 @@ def beside(student: Path | str) -> Growth | None:
     return None if found is None else read(found)
 
 
-@dataclass(frozen=True)
-class _Arrays:
-    """The arrays of a record alone, for forms that are about whole numbers."""
-
-    record: Record
-
-    def array(self, name: str) -> np.ndarray:
-        return self.record.arrays[name]
-
-
 def _sound(step: Mapping[str, Any]) -> bool:
     """Return whether a step has the lists and names that it must have."""
     try:
@@ -242,6 +234,10 @@ def _sound(step: Mapping[str, Any]) -> bool:
         )
     except (KeyError, TypeError, AttributeError):
         return False
+
+
+def _powers(form: Any) -> list[Any]:
+    return list(forms.powers(form))
 
 
 def _rounds(entry: Mapping[str, Any]) -> bool:

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Numbers of elements whose axes are in another order; an array is made of them only where one is needed."""
+
+    ids: range
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the numbers as an array, in their new order."""
+        return np.arange(self.ids.start, self.ids.stop, dtype=dtype).reshape(self.shape).transpose(self.order)
+
+
+Ids = np.ndarray | range | Turned
 
 
 @dataclass
@@ -23,8 +40,9 @@ class Reads:
         self._read.append(np.zeros(size, bool))
         return range(first, first + size)
 
-    def mark(self, ids: np.ndarray | range) -> None:
+    def mark(self, ids: Ids) -> None:
         """Note that elements are read: by their numbers, 0 for none."""
+        ids = ids.ids if isinstance(ids, Turned) else ids
         if not len(ids):
             return
         if isinstance(ids, range):

@@ -156,6 +156,8 @@ class Run:
             raise Undecided(f"the rule does not know {left}")
         if len(results) < sum(map(bool, node.output)):
             raise Undecided("the rule has fewer results than the node has outputs")
+        if all(each is None or (isinstance(each, Tensor) and (each.fixed or each.certain)) for each in inputs):
+            results = [each.but(fixed=True) if isinstance(each, Tensor) else each for each in results]
         if known is None:
             return results
         return [

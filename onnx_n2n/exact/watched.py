@@ -10,7 +10,7 @@ import onnx
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.run import Exact, Run, Scope
-from onnx_n2n.exact.tensor import Tensor, Value
+from onnx_n2n.exact.tensor import Map, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 LARGEST = 1 << 26  # numbers of one tensor
@@ -59,9 +59,9 @@ class Watched(Run):
 
 
 def tensors(values: Sequence[Value]) -> Iterator[Tensor | None]:
-    """Return the tensors in values: sequences taken apart, None for what is not given."""
+    """Return the tensors in values: sequences and maps taken apart, None for what is not given."""
     for value in values:
-        if isinstance(value, list):
-            yield from tensors(value)
+        if isinstance(value, list | Map):
+            yield from tensors(value if isinstance(value, list) else [value.values])
         else:
             yield value

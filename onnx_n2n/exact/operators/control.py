@@ -84,25 +84,26 @@ def loop(site: Site) -> list[Value]:
     graph: onnx.GraphProto = site.attribute("body")
     limits = [site.tensor(slot) for slot in range(2) if site.given(slot)]
     limit, start = site.known_optional(0), site.known_optional(1)
-    sized, rough = any(not each.certain for each in limits), any(each.rough for each in limits)
+    sized = any(not each.certain for each in limits)
+    if any(each.rough for each in limits):
+        raise Undecided("how many trips a loop makes depends on numbers that have been rounded")
     carried = [site.value(slot) for slot in range(2, site.count)]
     count, trips, goes_on = len(carried), 0, start is None or bool(start.item())
     handed: list[list[Value]] = [[] for _ in graph.output[1 + count :]]
     while goes_on and (limit is None or trips < limit.item()):
-        if trips >= MOST or rough:
-            raise Undecided(f"a loop makes more than {MOST} trips" if not rough else "trips depend on rounded numbers")
+        if trips >= MOST:
+            raise Undecided(f"a loop makes more than {MOST} trips")
         number = Tensor(INT64, np.array(trips, np.int64), sized=sized)
         condition, *found = body(site, graph, [number, Tensor(BOOL, np.array(True)), *carried])
         carried, out = found[:count], found[count:]
         for stack, value in zip(handed, out, strict=True):
             stack.append(value)
-        if not isinstance(condition, Tensor) or condition.known is None:
+        if not isinstance(condition, Tensor) or condition.known is None or condition.rough:
             raise Undecided("whether a loop goes on depends on the model's inputs")
         site.run.read(condition)
-        rough = rough or condition.rough
         sized = sized or not condition.certain
         goes_on, trips = bool(condition.known.item()), trips + 1
-    if sized and trips < 2:
+    if sized and trips < 2 and _constant([site.value(slot) for slot in range(2, site.count)]):
         raise Undecided("a loop makes fewer than two trips with these shapes, so what it carries over is not seen")
     return [*carried, *(_stacked(site, stack, 0) for stack in handed)]
 
@@ -158,7 +159,7 @@ def _scanned(
     handed: list[list[Value]] = [[] for _ in graph.output[count:]]
     if len({len(each) for each in sequences}) != 1:
         raise Undecided("what a Scan reads has different lengths")
-    if states and len(sequences[0]) < 2:
+    if len(sequences[0]) < 2 and _constant(states):
         raise Undecided("a Scan makes fewer than two steps with these shapes, so what it carries over is not seen")
     for step in zip(*sequences, strict=True):
         found = body(site, graph, [*states, *step])
@@ -182,6 +183,13 @@ def sequence_map(site: Site) -> list[Value]:
         for out, result in zip(found, body(site, graph, given), strict=True):
             out.append(result)
     return list(found)
+
+
+def _constant(states: Sequence[Value]) -> bool:
+    """Return whether no input has a part in one of the states: a single trip may not show what becomes of it."""
+    return any(
+        not isinstance(each, Tensor) or each.numbers is None or each.numbers.constant for each in states
+    )  # fmt: skip
 
 
 def body(site: Site, graph: onnx.GraphProto, given: Sequence[Value]) -> list[Value]:
@@ -224,12 +232,10 @@ def _constants(
     held = [(each.name, each) for each in initializers]
     for node in nodes:
         for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
+            constant = node.op_type == "Constant"
+            if constant and attribute.type == onnx.AttributeProto.TENSOR:
                 held.append((node.output[0], attribute.t))
-            elif node.op_type == "Constant" and attribute.type in {
-                onnx.AttributeProto.FLOAT,
-                onnx.AttributeProto.FLOATS,
-            }:
+            elif constant and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)

@@ -101,13 +101,16 @@ def _spread(site: Site, lengths: Sequence[int], kernel: Sequence[int]) -> list[A
         raise Undecided(f"there is no auto_pad {auto!r}")
     if any(pads) and (wanted or auto != "NOTSET"):
         raise Undecided("the padding is given twice")
-    if auto.startswith("SAME") and not wanted:
+    same = auto.startswith("SAME") and not wanted
+    if same:
         wanted = [length * stride for length, stride in zip(lengths, strides, strict=True)]
     axes = []
     for place, length in enumerate(lengths):
         axis = Axis(0, kernel[place], strides[place], dilations[place], pads[place], 0, length)
         whole = (length - 1) * axis.stride + axis.extent + added[place]
         if wanted:
+            if same and whole < wanted[place]:
+                raise Undecided("what is added is shorter than the output, which the runtime makes shorter then")
             total = max(whole - wanted[place - count], 0)
             axis = replace(axis, before=total // 2 if auto == "SAME_UPPER" else total - total // 2)
             axes.append(replace(axis, length=wanted[place - count]))
@@ -130,7 +133,7 @@ def col2im(site: Site) -> Tensor:
 def _bilinear(rows: np.ndarray, *lengths: int) -> np.ndarray:
     """Return the weight of each pixel at a place between them: float64[..., 2] to float64[..., height * width]."""
     y, x = (np.maximum(0, 1 - np.abs(rows[..., axis, None] - np.arange(length))) for axis, length in enumerate(lengths))
-    return (y[..., :, None] * x[..., None, :]).reshape(*rows.shape[:-1], -1)
+    return np.asarray(y[..., :, None] * x[..., None, :]).reshape(*rows.shape[:-1], -1)
 
 
 SAMPLED = functions.define("SampledBilinearly", _bilinear)
@@ -180,9 +183,6 @@ def picked(site: Site, name: str, parameters: tuple[object, ...], where: Numbers
     most = max(1, (1 << 21) // max(1, size * int(np.prod(where.shape[:-2], dtype=np.int64))))
     parts = []
     for start in range(0, where.shape[-2], most):
-        weights = site.world.of_rows(name, parameters, where[..., start : start + most, :], -1, size)
+        weights: Numbers = site.world.of_rows(name, parameters, where[..., start : start + most, :], -1, size)
         parts.append(pixels @ weights.moveaxis(-1, -2))
     return parts[0].joined(parts[1:], -1)
-
-
-__all__ = ["biased", "convolved", "picked", "slid"]

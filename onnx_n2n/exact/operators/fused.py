@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from onnx import helper
@@ -34,7 +35,7 @@ ACTIVATIONS = {
 WITH_ATTRIBUTES = 10  # the last version of ONNX's operators in which Clip has attributes
 
 
-def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: object) -> Numbers:
+def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: Any) -> Numbers:
     """Return what one of ONNX's operators gives for numbers, by its own rule."""
     scope = site.scope.inner()
     scope = replace(scope, versions={**scope.versions, "": version})
@@ -142,6 +143,31 @@ def qlinear_global_average_pool(site: Site) -> Tensor:
 # Functions of numbers in steps
 
 
+@rule("QuantizeLinear", domain=MICROSOFT)
+def quantize(site: Site) -> Tensor:
+    """Round numbers to multiples of a scale, one for all or one for each place of an axis that is named."""
+    x, scale, zero = site.numbers(0), _of_axis(site, 1), _of_axis(site, 2)
+    assert scale is not None
+    return quantised(site, x, scale, zero, UINT8 if zero is None else site.tensor(2).type)
+
+
+@rule("DequantizeLinear", domain=MICROSOFT)
+def dequantize(site: Site) -> Tensor:
+    """Return the multiples of a scale."""
+    scale = _of_axis(site, 1)
+    assert scale is not None
+    return site.result(less(site.numbers(0), _of_axis(site, 2)) * scale, site.tensor(1).type)
+
+
+def _of_axis(site: Site, slot: int) -> Numbers | None:
+    numbers, axis = site.optional(slot), site.attribute("axis")
+    if numbers is None:
+        return None
+    if axis is None and numbers.size != 1:
+        raise Undecided("many scales, and no axis that they are for")
+    return spread(numbers, site.tensor(0).shape, 0 if axis is None else axis)
+
+
 @rule("QLinearAdd", "QLinearMul", domain=MICROSOFT)
 def qlinear_sums_and_products(site: Site) -> Tensor:
     """Add or multiply numbers in steps, and round."""
@@ -168,7 +194,7 @@ def qlinear_softmax(site: Site) -> Tensor:
     version = site.attribute("opset")
     if version is None:
         raise Undecided("it is not given which version of Softmax is meant")
-    axis = site.attribute("axis", -1 if version >= 13 else 1)
+    axis = site.attribute("axis", -1)
     return _rounded(site, applied(site, "Softmax", dequantised(site, 0), version, axis=axis), 3)
 
 

@@ -47,14 +47,18 @@ def size(site: Site) -> Tensor:
 
 @rule("Range")
 def ranges(site: Site) -> Tensor:
-    """Return numbers from one to another."""
+    """Return numbers from one to another; those that are not whole are calculated, for each is rounded otherwise."""
     parts = [site.tensor(slot) for slot in range(3)]
     start, limit, step = (site.known(slot).item() for slot in range(3))
     if any(each.rough for each in parts):
         raise Undecided("the numbers of a range have been rounded")
-    count = max(0, int(np.ceil((limit - start) / step)))
-    array = (start + np.arange(count) * step).astype(kind(parts[0].type))
-    return Tensor(parts[0].type, array, sized=any(not each.certain for each in parts))
+    site.ignore("stash_type")  # says how sums are rounded
+    places = np.arange(max(0, int(np.ceil((limit - start) / step))))
+    array = (start + places * step).astype(kind(parts[0].type))
+    sized = any(not each.certain for each in parts)
+    if all(float(each).is_integer() for each in (start, step)) or sized:
+        return Tensor(parts[0].type, array, sized=sized)
+    return site.result(site.numbers(0) + site.world.enter(places) * site.numbers(2)).but(known=array, rough=True)
 
 
 @rule("ConstantOfShape")
@@ -64,7 +68,7 @@ def constant_of_shape(site: Site) -> Tensor:
     value = site.attribute("value")
     array = np.zeros(1, np.float32) if value is None else site.run.file.array(value).reshape(1)
     type_ = FLOAT if value is None else value.data_type
-    return Tensor(type_, np.broadcast_to(array, lengths))
+    return Tensor(type_, np.broadcast_to(array.reshape(()), lengths))
 
 
 @rule("EyeLike")
