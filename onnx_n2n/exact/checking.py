@@ -28,7 +28,7 @@ from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
-PRIMES = (5, 8)  # so many at first, and so many if their chance is too large
+PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
 SECONDS = 60.0  # no further shapes are tried after so long
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str | File
@@ -116,24 +116,26 @@ class Pair:
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
-        total, most = 0.0, 0
+        total, count, laws = 0.0, PRIMES, False
         for shapes in attempt:
             try:
-                count, laws = PRIMES[0], False
                 while True:
                     chance, unequal = self.at(shapes, count, laws=laws)
                     if unequal is not None and laws:
                         return replace(self.explained(unequal), primes=count)
-                    if unequal is None and (chance <= CERTAIN / len(attempt) or count == PRIMES[-1]):
+                    if unequal is not None:
+                        laws = True
+                    elif chance > CERTAIN / len(attempt) and count < MOST:
+                        count += 2
+                    else:
                         break
-                    count, laws = (count, True) if unequal is not None else (PRIMES[-1], laws)
             except Differs as how:
                 return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
-            total, most = total + chance, max(most, count)
+            total += chance
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
-            return Verdict("undecided", primes=most, shapes=attempt, reason=reason)
-        found = Verdict("equal", rounded_up(total), most, shapes=attempt)
+            return Verdict("undecided", primes=count, shapes=attempt, reason=reason)
+        found = Verdict("equal", rounded_up(total), count, shapes=attempt)
         if self.growth is None:
             return found
         constants, largest = self.growth.rounded(self.teacher, self.student)

@@ -126,7 +126,7 @@ class Run:
         except Undecided as why:
             raise why.at(node.name or next(iter(node.output), ""), node.op_type) from None
         except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError) as error:
-            reason = f"its inputs do not fit: {error}"
+            reason = f"its inputs do not fit: {str(error) or type(error).__name__}"
             raise Undecided(reason, node.name or next(iter(node.output), ""), node.op_type) from error
 
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
