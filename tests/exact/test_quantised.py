@@ -175,7 +175,7 @@ PARTS: dict[str, np.ndarray] = {
 
 
 @given(st.sampled_from(sorted(PARTS)), st.integers(0, 29))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_no_scale_zero_point_or_weight_may_change(name: str, place: int) -> None:
     other = {each: array.copy() for each, array in PARTS.items()}
     flat = other[name].reshape(-1)
@@ -244,7 +244,7 @@ def test_copied_channels_are_rounded_in_the_same_way() -> None:
 
 
 @given(st.integers(0, 4), st.integers(0, 2), st.integers(0, 7), st.integers(0, 7))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_no_bit_of_a_packed_matrix_may_change(row: int, block: int, byte: int, bit: int) -> None:
     text = """(float[N, 48] x) => (float[N, 5] y) {
         y = com.microsoft.MatMulNBits<K = 48, N = 5, bits = 4, block_size = 16>(x, B, s) }"""
