@@ -303,6 +303,10 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     numbers = _plain(world.enter(stored.reshape(-1)[places]))
     padded = np.append(numbers, numbers[:1] * 0)
     sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
+    with np.errstate(over="ignore"):
+        nearest = _plain(world.enter(sums.astype(np.float64).astype(stored.dtype)))
+    if (sums != nearest).any():  # so copies of a number that the type holds sum to exactly that
+        raise Undecided("copies sum to a number that its type does not hold")
     rounding = _close(sums, exact, made.roundings, stored.dtype)
     largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
     return Taken(rounding, places, largest, members, groups)
