@@ -31,6 +31,7 @@ from onnx_n2n.exact.undecided import Undecided
 _T = TypeVar("_T")
 ROUNDINGS = 4  # so many times a number may have been rounded
 PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
+HELD = 2.0**-20  # of a unit: a number that is so near to one that its type holds is taken for that one
 NEAR = 4  # a root is taken so many nodes behind the number that is added under it
 ROOTS = {"Sqrt", "Pow", "Rsqrt", "ReduceL2", "LpNormalization"}
 DIGITS = Context(prec=60)
@@ -303,6 +304,10 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     numbers = _plain(world.enter(stored.reshape(-1)[places]))
     padded = np.append(numbers, numbers[:1] * 0)
     sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
+    with np.errstate(over="ignore"):
+        nearest = _plain(world.enter(exact.astype(np.float64).astype(stored.dtype)))
+    if ((units(nearest, exact, stored.dtype) < HELD) & (sums != nearest)).any():
+        raise Undecided("copies of a number that its type holds do not sum to it")
     rounding = _close(sums, exact, made.roundings, stored.dtype)
     largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
     return Taken(rounding, places, largest, members, groups)

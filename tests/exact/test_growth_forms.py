@@ -31,7 +31,7 @@ from onnx_n2n.exact.roots import Scaled, root, taken_apart
 from onnx_n2n.exact.rounding import LIMIT, units
 from onnx_n2n.passes import Deepen, Outputs, Widen, parse
 
-FEW = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 TWO = model("h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)", "float[N,4] x", "y", W=(4, 6), V=(6, 3))
 RUNS = [
     "widen{factor=1.5},widen{factor=1.25}",
@@ -176,6 +176,23 @@ def test_a_weight_that_the_teacher_has_is_never_taken() -> None:
     assert by != 1
     lie = {"times": [{"tensor": "V"}, {"number": [by.denominator, by.numerator]}]}
     assert check(teacher, wrong, record=claimed({"V": lie})).state != "equal"
+
+
+def test_copies_of_what_a_type_holds_sum_to_exactly_that() -> None:
+    """The attack: the copies of a weight are off by less than its unit, and the record says that it was rounded."""
+    teacher = changed(TWO, V=np.full((6, 3), 0.75, np.float32))
+    double = {"index": "0", "share": "1", "copies": "0", "fresh": None, "row": None}
+    entry = {"teacher": "V", "student": "V", "before": [6, 3], "axes": [{"axis": 0, **double}], "scale": 1.0,
+             "zero": None, "squared": [1, 1]}  # fmt: skip
+    lie = claimed()
+    lie["steps"][0]["tensors"] = [entry]
+    index = np.arange(12) % 6
+    lie["arrays"] = {"0": index, "1": np.full(12, 0.5)}
+    copies = constant(teacher, "V")[index] / 2
+    wide = changed(teacher, W=constant(teacher, "W")[:, index], V=copies)
+    assert check(teacher, wide, record=lie).state == "equal"
+    copies[3, 1] = np.nextafter(copies[3, 1], np.float32(1))
+    assert check(teacher, changed(wide, V=copies), record=lie).state != "equal"
 
 
 @pytest.mark.parametrize("form", [
