@@ -25,7 +25,7 @@ Pair = tuple[Lengths, Lengths]
 FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
 SECOND = (14, 12, 10, 9, 8, 6, 4, 22, 21)  # in another order
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
-SCALES = (4, 8, 16, 32, 64)
+SCALES = (4, 8, 16, 32, 64, 128, 256)
 SUMS = 12  # so many ways are tried in which one axis is as long as two others together
 TOTAL = re.compile(r"total|mask|key|all|full|past.*(seq|\+|plus)|kv", re.IGNORECASE)
 

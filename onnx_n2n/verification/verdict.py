@@ -111,12 +111,16 @@ def verify(
     teacher: AnyModel,
     student: AnyModel,
     *,
-    exact: Literal[True],
+    inputs: None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Provider = "auto",
+    seed: int = 0,
+    time_limit: float = TIME_LIMIT,
+    trace: None = None,
     gained: Collection[str] = (),
-    record: AnyRecord | None = None,
     folder: Path | None = None,
-    **running: Any,
+    exact: Literal[True],
+    record: AnyRecord | None = None,
 ) -> exact_check.Verdict: ...
 @overload
 def verify(

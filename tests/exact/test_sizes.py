@@ -132,3 +132,24 @@ def test_a_run_that_is_too_large_is_undecided(monkeypatch: pytest.MonkeyPatch) -
     verdict = check(model, model)
     assert (verdict.state, verdict.node) == ("undecided", "y")
     assert "too many numbers" in verdict.reason
+
+
+@pytest.mark.parametrize("batch", ["4", "N"])
+def test_places_of_a_kernel_that_no_image_can_meet_are_dead(batch: str) -> None:
+    """A kernel of 3 by 3 over images of 1 by 1, whose sizes are fixed: its outer places only meet padding."""
+    text = f"(float[{batch},2,1,1] x) => (float[{batch},4,1,1] y) {{ y = Conv<pads = [1, 1, 1, 1]>(x, W) }}"
+    kernel = np.random.default_rng(0).normal(size=(4, 2, 3, 3)).astype("f4")
+    outer, inner = kernel.copy(), kernel.copy()
+    outer[1, 1, 0, 2] += 1
+    inner[1, 1, 1, 1] += 1
+    assert check(made(text, W=kernel), made(text, W=outer))
+    assert check(made(text, W=kernel), made(text, W=inner)).state == "different"
+
+
+def test_places_of_a_kernel_are_reached_where_an_image_may_be_larger() -> None:
+    text = "(float[N,2,H,W] x) => (y) { y = Conv<pads = [8, 8, 8, 8]>(x, K) }"
+    kernel = np.random.default_rng(0).normal(size=(1, 2, 17, 17)).astype("f4")
+    outer = kernel.copy()
+    outer[0, 1, 16, 16] += 1
+    assert check(made(text, K=kernel), made(text, K=kernel))
+    assert check(made(text, K=kernel), made(text, K=outer)).state != "equal"
