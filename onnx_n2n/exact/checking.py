@@ -21,6 +21,8 @@ from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File, load
 from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
+from onnx_n2n.exact.lengths import Lengths
+from onnx_n2n.exact.outline import Outlines
 from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.verdict import Verdict, rounded_up
@@ -30,6 +32,7 @@ from onnx_n2n.exact.witness import Search, inputs
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
 SECONDS = 60.0  # no further shapes are tried after so long
+SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str | File
 
@@ -90,7 +93,22 @@ class Pair:
         """Return the student's numbers before rounding."""
         return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
 
-    def at(self, shapes: sizes.Shapes, count: int, *, laws: bool) -> tuple[float, Unequal | None]:
+    def lengths(self, shapes: sizes.Shapes) -> tuple[Lengths, Lengths]:
+        """Return for both models which lengths differ from those that they have with other shapes of the inputs."""
+        return self._outline(self.teacher, shapes), self._outline(self.student, shapes)
+
+    def _outline(self, file: File, shapes: sizes.Shapes) -> Lengths:
+        world = Outlines()
+        run = Watched(world, file)
+        try:
+            run.outputs(inputs(world, self.teacher, shapes))
+        except Undecided:
+            return Lengths()
+        return Lengths(run.trail.shapes)
+
+    def at(
+        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], count: int, *, laws: bool
+    ) -> tuple[float, Unequal | None]:
         """Run both models once: return the chance that they differ although all is equal, or what is not.
 
         Raises:
@@ -99,7 +117,10 @@ class Pair:
         """
         world = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student), laws=laws)
         given = inputs(world, self.teacher, shapes)
-        runs = Watched(world, self.teacher), Watched(world, self.student, self.exact(world))
+        runs = (
+            Watched(world, self.teacher, lengths=lengths[0]),
+            Watched(world, self.student, self.exact(world), lengths[1]),
+        )
         results = runs[0].outputs(given), runs[1].outputs(given)
         compared, bound = 0, Bound()
         for name, old, new in pairs(runs, results, self.gained):
@@ -108,6 +129,12 @@ class Pair:
             if wrong.any():
                 return 1.0, Unequal(shapes, world, name, float(np.mean(wrong)))
         world.comparisons.add("output", compared, bound)
+        for one, two in (runs, runs[::-1]):
+            for what in one.decided.keys() - two.decided.keys():
+                side = "teacher" if one is runs[0] else "student"
+                place = one.decided[what]
+                where = f" at {what[0]} node {place!r}" if isinstance(what, tuple) else ""
+                raise Undecided(f"what depends on a length is decided otherwise in the {side}{where}", place)
         counts = tuple(run.reads.unread() for run in runs)
         if any(counts) and not self.dead:
             run = runs[0] if counts[0] else runs[1]
@@ -117,10 +144,11 @@ class Pair:
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
         total, count, laws = 0.0, PRIMES, False
+        others = {id(shapes): self.lengths(attempt[place - 1]) for place, shapes in enumerate(attempt)}
         for shapes in attempt:
             try:
                 while True:
-                    chance, unequal = self.at(shapes, count, laws=laws)
+                    chance, unequal = self.at(shapes, others[id(shapes)], count, laws=laws)
                     if unequal is not None and laws:
                         return replace(self.explained(unequal), primes=count)
                     if unequal is not None:
@@ -135,18 +163,24 @@ class Pair:
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
             return Verdict("undecided", primes=count, shapes=attempt, reason=reason)
+        if _elements(self.teacher) <= SAMPLED:
+            against = self.search(attempt[0]).contradiction()
+            if against is not None:
+                return Verdict("undecided", primes=count, shapes=attempt, output=against.output, reason=against.reason)
         found = Verdict("equal", rounded_up(total), count, shapes=attempt)
         if self.growth is None:
             return found
         constants, largest = self.growth.rounded(self.teacher, self.student)
         return replace(found, constants=constants, largest_rounding=largest)
 
+    def search(self, shapes: sizes.Shapes) -> Search:
+        """Return what looks for an input on which the models differ."""
+        return Search(self.teacher, self.student, shapes, None if self.growth is None else self.exact, self.gained)
+
     def explained(self, unequal: Unequal) -> Verdict:
         """Say whether residues that differ mean that the models do: a witness shows it, else it is undecided."""
         shapes, output = unequal.shapes, unequal.output
-        witness = Search(
-            self.teacher, self.student, shapes, None if self.growth is None else self.exact, self.gained
-        ).found()
+        witness = self.search(shapes).found()
         place = place_of(
             unequal.world, self.teacher, self.student, inputs(unequal.world, self.teacher, shapes),
             output if witness is None else witness.output, self.exact(unequal.world), why=witness is None,
@@ -264,6 +298,10 @@ class Tried:
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None
+
+
+def _elements(file: File) -> int:
+    return sum(int(np.prod(each.dims, dtype=np.int64)) for each in file.proto.graph.initializer)
 
 
 def _shape_of(file: File, name: str, places: int) -> tuple[int, ...]:

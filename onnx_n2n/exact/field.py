@@ -98,6 +98,10 @@ class Field:
         words = np.asarray(array).astype(np.float64).view(np.uint64)
         return self._drawn(_absorbed(self._key("place"), words))
 
+    def stand_for(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
+        """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
+        return np.asarray((numbers.values == self.enter(known).values).all(0))
+
     def texts(self, array: np.ndarray) -> Residues:
         """Return a variable for each text, equal ones for equal ones."""
         words = [
@@ -165,9 +169,10 @@ class Field:
         function = functions.of(name)
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
-        prints = self.prints(*arguments, name=name, parameters=parameters)
-        found = self._drawn(prints)
         x = arguments[0]
+        if function.pole and (x.values == 0).all(0).any():
+            raise Undecided(f"{name} is taken of what is always 0")
+        found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
         if not function.idempotent or not self.laws:

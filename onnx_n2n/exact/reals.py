@@ -167,6 +167,10 @@ class RealLine:
         """Return numbers that say how long or where something is."""
         return self.enter(array)
 
+    def stand_for(self, numbers: Reals, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return where numbers are known to be what is known: nowhere."""
+        return np.zeros(known.shape, bool)
+
     def texts(self, array: np.ndarray) -> Reals:
         """Return a number for each text."""
         return Reals(self, np.array([zlib.crc32(str(each).encode()) for each in array.flat]).reshape(array.shape))

@@ -16,6 +16,7 @@ from onnx import helper
 from onnx_n2n.exact import registry
 from onnx_n2n.exact.defined import function_of
 from onnx_n2n.exact.files import File, domain_of, opsets
+from onnx_n2n.exact.lengths import Lengths, Trail, decisions
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Reads
 from onnx_n2n.exact.reference import known_results
@@ -74,9 +75,13 @@ class Run:
         exact: Numbers before rounding.
     """
 
-    def __init__(self, world: Any, file: File, exact: Exact | None = None) -> None:
+    def __init__(
+        self, world: Any, file: File, exact: Exact | None = None, lengths: Lengths | None = None
+    ) -> None:  # fmt: skip
         self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
         self.reads = Reads()
+        self.trail, self.lengths = Trail(), Lengths() if lengths is None else lengths
+        self.decided: dict[Any, str] = {}  # what is decided by lengths, and at which node
         self.functions = file.functions
         self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
         self._defined: dict[bytes, onnx.FunctionProto] = {}
@@ -147,6 +152,8 @@ class Run:
                 raise
             function = self._defined.setdefault(function.SerializeToString(deterministic=True), function)
             return self._call(function, node, inputs, scope)
+        for each in decisions(site):
+            self.decided.setdefault(each, site.place)
         known = known_results(site)
         if known is not None and all(each.certain for each in known):
             return list(known)
@@ -160,14 +167,30 @@ class Run:
             each is None or (isinstance(each, Tensor) and (each.fixed or each.known is not None)) for each in inputs
         ):
             results = [each.but(fixed=True) if isinstance(each, Tensor) else each for each in results]
-        if known is None:
-            return results
-        return [
-            each.but(known=also.known, sized=also.sized, rough=also.rough)
-            if isinstance(each, Tensor) and each.known is None
-            else each
-            for each, also in zip(results, known, strict=False)
-        ]
+        if known is not None:
+            results = [
+                each.but(known=also.known, sized=also.sized, rough=also.rough)
+                if isinstance(each, Tensor) and each.known is None
+                else each
+                for each, also in zip(results, known, strict=False)
+            ]
+        return [self._settled(each) for each in results]
+
+    def _settled(self, value: Value) -> Value:
+        """Return a tensor whose numbers are just what is known of it as one that is certain."""
+        if not isinstance(value, Tensor) or value.numbers is None or value.known is None or value.real or value.rough:
+            return value
+        same = self.world.stand_for(value.numbers, value.known)
+        return Tensor(value.type, value.known, ids=value.ids) if same.all() else value
+
+    def decide_by(self, tensor: Tensor) -> None:
+        """Note that something is decided by elements that depend on the lengths that were drawn."""
+        assert tensor.known is not None
+        if self.world.exact and not tensor.rough:
+            numbers = self.numbers(tensor)
+            free = ~self.world.stand_for(numbers, tensor.known)
+            for each in np.moveaxis(self.world.prints(numbers), 0, -1)[free]:
+                self.decided.setdefault(each.tobytes(), "")
 
     def _call(
         self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope

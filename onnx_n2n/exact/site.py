@@ -36,6 +36,8 @@ class Site:
         self, run: Run, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
         attributes: Mapping[str, onnx.AttributeProto],
     ) -> None:  # fmt: skip
+        shapes = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)
+        self.visit = run.trail.visit(node, shapes)
         self.run, self.scope, self.node, self.inputs, self.version = run, scope, node, inputs, version
         self._attributes: dict[str, onnx.AttributeProto] = {}
         for each in node.attribute:
@@ -59,6 +61,11 @@ class Site:
     def operator(self) -> str:
         """The node's operator."""
         return self.node.op_type
+
+    @property
+    def place(self) -> str:
+        """The node's name, or that of its first output."""
+        return self.node.name or next(iter(self.node.output), "")
 
     @property
     def count(self) -> int:
@@ -159,7 +166,18 @@ class Site:
         if tensor.known is None:
             raise Undecided(f"input {slot} says how long or where something is, and depends on the model's inputs")
         self.run.read(tensor)
+        if tensor.sized:
+            self.run.decide_by(tensor)
         return tensor.known
+
+    def shape(self, slot: int) -> tuple[int, ...]:
+        """Return the lengths of an input's axes."""
+        value = self.inputs[slot]
+        return value.shape if isinstance(value, Tensor) else ()
+
+    def free(self, slot: int) -> np.ndarray:
+        """Return which axes of an input are as long as the lengths that were drawn make them, bool[n]."""
+        return self.run.lengths.free(self.visit, slot, self.shape(slot))
 
     def known_optional(self, slot: int) -> np.ndarray | None:
         """Return an input whose elements have to be known, or None where it is not given."""

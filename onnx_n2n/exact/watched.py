@@ -9,6 +9,7 @@ import onnx
 
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
+from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.run import Exact, Run, Scope
 from onnx_n2n.exact.tensor import Map, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -28,11 +29,14 @@ class Watched(Run):
         world: The `Field` or the `RealLine`.
         file: The model.
         exact: Numbers before rounding.
+        lengths: Which lengths are free.
         most: How many numbers the run may make in all.
     """
 
-    def __init__(self, world: object, file: File, exact: Exact | None = None, most: int = MOST) -> None:
-        super().__init__(world, file, exact)
+    def __init__(
+        self, world: object, file: File, exact: Exact | None = None, lengths: Lengths | None = None, most: int = MOST
+    ) -> None:
+        super().__init__(world, file, exact, lengths)
         self._left = most
 
     def node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:

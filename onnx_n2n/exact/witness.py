@@ -78,6 +78,20 @@ class Search:
                     return Witness(how.output, float("inf"), 0.0, how.reason)
         return None
 
+    def contradiction(self) -> Witness | None:
+        """Return what speaks against models that residues show to be equal, on one input.
+
+        Residues know no domain: 0 / 0 - 0 / 0 is 0 to them. So the student must be finite where the teacher is.
+        """
+        with np.errstate(all="ignore"):
+            try:
+                for name, old, new in self._outputs(RealLine(0), RealLine(0)):
+                    if (np.isfinite(old) & ~np.isfinite(new)).any():
+                        return Witness(name, float("inf"), 0.0, "the student is not finite where the teacher is")
+                return self._on(0)
+            except (Undecided, Differs):
+                return None
+
     def _on(self, seed: int) -> Witness | None:
         plain = self._outputs(RealLine(seed), RealLine(seed))
         suspects = {place for place, (_, old, new) in enumerate(plain) if _far(old, new)}

@@ -34,15 +34,28 @@ def constant(site: Site) -> Tensor:
 @rule("Shape")
 def shape(site: Site) -> Tensor:
     """Return the lengths of a tensor's axes."""
-    lengths = site.tensor(0).shape
-    start, end = site.attribute("start", 0), site.attribute("end", len(lengths))
-    return Tensor(INT64, np.array(lengths[slice(start, end)], np.int64), sized=True)
+    start, end = site.attribute("start", 0), site.attribute("end", len(site.tensor(0).shape))
+    part = slice(start, end)
+    return lengths_as(site, np.array(site.tensor(0).shape[part], np.int64), site.free(0)[part])
+
+
+def lengths_as(site: Site, lengths: np.ndarray, free: np.ndarray) -> Tensor:
+    """Return lengths as numbers: a fixed one as it is, a free one as a number that stands for it."""
+    if not free.any():
+        return Tensor(INT64, lengths)
+    both = site.world.enter(lengths).joined([site.world.places(lengths)], 0)
+    numbers = both.taken(np.arange(len(lengths)) + len(lengths) * free)
+    return Tensor(INT64, lengths, numbers, sized=True)
 
 
 @rule("Size")
 def size(site: Site) -> Tensor:
     """Return the number of a tensor's elements."""
-    return Tensor(INT64, np.array(int(np.prod(site.tensor(0).shape, dtype=np.int64)), np.int64), sized=True)
+    lengths = lengths_as(site, np.array(site.tensor(0).shape, np.int64), site.free(0))
+    known = np.array(int(np.prod(site.tensor(0).shape, dtype=np.int64)), np.int64)
+    if lengths.numbers is None:
+        return Tensor(INT64, known)
+    return Tensor(INT64, known, lengths.numbers.multiplied((0,)), sized=True)
 
 
 @rule("Range")
