@@ -208,7 +208,7 @@ def test_fresh_channels_change_no_gradient_and_start_without_moments(shared: Pat
 def test_places_without_a_gradient_start_with_second_moments_of_their_size(shared: Path, net: Any) -> None:
     """So that steps are no longer there than elsewhere, though the count of steps goes on, and not much shorter.
 
-    What reads a fresh channel has gradients of the usual size; what makes one, also scales of norms, small ones at first.
+    What reads a fresh channel has gradients of the usual size; what makes one, scales of norms too, small ones.
     """
     record = record_of(shared, dynamo=True, folded=False, init="zero")
     rng = np.random.default_rng(0)
