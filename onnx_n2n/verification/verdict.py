@@ -29,7 +29,7 @@ from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.randomness import Random, drawn, refuse
-from onnx_n2n.verification.rounding import again
+from onnx_n2n.verification.rounding import again, blurred, sharpened
 from onnx_n2n.verification.sessions import (
     TIME_LIMIT,
     AnyModel,
@@ -217,6 +217,8 @@ def verify(
                 outputs, found, rounded = again(case, outputs, answers)
             else:
                 outputs = unsteady(case, outputs, answers)
+        elif reason is None and blurred(outputs) and decides(model):
+            outputs, found, rounded = sharpened(case, outputs)
         ok = reason is None and all(output.ok for output in outputs) and found is None
         vacuous = tuple(output.name for output in outputs if output.vacuous)
         tried: tuple[Tried, ...] = ()
