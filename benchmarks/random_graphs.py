@@ -5,7 +5,7 @@
 
 Prints the seeds that fail, each with what failed and by how much, and a tally. ``--show SEED`` prints one teacher.
 With ``--exact``, the exact check is asked about each student and about the same with one weight changed by a hundredth;
-what fails is a student of which it says the opposite of the run. What it leaves undecided is told by operator and reason.
+what fails is a student of which it says the opposite of the run. What it leaves undecided is told with reasons.
 Exit code 1 if anything failed. A seed that ends the process, as some graphs do in ONNX Runtime, is told as well.
 """
 
@@ -53,7 +53,8 @@ def outcomes(first: int, end: int, *, exact: bool) -> Iterator[Outcome]:
                     yield found
                     first += 1
         if first < end:
-            yield {"seed": first, "uncounted": f"the process ended with code {worker.returncode}", "failures": [], "agreements": []}
+            why = f"the process ended with code {worker.returncode}"
+            yield {"seed": first, "uncounted": why, "failures": [], "agreements": []}
             first += 1
 
 

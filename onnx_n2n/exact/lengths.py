@@ -60,14 +60,16 @@ class Lengths:
         shapes = () if self.other is None else self.other.get(visit, ())
         if place >= len(shapes) or len(shapes[place]) != len(shape):
             return np.ones(len(shape), bool)
-        return np.array(shapes[place], np.int64) != np.array(shape, np.int64)
+        return np.asarray(np.array(shapes[place], np.int64) != np.array(shape, np.int64))
 
 
 def decisions(site: Site) -> list[tuple[Any, ...]]:
     """Return what a node decides by the length of a free axis and by numbers that it states."""
     if site.operator == "Slice":
         return _cut(site)
-    if site.operator in {"Trilu", "EyeLike", "Resize", "Upsample"} and site.free(0).any():
+    if site.operator in {"Resize", "Upsample"}:
+        return _stretched(site)
+    if site.operator in {"Trilu", "EyeLike"} and site.free(0).any():
         return [_stated(site)]
     if site.operator == "Split" and "num_outputs" in _attributes(site) and site.free(0).any():
         return [_stated(site)]
@@ -98,6 +100,22 @@ def _cut(site: Site) -> list[tuple[Any, ...]]:
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
         if free[axis] and (start, min(end, ENDLESS), step) != (0, ENDLESS, 1)
     ]
+
+
+def _stretched(site: Site) -> list[tuple[Any, ...]]:
+    """Return by what free axes are stretched, or to which lengths: what is stated for others says nothing of them."""
+    attributes, free = _attributes(site), site.free(0)
+    axes = [axis % len(free) for axis in attributes.get("axes", range(len(free)))]
+    places = [place for place, axis in enumerate(axes) if free[axis]]
+    if not places:
+        return []
+    kept = []
+    for numbers in (attributes.pop("scales", None), *(_numbers(site, slot) for slot in range(1, site.count))):
+        if numbers and len(numbers) % len(axes) == 0:  # one for each axis, or two
+            numbers = [numbers[place] for place in range(len(numbers)) if place % len(axes) in places]
+        kept.append(str(numbers))
+    attributes["axes"] = [axes[place] for place in places]
+    return [(site.operator, *map(str, sorted(attributes.items(), key=str)), *kept)]
 
 
 def _stated(site: Site) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
 SECOND = (14, 12, 10, 9, 8, 6, 4, 22, 21)  # in another order
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
+LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
 SUMS = 12  # so many ways are tried in which one axis is as long as two others together
 TOTAL = re.compile(r"total|mask|key|all|full|past.*(seq|\+|plus)|kv", re.IGNORECASE)
 
@@ -86,8 +87,10 @@ def attempts(
     known = _known(inputs, axes, fixed or {})
     batches, others = names(inputs, fixed)
     stated = {dim.dim_value for each in inputs for dim in each.type.tensor_type.shape.dim}
-    small = _small(batches, others, stated | set(known.values()))
-    for sets in _long(small, others or batches, reaching) if reaching else _sets(small, batches, others):
+    taken = stated | set(known.values())
+    small, larger = (_small(batches, others, taken, least) for least in (2, LARGER))
+    long = _long(small, others or batches, reaching)
+    for sets in long if reaching else _sets(small, larger if others else small, batches, others):
         try:
             found = tuple({each.name: _shape(each, axes, lengths | known) for each in inputs} for lengths in sets)
         except Undecided:
@@ -110,9 +113,11 @@ def _long(small: Pair, which: Sequence[str], length: int) -> Iterator[Pair]:
         yield small[0] | {name: length}, small[1] | {name: length}
 
 
-def _sets(small: Pair, batches: Sequence[str], others: Sequence[str]) -> Iterator[Pair]:
-    """Return pairs of lengths by name, the smallest first."""
+def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[str]) -> Iterator[Pair]:
+    """Return pairs of lengths by name, the smallest first; then those with larger batches, if these are others."""
     yield small
+    if larger != small:
+        yield larger
     for total, parts in _sums([*others, *batches], others):
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
@@ -127,11 +132,11 @@ def _sets(small: Pair, batches: Sequence[str], others: Sequence[str]) -> Iterato
         yield small[0] | dict.fromkeys(batches, 2), small[1] | dict.fromkeys(batches, 3)
 
 
-def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int]) -> Pair:
-    """Return small lengths, all of them different, and none that an axis has already: 2 and 3 for a batch."""
+def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int], least: int) -> Pair:
+    """Return small lengths, all of them different, and none that an axis has already: ``least`` or more for a batch."""
     found: list[Lengths] = [{}, {}]
     for which, name in product((0, 1), batches):
-        found[which][name] = next(n for n in count(2 + which) if n not in {*stated, *found[which].values()})
+        found[which][name] = next(n for n in count(least + which) if n not in {*stated, *found[which].values()})
     for which, series in enumerate((FIRST, SECOND)):
         lengths = found[which]
         for place, name in enumerate(others):

@@ -356,3 +356,20 @@ def test_a_row_that_only_a_longer_input_reaches_matters() -> None:
     one, two = (model(FAR, W=np.eye(4), E=each, one=np.array([1])) for each in (table, other))
     assert check(one, one).state == "equal"
     assert check(one, two).state != "equal"
+
+
+SHAPED = """(float[N, T, 4] x) => (y) {
+    most = ReduceMax<keepdims = 0>(x) c = Greater(most, one)
+    s = If(c) <then_branch = t () => (int64[3] p) { p = Shape(x) }, else_branch = e () => (int64[3] q) { OTHER }>
+    m = ReduceMean<axes = [0, 1], keepdims = 1>(x) y = Expand(m, s)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [("q = Shape(x)", {"equal"}), ("a = Identity(x) q = Shape(a)", {"equal"}),
+     ("q = Constant<value_ints = [2, 3, 4]>()", {"different", "undecided"})],
+)  # fmt: skip
+def test_a_shape_that_both_branches_say_is_known(other: str, state: set[str]) -> None:
+    teacher = model(SHAPED.replace("OTHER", "q = Shape(x)"), one=np.float32(1))
+    assert check(teacher, model(SHAPED.replace("OTHER", other), one=np.float32(1))).state in state

@@ -153,3 +153,22 @@ def test_places_of_a_kernel_are_reached_where_an_image_may_be_larger() -> None:
     outer[0, 1, 16, 16] += 1
     assert check(made(text, K=kernel), made(text, K=kernel))
     assert check(made(text, K=kernel), made(text, K=outer)).state != "equal"
+
+
+def test_a_place_that_a_batch_of_two_does_not_have_is_reached() -> None:
+    text = "(float[N,T,4] x) => (float[T,4] y) { y = Gather<axis=0>(x, third) }"
+    models = [made(text, third=np.array(place)) for place in (-3, -4)]
+    assert check(models[0], models[0])
+    assert check(*models).state == "different"
+
+
+def test_lengths_that_a_resize_states_for_fixed_axes_are_not_decisions() -> None:
+    """A student has more channels, and says so where the image is resized; both say the same of the image."""
+    text = """(float[2,2,H,W] x) => (y) {
+        a = Conv(x, K) r = Resize<mode = "nearest">(a, , , to) y = Conv(r, L)
+    }"""
+    first, last = (np.random.default_rng(0).normal(size=(3, width, 1, 1)).astype("f4") for width in (2, 3))
+    wide = {"K": np.concatenate([first, first[:1]]), "L": np.concatenate([last, last[:, :1] * 0], 1)}
+    teacher = made(text, K=first, L=last, to=np.array([2, 3, 6, 6]))
+    assert check(teacher, made(text, **wide, to=np.array([2, 4, 6, 6])))
+    assert check(teacher, made(text, **wide, to=np.array([2, 4, 6, 9]))).state == "different"

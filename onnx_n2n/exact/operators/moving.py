@@ -67,8 +67,11 @@ def pad(site: Site) -> list[Tensor]:
     widths = [(0, 0)] * len(shape)
     for place, axis in enumerate(chosen):
         widths[axis] = int(counts[place]), int(counts[place + len(chosen)])
-    if mode != "constant" and min(map(min, widths), default=0) < 0:
-        raise Undecided("numbers are taken away and mirrored at once")
+    for pair, length in zip(widths, shape, strict=True):
+        fewer, beyond = sorted(pair)
+        mixed = mode != "constant" and fewer < 0 < beyond
+        if mixed and mode != "edge" and (mode != "reflect" or beyond >= length + fewer):
+            raise Undecided("numbers are mirrored of which some have been taken away")
     if site.tensor(0).type == STRING and not site.given(2):
         raise Undecided("texts are padded")
 

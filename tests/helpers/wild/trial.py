@@ -78,7 +78,7 @@ def ways(model: onnx.ModelProto, seed: int) -> Iterator[tuple[str, Callable[[], 
 
 
 def trial(seed: int, *, exact: bool = False) -> Outcome:
-    """Draw a teacher and grow it; with ``exact``, in one way only, and ask the exact check as well whether it is right."""
+    """Draw a teacher and grow it; with ``exact``, in one way only, and ask the exact check as well."""
     outcome = Outcome(seed)
     with patience(PATIENCE * (1 + 4 * exact)):
         try:
