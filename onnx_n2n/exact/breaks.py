@@ -16,9 +16,10 @@ import onnx
 
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
-from onnx_n2n.exact.run import Exact, Scope
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.watched import Watched, tensors
 
 MOST = 1 << 24  # numbers of one run that is looked at so closely

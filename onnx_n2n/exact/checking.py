@@ -23,8 +23,8 @@ from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.outline import Outlines
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
 from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,11 +11,10 @@ from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.roots import Scaled
+from onnx_n2n.exact.running import Running
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import BOOL, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.run import Run, Scope
 
 TEXTS = {"doc_string", "name"}
 
@@ -33,7 +32,7 @@ class Site:
     """
 
     def __init__(
-        self, run: Run, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
+        self, run: Running, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
         attributes: Mapping[str, onnx.AttributeProto],
     ) -> None:  # fmt: skip
         shapes = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)

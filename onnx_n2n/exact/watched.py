@@ -10,9 +10,11 @@ import onnx
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Lengths
-from onnx_n2n.exact.run import Exact, Run, Scope
+from onnx_n2n.exact.run import Run
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Map, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 
 LARGEST = 1 << 26  # numbers of one tensor
 MOST = 1 << 28  # numbers of all tensors that one run makes

@@ -15,9 +15,9 @@ import numpy as np
 from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.reals import RealLine, Rounding, Together
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.watched import Watched
 
 SEEDS = 4  # inputs that are tried

@@ -11,7 +11,7 @@ from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.operators.sequences import cut, sequence, together
 from onnx_n2n.exact.registry import rule
-from onnx_n2n.exact.run import Run
+from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -263,7 +263,7 @@ def _stacked(site: Site, values: Sequence[Value], axis: int) -> Tensor:
 
 
 def _constants(
-    run: Run, nodes: Sequence[onnx.NodeProto], initializers: Sequence[onnx.TensorProto]
+    run: Running, nodes: Sequence[onnx.NodeProto], initializers: Sequence[onnx.TensorProto]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Return the floating-point constants of a graph and of all bodies and functions in it, by name."""
     held = [(each.name, each) for each in initializers]

@@ -12,6 +12,7 @@ from onnx import helper
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.sequences import cut
 from onnx_n2n.exact.registry import MICROSOFT, NEWEST, rule
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import FLOAT, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -362,8 +363,6 @@ def _clipped(site: Site) -> Activation | None:
 
 def _operator(site: Site, name: str, others: Sequence[Tensor], **attributes: Any) -> Activation:
     """Return an operator of one changing input as a function of numbers."""
-    from onnx_n2n.exact.run import Scope
-
     inputs = [f"in{place}" for place in range(1 + len(others))]
     node = helper.make_node(name, inputs, ["out"], **attributes)
 
