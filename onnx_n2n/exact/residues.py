@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.numeric import Numbers, Scalar
@@ -21,14 +22,17 @@ class Modulus(Protocol):
     """What residues are calculated modulo: the primes and functions of a run.
 
     Attributes:
-        primes: The primes.
-        column: The same as doubles, float64[primes].
+        column: The primes as doubles, float64[primes].
     """
 
-    primes: Sequence[int]
     column: np.ndarray
 
-    def enter(self, array: np.ndarray) -> Residues:
+    @property
+    def primes(self) -> Sequence[int]:
+        """The primes."""
+        ...
+
+    def enter(self, array: ArrayLike) -> Residues:
         """Return numbers as residues, without rounding."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,20 @@ from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import STRING, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
+from onnx_n2n.exact.world import World
 
 
 class Run:
     """One run of one model.
 
     Args:
-        world: The `Field` or the `RealLine`; two models that are compared share it.
+        world: What numbers are; two models that are compared share it.
         file: The model.
         exact: Numbers before rounding.
     """
 
     def __init__(
-        self, world: Any, file: File, exact: Exact | None = None, lengths: Lengths | None = None
+        self, world: World[Any], file: File, exact: Exact | None = None, lengths: Lengths | None = None
     ) -> None:  # fmt: skip
         self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
         self.reads = Reads()
@@ -149,8 +151,8 @@ class Run:
         if self.world.exact and not tensor.rough:
             numbers = self.numbers(tensor)
             free = ~self.world.stand_for(numbers, tensor.known)
-            for each in np.moveaxis(self.world.prints(numbers), 0, -1)[free]:
-                self.decided.setdefault(each.tobytes(), "")
+            for each in compress(self.world.marks(numbers), free.reshape(-1)):
+                self.decided.setdefault(each, "")
 
     def _call(
         self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope

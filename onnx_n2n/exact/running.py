@@ -14,6 +14,7 @@ from onnx_n2n.exact.reads import Reads
 from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.unrounded import Exact
+from onnx_n2n.exact.world import World
 
 
 class Running(Protocol):
@@ -28,7 +29,7 @@ class Running(Protocol):
         lengths: Which axes are free.
     """
 
-    world: Any
+    world: World[Any]
     file: File
     exact: Exact
     reads: Reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import BOOL, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.world import World
 
 TEXTS = {"doc_string", "name"}
 
@@ -50,11 +51,12 @@ class Site:
     # What is calculated with
 
     @property
-    def world(self) -> Any:
-        """What numbers are: a `Field`, or the `RealLine`; roots are taken as a record says that they can be."""
+    def world(self) -> World[Any]:
+        """What numbers are; roots are taken as a record says that they can be."""
         names = (self.node.name, *self.node.output)
         scales = (self.run.exact.scales[name] for name in names if name in self.run.exact.scales)
-        return next((Scaled(self.run.world, scale) for scale in scales), self.run.world)
+        found = next((Scaled(self.run.world, scale) for scale in scales), self.run.world)
+        return cast("World[Any]", found)  # what `Scaled` has no method for, it hands on
 
     @property
     def operator(self) -> str:

@@ -276,7 +276,7 @@ def _constants(
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)
-        function = run.functions.get((node.domain, node.op_type, node.overload))
+        function = run.file.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
             yield from _constants(run, function.node, ())
     for name, tensor in held:
