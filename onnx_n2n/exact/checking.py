@@ -136,7 +136,7 @@ class Pair:
                 where = f" at {what[0]} node {place!r}" if isinstance(what, tuple) else ""
                 raise Undecided(f"what depends on a length is decided otherwise in the {side}{where}", place)
         counts = tuple(run.reads.unread() for run in runs)
-        if any(counts) and not self.dead:
+        if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
             run = runs[0] if counts[0] else runs[1]
             raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
         return world.comparisons.chance(world.primes, len(world.roots)), None

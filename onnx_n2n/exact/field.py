@@ -314,7 +314,7 @@ class Field(World[Residues]):
                 found = values[place, start : start + BLOCK]
                 np.multiply(mixed, p * 2.0**-53, out=found)
                 np.floor(found, out=found)
-        return Residues(self, values.reshape(-1, *prints.shape[1:]), VARIABLE)
+        return Residues(self, values.reshape(len(self.primes), *prints.shape[1:]), VARIABLE)
 
     def _key(self, *what: Any) -> np.ndarray:
         digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()

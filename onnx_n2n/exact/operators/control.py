@@ -45,6 +45,7 @@ def branches(site: Site) -> list[Value]:
         mixed = _mixed(site, decision, *pair)
     except Undecided:
         site.run.reads.restore(read)
+        site.run.reads.elsewhere |= condition.sized
         for name, array in _constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
         unseen = site.world.variable(("branch", _written(site, other)), (1,))
