@@ -164,7 +164,7 @@ def test_how_often_a_loop_runs_matters() -> None:
 
 
 @given(st.integers(0, 15), st.integers(-30, 2))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 def test_one_weight_of_a_body_that_is_off_is_never_equal(place: int, exponent: int) -> None:
     wrong = np.random.default_rng(1).normal(size=(4, 4)).astype("f4")
     flat = wrong.reshape(-1)
@@ -245,7 +245,7 @@ scaled<alpha>(x) => (y) {{ k = Constant<value_float: float = @alpha>() y = Mul(x
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 def test_a_function_is_what_it_is_called_with(one: int, two: int, three: int, four: int) -> None:
     models = [parser.parse_model(FUNCTIONS.format(one=float(a), two=float(b))) for a, b in ((one, two), (three, four))]
     assert (check(*models).state == "equal") == (one - two == three - four)
@@ -297,7 +297,7 @@ NAMESAKES = """(float[N, 2] x, bool c) => (float[N, 2] y) {{
 
 
 @given(st.permutations([2, 3, 4, 5]))
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 def test_constants_of_one_name_in_different_bodies_are_not_taken_for_each_other(order: list[int]) -> None:
     verdict = check(model(NAMESAKES.format(2, 3, 4, 5)), model(NAMESAKES.format(*order)))
     assert (verdict.state == "equal") == (order == [2, 3, 4, 5])
