@@ -23,8 +23,8 @@ from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.outline import Outlines
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
 from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
@@ -113,7 +113,7 @@ class Pair:
     def require_read(self, runs: tuple[Watched, Watched]) -> None:
         """Raise Unread if runs have left elements of constants unread."""
         counts = tuple(run.reads.unread() for run in runs)
-        if any(counts) and not self.dead:
+        if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
             run = runs[0] if counts[0] else runs[1]
             raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.primes import BITS
-from onnx_n2n.exact.residues import LONGEST, Residues, reduced
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.field import Field
+from onnx_n2n.exact.residues import LONGEST, Modulus, Residues, reduced
 
 LARGE = 1 << 16  # numbers; smaller constants are entered at once
 FEW = 20  # rows for which a product by digits takes less time than entering the matrix for each prime
@@ -98,7 +95,7 @@ class Stored(Residues):
 
     __slots__ = ("_last", "array")
 
-    def __init__(self, field: Field, array: np.ndarray, bound: Bound) -> None:
+    def __init__(self, field: Modulus, array: np.ndarray, bound: Bound) -> None:
         self.field, self.array, self.bound, self.infinite = field, array, bound, False
         self._last: tuple[Any, Parts] | None = None
 
