@@ -5,10 +5,10 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, VerificationE
 from onnx_n2n.exact.limit import TooLong, keep, within
 from onnx_n2n.passes import proving
 from onnx_n2n.passes.proving import Proven
-from onnx_n2n.verification import exactly, options
+from onnx_n2n.verification import exactly, options, sessions
 from onnx_n2n.verification.verdict import Verdict
 
 EQUAL = exact.Verdict("equal", 1e-15, 5)
@@ -42,6 +42,11 @@ def run(*, ok: bool) -> Verdict:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No ONNX Runtime is installed."""
     monkeypatch.setattr(options, "importable", lambda: False)
+
+
+def missing() -> None:
+    """Stand in for what looks for ONNX Runtime."""
+    raise N2NError("this needs ONNX Runtime, and no build of it is installed")
 
 
 def says(patch: pytest.MonkeyPatch, verdict: exact.Verdict) -> list[dict[str, Any]]:
@@ -75,7 +80,7 @@ def test_a_student_passes_if_one_of_both_says_so_and_none_denies_it(ok: bool | N
 
 @pytest.mark.parametrize(
     "passes",
-    ["widen{factor=1.5}", "widen{init=net2net}", "deepen", "enlarge", "outputs{size=7}", "outputs{size=7},deepen,widen"],
+    ["widen{factor=1.5}", "widen{init=net2net}", "deepen", "enlarge", "outputs{size=7}", "outputs{size=7},deepen"],
 )
 def test_students_of_all_passes_are_equal(passes: str) -> None:
     body = "h = Conv<pads=[1, 1, 1, 1]>(x, w) r = Relu(h) p = GlobalAveragePool(r) f = Flatten(p) y = MatMul(f, v)"
@@ -142,7 +147,7 @@ def test_what_the_check_does_not_know_or_fails_at_keeps_no_student_back(monkeypa
 def test_what_it_calls_different_is_an_error_and_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     onnx.save(net(), tmp_path / "net.onnx")
     says(monkeypatch, DIFFERENT)
-    with pytest.raises(VerificationError, match="running both models shows no difference.* but the exact check") as how:
+    with pytest.raises(VerificationError, match="running both models shows no difference") as how:
         onnx_n2n.widen(tmp_path / "net.onnx")
     assert DIFFERENT.sentence in how.value.reason
     assert set(files(tmp_path)) == {"net.onnx"}
@@ -195,27 +200,24 @@ def test_in_a_process_without_a_runtime_students_are_verified(tmp_path: Path) ->
         "from onnx_n2n.cli import main\n"
         "main(sys.argv[1:], standalone_mode=False)"
     )
-
-    def call(*words: object) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-c", program, *map(str, words)]
-        return subprocess.run(line, capture_output=True, text=True, check=False)
-
-    done = call("widen", tmp_path / "net.onnx")
+    line = [sys.executable, "-c", program, "widen", str(tmp_path / "net.onnx")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "\nEqual for every input" in done.stderr
     assert (tmp_path / "net.widened.onnx").exists()
-    asked = call("widen", tmp_path / "net.onnx", "--provider", "cpu", "--force")
-    assert asked.returncode != 0
-    assert "onnxruntime" in asked.stderr.lower()
+
+
+@pytest.mark.parametrize("asked", [{"provider": "cpu"}, {"inputs": {"x": np.zeros((1, 3, 6, 6), "f4")}}])
+def test_options_of_running_need_a_runtime(monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]) -> None:
+    """They would say nothing otherwise."""
+    monkeypatch.setattr(options, "importable", lambda: False)
+    monkeypatch.setattr(sessions, "runtime", missing)
+    with pytest.raises(N2NError, match="this needs ONNX Runtime"):
+        onnx_n2n.widen(net(), **asked)
 
 
 def test_what_needs_a_run_says_so_without_a_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     """The statistics of a new BatchNormalization are measured."""
-    from onnx_n2n.verification import runtime, sessions
-
-    def missing() -> None:
-        raise N2NError("this needs ONNX Runtime, and no build of it is installed", hint=runtime.INSTALL)
-
     monkeypatch.setattr(options, "importable", lambda: False)
     monkeypatch.setattr(sessions, "runtime", missing)
     with pytest.raises(N2NError, match="this needs ONNX Runtime"):
@@ -238,6 +240,5 @@ def test_a_limit_ends_with_its_block(seconds: float) -> None:
         with pytest.raises(TooLong):
             keep(2 * seconds)
     keep(1e300)
-    with within(0), pytest.raises(TooLong):
-        time.sleep(1e-6)
+    with within(-1), pytest.raises(TooLong):
         keep()
