@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from helpers.lying import Pair, but, differ, normal, pair
+from helpers.lying import Pair, but, cases, differ, normal, pair
 
 from onnx_n2n.exact import check
 
@@ -121,7 +121,7 @@ MATRICES = [
     attribute("ConvTranspose", "x, K", "dilations = [2, 1]", "dilations = [1, 2]", IMAGE, K=K),
     attribute("ConvTranspose", "x, K", "pads = [1, 0, 0, 0]", "pads = [0, 0, 1, 0]", IMAGE, K=K),
     *(attribute("MaxPool", "x", f"kernel_shape = [2, 2]{one}", f"kernel_shape = [2, 2]{two}", IMAGE) for one, two in (
-        ("", ", strides = [2, 2]"), (", strides = [1, 4]", ", strides = [1, 4], ceil_mode = 1"), (", pads = [1, 0, 0, 0]", ", pads = [0, 0, 1, 0]"),
+        ("", ", strides = [2, 2]"), (", strides = [3, 1]", ", strides = [3, 1], ceil_mode = 1"), (", pads = [1, 0, 0, 0]", ", pads = [0, 0, 1, 0]"),
         ("", ", dilations = [2, 2]"), (', auto_pad = "SAME_UPPER"', ', auto_pad = "SAME_LOWER"'))),
     *(attribute("AveragePool", "x", f"kernel_shape = [3, 3]{one}", f"kernel_shape = [3, 3]{two}", IMAGE, opset=19) for one, two in (
         (", pads = [1, 1, 1, 1]", ", pads = [1, 1, 1, 1], count_include_pad = 1"), (", strides = [2, 2]", ", strides = [2, 2], ceil_mode = 1"),
@@ -246,9 +246,10 @@ VERSIONS = [
     pair("axes of a constant", CUBE, "c = Constant<value_ints=[1]>() y = ReduceSum(x, c)", "c = Constant<value_ints=[2]>() y = ReduceSum(x, c)"),
 ]  # fmt: skip
 LIES = [*ACTIVATIONS, *SHAPES, *MATRICES, *NORMS, *IMAGES, *RECURRENT, *ATTENTION, *VERSIONS]
+KNOWN: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
     assert lie.specified or differ(teacher, student, lie.feeds)

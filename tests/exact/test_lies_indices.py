@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.lying import Pair, but, differ, normal, pair
+from helpers.lying import Pair, but, cases, differ, normal, pair
 
 from onnx_n2n.exact import check
 
@@ -137,9 +137,10 @@ LIES = [
     pair("sum by groups", "(float[N, 8] x) => (float[N, 2] y)", "y = MatMul(x, G)", G=np.kron(np.eye(2), np.ones((4, 1))).astype("f4"),
          changed={"G": np.kron(np.ones((4, 1)), np.eye(2)).astype("f4")}),
 ]  # fmt: skip
+KNOWN: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
     assert lie.specified or differ(teacher, student, lie.feeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.lying import Pair, but, differ, normal, pair
+from helpers.lying import Pair, but, cases, differ, normal, pair
 
 from onnx_n2n.exact import check
 
@@ -197,9 +197,10 @@ LIES = [
     between("not a number that no branch takes", "c = Less(a, zero) b = Where(c, a, zero)",
             "c = Less(a, zero) d = Add(zero, nan) b = Where(c, a, d)", nan=np.float32(np.nan)),
 ]  # fmt: skip
+KNOWN: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
     assert lie.specified or differ(teacher, student, lie.feeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.lying import Pair, differ, normal, pair
+from helpers.lying import Pair, cases, differ, normal, pair
 
 from onnx_n2n.exact import check
 
@@ -101,9 +101,10 @@ LIES = [
          "y = Concat<axis=1>(b, a)", LENGTH + "p = Add(s, dim1) h = Div(p, t2) g = Sub(s, h) a = Slice(x, first, g, dim1) "
          "b = Slice(x, g, s, dim1) y = Concat<axis=1>(b, a)", first=ints(0), t2=ints(3), dim1=ints(1), feeds={"x": normal(2, 5, 8)}),
 ]  # fmt: skip
+KNOWN: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
     assert lie.specified or differ(teacher, student, lie.feeds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from helpers.lying import Pair, but, differ, normal, pair
+from helpers.lying import Pair, but, cases, differ, normal, pair
 
 from onnx_n2n.exact import check
 
@@ -166,9 +166,10 @@ LIES = [
     pair("exchanged outputs of dynamic quantisation", SAME, "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z)",
          "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s)"),
 ]  # fmt: skip
+KNOWN: dict[str, list[str]] = {}
 
 
-@pytest.mark.parametrize("lie", LIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
 def test_a_lie_is_never_called_equal(lie: Pair) -> None:
     teacher, student = lie.models()
     assert lie.specified or differ(teacher, student, lie.feeds)

@@ -7,13 +7,15 @@ pass for one. A *truth* is a pair that computes the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
+import pytest
+from _pytest.mark.structures import ParameterSet
 from onnx import helper, numpy_helper, parser
 
 Array = np.ndarray[Any, Any]
@@ -94,6 +96,26 @@ def pair(
         {key: np.asarray(value) for key, value in (changed or {}).items()},
         opset, student_opset, feeds or {}, functions, student_functions, imports or {}, edit, both, runs, specified,
     )  # fmt: skip
+
+
+def cases(pairs: Sequence[Pair], known: Mapping[str, Collection[str]]) -> list[ParameterSet]:
+    """Return the cases of a test over pairs.
+
+    Args:
+        pairs: The pairs.
+        known: For each fault of the check that is not mended yet, the names of the pairs that it gets wrong. When it is
+            mended, their tests fail, and the names have to go.
+    """
+    reasons = {name: reason for reason, names in known.items() for name in names}
+    assert reasons.keys() <= {each.name for each in pairs}
+    return [
+        pytest.param(
+            each,
+            id=each.name,
+            marks=[pytest.mark.xfail(strict=True, reason=reasons[each.name])] if each.name in reasons else [],
+        )
+        for each in pairs
+    ]
 
 
 def made(
