@@ -44,7 +44,7 @@ from onnx_n2n.verification.options import Proof
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from hugging import drawn, example, export
+from helpers.hugging import drawn, example, export
 
 T = transformers
 TOLERANCE = 1e-5
@@ -191,9 +191,15 @@ def larger(kind: Kind, state: Mapping[str, Any], record: Record, *, untied: bool
     if untied:
         changes["tie_word_embeddings"] = False
     try:
-        return kind.make(config(kind, **changes)).eval()
+        made = kind.make(config(kind, **changes)).eval()
     except ValueError as failure:
         raise Inexpressible(str(failure)) from failure
+    own = made.state_dict()
+    for tensor in dict.fromkeys(tensor for tensor, _ in (*kind.sizes.values(), *kind.per_head.values())):
+        wanted, found = list(state[tensor].shape), list(own[tensor].shape)
+        if wanted != found:
+            raise Inexpressible(f"{tensor} is {wanted}, and no field of the configuration makes it other than {found}")
+    return made
 
 
 def save(net: Any, way: str, folder: Path) -> Path:
@@ -235,9 +241,7 @@ def load(other: Any, path: Path) -> Any:
 WAYS = ("torch.save", "torch.save, cloned", "save_pretrained")
 
 
-def outcome(
-    kind: Kind, net: Any, record: Record, way: str, folder: Path, **options: Any
-) -> tuple[str, str]:
+def outcome(kind: Kind, net: Any, record: Record, way: str, folder: Path, **options: Any) -> tuple[str, str]:
     """Grow one checkpoint, load and run it: what came out, and the error or the reason."""
     old = save(net, way, folder)
     new = folder / f"new{old.suffix}"

@@ -30,8 +30,8 @@ from onnx_n2n.verification.options import Proof
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from architectures import ARCHITECTURES
-from exports import EXPORTS, exported, known, recovered, state, tensors
+from helpers.architectures import ARCHITECTURES
+from helpers.exports import EXPORTS, exported, known, recovered, state, tensors
 
 
 def measure(folder: Path, kind: str, way: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from onnx_n2n.version import VERSION
 if TYPE_CHECKING:
     from onnx_n2n import checkpoint as checkpoint
     from onnx_n2n import errors as errors
+    from onnx_n2n import exact as exact
     from onnx_n2n import export as export
     from onnx_n2n import passes as passes
     from onnx_n2n import record as record
@@ -80,7 +81,7 @@ _HOMES = {
     "verification.verdict": ("Verdict", "verify"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_PACKAGES = ("checkpoint", "errors", "export", "passes", "record")  # which open without an import of their own
+_PACKAGES = ("checkpoint", "errors", "exact", "export", "passes", "record")  # which open without an import of their own
 
 _LOADING = RLock()  # Python refuses imports of two threads that wait for each other, as for a package and its module
 

@@ -5,14 +5,14 @@ layer reads, weights are divided among copies and gradients are not; along one t
 
 Places that have had no gradient have no first moment, and as their second the mean over the parameter. With none, steps
 there (Adam, usual betas, a constant gradient) would be (1 - 0.9^n) / sqrt(1 - 0.999^n), up to 6.6, times the rate: the
-count of steps goes on, and no longer makes up for moments that have just begun. What makes a fresh channel has a
-hundredth of that: its gradients are small as long as the weights are that read the channel, and with the mean it would
-hardly move.
+count of steps goes on, and no longer makes up for moments that have just begun. What makes a fresh channel, be it a
+mixture of others or a norm's copied scale, has a hundredth of that: its gradients are small as long as the weights are
+that read the channel, and with the mean it would hardly move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -114,10 +114,32 @@ def _moment(remade: Remade, array: np.ndarray, power: float) -> np.ndarray:
     known = remade.gradient(np.ones_like(array), 0.0) != 0
     usual = without_gradient(array, power)
     begun = np.full(grown.shape, usual)
-    for axis, flags in enumerate(remade.recipe.fresh):
+    for axis, flags in enumerate(_making(remade)):
         if flags is not None:
             np.moveaxis(begun, axis, 0)[flags] = FRESH * usual
     return np.where(known, grown, begun).astype(array.dtype)
+
+
+def _making(remade: Remade) -> tuple[np.ndarray | None, ...]:
+    """Return per axis where it makes fresh channels: bool[n'], None for nowhere.
+
+    These have mixtures there, or copies without a gradient on an axis that does not read what others make.
+    """
+    recipe, found = remade.recipe, []
+    reads = {part.axis for part in recipe.summed}
+    mixed = (*recipe.fresh, *[None] * (len(recipe.index) - len(recipe.fresh)))
+    for axis, (index, dual, flags) in enumerate(zip(recipe.index, remade.dual, mixed, strict=True)):
+        if index is not None and dual is not None and axis not in reads:
+            copied = (dual == 0) & (index < remade.before[axis])
+            flags = copied if flags is None else copied | flags
+        found.append(flags if flags is not None and flags.any() else None)
+    return tuple(found)
+
+
+def moments_key(remade: Remade) -> Hashable:
+    """Return a value that is equal for weights whose moments grow alike, if their values differ."""
+    arrays = (*remade.recipe.index, *remade.dual, *_making(remade))
+    return remade.before, remade.recipe.scale, tuple(None if each is None else each.tobytes() for each in arrays)
 
 
 def without_gradient(array: np.ndarray, power: float) -> float:
@@ -161,4 +183,3 @@ def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str
         before = next((group.index(other) for other in reversed(order[:place]) if other in group), -1)
         group.insert(before + 1, name)
     return after
-

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from onnx_n2n import exact
 from onnx_n2n.cli.checkpoints import print_obstacles, print_settings
 from onnx_n2n.cli.tables import told_apart
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
@@ -123,6 +124,13 @@ def print_verdict(console: Console, verdict: Verdict, *, tried: bool = False) ->
         console.print(f"Warning: not compared, because no two runs of the teacher give the same: {listed(drawn)}.")
     if verdict.vacuous:
         console.print(idle_warning(verdict.vacuous))
+
+
+def print_exact(console: Console, verdict: exact.Verdict) -> None:
+    """Print what the exact check says."""
+    console.print(str(verdict), soft_wrap=True)
+    if verdict.sizes:
+        console.print(f"Shapes: {verdict.sizes}.", soft_wrap=True)
 
 
 def _print_tried(console: Console, tried: Sequence[Tried]) -> None:

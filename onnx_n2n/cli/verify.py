@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,13 +18,26 @@ from onnx_n2n.errors import OptionError, VerificationError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.carried import carried
 
+EXITS = {"equal": 0, "different": VerificationError.exit_code, "undecided": 3}  # by what the exact check says
+
 
 @click.command()
 @click.argument("teacher", type=click.Path(path_type=Path))
 @click.argument("student", type=click.Path(path_type=Path))
 @verifying
-@click.option("--gained", multiple=True, metavar="OUTPUT",
-              help="An output in which STUDENT says more along one axis, behind what TEACHER says.")
+@click.option(
+    "--gained",
+    multiple=True,
+    metavar="OUTPUT",
+    help="An output in which STUDENT says more along one axis, behind what TEACHER says.",
+)
+@click.option("--exact", is_flag=True, help="Say it for every input, in exact arithmetic, without ONNX Runtime.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --exact, the growth record, which says what was rounded.  [default: one beside STUDENT]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of drawn inputs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON document on stdout.")
 @ends_well
@@ -36,16 +50,21 @@ def verify(
     provider: str,
     time_limit: float,
     gained: tuple[str, ...],
+    exact: bool,
+    record: Path | None,
     seed: int,
     as_json: bool,
 ) -> None:
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
     console = terminal()
-    proof = proof_of(
-        wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit
-    )
-    if teacher == student == STDIN:
-        raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
+    if exact:
+        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
+        _exactly(teacher, student, as_json=as_json, shapes=shapes, gained=gained, record=record, **running)
+        return
+    if record is not None:
+        raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
+    proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit)
+    _check_stdin(teacher, student)
     with readable(teacher) as old, readable(student) as new:
         models = [onnx_n2n.load(path) for path in (old, new)]
         for each in models:
@@ -66,3 +85,25 @@ def verify(
             reports.print_verdict(console, verdict, tried=True)
     if not verdict.ok:
         sys.exit(VerificationError.exit_code)
+
+
+def _exactly(teacher: Path, student: Path, *, as_json: bool, **options: Any) -> None:
+    """Compare two models in finite fields, and end with the exit code of the verdict."""
+    _check_stdin(teacher, student)
+    console = terminal()
+    with readable(teacher) as old, readable(student) as new, stages(console) as progress:
+        progress("comparing")
+        verdict = onnx_n2n.verify(old, new, exact=True, **options)
+    with printing():
+        if as_json:
+            ok = None if verdict.state == "undecided" else bool(verdict)
+            print_json({"teacher": str(teacher), "student": str(student), "ok": ok, "exact": verdict.to_json()})
+        else:
+            reports.print_exact(console, verdict)
+    if EXITS[verdict.state]:
+        sys.exit(EXITS[verdict.state])
+
+
+def _check_stdin(teacher: Path, student: Path) -> None:
+    if teacher == student == STDIN:
+        raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx import defs, helper
 
+from onnx_n2n.exact.files import domain_of
 from onnx_n2n.exact.registry import NEWEST, OLDEST
 from onnx_n2n.exact.tensor import Tensor, Value
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 def function_of(site: Site) -> onnx.FunctionProto | None:
     """Return the function that ONNX defines a node's operator by, with its defaults filled in; None if it has none."""
-    domain = site.node.domain if site.node.domain != "ai.onnx" else ""
+    domain = domain_of(site.node.domain)
     if domain not in NEWEST or site.version > NEWEST[domain] or (not domain and site.version < OLDEST):
         return None
     try:
-        schema = defs.get_schema(site.operator, site.version, domain)
+        schema: Any = defs.get_schema(site.operator, site.version, domain)
     except defs.SchemaError:
         return None
     function = onnx.FunctionProto()

@@ -26,6 +26,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
+FEW = 32  # so many numbers are compared each with each; more are sorted
 BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
@@ -97,6 +98,10 @@ class Field:
         words = np.asarray(array).astype(np.float64).view(np.uint64)
         return self._drawn(_absorbed(self._key("place"), words))
 
+    def stand_for(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
+        """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
+        return np.asarray((numbers.values == self.enter(known).values).all(0))
+
     def texts(self, array: np.ndarray) -> Residues:
         """Return a variable for each text, equal ones for equal ones."""
         words = [
@@ -114,6 +119,10 @@ class Field:
             found = Residues(self, values, bound)
             self._reciprocals.remember(self.prints(found), x.values, x.bound)
             return found
+        return self.inverse(x)
+
+    def inverse(self, x: Residues) -> Residues:
+        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
         if (x.values == 0).any():
             raise Undecided("something is divided by zero")
         values = np.ones_like(x.values)
@@ -160,9 +169,10 @@ class Field:
         function = functions.of(name)
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
-        prints = self.prints(*arguments, name=name, parameters=parameters)
-        found = self._drawn(prints)
         x = arguments[0]
+        if function.pole and (x.values == 0).all(0).any():
+            raise Undecided(f"{name} is taken of what is always 0")
+        found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
         if not function.idempotent or not self.laws:
@@ -188,29 +198,23 @@ class Field:
             axes: The axes over which is chosen; they vanish.
             present: Which of the numbers there are, bool that broadcasts; all if not given.
         """
-        gone = {axis % x.ndim for axis in axes}
+        gone = sorted({axis % x.ndim for axis in axes})
         kept = [axis for axis in range(x.ndim) if axis not in gone]
-        flat = x.transpose([*kept, *sorted(gone)])
-        flat = flat.reshape([*(x.shape[axis] for axis in kept), -1])
-        prints = self.prints(flat)
-        order = np.argsort(prints[0], -1, kind="stable")
-        there = np.ones(flat.shape, bool)
-        if present is not None:
-            full = np.broadcast_to(present, x.shape).transpose([*kept, *sorted(gone)]).reshape(flat.shape)
-            order = np.take_along_axis(order, np.argsort(~np.take_along_axis(full, order, -1), -1, kind="stable"), -1)
-            there = np.take_along_axis(full, order, -1)
-        ordered = np.take_along_axis(prints, order[None], -1)
-        distinct = there.copy()
-        distinct[..., 1:] &= (ordered[:, ..., 1:] != ordered[:, ..., :-1]).any(0)
-        if not there[..., :1].all():
+        flat = x.transpose([*gone, *kept]).reshape([-1, *(x.shape[axis] for axis in kept)])
+        there = np.broadcast_to(True if present is None else present, x.shape)
+        there = there.transpose([*gone, *kept]).reshape(flat.shape)
+        if not there.any(0).all():
             raise Undecided(f"{kind} of nothing")
-        sums = np.where(distinct, _final(ordered), np.uint64(0)).sum(-1, dtype=np.uint64)
+        prints = self.prints(flat)
+        distinct = _distinct(prints, there)
+        sums = np.where(distinct, _final(prints), np.uint64(0)).sum(1, dtype=np.uint64)
         found = self._drawn(_absorbed(self._key(kind), *sums))
         self.comparisons.add(kind, x.size, x.bound)
-        alone = distinct.sum(-1) == 1
-        first = np.take_along_axis(flat.values, order[None, ..., :1], -1)[..., 0]
-        values = np.where(alone, first, found.values)
-        return Residues(self, values, VARIABLE.joined(x.bound) if alone.any() else VARIABLE, x.infinite)
+        alone = distinct.sum(0) == 1
+        if not alone.any():
+            return Residues(self, found.values, VARIABLE, x.infinite)
+        only = np.take_along_axis(flat.values, distinct.argmax(0)[None, None], 1)[:, 0]
+        return Residues(self, np.where(alone, only, found.values), VARIABLE.joined(x.bound), x.infinite)
 
     def extreme_of(self, kind: str, *arguments: Residues) -> Residues:
         """Return the largest or smallest of the numbers at each place of arguments that broadcast.
@@ -221,8 +225,8 @@ class Field:
         if len(arguments) != 2:
             full = [each.broadcast_to(shape).reshape((1, *shape)) for each in arguments]
             return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
-        one, two = arguments[0].broadcast_to(shape), arguments[1].broadcast_to(shape)
-        prints = self.prints(one), self.prints(two)
+        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in arguments]
+        one, two = (each.broadcast_to(shape) for each in arguments)
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
         same = (prints[0] == prints[1]).all(0)
         bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits)) if same.any() else VARIABLE
@@ -239,6 +243,19 @@ class Field:
             if each.constant:
                 memory.remember(self.prints(found, each), values, found.bound)
         return found
+
+    def opaque_product(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be exchanged, and is 0 where one of them is.
+
+        A product of polynomials has the degree of both. Where each layer squares what the one before gives, no number
+        of primes would do. What is a function of the same two numbers in both models is equal in both all the same.
+        """
+        shape = np.broadcast_shapes(one.shape, two.shape)
+        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in (one, two)]
+        found = self._drawn(_absorbed(self._key("product"), *(_final(prints[0]) + _final(prints[1]))))
+        zero = (one.values == 0).all(0) | (two.values == 0).all(0)
+        self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
+        return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
         """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""
@@ -318,6 +335,34 @@ def _exponents(array: np.ndarray) -> tuple[float, float]:
 def _of_fraction(over: int, under: int) -> Bound:
     bits = float(abs(under).bit_length())
     return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
+
+
+def _spread(prints: np.ndarray, ndim: int) -> np.ndarray:
+    """Return fingerprints with so many axes behind their lanes."""
+    return prints.reshape(2, *[1] * (ndim - prints.ndim + 1), *prints.shape[1:])
+
+
+def _distinct(prints: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Return which fingerprints along the first axis differ from all that are before them, of those that are there.
+
+    Args:
+        prints: uint64[2, n, ...].
+        there: bool[n, ...].
+    """
+    if len(there) > FEW:
+        order = np.lexsort((prints[0], ~there), 0)
+        ordered, distinct = np.take_along_axis(prints, order[None], 1), np.take_along_axis(there, order, 0)
+        distinct[1:] &= (ordered[:, 1:] != ordered[:, :-1]).any(0)
+        found = np.empty_like(distinct)
+        np.put_along_axis(found, order, distinct, 0)
+        return found
+    found = there.copy()
+    for place in range(1, len(there)):
+        for before in range(place):
+            same = prints[0, place] == prints[0, before]
+            if same.any():
+                found[place] &= ~(same & there[before] & (prints[1, place] == prints[1, before]))
+    return found
 
 
 def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:

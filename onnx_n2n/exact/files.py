@@ -31,10 +31,13 @@ class File:
         """Return a tensor's numbers; those in a file are mapped, not read.
 
         Raises:
-            ModelError: If the file is missing, too short, or outside of the model's folder.
+            ModelError: If its data is not what its shape says, or its file missing or outside of the model's folder.
         """
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            return numpy_helper.to_array(tensor)
+            try:
+                return numpy_helper.to_array(tensor)
+            except (ValueError, TypeError, KeyError) as error:
+                raise ModelError(f"the data of {tensor.name!r} cannot be read: {error}") from error
         entries = {entry.key: entry.value for entry in tensor.external_data}
         folder = self.folder.resolve()
         path = (folder / entries.get("location", "")).resolve()

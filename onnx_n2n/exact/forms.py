@@ -21,7 +21,14 @@ DIFFERENT = 256  # different numbers in an array of which roots are taken
 POWER = 8  # the largest power of a number
 
 
-class Parts(Protocol):
+class Arrays(Protocol):
+    """What has the arrays of a record."""
+
+    def array(self, name: str) -> np.ndarray:
+        """Return an array of the record."""
+
+
+class Parts(Arrays, Protocol):
     """What forms are made of, in one world."""
 
     world: Any
@@ -34,9 +41,6 @@ class Parts(Protocol):
 
     def setting(self, name: str) -> Any:
         """Return an attribute of the model before the step."""
-
-    def array(self, name: str) -> np.ndarray:
-        """Return an array of the record."""
 
     def near(self) -> Parts:
         """Return the same in doubles."""
@@ -96,27 +100,26 @@ def named(form: Form) -> str:
     return next(str(each["tensor"]) for each in _factors(form) if "tensor" in each)
 
 
-def fractions(form: Form, parts: Parts, depth: int = 0) -> np.ndarray | None:
+def fractions(form: Form, arrays: Arrays, depth: int = 0) -> np.ndarray | None:
     """Return the fractions that a form stands for, as objects; None where it is about more than whole numbers."""
     kind, inside = _only(form, depth)
     if kind == "number":
         return np.array(Fraction(*ratio(inside)), object)
     if kind == "array":
-        array = parts.array(inside)
+        array = arrays.array(inside)
         known, places = np.unique(array, return_inverse=True)
         if len(known) > DIFFERENT:
             return None
         return np.array([Fraction(each.item()) for each in known], object)[places].reshape(array.shape)
-    if kind == "shaped" and (found := fractions(inside[0], parts, depth + 1)) is not None:
+    if kind == "shaped" and (found := fractions(inside[0], arrays, depth + 1)) is not None:
         return found.reshape(tuple(inside[1]))
     if kind == "times":
-        each = [fractions(part, parts, depth + 1) for part in inside]
-        if any(part is None for part in each):
-            return None
-        found = each[0]
-        for part in each[1:]:
-            found = found * part
-        return np.asarray(found, object)
+        total = np.array(Fraction(1), object)
+        for part in inside:
+            if (by := fractions(part, arrays, depth + 1)) is None:
+                return None
+            total = np.asarray(total * by, object)
+        return total
     return None
 
 

@@ -8,12 +8,12 @@ whose form is a number of its type. What does not fit is left as it is stored, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, localcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -28,8 +28,10 @@ from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.steps import Chain, Made, setting_factor, tensor_factor
 from onnx_n2n.exact.undecided import Undecided
 
+_T = TypeVar("_T")
 ROUNDINGS = 4  # so many times a number may have been rounded
 PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
+HELD = 2.0**-20  # of a unit: a number that is so near to one that its type holds is taken for that one
 NEAR = 4  # a root is taken so many nodes behind the number that is added under it
 ROOTS = {"Sqrt", "Pow", "Rsqrt", "ReduceL2", "LpNormalization"}
 DIGITS = Context(prec=60)
@@ -95,14 +97,14 @@ class Growth:
         last = len(self.record.steps)
         constants, settings = {}, {}
         for name, taken in self._taken[0].items():
-            for found in self._tried(name, lambda name=name: chain.tensor(last, name)):
+            for found in self._tried(name, chain.tensor, last, name):
                 constants[name] = _replaced(chain, name, found, taken)
         for name in self._taken[1]:
-            for found in self._tried(name, lambda name=name: chain.setting(last, name)):
-                settings[name] = found[0]
+            for number, _ in self._tried(name, chain.setting, last, name):
+                settings[name] = number
         scales = {}
-        for name, scale in self._scales(chain.student):
-            for _ in self._tried(name, lambda scale=scale: root(world, 1 / scale)):
+        for name, scale in self._scales(chain.student, self._taken):
+            for _ in self._tried(name, root, world, 1 / scale):
                 scales[name] = scale
         return Exact(constants, settings, scales)
 
@@ -110,7 +112,7 @@ class Growth:
 
     def _measure(self, teacher: File, student: File) -> None:
         """Find what can be taken: what the student holds is the exact number, rounded."""
-        if self._models == (teacher, student):
+        if self._models is not None and self._models[0] is teacher and self._models[1] is student:
             return
         self._models, self._taken, self.left = (teacher, student), ({}, {}), {}
         old, new = Named(teacher), Named(student)
@@ -122,29 +124,31 @@ class Growth:
                 if stored is None or stored.dtype.kind in "biuOSU" or old.same(stored):
                     continue
                 chain = chains[stored.dtype == np.float64]
-                for found in self._tried(name, lambda chain=chain, name=name: chain.tensor(last, name)):
-                    for taken in self._tried(name, lambda c=chain, f=found, s=stored: _measured(c.world, f, s)):
+                for found in self._tried(name, chain.tensor, last, name):
+                    for taken in self._tried(name, _measured, chain.world, found, stored):
                         if taken is not None:
                             self._taken[0][name] = taken
             for name in self._names("settings"):
                 written = new.setting(name)
                 if written is None or written == old.setting(name):
                     continue
-                for number, roundings in self._tried(name, lambda name=name: chains[0].setting(last, name)):
+                for number, roundings in self._tried(name, chains[0].setting, last, name):
                     exact, stored = np.asarray(number.values), np.asarray(float(written))
-                    for rounding in self._tried(name, lambda e=exact, s=stored, r=roundings: _close(s, e, r)):
+                    for rounding in self._tried(name, _close, stored, exact, roundings):
                         self._taken[1][name] = Taken(rounding)
 
-    def _tried(self, name: str, evaluate: Callable[[], Any]) -> Iterator[Any]:
+    def _tried(self, name: str, evaluate: Callable[..., _T], *arguments: Any) -> Iterator[_T]:
         """Yield what can be evaluated; else note why it cannot."""
         try:
-            yield evaluate()
+            found = evaluate(*arguments)
         except Undecided as why:
             self.left[name] = why.reason
         except BROKEN as error:
             self.left[name] = f"the record is damaged: {error}"
+        else:
+            yield found
 
-    def _names(self, kind: str) -> Iterable[str]:
+    def _names(self, kind: str) -> dict[str, None]:
         """Return the names of what any step may have rounded, in the student."""
         found: dict[str, None] = {}
         for step in self._steps():
@@ -162,7 +166,6 @@ class Growth:
 
     def _squares(self) -> Iterator[Fraction]:
         """Yield the numbers of which roots are taken."""
-        parts = _Arrays(self.record)
         for step in self._steps():
             for entry in step["tensors"]:
                 if "squared" in entry:
@@ -170,21 +173,29 @@ class Growth:
             inside = [axis["form"] for entry in step["tensors"] for axis in entry["axes"] if "form" in axis]
             stated = step.get("forms", {})
             for form in (*inside, *stated.get("tensors", {}).values(), *stated.get("settings", {}).values()):
-                for found in self._tried("", lambda form=form: list(forms.powers(form))):
-                    for base in found:
-                        for numbers in self._tried("", lambda base=base: forms.fractions(base, parts)):
+                for bases in self._tried("", _powers, form):
+                    for base in bases:
+                        for numbers in self._tried("", forms.fractions, base, self.record):
                             yield from () if numbers is None else (each for each in set(numbers.flat) if each > 0)
         yield from (scale for _, scale in self._scales(None))
 
-    def _scales(self, student: Named | None) -> Iterator[tuple[str, Fraction]]:
-        """Yield by what the argument of a root is multiplied, with names of the node that takes it; or of nothing."""
-        for name in self._names("settings"):
+    def _scales(
+        self, student: Named | None, taken: Sequence[Container[str]] | None = None
+    ) -> Iterator[tuple[str, Fraction]]:
+        """Yield by what the arguments of roots are multiplied, with names of the nodes that take them.
+
+        Args:
+            student: Where nodes are looked for that take the root of a sum with a tensor; without one, names are empty.
+            taken: The tensors and attributes that are taken, if not all.
+        """
+        tensors, settings = taken or (self._names("tensors"), self._names("settings"))
+        for name in filter(settings.__contains__, self._names("settings")):
             node, _, attribute = name.rpartition(".")
-            for scale in self._tried(name, lambda name=name: setting_factor(self.record, name)):
+            for scale in self._tried(name, setting_factor, self.record, name):
                 if scale is not None and scale != 1 and attribute == "epsilon":
                     yield node, scale
-        for name in self._names("tensors"):
-            for scale in self._tried(name, lambda name=name: tensor_factor(self.record, name)):
+        for name in filter(tensors.__contains__, self._names("tensors")):
+            for scale in self._tried(name, tensor_factor, self.record, name):
                 if scale is None or scale == 1:
                     continue
                 if student is None:
@@ -213,16 +224,6 @@ def beside(student: Path | str) -> Growth | None:
     return None if found is None else read(found)
 
 
-@dataclass(frozen=True)
-class _Arrays:
-    """The arrays of a record alone, for forms that are about whole numbers."""
-
-    record: Record
-
-    def array(self, name: str) -> np.ndarray:
-        return self.record.arrays[name]
-
-
 def _sound(step: Mapping[str, Any]) -> bool:
     """Return whether a step has the lists and names that it must have."""
     try:
@@ -242,6 +243,10 @@ def _sound(step: Mapping[str, Any]) -> bool:
         )
     except (KeyError, TypeError, AttributeError):
         return False
+
+
+def _powers(form: Any) -> list[Any]:
+    return list(forms.powers(form))
 
 
 def _rounds(entry: Mapping[str, Any]) -> bool:
@@ -299,6 +304,10 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     numbers = _plain(world.enter(stored.reshape(-1)[places]))
     padded = np.append(numbers, numbers[:1] * 0)
     sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
+    with np.errstate(over="ignore"):
+        nearest = _plain(world.enter(exact.astype(np.float64).astype(stored.dtype)))
+    if ((units(nearest, exact, stored.dtype) < HELD) & (sums != nearest)).any():
+        raise Undecided("copies of a number that its type holds do not sum to it")
     rounding = _close(sums, exact, made.roundings, stored.dtype)
     largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
     return Taken(rounding, places, largest, members, groups)

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Numbers of elements whose axes are in another order; an array is made of them only where one is needed."""
+
+    ids: range
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the numbers as an array, in their new order."""
+        return np.arange(self.ids.start, self.ids.stop, dtype=dtype).reshape(self.shape).transpose(self.order)
+
+
+Ids = np.ndarray | range | Turned
 
 
 @dataclass
@@ -23,8 +40,9 @@ class Reads:
         self._read.append(np.zeros(size, bool))
         return range(first, first + size)
 
-    def mark(self, ids: np.ndarray | range) -> None:
+    def mark(self, ids: Ids) -> None:
         """Note that elements are read: by their numbers, 0 for none."""
+        ids = ids.ids if isinstance(ids, Turned) else ids
         if not len(ids):
             return
         if isinstance(ids, range):
@@ -37,6 +55,14 @@ class Reads:
             read = self._read[place]
             if read is not None:
                 read[numbers[(numbers >= first) & (numbers < end)] - first] = True
+
+    def kept(self) -> list[np.ndarray | None]:
+        """Return what has been read, for `restore`."""
+        return [None if each is None else each.copy() for each in self._read]
+
+    def restore(self, kept: list[np.ndarray | None]) -> None:
+        """Forget what has been read since then of the constants that there were."""
+        self._read[: len(kept)] = kept
 
     def unread(self) -> dict[str, int]:
         """Return how many elements of each constant no one has read."""

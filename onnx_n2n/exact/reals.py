@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -14,6 +15,49 @@ from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.tensor import BOOL, WHOLE
 
 VARIES = Bound(1, 0.0)
+# Of each type that weights are stored in: a unit in the last place of 1, and the smallest number above 0.
+UNITS = {
+    "float32": (2.0**-23, 2.0**-149),
+    "float16": (2.0**-10, 2.0**-24),
+    "bfloat16": (2.0**-7, 2.0**-133),
+    "float8_e4m3fn": (2.0**-3, 2.0**-9),
+    "float8_e4m3fnuz": (2.0**-3, 2.0**-10),
+    "float8_e5m2": (2.0**-2, 2.0**-16),
+    "float8_e5m2fnuz": (2.0**-2, 2.0**-17),
+    "float4_e2m1fn": (2.0**-1, 2.0**-1),
+}
+Together = Literal["none", "all", "first", "last"]
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How constants are moved, to see what it does that they were rounded to the type they are stored in.
+
+    Args:
+        seed: Seed of the errors.
+        together: Which elements of a constant have the same error, relative to them: ``none``, each its own; ``all``;
+            or those of one place on the ``first`` or ``last`` axis. Errors of one sign add up where others cancel.
+    """
+
+    seed: int
+    together: Together = "none"
+
+    def moved(self, array: np.ndarray, entered: int) -> np.ndarray:
+        """Return a constant with errors of up to a unit in the last place of its type, the n-th of its run."""
+        doubles = array.astype(np.float64)
+        if array.dtype.name not in UNITS:
+            return doubles
+        unit, least = UNITS[array.dtype.name]
+        generator = np.random.default_rng([self.seed, entered])
+        if self.together == "none":
+            errors = generator.uniform(-1, 1, array.shape)
+        else:
+            lengths = [1] * array.ndim
+            if self.together != "all" and array.ndim:
+                place = 0 if self.together == "first" else -1
+                lengths[place] = array.shape[place]
+            errors = generator.choice([-1.0, 1.0], lengths)
+        return np.asarray(doubles + np.where(doubles, np.maximum(np.abs(doubles) * unit, least), 0) * errors)
 
 
 class Reals(Numbers):
@@ -77,12 +121,14 @@ class RealLine:
     Args:
         seed: Seed of the inputs.
         shaking: Seed of the errors that each operation makes, of the size of its rounding; None for none.
+        rounding: How constants are moved; None for not at all.
     """
 
     exact = False
 
-    def __init__(self, seed: int, shaking: int | None = None) -> None:
+    def __init__(self, seed: int, shaking: int | None = None, rounding: Rounding | None = None) -> None:
         self.seed, self._shaking = seed, None if shaking is None else np.random.default_rng(shaking)
+        self._rounding, self._entered = rounding, 0
 
     def shaken(self, values: np.ndarray) -> np.ndarray:
         """Return results of an operation with its error."""
@@ -93,7 +139,11 @@ class RealLine:
 
     def enter(self, array: np.ndarray) -> Reals:
         """Return numbers as doubles."""
-        return Reals(self, np.asarray(array).astype(np.float64), Bound())
+        array = np.asarray(array)
+        if self._rounding is None:
+            return Reals(self, array, Bound())
+        self._entered += 1
+        return Reals(self, self._rounding.moved(array, self._entered), Bound())
 
     def fraction(self, over: int, under: int) -> Reals:
         """Return a fraction."""
@@ -116,6 +166,10 @@ class RealLine:
     def places(self, array: np.ndarray) -> Reals:
         """Return numbers that say how long or where something is."""
         return self.enter(array)
+
+    def stand_for(self, numbers: Reals, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return where numbers are known to be what is known: nowhere."""
+        return np.zeros(known.shape, bool)
 
     def texts(self, array: np.ndarray) -> Reals:
         """Return a number for each text."""

@@ -31,6 +31,14 @@ class Record:
     steps: Sequence[Mapping[str, Any]] = ()
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def array(self, name: str) -> np.ndarray:
+        """Return an array.
+
+        Raises:
+            KeyError: If there is none of that name.
+        """
+        return self.arrays[name]
+
 
 def read(path: Path | str) -> Record:
     """Read a record.
@@ -38,9 +46,9 @@ def read(path: Path | str) -> Record:
     Raises:
         ModelError: If the file is none.
     """
+    if not Path(path).is_file() or Path(path).stat().st_size > MOST:
+        raise ModelError(f"{path} is no growth record: a file of at most {MOST} bytes")
     try:
-        if Path(path).stat().st_size > MOST:
-            raise ValueError(f"it has more than {MOST} bytes")
         with safe_open(path, framework="numpy") as opened:
             steps = _steps(opened.metadata() or {})
             return Record(steps, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
@@ -58,7 +66,7 @@ def beside(student: Path, file: File) -> Path | None:
         try:
             with safe_open(path, framework="numpy") as opened:
                 steps = _steps(opened.metadata() or {})
-        except Exception:  # noqa: S112 - other files lie there too
+        except Exception:  # other files lie there too
             continue
         if steps and [(step["pass"], step["seed"], step["parent"]) for step in steps] == own[-len(steps) :]:
             return path

@@ -14,6 +14,7 @@ from onnx_n2n.exact.undecided import Undecided
 if TYPE_CHECKING:
     from onnx_n2n.exact.field import Field
 
+TALLEST = 4096  # bits of coefficients; beyond these a product of two polynomials is a function that is known less of
 SPLIT = 8192.0  # 13 bits: half of a residue
 LARGEST = 1 << 22  # numbers of one operand that are in memory at once, where it is a constant in a file
 LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
@@ -55,8 +56,11 @@ class Residues(Numbers):
     def __mul__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
         self._finite(one, two)
+        bound = one.bound.times(two.bound)
+        if bound.bits > TALLEST and not (one.constant or two.constant):
+            return self.field.opaque_product(one, two)  # type: ignore[return-value]
         values = one.values * two.values
-        return self._with(reduced(values, self._column(values.ndim - 1)), one.bound.times(two.bound))
+        return self._with(reduced(values, self._column(values.ndim - 1)), bound)
 
     def __matmul__(self, other: Self) -> Self:
         self._finite(self, other)

@@ -7,6 +7,8 @@ from functools import lru_cache
 from math import isqrt
 from typing import Any
 
+import numpy as np
+
 from onnx_n2n.exact.undecided import Undecided
 
 DIVISORS = 1 << 16  # a number without a divisor below this, and below its square, is a prime
@@ -51,3 +53,34 @@ def root(world: Any, number: Fraction) -> Any:
     for prime in primes:
         found = found * world.root_of(prime, 1)
     return found
+
+
+class Scaled:
+    """Another world, in which roots of x are taken as ``sqrt(c) * sqrt(x / c)``: whatever c is, that is the same.
+
+    A norm over more channels has c times the variance; so its roots are seen to be those of the norm over fewer.
+
+    Args:
+        world: The `Field` or `RealLine`.
+        scale: That number, above 0.
+    """
+
+    def __init__(self, world: Any, scale: Fraction) -> None:
+        self._world, self._scale = world, scale
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the world has."""
+        return getattr(self._world, name)
+
+    def rsqrt(self, x: Any, approximately: np.ndarray | None = None) -> Any:
+        """Return one over square roots of numbers; what these are as doubles, where they are constants."""
+        near = None if approximately is None else approximately / float(self._scale)
+        over = self._world.rsqrt(x * self._world.fraction(self._scale.denominator, self._scale.numerator), near)
+        return over * root(self._world, 1 / self._scale)
+
+    def sqrt(self, x: Any, approximately: np.ndarray | None = None) -> Any:
+        """Return square roots, one over which is what `rsqrt` gives."""
+        over = self.rsqrt(x, approximately)
+        found = x * over
+        self._world.inverses(found, over)
+        return found

@@ -16,6 +16,7 @@ from onnx import helper
 from onnx_n2n.exact import registry
 from onnx_n2n.exact.defined import function_of
 from onnx_n2n.exact.files import File, domain_of, opsets
+from onnx_n2n.exact.lengths import Lengths, Trail, decisions
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Reads
 from onnx_n2n.exact.reference import known_results
@@ -74,9 +75,13 @@ class Run:
         exact: Numbers before rounding.
     """
 
-    def __init__(self, world: Any, file: File, exact: Exact | None = None) -> None:
+    def __init__(
+        self, world: Any, file: File, exact: Exact | None = None, lengths: Lengths | None = None
+    ) -> None:  # fmt: skip
         self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
         self.reads = Reads()
+        self.trail, self.lengths = Trail(), Lengths() if lengths is None else lengths
+        self.decided: dict[Any, str] = {}  # what is decided by lengths, and at which node
         self.functions = file.functions
         self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
         self._defined: dict[bytes, onnx.FunctionProto] = {}
@@ -95,11 +100,15 @@ class Run:
 
     def graph(self, graph: onnx.GraphProto, scope: Scope) -> list[Value]:
         """Return what a graph's outputs are, where the scope has its inputs already."""
+        outputs = [each.name for each in graph.output]
+        used = {name for node in _live(graph.node, outputs) for name in _reads(node)} | set(outputs)
         for tensor in graph.initializer:
-            scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
+            if tensor.name in used:
+                scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
         for sparse in graph.sparse_initializer:
-            scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
-        return self.nodes(graph.node, [each.name for each in graph.output], scope)
+            if sparse.values.name in used:
+                scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
+        return self.nodes(graph.node, outputs, scope)
 
     def nodes(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> list[Value]:
         """Return what names are after those nodes have run that have a part in them."""
@@ -122,7 +131,7 @@ class Run:
         except Undecided as why:
             raise why.at(node.name or next(iter(node.output), ""), node.op_type) from None
         except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError) as error:
-            reason = f"its inputs do not fit: {error}"
+            reason = f"its inputs do not fit: {str(error) or type(error).__name__}"
             raise Undecided(reason, node.name or next(iter(node.output), ""), node.op_type) from error
 
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
@@ -143,6 +152,8 @@ class Run:
                 raise
             function = self._defined.setdefault(function.SerializeToString(deterministic=True), function)
             return self._call(function, node, inputs, scope)
+        for each in decisions(site):
+            self.decided.setdefault(each, site.place)
         known = known_results(site)
         if known is not None and all(each.certain for each in known):
             return list(known)
@@ -152,14 +163,34 @@ class Run:
             raise Undecided(f"the rule does not know {left}")
         if len(results) < sum(map(bool, node.output)):
             raise Undecided("the rule has fewer results than the node has outputs")
-        if known is None:
-            return results
-        return [
-            each.but(known=also.known, sized=also.sized, rough=also.rough)
-            if isinstance(each, Tensor) and each.known is None
-            else each
-            for each, also in zip(results, known, strict=False)
-        ]
+        if all(
+            each is None or (isinstance(each, Tensor) and (each.fixed or each.known is not None)) for each in inputs
+        ):
+            results = [each.but(fixed=True) if isinstance(each, Tensor) else each for each in results]
+        if known is not None:
+            results = [
+                each.but(known=also.known, sized=also.sized, rough=also.rough)
+                if isinstance(each, Tensor) and each.known is None
+                else each
+                for each, also in zip(results, known, strict=False)
+            ]
+        return [self._settled(each) for each in results]
+
+    def _settled(self, value: Value) -> Value:
+        """Return a tensor whose numbers are just what is known of it as one that is certain."""
+        if not isinstance(value, Tensor) or value.numbers is None or value.known is None or value.real or value.rough:
+            return value
+        same = self.world.stand_for(value.numbers, value.known)
+        return Tensor(value.type, value.known, ids=value.ids) if same.all() else value
+
+    def decide_by(self, tensor: Tensor) -> None:
+        """Note that something is decided by elements that depend on the lengths that were drawn."""
+        assert tensor.known is not None
+        if self.world.exact and not tensor.rough:
+            numbers = self.numbers(tensor)
+            free = ~self.world.stand_for(numbers, tensor.known)
+            for each in np.moveaxis(self.world.prints(numbers), 0, -1)[free]:
+                self.decided.setdefault(each.tobytes(), "")
 
     def _call(
         self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope
@@ -187,8 +218,9 @@ class Run:
     def constant(self, name: str, array: np.ndarray) -> Tensor:
         """Return a constant, none of whose elements has been read."""
         type_ = STRING if array.dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(array.dtype)
-        if name in self.exact.constants:
-            return Tensor(type_, None, self.exact.constants[name])
+        exact = self.exact.constants.get(name)
+        if exact is not None and exact.shape == array.shape:
+            return Tensor(type_, None, exact, ids=self.reads.add(name, array.size), fixed=True)
         return Tensor(type_, array, ids=self.reads.add(name, array.size))
 
     def _leaf(self, graph: onnx.GraphProto, name: str, tensor: onnx.TensorProto) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import onnx
 from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.roots import root
+from onnx_n2n.exact.roots import Scaled
 from onnx_n2n.exact.tensor import BOOL, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
@@ -37,6 +36,8 @@ class Site:
         self, run: Run, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
         attributes: Mapping[str, onnx.AttributeProto],
     ) -> None:  # fmt: skip
+        shapes = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)
+        self.visit = run.trail.visit(node, shapes)
         self.run, self.scope, self.node, self.inputs, self.version = run, scope, node, inputs, version
         self._attributes: dict[str, onnx.AttributeProto] = {}
         for each in node.attribute:
@@ -51,13 +52,20 @@ class Site:
 
     @property
     def world(self) -> Any:
-        """What numbers are: a `Field`, or the `RealLine`."""
-        return self.run.world
+        """What numbers are: a `Field`, or the `RealLine`; roots are taken as a record says that they can be."""
+        names = (self.node.name, *self.node.output)
+        scales = (self.run.exact.scales[name] for name in names if name in self.run.exact.scales)
+        return next((Scaled(self.run.world, scale) for scale in scales), self.run.world)
 
     @property
     def operator(self) -> str:
         """The node's operator."""
         return self.node.op_type
+
+    @property
+    def place(self) -> str:
+        """The node's name, or that of its first output."""
+        return self.node.name or next(iter(self.node.output), "")
 
     @property
     def count(self) -> int:
@@ -158,7 +166,18 @@ class Site:
         if tensor.known is None:
             raise Undecided(f"input {slot} says how long or where something is, and depends on the model's inputs")
         self.run.read(tensor)
+        if tensor.sized:
+            self.run.decide_by(tensor)
         return tensor.known
+
+    def shape(self, slot: int) -> tuple[int, ...]:
+        """Return the lengths of an input's axes."""
+        value = self.inputs[slot]
+        return value.shape if isinstance(value, Tensor) else ()
+
+    def free(self, slot: int) -> np.ndarray:
+        """Return which axes of an input are as long as the lengths that were drawn make them, bool[n]."""
+        return self.run.lengths.free(self.visit, slot, self.shape(slot))
 
     def known_optional(self, slot: int) -> np.ndarray | None:
         """Return an input whose elements have to be known, or None where it is not given."""
@@ -177,35 +196,6 @@ class Site:
     def axis(self, default: int, ndim: int, name: str = "axis") -> int:
         """Return an axis, from 0."""
         return _axis(int(self.attribute(name, default)), ndim)
-
-    # Roots
-
-    def rsqrt(self, x: Numbers, approximately: np.ndarray | None = None) -> Numbers:
-        """Return one over square roots; where a record says that x is c times what it was, as ``rsqrt(c) rsqrt(x/c)``.
-
-        Args:
-            x: The numbers.
-            approximately: What they are as doubles, where they are constants.
-        """
-        scale = self._scale()
-        if scale is None:
-            return self.world.rsqrt(x, approximately)  # type: ignore[no-any-return]
-        near = None if approximately is None else approximately / float(scale)
-        over = self.world.rsqrt(x * self.world.fraction(scale.denominator, scale.numerator), near)
-        return over * root(self.world, 1 / scale)  # type: ignore[no-any-return]
-
-    def sqrt(self, x: Numbers, approximately: np.ndarray | None = None) -> Numbers:
-        """Return square roots, one over which is what `rsqrt` gives."""
-        if self._scale() is None:
-            return self.world.sqrt(x, approximately)  # type: ignore[no-any-return]
-        over = self.rsqrt(x, approximately)
-        found = x * over
-        self.world.inverses(found, over)
-        return found
-
-    def _scale(self) -> Fraction | None:
-        names = (self.node.name, *self.node.output)
-        return next((self.run.exact.scales[name] for name in names if name and name in self.run.exact.scales), None)
 
     # Outputs
 

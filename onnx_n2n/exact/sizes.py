@@ -1,53 +1,228 @@
-"""Lengths for the free axes of a model's inputs: different ones for different names, and none of them 1."""
+"""Lengths for the free axes of a model's inputs: different ones for different names, and none of them 1.
+
+A coincidence of lengths can hide that two models differ: at batch 1, or where two axes are equally long. So each free
+axis gets a length of its own, and two sets of lengths are run, in which axes come in another order by length.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, count, product
 
 import onnx
 
+from onnx_n2n.errors import OptionError
 from onnx_n2n.exact.undecided import Undecided
 
 Shapes = Mapping[str, tuple[int, ...]]
-FIRST = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
-# What a free axis is tried with if the smallest lengths do not fit: windows, strides and patches need more.
-SCALES = (1, 4, 8, 16, 32, 64)
+Attempt = tuple[Shapes, ...]  # sets of shapes, all of which are run
+Lengths = dict[str, int]
+Pair = tuple[Lengths, Lengths]
+
+FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
+SECOND = (14, 12, 10, 9, 8, 6, 4, 22, 21)  # in another order
+# What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
+SCALES = (4, 8, 16, 32, 64, 128, 256)
+SUMS = 12  # so many ways are tried in which one axis is as long as two others together
+TOTAL = re.compile(r"total|mask|key|all|full|past.*(seq|\+|plus)|kv", re.IGNORECASE)
 
 
-def attempts(inputs: Sequence[onnx.ValueInfoProto]) -> Iterator[Shapes]:
-    """Return shapes to try one after the other, the smallest first.
+@dataclass(frozen=True)
+class Axis:
+    """A free axis: where it is, and what its name says of it.
+
+    Args:
+        value: The input.
+        place: The axis.
+        name: What stands for its length; axes of one name are equally long.
+    """
+
+    value: str
+    place: int
+    name: str
+
+    @property
+    def parts(self) -> list[str]:
+        """The names in it: two in ``past + sequence``."""
+        tree = _tree(self.name)
+        return [self.name] if tree is None else _names(tree)
+
+    def length(self, lengths: Lengths) -> int:
+        """Return how long it is, from lengths by name.
+
+        Raises:
+            Undecided: If what its name says is no length.
+        """
+        if self.name in lengths:
+            return lengths[self.name]
+        tree = _tree(self.name)
+        found = lengths[self.name] if tree is None else _evaluated(tree, lengths)
+        if found < 1 or found != int(found):
+            raise Undecided(f"{self.name!r} is no length of an axis")
+        return int(found)
+
+
+def attempts(
+    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None = None, reaching: int = 0
+) -> Iterator[Attempt]:
+    """Return sets of shapes to try one after the other, the smallest first.
 
     Axes of one name have one length; an axis without a name has a length of its own. An axis that is the first of an
     input is taken for a batch and stays small.
+
+    Args:
+        inputs: The inputs.
+        fixed: Shapes of some of them.
+        reaching: If given, one axis after the other has this length, to reach every row of a table.
+
+    Raises:
+        Undecided: If it is not known how many axes an input has.
+        OptionError: If ``fixed`` does not fit the inputs.
     """
-    names = list(dict.fromkeys(_name(each.name, place, dim) for each in inputs for place, dim in _free(each)))
-    batches = {_name(each.name, 0, dim) for each in inputs for place, dim in _free(each) if place == 0}
-    for scale in SCALES if names else (1,):
-        lengths: dict[str, int] = {}
-        others = 0
-        for name in names:
-            if name in batches:
-                lengths[name] = FIRST[len(lengths) - others] if len(lengths) - others < len(FIRST) else 2
-            else:
-                number = others + 1
-                lengths[name] = FIRST[number] if scale == 1 and number < len(FIRST) else scale * (number + 1)
-                others += 1
-        yield {each.name: _shape(each, lengths) for each in inputs}
+    axes = [axis for each in inputs for axis in _free(each)]
+    known = _known(inputs, axes, fixed or {})
+    batches, others = names(inputs, fixed)
+    stated = {dim.dim_value for each in inputs for dim in each.type.tensor_type.shape.dim}
+    small = _small(batches, others, stated | set(known.values()))
+    for sets in _long(small, others or batches, reaching) if reaching else _sets(small, batches, others):
+        try:
+            found = tuple({each.name: _shape(each, axes, lengths | known) for each in inputs} for lengths in sets)
+        except Undecided:
+            continue
+        yield found[:1] if found[0] == found[-1] else found
 
 
-def _free(value: onnx.ValueInfoProto) -> Iterator[tuple[int, onnx.TensorShapeProto.Dimension]]:
+def names(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None = None) -> tuple[list[str], list[str]]:
+    """Return the names of lengths that are to be chosen: those that stand for a batch, and the others."""
+    axes = [axis for each in inputs for axis in _free(each)]
+    known = _known(inputs, axes, fixed or {})
+    found = [name for name in dict.fromkeys(part for axis in axes for part in axis.parts) if name not in known]
+    batches = [name for name in found if any(axis.place == 0 and axis.name == name for axis in axes)]
+    return batches, [name for name in found if name not in batches]
+
+
+def _long(small: Pair, which: Sequence[str], length: int) -> Iterator[Pair]:
+    """Return pairs of lengths by name, in each of which one name is so long."""
+    for name in which:
+        yield small[0] | {name: length}, small[1] | {name: length}
+
+
+def _sets(small: Pair, batches: Sequence[str], others: Sequence[str]) -> Iterator[Pair]:
+    """Return pairs of lengths by name, the smallest first."""
+    yield small
+    for total, parts in _sums([*others, *batches], others):
+        first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
+        yield first, second
+    scaled = others or batches
+    for scale in SCALES if scaled else ():
+        first = {name: scale * (place + 2) for place, name in enumerate(scaled)}
+        second = {name: scale * (len(scaled) - place + 2) for place, name in enumerate(scaled)}
+        yield small[0] | first, small[1] | second
+    for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
+        yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
+    if len(batches) > 1:
+        yield small[0] | dict.fromkeys(batches, 2), small[1] | dict.fromkeys(batches, 3)
+
+
+def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int]) -> Pair:
+    """Return small lengths, all of them different, and none that an axis has already: 2 and 3 for a batch."""
+    found: list[Lengths] = [{}, {}]
+    for which, name in product((0, 1), batches):
+        found[which][name] = next(n for n in count(2 + which) if n not in {*stated, *found[which].values()})
+    for which, series in enumerate((FIRST, SECOND)):
+        lengths = found[which]
+        for place, name in enumerate(others):
+            rest = (n for n in chain(series[place:], count(31 + which)) if n not in {*stated, *lengths.values()})
+            lengths[name] = next(rest)
+    return found[0], found[1]
+
+
+def _sums(every: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Return names that may be as long as two others together, those first whose name says so."""
+    ranked = sorted(others, key=lambda name: TOTAL.search(name) is None)
+    ways = [(total, pair) for total in ranked for pair in combinations([n for n in every if n != total], 2)]
+    return iter(sorted(ways, key=lambda way: not set(way[1]) <= set(others))[:SUMS])
+
+
+def _free(value: onnx.ValueInfoProto) -> list[Axis]:
     tensor = value.type.tensor_type
     if value.type.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
         raise Undecided(f"input {value.name!r} is no tensor whose number of axes is known")
-    return ((place, dim) for place, dim in enumerate(tensor.shape.dim) if not dim.HasField("dim_value"))
+    return [
+        Axis(value.name, place, dim.dim_param or f"{value.name}[{place}]")
+        for place, dim in enumerate(tensor.shape.dim)
+        if not dim.HasField("dim_value")
+    ]
 
 
-def _name(value: str, place: int, dim: onnx.TensorShapeProto.Dimension) -> str:
-    return dim.dim_param or f"{value}[{place}]"
+def _known(inputs: Sequence[onnx.ValueInfoProto], axes: Sequence[Axis], fixed: Shapes) -> Lengths:
+    """Return the lengths by name that shapes of some inputs say."""
+    found: Lengths = {}
+    values = {each.name: each for each in inputs}
+    for name, shape in fixed.items():
+        if name not in values:
+            raise OptionError(f"there is no input {name!r}", hint=f"there is {', '.join(values) or 'none'}")
+        dims = values[name].type.tensor_type.shape.dim
+        fits = len(dims) == len(shape) and all(
+            not dim.HasField("dim_value") or dim.dim_value == length for dim, length in zip(dims, shape, strict=True)
+        )
+        if not fits or min(shape, default=1) < 1:
+            raise OptionError(f"input {name!r} cannot have the shape {tuple(shape)}")
+        for axis in axes:
+            if axis.value == name and found.setdefault(axis.name, shape[axis.place]) != shape[axis.place]:
+                raise OptionError(f"the shapes that are given say two lengths for {axis.name!r}")
+    return found
 
 
-def _shape(value: onnx.ValueInfoProto, lengths: Mapping[str, int]) -> tuple[int, ...]:
+def _shape(value: onnx.ValueInfoProto, axes: Sequence[Axis], lengths: Lengths) -> tuple[int, ...]:
+    own = {axis.place: axis for axis in axes if axis.value == value.name}
     return tuple(
-        dim.dim_value if dim.HasField("dim_value") else lengths[_name(value.name, place, dim)]
+        own[place].length(lengths) if place in own else dim.dim_value
         for place, dim in enumerate(value.type.tensor_type.shape.dim)
     )
+
+
+def _tree(text: str) -> ast.expr | None:
+    """Return what a name says, where it says how to calculate a length: ``past + sequence``, ``2*N``; else None."""
+    if not re.search(r"[-+*/]", text):
+        return None
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return tree if _readable(tree) and _names(tree) else None
+
+
+def _readable(tree: ast.expr) -> bool:
+    if isinstance(tree, ast.BinOp):
+        sides = tree.left, tree.right
+        constant = any(isinstance(side, ast.Constant) for side in sides)  # else "seq-len" is but a name
+        kinds = isinstance(tree.op, ast.Add | ast.Mult)
+        kinds |= isinstance(tree.op, ast.Sub | ast.Div | ast.FloorDiv) and constant
+        return kinds and all(map(_readable, sides))
+    return isinstance(tree, ast.Name) or (isinstance(tree, ast.Constant) and type(tree.value) is int)
+
+
+def _names(tree: ast.expr) -> list[str]:
+    return list(dict.fromkeys(each.id for each in ast.walk(tree) if isinstance(each, ast.Name)))
+
+
+def _evaluated(tree: ast.expr, lengths: Lengths) -> float:
+    if isinstance(tree, ast.Name):
+        return lengths[tree.id]
+    if isinstance(tree, ast.Constant):
+        return int(tree.value)  # type: ignore[arg-type]
+    assert isinstance(tree, ast.BinOp)
+    one, two = _evaluated(tree.left, lengths), _evaluated(tree.right, lengths)
+    if isinstance(tree.op, ast.Div | ast.FloorDiv) and not two:
+        raise Undecided("a length is divided by zero")
+    if isinstance(tree.op, ast.Add):
+        return one + two
+    if isinstance(tree.op, ast.Sub):
+        return one - two
+    if isinstance(tree.op, ast.Mult):
+        return one * two
+    return one / two if isinstance(tree.op, ast.Div) else one // two

@@ -108,9 +108,12 @@ class Chain:
         """Return a form's numbers in the shape of the tensor, where they broadcast to it."""
         later = (each for step in self.record.steps[model:] for each in step["tensors"] if each["teacher"] == name)
         entry, stored = next(later, None), self.student.array(name)
-        if entry is None and stored is None:
+        if entry is not None:
+            shape = tuple(entry["before"])
+        elif stored is not None:
+            shape = stored.shape
+        else:
             return value
-        shape = tuple(entry["before"]) if entry is not None else np.shape(stored)
         if np.broadcast_shapes(value.shape, shape) != shape or np.prod(shape, dtype=float) > forms.LARGEST:
             raise Undecided(f"the record has the shape {value.shape}, where the tensor has {shape}")
         return np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value.broadcast_to(shape)
@@ -146,7 +149,7 @@ class Chain:
             new = self.world.enter(np.ones(shape))
         else:
             parts = Parts(self, model - 1)
-            weights = forms.value(entry["form"] if "form" in entry else {"array": row}, parts)
+            weights = forms.value(entry.get("form", {"array": row}), parts)
             if np.prod(weights.shape, dtype=int) == 1:
                 new = every.sum((axis,)).reshape(shape) * weights.reshape((1,) * len(shape))
             else:

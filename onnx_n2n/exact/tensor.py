@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.reads import Ids
 
 WHOLE = frozenset(
     helper.np_dtype_to_tensor_dtype(np.dtype(kind))
@@ -33,6 +34,7 @@ class Tensor:
         rough: Whether ``known`` has been rounded, so that it only serves to say how long something is.
         ids: Which elements of the run's constants those of ``known`` are: their numbers in `Reads`, 0 for none; None
             where none is.
+        fixed: Whether no input has a part in ``numbers``.
     """
 
     type: int
@@ -40,7 +42,8 @@ class Tensor:
     numbers: Numbers | None = None
     sized: bool = False
     rough: bool = False
-    ids: np.ndarray | range | None = None
+    ids: Ids | None = None
+    fixed: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,7 +73,20 @@ class Tensor:
         return replace(self, **changes)
 
 
-Value = Tensor | list["Value"] | None  # a sequence is a list, an optional that is empty is None
+@dataclass(frozen=True)
+class Map:
+    """What a classifier gives for one row: a number for each of its labels, which are part of the model.
+
+    Args:
+        labels: Whole numbers or texts.
+        values: The numbers, [labels].
+    """
+
+    labels: tuple[int | str, ...]
+    values: Tensor
+
+
+Value = Tensor | list["Value"] | Map | None  # a sequence is a list, an optional that is empty is None
 
 
 def named(type_: int) -> str:

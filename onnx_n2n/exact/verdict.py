@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["equal", "different", "undecided"]
 
@@ -43,3 +44,59 @@ class Verdict:
     def __bool__(self) -> bool:
         """Return whether the models are equal."""
         return self.state == "equal"
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return self.sentence + "."
+
+    @property
+    def sentence(self) -> str:
+        """The verdict for people, without its full stop."""
+        if self.state == "different":
+            return f"Different{self._at(', first' if self.node else '')}: {self.reason}"
+        if self.state == "undecided":
+            return f"Undecided{self._at()}: {self.reason}"
+        parts = [f"chance of error below {self.chance:.0e}", f"{self.primes} primes, {self.seconds:.1f} s"]
+        if self.constants:
+            taken = "constant" if self.constants == 1 else "constants"
+            parts.append(f"{self.constants} {taken} taken before rounding, largest {self.largest_rounding:.0e}")
+        return f"Equal for every input of these shapes, in exact arithmetic ({'; '.join(parts)})"
+
+    @property
+    def sizes(self) -> str:
+        """The shapes of inputs that it holds for, one run after the other: ``x[2,3,8,8]; x[3,3,6,6]``."""
+        runs = (
+            ", ".join(f"{name}[{','.join(map(str, shape))}]" for name, shape in shapes.items())
+            for shapes in self.shapes
+        )
+        return "; ".join(filter(None, runs))
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as JSON takes it."""
+        return {
+            "state": self.state,
+            "chance": self.chance,
+            "primes": self.primes,
+            "seconds": self.seconds,
+            "shapes": [{name: list(shape) for name, shape in shapes.items()} for shapes in self.shapes],
+            "constants": self.constants,
+            "largest_rounding": self.largest_rounding,
+            "output": self.output,
+            "node": self.node,
+            "operator": self.operator,
+            "reason": self.reason,
+        }
+
+    def _at(self, first: str = "") -> str:
+        output = f" at output {self.output!r}" if self.output else ""
+        place = " ".join(word for word in (self.operator, f"node {self.node!r}" if self.node else "") if word)
+        return f"{output}{first}{f' at {place}' if place else ''}"
+
+
+def rounded_up(number: float) -> float:
+    """Return a number above 0 with one digit, rounded up: what it is below."""
+    if number <= 0:
+        return 0.0
+    exponent = math.floor(math.log10(number))
+    digit = math.ceil(number / 10.0**exponent)
+    return float(f"{digit}e{exponent}")

@@ -43,6 +43,7 @@ from onnx_n2n.words import count
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
 SHOWN = 5  # names in a message
 WEIGHTS, MODEL, KERAS, RECORD = "weights.safetensors", "model.onnx", "model.keras", "export.json"
+SCHEMA, SCHEMA_VERSION = "onnx-n2n.export-folder", 1  # of export.json; the version goes up as docs/json.md says
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def export(
         agreement=found,
     )
     inputs = dict(zip(arguments(program.main.inputs), program.main.inputs, strict=True))
-    record = exported.to_json() | {"tensors": _recorded(program), "inputs": inputs, "outputs": list(program.outputs)}
+    record = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **exported.to_json(), "tensors": _recorded(program)}
+    record |= {"inputs": inputs, "outputs": list(program.outputs)}
     record.pop("folder")
     with making_folder(target, _own, force=force, read=read) as draft:
         try:
@@ -208,14 +210,11 @@ def framework_of(path: str | os.PathLike[str]) -> Framework:
     """Return for which framework something on the disk is: a folder by its export.json, a file by its name.
 
     Raises:
-        ExportError: It is no export, or one of weights only.
+        ExportError: It is no export, or one of weights only, or of a newer version.
     """
     if Path(path).suffix == ".keras" and kind_at(path) != "folder":
         return "keras"
-    try:
-        to = json.loads((Path(path) / RECORD).read_text("utf-8"))["to"]
-    except (OSError, ValueError, KeyError, TypeError) as failure:
-        raise ExportError(f"{str(path)!r} is no export: there is no {RECORD!r} in it that can be read") from failure
+    to = _record_in(Path(path)).get("to")
     if to not in LOADERS:
         raise ExportError(f"{str(path)!r} was exported to {to!r}, and there is nothing in it that can be run")
     return to  # type: ignore[no-any-return]
@@ -223,11 +222,28 @@ def framework_of(path: str | os.PathLike[str]) -> Framework:
 
 def _chosen(folder: Path) -> dict[str, list[str]]:
     """Return what was asked to be frozen and trained, so that a folder opens as it was written."""
+    record = _record_in(folder)
+    return {option: [str(glob) for glob in record.get(option) or ()] for option in ("freeze", "train")}
+
+
+def _record_in(folder: Path) -> dict[str, Any]:
+    """Read the export.json of a folder; the first ones had no version.
+
+    Raises:
+        ExportError: It is not there, or is none, or of a newer version.
+    """
     try:
-        record = json.loads((folder / RECORD).read_text("utf-8"))
-        return {option: [str(glob) for glob in record.get(option) or ()] for option in ("freeze", "train")}
-    except (OSError, ValueError, AttributeError, TypeError) as failure:
-        raise ExportError(f"{str(folder)!r} is no export: {RECORD!r} in it cannot be read") from failure
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+        version, fits = record.get("schema_version", 1), "to" in record
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as failure:
+        reason = f"{str(folder)!r} is no export: there is no {RECORD!r} in it that can be read"
+        raise ExportError(reason) from failure
+    if not fits or not isinstance(version, int):
+        raise ExportError(f"{str(folder)!r} is no export: {RECORD!r} in it is of something else")
+    if version > SCHEMA_VERSION:
+        reason = f"{str(folder)!r} was exported by a newer version: {RECORD!r} in it has schema version {version}"
+        raise ExportError(reason, hint=f"this one reads {SCHEMA_VERSION}; install the newer one, or export again")
+    return record
 
 
 def _model_in(folder: Path) -> Path:

@@ -27,9 +27,7 @@ class Verifying(Options):
         "auto", "Where to run both models: on CUDA where it works (auto), or on any provider that the installed ONNX "
         "Runtime offers.", metavar="auto|cpu|cuda|...",
     )  # fmt: skip
-    time_limit: float = option(
-        TIME_LIMIT, "What one run of a model may take, or 'inf'.", metavar="SECONDS", above=0
-    )
+    time_limit: float = option(TIME_LIMIT, "What one run of a model may take, or 'inf'.", metavar="SECONDS", above=0)
 
     def proof(self, *, wanted: bool = True, seed: int = 0) -> Proof:
         """Return the proof that is asked for, if it can be had: growing may take long.

@@ -1,4 +1,4 @@
-"""A student that is not the same at first sight, looked at once more where rounding may have decided."""
+"""A student that is not the same at first sight, or is by luck, looked at once more where rounding may have decided."""
 
 from __future__ import annotations
 
@@ -38,14 +38,36 @@ def again(
         TimeLimitError: A run takes longer than it may; an ``InputError`` too.
     """
     held = _held(case)
-    if held is not None:
-        found = case.compared(case.sticks([], held.nudged), held.answers)
-        passed = all(output.ok for output in found)
-        if held.wrong is None and passed:
-            return found, None, held.rounded
-        if not held.left:
-            return (outputs if passed else found), _located(case, held), ()
+    judged = None if held is None else _with_decisions(case, held, outputs)
+    if judged is not None:
+        return judged
     return _within_quanta(case, outputs, answers, selects=held is None or held.selects), None, ()
+
+
+def blurred(outputs: Outputs) -> bool:
+    """Whether there is an output that rounding moves in the teacher as far as other inputs do, so that all passes."""
+    return any(output.vacuous and output.movement > 0 for output in outputs)
+
+
+def sharpened(case: Case, outputs: Outputs) -> tuple[Outputs, Wrong | None, tuple[Named, ...]]:
+    """Judge a student that passes with blurred outputs by the teacher's decisions, where that can be.
+
+    Args and return values are those of :func:`again`.
+    """
+    held = _held(case)
+    judged = None if held is None else _with_decisions(case, held, outputs)
+    return judged or (outputs, None, ())
+
+
+def _with_decisions(case: Case, held: Held, outputs: Outputs) -> tuple[Outputs, Wrong | None, tuple[Named, ...]] | None:
+    """Judge a student by what came of the teacher's decisions; None where these do not tell."""
+    found = case.compared(case.sticks([], held.nudged), held.answers)
+    passed = all(output.ok for output in found)
+    if held.wrong is None and passed:
+        return found, None, held.rounded
+    if not held.left:
+        return (outputs if passed else found), _located(case, held), ()
+    return None
 
 
 def _held(case: Case) -> Held | None:

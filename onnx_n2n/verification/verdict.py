@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.errors import ModelError, RunError
+from onnx_n2n import exact as exact_check
+from onnx_n2n.errors import ModelError, OptionError, RunError
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification.case import Case
@@ -23,11 +24,12 @@ from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, gra
 from onnx_n2n.verification.decisions import Named, decides
 from onnx_n2n.verification.draw import wanted
 from onnx_n2n.verification.evaluation import Modes, evaluated
+from onnx_n2n.verification.exactly import AnyRecord, exactly
 from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.randomness import Random, drawn, refuse
-from onnx_n2n.verification.rounding import again
+from onnx_n2n.verification.rounding import again, blurred, sharpened
 from onnx_n2n.verification.sessions import (
     TIME_LIMIT,
     AnyModel,
@@ -104,6 +106,38 @@ class Verdict:
         return found
 
 
+@overload
+def verify(
+    teacher: AnyModel,
+    student: AnyModel,
+    *,
+    inputs: None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Provider = "auto",
+    seed: int = 0,
+    time_limit: float = TIME_LIMIT,
+    trace: None = None,
+    gained: Collection[str] = (),
+    folder: Path | None = None,
+    exact: Literal[True],
+    record: AnyRecord | None = None,
+) -> exact_check.Verdict: ...
+@overload
+def verify(
+    teacher: AnyModel,
+    student: AnyModel,
+    *,
+    inputs: Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | str | os.PathLike[str] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    provider: Provider = "auto",
+    seed: int = 0,
+    time_limit: float = TIME_LIMIT,
+    trace: Mapping[str, Index] | None = None,
+    gained: Collection[str] = (),
+    folder: Path | None = None,
+    exact: Literal[False] = False,
+    record: None = None,
+) -> Verdict: ...
 @within_memory()
 @taken("inputs", "shapes", "provider", "seed", "time_limit", "gained")
 def verify(
@@ -118,7 +152,9 @@ def verify(
     trace: Mapping[str, Index] | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
-) -> Verdict:
+    exact: bool = False,
+    record: AnyRecord | None = None,
+) -> Verdict | exact_check.Verdict:
     """Run a student beside its teacher and say whether it computes the same.
 
     >>> assert onnx_n2n.verify("model.onnx", onnx_n2n.widen("model.onnx", output="student.onnx").model)
@@ -137,6 +173,9 @@ def verify(
             an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
         folder: Where external data and test data sets of models in memory live.
+        exact: Whether to calculate both in finite fields instead, once and without ONNX Runtime. Then the verdict is
+            that of `onnx_n2n.exact.check`, and no option of running models goes with it.
+        record: With ``exact``, the growth record, which says what was rounded; by default one beside the student.
 
     Raises:
         InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
@@ -147,6 +186,13 @@ def verify(
             below zero.
     """
     check_seed(seed)
+    if exact:
+        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit, "trace": trace}
+        return exactly(
+            teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running
+        )
+    if record is not None:
+        raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     if isinstance(inputs, str | os.PathLike):
         inputs = read_inputs(Path(inputs))
     with opened(teacher, folder) as first, opened(student, folder) as second:
@@ -171,6 +217,8 @@ def verify(
                 outputs, found, rounded = again(case, outputs, answers)
             else:
                 outputs = unsteady(case, outputs, answers)
+        elif reason is None and blurred(outputs) and decides(model):
+            outputs, found, rounded = sharpened(case, outputs)
         ok = reason is None and all(output.ok for output in outputs) and found is None
         vacuous = tuple(output.name for output in outputs if output.vacuous)
         tried: tuple[Tried, ...] = ()

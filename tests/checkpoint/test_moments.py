@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import onnx_n2n
 from helpers.needing import needs
 from helpers.small_net import (
     NAMES,
@@ -25,7 +26,7 @@ from helpers.small_net import (
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.checkpoint.growth import grow
 from onnx_n2n.checkpoint.moments import pulled_back
-from onnx_n2n.checkpoint.optimizer import grow_state
+from onnx_n2n.checkpoint.optimizer import FRESH, grow_state
 from onnx_n2n.errors import GrowthError, VerificationError
 from onnx_n2n.passes import Widen
 from onnx_n2n.record.layouts import Layout
@@ -138,3 +139,63 @@ def test_moments_that_are_no_numbers_are_grown_only_unproven(tmp_path: Path) -> 
         through(tmp_path, document, optimizer=True)
     ours, _ = through(tmp_path, document, optimizer=True, verify=False)
     assert ours["optimizer"]["state"][0]["exp_avg"].isnan().any()
+
+
+class Normed(nn.Module):  # type: ignore[misc]
+    """Two convolutions with norms, of which the scales in fresh channels are copies and the shifts mixtures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(2, 4, 1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.norm2 = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        """Return three numbers for each image."""
+        x = torch.relu(self.norm1(self.conv1(x)))
+        return self.head(torch.relu(self.norm2(self.conv2(x))).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def normed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Record]:
+    """A network with norms, and how it gains fresh channels."""
+    torch.manual_seed(0)
+    model, path = Normed(), tmp_path_factory.mktemp("normed") / "net.onnx"
+    example = (torch.randn(4, 2, 3, 3),)
+    torch.onnx.export(model.train(), example, dynamo=True, optimize=False, verbose=False).save(str(path))
+    return model, Widen(factor=1.5, init="zero")(onnx_n2n.load(path), proof=UNPROVEN).growth
+
+
+def test_all_that_makes_a_fresh_channel_begins_alike(normed: tuple[Any, Record]) -> None:
+    """Whether its value is a mixture or, as the scale of a norm, a copy."""
+    model, record = normed
+    state = {name: {"exp_avg_sq": np.ones(each.shape)} for name, each in model.named_parameters()}
+    grown = grow_state(record, state)
+    for name in ("conv1.weight", "norm1.weight", "norm1.bias", "conv2.weight", "norm2.weight", "norm2.bias"):
+        second = grown[name]["exp_avg_sq"]
+        assert np.all(second[4:] == FRESH), name
+        assert np.all(second[:4] == 1), name
+    assert np.all(grown["head.weight"]["exp_avg_sq"] == 1)  # what reads them has usual gradients at once
+
+
+def test_the_usual_split_of_a_network_with_norms_needs_no_names(normed: tuple[Any, Record], tmp_path: Path) -> None:
+    model, record = normed
+    named = list(model.named_parameters())
+    split = [[pair for pair in named if (pair[1].ndim > 1) is wide] for wide in (True, False)]
+    states = []
+    for names in (True, False):
+        groups = [{"params": pairs if names else [each for _, each in pairs]} for pairs in split]
+        optimizer = torch.optim.AdamW(groups, 1e-3)
+        torch.manual_seed(0)
+        optimizer.zero_grad()
+        model(torch.randn(4, 2, 3, 3)).square().sum().backward()
+        with torch.no_grad():
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
+        optimizer.step()
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "old.pt")
+        grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, force=True)
+        states.append(torch.load(tmp_path / "new.pt", weights_only=True)["optimizer"]["state"])
+    assert len(states[0]) == len(named)
+    for number, kept in states[0].items():
+        assert all(torch.equal(each, states[1][number][kind]) for kind, each in kept.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.needing import needs
@@ -62,7 +62,7 @@ def test_usual_groups_need_no_names(tmp_path: Path, groups: list[list[str]], kin
             assert np.array_equal(np.asarray(each), want), (names[number], key)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.permutations(NAMES), st.lists(st.integers(1, 8), max_size=3), st.sampled_from(list(OPTIMIZERS)), st.booleans()
 )  # fmt: skip

@@ -208,7 +208,7 @@ def test_fresh_channels_change_no_gradient_and_start_without_moments(shared: Pat
 def test_places_without_a_gradient_start_with_second_moments_of_their_size(shared: Path, net: Any) -> None:
     """So that steps are no longer there than elsewhere, though the count of steps goes on, and not much shorter.
 
-    What reads a fresh channel has gradients of the usual size; what makes one, weights and biases, small ones at first.
+    What reads a fresh channel has gradients of the usual size; what makes one, scales of norms too, small ones.
     """
     record = record_of(shared, dynamo=True, folded=False, init="zero")
     rng = np.random.default_rng(0)
@@ -227,7 +227,7 @@ def test_places_without_a_gradient_start_with_second_moments_of_their_size(share
         assert np.all(moments["exp_avg"][~new] != 0), name
         assert np.array_equal(np.sort(moments["exp_avg_sq"][~new]), np.sort(state[name]["exp_avg_sq"].ravel())), name
         made = np.zeros(new.shape, bool)
-        if len(new) > shapes[name][0] and (new.ndim > 1 or name.endswith("bias")):
+        if len(new) > shapes[name][0]:
             made[shapes[name][0] :] = True  # outgoing channels are the first axis of what PyTorch keeps
         for places, times in ((new & made, 0.01), (new & ~made, 1.0)):
             if places.any():

@@ -35,6 +35,12 @@ def test_what_is_not_the_network_is_named_and_kept_only_when_asked(tmp_path: Pat
     assert equal(ours["generator"], wanted(model.state_dict()))
     with pytest.raises(GrowthError, match=r"1 tensor .*mask \[8, 8\]"):
         through(tmp_path, {"model": model.state_dict(), "mask": torch.ones(8, 8, dtype=torch.bool)})
+    lists = {name: each.tolist() for name, each in model.state_dict().items()}
+    with pytest.raises(GrowthError, match=r"\d tensors .*ema.i.weight \[\d, 4\] as a list of numbers"):
+        through(tmp_path, {"model": model.state_dict(), "ema": lists})
+    ours, found = through(tmp_path, {"model": model.state_dict(), "ema": lists}, keep=["ema.*"])
+    assert ours["ema"] == lists
+    assert "ema.i.weight" in found.left
     for kind in (torch.bool, torch.int64):  # it may be about channels
         with pytest.raises(GrowthError, match=r"1 tensor .*pruned \[8\]"):
             through(tmp_path, {"model": model.state_dict(), "pruned": torch.ones(8, dtype=kind)})

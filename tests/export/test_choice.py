@@ -12,8 +12,9 @@ from helpers.needing import needs
 from helpers.trainable import anything, constants, drawn, exported, graph, trained, with_nodes
 from onnx_n2n import export
 from onnx_n2n.cli import main
-from onnx_n2n.errors import OptionError
+from onnx_n2n.errors import ExportError, OptionError
 from onnx_n2n.export.build import program_of
+from onnx_n2n.export.folder import export as export_to
 from onnx_n2n.export.program import Program
 
 
@@ -96,6 +97,7 @@ def test_the_folder_says_what_was_decided_and_opens_as_it_was_written(tmp_path: 
     module = export.load(tmp_path / "o")
     assert [name for name, _ in module.named_parameters()] == ["anchors"]
     assert [name for name, _ in module.named_buffers()] == ["w"]
+    assert (recorded["schema"], recorded["schema_version"]) == ("onnx-n2n.export-folder", 1)
 
     plain = CliRunner().invoke(main, [*arguments, "--force"])
     assert plain.exit_code == 0
@@ -116,3 +118,19 @@ def test_a_frozen_norm_still_measures(tmp_path: Any) -> None:
     before = dict(module.named_buffers())["1.running_mean"].clone()
     module.train()(torch.randn(4, 2, 3, 3) + 1)
     assert not torch.equal(before, dict(module.named_buffers())["1.running_mean"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"schema_version": 2}, "a newer version"), ({"schema_version": "x"}, "something else")]
+)
+def test_a_folder_of_another_schema_is_refused(changes: dict[str, Any], reason: str, tmp_path: Any) -> None:
+    needs("torch")
+    export_to(graph("y = MatMul(x, w)", w=drawn(8, 8)), "torch", tmp_path / "o", verify=False)
+    path = tmp_path / "o" / "export.json"
+    record = json.loads(path.read_text())
+    first = {key: each for key, each in record.items() if not key.startswith("schema")}
+    path.write_text(json.dumps(first))  # as the first versions wrote it
+    export.load(tmp_path / "o")
+    path.write_text(json.dumps(record | changes))
+    with pytest.raises(ExportError, match=reason):
+        export.load(tmp_path / "o")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,29 @@ def test_what_follows_a_decision_has_to_be_right_too(name: str) -> None:
                 onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name)
             )
             assert not judged(decided(name), student)
+
+
+@pytest.mark.parametrize("operator", ["TopK", "ArgMax"])
+def test_what_follows_a_decision_that_any_rounding_turns_is_compared_all_the_same(operator: str) -> None:
+    """The first output moves as far by a rounding step as by another input, so that at first sight anything passes."""
+    tied = np.array(list(itertools.permutations((1, 2, 4)))).T  # all scores of a feed of equal numbers are equal
+    heads = np.random.default_rng(7).standard_normal((3, 6)).astype(np.float32)
+    body = {"TopK": "v, i = TopK(s, k)", "ArgMax": "i = ArgMax<axis=1>(s)"}[operator]
+    made = f"s = MatMul(x, w) {body} {NEXT}"
+
+    def built(factor: float) -> onnx.ModelProto:
+        constants = {"w": tied.astype(np.float32), "heads": (heads * np.float32(factor)).astype(np.float32)}
+        constants |= {"k": [2]} if operator == "TopK" else {}
+        return model(made, "float[1,3] x", "float[1,M] y, float[1,6] s", opset=18, **constants)
+
+    feeds = [{"x": np.full((1, 3), number, np.float32)} for number in (1.1, 0.3, -0.7)]
+    right = verify(built(1.0), built(1.0), inputs=feeds)
+    assert right
+    assert not right.vacuous
+    for factor in (1.01, -1.0):
+        wrong = verify(built(1.0), built(factor), inputs=feeds)
+        assert not wrong
+        assert [output.name for output in wrong.outputs if not output.ok] == ["y"]
 
 
 @given(st.integers(0, 99), st.floats(-8, -1))

@@ -7,6 +7,7 @@ part of a network stays; the rest is refused, or stays if the user says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AnySet
 from dataclasses import dataclass, field, replace
 from glob import escape
 from typing import Any
@@ -253,6 +254,11 @@ class File:
                 left.append(dotted(path))
             else:
                 unknown.append(f"{dotted(path)} {list(tensor.shape)}")
+        for path, shape in _plain_numbers(self.document, arrays, growing):
+            if self.growing.keeps(path):
+                left.append(dotted(path))
+            else:
+                unknown.append(f"{dotted(path)} {list(shape)} as a list of numbers")
         if unknown:
             listed = ", ".join([*unknown[:LISTED], *(["..."] if len(unknown) > LISTED else [])])
             raise GrowthError(
@@ -260,6 +266,30 @@ class File:
                 hint="what stays as it is can be named with `keep=['GLOB']`",
             )
         return outside, left
+
+
+def _plain_numbers(document: Any, arrays: Arrays, growing: AnySet[tuple[int, ...]]) -> Iterator[tuple[Path, Any]]:
+    """Yield lists of numbers that have the name and the shape of a parameter that grows, with their shapes."""
+    for path, each in leaves(document, lambda node: bool(_shape_of_numbers(node))):
+        shape, called = _shape_of_numbers(each), f".{dotted(path)}"
+        if shape in growing and any(called.endswith(f".{name}") for name in arrays if arrays[name].shape == shape):
+            yield path, shape
+
+
+def _shape_of_numbers(each: Any) -> tuple[int, ...]:
+    """Return the shape of nested lists of numbers, one of nothing else and of equal lengths; () for what is none."""
+    if not isinstance(each, list | tuple) or not each:
+        return ()
+    first = each
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if not isinstance(first, int | float):
+        return ()
+    try:
+        found = np.asarray(each)
+    except ValueError:  # of several lengths
+        return ()
+    return found.shape if found.dtype.kind in "fiu" else ()
 
 
 def _before(found: Grown, pairs: Mapping[str, str]) -> dict[str, str]:

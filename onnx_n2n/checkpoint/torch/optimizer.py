@@ -13,12 +13,10 @@ from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
-
 from onnx_n2n.checkpoint.document import Path, dotted, leaves
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.checkpoint.making import Arrays, lines_of
-from onnx_n2n.checkpoint.optimizer import BUFFERS, COPIES, MOMENTS, grown_groups, grown_moments
+from onnx_n2n.checkpoint.optimizer import BUFFERS, COPIES, MOMENTS, grown_groups, grown_moments, moments_key
 from onnx_n2n.checkpoint.optimizer_order import Shape, certain
 from onnx_n2n.checkpoint.ties import shared
 from onnx_n2n.errors import GrowthError, ModelError
@@ -234,18 +232,11 @@ class _Growth:
         found: dict[str, set[Hashable]] = {}
         for weight, origins in self._record.origins.items():
             for origin in origins:
-                ways = tuple(
-                    tuple((each.before, each.recipe.key(), _bytes(each.dual)) for each in line)
-                    for line in lines_of(self._record, weight, origin)
-                )
+                ways = tuple(tuple(map(moments_key, line)) for line in lines_of(self._record, weight, origin))
                 for place, name in enumerate(origin.names):
                     for called in {name, origin.tied} - {""} if any(ways) else ():
                         found.setdefault(called, set()).add((str(origin.layout), place, ways))
         return {name: frozenset(ways) for name, ways in found.items()}
-
-
-def _bytes(dual: Sequence[np.ndarray | None]) -> Hashable:
-    return tuple(None if array is None else array.tobytes() for array in dual)
 
 
 def grown_state(

@@ -6,6 +6,7 @@ import numpy as np
 
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.casts import BITS, SIGNED, WRAPPED
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor, kind
@@ -16,6 +17,7 @@ PLAIN = """
     Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Round Sign Sin Sinh Tan Tanh
 """.split()  # noqa: SIM905
 HIGHEST = 16  # powers up to this are written as products
+SMALL = 16  # whole numbers of so many bits are small; larger ones are taken to be large enough
 
 
 def _truncated(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -41,13 +43,21 @@ def plain(site: Site) -> Tensor:
 def sums_and_products(site: Site) -> Tensor:
     """Add, subtract, multiply."""
     x, y = site.numbers(0), site.numbers(1)
-    return site.result({"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__}[site.operator](y))
+    return held(site, {"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__}[site.operator](y))
+
+
+def held(site: Site, x: Numbers) -> Tensor:
+    """Return a result in the type of the first input: small whole numbers, and those without a sign, lose bits."""
+    type_ = site.tensor(0).type
+    if type_ in BITS and (BITS[type_] <= SMALL or type_ not in SIGNED):
+        x = site.world.apply(WRAPPED, (type_,), x)
+    return site.result(x)
 
 
 @rule("Neg")
 def negative(site: Site) -> Tensor:
     """Change the sign."""
-    return site.result(-site.numbers(0))
+    return held(site, -site.numbers(0))
 
 
 @rule("Sum", "Mean")
@@ -56,7 +66,7 @@ def sums(site: Site) -> Tensor:
     total = site.numbers(0)
     for slot in range(1, site.count):
         total = total + site.numbers(slot)
-    return site.result(total if site.operator == "Sum" else total * site.world.fraction(1, site.count))
+    return held(site, total if site.operator == "Sum" else total * site.world.fraction(1, site.count))
 
 
 @rule("Div")
@@ -102,7 +112,7 @@ def power(site: Site) -> Tensor:
     x, y, exponent = site.numbers(0), site.numbers(1), site.tensor(1)
     found = raised(site, x, exponent.known) if exponent.certain and exponent.known is not None else None
     if found is not None:
-        return site.result(found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)))
+        return held(site, found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)))
     if site.tensor(0).whole:
         return site.result(site.world.apply(WHOLE_POWER, (site.tensor(0).type,), x, y))
     return site.result(site.world.apply("Pow", (), x, y))
@@ -123,7 +133,7 @@ def raised(site: Site, x: Numbers, exponents: np.ndarray) -> Numbers | None:
     product: Numbers = site.world.enter(np.ones(x.shape, np.int64))
     for _ in range(abs(int(one))):
         product = product * x
-    return site.world.reciprocal(product) if one < 0 else product  # type: ignore[no-any-return]
+    return site.world.reciprocal(product) if one < 0 else product
 
 
 @rule("Relu")

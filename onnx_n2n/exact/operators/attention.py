@@ -48,7 +48,8 @@ def capped(site: Site, x: Numbers, name: str = "softcap") -> Numbers:
     if not site.attribute(name, 0.0):
         return x
     limit = site.setting(name)
-    return site.world.apply("Tanh", (), x * site.world.reciprocal(limit)) * limit
+    bent: Numbers = site.world.apply("Tanh", (), x * site.world.reciprocal(limit))
+    return bent * limit
 
 
 def barred(site: Site, allowed: np.ndarray | Numbers) -> Numbers:

@@ -6,7 +6,9 @@ from collections.abc import Hashable
 
 import numpy as np
 import onnx
+from onnx import helper
 
+from onnx_n2n.exact import reference
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.decisions import NOT_ZERO
@@ -17,15 +19,14 @@ from onnx_n2n.exact.undecided import Undecided
 
 _T = onnx.TensorProto
 # Of floating-point types how many bits a number has, and the largest number as a power of 2.
-FLOATS = {
+FLOATS: dict[int, tuple[int, int]] = {
     _T.FLOAT16: (11, 16), _T.BFLOAT16: (8, 128), _T.FLOAT: (24, 128), _T.DOUBLE: (53, 1024),
 }  # fmt: skip
-BITS = {
-    _T.INT4: 4, _T.UINT4: 4, _T.INT8: 8, _T.UINT8: 8, _T.INT16: 16, _T.UINT16: 16, _T.INT32: 32, _T.UINT32: 32,
-    _T.INT64: 64, _T.UINT64: 64,
-}  # fmt: skip
-SIGNED = {_T.INT4, _T.INT8, _T.INT16, _T.INT32, _T.INT64}
-LOWER = {each for each in _T.DataType.values() if named(each).startswith("FLOAT")} - set(FLOATS)
+BITS: dict[int, int] = {
+    type_: int(name.removeprefix("U").removeprefix("INT")) for name, type_ in _T.DataType.items() if "INT" in name
+}
+SIGNED: set[int] = {type_ for type_ in BITS if not named(type_).startswith("U")}
+LOWER: set[int] = {each for each in _T.DataType.values() if named(each).startswith("FLOAT")} - set(FLOATS)
 
 
 def _wrapped(x: np.ndarray, type_: int) -> np.ndarray:
@@ -33,19 +34,21 @@ def _wrapped(x: np.ndarray, type_: int) -> np.ndarray:
     bits = BITS[type_]
     if bits == 64:
         return x
-    rest = np.mod(x, 2.0**bits)
+    rest = np.asarray(np.mod(x, 2.0**bits))
     return np.where(rest >= 2.0 ** (bits - 1), rest - 2.0**bits, rest) if type_ in SIGNED else rest
 
 
-def _truncated(x: np.ndarray, _: int) -> np.ndarray:
-    return np.asarray(np.trunc(x))
+def _truncated(x: np.ndarray, type_: int) -> np.ndarray:
+    return _wrapped(np.trunc(x), type_)
 
 
-def _rounded(x: np.ndarray, type_: int, *_: Hashable) -> np.ndarray:
+def _rounded(x: np.ndarray, type_: int, saturate: int = 1, round_mode: str = "up") -> np.ndarray:
     """Return numbers as a type holds them; of 16 and more bits only those that are too large change."""
     if type_ in FLOATS:
         return np.where(np.abs(x) >= 2.0 ** FLOATS[type_][1], np.sign(x) * np.inf, x)
-    return x.astype(np.float32).astype(kind(type_)).astype(np.float64)
+    node = helper.make_node("Cast", ["x"], ["y"], to=type_, saturate=saturate, round_mode=round_mode)
+    (found,) = reference.run(node, 25, [x.astype(np.float32)], node.attribute)
+    return found.astype(np.float64)
 
 
 WRAPPED = define("Wrapped", _wrapped, idempotent=True, zero=True)
@@ -62,7 +65,10 @@ def cast(site: Site) -> Tensor:
 @rule("CastLike")
 def cast_like(site: Site) -> Tensor:
     """Change the type to that of another tensor."""
-    return changed(site, site.tensor(1).type)
+    like = site.tensor(1)
+    if like.known is not None and like.known.size == 1:
+        site.run.read(like)  # its number makes no difference
+    return changed(site, like.type)
 
 
 def changed(site: Site, to: int) -> Tensor:

@@ -17,14 +17,16 @@ from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 MOST = 1 << 14  # trips of a loop
+FEW = 64  # whole numbers that say how a branch moves things
 
 
 @rule("If")
 def branches(site: Site) -> list[Value]:
     """Take the branch that is known, or mix both by a decision c as c * x + (1 - c) * y.
 
-    A decision about the lengths of free axes is one for other lengths, so there too both branches are mixed. Where that
-    is not possible, only one is taken, and the other one's constants remain unread.
+    A decision about the lengths of free axes is another one for other lengths, so there too both branches are mixed.
+    Where they do not fit, a variable stands for the branch that is not taken, one for branches that are written alike;
+    its constants remain unread.
     """
     sides: list[onnx.GraphProto] = [site.attribute("then_branch"), site.attribute("else_branch")]
     condition = site.tensor(0)
@@ -36,15 +38,18 @@ def branches(site: Site) -> list[Value]:
     if condition.known is None or condition.rough:
         return _mixed(site, decision, *(body(site, side, []) for side in sides))
     taken, other = sides if condition.known.item() else sides[::-1]
-    found = body(site, taken, [])
+    found, read = body(site, taken, []), site.run.reads.kept()
     try:
         unlikely = body(site, other, [])
         pair = (found, unlikely) if taken is sides[0] else (unlikely, found)
         mixed = _mixed(site, decision, *pair)
     except Undecided:
+        site.run.reads.restore(read)
         for name, array in _constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
-        return found
+        unseen = site.world.variable(("branch", _written(site, other)), (1,))
+        share = decision if taken is sides[0] else 1 - decision
+        mixed = [_beside(site, share, value, unseen) for value in found]
     return [_also_known(new, old) for new, old in zip(mixed, found, strict=True)]
 
 
@@ -53,6 +58,38 @@ def _also_known(mixed: Value, taken: Value) -> Value:
     if isinstance(mixed, Tensor) and isinstance(taken, Tensor) and mixed.numbers is not None:
         return mixed.but(known=taken.known, sized=taken.known is not None, rough=taken.rough)
     return mixed
+
+
+def _beside(site: Site, share: Numbers, value: Value, unseen: Numbers) -> Value:
+    """Return a value where a decision is 1, and what stands for another one where it is 0."""
+    if not isinstance(value, Tensor) or not value.shape:
+        return value if not isinstance(value, list) else [_beside(site, share, each, unseen) for each in value]
+    site.run.read(value)
+    return Tensor(value.type, None, chosen_of(share, site.run.numbers(value), unseen))
+
+
+def _written(site: Site, graph: onnx.GraphProto) -> bytes:
+    """Return how a graph is written, its names replaced by numbers, with the few whole numbers from around it.
+
+    These have been read by that. Bodies in it keep their names.
+    """
+    numbers: dict[str, str] = {"": ""}
+    short, around = onnx.GraphProto(initializer=graph.initializer), []
+    for node in graph.node:
+        for name in node.input:
+            value = site.scope.values.get(name) if name not in numbers else None
+            if isinstance(value, Tensor) and value.certain and value.whole and np.prod(value.shape) <= FEW:
+                site.run.read(value)
+                around.append((str(len(numbers)), np.asarray(value.known).tolist()))
+            numbers.setdefault(name, str(len(numbers)))
+        names = [[numbers.setdefault(name, str(len(numbers))) for name in side] for side in (node.input, node.output)]
+        copy = short.node.add(op_type=node.op_type, domain=node.domain, input=names[0], output=names[1])
+        copy.attribute.extend(sorted(node.attribute, key=lambda each: each.name))
+    for tensor in short.initializer:
+        tensor.name = numbers.get(tensor.name, tensor.name)
+    short.output.extend(onnx.ValueInfoProto(name=numbers.get(each.name, each.name)) for each in graph.output)
+    written: bytes = short.SerializeToString(deterministic=True)
+    return written + repr(around).encode()
 
 
 def _mixed(site: Site, decision: Numbers, ones: Sequence[Value], others: Sequence[Value]) -> list[Value]:
@@ -84,25 +121,26 @@ def loop(site: Site) -> list[Value]:
     graph: onnx.GraphProto = site.attribute("body")
     limits = [site.tensor(slot) for slot in range(2) if site.given(slot)]
     limit, start = site.known_optional(0), site.known_optional(1)
-    sized, rough = any(not each.certain for each in limits), any(each.rough for each in limits)
+    sized = any(not each.certain for each in limits)
+    if any(each.rough for each in limits):
+        raise Undecided("how many trips a loop makes depends on numbers that have been rounded")
     carried = [site.value(slot) for slot in range(2, site.count)]
     count, trips, goes_on = len(carried), 0, start is None or bool(start.item())
     handed: list[list[Value]] = [[] for _ in graph.output[1 + count :]]
     while goes_on and (limit is None or trips < limit.item()):
-        if trips >= MOST or rough:
-            raise Undecided(f"a loop makes more than {MOST} trips" if not rough else "trips depend on rounded numbers")
+        if trips >= MOST:
+            raise Undecided(f"a loop makes more than {MOST} trips")
         number = Tensor(INT64, np.array(trips, np.int64), sized=sized)
         condition, *found = body(site, graph, [number, Tensor(BOOL, np.array(True)), *carried])
         carried, out = found[:count], found[count:]
         for stack, value in zip(handed, out, strict=True):
             stack.append(value)
-        if not isinstance(condition, Tensor) or condition.known is None:
+        if not isinstance(condition, Tensor) or condition.known is None or condition.rough:
             raise Undecided("whether a loop goes on depends on the model's inputs")
         site.run.read(condition)
-        rough = rough or condition.rough
         sized = sized or not condition.certain
         goes_on, trips = bool(condition.known.item()), trips + 1
-    if sized and trips < 2:
+    if sized and trips < 2 and _constant([site.value(slot) for slot in range(2, site.count)]):
         raise Undecided("a loop makes fewer than two trips with these shapes, so what it carries over is not seen")
     return [*carried, *(_stacked(site, stack, 0) for stack in handed)]
 
@@ -158,7 +196,7 @@ def _scanned(
     handed: list[list[Value]] = [[] for _ in graph.output[count:]]
     if len({len(each) for each in sequences}) != 1:
         raise Undecided("what a Scan reads has different lengths")
-    if states and len(sequences[0]) < 2:
+    if len(sequences[0]) < 2 and _constant(states):
         raise Undecided("a Scan makes fewer than two steps with these shapes, so what it carries over is not seen")
     for step in zip(*sequences, strict=True):
         found = body(site, graph, [*states, *step])
@@ -182,6 +220,13 @@ def sequence_map(site: Site) -> list[Value]:
         for out, result in zip(found, body(site, graph, given), strict=True):
             out.append(result)
     return list(found)
+
+
+def _constant(states: Sequence[Value]) -> bool:
+    """Return whether no input has a part in one of the states: a single trip may not show what becomes of it."""
+    return any(
+        not isinstance(each, Tensor) or each.numbers is None or each.numbers.constant for each in states
+    )  # fmt: skip
 
 
 def body(site: Site, graph: onnx.GraphProto, given: Sequence[Value]) -> list[Value]:
@@ -224,12 +269,10 @@ def _constants(
     held = [(each.name, each) for each in initializers]
     for node in nodes:
         for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
+            constant = node.op_type == "Constant"
+            if constant and attribute.type == onnx.AttributeProto.TENSOR:
                 held.append((node.output[0], attribute.t))
-            elif node.op_type == "Constant" and attribute.type in {
-                onnx.AttributeProto.FLOAT,
-                onnx.AttributeProto.FLOATS,
-            }:
+            elif constant and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)

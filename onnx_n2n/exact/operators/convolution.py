@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.windows import Axis, folded, image, in_blocks, reach, sliding, windows
+from onnx_n2n.exact.operators.windows import LARGEST, Axis, folded, image, in_blocks, reach, sliding, windows
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
@@ -80,13 +80,35 @@ def conv_transpose(site: Site) -> Tensor:
     x, w, b, groups = site.numbers(0), site.numbers(1), site.optional(2), site.attribute("group", 1)
     if shape[1] != w.shape[0] or shape[1] % groups:
         raise Undecided(f"{groups} groups of weights {w.shape} do not fit an image {shape}")
-    weights = w.reshape([groups, shape[1] // groups, -1]).transpose([0, 2, 1])
-    parts = []
-    for n in range(shape[0]):
-        columns = weights @ x[n : n + 1].reshape([1, groups, shape[1] // groups, -1])
-        parts.append(folded(site, columns.reshape([1, groups * w.shape[1], -1, *shape[2:]]), axes))
-    y = parts[0].joined(parts[1:], 0)
+    y = _transposed(site, x.reshape([shape[0], groups, shape[1] // groups, -1]), w, axes)
     return site.result(biased(y, b))
+
+
+def _transposed(site: Site, x: Numbers, w: Numbers, axes: Sequence[Axis]) -> Numbers:
+    """Return a transposed convolution, some output channels of each group at a time, so that memory is bounded.
+
+    Args:
+        site: The node.
+        x: Images ``[n, groups, c / groups, pixels]``.
+        w: Weights ``[c, m / groups, *kernel]``.
+        axes: The windows over the larger images.
+
+    Returns:
+        Images ``[n, m, *lengths]``.
+    """
+    n, groups, channels, _ = x.shape
+    outs, made = [axis.out for axis in axes], w.shape[1]
+    weights = w.reshape([groups, channels, made, -1]).transpose([0, 2, 3, 1])
+    places = weights.shape[2]
+    most = max(1, LARGEST // max(1, n * groups * places * int(np.prod(outs, dtype=np.int64))))
+    parts = []
+    for start in range(0, made, most):
+        some = weights[:, start : start + most]
+        columns = some.reshape([groups, -1, channels]) @ x
+        image_ = folded(site, columns.reshape([n, groups * some.shape[1], places, *outs]), axes)
+        parts.append(image_.reshape([n, groups, some.shape[1], *(axis.length for axis in axes)]))
+    whole = parts[0].joined(parts[1:], 2) if parts[1:] else parts[0]
+    return whole.reshape([n, groups * made, *(axis.length for axis in axes)])
 
 
 def _spread(site: Site, lengths: Sequence[int], kernel: Sequence[int]) -> list[Axis]:
@@ -101,13 +123,16 @@ def _spread(site: Site, lengths: Sequence[int], kernel: Sequence[int]) -> list[A
         raise Undecided(f"there is no auto_pad {auto!r}")
     if any(pads) and (wanted or auto != "NOTSET"):
         raise Undecided("the padding is given twice")
-    if auto.startswith("SAME") and not wanted:
+    same = auto.startswith("SAME") and not wanted
+    if same:
         wanted = [length * stride for length, stride in zip(lengths, strides, strict=True)]
     axes = []
     for place, length in enumerate(lengths):
         axis = Axis(0, kernel[place], strides[place], dilations[place], pads[place], 0, length)
         whole = (length - 1) * axis.stride + axis.extent + added[place]
         if wanted:
+            if same and whole < wanted[place]:
+                raise Undecided("what is added is shorter than the output, which the runtime makes shorter then")
             total = max(whole - wanted[place - count], 0)
             axis = replace(axis, before=total // 2 if auto == "SAME_UPPER" else total - total // 2)
             axes.append(replace(axis, length=wanted[place - count]))
@@ -130,7 +155,7 @@ def col2im(site: Site) -> Tensor:
 def _bilinear(rows: np.ndarray, *lengths: int) -> np.ndarray:
     """Return the weight of each pixel at a place between them: float64[..., 2] to float64[..., height * width]."""
     y, x = (np.maximum(0, 1 - np.abs(rows[..., axis, None] - np.arange(length))) for axis, length in enumerate(lengths))
-    return (y[..., :, None] * x[..., None, :]).reshape(*rows.shape[:-1], -1)
+    return np.asarray(y[..., :, None] * x[..., None, :]).reshape(*rows.shape[:-1], -1)
 
 
 SAMPLED = functions.define("SampledBilinearly", _bilinear)
@@ -180,9 +205,6 @@ def picked(site: Site, name: str, parameters: tuple[object, ...], where: Numbers
     most = max(1, (1 << 21) // max(1, size * int(np.prod(where.shape[:-2], dtype=np.int64))))
     parts = []
     for start in range(0, where.shape[-2], most):
-        weights = site.world.of_rows(name, parameters, where[..., start : start + most, :], -1, size)
+        weights: Numbers = site.world.of_rows(name, parameters, where[..., start : start + most, :], -1, size)
         parts.append(pixels @ weights.moveaxis(-1, -2))
     return parts[0].joined(parts[1:], -1)
-
-
-__all__ = ["biased", "convolved", "picked", "slid"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from onnx import helper
@@ -34,7 +35,7 @@ ACTIVATIONS = {
 WITH_ATTRIBUTES = 10  # the last version of ONNX's operators in which Clip has attributes
 
 
-def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: object) -> Numbers:
+def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: Any) -> Numbers:
     """Return what one of ONNX's operators gives for numbers, by its own rule."""
     scope = site.scope.inner()
     scope = replace(scope, versions={**scope.versions, "": version})
@@ -142,6 +143,31 @@ def qlinear_global_average_pool(site: Site) -> Tensor:
 # Functions of numbers in steps
 
 
+@rule("QuantizeLinear", domain=MICROSOFT)
+def quantize(site: Site) -> Tensor:
+    """Round numbers to multiples of a scale, one for all or one for each place of an axis that is named."""
+    x, scale, zero = site.numbers(0), _of_axis(site, 1), _of_axis(site, 2)
+    assert scale is not None
+    return quantised(site, x, scale, zero, UINT8 if zero is None else site.tensor(2).type)
+
+
+@rule("DequantizeLinear", domain=MICROSOFT)
+def dequantize(site: Site) -> Tensor:
+    """Return the multiples of a scale."""
+    scale = _of_axis(site, 1)
+    assert scale is not None
+    return site.result(less(site.numbers(0), _of_axis(site, 2)) * scale, site.tensor(1).type)
+
+
+def _of_axis(site: Site, slot: int) -> Numbers | None:
+    numbers, axis = site.optional(slot), site.attribute("axis")
+    if numbers is None:
+        return None
+    if axis is None and numbers.size != 1:
+        raise Undecided("many scales, and no axis that they are for")
+    return spread(numbers, site.tensor(0).shape, 0 if axis is None else axis)
+
+
 @rule("QLinearAdd", "QLinearMul", domain=MICROSOFT)
 def qlinear_sums_and_products(site: Site) -> Tensor:
     """Add or multiply numbers in steps, and round."""
@@ -168,7 +194,7 @@ def qlinear_softmax(site: Site) -> Tensor:
     version = site.attribute("opset")
     if version is None:
         raise Undecided("it is not given which version of Softmax is meant")
-    axis = site.attribute("axis", -1 if version >= 13 else 1)
+    axis = site.attribute("axis", -1)
     return _rounded(site, applied(site, "Softmax", dequantised(site, 0), version, axis=axis), 3)
 
 
@@ -184,20 +210,30 @@ def qlinear_concat(site: Site) -> Tensor:
 # Products of matrices
 
 
-def _scaled(site: Site, product: Numbers, slots: tuple[int, ...], left: tuple[bool, ...]) -> Numbers:
-    for slot, side in zip(slots, left, strict=True):
-        scale = sided(site.numbers(slot), side)
-        assert scale is not None
-        product = product * scale
-    return product
+def _single(site: Site, slot: int) -> Numbers:
+    """Return the scale or zero point of a left matrix, one for all of it; 0 where it is not given."""
+    numbers = site.optional(slot)
+    if numbers is None:
+        nothing: Numbers = site.world.enter(0)
+        return nothing
+    if numbers.size != 1:
+        raise Undecided("many scales or zero points of a left matrix")
+    return numbers.reshape(())
+
+
+def _scaled(site: Site, product: Numbers, slot: int) -> Numbers:
+    """Return a product times the scale of a right matrix, one for all or for each column."""
+    scale = sided(site.numbers(slot), False)
+    assert scale is not None
+    return product * scale
 
 
 @rule("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_integer_to_float(site: Site) -> Tensor:
     """Multiply matrices in steps, each less its zero point, and scale the product."""
-    a = less(site.numbers(0), sided(site.optional(4), False))
+    a = site.numbers(0) - _single(site, 4)
     b = less(site.numbers(1), sided(site.optional(5), False))
-    y, bias = _scaled(site, a @ b, (2, 3), (False, False)), site.optional(6)
+    y, bias = _scaled(site, a @ b * _single(site, 2), 3), site.optional(6)
     return site.result(y if bias is None else y + bias, site.tensor(2).type)
 
 
@@ -206,19 +242,19 @@ def dynamic_quantize_matmul(site: Site) -> Tensor:
     """Round a matrix to 256 steps and multiply it with one in steps."""
     steps, scale, start = in_steps(site, site.numbers(0))
     b = less(site.numbers(1), sided(site.optional(3), False))
-    y, bias = _scaled(site, (steps - start) @ b * scale, (2,), (False,)), site.optional(4)
+    y, bias = _scaled(site, (steps - start) @ b * scale, 2), site.optional(4)
     return site.result(y if bias is None else y + bias)
 
 
 @rule("QGemm", domain=MICROSOFT)
 def qgemm(site: Site) -> Tensor:
     """Return ``alpha * A @ B + C`` in steps, either transposed, rounded if there is a scale to round by."""
-    a = less(site.numbers(0), sided(site.numbers(2), True))
+    a = site.numbers(0) - _single(site, 2)
     a = a.transpose((1, 0)) if site.attribute("transA", 0) else a
     zero = site.numbers(5)
     b = site.numbers(3).transpose((1, 0)) if site.attribute("transB", 0) else site.numbers(3)
     product, c = a @ less(b, sided(zero, False)), site.optional(6)
-    y = _scaled(site, product if c is None else product + c, (1, 4), (True, False)) * site.setting("alpha", 1.0)
+    y = _scaled(site, product if c is None else product + c, 4) * _single(site, 1) * site.setting("alpha", 1.0)
     if not site.given(7):
         return Tensor(FLOAT, None, y)
     return _rounded(site, y, 7)

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.arithmetic import held
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
@@ -17,7 +18,7 @@ from onnx_n2n.exact.undecided import Undecided
 @rule("MatMul")
 def matmul(site: Site) -> Tensor:
     """Multiply matrices, as NumPy does."""
-    return site.result(site.numbers(0) @ site.numbers(1))
+    return held(site, site.numbers(0) @ site.numbers(1))
 
 
 @rule("Gemm")
@@ -28,7 +29,7 @@ def gemm(site: Site) -> Tensor:
     b = b.transpose((1, 0)) if site.attribute("transB", 0) else b
     product = a @ b * site.setting("alpha", 1.0)
     beta = site.setting("beta", 1.0)
-    return site.result(product if c is None else product + c * beta)
+    return held(site, product if c is None else product + c * beta)
 
 
 @rule("MatMulInteger")
@@ -44,7 +45,7 @@ def matmul_of_whole_numbers(site: Site) -> Tensor:
 def einsum(site: Site) -> Tensor:
     """Sum products by an equation."""
     operands = [site.numbers(slot) for slot in range(site.count)]
-    return site.result(summed_products(site.attribute("equation"), operands))
+    return held(site, summed_products(site.attribute("equation"), operands))
 
 
 def summed_products(equation: str, operands: Sequence[Numbers]) -> Numbers:

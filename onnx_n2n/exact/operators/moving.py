@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import onnx
 
 from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.reductions import along
+from onnx_n2n.exact.reads import Ids, Turned
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.tensor import STRING, Tensor
 from onnx_n2n.exact.undecided import Undecided
 
-# Which inputs are moved; the other ones say where to.
-MOVED: dict[str, Sequence[int]] = {
-    **dict.fromkeys(
-        """
-        CenterCropPad Compress DepthToSpace Expand Flatten GatherElements GatherND Identity Reshape ReverseSequence
-        Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze
-        """.split(),  # noqa: SIM905
-        (0,),
-    ),
-    "Pad": (0, 2),
-}
-# Those that keep every number, so that a large constant is not copied.
-KEPT = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+# Operators whose first input is moved; the other inputs say where to.
+MOVED = """
+    CenterCropPad Compress DepthToSpace Expand Flatten Reshape ReverseSequence SpaceToDepth Split Squeeze Tile Transpose
+    Trilu Unsqueeze
+""".split()  # noqa: SIM905
+# Those that keep every number and their order, so that a large constant is not copied.
+KEPT = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"}
+
+# What moves arrays: from one for each input, None for one that is not given, to one for each output.
+Mover = Callable[[Sequence[np.ndarray | None]], Sequence[np.ndarray]]
 
 
-@rule(*(name for name in MOVED if name not in {"Identity", "Slice"}))
+@rule(*MOVED)
 def moves(site: Site) -> list[Tensor]:
-    """Move the numbers of one input; of `Pad` also what stands outside."""
-    if site.operator == "Pad" and site.attribute("mode", "constant") != "constant":
-        return moved(site, [0])
-    return moved(site, MOVED[site.operator])
+    """Move the numbers of the first input."""
+    return moved(site, [0])
 
 
 @rule("Identity")
@@ -48,12 +46,114 @@ def concat(site: Site) -> list[Tensor]:
     return moved(site, range(site.count))
 
 
+@rule("Pad")
+def pad(site: Site) -> list[Tensor]:
+    """Put numbers around others; a negative count takes some away."""
+    shape, mode = site.tensor(0).shape, site.attribute("mode", "constant")
+    by_attribute = site.version < 11
+    counts = np.array(site.attribute("pads")) if by_attribute else site.known(1).reshape(-1)
+    axes = site.known_optional(3) if site.version >= 18 else None
+    chosen = range(len(shape)) if axes is None else [int(each) % len(shape) for each in axes.reshape(-1)]
+    widths = [(0, 0)] * len(shape)
+    for place, axis in enumerate(chosen):
+        widths[axis] = int(counts[place]), int(counts[place + len(chosen)])
+    if mode != "constant" and min(map(min, widths), default=0) < 0:
+        raise Undecided("numbers are taken away and mirrored at once")
+    if site.tensor(0).type == STRING and not site.given(2):
+        raise Undecided("texts are padded")
+
+    def around(arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        array, value = arrays[0], arrays[2] if len(arrays) > 2 else None
+        assert array is not None
+        rows = array[tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(widths, array.shape, strict=True))]
+        more = [(max(0, a), max(0, b)) for a, b in widths]
+        if mode == "constant":
+            return [np.pad(rows, more, constant_values=0 if value is None else value.reshape(-1)[0])]
+        return [np.pad(rows, more, mode)]
+
+    (found,) = moved(site, [0, 2] if mode == "constant" else [0], around)
+    if not by_attribute or mode != "constant" or not site.attribute("value", 0.0):
+        return [found]
+    outside = 1 - around([np.ones(shape, np.int64)])[0]
+    site.run.read(found)
+    return [site.result(site.run.numbers(found) + site.world.enter(outside) * site.setting("value"))]
+
+
 @rule("ScatterElements", "ScatterND", "Scatter")
 def scatter(site: Site) -> list[Tensor]:
-    """Put numbers in places of others, where nothing is added."""
-    if site.attribute("reduction", "none") != "none":
-        raise Undecided("numbers are put together in one place")
-    return moved(site, [0, 2])
+    """Put numbers in known places of others, or add them, multiply by them, or choose the largest or smallest."""
+    shape, reduction = site.tensor(0).shape, site.attribute("reduction", "none")
+    if site.tensor(1).known is None and site.operator != "ScatterND":
+        return [site.result(_put_by_numbers(site, reduction))]
+    targets = _targets(site, shape, site.known(1))
+    if reduction != "none":
+        return [site.result(_gathered(site, reduction, targets.reshape(-1)))]
+    if len(np.unique(targets)) != targets.size:
+        raise Undecided("numbers are put in one place")
+
+    def put(arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        data, _, updates = arrays
+        assert data is not None
+        assert updates is not None
+        array = data.copy()
+        array.reshape(-1)[targets] = updates.reshape(targets.shape)
+        return [array]
+
+    return moved(site, [0, 2], put)
+
+
+def _put_by_numbers(site: Site, reduction: str) -> Numbers:
+    """Return numbers with others put, or added, in places that are numbers: by random weights for all places."""
+    axis = site.axis(0, len(site.tensor(0).shape))
+    data, places, updates = (site.numbers(slot).moveaxis(axis, -1) for slot in range(3))
+    if reduction not in {"none", "add"} or data.shape[:-1] != places.shape[:-1]:
+        raise Undecided("where numbers are put depends on the model's inputs")
+    weights = site.world.weights(places, data.shape[-1])  # [..., updates, places]
+    for number in range(places.shape[-1]):
+        here = weights[..., number, :]
+        added = here * updates[..., number : number + 1]
+        data = data + added if reduction == "add" else (1 - here) * data + added
+    return data.moveaxis(-1, axis)
+
+
+def _targets(site: Site, shape: Sequence[int], places: np.ndarray) -> np.ndarray:
+    """Return where in the flat data each number of the updates belongs, in their shape."""
+    if site.operator == "ScatterND":
+        flat = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(tuple(shape))
+        return np.asarray(flat[tuple(np.moveaxis(places, -1, 0))])
+    axis = site.axis(0, len(shape))
+    if (places < -shape[axis]).any() or (places >= shape[axis]).any():
+        raise Undecided("a place is outside")
+    grid: list[np.ndarray] = list(np.indices(places.shape))
+    grid[axis] = places % shape[axis]
+    return np.asarray(np.ravel_multi_index(grid, tuple(shape)))
+
+
+def _gathered(site: Site, reduction: str, targets: np.ndarray) -> Numbers:
+    """Return data with the updates combined into it: those that share a place one after the other.
+
+    Args:
+        site: The node.
+        reduction: How two numbers are combined.
+        targets: The place in the flat data of each update, int64[n].
+    """
+    if reduction not in {"add", "mul", "max", "min"}:
+        raise Undecided(f"the reduction {reduction!r} is not known")
+    shape, world = site.tensor(0).shape, site.world
+    total, updates = site.numbers(0).reshape((-1,)), site.numbers(2).reshape((-1,))
+    order = np.argsort(targets, kind="stable")
+    turns = np.arange(len(order)) - np.searchsorted(targets[order], targets[order])
+    for turn in range(int(turns.max(initial=-1)) + 1):
+        places, these = np.zeros(total.size, np.int64), order[turns == turn]
+        places[targets[these]] = these + 1
+        if reduction in {"add", "mul"}:
+            neutral = world.enter(np.array([int(reduction == "mul")]))
+            each = neutral.joined([updates], 0).taken(places)
+            total = total + each if reduction == "add" else total * each
+        else:
+            places = np.where(places > 0, places - 1 + total.size, np.arange(total.size))
+            total = world.extreme_of(reduction.capitalize(), total, total.joined([updates], 0).taken(places))
+    return total.reshape(shape)
 
 
 @rule("Where")
@@ -71,28 +171,39 @@ def chosen_of(decision: Numbers, x: Numbers, y: Numbers) -> Numbers:
     return decision.choosing(x, y)
 
 
-@rule("Slice")
+@rule("Slice", until=9)
+def slices_by_attributes(site: Site) -> list[Tensor]:
+    """Cut a part out that the node states."""
+    return moved(site, [0])
+
+
+@rule("Slice", since=10)
 def slices(site: Site) -> list[Tensor]:
     """Cut a part out; of a constant table by a length that is drawn, mixtures of all rows stand for the part."""
     data = site.tensor(0)
     bounds = [site.tensor(slot) for slot in range(1, site.count) if site.given(slot)]
-    if site.version < 10 or not data.certain or data.ids is None or not any(each.sized for each in bounds):
+    if not _table(data) or not any(each.sized for each in bounds):
         return moved(site, [0])
     starts, ends = site.known(1).reshape(-1), site.known(2).reshape(-1)
     axes, steps = site.known_optional(3), site.known_optional(4)
     axes = np.arange(len(starts)) if axes is None else axes.reshape(-1)
     steps = np.ones(len(starts), np.int64) if steps is None else steps.reshape(-1)
-    numbers, known = None, data.known
-    assert known is not None
+    numbers, known = data.numbers, data.known
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        places = np.arange(known.shape[axis])[int(start) : int(end) : int(step)]
-        if len(places) != known.shape[axis] or numbers is not None:
+        length = data.shape[int(axis)]
+        places = np.arange(length)[int(start) : int(end) : int(step)]
+        if len(places) != length or int(step) != 1 or numbers is not None:
             numbers = site.numbers(0) if numbers is None else numbers
-            rows = numbers.moveaxis(int(axis), 0)
-            picked = rows_of(site, rows, site.world.places(places))
+            picked = rows_of(site, numbers.moveaxis(int(axis), 0), site.world.places(places))
             numbers = picked.moveaxis(0, int(axis))
-        known = np.take(known, places, axis)
-    return [Tensor(data.type, known, numbers, sized=True, ids=None if numbers is not None else data.ids)]
+        known = None if known is None else np.take(known, places, int(axis))
+    ids = data.ids if numbers is None else None
+    return [Tensor(data.type, known, numbers, sized=known is not None and numbers is not None, ids=ids)]
+
+
+def _table(tensor: Tensor) -> bool:
+    """Return whether a tensor is made of constants alone, so that what a run leaves out of it has to be noticed."""
+    return tensor.fixed if tensor.numbers is not None else tensor.certain
 
 
 @rule("Gather")
@@ -100,8 +211,7 @@ def gather(site: Site) -> list[Tensor]:
     """Look rows up: where it is known which, they are moved, else each is a mixture of all rows."""
     data, places = site.tensor(0), site.tensor(1)
     axis = site.axis(0, max(len(data.shape), 1))
-    table = data.certain and data.ids is not None
-    if places.certain or (places.known is not None and places.numbers is None and not table):
+    if places.certain or (places.known is not None and places.numbers is None and not _table(data)):
         return moved(site, [0])
     known = None
     if places.known is not None and data.known is not None and data.known.size <= reference.LARGEST:
@@ -110,6 +220,50 @@ def gather(site: Site) -> list[Tensor]:
     order = [*range(len(places.shape), len(places.shape) + axis), *range(len(places.shape))]
     order += range(len(places.shape) + axis, picked.ndim)
     return [Tensor(data.type, known, picked.transpose(order), sized=known is not None)]
+
+
+@rule("GatherElements")
+def gather_elements(site: Site) -> list[Tensor]:
+    """Look numbers up along an axis: where it is known which, they are moved, else each is a mixture of a row."""
+    data, places = site.tensor(0), site.tensor(1)
+    if places.known is not None and places.numbers is None:
+        return moved(site, [0])
+    axis, x, which = site.axis(0, len(data.shape)), site.numbers(0), site.numbers(1)
+    x = x[tuple(slice(None) if at == axis else slice(length) for at, length in enumerate(which.shape))]
+    return [site.result(along(site, x, which, axis))]
+
+
+@rule("GatherND")
+def gather_by_tuples(site: Site) -> list[Tensor]:
+    """Look parts up by one place for each of some axes: moved where it is known which, else mixtures of all parts."""
+    data, places = site.tensor(0), site.tensor(1)
+    if places.known is not None and places.numbers is None:
+        return moved(site, [0])
+    batch, x, which = int(site.attribute("batch_dims", 0)), site.numbers(0), site.numbers(1)
+    axes = range(batch, batch + which.shape[-1])
+    weights = site.world.enter(np.ones((*which.shape[:-1], 1), np.int64))
+    for place, axis in enumerate(axes):
+        one = site.world.weights(which[..., place], x.shape[axis])
+        weights = (weights[..., None] * one[..., None, :]).reshape((*which.shape[:-1], -1))
+    lead = int(np.prod(data.shape[:batch], dtype=np.int64))
+    count = int(np.prod(data.shape[batch : axes.stop], dtype=np.int64))
+    picked = weights.reshape((lead, -1, count)) @ x.reshape((lead, count, -1))
+    return [site.result(picked.reshape((*which.shape[:-1], *data.shape[axes.stop :])))]
+
+
+@rule("OneHot")
+def one_hot(site: Site) -> Tensor:
+    """Return one number in the place that is meant along a new axis, and another one elsewhere."""
+    indices, depth, values = site.tensor(0), int(site.known(1).item()), site.numbers(2)
+    axis = site.axis(-1, len(indices.shape) + 1)
+    if indices.certain:
+        which = site.known(0)[..., None]
+        rows = np.arange(depth)
+        hot = site.world.enter(((which == rows) | (which == rows - depth)).astype(np.int64))
+    else:
+        hot = site.world.weights(site.numbers(0), depth)
+    found = hot * (values[1] - values[0]) + values[0]
+    return site.result(found.moveaxis(-1, axis), site.tensor(2).type)
 
 
 def rows_of(site: Site, rows: Numbers, places: Numbers) -> Numbers:
@@ -127,65 +281,122 @@ def rows_of(site: Site, rows: Numbers, places: Numbers) -> Numbers:
     return found
 
 
-def moved(site: Site, slots: Sequence[int]) -> list[Tensor]:
-    """Move numbers of some inputs as the reference implementation does; the other inputs have to be known."""
+def moved(site: Site, slots: Sequence[int], mover: Mover | None = None) -> list[Tensor]:
+    """Move numbers of some inputs; the other inputs have to be known.
+
+    Args:
+        site: The node.
+        slots: The inputs that are moved.
+        mover: What moves arrays; the reference implementation of the node's operator if not given. Its zeros are 0.
+    """
     parts = {slot: site.tensor(slot) for slot in slots if site.given(slot)}
     others = [None if slot in parts or not site.given(slot) else site.known(slot) for slot in range(site.count)]
     attributes = site.constants()
-    site.ignore(*(each.name for each in attributes))
-    types = next(iter(parts.values())).type
-    if all(each.known is not None for each in parts.values()) and all(each.numbers is None for each in parts.values()):
-        arrays = [parts[slot].known if slot in parts else others[slot] for slot in range(site.count)]
-        results = reference.run(site.node, site.version, arrays, attributes)
-        sized, rough = (any(getattr(each, kind) for each in parts.values()) for kind in ("sized", "rough"))
-        ids = _ids(site, parts, others, results)
-        return [
-            Tensor(types, array, sized=sized, rough=rough, ids=id_)
-            for array, id_ in zip(results, ids, strict=True)
-        ]  # fmt: skip
-    known = None
-    if all(each.known is not None and each.known.size <= reference.LARGEST for each in parts.values()):
-        arrays = [parts[slot].known if slot in parts else others[slot] for slot in range(site.count)]
-        known = reference.run(site.node, site.version, arrays, attributes)
-    entered = {slot: site.run.numbers(each) for slot, each in parts.items()}
-    places, arrays, start = {}, list(others), 1
-    for slot, one in entered.items():
-        places[slot] = np.arange(start, start + one.size).reshape(one.shape)
-        arrays[slot], start = places[slot], start + one.size
-    results = reference.run(site.node, site.version, arrays, attributes)
-    first, *more = (each.reshape((-1,)) for each in entered.values())
+    honoured = onnx.defs.get_schema(site.operator, site.version, "").attributes
+    site.ignore(*(each.name for each in attributes if each.name in honoured))
+
+    def move(arrays: dict[int, np.ndarray]) -> list[np.ndarray]:
+        given = [arrays.get(slot, other) for slot, other in enumerate(others)]
+        results = reference.run(site.node, site.version, given, attributes) if mover is None else mover(given)
+        return list(results)
+
+    by_lengths = any(isinstance(t, Tensor) and t.sized for slot, t in enumerate(site.inputs) if slot not in parts)
+    if all(each.known is not None and each.numbers is None for each in parts.values()):
+        return _moved_as_known(site, parts, move, by_lengths=by_lengths)
+    return _moved_as_numbers(site, parts, move, by_lengths=by_lengths)
+
+
+Move = Callable[[dict[int, np.ndarray]], list[np.ndarray]]
+
+
+def _moved_as_known(site: Site, parts: dict[int, Tensor], move: Move, *, by_lengths: bool) -> list[Tensor]:
+    """Return known elements in their new places, and which constants they are of."""
+    (type_, *_), elements = (each.type for each in parts.values()), _elements(parts)
+    results = move(elements)
+    ids = _ids(site, parts, move, len(results))
+    sized, rough = any(each.sized for each in parts.values()), any(each.rough for each in parts.values())
+    loose = [slot for slot, each in parts.items() if each.ids is None and len(np.unique(elements[slot])) > 1]
+    if by_lengths and loose and type_ != STRING:
+        places = _places(parts)
+        moved_places = move(places)
+        for slot in loose:
+            _read(site, parts[slot], places[slot], moved_places, by_lengths=True)
+    return [Tensor(type_, array, sized=sized, rough=rough, ids=each) for array, each in zip(results, ids, strict=True)]
+
+
+def _moved_as_numbers(site: Site, parts: dict[int, Tensor], move: Move, *, by_lengths: bool) -> list[Tensor]:
+    """Return what is calculated with in its new places, and what is known beside it, if all of it is."""
+    (type_, *_), elements = (each.type for each in parts.values()), _elements(parts)
+    small = len(elements) == len(parts) and all(each.size <= reference.LARGEST for each in elements.values())
+    known = move(elements) if small else None
+    places = _places(parts)
+    results = move(places)
+    first, *more = (site.run.numbers(each).reshape((-1,)) for each in parts.values())
     zero = first[:0].joined([site.world.enter(np.zeros(1, np.int64))], 0)
     flat = zero.joined([first, *more], 0)
     for slot, each in parts.items():
-        _read(site, each, places[slot], results)
+        _read(site, each, places[slot], results, by_lengths=by_lengths)
     numbers = (flat.taken(each) for each in results)
     if known is None:
-        return [Tensor(types, None, each) for each in numbers]
+        return [Tensor(type_, None, each) for each in numbers]
     rough = any(each.rough for each in parts.values())
-    return [Tensor(types, array, each, sized=True, rough=rough) for array, each in zip(known, numbers, strict=True)]
+    return [Tensor(type_, array, each, sized=True, rough=rough) for array, each in zip(known, numbers, strict=True)]
 
 
-def _ids(
-    site: Site, parts: dict[int, Tensor], others: list[np.ndarray | None], results: list[np.ndarray]
-) -> list[np.ndarray | range | None]:
+def _elements(parts: dict[int, Tensor]) -> dict[int, np.ndarray]:
+    """Return the elements of those tensors of which they are known."""
+    return {slot: each.known for slot, each in parts.items() if each.known is not None}
+
+
+def _places(parts: dict[int, Tensor]) -> dict[int, np.ndarray]:
+    """Return a number above 0 for each place of some tensors, to see where a mover puts it."""
+    places, start = {}, 1
+    for slot, each in parts.items():
+        size = int(np.prod(each.shape, dtype=np.int64))
+        places[slot] = np.arange(start, start + size).reshape(each.shape)
+        start += size
+    return places
+
+
+def _ids(site: Site, parts: dict[int, Tensor], move: Move, count: int) -> Sequence[Ids | None]:
     """Return where the elements of results come from."""
     if all(each.ids is None for each in parts.values()):
-        return [None] * len(results)
-    if site.operator in KEPT and isinstance(parts[0].ids, range):
-        return [parts[0].ids]
-    arrays = list(others)
+        return [None] * count
+    whole = parts.get(0)
+    if whole is not None and isinstance(whole.ids, range) and site.operator in KEPT:
+        return [whole.ids]
+    if whole is not None and isinstance(whole.ids, range) and site.operator == "Transpose":
+        order = site.attribute("perm", list(reversed(range(len(whole.shape)))))
+        return [Turned(whole.ids, whole.shape, tuple(order))]
+    given = {slot: np.zeros(each.shape, np.int64) for slot, each in parts.items()}
     for slot, each in parts.items():
-        assert each.known is not None
-        given = np.zeros(each.known.size, np.int64) if each.ids is None else np.asarray(each.ids)
-        arrays[slot] = given.reshape(each.shape)
-    return list(reference.run(site.node, site.version, arrays, site.constants()))
+        if each.ids is not None:
+            given[slot] = np.asarray(each.ids).reshape(each.shape)
+    return move(given)
 
 
-def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray]) -> None:
-    """Note which elements of a constant are among the results."""
-    if part.ids is None:
+def _read(site: Site, part: Tensor, places: np.ndarray, results: list[np.ndarray], *, by_lengths: bool) -> None:
+    """Note which elements of a constant are among the results.
+
+    Args:
+        site: The node.
+        part: The tensor that is moved.
+        places: The numbers by which its elements were moved.
+        results: Which of them are where in the results.
+        by_lengths: Whether lengths that were drawn say what is moved where.
+
+    Raises:
+        Undecided: If part of what is calculated from constants is left out, because of lengths that were drawn.
+    """
+    noticed = _table(part) and by_lengths
+    if part.ids is None and not noticed:
         return
-    picked = np.unique(np.concatenate([each.reshape(-1) for each in results]))
     first = int(places.flat[0]) if places.size else 0
-    picked = picked[(picked >= first) & (picked < first + places.size)] - first
-    site.run.reads.mark(np.asarray(part.ids).reshape(-1)[picked])
+    kept = np.zeros(places.size, bool)
+    for each in results:
+        at = each.reshape(-1) - first
+        kept[at[(at >= 0) & (at < places.size)]] = True
+    if part.ids is not None:
+        site.run.reads.mark(np.asarray(part.ids).reshape(-1)[kept])
+    elif not kept.all() or len(results) > 1:
+        raise Undecided("at these lengths part of what constants make is left out")

@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.activations import sigmoid_of
 from onnx_n2n.exact.operators.moving import rows_of
 from onnx_n2n.exact.registry import MICROSOFT, rule
 from onnx_n2n.exact.site import Site
@@ -92,7 +93,8 @@ def layer(site: Site) -> list[Tensor]:
 @rule("RMSNormalization", since=23)
 def root_mean_square(site: Site) -> Tensor:
     """Divide by the root of the mean square over all axes from one on."""
-    return simplified(site)[0]
+    y: Tensor = simplified(site)[0]
+    return y
 
 
 @rule("SimplifiedLayerNormalization")
@@ -145,7 +147,7 @@ def fused_group(site: Site) -> list[Tensor]:
     activation = site.attribute("activation")
     if activation not in {0, 1}:
         raise Undecided(f"activation {activation} is not known")
-    y = y * site.world.apply("Sigmoid", (), y) if activation else y
+    y = y * sigmoid_of(site, y) if activation else y
     return [site.result(y.moveaxis(1, -1) if last else y), site.result(x)]
 
 

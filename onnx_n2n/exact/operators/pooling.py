@@ -19,7 +19,7 @@ def _winner(rows: np.ndarray) -> np.ndarray:
     """Return 1 for the largest number of a row and 0 for the others; the row's second half says which are there."""
     values, there = np.split(rows, 2, -1)
     values = np.where(there > 0, values, -np.inf)
-    return (np.arange(values.shape[-1]) == values.argmax(-1)[..., None]) * 1.0
+    return np.asarray((np.arange(values.shape[-1]) == values.argmax(-1)[..., None]) * 1.0)
 
 
 WINNER = functions.define("WinnerOfWindow", _winner)
@@ -80,9 +80,11 @@ def places_of_largest(site: Site, x: Numbers, axes: Sequence[Axis], by_column: b
         inside = windows(site, x, part)
         present = site.world.enter(there * 1).broadcast_to(inside.shape)
         winner = site.world.of_rows(WINNER, (), inside.joined([present], 2), 2, inside.shape[2])
-        return (winner * site.world.enter(np.asarray(place) * there)).sum((2,))
+        places: Numbers = (winner * site.world.enter(np.asarray(place) * there)).sum((2,))
+        return places
 
-    return in_blocks(x, axes, calculate) + site.world.enter(start)
+    first: Numbers = site.world.enter(start)
+    return first + in_blocks(x, axes, calculate)
 
 
 @rule("AveragePool")
@@ -96,7 +98,8 @@ def mean(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
     """Return the mean of each window: images ``[n, c, *lengths]`` to ``[n, c, *outs]``."""
     masks = [axis.counted if site.attribute("count_include_pad", 0) else axis.inside for axis in axes]
     totals = in_blocks(x, axes, lambda part: windows(site, x, part).sum((2,)))
-    return totals * site.world.reciprocal(site.world.enter(over(masks).sum(0)))
+    share: Numbers = site.world.reciprocal(site.world.enter(over(masks).sum(0)))
+    return totals * share
 
 
 @rule("LpPool", since=2)

@@ -28,10 +28,10 @@ def _rounded(x: np.ndarray, zero: np.ndarray, type_: int, saturate: int, precisi
     if whole := re.fullmatch(r"(U?)INT(\d+)", named(type_)):
         unsigned, bits = bool(whole[1]), int(whole[2])
         low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        return np.clip(np.rint(x) + zero, low, high)
+        return np.asarray(np.clip(np.rint(x) + zero, low, high))
     single = (x + zero).astype(np.float32)
     cast = numpy_helper.saturate_cast(single, kind(type_)) if saturate else single.astype(kind(type_))
-    return cast.astype(np.float64)
+    return np.asarray(cast, np.float64)
 
 
 QUANTISED = functions.define("Quantised", _rounded)

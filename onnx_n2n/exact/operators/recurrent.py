@@ -1,4 +1,4 @@
-"""Recurrent layers, step by step. What a step multiplies by a state that is zero at the start has not been read there."""
+"""Recurrent layers, step by step. What only meets a state that is zero at the start has not been read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.sequences import cut
 from onnx_n2n.exact.registry import MICROSOFT, NEWEST, rule
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import FLOAT, Tensor
+from onnx_n2n.exact.tensor import FLOAT, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-# The activations: which of alpha and beta each takes. Affine and ScaledTanh are no operators, and have no defaults.
+# The activations: which of alpha and beta each takes.
 ACTIVATIONS = {
     "Affine": ("alpha", "beta"), "Elu": ("alpha",), "HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",),
     "Relu": (), "ScaledTanh": ("alpha", "beta"), "Sigmoid": (), "Softplus": (), "Softsign": (), "Tanh": (),
     "ThresholdedRelu": ("alpha",),
 }  # fmt: skip
+# These have to be given theirs: two are no operators, and ONNX Runtime has another default for the third.
+WITHOUT_DEFAULTS = {"Affine", "ScaledTanh", "ThresholdedRelu"}
 
 Activation = Callable[[Numbers], Numbers]
 State = Numbers | None  # None at the start, where it is zero
@@ -70,7 +72,7 @@ class Layer:
         b: The biases, [2 * gates * hidden], those of the recurrent part last; None where they are zero.
         p: The peepholes, [3 * hidden]; None where they are zero.
         activations: One for each kind of gate.
-        clip: What bounds the arguments of the activations.
+        clip: What bounds the arguments of the activations; None for nothing.
     """
 
     hidden: int
@@ -80,7 +82,7 @@ class Layer:
     b: Weights | None
     p: Weights | None
     activations: Sequence[Activation]
-    clip: Activation
+    clip: Activation | None
 
     @property
     def gates(self) -> int:
@@ -109,9 +111,29 @@ class Layer:
         """Return what a gate sees of the cell: those of the input, output and forget gate in this order."""
         return None if self.p is None or cell is None else cell * self.p.gate(place)
 
+    def leave_out(self, gate: int) -> None:
+        """Note that a gate has no part in the layer, however many steps it makes."""
+        self.w.use(gate)
+        self.r.use(gate)
+        for weights, places in ((self.b, (gate, self.gates + gate)), (self.p, (gate,))):
+            if weights is not None:
+                weights.use(*places)
+
     def act(self, which: int, x: Numbers) -> Numbers:
         """Return an activation of what is clipped."""
-        return self.activations[which](self.clip(x))
+        return self.activations[which](x if self.clip is None else self.clip(x))
+
+    def act_on_cell(self, site: Site, cell: Numbers) -> Numbers:
+        """Return the last activation of an LSTM.
+
+        ONNX says that the argument of each activation is clipped; ONNX Runtime does not clip this one. What is equal
+        for all mixtures of the two is equal for both.
+        """
+        plain = self.activations[2](cell)
+        if self.clip is None or not site.world.exact:
+            return plain
+        share: Numbers = site.world.variable("the cell is clipped", (1,))
+        return share * self.act(2, cell) + (1 - share) * plain
 
 
 @rule("RNN")
@@ -151,12 +173,13 @@ def lstm(site: Site) -> list[Tensor]:
     def step(layer: Layer, number: int, state: State, cell: State) -> tuple[Numbers, State]:
         enters = layer.act(0, _plus(layer.seen(0, number, state), layer.peephole(0, cell)))
         new = enters * layer.act(1, layer.seen(3, number, state))
-        if cell is not None and coupled:
-            new = new + (1 - enters) * cell
+        if coupled:
+            layer.leave_out(2)
+            new = _plus(new, None if cell is None else (1 - enters) * cell)
         elif cell is not None:
             new = new + layer.act(0, _plus(layer.seen(2, number, state), layer.peephole(2, cell))) * cell
         leaves = layer.act(0, _plus(layer.seen(1, number, state), layer.peephole(1, new)))
-        return leaves * layer.act(2, new), new
+        return leaves * layer.act_on_cell(site, new), new
 
     return _layers(site, step)
 
@@ -194,6 +217,8 @@ def _layers(site: Site, step: Step) -> list[Tensor]:
         own = activations[direction * len(DEFAULTS[site.operator]) :]
         layer = Layer(hidden, x @ w.numbers.transpose((1, 0)), w, r, b, p, own, clip)
         states = [_initial(site, slot, direction, batch_first) for slot in ((5, 6) if lstm_ else (5,))]
+        if x.shape[0] < 2 and any(each is not None and each.constant for each in states):
+            raise Undecided("a layer makes fewer than two steps from a constant, so what it hands on is not seen")
         found, *states = _run(site, layer, step, (*states, None)[:2], backward)
         every.append(found)
         for kept, state in zip(last, states, strict=True):
@@ -223,16 +248,18 @@ def _run(
             continue
         new, new_cell = step(layer, number, state, cell)
         if not isinstance(valid, bool):
-            new_cell = (
-                None if new_cell is None else _plus(valid * new_cell, None if cell is None else (1 - valid) * cell)
-            )
-            handed[number] = valid * new
-            new = _plus(handed[number], None if state is None else (1 - valid) * state)
+            new_cell = None if new_cell is None else _kept(valid, new_cell, cell)
+            handed[number], new = valid * new, _kept(valid, new, state)
         else:
             handed[number] = new
         state, cell = new, new_cell
     rows = [handed[number].reshape((1, 1, batch, layer.hidden)) for number in range(count)]
     return rows[0].joined(rows[1:], 0), state, cell
+
+
+def _kept(valid: Numbers, new: Numbers, old: State) -> Numbers:
+    """Return a new state where rows go on, and the old one where they do not."""
+    return _plus(valid * new, None if old is None else (1 - valid) * old)
 
 
 def _steps(site: Site, count: int, batch: int, backward: bool) -> Iterator[tuple[int, bool | Numbers]]:
@@ -312,10 +339,11 @@ def _activations(site: Site, directions: int) -> list[Activation]:
 
 def _activation(site: Site, name: str, parameters: dict[str, float]) -> Activation:
     """Return an activation: the operator of that name, by its own rule."""
+    missing = [what for what in ACTIVATIONS[name] if what not in parameters]
+    if missing and name in WITHOUT_DEFAULTS:
+        raise Undecided(f"the activation {name} has no {missing[0]}")
     if name not in {"Affine", "ScaledTanh"}:
         return _operator(site, name, [], **parameters)
-    if missing := [what for what in ACTIVATIONS[name] if what not in parameters]:
-        raise Undecided(f"the activation {name} has no {missing[0]}")
     alpha, beta = (site.world.enter(np.float32(parameters[what])) for what in ("alpha", "beta"))
     if name == "Affine":
         return lambda x: x * alpha + beta
@@ -323,11 +351,11 @@ def _activation(site: Site, name: str, parameters: dict[str, float]) -> Activati
     return lambda x: tanh(x * beta) * alpha
 
 
-def _clipped(site: Site) -> Activation:
-    """Return what bounds the arguments of activations."""
+def _clipped(site: Site) -> Activation | None:
+    """Return what bounds the arguments of activations, or None."""
     limit = site.attribute("clip")
     if limit is None:
-        return lambda x: x
+        return None
     bounds = [Tensor(FLOAT, np.array(sign * limit, np.float32)) for sign in (-1, 1)]
     return _operator(site, "Clip", bounds)
 
@@ -340,7 +368,7 @@ def _operator(site: Site, name: str, others: Sequence[Tensor], **attributes: Any
     node = helper.make_node(name, inputs, ["out"], **attributes)
 
     def applied(x: Numbers) -> Numbers:
-        values = dict(zip(inputs, (Tensor(FLOAT, None, x), *others), strict=True))
+        values: dict[str, Value] = dict(zip(inputs, (site.result(x), *others), strict=True))
         (found,) = site.run.node(node, Scope(values, {"": NEWEST[""]}, depth=site.scope.depth + 1))
         assert isinstance(found, Tensor)
         return site.run.numbers(found)

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.arithmetic import whole_quotient
+from onnx_n2n.exact.operators.arithmetic import held, whole_quotient
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import INT64, Tensor
@@ -38,44 +38,47 @@ EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True)
       "ReduceSum", "ReduceSumSquare")  # fmt: skip
 def reduce(site: Site) -> Tensor:
     """Reduce axes to one number: all of them where none is named, unless the node says that this means none."""
-    data, x = site.tensor(0), site.numbers(0)
+    data = site.tensor(0)
     by_input = site.version >= (13 if site.operator == "ReduceSum" else 18)
-    axes = site.axes(1 if by_input else None, x.ndim)
+    axes = site.axes(1 if by_input else None, len(data.shape))
     keep, none = bool(site.attribute("keepdims", 1)), by_input and bool(site.attribute("noop_with_empty_axes", 0))
     if not axes and none:
         if site.operator not in ALONE:
             raise Undecided("no axis is reduced")
         return data
-    found = reduced(site, x, axes or range(x.ndim), keep=keep)
+    found = reduced(site, site.numbers(0), axes or range(len(data.shape)), keep=keep)
     if site.operator in {"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"} and data.whole:
         raise Undecided("a function of whole numbers is rounded")
-    return site.result(found)
+    return held(site, found)
 
 
 def reduced(site: Site, x: Numbers, axes: Sequence[int], *, keep: bool) -> Numbers:
     """Return what a node's operator makes of the numbers along axes."""
     world, count = site.world, int(np.prod([x.shape[axis] for axis in axes], dtype=np.int64))
+    found: Numbers
     match site.operator:
         case "ReduceMax" | "ReduceMin":
-            found: Numbers = world.extreme(site.operator.removeprefix("Reduce"), x, axes) if axes else x
-            return found.reshape([1 if a in set(axes) else n for a, n in enumerate(x.shape)]) if keep else found
+            found = world.extreme(site.operator.removeprefix("Reduce"), x, axes) if axes else x
+            found = found.reshape([1 if a in set(axes) else n for a, n in enumerate(x.shape)]) if keep else found
         case "ReduceProd":
-            return x.multiplied(axes, keep)
+            found = x.multiplied(axes, keep)
         case "ReduceSumSquare":
-            return (x * x).sum(axes, keep)
+            found = (x * x).sum(axes, keep)
         case "ReduceL1":
-            return world.apply("Abs", (), x).sum(axes, keep)  # type: ignore[no-any-return]
+            found = world.apply("Abs", (), x).sum(axes, keep)
         case "ReduceL2":
-            return world.sqrt((x * x).sum(axes, keep))  # type: ignore[no-any-return]
+            found = world.sqrt((x * x).sum(axes, keep))
         case "ReduceLogSum":
-            return world.apply("Log", (), x.sum(axes, keep))  # type: ignore[no-any-return]
+            found = world.apply("Log", (), x.sum(axes, keep))
         case "ReduceLogSumExp":
-            return world.apply("Log", (), world.apply("Exp", (), x).sum(axes, keep))  # type: ignore[no-any-return]
+            found = world.apply("Log", (), world.apply("Exp", (), x).sum(axes, keep))
         case "ReduceMean" if site.tensor(0).whole:
-            return whole_quotient(site, x.sum(axes, keep), world.enter(np.int64(count)))
+            found = whole_quotient(site, x.sum(axes, keep), world.enter(np.int64(count)))
         case "ReduceMean":
-            return x.sum(axes, keep) * world.fraction(1, count)
-    return x.sum(axes, keep)
+            found = x.sum(axes, keep) * world.fraction(1, count)
+        case _:
+            found = x.sum(axes, keep)
+    return found
 
 
 @rule("CumSum")
@@ -83,7 +86,7 @@ def cumulated_sum(site: Site) -> Tensor:
     """Return the sum of the numbers up to each place: with its own or without, from either end."""
     x, axis, exclusive, backwards = _cumulated(site)
     total = x.cumulated(axis)
-    return site.result(_turned(total - x if exclusive else total, axis, backwards))
+    return held(site, _turned(total - x if exclusive else total, axis, backwards))
 
 
 @rule("CumProd")
@@ -98,7 +101,7 @@ def cumulated_product(site: Site) -> Tensor:
         product = product * rows[place : place + 1]
         upto.append(product)
     first, *others = before if exclusive else upto
-    return site.result(_turned(first.joined(others, 0).moveaxis(0, axis), axis, backwards))
+    return held(site, _turned(first.joined(others, 0).moveaxis(0, axis), axis, backwards))
 
 
 def _cumulated(site: Site) -> tuple[Numbers, int, bool, bool]:
@@ -155,7 +158,8 @@ def along(site: Site, x: Numbers, places: Numbers, axis: int) -> Numbers:
     """
     rows = x.moveaxis(axis, -1)
     weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1])
-    return (weights @ rows.reshape((*rows.shape, 1)))[..., 0].moveaxis(-1, axis)
+    picked: Numbers = (weights @ rows.reshape((*rows.shape, 1)))[..., 0]
+    return picked.moveaxis(-1, axis)
 
 
 @rule("Hardmax", until=12)

@@ -38,8 +38,8 @@ def at(site: Site) -> Value:
     found, place = sequence(site, 0), site.tensor(1)
     if place.known is not None and not place.rough:
         return _one(found[_place(int(site.known(1).item()), len(found))])
-    tensors = [each for each in found if isinstance(each, Tensor)]
-    if not tensors or len({each.shape for each in tensors}) != 1:
+    tensors = _tensors(found)
+    if len({each.shape for each in tensors}) != 1:
         raise Undecided("which tensor of a sequence is meant depends on the model's inputs, and their shapes differ")
     stacked = together(site.run, tensors, 0, new=True)
     site.run.read(stacked)
@@ -84,7 +84,7 @@ def split(site: Site) -> Value:
     else:
         step = int(lengths)
         parts = [min(step, whole - start) for start in range(0, whole, step)]
-    if sum(parts) != whole:
+    if sum(parts) != whole or min(parts, default=0) < 0:
         raise Undecided(f"an axis of length {whole} is cut into {parts}")
     before: tuple[Any, ...] = (slice(None),) * axis
     if lengths is None and not keeps:
@@ -96,9 +96,7 @@ def split(site: Site) -> Value:
 @rule("ConcatFromSequence", since=11)
 def concat(site: Site) -> Tensor:
     """Put the tensors of a sequence one behind the other, or on top of each other along a new axis."""
-    tensors = [each for each in sequence(site, 0) if isinstance(each, Tensor)]
-    if not tensors:
-        raise Undecided("a sequence without tensors is put together")
+    tensors = _tensors(sequence(site, 0))
     new = bool(site.attribute("new_axis", 0))
     axis = site.axis(0, len(tensors[0].shape) + new)
     return together(site.run, tensors, axis, new=new)
@@ -140,6 +138,14 @@ def sequence(site: Site, slot: int) -> list[Value]:
     if not isinstance(found, list):
         raise Undecided(f"input {slot} is no sequence")
     return found
+
+
+def _tensors(values: Sequence[Value]) -> list[Tensor]:
+    """Return the elements of a sequence, all of which have to be tensors, and at least one."""
+    tensors = [each for each in values if isinstance(each, Tensor)]
+    if not tensors or len(tensors) != len(values):
+        raise Undecided("a sequence has no elements, or others than tensors")
+    return tensors
 
 
 def cut(tensor: Tensor, key: Any) -> Tensor:

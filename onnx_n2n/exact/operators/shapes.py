@@ -34,27 +34,44 @@ def constant(site: Site) -> Tensor:
 @rule("Shape")
 def shape(site: Site) -> Tensor:
     """Return the lengths of a tensor's axes."""
-    lengths = site.tensor(0).shape
-    start, end = site.attribute("start", 0), site.attribute("end", len(lengths))
-    return Tensor(INT64, np.array(lengths[slice(start, end)], np.int64), sized=True)
+    start, end = site.attribute("start", 0), site.attribute("end", len(site.tensor(0).shape))
+    part = slice(start, end)
+    return lengths_as(site, np.array(site.tensor(0).shape[part], np.int64), site.free(0)[part])
+
+
+def lengths_as(site: Site, lengths: np.ndarray, free: np.ndarray) -> Tensor:
+    """Return lengths as numbers: a fixed one as it is, a free one as a number that stands for it."""
+    if not free.any():
+        return Tensor(INT64, lengths)
+    both = site.world.enter(lengths).joined([site.world.places(lengths)], 0)
+    numbers = both.taken(np.arange(len(lengths)) + len(lengths) * free)
+    return Tensor(INT64, lengths, numbers, sized=True)
 
 
 @rule("Size")
 def size(site: Site) -> Tensor:
     """Return the number of a tensor's elements."""
-    return Tensor(INT64, np.array(int(np.prod(site.tensor(0).shape, dtype=np.int64)), np.int64), sized=True)
+    lengths = lengths_as(site, np.array(site.tensor(0).shape, np.int64), site.free(0))
+    known = np.array(int(np.prod(site.tensor(0).shape, dtype=np.int64)), np.int64)
+    if lengths.numbers is None:
+        return Tensor(INT64, known)
+    return Tensor(INT64, known, lengths.numbers.multiplied((0,)), sized=True)
 
 
 @rule("Range")
 def ranges(site: Site) -> Tensor:
-    """Return numbers from one to another."""
+    """Return numbers from one to another; those that are not whole are calculated, for each is rounded otherwise."""
     parts = [site.tensor(slot) for slot in range(3)]
     start, limit, step = (site.known(slot).item() for slot in range(3))
     if any(each.rough for each in parts):
         raise Undecided("the numbers of a range have been rounded")
-    count = max(0, int(np.ceil((limit - start) / step)))
-    array = (start + np.arange(count) * step).astype(kind(parts[0].type))
-    return Tensor(parts[0].type, array, sized=any(not each.certain for each in parts))
+    site.ignore("stash_type")  # says how sums are rounded
+    places = np.arange(max(0, int(np.ceil((limit - start) / step))))
+    array = (start + places * step).astype(kind(parts[0].type))
+    sized = any(not each.certain for each in parts)
+    if all(float(each).is_integer() for each in (start, step)) or sized:
+        return Tensor(parts[0].type, array, sized=sized)
+    return site.result(site.numbers(0) + site.world.enter(places) * site.numbers(2)).but(known=array, rough=True)
 
 
 @rule("ConstantOfShape")
@@ -62,9 +79,9 @@ def constant_of_shape(site: Site) -> Tensor:
     """Return one number, as often as is asked for."""
     lengths = tuple(int(each) for each in site.known(0))
     value = site.attribute("value")
-    array = np.zeros(1, np.float32) if value is None else site.run.file.array(value).reshape(1)
+    array = np.zeros((), np.float32) if value is None else site.run.file.array(value).reshape(())
     type_ = FLOAT if value is None else value.data_type
-    return Tensor(type_, np.broadcast_to(array, lengths))
+    return Tensor(type_, np.broadcast_to(array.reshape(()), lengths))
 
 
 @rule("EyeLike")

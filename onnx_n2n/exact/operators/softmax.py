@@ -48,7 +48,8 @@ def log_softmax(site: Site, x: Numbers, axis: int = -1) -> Numbers:
     """Return each number less the logarithm of the sum of exponentials along an axis."""
     away = centred(site, x, axis)
     total = site.world.apply("Exp", (), away).sum((axis,), keep=True)
-    return away - site.world.apply("Log", (), total)
+    logarithm: Numbers = site.world.apply("Log", (), total)
+    return away - logarithm
 
 
 def flattened(x: Numbers, axis: int) -> Numbers:

@@ -113,9 +113,10 @@ def _outputs(site: Site, axis: Axis, rounded_up: bool) -> int:
 
 
 def reach(site: Site, axes: Sequence[Axis]) -> None:
-    """Note which places of a window meet the image at all, so that it counts if some do not."""
+    """Note which places of a window meet the image at all, and whether it moves, so that it counts if it does not."""
     name = f"the window of {site.node.name or site.node.output[0]}"
-    site.run.reach(name, product([axis.inside.any(1) for axis in axes]))
+    site.run.reach(name, product([np.asarray(axis.inside.any(1)) for axis in axes]))
+    site.run.reach(f"the steps of {name}", np.array([axis.stride == 1 or axis.out > 1 for axis in axes]))
 
 
 def product(masks: Sequence[np.ndarray]) -> np.ndarray:
@@ -234,18 +235,32 @@ def folded(site: Site, columns: Numbers, axes: Sequence[Axis]) -> Numbers:
         Images ``[n, c, *lengths]``.
     """
     found = columns.reshape([*columns.shape[:2], *(axis.kernel for axis in axes), *(axis.out for axis in axes)])
-    left = len(axes)
-    for number, axis in enumerate(axes):
-        # One axis of places goes each time; where those of outputs were are now the image's.
-        at = 1 + left + number
+    at = 2 + len(axes)  # one axis of places goes each time, and the image's stands where that of outputs stood
+    for axis in axes:
+        together = padded(site, found.moveaxis(2, at - 1), at, 0, 1)
         total: Numbers | None = None
-        for place in range(axis.kernel):
-            from_ = np.full(axis.length, axis.out)
-            inside = axis.inside[place]
-            from_[axis.places[place][inside]] = np.arange(axis.out)[inside]
-            part = padded(site, found[:, :, place], at, 0, 1)
-            part = part[(slice(None),) * at + (from_,)]
+        for places, outs in zip(*_sources(axis), strict=True):
+            part = together[(slice(None),) * (at - 1) + (places, outs)]
             total = part if total is None else total + part
         assert total is not None
-        found, left = total, left - 1
+        found = total
     return found
+
+
+def _sources(axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each pixel which places of which windows lie on it, int64[most, length] each.
+
+    Where there are fewer of them, place 0 of a window behind the last stands for nothing.
+    """
+    count = np.zeros(axis.length, np.int64)
+    found = []
+    for place in range(axis.kernel):
+        outs = np.flatnonzero(axis.inside[place])
+        pixels = axis.places[place][outs]
+        found += [(count[pixel], pixel, place, out) for pixel, out in zip(pixels, outs, strict=True)]
+        count[pixels] += 1
+    most = max(int(count.max(initial=0)), 1)
+    places, windows_ = np.zeros((most, axis.length), np.int64), np.full((most, axis.length), axis.out)
+    for number, pixel, place, out in found:
+        places[number, pixel], windows_[number, pixel] = place, out
+    return places, windows_

@@ -1,0 +1,318 @@
+"""Teacher and student once through finite fields: equal outputs mean equal functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx_n2n.errors import OptionError
+from onnx_n2n.exact import growth, sizes
+from onnx_n2n.exact import operators as _operators  # registers them
+from onnx_n2n.exact.breaks import place_of
+from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.compared import Differs, pairs
+from onnx_n2n.exact.field import Field
+from onnx_n2n.exact.files import File, load
+from onnx_n2n.exact.growth import Growth
+from onnx_n2n.exact.interface import difference
+from onnx_n2n.exact.lengths import Lengths
+from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.run import Exact
+from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.verdict import Verdict, rounded_up
+from onnx_n2n.exact.watched import TooLarge, Watched
+from onnx_n2n.exact.witness import Search, inputs
+
+CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
+PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
+SECONDS = 60.0  # no further shapes are tried after so long
+SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
+LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
+Model = onnx.ModelProto | Path | str | File
+
+__all__ = ["CERTAIN", "Model", "check"]
+assert _operators
+
+
+class Unread(Undecided):
+    """Some of a constant's elements have no part in a run: they could be anything.
+
+    Args:
+        counts: How many elements of which constants, of teacher and student.
+        shape: The shape of the first one.
+    """
+
+    def __init__(self, counts: tuple[dict[str, int], ...], shape: tuple[int, ...]) -> None:
+        name, places = next(each for side in counts for each in side.items())
+        super().__init__(f"{places} of {int(np.prod(shape))} elements of {name!r} have no part in a run")
+        self.counts, self.shape = counts, shape
+
+
+@dataclass(frozen=True)
+class Unequal:
+    """Residues that differ.
+
+    Args:
+        shapes: The shapes of inputs.
+        world: The primes and functions.
+        output: The output.
+        share: Which share of its numbers differs.
+    """
+
+    shapes: sizes.Shapes
+    world: Field
+    output: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that are compared.
+
+    Args:
+        teacher: One model.
+        student: The other one.
+        gained: Outputs of the student that may be longer than the teacher's along one axis.
+        growth: What a record says of constants before rounding; None without one.
+        dead: Whether elements of constants may have no part in a run.
+    """
+
+    teacher: File
+    student: File
+    gained: Collection[str] = ()
+    growth: Growth | None = None
+    dead: bool = False
+
+    def exact(self, world: Any) -> Exact | None:
+        """Return the student's numbers before rounding."""
+        return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
+
+    def lengths(self, shapes: sizes.Shapes) -> tuple[Lengths, Lengths]:
+        """Return for both models which lengths differ from those that they have with other shapes of the inputs."""
+        return self._outline(self.teacher, shapes), self._outline(self.student, shapes)
+
+    def _outline(self, file: File, shapes: sizes.Shapes) -> Lengths:
+        world = Outlines()
+        run = Watched(world, file)
+        try:
+            run.outputs(inputs(world, self.teacher, shapes))
+        except Undecided:
+            return Lengths()
+        return Lengths(run.trail.shapes)
+
+    def at(
+        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], count: int, *, laws: bool
+    ) -> tuple[float, Unequal | None]:
+        """Run both models once: return the chance that they differ although all is equal, or what is not.
+
+        Raises:
+            Differs: If an output differs whatever its numbers are.
+            Undecided: If the run cannot be made, or leaves constants unread.
+        """
+        world = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student), laws=laws)
+        given = inputs(world, self.teacher, shapes)
+        runs = (
+            Watched(world, self.teacher, lengths=lengths[0]),
+            Watched(world, self.student, self.exact(world), lengths[1]),
+        )
+        results = runs[0].outputs(given), runs[1].outputs(given)
+        compared, bound = 0, Bound()
+        for name, old, new in pairs(runs, results, self.gained):
+            compared, bound = compared + 1, bound.joined(old.bound).joined(new.bound)
+            wrong = (old.values != new.values).any(0)
+            if wrong.any():
+                return 1.0, Unequal(shapes, world, name, float(np.mean(wrong)))
+        world.comparisons.add("output", compared, bound)
+        for one, two in (runs, runs[::-1]):
+            for what in one.decided.keys() - two.decided.keys():
+                side = "teacher" if one is runs[0] else "student"
+                place = one.decided[what]
+                where = f" at {what[0]} node {place!r}" if isinstance(what, tuple) else ""
+                raise Undecided(f"what depends on a length is decided otherwise in the {side}{where}", place)
+        counts = tuple(run.reads.unread() for run in runs)
+        if any(counts) and not self.dead:
+            run = runs[0] if counts[0] else runs[1]
+            raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
+        return world.comparisons.chance(world.primes, len(world.roots)), None
+
+    def on(self, attempt: sizes.Attempt) -> Verdict:
+        """Run both models on sets of shapes, all of which have to come out equal."""
+        total, count, laws = 0.0, PRIMES, False
+        others = {id(shapes): self.lengths(attempt[place - 1]) for place, shapes in enumerate(attempt)}
+        for shapes in attempt:
+            try:
+                while True:
+                    chance, unequal = self.at(shapes, others[id(shapes)], count, laws=laws)
+                    if unequal is not None and laws:
+                        return replace(self.explained(unequal), primes=count)
+                    if unequal is not None:
+                        laws = True
+                    elif chance > CERTAIN / len(attempt) and count < MOST:
+                        count += 2
+                    else:
+                        break
+            except Differs as how:
+                return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
+            total += chance
+        if total > CERTAIN:
+            reason = f"the chance of an error would be {rounded_up(total):.0e}"
+            return Verdict("undecided", primes=count, shapes=attempt, reason=reason)
+        if _elements(self.teacher) <= SAMPLED:
+            against = self.search(attempt[0]).contradiction()
+            if against is not None:
+                return Verdict("undecided", primes=count, shapes=attempt, output=against.output, reason=against.reason)
+        found = Verdict("equal", rounded_up(total), count, shapes=attempt)
+        if self.growth is None:
+            return found
+        constants, largest = self.growth.rounded(self.teacher, self.student)
+        return replace(found, constants=constants, largest_rounding=largest)
+
+    def search(self, shapes: sizes.Shapes) -> Search:
+        """Return what looks for an input on which the models differ."""
+        return Search(self.teacher, self.student, shapes, None if self.growth is None else self.exact, self.gained)
+
+    def explained(self, unequal: Unequal) -> Verdict:
+        """Say whether residues that differ mean that the models do: a witness shows it, else it is undecided."""
+        shapes, output = unequal.shapes, unequal.output
+        witness = self.search(shapes).found()
+        place = place_of(
+            unequal.world, self.teacher, self.student, inputs(unequal.world, self.teacher, shapes),
+            output if witness is None else witness.output, self.exact(unequal.world), why=witness is None,
+        )  # fmt: skip
+        node, operator = ("", "") if place is None else (place.node, place.operator)
+        if witness is not None:
+            return Verdict(
+                "different", shapes=(shapes,), output=witness.output, node=node, operator=operator,
+                reason=witness.reason,
+            )  # fmt: skip
+        if place is None:
+            reason = f"{unequal.share:.0%} of its numbers are not shown to be equal, and no input shows a difference"
+        elif place.constant:
+            reason = f"what {place.constant!r} was before it was rounded needs a record"
+        else:
+            reason = f"it needs a property of {operator} at node {node!r}"
+        return Verdict("undecided", shapes=(shapes,), output=output, node=node, operator=operator, reason=reason)
+
+
+def check(
+    teacher: Model,
+    student: Model,
+    *,
+    record: Path | str | Mapping[str, Any] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    gained: Collection[str] = (),
+) -> Verdict:
+    """Say whether two models compute the same for every input of some shapes, in exact arithmetic.
+
+    >>> from onnx_n2n.exact import check
+    >>> assert check("teacher.onnx", "student.onnx")
+
+    Args:
+        teacher: The model that is right: a path or an ``onnx.ModelProto``.
+        student: The model to judge.
+        record: What the student's constants were before they were rounded: a growth record, by its path, or its
+            document with ``arrays``. Without one, that in the folder of the student's file is taken, if there is one.
+        shapes: Shapes of inputs, for free axes; those of others are chosen.
+        gained: Outputs in which the student may say more along one axis, behind what the teacher says.
+
+    Raises:
+        ModelError: If a model or the record cannot be read.
+        OptionError: If a shape does not fit its input, or there is no output that has gained.
+    """
+    started = time.monotonic()
+    one, two = (each if isinstance(each, File) else load(each) for each in (teacher, student))
+    names = {each.name for each in one.proto.graph.output}
+    if strange := sorted(set(gained) - names):
+        raise OptionError(f"the teacher has no output {strange[0]!r}", hint=f"there is {', '.join(sorted(names))}")
+    output, reason = difference(one, two)
+    if reason:
+        found = Verdict("different", output=output, reason=reason)
+    else:
+        pair = Pair(one, two, gained, _growth(student, record))
+        try:
+            found = _compared(pair, shapes or {}, started)
+        except Undecided as why:
+            found = Verdict("undecided", node=why.node, operator=why.operator, reason=why.reason)
+        except MemoryError:
+            found = Verdict("undecided", reason="there is not enough memory to run the models")
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def _compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -> Verdict:
+    """Try shapes until a run of both models decides; say why not what came nearest to it."""
+    given = list(pair.teacher.inputs)
+    batches, others = sizes.names(given, fixed)
+    if not batches and not others:
+        pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
+    tried = Tried(pair, started)
+    if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+        return found
+    lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
+    for length in lengths:
+        if (found := tried.first(sizes.attempts(given, fixed, reaching=length))) is not None:
+            return found
+    if not others and len(tried.unread) > 2 and all(each.counts == tried.unread[0].counts for each in tried.unread):
+        # No batch that was tried gives these elements a part: they are dead at any.
+        tried.pair = replace(pair, dead=True)
+        if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+            return found
+    raise next(reversed(tried.unread), None) or tried.why or Undecided("no shapes were found that fit the inputs")
+
+
+@dataclass
+class Tried:
+    """Shapes that have been tried.
+
+    Args:
+        pair: The models.
+        started: When the check began.
+        why: Why the first ones did not decide.
+        unread: What constants they left unread; this may be mended by larger ones.
+    """
+
+    pair: Pair
+    started: float
+    why: Undecided | None = None
+    unread: list[Unread] = field(default_factory=list)
+
+    def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
+        """Return the verdict on the first shapes that decide."""
+        last = None
+        for attempt in attempts:
+            if time.monotonic() - self.started > SECONDS:
+                break
+            try:
+                return self.pair.on(attempt)
+            except Unread as unread:
+                self.unread.append(unread)
+            except Undecided as why:
+                self.why = self.why or why
+                place = why.node, why.operator, why.reason
+                if place == last or isinstance(why, TooLarge):
+                    break  # other lengths change nothing, or make it worse
+                last = place
+        return None
+
+
+def _elements(file: File) -> int:
+    return sum(int(np.prod(each.dims, dtype=np.int64)) for each in file.proto.graph.initializer)
+
+
+def _shape_of(file: File, name: str, places: int) -> tuple[int, ...]:
+    for tensor in file.proto.graph.initializer:
+        if tensor.name == name:
+            return tuple(tensor.dims)
+    return (places,)
+
+
+def _growth(student: Model, record: Path | str | Mapping[str, Any] | None) -> Growth | None:
+    """Return what a growth record says of constants before rounding: the one given, or that beside the student."""
+    if record is not None:
+        return growth.read(record)
+    return growth.beside(student) if isinstance(student, str | Path) else None

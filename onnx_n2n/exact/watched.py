@@ -1,0 +1,71 @@
+"""A run that stays within bounds, and that can be looked at node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx
+
+from onnx_n2n.errors import ModelError
+from onnx_n2n.exact.files import File
+from onnx_n2n.exact.lengths import Lengths
+from onnx_n2n.exact.run import Exact, Run, Scope
+from onnx_n2n.exact.tensor import Map, Tensor, Value
+from onnx_n2n.exact.undecided import Undecided
+
+LARGEST = 1 << 26  # numbers of one tensor
+MOST = 1 << 28  # numbers of all tensors that one run makes
+
+
+class TooLarge(Undecided):
+    """A run with these shapes would take too long, or too much memory."""
+
+
+class Watched(Run):
+    """A run that ends where it would be too large, and in which whatever goes wrong is a reason.
+
+    Args:
+        world: The `Field` or the `RealLine`.
+        file: The model.
+        exact: Numbers before rounding.
+        lengths: Which lengths are free.
+        most: How many numbers the run may make in all.
+    """
+
+    def __init__(
+        self, world: object, file: File, exact: Exact | None = None, lengths: Lengths | None = None, most: int = MOST
+    ) -> None:
+        super().__init__(world, file, exact, lengths)
+        self._left = most
+
+    def node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
+        """Return what a node's outputs are.
+
+        Raises:
+            TooLarge: If the run has made as many numbers as it may.
+            Undecided: If something in it cannot be decided.
+        """
+        name = node.name or next(iter(node.output), "")
+        try:
+            values = super().node(node, scope)
+        except (Undecided, ModelError, MemoryError):
+            raise
+        except Exception as error:  # of a rule, or of ONNX's reference implementation: not known is undecided
+            said = str(error).strip().splitlines()
+            reason = f"its rule fails: {said[0][:200] if said else type(error).__name__}"
+            raise Undecided(reason, name, node.op_type) from error
+        sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in tensors(values) if each is not None]
+        self._left -= sum(sizes)
+        if self._left < 0 or max(sizes, default=0) > LARGEST:
+            raise TooLarge("a run with these shapes takes too many numbers", name, node.op_type)
+        return values
+
+
+def tensors(values: Sequence[Value]) -> Iterator[Tensor | None]:
+    """Return the tensors in values: sequences and maps taken apart, None for what is not given."""
+    for value in values:
+        if isinstance(value, list | Map):
+            yield from tensors(value if isinstance(value, list) else [value.values])
+        else:
+            yield value

@@ -1,0 +1,151 @@
+"""An input on which two models differ by more than rounding explains.
+
+Residues that differ prove nothing, because a random function knows no law of the real one. So both models are run in
+doubles, by the same rules, on inputs that are drawn. What rounding does is measured: with an error in every operation,
+and with errors in the constants of the student, which may have been rounded to the type that they are stored in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnx_n2n.exact.compared import Differs, pairs
+from onnx_n2n.exact.files import File
+from onnx_n2n.exact.reals import RealLine, Rounding, Together
+from onnx_n2n.exact.run import Exact
+from onnx_n2n.exact.tensor import Tensor, Value
+from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.watched import Watched
+
+SEEDS = 4  # inputs that are tried
+OPERATIONS = 1000  # a difference is so many times what errors of operations do, or more
+CONSTANTS = 8  # and so many times what errors of the student's constants do
+RUNS = 3  # with errors in operations, of each model
+PATTERNS: tuple[Together, ...] = ("none", "none", "all", "all", "first", "last")
+
+Shapes = Mapping[str, tuple[int, ...]]
+Outputs = list[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What an input shows.
+
+    Args:
+        output: The output that differs.
+        difference: By how much, at most.
+        scale: The largest number of that output in the teacher.
+        reason: How, as a sentence without its full stop.
+    """
+
+    output: str
+    difference: float
+    scale: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """Teacher and student at some shapes.
+
+    Args:
+        teacher: One model.
+        student: The other one.
+        shapes: The shapes of inputs.
+        exact: What makes the student's numbers before rounding, for a world; None where no record says.
+        gained: Outputs of the student that may be longer.
+    """
+
+    teacher: File
+    student: File
+    shapes: Shapes
+    exact: Callable[[RealLine], Exact | None] | None = None
+    gained: Collection[str] = ()
+
+    def found(self) -> Witness | None:
+        """Return a witness that the models differ, or None where there is none among the inputs that are tried."""
+        with np.errstate(all="ignore"):
+            for seed in range(SEEDS):
+                try:
+                    if found := self._on(seed):
+                        return found
+                except Undecided:
+                    continue
+                except Differs as how:
+                    return Witness(how.output, float("inf"), 0.0, how.reason)
+        return None
+
+    def contradiction(self) -> Witness | None:
+        """Return what speaks against models that residues show to be equal, on one input.
+
+        Residues know no domain: 0 / 0 - 0 / 0 is 0 to them. So the student must be finite where the teacher is.
+        """
+        with np.errstate(all="ignore"):
+            try:
+                for name, old, new in self._outputs(RealLine(0), RealLine(0)):
+                    if (np.isfinite(old) & ~np.isfinite(new)).any():
+                        return Witness(name, float("inf"), 0.0, "the student is not finite where the teacher is")
+                return self._on(0)
+            except (Undecided, Differs):
+                return None
+
+    def _on(self, seed: int) -> Witness | None:
+        plain = self._outputs(RealLine(seed), RealLine(seed))
+        suspects = {place for place, (_, old, new) in enumerate(plain) if _far(old, new)}
+        if not suspects:
+            return None
+        shaken = [self._outputs(RealLine(seed, 2 * run), RealLine(seed, 2 * run + 1)) for run in range(RUNS)]
+        moved = [
+            self._outputs(RealLine(seed), RealLine(seed, rounding=Rounding(number, together)))
+            for number, together in enumerate(PATTERNS)
+        ]
+        for place in sorted(suspects):
+            name, old, new = plain[place]
+            runs = [each[place] for each in (*shaken, *moved)]
+            said = np.isfinite(old) & np.isfinite(new)
+            for _, one, two in runs:
+                said &= np.isfinite(one) & np.isfinite(two)
+            if not said.any():
+                continue
+            apart = float(np.abs(old - new)[said].max())
+            scale = float(np.abs(old)[said].max())
+            own = max(_moved(said, (old, new), each[place][1:]) for each in shaken)
+            stored = max(_moved(said, (old, new), each[place][1:]) for each in moved)
+            if apart > OPERATIONS * max(own, scale * 2.0**-52) and apart > CONSTANTS * stored:
+                reason = f"they differ by {apart:.1e} where the teacher gives numbers of up to {scale:.1e}"
+                return Witness(name, apart, scale, reason)
+        return None
+
+    def _outputs(self, *worlds: RealLine) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        runs, results = [], []
+        for world, file in zip(worlds, (self.teacher, self.student), strict=True):
+            exact = self.exact(world) if self.exact is not None and file is self.student else None
+            runs.append(Watched(world, file, exact))
+            results.append(runs[-1].outputs(inputs(world, self.teacher, self.shapes)))
+        found = pairs((runs[0], runs[1]), (results[0], results[1]), self.gained)
+        return [(name, old.values, new.values) for name, old, new in found]
+
+
+def inputs(world: RealLine | object, file: File, shapes: Shapes) -> dict[str, Value]:
+    """Return a model's inputs, drawn in a world."""
+
+    def drawn() -> Iterator[tuple[str, Value]]:
+        for each in file.inputs:
+            type_ = each.type.tensor_type.elem_type
+            numbers = world.given(each.name, type_, shapes[each.name])  # type: ignore[union-attr]
+            yield each.name, Tensor(type_, None, numbers)
+
+    return dict(drawn())
+
+
+def _far(old: np.ndarray, new: np.ndarray) -> bool:
+    said = np.isfinite(old) & np.isfinite(new)
+    return bool((np.abs(old - new) > OPERATIONS * 2.0**-52 * np.abs(old))[said].any())
+
+
+def _moved(said: np.ndarray, before: tuple[np.ndarray, ...], after: tuple[np.ndarray, ...]) -> float:
+    """Return by how much outputs moved at most, where they say something."""
+    return max(float(np.abs(one - two)[said].max()) for one, two in zip(before, after, strict=True))

@@ -1,0 +1,78 @@
+"""The exact check of models as a caller has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from onnx_n2n import exact
+from onnx_n2n.errors import OptionError, told
+from onnx_n2n.exact.files import File
+from onnx_n2n.io.rooms import room
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.sessions import TIME_LIMIT, AnyModel, opened
+
+AnyRecord = Record | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def exactly(
+    teacher: AnyModel,
+    student: AnyModel,
+    *,
+    shapes: Mapping[str, tuple[int, ...]],
+    gained: Collection[str],
+    record: AnyRecord | None,
+    folder: Path | None,
+    running: Mapping[str, Any],
+) -> exact.Verdict:
+    """Compare two models in finite fields; see `onnx_n2n.verify`.
+
+    Args:
+        teacher: The model that is right.
+        student: The model to judge.
+        shapes: Shapes by input, for free dimensions.
+        gained: Outputs in which the student may say more.
+        record: What constants were before rounding.
+        folder: Where the external data of models in memory is.
+        running: Options of running models, none of which may be given.
+
+    Raises:
+        OptionError: If one is.
+        ModelError: If a model or the record cannot be read.
+    """
+    usual = {"inputs": None, "provider": "auto", "seed": 0, "time_limit": TIME_LIMIT, "trace": None}
+    if wrong := [name for name, value in running.items() if value != usual[name]]:
+        raise OptionError(
+            f"`{wrong[0]}=` does not go with `exact=`", hint="nothing is run in ONNX Runtime, and no input is needed"
+        )
+    with _file(teacher, folder) as old, _file(student, folder) as new, _record(record) as said:
+        return exact.check(old, new, record=said, shapes=shapes, gained=gained)
+
+
+@contextlib.contextmanager
+def _file(model: AnyModel, folder: Path | None) -> Iterator[Path | File]:
+    """Lend a model as the check reads it: a file as it is written, else what would be in one."""
+    with opened(model, folder) as source:
+        if isinstance(source.data, Path):
+            yield source.data
+            return
+        with told("the model cannot be read"):
+            proto = onnx.load_model_from_string(source.data)
+        yield File(proto, source.folder or Path())
+
+
+@contextlib.contextmanager
+def _record(record: AnyRecord | None) -> Iterator[Path | Mapping[str, Any] | None]:
+    """Lend a growth record as the check reads it."""
+    if not isinstance(record, Record):
+        yield Path(record) if isinstance(record, str | os.PathLike) else record
+        return
+    with room(Path(tempfile.gettempdir())) as inside:
+        record.save(inside / "growth.safetensors")
+        yield inside / "growth.safetensors"

@@ -1,0 +1,313 @@
+"""Students with numbers that no type can hold are equal by their record, and by nothing that a record only claims."""
+
+from __future__ import annotations
+
+import copy
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+from record.test_forms import CASES, RMS
+
+from helpers.deepening import BN, CONV, IMAGE, NORM, C, V, W
+from helpers.enlarging import UNPROVEN
+from helpers.graphs import model
+from helpers.growths import CLASSIFIER, GROWTHS, QUIET
+from onnx_n2n.errors import ModelError
+from onnx_n2n.exact import check, growth
+from onnx_n2n.exact import record as records
+from onnx_n2n.exact.field import Field
+from onnx_n2n.exact.files import File
+from onnx_n2n.exact.reals import RealLine
+from onnx_n2n.exact.roots import Scaled, root, taken_apart
+from onnx_n2n.exact.rounding import LIMIT, units
+from onnx_n2n.passes import Deepen, Outputs, Widen, parse
+
+FEW = settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+TWO = model("h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)", "float[N,4] x", "y", W=(4, 6), V=(6, 3))
+RUNS = [
+    "widen{factor=1.5},widen{factor=1.25}",
+    "widen{factor=1.5,init=net2net,noise=0.1},widen{factor=1.7,init=net2net,noise=0.1}",
+    "deepen{count=1},widen{factor=1.5}",
+    "widen{factor=1.25},deepen{count=1},widen{factor=1.5}",
+]
+
+
+def document(result: Any) -> dict[str, Any]:
+    """Return the steps and arrays of a growth's record, which may be changed."""
+    with TemporaryDirectory() as folder:
+        result.growth.save(Path(folder, "growth.safetensors"))
+        read = records.read(Path(folder, "growth.safetensors"))
+    return {"steps": copy.deepcopy(list(read.steps)), "arrays": dict(read.arrays)}
+
+
+def claimed(tensors: dict[str, Any] | None = None, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a record that says nothing but forms."""
+    step = {"tensors": [], "new": [], "forms": {"tensors": tensors or {}, "settings": settings or {}}}
+    return {"steps": [step], "arrays": {}}
+
+
+def changed(teacher: onnx.ModelProto, **arrays: np.ndarray) -> onnx.ModelProto:
+    """Return a model with other numbers in some constants."""
+    found = onnx.ModelProto.FromString(teacher.SerializeToString())
+    for tensor in found.graph.initializer:
+        if tensor.name in arrays:
+            tensor.CopyFrom(numpy_helper.from_array(arrays[tensor.name], tensor.name))
+    return found
+
+
+def constant(of: onnx.ModelProto, name: str) -> np.ndarray:
+    return next(numpy_helper.to_array(each).copy() for each in of.graph.initializer if each.name == name)
+
+
+# Students that are right
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "outputs"])
+def test_a_student_is_equal_by_its_record_and_not_without(name: str) -> None:
+    growing, teacher, names = CASES[name]
+    result = growing(teacher, proof=UNPROVEN)
+    found = check(teacher, result.model, record=document(result))
+    assert found.state == "equal", found
+    assert found.constants == len(names)
+    assert found.largest_rounding < 1e-7
+    exact = name == "weighed mean"  # 4 channels: the shares are exact
+    assert check(teacher, result.model).state == ("equal" if exact else "undecided")
+
+
+@pytest.mark.parametrize("teacher", [QUIET, RMS], ids=["layer norm", "root mean square"])
+@pytest.mark.parametrize("text", RUNS)
+def test_forms_are_followed_through_several_steps(text: str, teacher: onnx.ModelProto) -> None:
+    result = parse(text)(teacher, proof=UNPROVEN)
+    found = check(teacher, result.model, record=document(result))
+    assert found.state == "equal", found
+    assert found.constants
+
+
+@pytest.mark.parametrize("name", ["fresh", "copies", "tied", "deeper", "enlarged", "passes"])
+def test_other_growths_round_nothing(name: str) -> None:
+    growing, teacher = GROWTHS[name]
+    result = growing(teacher, proof=UNPROVEN)
+    found = check(teacher, result.model, record=document(result))
+    assert (found.state, found.constants) == ("equal", 0), found
+
+
+def test_the_root_of_real_statistics_is_followed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "real.npz", x=np.random.default_rng(0).standard_normal((2, 3, 8, 9), np.float32))
+    teacher = model(f"{CONV} {NORM} r = Relu(n) y = Conv(r, V)", IMAGE, "y", W=W, c=C, V=V, **BN)
+    result = Deepen(calibrate=str(tmp_path / "real.npz"))(teacher, proof=UNPROVEN)
+    assert check(teacher, result.model).state == "undecided"
+    found = check(teacher, result.model, record=document(result))
+    assert (found.state, found.constants) == ("equal", 1), found
+
+
+def test_outputs_that_become_longer_are_the_teachers_first() -> None:
+    result = Outputs(8)(CLASSIFIER, proof=UNPROVEN)
+    read = growth.read(document(result))
+    assert read.rounded(File(CLASSIFIER), File(result.model))[0] == 2
+
+
+def test_the_record_in_the_folder_of_a_student_is_found(tmp_path: Path) -> None:
+    result = Widen(factor=1.5)(QUIET, proof=UNPROVEN)
+    other = Widen(factor=1.25)(QUIET, proof=UNPROVEN)
+    onnx.save(result.model, tmp_path / "student.onnx")
+    assert growth.beside(tmp_path / "student.onnx") is None
+    other.growth.save(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").write_bytes(b"nothing")
+    assert growth.beside(tmp_path / "student.onnx") is None
+    result.growth.save(tmp_path / "c.safetensors")
+    assert check(QUIET, tmp_path / "student.onnx").state == "equal"
+
+
+# Students that are wrong
+
+GROWN = Widen(factor=1.5, init="net2net", noise=0.1)(QUIET, proof=UNPROVEN)
+
+
+@FEW
+@given(st.data())
+def test_a_number_that_is_off_is_never_equal(data: st.DataObject) -> None:
+    names = [each.name for each in GROWN.model.graph.initializer if each.data_type == onnx.TensorProto.FLOAT]
+    array = constant(GROWN.model, name := data.draw(st.sampled_from(names)))
+    place = data.draw(st.integers(0, array.size - 1))
+    array.reshape(-1)[place] += (
+        np.spacing(np.float32(max(1, abs(array.reshape(-1)[place]))))
+        * data.draw(st.sampled_from([-1, 1]))
+        * 2.0 ** data.draw(st.integers(2, 20))
+    )
+    wrong = changed(GROWN.model, **{name: array})
+    assert check(QUIET, wrong, record=document(GROWN)).state != "equal"
+
+
+@pytest.mark.parametrize("form", [
+    {"tensor": "W"},
+    {"times": [{"tensor": "W"}, {"number": [3, 3]}]},
+    {"plus": [{"tensor": "W"}, {"number": [1, 3]}, {"number": [-1, 3]}]},
+    {"power": [{"power": [{"tensor": "W"}, [1, 1]]}, [1, 1]]},
+    {"times": [{"tensor": "W"}, {"power": [{"number": [2, 1]}, [1, 2]]}, {"power": [{"number": [1, 2]}, [1, 2]]}]},
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_what_a_type_holds_is_not_rounded(form: Any, kind: str) -> None:
+    """The attack: the student is one unit off, and the record says that it stands for the teacher's number."""
+    text = "h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)"
+    values = {"W": np.random.default_rng(1).normal(size=(4, 6)), "V": np.ones((6, 3))}
+    word = {"f4": "float", "f8": "double"}[kind]
+    teacher = model(text, f"{word}[N,4] x", "y", **{name: each.astype(kind) for name, each in values.items()})
+    array = constant(teacher, "W")
+    wrong = changed(teacher, W=np.nextafter(array, np.inf, dtype=array.dtype))
+    assert check(teacher, wrong, record=claimed({"W": form})).state != "equal"
+    assert check(teacher, teacher, record=claimed({"W": form})).state == "equal"
+
+
+def test_a_weight_that_the_teacher_has_is_never_taken() -> None:
+    """The attack: one weight is off by a unit, and the form of the next one, which is unchanged, makes up for it."""
+    teacher = changed(TWO, W=np.full((4, 6), 0.75, np.float32))
+    factor = 1 + 2.0**-23
+    wrong = changed(teacher, W=(constant(teacher, "W").astype(np.float64) * factor).astype(np.float32))
+    by = Fraction(float(constant(wrong, "W")[0, 0])) / Fraction(3, 4)
+    assert by != 1
+    lie = {"times": [{"tensor": "V"}, {"number": [by.denominator, by.numerator]}]}
+    assert check(teacher, wrong, record=claimed({"V": lie})).state != "equal"
+
+
+def test_copies_of_what_a_type_holds_sum_to_exactly_that() -> None:
+    """The attack: the copies of a weight are off by less than its unit, and the record says that it was rounded."""
+    teacher = changed(TWO, V=np.full((6, 3), 0.75, np.float32))
+    double = {"index": "0", "share": "1", "copies": "0", "fresh": None, "row": None}
+    entry = {"teacher": "V", "student": "V", "before": [6, 3], "axes": [{"axis": 0, **double}], "scale": 1.0,
+             "zero": None, "squared": [1, 1]}  # fmt: skip
+    lie = claimed()
+    lie["steps"][0]["tensors"] = [entry]
+    index = np.arange(12) % 6
+    lie["arrays"] = {"0": index, "1": np.full(12, 0.5)}
+    copies = constant(teacher, "V")[index] / 2
+    wide = changed(teacher, W=constant(teacher, "W")[:, index], V=copies)
+    assert check(teacher, wide, record=lie).state == "equal"
+    copies[3, 1] = np.nextafter(copies[3, 1], np.float32(1))
+    assert check(teacher, changed(wide, V=copies), record=lie).state != "equal"
+
+
+@pytest.mark.parametrize("form", [
+    {"tensor": "V"}, {"tensor": "absent"}, {"student": "W"}, {"number": [1, 0]}, {"number": ["1", 2]}, {"array": "9"},
+    {"times": []}, {"power": [{"tensor": "W"}, [10**9, 1]]}, {"shaped": [{"tensor": "W"}, [7, -1]]}, {}, [], None, 3,
+    {"power": [{"number": [-1, 2]}, [1, 2]]}, {"strange": 1}, {"setting": "no.node"}, {"times": 1},
+])  # fmt: skip
+def test_forms_that_say_nothing_leave_what_is_stored(form: Any) -> None:
+    wrong = changed(TWO, W=np.nextafter(constant(TWO, "W"), np.float32(9)))
+    for lie in (claimed({"W": form}), claimed(settings={"y.alpha": form})):
+        assert check(TWO, wrong, record=lie).state != "equal"
+        assert check(TWO, TWO, record=lie).state == "equal"
+
+
+def test_a_form_inside_of_too_many_others_says_nothing() -> None:
+    form: Any = {"tensor": "W"}
+    for _ in range(5000):
+        form = {"times": [form]}
+    assert check(TWO, TWO, record=claimed({"W": form})).state == "equal"
+
+
+def test_a_name_of_two_nodes_stands_for_none() -> None:
+    gemm = "h = Gemm<alpha=0.3>(x, W) y = Gemm<alpha=0.7>(h, V)"
+    teacher = model(gemm, "float[N,4] x", "y", W=(4, 6), V=(6, 3))
+    wrong = onnx.ModelProto.FromString(teacher.SerializeToString())
+    for node, by in zip(wrong.graph.node, (1.5, 1 / 1.5), strict=True):
+        node.name, node.attribute[0].f = "same", node.attribute[0].f * by
+    form = {"times": [{"number": [45, 100]}]}
+    assert check(teacher, wrong, record=claimed(settings={"same.alpha": form})).constants == 0
+
+
+def test_hints_about_roots_are_never_trusted() -> None:
+    for by in ([1, 2], [3, 7], [9, 4]):
+        lie = {"times": [{"setting": "n.epsilon"}, {"number": by}]}
+        other = {"times": [{"setting": "o.epsilon"}, {"number": [by[1], by[0]]}]}
+        hints = claimed(settings={"n.epsilon": lie, "o.epsilon": other})
+        assert check(QUIET, QUIET, record=hints).state == "equal"
+        gain = constant(QUIET, "g")
+        wrong = changed(QUIET, g=(gain * np.sqrt(by[0] / by[1])).astype(np.float32))
+        assert check(QUIET, wrong, record=hints).state != "equal"
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths to everything in a document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(each for key, part in inside for each in leaves(part, (*path, key)))]
+
+
+@FEW
+@given(st.data())
+def test_a_record_that_is_damaged_leaves_what_is_stored(data: st.DataObject) -> None:
+    lie = document(GROWN)
+    *path, last = data.draw(st.sampled_from([each for each in leaves(lie["steps"]) if each]))
+    inside = lie["steps"]
+    for key in path:
+        inside = inside[key]
+    inside[last] = data.draw(st.sampled_from([None, -1, 2, 0.5, "0", "W", [], {}, [3, 5], {"number": [1, 3]}, 10**30]))
+    array = constant(GROWN.model, "W")
+    array[0, 0] = np.nextafter(array[0, 0], np.float32(9))  # exact, so that no record excuses it
+    assert check(QUIET, changed(GROWN.model, W=array), record=lie).state != "equal"
+    assert check(QUIET, GROWN.model, record=lie).state in {"equal", "undecided"}
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
+    for name in ("x.safetensors", "absent.safetensors"):
+        with pytest.raises(ModelError):
+            growth.read(tmp_path / name)
+
+
+# Numbers
+
+
+@FEW
+@given(st.integers(0, 20))
+def test_what_is_taken_is_less_than_a_unit_from_what_is_stored(seed: int) -> None:
+    result = Widen(factor=1.7, init="net2net", noise=0.2, seed=seed)(QUIET, proof=UNPROVEN)
+    for name, array in growth_of(result).items():
+        stored = constant(result.model, name)
+        off = np.abs(array - stored)
+        assert 0 < off.max() < np.spacing(np.abs(stored).max()), name
+        assert np.count_nonzero(off) < stored.size or name == "g"
+
+
+def growth_of(result: Any) -> dict[str, np.ndarray]:
+    """Return what constants of a student were, as doubles."""
+    read = growth.read(document(result))
+    found = read.exact(RealLine(0), File(QUIET), File(result.model)).constants
+    return {name: each.values for name, each in found.items()}
+
+
+FRACTIONS = st.fractions(Fraction(1, 60), 60, max_denominator=60)
+
+
+@FEW
+@given(FRACTIONS, FRACTIONS)
+def test_roots_of_products_are_products_of_roots(one: Fraction, two: Fraction) -> None:
+    field = Field(3, sorted({prime for each in (one, two) for prime in taken_apart(each)[1]}))
+    roots = [root(field, each) for each in (one, two, one * two)]
+    np.testing.assert_array_equal((roots[0] * roots[1]).values, roots[2].values)
+    np.testing.assert_array_equal((roots[0] * roots[0]).values, field.fraction(*one.as_integer_ratio()).values)
+    x = field.variable("x", (5,))
+    again = Scaled(field, one).rsqrt(x * field.fraction(*one.as_integer_ratio()))
+    np.testing.assert_array_equal((again * roots[0]).values, field.rsqrt(x).values)
+
+
+@FEW
+@given(st.floats(-(2.0**90), 2.0**90, width=32), st.sampled_from(["float16", "bfloat16", "float32"]))
+def test_neighbours_are_at_least_a_unit_apart(number: float, kind: str) -> None:
+    dtype = np.dtype(getattr(ml_dtypes, kind, kind))
+    with np.errstate(over="ignore"):
+        stored = np.array([number]).astype(dtype)
+    if not np.isfinite(stored.astype(np.float64)).all():
+        return
+    for towards in (-np.inf, np.inf):
+        other = np.nextafter(stored, np.array([towards], dtype))
+        if np.isfinite(other.astype(np.float64)).all():
+            assert units(stored.astype(np.float64), other.astype(np.float64), dtype) >= 1 > LIMIT
