@@ -121,7 +121,7 @@ MATRICES = [
     attribute("ConvTranspose", "x, K", "dilations = [2, 1]", "dilations = [1, 2]", IMAGE, K=K),
     attribute("ConvTranspose", "x, K", "pads = [1, 0, 0, 0]", "pads = [0, 0, 1, 0]", IMAGE, K=K),
     *(attribute("MaxPool", "x", f"kernel_shape = [2, 2]{one}", f"kernel_shape = [2, 2]{two}", IMAGE) for one, two in (
-        ("", ", strides = [2, 2]"), (", strides = [3, 1]", ", strides = [3, 1], ceil_mode = 1"), (", pads = [1, 0, 0, 0]", ", pads = [0, 0, 1, 0]"),
+        ("", ", strides = [2, 2]"), (", strides = [1, 7]", ", strides = [1, 7], ceil_mode = 1"), (", pads = [1, 0, 0, 0]", ", pads = [0, 0, 1, 0]"),
         ("", ", dilations = [2, 2]"), (', auto_pad = "SAME_UPPER"', ', auto_pad = "SAME_LOWER"'))),
     *(attribute("AveragePool", "x", f"kernel_shape = [3, 3]{one}", f"kernel_shape = [3, 3]{two}", IMAGE, opset=19) for one, two in (
         (", pads = [1, 1, 1, 1]", ", pads = [1, 1, 1, 1], count_include_pad = 1"), (", strides = [2, 2]", ", strides = [2, 2], ceil_mode = 1"),

@@ -63,7 +63,7 @@ LIES = [
     *right_at((3, 5), "turned round a place", "y = Slice(x, z, far, dim1, z)", "y = Slice(x, before, far, dim1, z)", z=ints(-1),
               far=ints(-(2**40))),
     *right_at((3, 5), "twice less the size", LENGTH + "y = Slice(x, first, s, dim1)",
-              LENGTH + "t = Add(s, s) d = Sub(t, k) y = Slice(x, first, d, dim1)"),
+              LENGTH + "t = Add(s, s) d = Sub(t, k) y = Slice(x, first, d, dim1)", feeds={"x": normal(2, 2, 8)}),
     *right_at((3, 5), "cut where it is twice less the size", LENGTH + "h = Sub(s, dim1) y = Slice(x, first, h, dim1)",
               LENGTH + "t = Add(s, s) d = Sub(t, k) h = Sub(d, dim1) y = Slice(x, first, h, dim1)"),
     *right_at((3, 5), "cut at the middle", LENGTH + "h = Div(s, t2) y = Slice(x, first, h, dim1)", "h = Div(k, t2) y = Slice(x, first, h, dim1)",
@@ -89,19 +89,19 @@ LIES = [
               t2=ints(2)),
     pair("pooling of an image that is three by five", IMAGE, "y = GlobalAveragePool(x)", "y = AveragePool<kernel_shape=[3, 5]>(x)"),
     pair("maximum of an image that is three by five", IMAGE, "y = GlobalMaxPool(x)", "y = MaxPool<kernel_shape=[3, 5]>(x)"),
-    pair("pooling of an image of an odd size", IMAGE, "y = MaxPool<kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1]>(x)",
-         "y = MaxPool<kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1>(x)", feeds={"x": normal(1, 3, 8, 8)}),
     pair("every second, odd", ANY, "y = Slice(x, first, far, dim1, t2)", "y0 = Slice(x, z, mfar, dim1, mt2) y = Slice(y0, z, mfar, dim1, z)",
          first=ints(0), far=ints(2**40), dim1=ints(1), t2=ints(2), z=ints(-1), mfar=ints(-(2**40)), mt2=ints(-2), feeds={"x": normal(2, 6, 8)}),
     pair("convolution with strides, odd", "(float[N, 3, L] x) => (float[N, 4, M] y)", "y = Conv<pads=[1, 1], strides=[2]>(x, K)",
          "y = Conv<auto_pad=\"SAME_UPPER\", strides=[2]>(x, K)", K=normal(4, 3, 3), feeds={"x": normal(1, 3, 8)}),
     pair("convolution with strides of three", "(float[N, 3, L] x) => (float[N, 4, M] y)", "y = Conv<pads=[1, 1], strides=[3]>(x, K)",
-         "y = Conv<auto_pad=\"SAME_UPPER\", strides=[3]>(x, K)", K=normal(4, 3, 3), feeds={"x": normal(1, 3, 7)}),
+         "y = Conv<auto_pad=\"SAME_UPPER\", strides=[3]>(x, K)", K=normal(4, 3, 3), feeds={"x": normal(1, 3, 8)}),
     pair("halves of an odd length", ANY, LENGTH + "h = Div(s, t2) a = Slice(x, first, h, dim1) b = Slice(x, h, s, dim1) "
          "y = Concat<axis=1>(b, a)", LENGTH + "p = Add(s, dim1) h = Div(p, t2) g = Sub(s, h) a = Slice(x, first, g, dim1) "
          "b = Slice(x, g, s, dim1) y = Concat<axis=1>(b, a)", first=ints(0), t2=ints(3), dim1=ints(1), feeds={"x": normal(2, 5, 8)}),
 ]  # fmt: skip
-KNOWN: dict[str, list[str]] = {}
+KNOWN = {
+    "Split does not ask whether its sizes sum to the axis": [f"split of the batch {size}" for size in (3, 4, 5)],
+}
 
 
 @pytest.mark.parametrize("lie", cases(LIES, KNOWN))

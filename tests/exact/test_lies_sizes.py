@@ -207,8 +207,8 @@ LIES = [
     text("largest hundred", "m = Min(s, k) v, i = TopK<axis=1>(x, m) y = Relu(v)", k=np.array([64]), changed={"k": np.array([65])},
          feeds=MIDDLE),
     text("cropped and padded to a length", "y = CenterCropPad<axes=[1]>(x, k)",
-         "d = Sub(k, s) h = Div(d, tw) r = Sub(d, h) w = Concat<axis=0>(first, h, first, first, r, first) y = Pad(x, w)",
-         k=np.array([64]), tw=np.array([2]), feeds={"x": normal(1, 4, 8)}),
+         "d = Sub(k, s) h = Div(d, tw) r = Sub(d, h) w = Concat<axis=0>(first, r, first, first, h, first) y = Pad(x, w)",
+         k=np.array([64]), tw=np.array([2]), feeds={"x": normal(1, 71, 8)}),
     text("padded to a multiple of seven", "m = Mod(s, k) n = Sub(k, m) r = Mod(n, k) w = Concat<axis=0>(first, first, first, first, "
          "r, first) y = Pad(x, w)", "y = Identity(x)", k=np.array([7]), feeds={"x": normal(1, 9, 8)}),
     text("padded to sixty-four", "n = Sub(k, s) r = Max(n, first) w = Concat<axis=0>(first, first, first, first, r, first) "

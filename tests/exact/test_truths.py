@@ -87,7 +87,6 @@ EQUAL = [
     pair("reshape there and back", TEXT, "y = Relu(x)", "s = Shape(x) f = Reshape(x, r) g = Relu(f) y = Reshape(g, s)", r=np.array([-1, 8])),
     pair("split and put together", SAME, "y = Relu(x)", "a, b = Split<axis=1, num_outputs=2>(x) c = Relu(a) d = Relu(b) y = Concat<axis=1>(c, d)"),
     pair("mean as a sum's share", SAME, "m = ReduceMean(x, ax) y = Sub(x, m)", "s = ReduceSum(x, ax) n = Div(s, eight) y = Sub(x, n)", ax=np.array([1]), eight=np.float32(8)),
-    pair("mean over a length as a sum's share", "(float[N, L, 8] x) => (float[N, 1, 8] y)", "y = ReduceMean(x, ax)", "t = ReduceSum(x, ax) s = Shape<start=1, end=2>(x) f = Cast<to=1>(s) y = Div(t, f)", ax=np.array([1])),
     pair("global mean", "(float[N, 3, H, W] x) => (float[N, 3, 1, 1] y)", "y = GlobalAveragePool(x)", "y = ReduceMean(x, ax)", ax=np.array([2, 3])),
     pair("norm in its steps", SAME, "y = LayerNormalization(x, g, b)", "m = ReduceMean(x, ax) d = Sub(x, m) q = Mul(d, d) v = ReduceMean(q, ax) e = Add(v, eps) r = Sqrt(e) n = Div(d, r) s = Mul(n, g) y = Add(s, b)",
          g=normal(8), b=B, ax=np.array([-1]), eps=np.float32(1e-5)),
@@ -116,6 +115,7 @@ EQUAL = [
     pair("Einsum as a product", TEXT, "y = MatMul(x, W)", "y = Einsum<equation = \"nij,jk->nik\">(x, W)", W=W),
 ]  # fmt: skip
 NOT_DIFFERENT = [
+    pair("mean over a length as a sum's share", "(float[N, L, 8] x) => (float[N, 1, 8] y)", "y = ReduceMean(x, ax)", "t = ReduceSum(x, ax) s = Shape<start=1, end=2>(x) f = Cast<to=1>(s) y = Div(t, f)", ax=np.array([1])),
     pair("Clip at zero and Relu", SAME, "y = Clip(x, zero)", "y = Relu(x)", zero=ZERO), pair("Max with zero and Relu", SAME, "y = Max(x, zero)", "y = Relu(x)", zero=ZERO),
     pair("Sigmoid in its steps", SAME, "y = Sigmoid(x)", "n = Neg(x) e = Exp(n) d = Add(e, one) y = Reciprocal(d)", one=np.float32(1)), pair("Swish in its steps", SAME, "s = Sigmoid(x) y = Mul(x, s)", "n = Neg(x) e = Exp(n) d = Add(e, one) y = Div(x, d)", one=np.float32(1)),
     pair("Softmax of a shifted row", SAME, "y = Softmax(x)", "a = Add(x, k) y = Softmax(a)", k=np.float32(3)), pair("maximum of doubled ones", TWO, "m = Max(x, z) y = Mul(m, k)", "a = Mul(x, k) b = Mul(z, k) y = Max(a, b)", k=TWICE),
