@@ -1,7 +1,7 @@
 """What the attacks on the exact check share: a pair of models from ONNX's text, and the proof that they differ.
 
-A *lie* is a teacher and a student that do not compute the same. `differ` runs both, so that a pair that is no lie cannot
-pass for one. A *truth* is a pair that computes the same.
+A *lie* is a teacher and a student that do not compute the same. `differ` runs both, so that a pair that is no lie
+cannot pass for one. A *truth* is a pair that computes the same.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def drawn(model: onnx.ModelProto, seed: int) -> dict[str, Any]:
             for d in tensor.shape.dim
         ]
         kind = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        if kind == bool:
+        if kind.kind == "b":
             result[each.name] = generator.random(shape) < 0.5
         elif kind.kind in "iu":
             result[each.name] = generator.integers(0, 3 + 3 * seed, shape).astype(kind)
