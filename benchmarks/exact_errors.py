@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ import onnx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from exact import GROWTHS
 from exact_mistakes import KINDS, changed
 from exact_reference import moved
 
@@ -45,8 +44,13 @@ from onnx_n2n.exact import checking
 from onnx_n2n.exact.undecided import Undecided
 
 MODELS = Path(__file__).parents[1] / "models"
-WAYS = ("widen", "net2net", "deepen", "run")
-LIMIT = 60  # seconds for one error
+WAYS: dict[str, Callable[..., Any]] = {
+    "widen": lambda source, **options: onnx_n2n.widen(source, 1.5, **options),
+    "net2net": lambda source, **options: onnx_n2n.widen(source, 1.5, init="net2net", **options),
+    "deepen": onnx_n2n.deepen,
+    "run": lambda source, **options: onnx_n2n.run(source, "widen{factor=1.5},deepen{count=1}", **options),
+}
+LIMIT = 20  # seconds of a processor for one student or error
 TOLERANCE = 1e-9  # relative to the largest number of an output, between two runs in doubles
 
 
@@ -75,47 +79,48 @@ class Late(Exception):  # noqa: N818
 
 @contextlib.contextmanager
 def within(seconds: int) -> Iterator[None]:
-    """Raise `Late` if the body takes longer."""
+    """Raise `Late` if the body takes more time of a processor."""
 
     def late(*_: Any) -> None:
         raise Late
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @contextlib.contextmanager
 def unexplained() -> Iterator[None]:
     """Leave out the search for a witness: residues that differ are reason enough not to say equal."""
     found = exact.Verdict("undecided", reason="residues differ")
-    with mock.patch.object(checking.Pair, "explained", lambda *_: found):
+    with mock.patch.object(checking.Pair, "explained", return_value=found):
         yield
 
 
-def grown(teacher: Path, growth: str, folder: Path) -> Student | str:
-    """Grow a model and check it; return a student, or why there is none."""
+def grown(teacher: Path, growth: str, folder: Path) -> dict[str, Any]:
+    """Grow a model and check it; return what a `Student` is made of, or why there is none."""
     folder.mkdir(parents=True)
     file, record = folder / "student.onnx", folder / "growth.safetensors"
     try:
         with within(LIMIT):
-            result = GROWTHS[growth](teacher, output=file, verify=False)
+            result = WAYS[growth](teacher, output=file, verify=False)
             if not file.exists():
-                return "not grown"
+                return {"left": "not grown"}
             result.growth.save(record)
             with unexplained():
                 verdict = exact.check(teacher, file, record=record)
     except Late:
-        return "too slow"
+        return {"left": "too slow"}
     except Exception as error:
-        return f"not grown: {error}"
+        return {"left": f"not grown: {error}"[:200]}
     if verdict.state != "equal":
-        return f"{verdict.state}: {verdict.reason}"
-    return Student(f"{teacher.stem} {growth}", teacher, file, record, verdict.seconds)
+        return {"left": f"{verdict.state}: {verdict.reason}"[:200]}
+    paths = {"teacher": str(teacher), "file": str(file), "record": str(record)}
+    return {"name": f"{teacher.stem} {growth}", **paths, "seconds": verdict.seconds}
 
 
 def trial(seed: int, students: list[Student], explain: bool = False) -> dict[str, Any]:
@@ -160,7 +165,7 @@ def trial(seed: int, students: list[Student], explain: bool = False) -> dict[str
 def judged(sound: onnx.ModelProto, larger: onnx.ModelProto, shapes: Any) -> str:
     """Say whether an error that was made larger changes an output, by the reference implementation in doubles."""
     try:
-        with within(2 * LIMIT):
+        with within(3 * LIMIT):
             by = moved(sound, larger, shapes)
     except Late:
         return "unknown: too slow"
@@ -170,9 +175,9 @@ def judged(sound: onnx.ModelProto, larger: onnx.ModelProto, shapes: Any) -> str:
 
 
 def teachers(corpus: Path | None, largest: int) -> list[Path]:
-    """Return the models of ``models/`` and those of a folder that are no larger, smallest first."""
+    """Return the models of a folder that are not too large, smallest first, then those of ``models/``."""
     found = [] if corpus is None else [each for each in corpus.rglob("*.onnx") if each.stat().st_size <= largest]
-    return sorted(MODELS.glob("*.onnx")) + sorted(found, key=lambda each: each.stat().st_size)
+    return sorted(found, key=lambda each: each.stat().st_size) + sorted(MODELS.glob("*.onnx"))
 
 
 def work(pipe: Any) -> None:
@@ -294,14 +299,11 @@ def kept(options: argparse.Namespace, folder: Path) -> tuple[list[Student], Coun
         started = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         places = list(enumerate(teachers(options.corpus, options.largest)))
-        calls = [("grown", (path, WAYS[place % len(WAYS)], folder.resolve() / f"{place}")) for place, path in places]
-        found = [each for _, each in sorted(answers(calls, options.workers), key=lambda pair: pair[0])]
-        rows = [
-            {**vars(each), **{name: str(getattr(each, name)) for name in ("teacher", "file", "record")}}
-            if isinstance(each, Student)
-            else {"left": str(each)[:80]}
-            for each in found
+        calls = [
+            ("grown", (path, list(WAYS)[place % len(WAYS)], folder.resolve() / f"{place}")) for place, path in places
         ]
+        found = [each for _, each in sorted(answers(calls, options.workers), key=lambda pair: pair[0])]
+        rows = [each or {"left": "the process ended"} for each in found]
         notes.write_text(json.dumps(rows, indent=1) + "\n")
         print(f"grown in {time.monotonic() - started:.0f} s", file=sys.stderr)
     rows = json.loads(notes.read_text())

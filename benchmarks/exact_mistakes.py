@@ -536,7 +536,7 @@ def pool(model: Model) -> str:
     return label(node)
 
 
-def skipped(model: Model, node: onnx.NodeProto, slot: int = 0) -> str:
+def skipped(node: onnx.NodeProto, slot: int = 0) -> str:
     """Let what reads a node read its input instead."""
     where = label(node, f"input {slot}")
     source, result = node.input[slot], node.output[0]
@@ -554,13 +554,13 @@ def shapes_of(model: Model, node: onnx.NodeProto) -> list[int]:
 @kind("an activation skipped")
 def activation_skipped(model: Model) -> str:
     """Leave out an activation."""
-    return skipped(model, model.node(*ACTIVATIONS, "Clip", "HardSwish", "PRelu", "Gelu", "Erf"))
+    return skipped(model.node(*ACTIVATIONS, "Clip", "HardSwish", "PRelu", "Gelu", "Erf"))
 
 
 @kind("a norm or Softmax skipped")
 def norm_skipped(model: Model) -> str:
     """Leave out a normalization."""
-    return skipped(model, model.node(*NORMS - {"LayerNormalization"}, "Softmax", "LpNormalization"))
+    return skipped(model.node(*NORMS - {"LayerNormalization"}, "Softmax", "LpNormalization"))
 
 
 @kind("a residual left out")
@@ -569,7 +569,7 @@ def residual(model: Model) -> str:
     node = model.one(
         each for each in model.nodes if each.op_type in {"Add", "Mul"} and not set(each.input) & model.constants.keys()
     )
-    return skipped(model, node, model.one(shapes_of(model, node)))
+    return skipped(node, model.one(shapes_of(model, node)))
 
 
 @kind("a bias left out")
@@ -578,11 +578,11 @@ def bias_left_out(model: Model) -> str:
     node = model.one(
         each
         for each in model.nodes
-        if each.op_type in {*CONVOLUTIONS, "Gemm"} and len(each.input) == 3
-        or each.op_type == "Add" and sum(name in model.constants for name in each.input) == 1
+        if (each.op_type in {*CONVOLUTIONS, "Gemm"} and len(each.input) == 3)
+        or (each.op_type == "Add" and sum(name in model.constants for name in each.input) == 1)
     )  # fmt: skip
     if node.op_type == "Add":
-        return skipped(model, node, int(node.input[0] in model.constants))
+        return skipped(node, int(node.input[0] in model.constants))
     where = label(node)
     del node.input[2]
     return where
@@ -728,7 +728,7 @@ def earlier(model: Model) -> str:
     """Let an output be what the node before it gives, of the same shape."""
     ends = {each.name for each in model.proto.graph.output}
     node = model.one(each for each in model.nodes if set(each.output) & ends and shapes_of(model, each))
-    return skipped(model, node, model.one(shapes_of(model, node)))
+    return skipped(node, model.one(shapes_of(model, node)))
 
 
 @kind("the bound of a Slice")

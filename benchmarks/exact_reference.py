@@ -49,11 +49,10 @@ def moved(one: onnx.ModelProto, two: onnx.ModelProto, shapes: Sequence[Mapping[s
 def feeds(model: onnx.ModelProto, shapes: Sequence[Mapping[str, Sequence[int]]]) -> Iterator[dict[str, np.ndarray]]:
     """Yield inputs: normal numbers of several scales, whole numbers of several ranges, booleans."""
     constants = {each.name for each in model.graph.initializer}
-    rows = [each.dims[0] for each in model.graph.initializer if len(each.dims) == 2]
+    rows = max((each.dims[0] for each in model.graph.initializer if len(each.dims) == 2), default=2)
     for given in shapes:
         for number in range(FEEDS):
             draw = np.random.default_rng(number)
-            ends = (2, 3, *(min(max(rows, default=2), 1 << number + 1) for _ in range(1)))
             feed = {}
             for each in model.graph.input:
                 if each.name in constants:
@@ -61,10 +60,10 @@ def feeds(model: onnx.ModelProto, shapes: Sequence[Mapping[str, Sequence[int]]])
                 kind = each.type.tensor_type.elem_type
                 dtype = onnx.helper.tensor_dtype_to_np_dtype(DOUBLE if kind == FLOAT else kind)
                 shape = tuple(given[each.name])
-                if dtype == bool:
+                if dtype.kind == "b":
                     feed[each.name] = draw.random(shape) < 0.5
                 elif dtype.kind in "iu":
-                    feed[each.name] = draw.integers(0, ends[number % len(ends)], shape).astype(dtype)
+                    feed[each.name] = draw.integers(0, min(rows, 2 << number * 2), shape).astype(dtype)
                 else:
                     feed[each.name] = (draw.standard_normal(shape) * (1, 3, 0.1)[number % 3]).astype(dtype)
             yield feed
