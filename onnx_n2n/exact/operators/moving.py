@@ -18,7 +18,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 # Operators whose first input is moved; the other inputs say where to.
 MOVED = """
-    CenterCropPad Compress DepthToSpace Expand Flatten Reshape ReverseSequence SpaceToDepth Split Squeeze Tile Transpose
+    CenterCropPad Compress DepthToSpace Expand Flatten Reshape ReverseSequence SpaceToDepth Squeeze Tile Transpose
     Trilu Unsqueeze
 """.split()  # noqa: SIM905
 # Those that keep every number and their order, so that a large constant is not copied.
@@ -31,6 +31,16 @@ Mover = Callable[[Sequence[np.ndarray | None]], Sequence[np.ndarray]]
 @rule(*MOVED)
 def moves(site: Site) -> list[Tensor]:
     """Move the numbers of the first input."""
+    return moved(site, [0])
+
+
+@rule("Split")
+def split(site: Site) -> list[Tensor]:
+    """Cut into parts, which have to be all of it."""
+    length = site.tensor(0).shape[site.axis(0, len(site.tensor(0).shape))]
+    sizes = site.attribute("split") if site.version < 13 else site.known_optional(1)
+    if sizes is not None and int(np.sum(sizes)) != length:
+        raise Undecided(f"parts of {np.asarray(sizes).tolist()} are not an axis of {length}")
     return moved(site, [0])
 
 
