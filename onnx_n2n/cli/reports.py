@@ -153,7 +153,8 @@ def idle_warning(outputs: Sequence[str]) -> str:
     """Return what to say of outputs whose comparison could not have failed."""
     return (
         f"Warning: comparing {listed([repr(name) for name in outputs])} proves nothing, because no input "
-        "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+        "that was tried moves it further than rounding does: a wrong student would have passed. "
+        "Give real inputs with --inputs."
     )
 
 

@@ -25,8 +25,8 @@ from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
 from onnx_n2n.exact.outline import Outlines
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
 from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
@@ -95,18 +95,29 @@ class Pair:
         """Return the student's numbers before rounding."""
         return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
 
-    def lengths(self, shapes: sizes.Shapes) -> tuple[Lengths, Lengths]:
-        """Return for both models which lengths differ from those that they have with other shapes of the inputs."""
-        return self._outline(self.teacher, shapes), self._outline(self.student, shapes)
+    def lengths(self, attempt: sizes.Attempt) -> list[tuple[Lengths, Lengths]]:
+        """Return for each set of shapes which lengths of both models differ from those of another set.
 
-    def _outline(self, file: File, shapes: sizes.Shapes) -> Lengths:
-        world = Outlines()
-        run = Watched(world, file)
-        try:
-            run.outputs(inputs(world, self.teacher, shapes))
-        except Undecided:
-            return Lengths()
-        return Lengths(run.trail.shapes)
+        Raises:
+            Undecided: If a run cannot be made.
+            Unread: If it would leave constants unread.
+        """
+        trails = []
+        for shapes in attempt:
+            world = Outlines()
+            runs = Watched(world, self.teacher), Watched(world, self.student)
+            for run in runs:
+                run.outputs(inputs(world, self.teacher, shapes))
+            trails.append(tuple(run.trail.shapes for run in runs))
+            self.require_read(runs)
+        return [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
+
+    def require_read(self, runs: tuple[Watched, Watched]) -> None:
+        """Raise Unread if runs have left elements of constants unread."""
+        counts = tuple(run.reads.unread() for run in runs)
+        if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
+            run = runs[0] if counts[0] else runs[1]
+            raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
 
     def at(
         self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], count: int, *, laws: bool, left: int = 1
@@ -142,21 +153,18 @@ class Pair:
                 place = one.decided[what]
                 where = f" at {what[0]} node {place!r}" if isinstance(what, tuple) else ""
                 raise Undecided(f"what depends on a length is decided otherwise in the {side}{where}", place)
-        counts = tuple(run.reads.unread() for run in runs)
-        if any(counts) and not self.dead:
-            run = runs[0] if counts[0] else runs[1]
-            raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
+        self.require_read(runs)
         return world.comparisons.chance(world.primes, len(world.roots)), None
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
         total, count, laws = 0.0, PRIMES, False
-        others = {id(shapes): self.lengths(attempt[place - 1]) for place, shapes in enumerate(attempt)}
+        lengths = self.lengths(attempt)
         for place, shapes in enumerate(attempt):
             try:
                 while True:
                     left = len(attempt) - place
-                    chance, unequal = self.at(shapes, others[id(shapes)], count, laws=laws, left=left)
+                    chance, unequal = self.at(shapes, lengths[place], count, laws=laws, left=left)
                     if unequal is not None and laws:
                         return replace(self.explained(unequal), primes=count)
                     if unequal is not None:

@@ -183,9 +183,8 @@ def fixed(operator: str, *, steps: int, zeros: bool = False) -> onnx.ModelProto:
 @pytest.mark.parametrize("zeros", [False, True])
 def test_a_single_step_from_zero_does_not_read_the_recurrent_weights(operator: str, zeros: bool) -> None:
     one = fixed(operator, steps=1, zeros=zeros)
-    verdict = check(one, off(one, "R", 3))
-    assert verdict.state == "undecided"
-    assert "'R'" in verdict.reason or "'W'" in verdict.reason or "'B'" in verdict.reason
+    # With all lengths fixed there is none at which they could be read.
+    assert check(one, off(one, "R", 3)).state == ("equal" if zeros else "undecided")
     two = fixed(operator, steps=2, zeros=zeros)
     assert check(two, two).state == "equal"
     assert check(two, off(two, "R", 3)).state != "equal"
