@@ -72,13 +72,14 @@ class Proof:
         """
         if exact and not verify:
             raise OptionError("`exact=True` does not go with `verify=False`", hint="leave one of them out")
-        if verify and cls(inputs=inputs, provider=provider, exact=exact).runs:
-            providers(provider)
         read: tuple[Source, ...] = ()
         if isinstance(inputs, str | os.PathLike):
             read = (Source.of(Path(inputs)),)  # first: what is changed while it is read is refused
             inputs = read_inputs(Path(inputs))
-        return cls(verify, inputs, shapes or {}, provider, seed, time_limit, read, exact)
+        proof = cls(verify, inputs, shapes or {}, provider, seed, time_limit, read, exact)
+        if verify and proof.runs:
+            providers(provider)
+        return proof
 
     @property
     def runs(self) -> bool:
