@@ -18,11 +18,11 @@ def decisions(site: Site) -> list[tuple[Any, ...]]:
         return _cut(site)
     if site.operator in {"Trilu", "EyeLike", "Resize", "Upsample"} and site.free(0).any():
         return [_stated(site)]
-    if site.operator == "Split" and "num_outputs" in _attributes(site) and site.free(0).any():
-        return [_stated(site)]
     if site.operator == "Range" and any(isinstance(each, Tensor) and each.sized for each in site.inputs):
         return [_stated(site)]
     attributes = _attributes(site)
+    if site.operator == "Split" and "num_outputs" in attributes and site.free(0)[attributes.get("axis", 0)]:
+        return [_stated(site)]
     strided = max(attributes.get("strides", [1])) > 1
     padded = strided and str(attributes.get("auto_pad", "")).find("SAME") >= 0
     if (padded or attributes.get("ceil_mode")) and site.free(0).any():
