@@ -176,8 +176,6 @@ class Field(World[Residues]):
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
-        if function.pole and (x.values == 0).all(0).any():
-            raise Undecided(f"{name} is taken of what is always 0")
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.undecided import Undecided
 
@@ -104,6 +105,7 @@ class Residues(Numbers):
             for first in range(0, columns, width):
                 here = slice(start, start + length), slice(first, first + width)
                 for place, prime in enumerate(self.field.primes):
+                    keep()
                     part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
                     found = values[place, ..., here[1]]
                     found[...] = reduced(found + _product(part, rest, float(prime)), float(prime))

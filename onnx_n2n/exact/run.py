@@ -146,11 +146,15 @@ class Run:
         return Tensor(value.type, value.known, ids=value.ids) if same.all() else value
 
     def decide_by(self, tensor: Tensor) -> None:
-        """Note that something is decided by elements that depend on the lengths that were drawn."""
+        """Note that something is decided by elements that depend on the lengths that were drawn.
+
+        A length is noted over what it is now: times the width of a layer that is wider in the student, it is the same.
+        """
         assert tensor.known is not None
         if self.world.exact and not tensor.rough:
-            numbers = self.numbers(tensor)
-            free = ~self.world.stand_for(numbers, tensor.known)
+            numbers, known = self.numbers(tensor), tensor.known
+            free = ~self.world.stand_for(numbers, known)
+            numbers *= self.world.reciprocal(self.world.enter(np.where(known == 0, 1, known)))
             for each in compress(self.world.marks(numbers), free.reshape(-1)):
                 self.decided.setdefault(each, "")
 

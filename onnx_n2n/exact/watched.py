@@ -11,6 +11,7 @@ import onnx
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Lengths
+from onnx_n2n.exact.limit import TooLong, keep
 from onnx_n2n.exact.run import Run
 from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Map, Tensor, Value
@@ -50,11 +51,13 @@ class Watched(Run):
         Raises:
             TooLarge: If the run has made as many numbers as it may.
             Undecided: If something in it cannot be decided.
+            TooLong: If the time is up.
         """
+        keep()
         name = node.name or next(iter(node.output), "")
         try:
             values = super().node(node, scope)
-        except (Undecided, ModelError, MemoryError):
+        except (Undecided, ModelError, MemoryError, TooLong):
             raise
         except Exception as error:  # of a rule, or of ONNX's reference implementation: not known is undecided
             said = str(error).strip().splitlines()

@@ -113,7 +113,11 @@ def _mix(site: Site, decision: Numbers, one: Value, two: Value) -> Value:
         site.run.read(each)
     if one.certain and two.certain and np.array_equal(one.known, two.known):  # type: ignore[arg-type]
         return one
-    return Tensor(one.type, None, chosen_of(decision, site.run.numbers(one), site.run.numbers(two)))
+    numbers = chosen_of(decision, site.run.numbers(one), site.run.numbers(two))
+    if any(each.known is None or each.rough for each in (one, two)):
+        return Tensor(one.type, None, numbers)
+    alike = np.array_equal(one.known, two.known)  # type: ignore[arg-type]  # whatever is decided, at these lengths
+    return Tensor(one.type, one.known if alike else None, numbers, sized=alike)
 
 
 @rule("Loop")

@@ -236,11 +236,22 @@ def gather(site: Site) -> list[Tensor]:
 def gather_elements(site: Site) -> list[Tensor]:
     """Look numbers up along an axis: where it is known which, they are moved, else each is a mixture of a row."""
     data, places = site.tensor(0), site.tensor(1)
+    axis = site.axis(0, len(data.shape))
+    part = tuple(slice(None) if at == axis else slice(length) for at, length in enumerate(places.shape))
     if places.known is not None and places.numbers is None:
-        return moved(site, [0])
-    axis, x, which = site.axis(0, len(data.shape)), site.numbers(0), site.numbers(1)
-    x = x[tuple(slice(None) if at == axis else slice(length) for at, length in enumerate(which.shape))]
-    return [site.result(along(site, x, which, axis))]
+
+        def looked_up(arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+            array, which = arrays
+            assert array is not None
+            assert which is not None
+            length = array.shape[axis]
+            if (which < -length).any() or (which >= length).any():
+                raise Undecided("a place is outside")
+            return [np.take_along_axis(array[part], which % length, axis)]
+
+        return moved(site, [0], looked_up)
+    x, which = site.numbers(0), site.numbers(1)
+    return [site.result(along(site, x[part], which, axis))]
 
 
 @rule("GatherND")

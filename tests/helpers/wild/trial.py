@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 import onnx_n2n
+from helpers.wild.agreement import Agreement, agreements
 from helpers.wild.judge import Feed, Judge
 from helpers.wild.sheet import Skip
 from helpers.wild.teacher import teacher
@@ -30,6 +31,7 @@ class Outcome:
         failures: What failed, one line for each way of growing.
         grown: How many groups grew, in all ways together.
         ways: How many students were judged.
+        agreements: What the exact check says of them, where it is asked, and of those with a weight changed.
     """
 
     seed: int
@@ -37,6 +39,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     grown: int = 0
     ways: int = 0
+    agreements: list[Agreement] = field(default_factory=list)
 
 
 def _feeds(model: onnx.ModelProto, rng: np.random.Generator) -> Iterator[Feed]:
@@ -74,10 +77,10 @@ def ways(model: onnx.ModelProto, seed: int) -> Iterator[tuple[str, Callable[[], 
         yield "deepen", lambda: onnx_n2n.deepen(model, verify=False)
 
 
-def trial(seed: int) -> Outcome:
-    """Draw a teacher and grow it."""
+def trial(seed: int, *, exact: bool = False) -> Outcome:
+    """Draw a teacher and grow it; with ``exact``, in one way only, and ask the exact check as well whether it is right."""
     outcome = Outcome(seed)
-    with patience(PATIENCE):
+    with patience(PATIENCE * (1 + 4 * exact)):
         try:
             model = teacher(seed)
             rng = np.random.default_rng([seed, 1])
@@ -91,18 +94,25 @@ def trial(seed: int) -> Outcome:
                 outcome.uncounted = "its outputs hardly move, or rounding moves them"
         if outcome.uncounted:
             return outcome
-        _grow(model, judge, outcome)
+        _grow(model, judge, outcome, exact=exact)
     return outcome
 
 
-def _grow(model: onnx.ModelProto, judge: Judge, outcome: Outcome) -> None:
+def _grow(model: onnx.ModelProto, judge: Judge, outcome: Outcome, *, exact: bool) -> None:
     way = "analyze"
     try:
-        for way, grow in ways(model, outcome.seed):
+        chosen = list(ways(model, outcome.seed))
+        for way, grow in [chosen[outcome.seed % len(chosen)]] if exact else chosen:
             result = grow()
             outcome.ways += 1
             outcome.grown += len(getattr(result.change, "grown", ()))
-            if result.modified and (failure := judge.failure(result.model)):
+            if not result.modified:
+                continue
+            if exact:
+                found = agreements(way, model, result, judge, outcome.seed)
+                outcome.agreements += found
+                outcome.failures += [each.contradiction for each in found if each.contradiction]
+            elif failure := judge.failure(result.model):
                 outcome.failures.append(f"{way}: {failure}")
     except Exception as error:  # that is what is looked for
         outcome.failures.append(f"{way}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
