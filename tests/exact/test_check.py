@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from hypothesis import given, settings
-from hypothesis import strategies as st, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
 from onnx_n2n.exact import check
