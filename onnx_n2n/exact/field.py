@@ -290,7 +290,7 @@ class Field(World[Residues]):
         self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
         first, *more = arguments
-        flat = first.values.reshape(len(self.primes), -1)
+        flat = first.values.reshape(len(self.primes), first.size)
         found = np.empty((2, flat.shape[1]), np.uint64)
         for start in range(0, flat.shape[1], BLOCK):
             found[:, start : start + BLOCK] = _absorbed(state, *flat[:, start : start + BLOCK].astype(np.uint64))

@@ -151,7 +151,7 @@ class Run:
         A length is noted over what it is now: times the width of a layer that is wider in the student, it is the same.
         """
         assert tensor.known is not None
-        if self.world.exact and not tensor.rough:
+        if self.world.exact and (tensor.numbers is not None or not tensor.rough):
             numbers, known = self.numbers(tensor), tensor.known
             free = ~self.world.stand_for(numbers, known)
             numbers *= self.world.reciprocal(self.world.enter(np.where(known == 0, 1, known)))

@@ -18,6 +18,10 @@ from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.world import World
 
 TEXTS = {"doc_string", "name"}
+FLAGS = {
+    "ceil_mode", "count_include_pad", "do_rotary", "interleaved", "is_causal", "keepdims", "largest", "layout",
+    "linear_before_reset", "noop_with_empty_axes", "sorted", "training_mode", "transA", "transB", "unidirectional",
+}  # fmt: skip
 
 
 class Site:
@@ -93,6 +97,8 @@ class Site:
         if name not in self._attributes:
             return default
         value = helper.get_attribute_value(self._attributes[name])
+        if name in FLAGS and value not in {0, 1}:
+            raise Undecided(f"{name} is {value}, which is neither 0 nor 1")
         return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
     def setting(self, name: str, default: float | None = None) -> Numbers:
