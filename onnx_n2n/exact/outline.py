@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.chance import VARIABLE, Bound
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.world import World
 
@@ -64,9 +64,9 @@ class Outline(Numbers):
 class Outlines(World[Outline]):
     """What numbers are in a run without numbers."""
 
-    def of(self, shape: Sequence[int]) -> Outline:
+    def of(self, shape: Sequence[int], bound: Bound = VARIABLE) -> Outline:
         """Return numbers of a shape."""
-        return Outline(self, _empty(shape), Bound())
+        return Outline(self, _empty(shape), bound)
 
     def enter(self, array: ArrayLike) -> Outline:
         """Return numbers."""

@@ -23,6 +23,8 @@ FIELDS = {
 }  # fmt: skip
 EXITS = {"equal": 0, "different": 1, "undecided": 3}
 
+pytestmark = pytest.mark.unasked
+
 
 def perceptron(body: str = "h = MatMul(x, w) y = Relu(h)", **constants: object) -> onnx.ModelProto:
     return model(body, "float[N,3] x", "y", **({"w": (3, 4)} | constants))

@@ -30,6 +30,8 @@ DIFFERENT = exact.Verdict("different", output="y", reason="they differ by 1.0e+0
 UNDECIDED = exact.Verdict("undecided", node="n", operator="NoSuch", reason="there is no rule")
 STATES = {each.state: each for each in (EQUAL, DIFFERENT, UNDECIDED)}
 
+pytestmark = pytest.mark.unasked
+
 
 def run(*, ok: bool) -> Verdict:
     return Verdict(
