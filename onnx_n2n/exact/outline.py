@@ -27,7 +27,7 @@ class Outline(Numbers):
         return type(self)(self.world, values, self.bound if bound is None else bound, kept)
 
     def _entered(self, other: Self | Scalar) -> Self:
-        return other if isinstance(other, Outline) else self.world.of(())  # type: ignore[return-value]
+        return other if isinstance(other, Outline) else self.world.of((), Bound())  # type: ignore[return-value]
 
     def _spread(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
@@ -70,13 +70,13 @@ class Outlines(World[Outline]):
 
     def enter(self, array: ArrayLike) -> Outline:
         """Return numbers."""
-        return self.of(np.shape(array))
+        return self.of(np.shape(array), Bound())
 
     places = texts = enter
 
     def fraction(self, over: int, under: int) -> Outline:  # noqa: ARG002
         """Return a fraction."""
-        return self.of(())
+        return self.of((), Bound())
 
     root_of = fraction
 
