@@ -110,9 +110,8 @@ def main() -> None:
     for row in outcomes(options.folder, options.growth, options.only, options.limit):
         rows.append(row)
         place = " ".join(row.get(each) or "" for each in ("operator", "node", "output"))
-        sys.stdout.write(
-            f"{row['model']:55} {row['state']:10} {row.get('seconds') or 0:7.2f} s {place} {row.get('reason', '')[:150]}\n"
-        )
+        seconds, reason = row.get("seconds") or 0, row.get("reason", "")[:150]
+        sys.stdout.write(f"{row['model']:55} {row['state']:10} {seconds:7.2f} s {place} {reason}\n")
         sys.stdout.flush()
     times = [row["seconds"] / row["runtime"] for row in rows if row.get("runtime") and row["state"] == "equal"]
     summary = {"states": Counter(row["state"] for row in rows)}

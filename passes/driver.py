@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.redundant import Clones, count_clones
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError, VerificationError
+from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
 from onnx_n2n.io.carried import carried
@@ -29,6 +29,7 @@ from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
+from onnx_n2n.passes.proving import Proven, checked
 from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
@@ -89,13 +90,13 @@ class Made:
         working: What was changed.
         done: How.
         student: The student as the kind that was given; a file that is a draft.
-        verdict: What running both models showed.
+        proven: What shows that it is right.
     """
 
     working: ir.Model
     done: Change
     student: Any
-    verdict: Verdict | None
+    proven: Proven
 
     @property
     def modified(self) -> bool:
@@ -135,7 +136,7 @@ def deliver(
     with nullcontext() if path is None else target.draft(path, sources) as draft:
         maker = _Maker(model, loan, path, draft, proof, progress)
         found: tuple[Found[Driven], ...] = ()
-        made = maker.attempt(change)
+        made = maker.attempt(change, both=True)
         if isinstance(made, Failure):
             if strict or not proof.wanted:
                 raise made.cause
@@ -145,7 +146,7 @@ def deliver(
         working, done = made.working, made.done
 
         def recorded() -> Record:
-            return Record(done.steps, digest(working), origins(teacher))
+            return maker.recorded(working, done)
 
         def counted() -> Clones | None:
             return count_clones(analyze(working)) if done.modified else None
@@ -162,7 +163,8 @@ def deliver(
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
-        report = Report(done, parameters(teacher), parameters(working), made.verdict, left, barred, counted)
+        sizes, proven = (parameters(teacher), parameters(working)), made.proven
+        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact)
         return Result(student, done, report, str(change), recorded)
 
 
@@ -185,28 +187,38 @@ class _Maker:
         """Say what a pass changes."""
         return change.parts(private(self.loan.model), self.proof, self.folder)
 
-    def attempt(self, change: Driven) -> Made | Failure:
-        """Make a student, or say why it cannot be handed over, if that is our fault."""
+    def recorded(self, working: ir.Model, done: Change) -> Record:
+        """Return the record of a student."""
+        return Record(done.steps, digest(working), origins(self.loan.model))
+
+    def attempt(self, change: Driven, *, both: bool = False) -> Made | Failure:
+        """Make a student, or say why it cannot be handed over, if that is our fault.
+
+        Args:
+            change: The pass.
+            both: Whether the exact check is made of a student that a run shows to be wrong, too.
+        """
         try:
             working = private(self.loan.model)
             self.progress("growing")
             done = change.apply(working, self.proof, self.folder)
             if not done.modified:
-                return Made(working, done, self.model, None)
+                return Made(working, done, self.model, Proven())
             try:
                 student = self._written(working)
             except ModelError as failure:
                 if isinstance(failure.__cause__, OSError):  # of the disk
                     raise
                 return Failure(failure)
-            made = Made(working, done, student, self._verdict(working, student, done))
+            proven = self._proven(working, student, done, both=both)
+            wrong = proven.failure
         except (N2NError, OSError, MemoryError, RecursionError):
             raise
         except Exception as bug:
             return Failure(bug)
-        if made.verdict is None or made.verdict.ok:
-            return made
-        return Failure(_different(made.verdict), made.verdict.wrong)
+        if wrong is None:
+            return Made(working, done, student, proven)
+        return Failure(wrong, None if proven.verdict is None else proven.verdict.wrong)
 
     def _written(self, working: ir.Model) -> Any:
         if self.draft is None:
@@ -216,12 +228,21 @@ class _Maker:
         write_draft(working, self.draft.path, self.draft.place)
         return self.draft.path
 
-    def _verdict(self, working: ir.Model, student: Any, done: Change) -> Verdict | None:
+    def _proven(self, working: ir.Model, student: Any, done: Change, *, both: bool) -> Proven:
         if not self.proof.wanted:
-            return None
+            return Proven()
         teacher: Any = self.model if self.path is None else self.path
         if isinstance(self.model, gs.Graph):
             teacher, student = self.loan.model, working
+        run = self._run(teacher, student, done) if self.proof.runs else None
+        if self.proof.exact is None or (run is not None and not run.ok and not both):
+            return Proven(run)
+        self.progress("comparing in exact arithmetic")
+        weights = parameters(self.loan.model) + parameters(working)
+        record, alone = self.recorded(working, done), run is None
+        return Proven(run, checked(teacher, student, done, record, self.proof, weights=weights, alone=alone))
+
+    def _run(self, teacher: Any, student: Any, done: Change) -> Verdict:
         # ONNX Runtime takes its time to load, and only this needs it.
         from onnx_n2n.verification import verify
 
@@ -238,11 +259,3 @@ class _Maker:
             gained=done.gained,
         )
 
-
-def _different(verdict: Verdict) -> VerificationError:
-    wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
-    return VerificationError(
-        f"the student does not compute what the teacher computes: error {verdict.error:.1e} against the teacher's "
-        f"rounding error {verdict.rounding_error:.1e}{wrong}",
-        hint="nothing was written. This is a bug in onnx-n2n: please report it with the model",
-    )

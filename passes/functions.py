@@ -44,6 +44,9 @@ class Running(Verifying):
         None, "Where to write.", flags=("-o", "--output"), usual="MODEL.$suffix.onnx"
     )
     verify: bool = option(True, "Run both models before writing.")
+    exact: bool = option(
+        False, "Also say it for every input, in exact arithmetic, however long that takes.", usual="if that is cheap"
+    )
     record: FilePath | None = option(
         None, "Also write what became of every weight, for 'grow-checkpoint' and other tools.", metavar="FILE"
     )
@@ -70,7 +73,7 @@ class Running(Verifying):
                 "the student of a model that is in no file is not written, but returned",
                 hint="use onnx_n2n.save(result.model, path), and result.growth.save(path) for the record",
             )
-        proof = self.proof(wanted=self.verify, seed=getattr(change, "seed", 0))
+        proof = self.proof(wanted=self.verify, seed=getattr(change, "seed", 0), exact=self.exact)
         output, record = (None if place is None else Path(place) for place in (self.output, self.record))
         target = Target(output, self.force, record)
         return change(model, proof=proof, output=target, strict=self.strict, progress=progress)

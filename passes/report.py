@@ -19,6 +19,7 @@ from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
+    from onnx_n2n.exact import Verdict as Exactly
     from onnx_n2n.passes.leaving_out import LeftOut
     from onnx_n2n.verification import Verdict
 
@@ -151,10 +152,11 @@ class Report:
         change: What grew and what was added, and what could not.
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
-        verdict: What running both models showed, or None when that was not asked for.
+        verdict: What running both models showed, or None when that was not asked for, or could not be had.
         left_out: What would have made the student wrong, and so was left out.
         obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
         counted: Counts the redundant channels of the student.
+        exact: What the exact check says, or None when nothing was to be verified.
     """
 
     change: Change
@@ -164,6 +166,7 @@ class Report:
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[Obstacle, ...] | None = None
     counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
+    exact: Exactly | None = None
 
     @cached_property
     def clones(self) -> Clones | None:
@@ -185,7 +188,9 @@ class Report:
         before, after = self.parameters_before, self.parameters_after
         parts = [self.change.short, f"parameters {before:,} -> {after:,} (x{after / max(before, 1):.2f})"]
         parts += [f"{len(self.left_out)} LEFT OUT"] * bool(self.left_out)
-        return "; ".join([*parts, "not verified" if self.verdict is None else self.verdict.short])
+        proven = [] if self.verdict is None else [self.verdict.short]
+        proven += [f"exact check: {self.exact.state}"] if self.exact is not None else []
+        return "; ".join([*parts, *(proven or ["not verified"])])
 
     def of(self, model: str) -> Report:
         """Return the report of a model that is called by another name, as one from stdin is."""
@@ -210,6 +215,7 @@ class Report:
             "followable": None if self.obstacles is None else followable(self.obstacles),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
+            "exact": None if self.exact is None else self.exact.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),
         }
 

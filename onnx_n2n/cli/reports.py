@@ -58,10 +58,14 @@ def print_report(console: Console, report: Report) -> None:
         print_obstacles(console, report.obstacles)
     times = report.parameters_after / max(report.parameters_before, 1)
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
-    if report.verdict is None:
-        console.print("Not verified.")
-    else:
+    if report.verdict is not None:
         print_verdict(console, report.verdict)
+    elif report.exact is None:
+        console.print("Not verified.")
+    if report.exact:
+        print_exact(console, report.exact)
+    elif report.exact is not None:  # the run has verified it
+        console.print(f"Exact check: {report.exact.sentence[:1].lower()}{report.exact.sentence[1:]}.", soft_wrap=True)
     if report.clones is not None and report.clones.channels:
         console.print(told_apart(report.clones))
 
@@ -149,7 +153,8 @@ def idle_warning(outputs: Sequence[str]) -> str:
     """Return what to say of outputs whose comparison could not have failed."""
     return (
         f"Warning: comparing {listed([repr(name) for name in outputs])} proves nothing, because no input "
-        "that was tried moves it: a wrong student would have passed. Give real inputs with --inputs."
+        "that was tried moves it further than rounding does: a wrong student would have passed. "
+        "Give real inputs with --inputs."
     )
 
 

@@ -16,9 +16,10 @@ import onnx
 
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
-from onnx_n2n.exact.run import Exact, Scope
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.watched import Watched, tensors
 
 MOST = 1 << 24  # numbers of one run that is looked at so closely
@@ -64,6 +65,7 @@ class Noting(Watched):
 
     def __init__(self, world: Field, file: File) -> None:
         super().__init__(world, file, most=MOST)
+        self._field = world
         self.prints: list[np.ndarray] = []
         self.constants: list[np.ndarray] = []
 
@@ -73,7 +75,7 @@ class Noting(Watched):
             if each.known is not None and each.known.dtype.kind not in "OSU":
                 self.constants.append(np.unique(each.known.astype(np.float64)))
         values = super().node(node, scope)
-        self.prints += [prints for each in tensors(values) if (prints := _prints(self.world, each)) is not None]
+        self.prints += [prints for each in tensors(values) if (prints := _prints(self._field, each)) is not None]
         return values
 
 
@@ -82,6 +84,7 @@ class Following(Watched):
 
     def __init__(self, world: Field, file: File, exact: Exact | None, teacher: Noting) -> None:
         super().__init__(world, file, exact, most=MOST)
+        self._field = world
         self._teacher = teacher.prints
         self._first = np.array([each[0] for each in teacher.prints], np.uint64)
         self._constants = np.unique(np.concatenate([*teacher.constants, np.zeros(1)]))
@@ -94,12 +97,12 @@ class Following(Watched):
         given = [each for each in _inputs(node, scope) if each.numbers is not None and not each.numbers.constant]
         numbers = tuple(self._numbers[id(each)] for each in given if id(each) in self._numbers)
         constant = next(filter(None, (self._new(name, scope) for name in node.input)), "")
-        before = sum(self.world.comparisons.arguments.values())
+        before = sum(self._field.comparisons.arguments.values())
         values = super().node(node, scope)
-        random = sum(self.world.comparisons.arguments.values()) > before
+        random = sum(self._field.comparisons.arguments.values()) > before
         step = Step(node, numbers, all(self._holds[number] for number in numbers), constant, random)
         for each in tensors(values):
-            prints = _prints(self.world, each)
+            prints = _prints(self._field, each)
             if prints is not None and id(each) not in {id(one) for one in given}:
                 self._numbers[id(each)] = len(self._holds)
                 self.steps[len(self._holds)] = step

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 from onnx import defs, helper
 
 from onnx_n2n.exact.files import domain_of
 from onnx_n2n.exact.registry import NEWEST, OLDEST
+from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor, Value
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.site import Site
 
 
 def function_of(site: Site) -> onnx.FunctionProto | None:

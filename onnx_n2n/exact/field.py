@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
@@ -23,6 +24,7 @@ from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, mantissa
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.world import World
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
@@ -31,7 +33,7 @@ BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
 
-class Field:
+class Field(World[Residues]):
     """The primes and the random functions of one run over two models.
 
     Args:
@@ -40,7 +42,7 @@ class Field:
         laws: Whether to know functions that change nothing when they are applied once more. This takes time.
     """
 
-    exact = True  # equal numbers show that two functions are equal
+    exact = True
 
     def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True) -> None:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
@@ -55,7 +57,7 @@ class Field:
 
     # Numbers
 
-    def enter(self, array: np.ndarray) -> Residues:
+    def enter(self, array: ArrayLike) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
         ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
@@ -102,6 +104,10 @@ class Field:
         """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
         return np.asarray((numbers.values == self.enter(known).values).all(0))
 
+    def marks(self, numbers: Residues) -> Iterable[bytes]:
+        """Return a fingerprint of each number."""
+        return (each.tobytes() for each in np.moveaxis(self.prints(numbers), 0, -1).reshape(-1, 2))
+
     def texts(self, array: np.ndarray) -> Residues:
         """Return a variable for each text, equal ones for equal ones."""
         words = [
@@ -138,7 +144,7 @@ class Field:
             bound = replace(bound, degree=x.bound.degree * (different + 1))
         return Residues(self, values, bound)
 
-    def rsqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
+    def rsqrt(self, x: Residues, approximately: ArrayLike | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
         if approximately is None:
@@ -151,7 +157,7 @@ class Field:
         over = self.reciprocal(self.enter(np.where(exact, roots, 1)))
         return Residues(self, np.where(exact, over.values, found.values), found.bound.joined(over.bound))
 
-    def sqrt(self, x: Residues, approximately: np.ndarray | None = None) -> Residues:
+    def sqrt(self, x: Residues, approximately: ArrayLike | None = None) -> Residues:
         """Return square roots, one over which is what `rsqrt` gives."""
         over = self.rsqrt(x, approximately)
         root = x * over
@@ -170,8 +176,6 @@ class Field:
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
-        if function.pole and (x.values == 0).all(0).any():
-            raise Undecided(f"{name} is taken of what is always 0")
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
@@ -286,7 +290,7 @@ class Field:
         self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
         first, *more = arguments
-        flat = first.values.reshape(len(self.primes), -1)
+        flat = first.values.reshape(len(self.primes), first.size)
         found = np.empty((2, flat.shape[1]), np.uint64)
         for start in range(0, flat.shape[1], BLOCK):
             found[:, start : start + BLOCK] = _absorbed(state, *flat[:, start : start + BLOCK].astype(np.uint64))

@@ -92,3 +92,14 @@ def opsets(imports: object) -> dict[str, int]:
 def domain_of(name: str) -> str:
     """Return the name of a domain; ONNX's own has two."""
     return "" if name == "ai.onnx" else name
+
+
+def dense(file: File, sparse: onnx.SparseTensorProto) -> np.ndarray:
+    """Return all elements of a sparse constant."""
+    values, indices = file.array(sparse.values), file.array(sparse.indices)
+    whole = np.zeros(tuple(sparse.dims), values.dtype)
+    if indices.ndim == 1:
+        whole.reshape(-1)[indices] = values
+    else:
+        whole[tuple(indices.T)] = values
+    return whole

@@ -23,14 +23,12 @@ class Function:
         idempotent: Whether ``f(f(x)) = f(x)``, with equal parameters.
         at_infinity: Whether it has a finite value where an argument is infinite.
         zero: Whether ``f(0) = 0``, whatever its parameters are.
-        pole: Whether it has no value at 0.
     """
 
     real: Callable[..., np.ndarray]
     idempotent: bool = False
     at_infinity: bool = False
     zero: bool = False
-    pole: bool = False
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -54,8 +52,8 @@ FUNCTIONS: dict[str, Function] = {
     "Erf": Function(_erf, zero=True, at_infinity=True),
     "Exp": Function(np.exp, at_infinity=True),
     "Floor": Function(np.floor, idempotent=True, zero=True),
-    "Log": Function(np.log, pole=True),
-    "Reciprocal": Function(np.reciprocal, pole=True),
+    "Log": Function(np.log),
+    "Reciprocal": Function(np.reciprocal),
     "Round": Function(_half_even, idempotent=True, zero=True),
     "Rsqrt": Function(lambda x: 1 / np.sqrt(x)),
     "Sign": Function(np.sign, idempotent=True, zero=True, at_infinity=True),

@@ -24,9 +24,9 @@ from onnx_n2n.exact.files import File
 from onnx_n2n.exact.record import Record
 from onnx_n2n.exact.roots import root, taken_apart
 from onnx_n2n.exact.rounding import LIMIT, relative, units
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.steps import Chain, Made, setting_factor, tensor_factor
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 
 _T = TypeVar("_T")
 ROUNDINGS = 4  # so many times a number may have been rounded

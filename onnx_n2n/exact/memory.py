@@ -51,7 +51,7 @@ class Memory:
         self.bound = self.bound.joined(bound)
         if not prints[0].size:
             return
-        piece = Piece.sorted(prints[0].ravel(), prints[1].ravel(), values.reshape(len(values), -1))
+        piece = Piece.sorted(prints[0].ravel(), prints[1].ravel(), values.reshape(len(values), prints[0].size))
         while self.pieces and len(self.pieces[-1].first) <= 2 * len(piece.first):
             other = self.pieces.pop()
             piece = Piece.sorted(
@@ -69,7 +69,7 @@ class Memory:
             if not piece.find(first[some], second[some])[0].any():
                 continue
             known, places = piece.find(first, second)
-            flat = values.reshape(len(values), -1).copy()
+            flat = values.reshape(len(values), first.size).copy()
             flat[:, known] = piece.values[:, places[known]]
             values, bound = flat.reshape(values.shape), bound.joined(self.bound)
         return values, bound

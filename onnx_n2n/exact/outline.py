@@ -6,9 +6,11 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.chance import VARIABLE, Bound
 from onnx_n2n.exact.numeric import Numbers, Scalar
+from onnx_n2n.exact.world import World
 
 
 class Outline(Numbers):
@@ -25,7 +27,7 @@ class Outline(Numbers):
         return type(self)(self.world, values, self.bound if bound is None else bound, kept)
 
     def _entered(self, other: Self | Scalar) -> Self:
-        return other if isinstance(other, Outline) else self.world.of(())  # type: ignore[return-value]
+        return other if isinstance(other, Outline) else self.world.of((), Bound())  # type: ignore[return-value]
 
     def _spread(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
@@ -59,28 +61,22 @@ class Outline(Numbers):
         return self._spread(x)._spread(y)
 
 
-class Outlines:
+class Outlines(World[Outline]):
     """What numbers are in a run without numbers."""
 
-    exact = False
-
-    def of(self, shape: Sequence[int]) -> Outline:
+    def of(self, shape: Sequence[int], bound: Bound = VARIABLE) -> Outline:
         """Return numbers of a shape."""
-        return Outline(self, _empty(shape), Bound())
+        return Outline(self, _empty(shape), bound)
 
-    def enter(self, array: np.ndarray) -> Outline:
+    def enter(self, array: ArrayLike) -> Outline:
         """Return numbers."""
-        return self.of(np.shape(array))
+        return self.of(np.shape(array), Bound())
 
     places = texts = enter
 
-    def stand_for(self, numbers: Outline, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        """Return where numbers are known to be what is known: nowhere."""
-        return np.zeros(known.shape, bool)
-
     def fraction(self, over: int, under: int) -> Outline:  # noqa: ARG002
         """Return a fraction."""
-        return self.of(())
+        return self.of((), Bound())
 
     root_of = fraction
 
@@ -92,17 +88,11 @@ class Outlines:
         """Return an input."""
         return self.of(tuple(shape))
 
-    def reciprocal(self, x: Outline, approximately: np.ndarray | None = None) -> Outline:  # noqa: ARG002
+    def reciprocal(self, x: Outline, approximately: ArrayLike | None = None) -> Outline:  # noqa: ARG002
         """Return one over numbers."""
         return x
 
     inverse = rsqrt = sqrt = reciprocal
-
-    def inverses(self, x: Outline, over: Outline) -> None:
-        """Note nothing."""
-
-    def note(self, name: str, x: Outline, *others: Outline, parameters: Hashable = ()) -> None:
-        """Note nothing."""
 
     def apply(self, name: str, parameters: Hashable, *arguments: Outline) -> Outline:  # noqa: ARG002
         """Return a function of the numbers at each place."""

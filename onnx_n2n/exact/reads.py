@@ -26,10 +26,17 @@ Ids = np.ndarray | range | Turned
 
 @dataclass
 class Reads:
-    """Elements of constants, each with a number from 1; those of one constant follow one another."""
+    """Elements of constants, each with a number from 1; those of one constant follow one another.
+
+    Attributes:
+        names: The constants.
+        starts: The number of the first element of each, and behind them the next number.
+        elsewhere: Whether a run with other lengths could take a branch that this one has left out.
+    """
 
     names: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=lambda: [1])
+    elsewhere: bool = False
     _read: list[np.ndarray | None] = field(default_factory=list)  # which elements; None for all of them
 
     def add(self, name: str, size: int) -> range:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.tensor import BOOL, WHOLE
+from onnx_n2n.exact.world import World
 
 VARIES = Bound(1, 0.0)
 # Of each type that weights are stored in: a unit in the last place of 1, and the smallest number above 0.
@@ -115,7 +117,7 @@ class Reals(Numbers):
         return self._calculated(np.cumsum(self.values, axis))
 
 
-class RealLine:
+class RealLine(World[Reals]):
     """Calculating in doubles.
 
     Args:
@@ -123,8 +125,6 @@ class RealLine:
         shaking: Seed of the errors that each operation makes, of the size of its rounding; None for none.
         rounding: How constants are moved; None for not at all.
     """
-
-    exact = False
 
     def __init__(self, seed: int, shaking: int | None = None, rounding: Rounding | None = None) -> None:
         self.seed, self._shaking = seed, None if shaking is None else np.random.default_rng(shaking)
@@ -137,7 +137,7 @@ class RealLine:
         with np.errstate(invalid="ignore"):
             return np.asarray(values * (1 + self._shaking.uniform(-1, 1, np.shape(values)) * 2.0**-52))
 
-    def enter(self, array: np.ndarray) -> Reals:
+    def enter(self, array: ArrayLike) -> Reals:
         """Return numbers as doubles."""
         array = np.asarray(array)
         if self._rounding is None:
@@ -167,10 +167,6 @@ class RealLine:
         """Return numbers that say how long or where something is."""
         return self.enter(array)
 
-    def stand_for(self, numbers: Reals, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        """Return where numbers are known to be what is known: nowhere."""
-        return np.zeros(known.shape, bool)
-
     def texts(self, array: np.ndarray) -> Reals:
         """Return a number for each text."""
         return Reals(self, np.array([zlib.crc32(str(each).encode()) for each in array.flat]).reshape(array.shape))
@@ -181,14 +177,11 @@ class RealLine:
 
     inverse = reciprocal
 
-    def inverses(self, x: Reals, over: Reals) -> None:
-        """Remember that one is one over the other, which doubles know by themselves."""
-
-    def rsqrt(self, x: Reals, approximately: np.ndarray | None = None) -> Reals:  # noqa: ARG002
+    def rsqrt(self, x: Reals, approximately: ArrayLike | None = None) -> Reals:  # noqa: ARG002
         """Return one over square roots."""
         return x._calculated(1 / np.sqrt(x.values))
 
-    def sqrt(self, x: Reals, approximately: np.ndarray | None = None) -> Reals:  # noqa: ARG002
+    def sqrt(self, x: Reals, approximately: ArrayLike | None = None) -> Reals:  # noqa: ARG002
         """Return square roots."""
         return x._calculated(np.sqrt(x.values))
 
@@ -197,9 +190,6 @@ class RealLine:
         given: tuple[Any, ...] = parameters if isinstance(parameters, tuple) else (parameters,)
         values = functions.of(name).real(*(each.values for each in arguments), *given)
         return arguments[0]._calculated(values, *arguments[1:])
-
-    def note(self, name: str, x: Reals, *others: Reals, parameters: Hashable = ()) -> None:
-        """Note that a function gives back its argument; the functions here know it."""
 
     def extreme(self, kind: str, x: Reals, axes: Sequence[int], present: np.ndarray | None = None) -> Reals:
         """Return the largest or smallest number over axes."""

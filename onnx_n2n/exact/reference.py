@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.site import Site
 
 LARGEST = 1 << 16  # elements; larger things do not say how long something is
 # Operators on whole numbers, decisions and small floating-point numbers. Rules of what moves say it themselves.

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.site import Site
 
 MICROSOFT = "com.microsoft"
 NEWEST = {"": 28, MICROSOFT: 1, "ai.onnx.ml": 5}  # versions whose operators have been read
 OLDEST = 7
 
-Rule = Callable[["Site"], Any]
+Rule = Callable[[Site], Any]
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.field import Field
 
 TALLEST = 4096  # bits of coefficients; beyond these a product of two polynomials is a function that is known less of
 SPLIT = 8192.0  # 13 bits: half of a residue
 LARGEST = 1 << 22  # numbers of one operand that are in memory at once, where it is a constant in a file
 LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
+
+
+class Modulus(Protocol):
+    """What residues are calculated modulo: the primes and functions of a run.
+
+    Attributes:
+        column: The primes as doubles, float64[primes].
+    """
+
+    column: np.ndarray
+
+    @property
+    def primes(self) -> Sequence[int]:
+        """The primes."""
+        ...
+
+    def enter(self, array: ArrayLike) -> Residues:
+        """Return numbers as residues, without rounding."""
+        ...
+
+    def opaque_product(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be exchanged, and is 0 where one of them is."""
+        ...
 
 
 class Residues(Numbers):
@@ -26,7 +48,7 @@ class Residues(Numbers):
     LEAD: ClassVar[int] = 1
     __slots__ = ("field",)
 
-    def __init__(self, field: Field, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
+    def __init__(self, field: Modulus, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
         super().__init__(values, bound, infinite)
         self.field = field
 
@@ -83,6 +105,7 @@ class Residues(Numbers):
             for first in range(0, columns, width):
                 here = slice(start, start + length), slice(first, first + width)
                 for place, prime in enumerate(self.field.primes):
+                    keep()
                     part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
                     found = values[place, ..., here[1]]
                     found[...] = reduced(found + _product(part, rest, float(prime)), float(prime))

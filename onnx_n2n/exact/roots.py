@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.world import Kind, World
 
 DIVISORS = 1 << 16  # a number without a divisor below this, and below its square, is a prime
 
@@ -42,7 +43,7 @@ def taken_apart(number: Fraction) -> tuple[Fraction, tuple[int, ...]]:
     return Fraction(outside, number.denominator), tuple(sorted({*primes, *([rest] if rest > 1 else [])}))
 
 
-def root(world: Any, number: Fraction) -> Any:
+def root(world: World[Kind], number: Fraction) -> Kind:
     """Return the square root of a fraction: products of roots are roots of products.
 
     Raises:
@@ -61,11 +62,11 @@ class Scaled:
     A norm over more channels has c times the variance; so its roots are seen to be those of the norm over fewer.
 
     Args:
-        world: The `Field` or `RealLine`.
+        world: What numbers are.
         scale: That number, above 0.
     """
 
-    def __init__(self, world: Any, scale: Fraction) -> None:
+    def __init__(self, world: World[Any], scale: Fraction) -> None:
         self._world, self._scale = world, scale
 
     def __getattr__(self, name: str) -> Any:

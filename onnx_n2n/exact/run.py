@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import ChainMap, Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -14,69 +13,32 @@ import onnx
 from onnx import helper
 
 from onnx_n2n.exact import registry
+from onnx_n2n.exact.by_length import decisions
 from onnx_n2n.exact.defined import function_of
-from onnx_n2n.exact.files import File, domain_of, opsets
-from onnx_n2n.exact.lengths import Lengths, Trail, decisions
+from onnx_n2n.exact.files import File, dense, domain_of, opsets
+from onnx_n2n.exact.lengths import Lengths, Trail
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Reads
 from onnx_n2n.exact.reference import known_results
+from onnx_n2n.exact.scope import DEEPEST, Scope
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import STRING, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
-
-DEEPEST = 64  # functions and bodies may be inside of each other so often
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a graph's nodes see.
-
-    Args:
-        values: Names in the graph, and behind them those of the graphs around it.
-        versions: The version of each domain's operators.
-        attributes: What the function that it belongs to was called with.
-        depth: How many functions and bodies are around it.
-    """
-
-    values: MutableMapping[str, Value]
-    versions: Mapping[str, int]
-    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
-    depth: int = 0
-
-    def inner(self) -> Scope:
-        """Return the scope of a body that sees all of these names."""
-        if self.depth >= DEEPEST:
-            raise Undecided(f"bodies are more than {DEEPEST} deep inside of each other")
-        return Scope(ChainMap({}, self.values), self.versions, self.attributes, self.depth + 1)
-
-
-@dataclass(frozen=True)
-class Exact:
-    """What is known of a student's numbers before they were rounded.
-
-    Args:
-        constants: What constants were, by name.
-        settings: What attributes were, as ``node.attribute``.
-        scales: By the name of a node that takes a root, or of its first output: by what its argument was multiplied.
-            This is a hint: the root of a product is the product of the roots, whatever the number is.
-    """
-
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    scales: Mapping[str, Fraction] = field(default_factory=dict)
+from onnx_n2n.exact.unrounded import Exact
+from onnx_n2n.exact.world import World
 
 
 class Run:
     """One run of one model.
 
     Args:
-        world: The `Field` or the `RealLine`; two models that are compared share it.
+        world: What numbers are; two models that are compared share it.
         file: The model.
         exact: Numbers before rounding.
     """
 
     def __init__(
-        self, world: Any, file: File, exact: Exact | None = None, lengths: Lengths | None = None
+        self, world: World[Any], file: File, exact: Exact | None = None, lengths: Lengths | None = None
     ) -> None:  # fmt: skip
         self.world, self.file, self.exact = world, file, Exact() if exact is None else exact
         self.reads = Reads()
@@ -184,13 +146,17 @@ class Run:
         return Tensor(value.type, value.known, ids=value.ids) if same.all() else value
 
     def decide_by(self, tensor: Tensor) -> None:
-        """Note that something is decided by elements that depend on the lengths that were drawn."""
+        """Note that something is decided by elements that depend on the lengths that were drawn.
+
+        A length is noted over what it is now: times the width of a layer that is wider in the student, it is the same.
+        """
         assert tensor.known is not None
-        if self.world.exact and not tensor.rough:
-            numbers = self.numbers(tensor)
-            free = ~self.world.stand_for(numbers, tensor.known)
-            for each in np.moveaxis(self.world.prints(numbers), 0, -1)[free]:
-                self.decided.setdefault(each.tobytes(), "")
+        if self.world.exact and (tensor.numbers is not None or not tensor.rough):
+            numbers, known = self.numbers(tensor), tensor.known
+            free = ~self.world.stand_for(numbers, known)
+            numbers *= self.world.reciprocal(self.world.enter(np.where(known == 0, 1, known)))
+            for each in compress(self.world.marks(numbers), free.reshape(-1)):
+                self.decided.setdefault(each, "")
 
     def _call(
         self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope
@@ -280,17 +246,6 @@ class Run:
         names = (f"{each}.{name}" for each in (node.name, *node.output) if each)
         found: Numbers | None = next((self.exact.settings[each] for each in names if each in self.exact.settings), None)
         return found
-
-
-def dense(file: File, sparse: onnx.SparseTensorProto) -> np.ndarray:
-    """Return all elements of a sparse constant."""
-    values, indices = file.array(sparse.values), file.array(sparse.indices)
-    whole = np.zeros(tuple(sparse.dims), values.dtype)
-    if indices.ndim == 1:
-        whole.reshape(-1)[indices] = values
-    else:
-        whole[tuple(indices.T)] = values
-    return whole
 
 
 def _looked_up(scope: Scope, name: str) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -11,13 +11,17 @@ from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.roots import Scaled
+from onnx_n2n.exact.running import Running
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import BOOL, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.run import Run, Scope
+from onnx_n2n.exact.world import World
 
 TEXTS = {"doc_string", "name"}
+FLAGS = {
+    "ceil_mode", "count_include_pad", "do_rotary", "interleaved", "is_causal", "keepdims", "largest", "layout",
+    "linear_before_reset", "noop_with_empty_axes", "sorted", "training_mode", "transA", "transB", "unidirectional",
+}  # fmt: skip
 
 
 class Site:
@@ -33,7 +37,7 @@ class Site:
     """
 
     def __init__(
-        self, run: Run, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
+        self, run: Running, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
         attributes: Mapping[str, onnx.AttributeProto],
     ) -> None:  # fmt: skip
         shapes = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)
@@ -51,11 +55,12 @@ class Site:
     # What is calculated with
 
     @property
-    def world(self) -> Any:
-        """What numbers are: a `Field`, or the `RealLine`; roots are taken as a record says that they can be."""
+    def world(self) -> World[Any]:
+        """What numbers are; roots are taken as a record says that they can be."""
         names = (self.node.name, *self.node.output)
         scales = (self.run.exact.scales[name] for name in names if name in self.run.exact.scales)
-        return next((Scaled(self.run.world, scale) for scale in scales), self.run.world)
+        found = next((Scaled(self.run.world, scale) for scale in scales), self.run.world)
+        return cast("World[Any]", found)  # what `Scaled` has no method for, it hands on
 
     @property
     def operator(self) -> str:
@@ -92,6 +97,8 @@ class Site:
         if name not in self._attributes:
             return default
         value = helper.get_attribute_value(self._attributes[name])
+        if name in FLAGS and value not in {0, 1}:
+            raise Undecided(f"{name} is {value}, which is neither 0 nor 1")
         return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
     def setting(self, name: str, default: float | None = None) -> Numbers:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.primes import BITS
-from onnx_n2n.exact.residues import LONGEST, Residues, reduced
+from onnx_n2n.exact.residues import LONGEST, Modulus, Residues, reduced
 
-if TYPE_CHECKING:
-    from onnx_n2n.exact.field import Field
-
-LARGE = 1 << 20  # numbers; smaller constants are entered at once
-FEW = 32  # rows for which a product by digits takes less time than entering the matrix for each prime
+LARGE = 1 << 16  # numbers; smaller constants are entered at once
+FEW = 20  # rows for which a product by digits takes less time than entering the matrix for each prime
 DIGIT = 13  # bits
-BLOCK = 1 << 18  # numbers that are taken apart at once: they stay in a processor's cache
+BLOCK = 1 << 18  # numbers that are taken into digits at once: they stay in a processor's cache
+SMALL = 1 << 14  # numbers that are entered at once
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Parts:
     """Finite numbers, each a whole number times a power of two.
 
     Args:
-        whole: The whole numbers, float64; they have a sign.
-        exponents: Which of the powers, int64 from 0.
+        whole: The whole numbers, of at most 53 bits and a sign, as floats of any type.
+        exponents: Which of the powers, whole numbers from 0.
         lowest: The exponent of the first power.
         long: Whether the whole numbers may be larger than a prime.
     """
@@ -41,17 +39,33 @@ class Parts:
     @classmethod
     def of(cls, array: np.ndarray) -> Parts:
         """Take numbers apart, without rounding."""
-        mantissas, exponents = np.frexp(array.astype(np.float64))
+        if array.dtype == np.float32:
+            words = np.ascontiguousarray(array).view(np.uint32)
+            exponents = (words >> np.uint32(23) & np.uint32(255)).astype(np.uint8)
+            if np.all((exponents > 0) | (array == 0)):  # the smallest numbers are written otherwise
+                whole = (words & np.uint32(0x807FFFFF) | np.uint32(150 << 23)).view(np.float32)
+                whole *= exponents > 0
+                return cls(whole, exponents, -150, False)
+        mantissas, powers = np.frexp(array.astype(np.float64))
         bits = mantissa(array)
-        lowest = int(exponents.min(initial=0))
-        return cls(mantissas * 2.0**bits, exponents - lowest, lowest - bits, bits > BITS)
+        lowest = int(powers.min(initial=0))
+        return cls(mantissas * 2.0**bits, powers - lowest, lowest - bits, bits > BITS)
 
     def modulo(self, prime: int) -> np.ndarray:
-        """Return the numbers modulo a prime."""
+        """Return the numbers modulo a prime, calculated in blocks that stay in a processor's cache."""
         most = int(self.exponents.max(initial=0))
         powers = np.array([pow(2, self.lowest + each, prime) for each in range(most + 1)], np.float64)
-        whole = np.fmod(self.whole, prime) if self.long else self.whole
-        return reduced(np.where(whole < 0, whole + prime, whole) * powers[self.exponents], float(prime))
+        found = np.empty(self.whole.shape)
+        flat, whole, exponents = found.reshape(-1), self.whole.reshape(-1), self.exponents.reshape(-1)
+        for start in range(0, len(flat), SMALL):
+            at = slice(start, start + SMALL)
+            part = flat[at]
+            np.take(powers, exponents[at], out=part)
+            part *= np.fmod(whole[at], prime) if self.long else whole[at]
+            part -= np.floor(part * (1 / prime)) * prime
+            part += (part < 0) * float(prime)
+            part -= (part >= prime) * float(prime)
+        return found
 
 
 def _digits(block: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -81,7 +95,7 @@ class Stored(Residues):
 
     __slots__ = ("_last", "array")
 
-    def __init__(self, field: Field, array: np.ndarray, bound: Bound) -> None:
+    def __init__(self, field: Modulus, array: np.ndarray, bound: Bound) -> None:
         self.field, self.array, self.bound, self.infinite = field, array, bound, False
         self._last: tuple[Any, Parts] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,9 +11,13 @@ import onnx
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Lengths
-from onnx_n2n.exact.run import Exact, Run, Scope
+from onnx_n2n.exact.limit import TooLong, keep
+from onnx_n2n.exact.run import Run
+from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Map, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
+from onnx_n2n.exact.world import World
 
 LARGEST = 1 << 26  # numbers of one tensor
 MOST = 1 << 28  # numbers of all tensors that one run makes
@@ -26,7 +31,7 @@ class Watched(Run):
     """A run that ends where it would be too large, and in which whatever goes wrong is a reason.
 
     Args:
-        world: The `Field` or the `RealLine`.
+        world: What numbers are.
         file: The model.
         exact: Numbers before rounding.
         lengths: Which lengths are free.
@@ -34,8 +39,9 @@ class Watched(Run):
     """
 
     def __init__(
-        self, world: object, file: File, exact: Exact | None = None, lengths: Lengths | None = None, most: int = MOST
-    ) -> None:
+        self, world: World[Any], file: File, exact: Exact | None = None, lengths: Lengths | None = None,
+        most: int = MOST,
+    ) -> None:  # fmt: skip
         super().__init__(world, file, exact, lengths)
         self._left = most
 
@@ -45,11 +51,13 @@ class Watched(Run):
         Raises:
             TooLarge: If the run has made as many numbers as it may.
             Undecided: If something in it cannot be decided.
+            TooLong: If the time is up.
         """
+        keep()
         name = node.name or next(iter(node.output), "")
         try:
             values = super().node(node, scope)
-        except (Undecided, ModelError, MemoryError):
+        except (Undecided, ModelError, MemoryError, TooLong):
             raise
         except Exception as error:  # of a rule, or of ONNX's reference implementation: not known is undecided
             said = str(error).strip().splitlines()

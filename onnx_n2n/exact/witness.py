@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.reals import RealLine, Rounding, Together
-from onnx_n2n.exact.run import Exact
 from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.watched import Watched
+from onnx_n2n.exact.world import World
 
 SEEDS = 4  # inputs that are tried
 OPERATIONS = 1000  # a difference is so many times what errors of operations do, or more
@@ -129,13 +131,13 @@ class Search:
         return [(name, old.values, new.values) for name, old, new in found]
 
 
-def inputs(world: RealLine | object, file: File, shapes: Shapes) -> dict[str, Value]:
+def inputs(world: World[Any], file: File, shapes: Shapes) -> dict[str, Value]:
     """Return a model's inputs, drawn in a world."""
 
     def drawn() -> Iterator[tuple[str, Value]]:
         for each in file.inputs:
             type_ = each.type.tensor_type.elem_type
-            numbers = world.given(each.name, type_, shapes[each.name])  # type: ignore[union-attr]
+            numbers = world.given(each.name, type_, shapes[each.name])
             yield each.name, Tensor(type_, None, numbers)
 
     return dict(drawn())

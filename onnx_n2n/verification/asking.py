@@ -29,16 +29,17 @@ class Verifying(Options):
     )  # fmt: skip
     time_limit: float = option(TIME_LIMIT, "What one run of a model may take, or 'inf'.", metavar="SECONDS", above=0)
 
-    def proof(self, *, wanted: bool = True, seed: int = 0) -> Proof:
+    def proof(self, *, wanted: bool = True, seed: int = 0, exact: bool | None = None) -> Proof:
         """Return the proof that is asked for, if it can be had: growing may take long.
 
         Args:
             wanted: Whether to verify at all.
             seed: Seed of drawn inputs.
+            exact: Whether to make the exact check as well; None for never.
 
         Raises:
-            OptionError: There is no such provider.
+            OptionError: There is no such provider, or the exact check is asked for and nothing is to be verified.
             InputError: The file of the inputs cannot be read.
             N2NError: There is no ONNX Runtime.
         """
-        return Proof.asked(wanted, self.inputs, self.shapes, self.provider, seed, self.time_limit)
+        return Proof.asked(wanted, self.inputs, self.shapes, self.provider, seed, self.time_limit, exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -30,6 +31,7 @@ def exactly(
     record: AnyRecord | None,
     folder: Path | None,
     running: Mapping[str, Any],
+    seconds: float = math.inf,
 ) -> exact.Verdict:
     """Compare two models in finite fields; see `onnx_n2n.verify`.
 
@@ -41,6 +43,7 @@ def exactly(
         record: What constants were before rounding.
         folder: Where the external data of models in memory is.
         running: Options of running models, none of which may be given.
+        seconds: How long it may take, or it is undecided.
 
     Raises:
         OptionError: If one is.
@@ -52,7 +55,7 @@ def exactly(
             f"`{wrong[0]}=` does not go with `exact=`", hint="nothing is run in ONNX Runtime, and no input is needed"
         )
     with _file(teacher, folder) as old, _file(student, folder) as new, _record(record) as said:
-        return exact.check(old, new, record=said, shapes=shapes, gained=gained)
+        return exact.check(old, new, record=said, shapes=shapes, gained=gained, seconds=seconds)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from onnx_n2n.errors import OptionError
 from onnx_n2n.io.sources import Source
 from onnx_n2n.verification.inputs import read_inputs
+from onnx_n2n.verification.runtime import importable
 from onnx_n2n.verification.sessions import TIME_LIMIT, providers
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
@@ -28,6 +30,7 @@ class Proof:
         seed: Seed of drawn inputs.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         read: The files that the inputs are from.
+        exact: Whether the exact check is asked for as well; if not, it is made where it is cheap, and if None never.
     """
 
     wanted: bool = True
@@ -37,6 +40,7 @@ class Proof:
     seed: int = 0
     time_limit: float = TIME_LIMIT
     read: tuple[Source, ...] = ()
+    exact: bool | None = False
 
     @classmethod
     def asked(
@@ -47,6 +51,7 @@ class Proof:
         provider: str = "auto",
         seed: int = 0,
         time_limit: float = TIME_LIMIT,
+        exact: bool | None = None,
     ) -> Proof:
         """Return the proof that somebody asks for, if it can be had: growing may take long.
 
@@ -57,19 +62,29 @@ class Proof:
             provider: Where to run.
             seed: Seed of drawn inputs.
             time_limit: How many seconds one run of a model may take.
+            exact: Whether to make the exact check as well. Unless it is None, that replaces a run that says nothing of
+                how it is made, where there is no ONNX Runtime.
 
         Raises:
-            OptionError: There is no such provider.
+            OptionError: There is no such provider, or the exact check is asked for and nothing is to be verified.
             InputError: The file cannot be read.
             N2NError: There is no ONNX Runtime.
         """
-        if verify:
-            providers(provider)
+        if exact and not verify:
+            raise OptionError("`exact=True` does not go with `verify=False`", hint="leave one of them out")
         read: tuple[Source, ...] = ()
         if isinstance(inputs, str | os.PathLike):
             read = (Source.of(Path(inputs)),)  # first: what is changed while it is read is refused
             inputs = read_inputs(Path(inputs))
-        return cls(verify, inputs, shapes or {}, provider, seed, time_limit, read)
+        proof = cls(verify, inputs, shapes or {}, provider, seed, time_limit, read, exact)
+        if verify and proof.runs:
+            providers(provider)
+        return proof
+
+    @property
+    def runs(self) -> bool:
+        """Whether models are run to verify; else the exact check is made instead, as there is no ONNX Runtime."""
+        return self.exact is None or self.inputs is not None or self.provider != Proof().provider or importable()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -79,4 +94,5 @@ class Proof:
         inputs = () if self.inputs is None else ("--inputs", str(self.read[0].path) if self.read else "INPUTS.npz")
         provider = () if self.provider == usual.provider else ("--provider", self.provider)
         limit = () if self.time_limit == usual.time_limit else ("--time-limit", str(self.time_limit))
-        return (*inputs, *(word for shape in shapes for word in ("--input", shape)), *provider, *limit)
+        exact = ("--exact",) if self.exact else ()
+        return (*inputs, *(word for shape in shapes for word in ("--input", shape)), *provider, *limit, *exact)

@@ -7,6 +7,7 @@ module empty.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
 import re
 import warnings
@@ -56,6 +57,16 @@ def runtime() -> Any:
         text = f"{_listed(found)} are installed together, and overwrite each other's files. Keep one. {_mend(found)}."
         warnings.warn(text, EnvironmentWarning, stacklevel=2)
     return onnxruntime
+
+
+@functools.cache
+def importable() -> bool:
+    """Whether there is a module of ONNX Runtime, even one that is too old, or damaged: for :func:`runtime` to say."""
+    try:
+        importlib.import_module("onnxruntime")
+    except ImportError:
+        return False
+    return True
 
 
 def _check_age(name: str, version: str) -> None:

@@ -96,6 +96,7 @@ def test_proof_that_could_not_have_failed_is_none(folder: Path) -> None:
     assert result.exit_code == 0
     assert "Verified" not in result.stderr
     assert "Warning: comparing 'y' proves nothing" in result.stderr
+    assert "moves it further than rounding does" in " ".join(result.stderr.split())
 
 
 def test_shapes_and_arrays_of_inputs_are_used(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from onnx.numpy_helper import to_array
 
 import onnx_n2n
-from helpers.calling import call
+from helpers.calling import MODELS, call
 from helpers.graphs import model
 from onnx_n2n import exact
 
@@ -22,6 +22,8 @@ FIELDS = {
     "reason",
 }  # fmt: skip
 EXITS = {"equal": 0, "different": 1, "undecided": 3}
+
+pytestmark = pytest.mark.unasked
 
 
 def perceptron(body: str = "h = MatMul(x, w) y = Relu(h)", **constants: object) -> onnx.ModelProto:
@@ -111,3 +113,31 @@ def test_it_needs_no_onnx_runtime(files: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("Equal for every input")
+
+
+def test_a_growing_command_makes_the_check_and_says_what_it_says(tmp_path: Path) -> None:
+    line = ("widen", MODELS / "resnet.onnx", "--factor", 1.2, "--exact", "-o", tmp_path / "wide.onnx", "--force")
+    text, document = call(*line), json.loads(call(*line, "--json").stdout)
+    assert text.exit_code == 0
+    assert document["exact"].keys() == FIELDS
+    assert document["exact"]["state"] == "equal"
+    assert document["verification"]["ok"]
+    assert "\nVerified: " in text.stderr
+    assert "\nEqual for every input of these shapes" in text.stderr
+    (shapes,) = document["exact"]["shapes"]
+    assert f"image[{','.join(map(str, shapes['image']))}]" in text.stderr
+
+
+def test_a_growing_command_that_verifies_nothing_takes_no_exact(files: Path) -> None:
+    outcome = call("widen", files / "equal.onnx", "--exact", "--no-verify")
+    assert outcome.exit_code == 2
+    assert "--exact does not go with --no-verify" in outcome.stderr
+
+
+def test_what_is_not_known_is_one_line(files: Path) -> None:
+    """Of a model with an output that is random."""
+    body = "h = MatMul(x, w) r = Relu(h) y = MatMul(r, v) s = RandomNormalLike(y) z = Add(y, s)"
+    onnx.save(model(body, "float[N,3] x", "y, z", w=(3, 4), v=(4, 2)), files / "random.onnx")
+    outcome = call("widen", files / "random.onnx")
+    assert outcome.exit_code == 0
+    assert "\nExact check: undecided at RandomNormalLike node 's': " in outcome.stderr

@@ -211,7 +211,7 @@ def test_gated_position_bias() -> None:
 
 
 @given(some.sampled_from(sorted(MODELS)), some.data())
-@settings(max_examples=40)
+@settings(max_examples=12)
 def test_another_constant_is_never_equal(name: str, data: some.DataObject) -> None:
     operator, inputs, attributes, free = MODELS[name]
     constants = [
@@ -267,7 +267,7 @@ def of_masks(*masks: np.ndarray) -> list[onnx.ModelProto]:
 
 
 @given(some.integers(0, 14), some.booleans())
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_another_mask_is_never_equal(place: int, decided: bool) -> None:
     mask = np.random.default_rng(place).integers(0, 2, (3, 5)).astype(bool)
     other = mask.copy()

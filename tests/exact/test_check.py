@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
@@ -25,6 +25,7 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
     return {"W": generator.normal(size=(8, 8)).astype("f4"), "V": generator.normal(size=(8, 5)).astype("f4")}
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(-30, 2))
 def test_one_weight_that_is_off_is_never_equal(row: int, column: int, exponent: int) -> None:
     teacher, wrong = weights(), weights()

@@ -19,7 +19,6 @@ UNDECIDED = {  # by name of the node test, and why
     "test_loop11": "depends on the model's inputs",
     "test_loop13_seq": "depends on the model's inputs",
     "test_loop16_seq_none": "depends on the model's inputs",
-    "test_linear_attention_linear_t1_no_past": "fewer than two steps",
 }
 OPERATORS = ("If", "Loop", "Scan", "SequenceMap", "LinearAttention", "MeanVarianceNormalization", "AffineGrid")
 
@@ -165,7 +164,7 @@ def test_how_often_a_loop_runs_matters() -> None:
 
 
 @given(st.integers(0, 15), st.integers(-30, 2))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 def test_one_weight_of_a_body_that_is_off_is_never_equal(place: int, exponent: int) -> None:
     wrong = np.random.default_rng(1).normal(size=(4, 4)).astype("f4")
     flat = wrong.reshape(-1)
@@ -246,7 +245,7 @@ scaled<alpha>(x) => (y) {{ k = Constant<value_float: float = @alpha>() y = Mul(x
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 def test_a_function_is_what_it_is_called_with(one: int, two: int, three: int, four: int) -> None:
     models = [parser.parse_model(FUNCTIONS.format(one=float(a), two=float(b))) for a, b in ((one, two), (three, four))]
     assert (check(*models).state == "equal") == (one - two == three - four)
@@ -298,7 +297,7 @@ NAMESAKES = """(float[N, 2] x, bool c) => (float[N, 2] y) {{
 
 
 @given(st.permutations([2, 3, 4, 5]))
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 def test_constants_of_one_name_in_different_bodies_are_not_taken_for_each_other(order: list[int]) -> None:
     verdict = check(model(NAMESAKES.format(2, 3, 4, 5)), model(NAMESAKES.format(*order)))
     assert (verdict.state == "equal") == (order == [2, 3, 4, 5])
@@ -330,13 +329,13 @@ def test_a_scan_is_equal_to_the_layer_that_it_computes() -> None:
     text = "(float[N, T, 3] x) => (float[1, N, 4] h) { z = Transpose<perm = [1, 0, 2]>(x) all, h = RNN(z, W, R) }"
     layer = model(text, W=w, R=r)
     text = """(float[N, T, 3] x) => (float[1, N, 4] h) {
-        s = Shape<end = 1>(x) n = Concat<axis = 0>(s, four) start = ConstantOfShape(n)
+        n = Mul(x, nothing) s = ReduceSum<keepdims = 0>(n, one) start = MatMul(s, V)
         last, all = Scan<num_scan_inputs = 1, scan_input_axes = [1], body = b (float[N, 4] p, float[N, 3] q) => (u, o) {
             a = MatMul(q, V) m = MatMul(p, Q) k = Add(a, m) u = FUNCTION(k) o = Identity(u)
         }>(start, x)
         h = Unsqueeze(last, zero)
     }"""
-    given_ = {"V": w[0].T, "Q": r[0].T, "four": np.array([4]), "zero": np.array([0])}
+    given_ = {"V": w[0].T, "Q": r[0].T, "one": np.array([1]), "nothing": np.float32(0), "zero": np.array([0])}
     assert check(layer, model(text.replace("FUNCTION", "Tanh"), **given_)).state == "equal"
     assert check(layer, model(text.replace("FUNCTION", "Sin"), **given_)).state != "equal"
     assert check(layer, model(text.replace("FUNCTION", "Tanh"), **{**given_, "Q": r[0]})).state != "equal"

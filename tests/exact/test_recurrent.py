@@ -122,7 +122,7 @@ def off(model: onnx.ModelProto, name: str, place: int, exponent: int = -10) -> o
 
 
 @given(st.sampled_from(sorted(GATES)), st.sampled_from(["W", "R", "B"]), st.integers(0, 1000), st.integers(-30, 2))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 def test_one_weight_that_is_off_is_never_equal(operator: str, name: str, place: int, exponent: int) -> None:
     right = free(operator)
     assert check(right, off(right, name, place, exponent)).state != "equal"
@@ -153,7 +153,7 @@ def test_an_attribute_more_is_not_equal(operator: str, attributes: dict[str, Any
 
 
 @given(st.floats(0.125, 4, width=16), st.floats(0.125, 4, width=16), st.sampled_from(sorted(ACTIVATIONS)))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 def test_another_alpha_is_not_equal(one: float, two: float, name: str) -> None:
     models = [
         free("RNN", activations=[name], **{f"activation_{what}": [alpha] for what in ACTIVATIONS[name]})
@@ -183,9 +183,8 @@ def fixed(operator: str, *, steps: int, zeros: bool = False) -> onnx.ModelProto:
 @pytest.mark.parametrize("zeros", [False, True])
 def test_a_single_step_from_zero_does_not_read_the_recurrent_weights(operator: str, zeros: bool) -> None:
     one = fixed(operator, steps=1, zeros=zeros)
-    verdict = check(one, off(one, "R", 3))
-    assert verdict.state == "undecided"
-    assert "'R'" in verdict.reason or "'W'" in verdict.reason or "'B'" in verdict.reason
+    # With all lengths fixed there is none at which they could be read.
+    assert check(one, off(one, "R", 3)).state == ("equal" if zeros else "undecided")
     two = fixed(operator, steps=2, zeros=zeros)
     assert check(two, two).state == "equal"
     assert check(two, off(two, "R", 3)).state != "equal"

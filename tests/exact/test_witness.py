@@ -49,7 +49,7 @@ def test_a_property_that_is_not_known_is_named() -> None:
 
 
 @given(st.integers(0, 7), st.integers(0, 7), st.floats(0.01, 100), st.booleans())
-@settings(max_examples=15)
+@settings(max_examples=6)
 def test_a_weight_that_is_off_by_much_is_different(row: int, column: int, by: float, first: bool) -> None:
     name = "W" if first else "V"
     wrong = weights()[name]
@@ -61,7 +61,7 @@ def test_a_weight_that_is_off_by_much_is_different(row: int, column: int, by: fl
 
 
 @given(st.sampled_from(["W", "V"]), st.integers(0, 2**32 - 1), st.sampled_from(["each", "all"]))
-@settings(max_examples=15)
+@settings(max_examples=6)
 def test_what_rounding_of_constants_explains_is_undecided(name: str, seed: int, how: str) -> None:
     """Each weight one unit in the last place away, all in one direction or in any: it may be rounding."""
     stored = weights()[name]

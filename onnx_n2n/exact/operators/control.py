@@ -11,7 +11,7 @@ from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.operators.sequences import cut, sequence, together
 from onnx_n2n.exact.registry import rule
-from onnx_n2n.exact.run import Run
+from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -45,6 +45,7 @@ def branches(site: Site) -> list[Value]:
         mixed = _mixed(site, decision, *pair)
     except Undecided:
         site.run.reads.restore(read)
+        site.run.reads.elsewhere |= condition.sized
         for name, array in _constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
         unseen = site.world.variable(("branch", _written(site, other)), (1,))
@@ -267,7 +268,7 @@ def _stacked(site: Site, values: Sequence[Value], axis: int) -> Tensor:
 
 
 def _constants(
-    run: Run, nodes: Sequence[onnx.NodeProto], initializers: Sequence[onnx.TensorProto]
+    run: Running, nodes: Sequence[onnx.NodeProto], initializers: Sequence[onnx.TensorProto]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Return the floating-point constants of a graph and of all bodies and functions in it, by name."""
     held = [(each.name, each) for each in initializers]
@@ -280,7 +281,7 @@ def _constants(
                 yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _constants(run, graph.node, graph.initializer)
-        function = run.functions.get((node.domain, node.op_type, node.overload))
+        function = run.file.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
             yield from _constants(run, function.node, ())
     for name, tensor in held:

@@ -59,6 +59,10 @@ def convolved(site: Site, x: Numbers, w: Numbers, axes: Sequence[Axis]) -> Numbe
 
     def calculate(part: Sequence[Axis]) -> Numbers:
         columns = windows(site, x, part).reshape([x.shape[0], groups, weights.shape[-1], -1])
+        if groups == 1:  # a matrix of rows times the weights: these may be in a file
+            rows = columns.transpose([0, 1, 3, 2]).reshape([-1, weights.shape[-1]])
+            made = (rows @ weights[0].transpose([1, 0])).reshape([x.shape[0], -1, w.shape[0]])
+            return made.transpose([0, 2, 1]).reshape([x.shape[0], w.shape[0], *(axis.out for axis in part)])
         return (weights @ columns).reshape([x.shape[0], w.shape[0], *(axis.out for axis in part)])
 
     return in_blocks(x, axes, calculate)

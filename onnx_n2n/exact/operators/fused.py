@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
-from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.applied import applied
 from onnx_n2n.exact.operators.convolution import biased, convolved, slid
 from onnx_n2n.exact.operators.pooling import largest, mean
 from onnx_n2n.exact.operators.quantised import (
@@ -32,18 +29,7 @@ ACTIVATIONS = {
     "Relu": (), "Tanh": (), "Sigmoid": (), "LeakyRelu": ("alpha",), "Clip": ("min", "max"),
     "HardSigmoid": ("alpha", "beta"),
 }  # fmt: skip
-WITH_ATTRIBUTES = 10  # the last version of ONNX's operators in which Clip has attributes
-
-
-def applied(site: Site, operator: str, x: Numbers, version: int = WITH_ATTRIBUTES, **attributes: Any) -> Numbers:
-    """Return what one of ONNX's operators gives for numbers, by its own rule."""
-    scope = site.scope.inner()
-    scope = replace(scope, versions={**scope.versions, "": version})
-    scope.values["what is given"] = Tensor(FLOAT, None, x)
-    node = helper.make_node(operator, ["what is given"], [site.node.output[0]], name=site.node.name, **attributes)
-    (found,) = site.run.node(node, scope)
-    assert isinstance(found, Tensor)
-    return site.run.numbers(found)
+VERSION = 10  # the last version of ONNX's operators in which Clip has attributes
 
 
 def activated(site: Site, x: Numbers) -> Numbers:
@@ -55,7 +41,7 @@ def activated(site: Site, x: Numbers) -> Numbers:
     names = ACTIVATIONS.get(operator)
     if names is None or len(names) != len(given):
         raise Undecided(f"an activation {operator!r} with {len(given)} numbers")
-    return applied(site, operator, x, **dict(zip(names, given, strict=True)))
+    return applied(site, operator, x, version=VERSION, **dict(zip(names, given, strict=True)))
 
 
 def channels_second(x: Numbers) -> Numbers:
@@ -178,14 +164,14 @@ def qlinear_sums_and_products(site: Site) -> Tensor:
 @rule("QLinearLeakyRelu", domain=MICROSOFT)
 def qlinear_leaky_relu(site: Site) -> Tensor:
     """Apply LeakyRelu to numbers in steps, and round."""
-    x = applied(site, "LeakyRelu", dequantised(site, 0), alpha=site.attribute("alpha", 0.01))
+    x = applied(site, "LeakyRelu", dequantised(site, 0), version=VERSION, alpha=site.attribute("alpha", 0.01))
     return _rounded(site, x, 3)
 
 
 @rule("QLinearSigmoid", domain=MICROSOFT)
 def qlinear_sigmoid(site: Site) -> Tensor:
     """Apply Sigmoid to numbers in steps, and round."""
-    return _rounded(site, applied(site, "Sigmoid", dequantised(site, 0)), 3)
+    return _rounded(site, applied(site, "Sigmoid", dequantised(site, 0), version=VERSION), 3)
 
 
 @rule("QLinearSoftmax", domain=MICROSOFT)
@@ -195,7 +181,7 @@ def qlinear_softmax(site: Site) -> Tensor:
     if version is None:
         raise Undecided("it is not given which version of Softmax is meant")
     axis = site.attribute("axis", -1)
-    return _rounded(site, applied(site, "Softmax", dequantised(site, 0), version, axis=axis), 3)
+    return _rounded(site, applied(site, "Softmax", dequantised(site, 0), version=version, axis=axis), 3)
 
 
 @rule("QLinearConcat", domain=MICROSOFT)

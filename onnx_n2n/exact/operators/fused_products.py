@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.activations import gelu_of, sigmoid_of
+from onnx_n2n.exact.operators.applied import applied
 from onnx_n2n.exact.operators.attention import split, usual_scale
 from onnx_n2n.exact.operators.matrices import gemm
 from onnx_n2n.exact.registry import MICROSOFT, rule
@@ -40,12 +38,7 @@ def activated(site: Site, x: Numbers) -> Numbers:
     given = {each: site.attribute(f"activation_{each}") for each in ACTIVATIONS[name]}
     if None in given.values():
         raise Undecided(f"the activation {name!r} lacks a constant")
-    scope = site.scope.inner()
-    scope.values["x"] = site.result(x)
-    node = helper.make_node(name, ["x"], ["y"], **given)
-    (found,) = site.run.node(node, replace(scope, versions={**scope.versions, "": VERSION}))
-    assert isinstance(found, Tensor)
-    return site.run.numbers(found)
+    return applied(site, name, x, version=VERSION, **given)
 
 
 @rule("FusedGemm", domain=MICROSOFT)

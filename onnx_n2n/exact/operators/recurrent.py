@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import helper
 
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.applied import applied
 from onnx_n2n.exact.operators.sequences import cut
 from onnx_n2n.exact.registry import MICROSOFT, NEWEST, rule
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import FLOAT, Tensor, Value
+from onnx_n2n.exact.tensor import FLOAT, Tensor
 from onnx_n2n.exact.undecided import Undecided
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -362,18 +362,7 @@ def _clipped(site: Site) -> Activation | None:
 
 def _operator(site: Site, name: str, others: Sequence[Tensor], **attributes: Any) -> Activation:
     """Return an operator of one changing input as a function of numbers."""
-    from onnx_n2n.exact.run import Scope
-
-    inputs = [f"in{place}" for place in range(1 + len(others))]
-    node = helper.make_node(name, inputs, ["out"], **attributes)
-
-    def applied(x: Numbers) -> Numbers:
-        values: dict[str, Value] = dict(zip(inputs, (site.result(x), *others), strict=True))
-        (found,) = site.run.node(node, Scope(values, {"": NEWEST[""]}, depth=site.scope.depth + 1))
-        assert isinstance(found, Tensor)
-        return site.run.numbers(found)
-
-    return applied
+    return lambda x: applied(site, name, x, *others, version=NEWEST[""], **attributes)
 
 
 def _plus(one: Numbers, two: Numbers | None) -> Numbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import rows_of
 from onnx_n2n.exact.registry import rule
+from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
-
-if TYPE_CHECKING:
-    from onnx_n2n.exact.run import Run
 
 
 @rule("SequenceConstruct", since=11)
@@ -155,7 +153,7 @@ def cut(tensor: Tensor, key: Any) -> Tensor:
     return tensor.but(known=known, numbers=None if tensor.numbers is None else tensor.numbers[key], ids=ids)
 
 
-def together(run: Run, tensors: Sequence[Tensor], axis: int, *, new: bool) -> Tensor:
+def together(run: Running, tensors: Sequence[Tensor], axis: int, *, new: bool) -> Tensor:
     """Return tensors one behind the other along an axis, or on top of each other along a new one.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnx_n2n.exact.files import dense
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import FLOAT, INT64, Tensor, kind
@@ -13,8 +14,6 @@ from onnx_n2n.exact.undecided import Undecided
 @rule("Constant")
 def constant(site: Site) -> Tensor:
     """Return what the node holds."""
-    from onnx_n2n.exact.run import dense
-
     (attribute,) = site.constants()
     name = site.node.output[0]
     value = site.attribute(attribute.name)

@@ -1,0 +1,86 @@
+"""What a node decides by the length of a free axis: the student has to decide it as the teacher does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+
+from onnx_n2n.exact.site import Site
+from onnx_n2n.exact.tensor import Tensor
+
+ENDLESS = 2**31 - 1  # as the end of a part: all that is left
+
+
+def decisions(site: Site) -> list[tuple[Any, ...]]:
+    """Return what a node decides by the length of a free axis and by numbers that it states."""
+    if site.operator == "Slice":
+        return _cut(site)
+    if site.operator in {"Resize", "Upsample"}:
+        return _stretched(site)
+    if site.operator in {"Trilu", "EyeLike"} and site.free(0).any():
+        return [_stated(site)]
+    if site.operator == "Range" and any(isinstance(each, Tensor) and each.sized for each in site.inputs):
+        return [_stated(site)]
+    attributes = _attributes(site)
+    if site.operator == "Split" and "num_outputs" in attributes and site.free(0)[attributes.get("axis", 0)]:
+        return [_stated(site)]
+    strided = max(attributes.get("strides", [1])) > 1
+    padded = strided and str(attributes.get("auto_pad", "")).find("SAME") >= 0
+    if (padded or attributes.get("ceil_mode")) and site.free(0).any():
+        kept = ("auto_pad", "ceil_mode", "strides", "kernel_shape", "dilations", "pads")
+        return [(site.operator, *(str(attributes.get(each)) for each in kept))]
+    return []
+
+
+def _cut(site: Site) -> list[tuple[Any, ...]]:
+    """Return the parts that a Slice cuts out of free axes, by numbers that it states."""
+    attributes = _attributes(site)
+    parts = [_numbers(site, slot) for slot in range(1, 5)]
+    starts = attributes.get("starts") or parts[0]
+    ends = attributes.get("ends") or parts[1]
+    shape, free = site.shape(0), site.free(0)
+    if starts is None or ends is None:
+        return []  # what is not stated is noted as it is calculated
+    axes = attributes.get("axes") or parts[2] or range(len(starts))
+    steps = parts[3] or [1] * len(starts)
+    return [
+        ("Slice", shape[axis], start, min(end, ENDLESS), step)
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
+        if free[axis] and (start, min(end, ENDLESS), step) != (0, ENDLESS, 1)
+    ]
+
+
+def _stretched(site: Site) -> list[tuple[Any, ...]]:
+    """Return by what free axes are stretched, or to which lengths: what is stated for others says nothing of them."""
+    attributes, free = _attributes(site), site.free(0)
+    axes = [axis % len(free) for axis in attributes.get("axes", range(len(free)))]
+    places = [place for place, axis in enumerate(axes) if free[axis]]
+    if not places:
+        return []
+    kept = []
+    for numbers in (attributes.pop("scales", None), *(_numbers(site, slot) for slot in range(1, site.count))):
+        if numbers and len(numbers) % len(axes) == 0:  # one for each axis, or two
+            numbers = [numbers[place] for place in range(len(numbers)) if place % len(axes) in places]
+        kept.append(str(numbers))
+    attributes["axes"] = [axes[place] for place in places]
+    return [(site.operator, *map(str, sorted(attributes.items(), key=str)), *kept)]
+
+
+def _stated(site: Site) -> tuple[Any, ...]:
+    numbers = (str(_numbers(site, slot)) for slot in range(1 if site.operator != "Range" else 0, site.count))
+    attributes = sorted(_attributes(site).items(), key=str)
+    return site.operator, *map(str, attributes), *numbers
+
+
+def _attributes(site: Site) -> dict[str, Any]:
+    return {each.name: onnx.helper.get_attribute_value(each) for each in site.constants()}
+
+
+def _numbers(site: Site, slot: int) -> list[Any] | None:
+    """Return the elements of an input that the model states, if there are few."""
+    value = site.inputs[slot] if site.given(slot) else None
+    if not isinstance(value, Tensor) or not value.certain or value.known is None or value.known.size > 64:
+        return None
+    found: list[Any] = value.known.reshape(-1).tolist()
+    return found

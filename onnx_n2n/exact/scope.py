@@ -1,0 +1,41 @@
+"""What the nodes of a graph see: names, versions of operators, and attributes of the function around them."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+
+import onnx
+
+from onnx_n2n.exact.tensor import Value
+from onnx_n2n.exact.undecided import Undecided
+
+DEEPEST = 64  # functions and bodies may be inside of each other so often
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a graph's nodes see.
+
+    Args:
+        values: Names in the graph, and behind them those of the graphs around it.
+        versions: The version of each domain's operators.
+        attributes: What the function that it belongs to was called with.
+        depth: How many functions and bodies are around it.
+    """
+
+    values: MutableMapping[str, Value]
+    versions: Mapping[str, int]
+    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
+    depth: int = 0
+
+    def inner(self) -> Scope:
+        """Return the scope of a body that sees all of these names.
+
+        Raises:
+            Undecided: If it would be too deep.
+        """
+        if self.depth >= DEEPEST:
+            raise Undecided(f"bodies are more than {DEEPEST} deep inside of each other")
+        return Scope(ChainMap({}, self.values), self.versions, self.attributes, self.depth + 1)

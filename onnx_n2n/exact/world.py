@@ -1,0 +1,130 @@
+"""What numbers are in a run: rules are written once, over what this class offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from onnx_n2n.exact.numeric import Numbers
+
+Kind = TypeVar("Kind", bound=Numbers)
+
+
+class World(ABC, Generic[Kind]):
+    """Numbers of one kind, and the functions of them that are no sums or products.
+
+    Attributes:
+        exact: Whether equal numbers show that two functions are equal.
+    """
+
+    exact: ClassVar[bool] = False
+
+    # Numbers
+
+    @abstractmethod
+    def enter(self, array: ArrayLike) -> Kind:
+        """Return an array, or a single number, as numbers, without rounding where these are exact."""
+
+    @abstractmethod
+    def fraction(self, over: int, under: int) -> Kind:
+        """Return a fraction, as an array without axes."""
+
+    @abstractmethod
+    def root_of(self, over: int, under: int) -> Kind:
+        """Return the square root of a fraction above 0, as an array without axes.
+
+        Raises:
+            Undecided: If it is no number here.
+        """
+
+    @abstractmethod
+    def variable(self, name: Hashable, shape: Sequence[int]) -> Kind:
+        """Return variables: the same ones for the same name and shape."""
+
+    @abstractmethod
+    def given(self, name: str, type_: int, shape: Sequence[int]) -> Kind:
+        """Return an input of a type, as ONNX numbers them: each number a variable of its own."""
+
+    @abstractmethod
+    def places(self, array: np.ndarray) -> Kind:
+        """Return what stands for numbers that say how long or where something is, the same for equal ones."""
+
+    @abstractmethod
+    def texts(self, array: np.ndarray) -> Kind:
+        """Return a number for each text, the same for equal ones."""
+
+    def stand_for(self, numbers: Kind, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return where numbers are shown to be those that are known: bool of their shape."""
+        return np.zeros(known.shape, bool)
+
+    def marks(self, numbers: Kind) -> Iterable[bytes]:  # noqa: ARG002
+        """Return what tells numbers that differ apart, one after the other; nothing where these are not exact."""
+        return ()
+
+    # Inverses and roots
+
+    @abstractmethod
+    def reciprocal(self, x: Kind) -> Kind:
+        """Return one over numbers."""
+
+    @abstractmethod
+    def inverse(self, x: Kind) -> Kind:
+        """Return one over numbers that no input has a part in, exactly: a fraction, also of random functions."""
+
+    @abstractmethod
+    def rsqrt(self, x: Kind, approximately: ArrayLike | None = None) -> Kind:
+        """Return one over square roots; exactly for constants whose roots are numbers of a type.
+
+        Args:
+            x: The numbers.
+            approximately: What they are as doubles, where they are constants.
+        """
+
+    @abstractmethod
+    def sqrt(self, x: Kind, approximately: ArrayLike | None = None) -> Kind:
+        """Return square roots, one over which is what `rsqrt` gives."""
+
+    def inverses(self, x: Kind, over: Kind) -> None:
+        """Remember that one is one over the other."""
+
+    # Functions
+
+    @abstractmethod
+    def apply(self, name: str, parameters: Hashable, *arguments: Kind) -> Kind:
+        """Return a function of the numbers at each place of arguments that broadcast.
+
+        Args:
+            name: One of the table in `functions`.
+            parameters: Whatever else it depends on; a tuple is handed on to the function on real numbers.
+            arguments: What it is taken of.
+        """
+
+    def note(self, name: str, x: Kind, *others: Kind, parameters: Hashable = ()) -> None:
+        """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
+
+    @abstractmethod
+    def extreme(self, kind: str, x: Kind, axes: Sequence[int], present: np.ndarray | None = None) -> Kind:
+        """Return the largest or smallest number over axes: a function of the set of numbers.
+
+        Args:
+            kind: ``Max`` or ``Min``.
+            x: The numbers.
+            axes: The axes over which is chosen; they vanish.
+            present: Which of the numbers there are, bool that broadcasts; all if not given.
+        """
+
+    @abstractmethod
+    def extreme_of(self, kind: str, *arguments: Kind) -> Kind:
+        """Return the largest or smallest of the numbers at each place of arguments that broadcast."""
+
+    @abstractmethod
+    def of_rows(self, name: str, parameters: Hashable, x: Kind, axis: int, count: int) -> Kind:
+        """Return ``count`` functions of all numbers along an axis, in order; they stand along that axis."""
+
+    @abstractmethod
+    def weights(self, places: Kind, count: int) -> Kind:
+        """Return for numbers that say which of ``count`` rows is meant a weight for each row: ``[..., count]``."""
