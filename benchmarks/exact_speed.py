@@ -3,7 +3,8 @@
     python benchmarks/exact_speed.py [--repeat 3] [--large 1600] [--out benchmarks/results/exact-speed-DATE.json]
 
 Models of the size of ResNet-50 (25 million weights) and of GPT-2 (124 million), with free axes and random weights, each
-beside its student by ``widen``. The runs are those of ONNX Runtime with the opening of their sessions, on the shapes of the check: both sides in turns in one process.
+beside its student by ``widen``. The runs are those of ONNX Runtime with the opening of their sessions, on the shapes of
+the check: both sides in turns in one process.
 ``--large`` is the width of a decoder of 48 layers in external data, checked against itself in a process of its own.
 """
 

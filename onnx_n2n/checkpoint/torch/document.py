@@ -280,7 +280,7 @@ def _shape_of_numbers(each: Any) -> tuple[int, ...]:
     """Return the shape of nested lists of numbers, one of nothing else and of equal lengths; () for what is none."""
     if not isinstance(each, list | tuple) or not each:
         return ()
-    first = each
+    first: Any = each
     while isinstance(first, list | tuple) and first:
         first = first[0]
     if not isinstance(first, int | float):
