@@ -29,12 +29,11 @@ from onnx_n2n.errors import N2NError
 MEMORY = 12 << 30  # bytes that one model may take
 
 GROWTHS: dict[str, Callable[..., Any]] = {
-    "same": lambda source, **options: onnx_n2n.run("", source, **options),
     "widen": lambda source, **options: onnx_n2n.widen(source, 1.5, **options),
     "net2net": lambda source, **options: onnx_n2n.widen(source, 1.5, init="net2net", **options),
     "deepen": onnx_n2n.deepen,
     "enlarge": onnx_n2n.enlarge,
-    "run": lambda source, **options: onnx_n2n.run("widen{factor=1.5},deepen", source, **options),
+    "run": lambda source, **options: onnx_n2n.run(source, "widen{factor=1.5},deepen", **options),
 }
 
 
@@ -101,7 +100,7 @@ def main() -> None:
     """Parse the command line, print a line for each model and the tally."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--growth", default="widen", choices=GROWTHS)
+    parser.add_argument("--growth", default="widen", choices=["same", *GROWTHS])
     parser.add_argument("--only", default="*")
     parser.add_argument("--limit", type=float, default=300)
     parser.add_argument("--out", type=Path)
