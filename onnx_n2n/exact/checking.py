@@ -34,6 +34,7 @@ from onnx_n2n.exact.witness import Search, inputs
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
 SECONDS = 60.0  # no further shapes are tried after so long
+REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
 SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str | File
@@ -54,6 +55,10 @@ class Unread(Undecided):
         name, places = next(each for side in counts for each in side.items())
         super().__init__(f"{places} of {int(np.prod(shape))} elements of {name!r} have no part in a run")
         self.counts, self.shape = counts, shape
+
+
+class Misfit(Undecided):
+    """A run without numbers cannot be made with some shapes, which takes no time to find out."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Pair:
         """Return for each set of shapes which lengths of both models differ from those of another set.
 
         Raises:
-            Undecided: If a run cannot be made.
+            Misfit: If a run cannot be made.
             Unread: If it would leave constants unread.
         """
         trails = []
@@ -107,7 +112,10 @@ class Pair:
             world = Outlines()
             runs = Watched(world, self.teacher), Watched(world, self.student)
             for run in runs:
-                run.outputs(inputs(world, self.teacher, shapes))
+                try:
+                    run.outputs(inputs(world, self.teacher, shapes))
+                except Undecided as why:
+                    raise Misfit(why.reason, why.node, why.operator) from why
             trails.append(tuple(run.trail.shapes for run in runs))
             self.require_read(runs)
         return [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
@@ -304,7 +312,7 @@ class Tried:
 
     def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
         """Return the verdict on the first shapes that decide."""
-        last = None
+        last, times = None, 0
         for attempt in attempts:
             if time.monotonic() - self.started > SECONDS:
                 break
@@ -315,7 +323,8 @@ class Tried:
             except Undecided as why:
                 self.why = self.why or why
                 place = why.node, why.operator, why.reason
-                if place == last or isinstance(why, TooLarge):
+                times = times + 1 if place == last else 1
+                if times == (REPEATED if isinstance(why, Misfit) else 2) or isinstance(why, TooLarge):
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None

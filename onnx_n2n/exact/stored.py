@@ -40,7 +40,7 @@ class Parts:
     def of(cls, array: np.ndarray) -> Parts:
         """Take numbers apart, without rounding."""
         if array.dtype == np.float32:
-            words = np.ascontiguousarray(array).view(np.uint32)
+            words = np.ascontiguousarray(array).view(np.uint32).reshape(array.shape)
             exponents = (words >> np.uint32(23) & np.uint32(255)).astype(np.uint8)
             if np.all((exponents > 0) | (array == 0)):  # the smallest numbers are written otherwise
                 whole = (words & np.uint32(0x807FFFFF) | np.uint32(150 << 23)).view(np.float32)

@@ -186,6 +186,8 @@ def verify(
             below zero.
     """
     check_seed(seed)
+    if not isinstance(exact, bool):
+        raise OptionError(f"`exact=` must be True or False, not {brief(repr(exact))}")
     if exact:
         running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit, "trace": trace}
         return exactly(

@@ -12,8 +12,8 @@ from hypothesis import strategies as some
 from onnx import helper, numpy_helper
 from onnx.backend.test.case.test_case import TestCase
 
+from helpers.exactly import as_expected, as_runtime, assert_near, cases, never_equal, one_node, over_doubles
 from onnx_n2n.exact import check
-from tests.helpers.exactly import as_expected, as_runtime, assert_near, cases, never_equal, one_node, over_doubles
 
 MICROSOFT = "com.microsoft"
 OPERATORS = ("Attention", "RotaryEmbedding", "CausalConvWithState", "LinearAttention")

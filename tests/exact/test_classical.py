@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
+from helpers.exactly import as_runtime, one_node
 from onnx_n2n.exact import check
-from tests.helpers.exactly import as_runtime, one_node
 
 FEATURES = np.random.default_rng(0).normal(size=(5, 3)).astype("f4")
 TREE = {

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
+from helpers.exactly import as_expected, as_runtime, cases
 from onnx_n2n.exact import check, registry
-from tests.helpers.exactly import as_expected, as_runtime, cases
 
 UNDECIDED = {  # by name of the node test, and why
     "test_if_opt": "sequences of different lengths",

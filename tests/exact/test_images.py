@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
+from helpers.exactly import as_expected, as_runtime, cases, never_equal, one_node
 from onnx_n2n.exact import check
 from onnx_n2n.exact.undecided import Undecided
-from tests.helpers.exactly import as_expected, as_runtime, cases, never_equal, one_node
 
 OPERATORS = """
     Conv ConvTranspose DeformConv Col2Im MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool
@@ -107,6 +107,9 @@ def test_pooling_is_what_onnx_runtime_computes(data: st.DataObject, operator: st
     lengths = data.draw(st.lists(st.integers(5, 8), min_size=dims, max_size=dims))
     attributes = window(data, dims, rounded_up=operator != "LpPool")
     attributes["kernel_shape"] = data.draw(st.lists(st.integers(2, 3), min_size=dims, max_size=dims))
+    if str(attributes.get("auto_pad", "")).startswith("SAME"):  # ONNX Runtime moves windows that leave gaps
+        both = zip(attributes["strides"], attributes["kernel_shape"], strict=True)
+        attributes["strides"] = [min(each) for each in both]
     if operator == "AveragePool":
         attributes["count_include_pad"] = data.draw(st.integers(0, 1))
     if operator == "LpPool":

@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from onnx_n2n.exact import check
-from onnx_n2n.exact.tensor import Tensor
-from tests.helpers.exactly import (
+from helpers.exactly import (
     as_expected,
     as_runtime,
     calculated,
@@ -23,6 +21,8 @@ from tests.helpers.exactly import (
     one_node,
     over_doubles,
 )
+from onnx_n2n.exact import check
+from onnx_n2n.exact.tensor import Tensor
 
 MICROSOFT = "com.microsoft"
 OPERATORS = """

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
+from helpers.exactly import as_expected, as_runtime, cases, one_node
 from onnx_n2n.exact import check
 from onnx_n2n.exact.operators.recurrent import ACTIVATIONS, GATES, WITHOUT_DEFAULTS
-from tests.helpers.exactly import as_expected, as_runtime, cases, one_node
 
 STEPS, BATCH, INPUTS, HIDDEN = 4, 3, 2, 5
 LENGTHS = np.array([4, 2, 3], np.int32)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
+from helpers.exactly import as_expected, as_runtime, cases
 from onnx_n2n.exact import check
-from tests.helpers.exactly import as_expected, as_runtime, cases
 
 OPERATORS = (
     "SequenceInsert", "SplitToSequence", "SequenceMap", "OptionalHasElement", "OptionalGetElement", "TfIdfVectorizer",

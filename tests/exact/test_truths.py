@@ -208,7 +208,7 @@ NOT_DIFFERENT = [
 TRUTHS = EQUAL + NOT_DIFFERENT
 STRICT = {
     "a size that only the other model reads counts as another decision": [
-        "reshape there and back", "split and put together", "shape that is calculated",
+        "reshape there and back", "shape that is calculated",
     ],
 }  # fmt: skip
 WRONG = {"the witness in doubles does not wrap whole numbers": ["wrapped whole numbers"]}

@@ -279,7 +279,7 @@ def test_what_runs_nothing_works_without_a_build(bare: Path, folder: Path) -> No
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
 def test_what_must_run_says_what_to_install(bare: Path, folder: Path) -> None:
-    commands = "widen net.onnx", "verify net.onnx net.onnx", "explore net.onnx --budget params=2x"
+    commands = "verify net.onnx net.onnx", "explore net.onnx --budget params=2x"
     for code, out, err in called(bare, *commands):
         assert (code, out) == (3, "")
         assert err.startswith("Error: ")
