@@ -98,7 +98,7 @@ def pair(
     )  # fmt: skip
 
 
-def cases(pairs: Sequence[Pair], known: Mapping[str, Collection[str]]) -> list[ParameterSet]:
+def cases(pairs: Sequence[Pair], known: Mapping[str, Collection[str]] | None = None) -> list[ParameterSet]:
     """Return the cases of a test over pairs.
 
     Args:
@@ -106,7 +106,7 @@ def cases(pairs: Sequence[Pair], known: Mapping[str, Collection[str]]) -> list[P
         known: For each fault of the check that is not mended yet, the names of the pairs that it gets wrong. When it is
             mended, their tests fail, and the names have to go.
     """
-    reasons = {name: reason for reason, names in known.items() for name in names}
+    reasons = {name: reason for reason, names in (known or {}).items() for name in names}
     assert reasons.keys() <= {each.name for each in pairs}
     return [
         pytest.param(
