@@ -40,20 +40,25 @@ class Field(World[Residues]):
         count: Number of primes.
         roots: Small primes that have to have square roots modulo each of them.
         laws: Whether to know functions that change nothing when they are applied once more. This takes time.
+        products: Whether to multiply numbers that inputs have a part in; else a product of two is a function of them.
     """
 
     exact = True
 
-    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True) -> None:
+    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True, products: bool = True) -> None:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
         self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(
             1
         )
-        self.comparisons, self.laws = Comparisons(), laws
+        self.comparisons, self.laws, self.products = Comparisons(), laws, products
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
+
+    def chance(self, count: int) -> float:
+        """Return the chance that all is equal although the models differ, if so many primes are drawn."""
+        return self.comparisons.chance([primes.LOWEST] * count, len(self.roots))
 
     # Numbers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
@@ -38,3 +39,29 @@ def test_a_model_is_equal_to_itself() -> None:
     assert verdict.state == "equal"
     assert verdict.chance is not None
     assert verdict.chance < 1e-12
+
+
+def products(layers: int, scale: float = 1.0, seed: int = 0, **changed: np.ndarray) -> onnx.ModelProto:
+    """Return a model in which each layer multiplies what the one before gives by itself: the degree doubles."""
+    generator = np.random.default_rng(seed)
+    constants = {f"W{n}": scale * generator.normal(size=(4, 4)).astype("f4") for n in range(layers)} | changed
+    nodes = " ".join(f"a{n} = MatMul(x{n}, W{n}) x{n + 1} = Mul(a{n}, a{n})" for n in range(layers))
+    text = f"(float[N, 4] x) => (float[N, 4] y) {{ x0 = Identity(x) {nodes} y = Identity(x{layers}) }}"
+    return model(text, **constants)
+
+
+@pytest.mark.parametrize("layers", [3, 40])
+def test_products_of_products_are_equal_to_themselves_and_to_no_others(layers: int) -> None:
+    wrong = np.random.default_rng(1).normal(size=(4, 4)).astype("f4")
+    assert check(products(layers, 0.1), products(layers, 0.1)).state == "equal"
+    assert check(products(layers, 0.1), products(layers, 0.1, W1=wrong)).state != "equal"
+    assert check(products(layers, 0.1), products(layers - 1, 0.1)).state != "equal"
+
+
+def test_products_of_tall_coefficients_are_multiplied_in_both_models() -> None:
+    """Layers that change nothing make coefficients taller in one model; what is multiplied behind them is the same."""
+    turns = " ".join(f"d{n} = MatMul(x{n}, I) x{n + 1} = MatMul(d{n}, J)" for n in range(40))
+    text = "(float[N, 8] x) => (float[N, 8] y) {{ x0 = MatMul(x, W) {} y = Mul(c, c) }}"
+    exact = {"I": np.float32(2.0**-100) * np.eye(8, dtype="f4"), "J": np.float32(2.0**100) * np.eye(8, dtype="f4")}
+    teacher = model(text.format("c = Identity(x0)"), W=weights()["W"])
+    assert check(teacher, model(text.format(f"{turns} c = Identity(x40)"), W=weights()["W"], **exact)).state == "equal"
