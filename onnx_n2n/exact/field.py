@@ -154,7 +154,8 @@ class Field(World[Residues]):
         found = self.apply("Rsqrt", (), x)
         if approximately is None:
             return found
-        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        with np.errstate(invalid="ignore"):
+            roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
         entered = self.enter(np.where(roots > 0, roots, 1))
         exact = ((entered * entered).values == x.values).all(0)
         if not exact.any():
