@@ -29,6 +29,7 @@ from onnx_n2n.exact.world import World
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
 FEW = 32  # so many numbers are compared each with each; more are sorted
+MEASURES, LONGEST = 3, 1 << 20  # of so many lengths a number may be a multiple, and so large it may be
 BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
@@ -108,6 +109,31 @@ class Field(World[Residues]):
     def stand_for(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
         """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
         return np.asarray((numbers.values == self.enter(known).values).all(0))
+
+    def measured(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
+        """Return which products of lengths numbers are shown to be multiples of: int64 of their shape."""
+        found = self.stand_for(numbers, known).astype(np.int64)
+        for place in np.ndindex(known.shape):
+            if not found[place] and 1 < known[place] < LONGEST:
+                found[place] = self._measure(numbers.values[(slice(None), *place)], int(known[place]))
+        return found
+
+    def _measure(self, values: np.ndarray, known: int) -> int:
+        """Return the product of at most three lengths that one number, residues[primes], is a multiple of; else 0."""
+        divisors = [each for each in range(2, known + 1) if known % each == 0]
+        lengths = dict(zip(divisors, self.places(np.array(divisors)).values.T, strict=True))
+        products = {(): self.enter(1).values}
+        for _ in range(MEASURES):
+            products = {
+                (*parts, more): reduced(found * lengths[more], self.column)
+                for parts, found in products.items()
+                for more in divisors
+                if known % (math.prod(parts) * more) == 0 and (not parts or parts[-1] <= more)
+            }
+            for parts, found in products.items():
+                if (reduced(found * (known // math.prod(parts)), self.column) == values).all():
+                    return math.prod(parts)
+        return 0
 
     def marks(self, numbers: Residues) -> Iterable[bytes]:
         """Return a fingerprint of each number."""

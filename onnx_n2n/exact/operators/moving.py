@@ -174,9 +174,12 @@ def where(site: Site) -> list[Tensor]:
     """Choose one of two numbers: as it is known, or by a decision c as c * x + (1 - c) * y."""
     condition = site.tensor(0)
     if condition.certain:
+        chosen = site.known(0)
+        if chosen.size and (chosen == chosen.flat[0]).all():
+            site.run.read(site.tensor(2 if chosen.flat[0] else 1))  # whatever it is, it has no part at any lengths
         return moved(site, [1, 2])
-    chosen, x, y = site.numbers(0), site.numbers(1), site.numbers(2)
-    return [site.result(chosen_of(chosen, x, y), site.tensor(1).type)]
+    decision, x, y = site.numbers(0), site.numbers(1), site.numbers(2)
+    return [site.result(chosen_of(decision, x, y), site.tensor(1).type)]
 
 
 def chosen_of(decision: Numbers, x: Numbers, y: Numbers) -> Numbers:
