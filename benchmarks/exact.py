@@ -3,8 +3,8 @@
     python benchmarks/exact.py FOLDER [--growth widen] [--only "real/*"] [--out FILE]
 
 FOLDER has ONNX models, in folders of any depth. Each is grown, written with its record, and compared with the exact
-check. With the name of an optimizer for ``--growth``, each is rewritten by it instead (pip install onnxscript onnxsim
-onnxslim). The table has the verdict, its time, and that of two runs in ONNX Runtime with the opening of their sessions.
+check. With the name of an optimizer for ``--growth``, each is rewritten by that instead (extra ``benchmarks``). The
+table has the verdict, its time, and that of two runs in ONNX Runtime with the opening of their sessions.
 """
 
 from __future__ import annotations
