@@ -84,18 +84,18 @@ def outcome(path: Path, growth: str) -> dict[str, Any]:
         found = verdict.to_json() | {"runtime": None}
         try:
             started = time.monotonic()
-            run(path, student)
+            found["agree"] = run(path, student)
             found["runtime"] = time.monotonic() - started
         except Exception as error:
             found["runtime_error"] = str(error)[:200]
         return found
 
 
-def run(*models: Path) -> None:
-    """Run models in ONNX Runtime on drawn inputs."""
+def run(*models: Path) -> bool:
+    """Run models in ONNX Runtime on drawn inputs, and return whether they agree."""
     from onnx_n2n.verification.verdict import verify
 
-    verify(*models, time_limit=120)
+    return bool(verify(*models, time_limit=120))
 
 
 def outcomes(folder: Path, growth: str, only: str, limit: float) -> Iterator[dict[str, Any]]:
@@ -136,7 +136,9 @@ def main() -> None:
         sys.stdout.write(f"{row['model']:55} {row['state']:10} {seconds:7.2f} s {place} {reason}\n")
         sys.stdout.flush()
     times = [row["seconds"] / row["runtime"] for row in rows if row.get("runtime") and row["state"] == "equal"]
-    summary = {"states": Counter(row["state"] for row in rows)}
+    summary: dict[str, Any] = {"states": Counter(row["state"] for row in rows)}
+    if wrong := [row["model"] for row in rows if row["state"] == "equal" and row.get("agree") is False]:
+        summary["equal, and a run says otherwise"] = wrong
     if times:
         summary["median time against the run"] = statistics.median(times)
     sys.stdout.write(json.dumps(summary) + "\n")
