@@ -7,18 +7,11 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper, parser
 
+from helpers.exactly import written
 from onnx_n2n.exact import check
 
 PERCEPTRON = "(float[N, 8] x) => (float[N, 5] y) { a = MatMul(x, W) b = Relu(a) y = MatMul(b, V) }"
-
-
-def model(text: str, opset: int = 18, **weights: np.ndarray) -> onnx.ModelProto:
-    """Return a model from ONNX's text and its constants."""
-    made = parser.parse_model(f'<ir_version: 9, opset_import: ["": {opset}]> g {text}')
-    made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
-    return made
 
 
 def weights(seed: int = 0) -> dict[str, np.ndarray]:
@@ -31,11 +24,11 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
 def test_one_weight_that_is_off_is_never_equal(row: int, column: int, exponent: int) -> None:
     teacher, wrong = weights(), weights()
     wrong["W"][row, column] += max(2.0**exponent, float(np.spacing(abs(wrong["W"][row, column]))))
-    assert check(model(PERCEPTRON, **teacher), model(PERCEPTRON, **wrong)).state != "equal"
+    assert check(written(PERCEPTRON, **teacher), written(PERCEPTRON, **wrong)).state != "equal"
 
 
 def test_a_model_is_equal_to_itself() -> None:
-    verdict = check(model(PERCEPTRON, **weights()), model(PERCEPTRON, **weights()))
+    verdict = check(written(PERCEPTRON, **weights()), written(PERCEPTRON, **weights()))
     assert verdict.state == "equal"
     assert verdict.chance is not None
     assert verdict.chance < 1e-12
@@ -47,7 +40,7 @@ def products(layers: int, scale: float = 1.0, seed: int = 0, **changed: np.ndarr
     constants = {f"W{n}": scale * generator.normal(size=(4, 4)).astype("f4") for n in range(layers)} | changed
     nodes = " ".join(f"a{n} = MatMul(x{n}, W{n}) x{n + 1} = Mul(a{n}, a{n})" for n in range(layers))
     text = f"(float[N, 4] x) => (float[N, 4] y) {{ x0 = Identity(x) {nodes} y = Identity(x{layers}) }}"
-    return model(text, **constants)
+    return written(text, **constants)
 
 
 @pytest.mark.parametrize("layers", [3, 40])
@@ -63,5 +56,7 @@ def test_products_of_tall_coefficients_are_multiplied_in_both_models() -> None:
     turns = " ".join(f"d{n} = MatMul(x{n}, I) x{n + 1} = MatMul(d{n}, J)" for n in range(40))
     text = "(float[N, 8] x) => (float[N, 8] y) {{ x0 = MatMul(x, W) {} y = Mul(c, c) }}"
     exact = {"I": np.float32(2.0**-100) * np.eye(8, dtype="f4"), "J": np.float32(2.0**100) * np.eye(8, dtype="f4")}
-    teacher = model(text.format("c = Identity(x0)"), W=weights()["W"])
-    assert check(teacher, model(text.format(f"{turns} c = Identity(x40)"), W=weights()["W"], **exact)).state == "equal"
+    teacher = written(text.format("c = Identity(x0)"), W=weights()["W"])
+    assert (
+        check(teacher, written(text.format(f"{turns} c = Identity(x40)"), W=weights()["W"], **exact)).state == "equal"
+    )
