@@ -154,6 +154,7 @@ EQUAL = [
     pair("rows of an embedding with zeros", IDS, "y = Gather(E, i)", "e = Gather(F, i) y = Slice(e, o, k, two)",
          E=normal(100, 8), F=np.pad(normal(100, 8), ((0, 0), (0, 3))), o=np.array([0]), k=np.array([8]),
          two=np.array([2])),
+    pair("dropout with a mask that nobody reads", SAME, "y = Relu(x)", "a, m = Dropout(x) y = Relu(a)", opset=10),
     pair("dropout in use", SAME, "y = Identity(x)", "y = Dropout(x)"), pair("dropout in use, said so", SAME,
          "y = Identity(x)", "y = Dropout(x, r, t)", r=np.float32(0.5), t=np.bool_(False)),
     pair("shape that is calculated", TEXT, "s = Shape(x) y = Reshape(x, s)", "y = Identity(x)"),

@@ -189,13 +189,15 @@ def gelu_of(site: Site, x: Numbers, approximate: str = "none") -> Numbers:
     return x * part
 
 
+MASK = define("DropoutMask", np.ones_like)
+
+
 @rule("Dropout", until=11)
-def dropout_in_inference(site: Site) -> Tensor:
-    """Return what is given: these versions drop nothing outside of training, and say nothing of the mask."""
-    if site.wants(1):
-        raise Undecided("the mask of what is dropped is used")
+def dropout_in_inference(site: Site) -> list[Tensor]:
+    """Return what is given, for these versions drop nothing outside of training; the mask may hang on it."""
     site.ignore("ratio")
-    return site.tensor(0)
+    mask = [site.decision(site.world.apply(MASK, (), site.numbers(0)))] if site.wants(1) else []
+    return [site.tensor(0), *mask]
 
 
 @rule("Dropout", since=12)
