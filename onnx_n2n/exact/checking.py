@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
 from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.survey import Survey, dead
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
-from onnx_n2n.exact.watched import TooLarge, Watched
+from onnx_n2n.exact.watched import LARGEST, TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
@@ -88,6 +90,7 @@ class Pair:
         gained: Outputs of the student that may be longer than the teacher's along one axis.
         growth: What a record says of constants before rounding; None without one.
         dead: Whether elements of constants may have no part in a run.
+        surveys: What has been found by runs without numbers, by the shapes of inputs.
     """
 
     teacher: File
@@ -95,6 +98,7 @@ class Pair:
     gained: Collection[str] = ()
     growth: Growth | None = None
     dead: bool = False
+    surveys: dict[tuple[tuple[str, tuple[int, ...]], ...], tuple[Survey, Survey]] = field(default_factory=dict)
 
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
@@ -107,20 +111,40 @@ class Pair:
             Misfit: If a run cannot be made.
             Unread: If it would leave constants unread.
         """
-        trails = []
+        sides = []
         for shapes in attempt:
+            sides.append(self.surveyed(shapes))
+            self.require_read(sides[-1])
+        return [(Lengths(one.shapes), Lengths(two.shapes)) for one, two in (sides[-1], *sides[:-1])]
+
+    def surveyed(self, shapes: sizes.Shapes) -> tuple[Survey, Survey]:
+        """Return what runs without numbers show of both models; they are made once for the same shapes.
+
+        Raises:
+            Misfit: If a run cannot be made.
+        """
+        key = tuple(sorted(shapes.items()))
+        if key not in self.surveys:
             world = Outlines()
             runs = Watched(world, self.teacher), Watched(world, self.student)
             for run in runs:
+                run.trail.carried = {}
                 try:
                     run.outputs(inputs(world, self.teacher, shapes))
                 except Undecided as why:
                     raise Misfit(why.reason, why.node, why.operator) from why
-            trails.append(tuple(run.trail.shapes for run in runs))
-            self.require_read(runs)
-        return [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
+            self.surveys[key] = Survey.of(runs[0]), Survey.of(runs[1])
+        return self.surveys[key]
 
-    def require_read(self, runs: tuple[Watched, Watched]) -> None:
+    def dead_at(self, *batches: sizes.Shapes) -> bool:
+        """Return whether what is unread at some shapes, which differ in nothing but batches, is so at any batch."""
+        try:
+            sides = [self.surveyed(shapes) for shapes in batches]
+        except Misfit:
+            return False
+        return all(dead(side) for side in zip(*sides, strict=True))
+
+    def require_read(self, runs: tuple[Watched, Watched] | tuple[Survey, Survey]) -> None:
         """Raise Unread if runs have left elements of constants unread."""
         counts = tuple(run.reads.unread() for run in runs)
         if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
@@ -279,7 +303,7 @@ def _compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) 
     batches, others = sizes.names(given, fixed)
     if not batches and not others:
         pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
-    tried = Tried(pair, started)
+    tried = Tried(pair, started, () if others else tuple(sizes.attempts(given, fixed)))
     if (found := tried.first(sizes.attempts(given, fixed))) is not None:
         return found
     lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
@@ -301,25 +325,31 @@ class Tried:
     Args:
         pair: The models.
         started: When the check began.
+        batches: All shapes that may be tried, where these differ in nothing but batches.
         why: Why the first ones did not decide.
         unread: What constants they left unread; this may be mended by larger ones.
     """
 
     pair: Pair
     started: float
+    batches: tuple[sizes.Attempt, ...] = ()
     why: Undecided | None = None
     unread: list[Unread] = field(default_factory=list)
 
     def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
         """Return the verdict on the first shapes that decide."""
-        last, times = None, 0
-        for attempt in attempts:
+        last, times, left = None, 0, attempts
+        while (attempt := next(left, None)) is not None:
             if time.monotonic() - self.started > SECONDS:
                 break
             try:
                 return self.pair.on(attempt)
             except Unread as unread:
-                self.unread.append(unread)
+                if self._dead(attempt):
+                    self.pair = replace(self.pair, dead=True)
+                    left = chain([attempt], left)
+                else:
+                    self.unread.append(unread)
             except Undecided as why:
                 self.why = self.why or why
                 place = why.node, why.operator, why.reason
@@ -328,6 +358,18 @@ class Tried:
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None
+
+    def _dead(self, attempt: sizes.Attempt) -> bool:
+        """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""
+        if self.pair.dead or not self.batches:
+            return False
+        made = max(each.made for each in self.pair.surveyed(attempt[0])) / _size(attempt[0])
+        large = [shapes for each in self.batches for shapes in each if made * _size(shapes) < LARGEST]
+        return self.pair.dead_at(*attempt, max(large, key=_size, default=attempt[0]))
+
+
+def _size(shapes: sizes.Shapes) -> int:
+    return sum(int(np.prod(each)) for each in shapes.values())
 
 
 def _elements(file: File) -> int:

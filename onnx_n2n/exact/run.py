@@ -224,7 +224,9 @@ class Run:
             reached: Which of its parts, bool of any shape.
         """
         if not reached.all():
-            self.reads.mark(np.asarray(self.reads.add(what, reached.size))[reached.reshape(-1)])
+            ids = self.reads.add(what, reached.size)
+            self.reads.mark(np.asarray(ids)[reached.reshape(-1)])
+            self.trail.missed(ids)
 
     def numbers(self, tensor: Tensor) -> Numbers:
         """Return what a tensor is calculated with."""

@@ -22,8 +22,7 @@ Attempt = tuple[Shapes, ...]  # sets of shapes, all of which are run
 Lengths = dict[str, int]
 Pair = tuple[Lengths, Lengths]
 
-FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
-SECOND = (14, 12, 10, 9, 8, 6, 4, 22, 21)  # in another order
+FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)  # the second lengths are even, from 4, in another order
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
 LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
@@ -122,9 +121,9 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
     scaled = others or batches
+    parts = _multiples(len(scaled))
     for scale in SCALES if scaled else ():
-        first = {name: scale * (place + 2) for place, name in enumerate(scaled)}
-        second = {name: scale * (len(scaled) - place + 2) for place, name in enumerate(scaled)}
+        first, second = ({name: scale * part for name, part in zip(scaled, side, strict=True)} for side in parts)
         yield small[0] | first, small[1] | second
     for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
         yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
@@ -137,12 +136,19 @@ def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int
     found: list[Lengths] = [{}, {}]
     for which, name in product((0, 1), batches):
         found[which][name] = next(n for n in count(least + which) if n not in {*stated, *found[which].values()})
-    for which, series in enumerate((FIRST, SECOND)):
-        lengths = found[which]
-        for place, name in enumerate(others):
-            rest = (n for n in chain(series[place:], count(31 + which)) if n not in {*stated, *lengths.values()})
-            lengths[name] = next(rest)
+    odd, even = chain(FIRST, count(31, 2)), count(4, 2)
+    first = [next(n for n in odd if n not in {*stated, *found[0].values()}) for _ in others]
+    second = [next(n for n in even if n not in {*stated, *found[1].values()}) for _ in range(max(len(others), 2))]
+    found[0] |= zip(others, first, strict=True)
+    found[1] |= zip(others, second[::-1], strict=False)  # not 4 for one axis: it would be a batch and 1, as 3 is
     return found[0], found[1]
+
+
+def _multiples(count_: int) -> tuple[list[int], list[int]]:
+    """Return two small multiples of a scale for each axis: these differ, also products of two, and come in two orders."""
+    first = [place + 2 for place in range(count_)]
+    second = [2 * count_ - place + 1 for place in range(count_)] if count_ != 2 else [4, 2]
+    return first, second
 
 
 def _sums(every: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -1,0 +1,89 @@
+"""What a run without numbers shows of a model: how long everything is, and what of its constants has no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from onnx_n2n.exact.files import File
+from onnx_n2n.exact.lengths import Shape, Trail, Visit
+from onnx_n2n.exact.reads import Ids, Reads, Turned
+from onnx_n2n.exact.watched import Watched
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A run without numbers, after it has ended.
+
+    Args:
+        file: The model.
+        reads: Which elements of its constants have been read.
+        shapes: For each visit of a node the shapes of its inputs.
+        made: How many numbers the run would have made.
+        missing: The elements that have not been read, by their numbers.
+        met: For each visit that has met some of them, which of its inputs have some.
+        by_lengths: Of these visits those with an input whose elements depend on lengths, or that is no tensor.
+    """
+
+    file: File
+    reads: Reads
+    shapes: Mapping[Visit, tuple[Shape, ...]]
+    made: int
+    missing: np.ndarray
+    met: Mapping[Visit, tuple[bool, ...]]
+    by_lengths: frozenset[Visit]
+
+    @classmethod
+    def of(cls, run: Watched) -> Survey:
+        """Return what a run shows whose trail has kept what was carried."""
+        trail, missing = run.trail, run.reads.missing()
+        met = _met(trail, missing) if missing.size else {}
+        return cls(run.file, run.reads, trail.shapes, run.made, missing, met, frozenset(trail.by_lengths & met.keys()))
+
+    def like(self, other: Survey) -> bool:
+        """Return whether what is unread here is so at any batch, as far as a run with another batch shows it.
+
+        A rule sees the shapes of inputs and what is known of them. If all nodes that meet such an element see the same
+        at both batches, but for the first axis of an input that has no such element, a batch decides nothing about it.
+        """
+        if self.shapes.keys() != other.shapes.keys() or not np.array_equal(self.missing, other.missing):
+            return False
+        if (
+            self.met != other.met
+            or self.by_lengths
+            or other.by_lengths
+            or self.reads.elsewhere
+            or other.reads.elsewhere
+        ):
+            return False
+        return all(
+            one == two or (not has and one[1:] == two[1:] and len(one) == len(two))
+            for visit, inputs in self.met.items()
+            for one, two, has in zip(self.shapes[visit], other.shapes[visit], inputs, strict=False)
+        )
+
+
+def dead(surveys: Sequence[Survey]) -> bool:
+    """Return whether what is unread in runs with different batches is so at any batch."""
+    return all(one.like(two) for one, two in pairwise(surveys))
+
+
+def _met(trail: Trail, missing: np.ndarray) -> dict[Visit, tuple[bool, ...]]:
+    found = {}
+    for visit, carried in (trail.carried or {}).items():
+        has = tuple(ids is not None and _has(ids, missing) for ids in carried)
+        if any(has):
+            found[visit] = has
+    return found
+
+
+def _has(ids: Ids, missing: np.ndarray) -> bool:
+    """Return whether some elements are among those that are missing, int64[n] in order."""
+    ids = ids.ids if isinstance(ids, Turned) else ids
+    if isinstance(ids, range):
+        start, end = np.searchsorted(missing, (ids.start, ids.stop))
+        return bool(start < end)
+    return bool(np.isin(ids, missing).any())
