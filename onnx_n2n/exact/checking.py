@@ -34,7 +34,8 @@ from onnx_n2n.exact.watched import LARGEST, TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
-PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
+PRIMES, MOST = 5, 9  # so many at least, and at most so many if their chance is too large
+SPARE = 8  # the chance that is found without numbers may be so much smaller than it is
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
 SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
@@ -133,8 +134,15 @@ class Pair:
                     run.outputs(inputs(world, self.teacher, shapes))
                 except Undecided as why:
                     raise Misfit(why.reason, why.node, why.operator) from why
-            self.surveys[key] = Survey.of(runs[0]), Survey.of(runs[1])
+            self.surveys[key] = Survey.of(runs[0], world), Survey.of(runs[1], world)
         return self.surveys[key]
+
+    def primes(self, attempt: sizes.Attempt) -> int:
+        """Return about how many primes runs with these shapes need, from runs without numbers."""
+        roots = 0 if self.growth is None else len(self.growth.roots(self.teacher, self.student))
+        chance = CERTAIN / len(attempt) / SPARE
+        comparisons = (self.surveyed(shapes)[-1].comparisons for shapes in attempt)
+        return max(each.wanted(chance, roots, PRIMES, MOST) for each in comparisons)
 
     def dead_at(self, *batches: sizes.Shapes) -> bool:
         """Return whether what is unread at some shapes, which differ in nothing but batches, is so at any batch."""
@@ -190,8 +198,8 @@ class Pair:
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
-        total, count, laws = 0.0, PRIMES, False
         lengths = self.lengths(attempt)
+        total, count, laws = 0.0, self.primes(attempt), False
         for place, shapes in enumerate(attempt):
             try:
                 while True:
@@ -202,7 +210,7 @@ class Pair:
                     if unequal is not None:
                         laws = True
                     elif chance > CERTAIN / len(attempt) and count < MOST:
-                        count += 2
+                        count += 1
                     else:
                         break
             except Differs as how:

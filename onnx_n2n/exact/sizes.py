@@ -145,7 +145,7 @@ def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int
 
 
 def _multiples(count_: int) -> tuple[list[int], list[int]]:
-    """Return two small multiples of a scale for each axis: these differ, also products of two, and come in two orders."""
+    """Return two multiples of a scale for each axis: these differ, also products of two, and come in two orders."""
     first = [place + 2 for place in range(count_)]
     second = [2 * count_ - place + 1 for place in range(count_)] if count_ != 2 else [4, 2]
     return first, second

@@ -8,8 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from onnx_n2n.exact.chance import Comparisons
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Shape, Trail, Visit
+from onnx_n2n.exact.outline import Outlines
 from onnx_n2n.exact.reads import Ids, Reads, Turned
 from onnx_n2n.exact.watched import Watched
 
@@ -23,6 +25,7 @@ class Survey:
         reads: Which elements of its constants have been read.
         shapes: For each visit of a node the shapes of its inputs.
         made: How many numbers the run would have made.
+        comparisons: About what a run with numbers will compare, of this model and of those before it in its world.
         missing: The elements that have not been read, by their numbers.
         met: For each visit that has met some of them, which of its inputs have some.
         by_lengths: Of these visits those with an input whose elements depend on lengths, or that is no tensor.
@@ -32,16 +35,26 @@ class Survey:
     reads: Reads
     shapes: Mapping[Visit, tuple[Shape, ...]]
     made: int
+    comparisons: Comparisons
     missing: np.ndarray
     met: Mapping[Visit, tuple[bool, ...]]
     by_lengths: frozenset[Visit]
 
     @classmethod
-    def of(cls, run: Watched) -> Survey:
+    def of(cls, run: Watched, world: Outlines) -> Survey:
         """Return what a run shows whose trail has kept what was carried."""
         trail, missing = run.trail, run.reads.missing()
         met = _met(trail, missing) if missing.size else {}
-        return cls(run.file, run.reads, trail.shapes, run.made, missing, met, frozenset(trail.by_lengths & met.keys()))
+        return cls(
+            run.file,
+            run.reads,
+            trail.shapes,
+            run.made,
+            world.comparisons,
+            missing,
+            met,
+            frozenset(trail.by_lengths & met.keys()),
+        )
 
     def like(self, other: Survey) -> bool:
         """Return whether what is unread here is so at any batch, as far as a run with another batch shows it.
