@@ -35,7 +35,7 @@ from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES, MOST = 5, 9  # so many at least, and at most so many if their chance is too large
-SPARE = 8  # the chance that is found without numbers may be so much smaller than it is
+SPARE = 4  # the chance that is found without numbers may be so much smaller than it is
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
 SAMPLED = 1 << 26  # models with more constants are not run over doubles as well

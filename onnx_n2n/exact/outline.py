@@ -105,7 +105,7 @@ class Outlines(World[Outline]):
     def fraction(self, over: int, under: int) -> Outline:
         """Return a fraction."""
         bits = float(under.bit_length())
-        return self.of((), Bound(0, 0.0, float(over.bit_length()), {(under, bits): 1} if under > 1 else {}))
+        return self.of((), Bound(0, 0.0, float(over.bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {}))
 
     root_of = fraction
 

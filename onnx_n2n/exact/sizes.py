@@ -121,9 +121,9 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
     scaled = others or batches
-    parts = _multiples(len(scaled))
+    multiples = _multiples(len(scaled))
     for scale in SCALES if scaled else ():
-        first, second = ({name: scale * part for name, part in zip(scaled, side, strict=True)} for side in parts)
+        first, second = ({name: scale * by for name, by in zip(scaled, side, strict=True)} for side in multiples)
         yield small[0] | first, small[1] | second
     for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
         yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
