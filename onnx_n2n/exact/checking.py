@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -346,18 +345,14 @@ class Tried:
 
     def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
         """Return the verdict on the first shapes that decide."""
-        last, times, left = None, 0, attempts
-        while (attempt := next(left, None)) is not None:
+        last, times = None, 0
+        for attempt in attempts:
             if time.monotonic() - self.started > SECONDS:
                 break
             try:
-                return self.pair.on(attempt)
+                return self._on(attempt)
             except Unread as unread:
-                if self._dead(attempt):
-                    self.pair = replace(self.pair, dead=True)
-                    left = chain([attempt], left)
-                else:
-                    self.unread.append(unread)
+                self.unread.append(unread)
             except Undecided as why:
                 self.why = self.why or why
                 place = why.node, why.operator, why.reason
@@ -366,6 +361,15 @@ class Tried:
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None
+
+    def _on(self, attempt: sizes.Attempt) -> Verdict:
+        """Return the verdict on some shapes, where what they leave unread may be so at any batch."""
+        try:
+            return self.pair.on(attempt)
+        except Unread:
+            if not self._dead(attempt):
+                raise
+        return replace(self.pair, dead=True).on(attempt)
 
     def _dead(self, attempt: sizes.Attempt) -> bool:
         """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""

@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, count, product
+from itertools import chain, combinations, count, islice
 
 import onnx
 
@@ -22,7 +22,8 @@ Attempt = tuple[Shapes, ...]  # sets of shapes, all of which are run
 Lengths = dict[str, int]
 Pair = tuple[Lengths, Lengths]
 
-FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)  # the second lengths are even, from 4, in another order
+# The second lengths are even, in another order, and all of them longer: so sums and products of them differ as well.
+FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
 LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
@@ -134,13 +135,16 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
 def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int], least: int) -> Pair:
     """Return small lengths, all of them different, and none that an axis has already: ``least`` or more for a batch."""
     found: list[Lengths] = [{}, {}]
-    for which, name in product((0, 1), batches):
-        found[which][name] = next(n for n in count(least + which) if n not in {*stated, *found[which].values()})
-    odd, even = chain(FIRST, count(31, 2)), count(4, 2)
-    first = [next(n for n in odd if n not in {*stated, *found[0].values()}) for _ in others]
-    second = [next(n for n in even if n not in {*stated, *found[1].values()}) for _ in range(max(len(others), 2))]
-    found[0] |= zip(others, first, strict=True)
-    found[1] |= zip(others, second[::-1], strict=False)  # not 4 for one axis: it would be a batch and 1, as 3 is
+    for name in batches:
+        found[0][name] = next(n for n in count(least) if n not in {*stated, *found[0].values()})
+    for name in batches:
+        longer = count(found[0][name] + 1)
+        found[1][name] = next(n for n in longer if n not in {*stated, *found[1].values()})
+    odd = (n for n in chain(FIRST, count(31, 2)) if n not in {*stated, *found[0].values()})
+    found[0] |= zip(others, odd, strict=False)
+    longest = max((found[0][name] for name in others), default=0)
+    even = (n for n in count(max(longest + 1, 6), 2) if n not in {*stated, *found[1].values()})
+    found[1] |= zip(others, list(islice(even, len(others)))[::-1], strict=True)
     return found[0], found[1]
 
 
