@@ -37,7 +37,7 @@ PRIMES, MOST = 5, 9  # so many at least, and at most so many if their chance is 
 SPARE = 4  # the chance that is found without numbers may be so much smaller than it is
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
-SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
+SAMPLED = 1 << 26  # models with more constants are not run over doubles as well, nor is kept where these go
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str | File
 
@@ -128,7 +128,7 @@ class Pair:
             world = Outlines()
             runs = Watched(world, self.teacher), Watched(world, self.student)
             for run in runs:
-                run.trail.carried = {}
+                run.trail.carried = {} if _elements(run.file) <= SAMPLED else None
                 try:
                     run.outputs(inputs(world, self.teacher, shapes))
                 except Undecided as why:

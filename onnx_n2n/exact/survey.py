@@ -27,7 +27,8 @@ class Survey:
         made: How many numbers the run would have made.
         comparisons: About what a run with numbers will compare, of this model and of those before it in its world.
         missing: The elements that have not been read, by their numbers.
-        met: For each visit that has met some of them, which of its inputs have some.
+        met: For each visit that has met some of them, which of its inputs have some. It is empty where it is not known
+            of all of them where they have gone.
         by_lengths: Of these visits those with an input whose elements depend on lengths, or that is no tensor.
     """
 
@@ -64,13 +65,10 @@ class Survey:
         """
         if self.shapes.keys() != other.shapes.keys() or not np.array_equal(self.missing, other.missing):
             return False
-        if (
-            self.met != other.met
-            or self.by_lengths
-            or other.by_lengths
-            or self.reads.elsewhere
-            or other.reads.elsewhere
-        ):
+        known = bool(self.met) or not self.missing.size
+        if not known or self.met != other.met or self.by_lengths or other.by_lengths:
+            return False
+        if self.reads.elsewhere or other.reads.elsewhere:
             return False
         return all(
             one == two or (not has and one[1:] == two[1:] and len(one) == len(two))
@@ -85,18 +83,20 @@ def dead(surveys: Sequence[Survey]) -> bool:
 
 
 def _met(trail: Trail, missing: np.ndarray) -> dict[Visit, tuple[bool, ...]]:
-    found = {}
+    found, seen = {}, np.zeros(missing.size, bool)
     for visit, carried in (trail.carried or {}).items():
-        has = tuple(ids is not None and _has(ids, missing) for ids in carried)
+        among = [None if ids is None else _among(ids, missing) for ids in carried]
+        has = tuple(each is not None and bool(each.any()) for each in among)
         if any(has):
             found[visit] = has
-    return found
+            for each in among:
+                seen |= False if each is None else each
+    return found if seen.all() else {}
 
 
-def _has(ids: Ids, missing: np.ndarray) -> bool:
-    """Return whether some elements are among those that are missing, int64[n] in order."""
+def _among(ids: Ids, missing: np.ndarray) -> np.ndarray:
+    """Return which of the elements that are missing are among some, bool[n]."""
     ids = ids.ids if isinstance(ids, Turned) else ids
     if isinstance(ids, range):
-        start, end = np.searchsorted(missing, (ids.start, ids.stop))
-        return bool(start < end)
-    return bool(np.isin(ids, missing).any())
+        return (missing >= ids.start) & (missing < ids.stop)
+    return np.isin(missing, ids)

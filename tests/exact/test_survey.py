@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -73,6 +75,7 @@ def test_a_survey_says_which_nodes_meet_what_is_unread() -> None:
     assert small.missing.size
     assert {visit[1] for visit in small.met} == {"Conv"}
     assert small.like(large)
+    assert not replace(small, met={}).like(replace(large, met={}))  # where it has gone is not known
     other = load(made(IMAGE.replace("N,2,1,1] x", "N,2,H,W] x").replace("N,4,1,1", "N,4,H,W"), W=KERNEL))
     pair = Pair(other, other)
     one, two = (pair.surveyed({"x": shape})[0] for shape in ((2, 2, 1, 1), (2, 2, 1, 2)))
