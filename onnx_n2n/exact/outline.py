@@ -20,7 +20,7 @@ from onnx_n2n.exact.residues import TALLEST
 from onnx_n2n.exact.stored import mantissa
 from onnx_n2n.exact.world import World
 
-SAMPLE = 1 << 14  # so many numbers of a constant say how many bits it has
+SAMPLE = 1 << 15  # so many numbers of a constant say how many bits it has
 
 
 class Outline(Numbers):
@@ -173,7 +173,7 @@ def _spread(*arguments: Outline) -> tuple[int, ...]:
 
 def _bound(array: np.ndarray) -> Bound:
     """Return what bounds the numbers of a constant, from some of them."""
-    flat = array.reshape(-1)[:: max(1, array.size // SAMPLE)].astype(np.float64)
+    flat = array.flat[:SAMPLE].astype(np.float64)  # what lies together in a file
     sizes = np.abs(flat[np.isfinite(flat) & (flat != 0)])
     if not sizes.size:
         return Bound()
