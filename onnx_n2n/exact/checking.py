@@ -25,17 +25,19 @@ from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
 from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.survey import Survey, dead
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
-from onnx_n2n.exact.watched import TooLarge, Watched
+from onnx_n2n.exact.watched import LARGEST, TooLarge, Watched
 from onnx_n2n.exact.witness import Search, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
-PRIMES, MOST = 5, 9  # so many at first, and at most so many if the chance of an error asks for them
+PRIMES, MOST = 5, 9  # so many at least, and at most so many if the chance of an error asks for them
+SPARE = 4  # the chance that is found without numbers may be so much smaller than it is
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
-SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
+SAMPLED = 1 << 26  # models with more constants are not run over doubles as well, nor is kept where these go
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 Model = onnx.ModelProto | Path | str | File
 
@@ -88,6 +90,7 @@ class Pair:
         gained: Outputs of the student that may be longer than the teacher's along one axis.
         growth: What a record says of constants before rounding; None without one.
         dead: Whether elements of constants may have no part in a run.
+        surveys: What has been found by runs without numbers, by the shapes of inputs.
     """
 
     teacher: File
@@ -95,6 +98,7 @@ class Pair:
     gained: Collection[str] = ()
     growth: Growth | None = None
     dead: bool = False
+    surveys: dict[tuple[tuple[str, tuple[int, ...]], ...], tuple[Survey, Survey]] = field(default_factory=dict)
 
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
@@ -107,20 +111,47 @@ class Pair:
             Misfit: If a run cannot be made.
             Unread: If it would leave constants unread.
         """
-        trails = []
+        sides = []
         for shapes in attempt:
+            sides.append(self.surveyed(shapes))
+            self.require_read(sides[-1])
+        return [(Lengths(one.shapes), Lengths(two.shapes)) for one, two in (sides[-1], *sides[:-1])]
+
+    def surveyed(self, shapes: sizes.Shapes) -> tuple[Survey, Survey]:
+        """Return what runs without numbers show of both models; they are made once for the same shapes.
+
+        Raises:
+            Misfit: If a run cannot be made.
+        """
+        key = tuple(sorted(shapes.items()))
+        if key not in self.surveys:
             world = Outlines()
             runs = Watched(world, self.teacher), Watched(world, self.student)
             for run in runs:
+                run.trail.carried = {} if _elements(run.file) <= SAMPLED else None
                 try:
                     run.outputs(inputs(world, self.teacher, shapes))
                 except Undecided as why:
                     raise Misfit(why.reason, why.node, why.operator) from why
-            trails.append(tuple(run.trail.shapes for run in runs))
-            self.require_read(runs)
-        return [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
+            self.surveys[key] = Survey.of(runs[0], world), Survey.of(runs[1], world)
+        return self.surveys[key]
 
-    def require_read(self, runs: tuple[Watched, Watched]) -> None:
+    def primes(self, attempt: sizes.Attempt) -> int:
+        """Return about how many primes runs with these shapes need, from runs without numbers."""
+        roots = 0 if self.growth is None else len(self.growth.roots(self.teacher, self.student))
+        chance = CERTAIN / len(attempt) / SPARE
+        comparisons = (self.surveyed(shapes)[-1].comparisons for shapes in attempt)
+        return max(each.wanted(chance, roots, PRIMES, MOST) for each in comparisons)
+
+    def dead_at(self, *batches: sizes.Shapes) -> bool:
+        """Return whether what is unread at some shapes, which differ in nothing but batches, is so at any batch."""
+        try:
+            sides = [self.surveyed(shapes) for shapes in batches]
+        except Misfit:
+            return False
+        return all(dead(side) for side in zip(*sides, strict=True))
+
+    def require_read(self, runs: tuple[Watched, Watched] | tuple[Survey, Survey]) -> None:
         """Raise Unread if runs have left elements of constants unread."""
         counts = tuple(run.reads.unread() for run in runs)
         if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
@@ -166,8 +197,8 @@ class Pair:
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
         roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
-        total, count, laws, products = 0.0, PRIMES, False, True
-        lengths = self.lengths(attempt)
+        lengths, limit = self.lengths(attempt), CERTAIN / len(attempt)
+        total, count, laws, products = 0.0, self.primes(attempt), False, True
         for place, shapes in enumerate(attempt):
             while True:
                 world = Field(count, roots, laws=laws, products=products)
@@ -177,18 +208,18 @@ class Pair:
                     return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
                 if unequal is not None and laws:
                     return replace(self.explained(unequal), primes=count)
+                chance = world.comparisons.chance(world.primes, len(roots))
                 if unequal is not None:
                     laws = True
-                    continue
-                wanted = (n for n in range(PRIMES, MOST + 1) if world.chance(n) <= CERTAIN / len(attempt))
-                enough = next(wanted, None)
-                if enough is None and products:
+                elif chance <= limit:
+                    break
+                elif count < MOST:
+                    count = max(count + 1, world.comparisons.wanted(limit, len(roots), PRIMES, MOST))
+                elif products:
                     count, products = PRIMES, False  # a product of polynomials has the degree of both, a function 1
-                elif enough is not None and enough > count:
-                    count = enough
                 else:
                     break
-            total += world.chance(count)
+            total += chance
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
             return Verdict("undecided", primes=count, shapes=attempt, reason=reason)
@@ -284,7 +315,7 @@ def _compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) 
     batches, others = sizes.names(given, fixed)
     if not batches and not others:
         pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
-    tried = Tried(pair, started)
+    tried = Tried(pair, started, () if others else tuple(sizes.attempts(given, fixed)))
     if (found := tried.first(sizes.attempts(given, fixed))) is not None:
         return found
     lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
@@ -306,12 +337,14 @@ class Tried:
     Args:
         pair: The models.
         started: When the check began.
+        batches: All shapes that may be tried, where these differ in nothing but batches.
         why: Why the first ones did not decide.
         unread: What constants they left unread; this may be mended by larger ones.
     """
 
     pair: Pair
     started: float
+    batches: tuple[sizes.Attempt, ...] = ()
     why: Undecided | None = None
     unread: list[Unread] = field(default_factory=list)
 
@@ -322,7 +355,7 @@ class Tried:
             if time.monotonic() - self.started > SECONDS:
                 break
             try:
-                return self.pair.on(attempt)
+                return self._on(attempt)
             except Unread as unread:
                 self.unread.append(unread)
             except Undecided as why:
@@ -333,6 +366,27 @@ class Tried:
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None
+
+    def _on(self, attempt: sizes.Attempt) -> Verdict:
+        """Return the verdict on some shapes, where what they leave unread may be so at any batch."""
+        try:
+            return self.pair.on(attempt)
+        except Unread:
+            if not self._dead(attempt):
+                raise
+        return replace(self.pair, dead=True).on(attempt)
+
+    def _dead(self, attempt: sizes.Attempt) -> bool:
+        """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""
+        if self.pair.dead or not self.batches:
+            return False
+        made = max(each.made for each in self.pair.surveyed(attempt[0])) / _size(attempt[0])
+        large = [shapes for each in self.batches for shapes in each if made * _size(shapes) < LARGEST]
+        return self.pair.dead_at(*attempt, max(large, key=_size, default=attempt[0]))
+
+
+def _size(shapes: sizes.Shapes) -> int:
+    return sum(int(np.prod(each)) for each in shapes.values())
 
 
 def _elements(file: File) -> int:

@@ -57,10 +57,6 @@ class Field(World[Residues]):
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
-    def chance(self, count: int) -> float:
-        """Return the chance that all is equal although the models differ, if so many primes are drawn."""
-        return self.comparisons.chance([primes.LOWEST] * count, len(self.roots))
-
     # Numbers
 
     def enter(self, array: ArrayLike) -> Residues:

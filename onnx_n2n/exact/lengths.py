@@ -7,11 +7,14 @@ places is all of three places. So each such decision of the student has to be on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+
+from onnx_n2n.exact.reads import Ids
+from onnx_n2n.exact.tensor import Tensor, Value
 
 Visit = tuple[str, str, int]  # a node's first output and operator, and how often it has run before
 Shape = tuple[int, ...]
@@ -23,18 +26,33 @@ class Trail:
 
     Attributes:
         shapes: For each visit of a node the shapes of its inputs; those of sequences are left out.
+        carried: For each visit which elements of constants each input has, where that is kept, and behind those of the
+            inputs the parts of a window that have met nothing. This takes memory.
+        by_lengths: Visits of nodes with an input whose elements depend on lengths, or that is no tensor.
     """
 
     shapes: dict[Visit, tuple[Shape, ...]] = field(default_factory=dict)
+    carried: dict[Visit, list[Ids | None]] | None = None
+    by_lengths: set[Visit] = field(default_factory=set)
     _visits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _last: Visit = ("", "", 0)
 
-    def visit(self, node: onnx.NodeProto, shapes: tuple[Shape, ...]) -> Visit:
+    def visit(self, node: onnx.NodeProto, inputs: Sequence[Value]) -> Visit:
         """Note a visit of a node, and return what stands for it."""
         name = next(iter(node.output), ""), node.op_type
-        visit = *name, self._visits[name]
+        visit = self._last = *name, self._visits[name]
         self._visits[name] += 1
-        self.shapes[visit] = shapes
+        self.shapes[visit] = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)
+        if self.carried is not None:
+            self.carried[visit] = [each.ids if isinstance(each, Tensor) else None for each in inputs]
+            if any(each.sized if isinstance(each, Tensor) else each is not None for each in inputs):
+                self.by_lengths.add(visit)
         return visit
+
+    def missed(self, ids: Ids) -> None:
+        """Note parts of a window that meet nothing in the node that is visited."""
+        if self.carried is not None:
+            self.carried[self._last].append(ids)
 
 
 @dataclass(frozen=True)

@@ -79,5 +79,14 @@ class Reads:
                 counts[name] = int((~read).sum())
         return counts
 
+    def missing(self) -> np.ndarray:
+        """Return the numbers of all elements that no one has read, int64[n], in their order."""
+        found = [
+            start + np.flatnonzero(~read)
+            for start, read in zip(self.starts, self._read, strict=False)
+            if read is not None and not read.all()
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
     def _constants(self, numbers: np.ndarray) -> list[int]:
         return sorted({int(place) for place in np.unique(np.searchsorted(self.starts, numbers, "right")) - 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import onnx
@@ -62,18 +63,35 @@ def run(
     Raises:
         Undecided: If it refuses them.
     """
-    names = [f"in{place}" if array is not None else "" for place, array in enumerate(arrays)]
-    outputs = [name and f"out{place}" for place, name in enumerate(node.output)]
-    copy = onnx.NodeProto(op_type=node.op_type, input=names, output=outputs, attribute=attributes)
-    inputs = [helper.make_value_info(name, onnx.TypeProto()) for name in names if name]
-    graph = helper.make_graph(
-        [copy], "one", inputs, [helper.make_value_info(name, onnx.TypeProto()) for name in outputs if name]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=10)
-    feeds = {name: array for name, array in zip(names, arrays, strict=True) if name}
+    given = tuple(array is not None for array in arrays)
+    written = tuple(each.SerializeToString(deterministic=True) for each in attributes)
+    evaluator = _evaluator(node.op_type, version, given, tuple(map(bool, node.output)), written)
+    feeds = {f"in{place}": array for place, array in enumerate(arrays) if array is not None}
     try:
         with np.errstate(all="ignore"):
-            found = iter(ReferenceEvaluator(model).run(None, feeds))
+            found = iter(evaluator.run(None, feeds))
     except Exception as error:
         raise Undecided(f"its inputs do not fit: {error}") from error
-    return [np.asarray(next(found)) if name else np.zeros(0) for name in outputs]
+    return [np.asarray(next(found)) if name else np.zeros(0) for name in node.output]
+
+
+@lru_cache(maxsize=512)
+def _evaluator(
+    operator: str, version: int, inputs: tuple[bool, ...], outputs: tuple[bool, ...], attributes: tuple[bytes, ...]
+) -> ReferenceEvaluator:
+    """Return the reference implementation of a node: which of its inputs and outputs are given, and how it is set.
+
+    Raises:
+        Undecided: If there is none.
+    """
+    reads = [f"in{place}" if given else "" for place, given in enumerate(inputs)]
+    makes = [f"out{place}" if given else "" for place, given in enumerate(outputs)]
+    settings = [onnx.AttributeProto.FromString(each) for each in attributes]
+    node = onnx.NodeProto(op_type=operator, input=reads, output=makes, attribute=settings)
+    taken, made = ([helper.make_value_info(name, onnx.TypeProto()) for name in side if name] for side in (reads, makes))
+    graph = helper.make_graph([node], "one", taken, made)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=10)
+    try:
+        return ReferenceEvaluator(model)
+    except Exception as error:
+        raise Undecided(f"its inputs do not fit: {error}") from error

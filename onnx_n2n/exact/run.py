@@ -27,6 +27,9 @@ from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.world import World
 
+Reading = tuple[onnx.NodeProto, tuple[str, ...]]  # a node with the names that it and its bodies read
+FEW = 16  # numbers of which each is divided by on its own
+
 
 class Run:
     """One run of one model.
@@ -63,24 +66,25 @@ class Run:
     def graph(self, graph: onnx.GraphProto, scope: Scope) -> list[Value]:
         """Return what a graph's outputs are, where the scope has its inputs already."""
         outputs = [each.name for each in graph.output]
-        used = {name for node in _live(graph.node, outputs) for name in _reads(node)} | set(outputs)
+        live = _live(graph.node, outputs)
+        used = {name for _, names in live for name in names} | set(outputs)
         for tensor in graph.initializer:
             if tensor.name in used:
                 scope.values[tensor.name] = self._leaf(graph, tensor.name, tensor)
         for sparse in graph.sparse_initializer:
             if sparse.values.name in used:
                 scope.values[sparse.values.name] = self.constant(sparse.values.name, dense(self.file, sparse))
-        return self.nodes(graph.node, outputs, scope)
+        return self.nodes(live, outputs, scope)
 
-    def nodes(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> list[Value]:
-        """Return what names are after those nodes have run that have a part in them."""
-        live = _live(nodes, outputs)
-        last = Counter(name for node in live for name in _reads(node)) + Counter(outputs)
-        for node in live:
+    def nodes(self, nodes: Sequence[Reading], outputs: Sequence[str], scope: Scope) -> list[Value]:
+        """Return what names are after nodes have run, each given with the names that it reads."""
+        last = Counter(name for _, names in nodes for name in names)
+        last.update(outputs)
+        for node, names in nodes:
             for name, value in zip(node.output, self.node(node, scope), strict=False):
                 if name:
                     scope.values[name] = value
-            for name in _reads(node):
+            for name in names:
                 last[name] -= 1
                 if not last[name] and name in getattr(scope.values, "maps", [scope.values])[0]:
                     del scope.values[name]
@@ -154,9 +158,18 @@ class Run:
         if self.world.exact and (tensor.numbers is not None or not tensor.rough):
             numbers, known = self.numbers(tensor), tensor.known
             free = ~self.world.stand_for(numbers, known)
-            numbers *= self.world.reciprocal(self.world.enter(np.where(known == 0, 1, known)))
+            numbers *= self._one_over(np.where(known == 0, 1, known))
             for each in compress(self.world.marks(numbers), free.reshape(-1)):
                 self.decided.setdefault(each, "")
+
+    def _one_over(self, known: np.ndarray) -> Numbers:
+        """Return one over known numbers: few whole ones each by itself, which is quicker."""
+        if not 0 < known.size <= FEW or known.dtype.kind not in "bui":
+            found: Numbers = self.world.reciprocal(self.world.enter(known))
+            return found
+        first, *others = (self.world.fraction(1, int(each)).reshape((1,)) for each in known.flat)
+        together: Numbers = first.joined(others, 0).reshape(known.shape)
+        return together
 
     def _call(
         self, function: onnx.FunctionProto, node: onnx.NodeProto, inputs: Sequence[Value], scope: Scope
@@ -177,7 +190,8 @@ class Run:
             raise Undecided(f"the function {function.name!r} has {len(function.input)} inputs")
         values.update(zip(function.input, inputs, strict=False))
         inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1)
-        return self.nodes(function.node, list(function.output)[: len(node.output)], inner)
+        outputs = list(function.output)[: len(node.output)]
+        return self.nodes(_live(function.node, outputs), outputs, inner)
 
     # Constants
 
@@ -224,7 +238,9 @@ class Run:
             reached: Which of its parts, bool of any shape.
         """
         if not reached.all():
-            self.reads.mark(np.asarray(self.reads.add(what, reached.size))[reached.reshape(-1)])
+            ids = self.reads.add(what, reached.size)
+            self.reads.mark(np.asarray(ids)[reached.reshape(-1)])
+            self.trail.missed(ids)
 
     def numbers(self, tensor: Tensor) -> Numbers:
         """Return what a tensor is calculated with."""
@@ -267,11 +283,12 @@ def _reads(node: onnx.NodeProto) -> Iterable[str]:
             yield from (each.name for each in graph.output if each.name not in made)
 
 
-def _live(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
-    """Return those nodes that have a part in some names, in their order."""
-    wanted, found = set(outputs), []
+def _live(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[Reading]:
+    """Return those nodes that have a part in some names, in their order, each with the names that it reads."""
+    wanted, found = set(outputs), list[Reading]()
     for node in reversed(nodes):
-        if wanted & set(filter(None, node.output)):
-            found.append(node)
-            wanted |= set(_reads(node))
+        if not wanted.isdisjoint(filter(None, node.output)):
+            names = tuple(_reads(node))
+            found.append((node, names))
+            wanted.update(names)
     return found[::-1]

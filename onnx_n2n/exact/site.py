@@ -41,8 +41,7 @@ class Site:
         self, run: Running, scope: Scope, node: onnx.NodeProto, inputs: Sequence[Value], version: int,
         attributes: Mapping[str, onnx.AttributeProto],
     ) -> None:  # fmt: skip
-        shapes = tuple(each.shape if isinstance(each, Tensor) else () for each in inputs)
-        self.visit = run.trail.visit(node, shapes)
+        self.visit = run.trail.visit(node, inputs)
         self.run, self.scope, self.node, self.inputs, self.version = run, scope, node, inputs, version
         self._attributes: dict[str, onnx.AttributeProto] = {}
         for each in node.attribute:

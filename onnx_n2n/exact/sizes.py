@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, count, product
+from itertools import chain, combinations, count, islice
 
 import onnx
 
@@ -22,8 +22,8 @@ Attempt = tuple[Shapes, ...]  # sets of shapes, all of which are run
 Lengths = dict[str, int]
 Pair = tuple[Lengths, Lengths]
 
+# The second lengths are even, in another order, and all of them longer: so sums and products of them differ as well.
 FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
-SECOND = (14, 12, 10, 9, 8, 6, 4, 22, 21)  # in another order
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
 LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
@@ -122,9 +122,9 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
     scaled = others or batches
+    multiples = _multiples(len(scaled))
     for scale in SCALES if scaled else ():
-        first = {name: scale * (place + 2) for place, name in enumerate(scaled)}
-        second = {name: scale * (len(scaled) - place + 2) for place, name in enumerate(scaled)}
+        first, second = ({name: scale * by for name, by in zip(scaled, side, strict=True)} for side in multiples)
         yield small[0] | first, small[1] | second
     for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
         yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
@@ -135,14 +135,24 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
 def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int], least: int) -> Pair:
     """Return small lengths, all of them different, and none that an axis has already: ``least`` or more for a batch."""
     found: list[Lengths] = [{}, {}]
-    for which, name in product((0, 1), batches):
-        found[which][name] = next(n for n in count(least + which) if n not in {*stated, *found[which].values()})
-    for which, series in enumerate((FIRST, SECOND)):
-        lengths = found[which]
-        for place, name in enumerate(others):
-            rest = (n for n in chain(series[place:], count(31 + which)) if n not in {*stated, *lengths.values()})
-            lengths[name] = next(rest)
+    for name in batches:
+        found[0][name] = next(n for n in count(least) if n not in {*stated, *found[0].values()})
+    for name in batches:
+        longer = count(found[0][name] + 1)
+        found[1][name] = next(n for n in longer if n not in {*stated, *found[1].values()})
+    odd = (n for n in chain(FIRST, count(31, 2)) if n not in {*stated, *found[0].values()})
+    found[0] |= zip(others, odd, strict=False)
+    longest = max((found[0][name] for name in others), default=0)
+    even = (n for n in count(max(longest + 1, 6), 2) if n not in {*stated, *found[1].values()})
+    found[1] |= zip(others, list(islice(even, len(others)))[::-1], strict=True)
     return found[0], found[1]
+
+
+def _multiples(count_: int) -> tuple[list[int], list[int]]:
+    """Return two multiples of a scale for each axis: these differ, also products of two, and come in two orders."""
+    first = [place + 2 for place in range(count_)]
+    second = [2 * count_ - place + 1 for place in range(count_)] if count_ != 2 else [4, 2]
+    return first, second
 
 
 def _sums(every: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

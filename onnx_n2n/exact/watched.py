@@ -36,6 +36,9 @@ class Watched(Run):
         exact: Numbers before rounding.
         lengths: Which lengths are free.
         most: How many numbers the run may make in all.
+
+    Attributes:
+        made: How many it has made.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Watched(Run):
         most: int = MOST,
     ) -> None:  # fmt: skip
         super().__init__(world, file, exact, lengths)
-        self._left = most
+        self.made, self._most = 0, most
 
     def node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
         """Return what a node's outputs are.
@@ -64,8 +67,8 @@ class Watched(Run):
             reason = f"its rule fails: {said[0][:200] if said else type(error).__name__}"
             raise Undecided(reason, name, node.op_type) from error
         sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in tensors(values) if each is not None]
-        self._left -= sum(sizes)
-        if self._left < 0 or max(sizes, default=0) > LARGEST:
+        self.made += sum(sizes)
+        if self.made > self._most or max(sizes, default=0) > LARGEST:
             raise TooLarge("a run with these shapes takes too many numbers", name, node.op_type)
         return values
 

@@ -12,7 +12,7 @@ from onnx import numpy_helper, parser
 from onnx_n2n.errors import OptionError
 from onnx_n2n.exact import check, sizes
 
-NAMES = st.lists(st.sampled_from(["N", "T", "H", "W", "", 3, 8]), min_size=1, max_size=4)
+NAMES = st.lists(st.sampled_from(["N", "T", "H", "W", "", 2, 3, 4, 8]), min_size=1, max_size=4)
 
 
 def values(*shapes: list[str | int]) -> list[onnx.ValueInfoProto]:
@@ -45,7 +45,25 @@ def test_the_first_lengths_are_all_different_and_none_is_one(shapes: list[list[s
                     assert lengths.setdefault(each or f"x{place}[{axis}]", length) == length
         assert len(set(lengths.values())) == len(lengths)
         assert 1 not in lengths.values()
-        assert not set(lengths.values()) & {3, 8} & {each for shape in shapes for each in shape}
+        assert not set(lengths.values()) & {each for shape in shapes for each in shape}
+
+
+@given(st.lists(NAMES, min_size=1, max_size=3))
+def test_no_free_axis_is_equally_long_in_both_sets(shapes: list[list[str | int]]) -> None:
+    """One that is would be taken for a fixed length. Of any two axes but batches, another one is longer each time."""
+    attempt, *more = sizes.attempts(values(*shapes))
+    for one, two in (each for each in (attempt, *more) if len(each) == 2):
+        free: dict[str, tuple[int, int]] = {}
+        for place, shape in enumerate(shapes):
+            for axis, each in enumerate(shape):
+                if not isinstance(each, int):
+                    free[each or f"x{place}[{axis}]"] = one[f"x{place}"][axis], two[f"x{place}"][axis]
+        assert all(first != second for first, second in free.values())
+        if one is attempt[0]:
+            _, others = sizes.names(values(*shapes))
+            lengths = [free[name] for name in others]
+            assert [each for each, _ in lengths] == sorted(each for each, _ in lengths)
+            assert [each for _, each in lengths] == sorted((each for _, each in lengths), reverse=True)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=3))
