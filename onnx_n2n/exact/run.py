@@ -18,7 +18,7 @@ from onnx_n2n.exact.defined import function_of
 from onnx_n2n.exact.files import File, dense, domain_of, opsets
 from onnx_n2n.exact.lengths import Lengths, Trail
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.reads import Reads
+from onnx_n2n.exact.reads import Ids, Reads
 from onnx_n2n.exact.reference import known_results
 from onnx_n2n.exact.scope import DEEPEST, Scope
 from onnx_n2n.exact.site import Site
@@ -48,6 +48,7 @@ class Run:
         self.trail, self.lengths = Trail(), Lengths() if lengths is None else lengths
         self.decided: dict[Any, str] = {}  # what is decided by lengths, and at which node
         self.functions = file.functions
+        self._waiting: list[list[Ids]] = []  # for each node that runs, inside of each other, what it has read
         self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
         self._defined: dict[bytes, onnx.FunctionProto] = {}
         # Leaves are found by the identity of a message; while it is held, no other one can have the same.
@@ -91,14 +92,21 @@ class Run:
         return [_looked_up(scope, name) for name in outputs]
 
     def node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
-        """Return what a node's outputs are."""
+        """Return what a node's outputs are; if all are empty, no number that it has read has a part in them."""
+        self._waiting.append([])
         try:
-            return self._node(node, scope)
+            values = self._node(node, scope)
         except Undecided as why:
             raise why.at(node.name or next(iter(node.output), ""), node.op_type) from None
         except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError) as error:
             reason = f"its inputs do not fit: {str(error) or type(error).__name__}"
             raise Undecided(reason, node.name or next(iter(node.output), ""), node.op_type) from error
+        finally:
+            read = self._waiting.pop()
+        if any(not isinstance(each, Tensor) or 0 not in each.shape for each in values if each is not None):
+            for ids in read:
+                self.reads.mark(ids)
+        return values
 
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
         domain = domain_of(node.domain)
@@ -223,8 +231,10 @@ class Run:
         return self._leaves[key]
 
     def read(self, tensor: Tensor) -> None:
-        """Note that all elements of a tensor are read."""
-        if tensor.ids is not None:
+        """Note that all elements of a tensor are read, real numbers by a node that runs only if it makes any."""
+        if tensor.ids is not None and tensor.real and self._waiting:
+            self._waiting[-1].append(tensor.ids)
+        elif tensor.ids is not None:
             self.reads.mark(tensor.ids)
 
     def reach(self, what: str, reached: np.ndarray) -> None:

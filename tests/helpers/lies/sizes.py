@@ -322,4 +322,14 @@ LIES = [
     pair("the other side of a choice by a length", "(float[N, L, 8] x) => (float[N, L, 8] y)",
          "s = Shape<start=1, end=2>(x) m = Equal(s, k) h = Where(m, A, B) y = Mul(x, h)", A=normal(8),
          B=normal(8, seed=1), k=np.array([40]), changed={"A": normal(8, seed=2)}, feeds={"x": normal(2, 40, 8)}),
+    # parts that are empty until a batch or a length is large
+    pair("a part that is empty up to a batch of 100", SAME, "s = Shape<end=1>(x) d = Sub(s, k) m = Max(d, first) p = "
+         "Slice(T, first, m, first) r = ReduceSum(p, first) y = Add(x, r)", T=normal(400, 8), k=np.array([100]),
+         first=np.array([0]), changed={"T": normal(400, 8, seed=1)}, feeds={"x": normal(120, 8)}),
+    pair("rows that are empty up to a length of 100", TEXT, "p = Slice(x, k, all, o) q = MatMul(p, W) r = ReduceSum(q, "
+         "o) y = Add(x, r)", W=W, k=np.array([100]), all=np.array([1 << 30]), o=np.array([1]),
+         changed={"W": normal(8, 8, seed=2)}, feeds={"x": normal(2, 120, 8)}),
+    pair("bias of rows that are empty up to a length of 100", TEXT, "p = Slice(x, k, all, o) q = Add(p, B) r = "
+         "ReduceSum(q, o) y = Add(x, r)", B=normal(8), k=np.array([100]), all=np.array([1 << 30]), o=np.array([1]),
+         changed={"B": normal(8, seed=2)}, feeds={"x": normal(2, 120, 8)}),
 ]  # fmt: skip
