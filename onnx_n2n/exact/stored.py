@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from onnx_n2n.exact.chance import Bound
-from onnx_n2n.exact.primes import BITS
 from onnx_n2n.exact.limit import keep
+from onnx_n2n.exact.primes import BITS
 from onnx_n2n.exact.residues import Modulus, Residues
 
 LARGE = 1 << 16  # numbers; smaller constants are entered at once
@@ -198,7 +198,7 @@ class Stored(Residues):
         width = max(1, BLOCK // rows)
         for first in range(0, total.shape[-1], width):
             here = total[..., first : first + width]
-            block = self.array[start : start + rows, first : first + width].astype(np.float64)
+            block = self._part(start, start + rows, first, first + width)
             for digits, exponent in _digits(block):
                 product = (flat @ digits).reshape(count, -1, block.shape[1])
                 product *= 2.0**-exponent
@@ -208,6 +208,10 @@ class Stored(Residues):
                 centred(here, primes)
             if block.any():
                 self._add_few(part, block, here)
+
+    def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
+        """Return some rows and columns of a matrix as doubles."""
+        return np.asarray(self.array[start:stop, first:last].astype(np.float64))
 
     def _add_few(self, part: np.ndarray, block: np.ndarray, here: np.ndarray) -> None:
         """Add the product with a matrix in which nearly all numbers are 0."""
