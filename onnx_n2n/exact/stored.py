@@ -122,6 +122,35 @@ def mantissa(array: np.ndarray) -> int:
     return 24 if array.dtype.itemsize < 8 else 53
 
 
+def exponents(array: np.ndarray) -> tuple[float, float]:
+    """Return such powers of two that all numbers are multiples of one, and at most the other."""
+    if array.dtype.kind in "bui":
+        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
+    low, high = 0, 0
+    for block in _blocks(array):
+        if block.dtype == np.float32:  # without their signs, words are in the order of the numbers
+            words = np.ascontiguousarray(block).view(np.uint32) & np.uint32(0x7FFFFFFF)
+            least = words[(words - np.uint32(1)).argmin()]  # 0 becomes the largest of all
+            ends = np.array([least, words.max()]).view(np.float32).astype(np.float64)
+        else:
+            ends = block.astype(np.float64)
+        powers = np.frexp(ends[ends != 0])[1]
+        low, high = int(powers.min(initial=low)), int(powers.max(initial=high))
+    return float(low - mantissa(array)), float(high)
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield all numbers, block by block in the order in which they lie in memory."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        flat = array.ravel(order="A")
+        yield from (flat[start : start + LARGE] for start in range(0, flat.size, LARGE))
+    elif array.ndim == 1:
+        yield from (array[start : start + LARGE] for start in range(0, array.size, LARGE))
+    else:
+        for part in array:
+            yield from _blocks(part)
+
+
 class Stored(Residues):
     """Numbers that are as a file has them until they are calculated with.
 

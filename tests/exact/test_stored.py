@@ -190,6 +190,20 @@ def test_axes_that_become_one_are_found(shape: list[int], random: Any) -> None:
     assert mended._groups([4], [2, 2]) is None
 
 
+@given(arrays, st.integers(1, 3), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_exponents_bound_all_numbers(array: np.ndarray, step: int, turned: bool) -> None:
+    """Each number is a multiple of one power of two, and at most the other, which are those of ends among them."""
+    part = array.T[::step] if turned else array[:, ::step]
+    low, high = stored.exponents(part)
+    numbers = [Fraction(int(each) if part.dtype.kind in "iu" else float(each)) for each in part.reshape(-1)]
+    assert all(each / Fraction(2) ** int(low) == int(each / Fraction(2) ** int(low)) for each in numbers)
+    assert all(abs(each) <= Fraction(2) ** int(high) for each in numbers)
+    if part.dtype.kind not in "iu":
+        powers = [int(np.frexp(float(each))[1]) for each in numbers if each]
+        assert (low, high) == (min([0, *powers]) - stored.mantissa(part), max([0, *powers]))
+
+
 def test_powers_reach_all_doubles() -> None:
     """The smallest and the largest double are entered as they are."""
     array = np.array([2.0**-1074, np.finfo(np.float64).max, -(2.0**-1022), 0.0, -0.0])
