@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_n2n.exact import mended, stored
+from onnx_n2n.exact import residues as residues_
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.mended import Block, Mended
-from onnx_n2n.exact.residues import Residues
+from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import Parts, Stored
 
 FLOATS = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn")
@@ -202,6 +203,25 @@ def test_exponents_bound_all_numbers(array: np.ndarray, step: int, turned: bool)
     if part.dtype.kind not in "iu":
         powers = [int(np.frexp(float(each))[1]) for each in numbers if each]
         assert (low, high) == (min([0, *powers]) - stored.mantissa(part), max([0, *powers]))
+
+
+@given(st.sampled_from([(3, 5), (3, 40, 7), (3, 1)]), seeds, st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_remainders_are_exact(shape: tuple[int, ...], seed: int, turned: bool, blocks: bool) -> None:
+    """Numbers of up to 53 bits come to be what they are modulo each prime, in place, whatever their order in memory."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, 1 << int(rng.integers(1, 54)), shape)
+    primes = FIELD.column.astype(np.int64).reshape(-1, *[1] * (len(shape) - 1))
+    numbers.reshape(-1)[:2] = 0, 2**53 - 1
+    numbers[:, -1:] -= numbers[:, -1:] % primes  # multiples of the primes
+    values = np.array(numbers, np.float64, order="F" if turned else "C")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residues_, "BLOCK", 4 if blocks else residues_.BLOCK)
+        found = reduced(values, primes.astype(np.float64))
+        first = reduced(np.array(numbers[0], np.float64), float(FIELD.primes[0]))
+    assert found is values
+    assert (found == numbers % primes).all()
+    assert (first == numbers[0] % FIELD.primes[0]).all()
 
 
 def test_powers_reach_all_doubles() -> None:
