@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 BLOCKS = ((3, 64), (4, 128), (6, 256), (3, 512))
-WORDS, PLACES, LAYERS, HEADS = 50257, 1024, 12, 12
+WORDS, PLACES, LAYERS, HEAD = 50257, 1024, 12, 64
 
 
 class Builder:
@@ -115,7 +115,7 @@ def decoder(path: Path, width: int = 768, layers: int = LAYERS, folder: Path | N
     places = made.node("Range", made.constant(np.int64(0)), made.node("Squeeze", length), made.constant(np.int64(1)))
     table = made.weight(WORDS, width)
     x = made.node("Add", made.node("Gather", table, ids), made.node("Gather", made.weight(PLACES, width), places))
-    heads, flat = made.constant(np.array([0, 0, HEADS, -1])), made.constant(np.array([0, 0, -1]))
+    heads, flat = made.constant(np.array([0, 0, width // HEAD, -1])), made.constant(np.array([0, 0, -1]))
     scale = made.constant(np.float32(0.125))
     square = made.node("Concat", length, length, axis=0)
     mask = made.node("ConstantOfShape", square, value=numpy_helper.from_array(np.array([1], np.float32)))
