@@ -109,7 +109,8 @@ class Residues(Numbers):
                     keep()
                     part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
                     found = values[place, ..., here[1]]
-                    found[...] = reduced(found + _product(part, rest, float(prime)), float(prime))
+                    product = _product(part, rest, float(prime))
+                    found[...] = reduced(found + product, float(prime)) if start else product
         return self._with(values, bound)
 
     def under(self, left: Residues) -> np.ndarray | None:  # noqa: ARG002
