@@ -89,6 +89,8 @@ def test_products_are_exact(array: np.ndarray, rows: int, seed: int, turned: boo
     with pytest.MonkeyPatch.context() as patch:
         if path == "primes":
             patch.setattr(stored, "MANY", 0)
+            patch.setattr(residues_, "LONGEST", 11)
+            patch.setattr(residues_, "LARGEST", 70)
         if path == "narrow":
             patch.setattr(stored, "TERMS", 7)
             patch.setattr(stored, "BLOCK", 20)
