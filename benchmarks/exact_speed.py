@@ -5,7 +5,8 @@
 Models of the size of ResNet-50 (25 million weights) and of GPT-2 (124 million), with free axes and random weights, each
 beside its student by ``widen``. The runs are those of ONNX Runtime with the opening of their sessions, on the shapes of
 the check: both sides in turns in one process.
-``--large`` is the width of a decoder of 48 layers in external data, checked against itself in a process of its own.
+``--large`` is the width of a decoder of 48 layers, or of ``--layers``, in external data, checked against itself in a
+process of its own. Its peak memory hangs on the largest tensor, not on the number of layers.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 BLOCKS = ((3, 64), (4, 128), (6, 256), (3, 512))
-WORDS, PLACES, LAYERS, HEADS = 50257, 1024, 12, 12
+WORDS, PLACES, LAYERS, HEAD = 50257, 1024, 12, 64
 
 
 class Builder:
@@ -114,7 +115,7 @@ def decoder(path: Path, width: int = 768, layers: int = LAYERS, folder: Path | N
     places = made.node("Range", made.constant(np.int64(0)), made.node("Squeeze", length), made.constant(np.int64(1)))
     table = made.weight(WORDS, width)
     x = made.node("Add", made.node("Gather", table, ids), made.node("Gather", made.weight(PLACES, width), places))
-    heads, flat = made.constant(np.array([0, 0, HEADS, -1])), made.constant(np.array([0, 0, -1]))
+    heads, flat = made.constant(np.array([0, 0, width // HEAD, -1])), made.constant(np.array([0, 0, -1]))
     scale = made.constant(np.float32(0.125))
     square = made.node("Concat", length, length, axis=0)
     mask = made.node("ConstantOfShape", square, value=numpy_helper.from_array(np.array([1], np.float32)))
@@ -179,10 +180,10 @@ def small(name: str, make: Callable[[Path], Path], repeat: int) -> dict[str, Any
         return {"model": name} | timed(teacher, student, record, repeat)
 
 
-def large(width: int) -> dict[str, Any]:
+def large(width: int, layers: int) -> dict[str, Any]:
     """Check a model in external data against itself in a process of its own, and return its peak memory."""
     with tempfile.TemporaryDirectory() as folder:
-        path = decoder(Path(folder, "model.onnx"), width, 48, Path(folder))
+        path = decoder(Path(folder, "model.onnx"), width, layers, Path(folder))
         weights = Path(folder, "weights.bin").stat().st_size // 4
         started = time.monotonic()
         command = [sys.executable, __file__, "--one", str(path)]
@@ -204,6 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--large", type=int, default=0)
+    parser.add_argument("--layers", type=int, default=48)
     parser.add_argument("--only", default="")
     parser.add_argument("--one")
     parser.add_argument("--out", type=Path)
@@ -213,7 +215,7 @@ def main() -> None:
     models = {"ResNet-50": resnet, "GPT-2": decoder}
     rows = [small(name, make, options.repeat) for name, make in models.items() if options.only in name]
     if options.large:
-        rows.append({"model": "external data"} | large(options.large))
+        rows.append({"model": "external data"} | large(options.large, options.layers))
     for row in rows:
         sys.stdout.write(json.dumps(row, indent=1) + "\n")
     if options.out:

@@ -12,6 +12,8 @@ from onnx import helper
 
 from onnx_n2n.exact.files import File, domain_of, opsets
 
+FEW = 64  # numbers
+
 
 class Named:
     """A model's constants and nodes by name; a name that two of them have stands for none.
@@ -118,4 +120,8 @@ def _alike(tensor: onnx.TensorProto, array: np.ndarray) -> bool:
 
 
 def _same(one: np.ndarray, two: np.ndarray) -> bool:
-    return np.ascontiguousarray(one).tobytes() == np.ascontiguousarray(two).tobytes()
+    """Return whether two arrays of one shape and type have the same bits; their beginnings tell most of them apart."""
+    return all(
+        np.ascontiguousarray(each).tobytes() == np.ascontiguousarray(other).tobytes()
+        for each, other in ((one.reshape(-1)[:FEW], two.reshape(-1)[:FEW]), (one, two))
+    )

@@ -22,7 +22,7 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
-from onnx_n2n.exact.stored import LARGE, Stored, mantissa
+from onnx_n2n.exact.stored import LARGE, Stored, exponents
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.world import World
 
@@ -72,7 +72,7 @@ class Field(World[Residues]):
             far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
             total = finite + far
             return Residues(self, total.values, total.bound, True)
-        found = Stored(self, array, Bound(0, *_exponents(array)))
+        found = Stored(self, array, Bound(0, *exponents(array)))
         return found if array.size >= LARGE else Residues(self, found.values, found.bound)
 
     def fraction(self, over: int, under: int) -> Residues:
@@ -349,19 +349,6 @@ class Field(World[Residues]):
 
 def _double(number: Any) -> float:
     return float(number)
-
-
-def _exponents(array: np.ndarray) -> tuple[float, float]:
-    """Return such powers of two that all numbers are multiples of one, and at most the other."""
-    if array.dtype.kind in "bui":
-        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
-    low, high = 0, 0
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, LARGE):
-        doubles = flat[start : start + LARGE].astype(np.float64)
-        exponents = np.frexp(doubles[doubles != 0])[1]
-        low, high = int(exponents.min(initial=low)), int(exponents.max(initial=high))
-    return float(low - mantissa(array)), float(high)
 
 
 def _of_fraction(over: int, under: int) -> Bound:

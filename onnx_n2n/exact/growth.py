@@ -9,7 +9,7 @@ whose form is a number of its type. What does not fit is left as it is stored, w
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, localcontext
 from fractions import Fraction
 from pathlib import Path
@@ -18,20 +18,24 @@ from typing import Any, TypeVar
 import numpy as np
 import onnx
 
-from onnx_n2n.exact import forms, record
+from onnx_n2n.exact import entered, forms, record
 from onnx_n2n.exact.constants import Named
 from onnx_n2n.exact.files import File
+from onnx_n2n.exact.mended import Block, Mended
 from onnx_n2n.exact.record import Record
 from onnx_n2n.exact.roots import root, taken_apart
 from onnx_n2n.exact.rounding import LIMIT, relative, units
 from onnx_n2n.exact.steps import Chain, Made, setting_factor, tensor_factor
+from onnx_n2n.exact.stored import Stored
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 
 _T = TypeVar("_T")
+Places = tuple[np.ndarray, ...]  # for each axis int64[n]
 ROUNDINGS = 4  # so many times a number may have been rounded
 PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
 HELD = 2.0**-20  # of a unit: a number that is so near to one that its type holds is taken for that one
+BLOCK = 1 << 20  # numbers that are measured at once
 NEAR = 4  # a root is taken so many nodes behind the number that is added under it
 ROOTS = {"Sqrt", "Pow", "Rsqrt", "ReduceL2", "LpNormalization"}
 DIGITS = Context(prec=60)
@@ -49,6 +53,8 @@ class Taken:
         members: int64[groups, copies]: the copies of each number, by their order in ``places``; past the last of them
             where there are fewer.
         groups: int64[groups]: where each of the numbers is in the flat exact ones.
+        blocks: Where no number has copies that sum to it, instead of all that: the places of the constant's axes, and
+            those of the exact tensor's, at all combinations of which elements are replaced.
     """
 
     rounding: float
@@ -56,6 +62,7 @@ class Taken:
     largest: np.ndarray | None = None
     members: np.ndarray | None = None
     groups: np.ndarray | None = None
+    blocks: tuple[tuple[Places, Places], ...] = ()
 
 
 class Growth:
@@ -290,7 +297,10 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     if made.shape != stored.shape:
         raise Undecided(f"the record has the shape {made.shape}, and the student {stored.shape}")
     if not stored.shape:
-        made, stored = Made.of(made.value.reshape((1,)), made.roundings), stored.reshape(1)
+        made, stored = Made.of(entered.whole(made.value).reshape((1,)), made.roundings), stored.reshape(1)
+    if not any(map(_copied, made.where, made.summed)):
+        return _measured_blocks(world, made, stored)
+    made = replace(made, value=entered.whole(made.value))
     places = np.flatnonzero(_rounded(made))
     if not len(places):
         return None
@@ -304,13 +314,61 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     numbers = _plain(world.enter(stored.reshape(-1)[places]))
     padded = np.append(numbers, numbers[:1] * 0)
     sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
-    with np.errstate(over="ignore"):
-        nearest = _plain(world.enter(exact.astype(np.float64).astype(stored.dtype)))
-    if ((units(nearest, exact, stored.dtype) < HELD) & (sums != nearest)).any():
-        raise Undecided("copies of a number that its type holds do not sum to it")
+    _require_nearest(world, sums, exact, stored.dtype)
     rounding = _close(sums, exact, made.roundings, stored.dtype)
     largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
     return Taken(rounding, places, largest, members, groups)
+
+
+def _copied(where: np.ndarray, summed: bool) -> bool:
+    """Return whether more than one place along an axis has part of the same number."""
+    known = where[where >= 0]
+    return summed and len(np.unique(known)) < len(known)
+
+
+def _measured_blocks(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
+    """Return the same where each number has one place, in blocks of rows, so that memory is bounded."""
+    blocks, rounding = tuple(_blocks(made)), 0.0
+    for at, sources in blocks:
+        some = _part(made.value, sources)
+        count = max(1, BLOCK // max(1, int(np.prod([len(each) for each in at[1:]], dtype=np.int64))))
+        for start in range(0, len(at[0]), count):
+            rows = at[0][start : start + count], *at[1:]
+            inside = np.arange(start, start + len(rows[0])), *(np.arange(len(each)) for each in at[1:])
+            numbers = _plain(world.enter(stored[np.ix_(*rows)]))
+            exact = _plain(entered.whole(_part(some, inside)))
+            _require_nearest(world, numbers, exact, stored.dtype)
+            rounding = max(rounding, _close(numbers, exact, made.roundings, stored.dtype))
+    return Taken(rounding, blocks=blocks) if blocks else None
+
+
+def _blocks(made: Made) -> Iterator[tuple[Places, Places]]:
+    """Yield the places of elements that have been rounded and are known, and where in the exact tensor they are."""
+    known = [np.flatnonzero(where >= 0) for where in made.where]
+    rounded = [np.isin(where, list(rows)) for where, rows in zip(made.where, made.rows, strict=True)]
+    for axis, whole in [(None, True)] if made.all else enumerate(map(np.any, rounded)):
+        if not whole:
+            continue
+        at = list(known)
+        if axis is not None:
+            at = [each if n > axis else each[rounded[n][each] == (n == axis)] for n, each in enumerate(known)]
+        if all(map(len, at)):
+            yield tuple(at), tuple(where[each] for where, each in zip(made.where, at, strict=True))
+
+
+def _part(value: Any, places: Places) -> Any:
+    """Return the numbers of a tensor at all combinations of places of its axes."""
+    for axis, each in enumerate(places):
+        value = entered.taken(value, each, axis)
+    return value
+
+
+def _require_nearest(world: Any, numbers: np.ndarray, exact: np.ndarray, dtype: np.dtype) -> None:
+    """Raise Undecided where a number that its type holds is stored as another one."""
+    with np.errstate(over="ignore"):
+        nearest = _plain(world.enter(exact.astype(np.float64).astype(dtype)))
+    if ((units(nearest, exact, dtype) < HELD) & (numbers != nearest)).any():
+        raise Undecided("copies of a number that its type holds do not sum to it")
 
 
 def _rounded(made: Made) -> np.ndarray:
@@ -340,17 +398,39 @@ def _replaced(chain: Chain, name: str, made: Made, taken: Taken) -> Any:
     """Return a constant whose elements sum to the exact numbers: the largest of the copies makes up for the others."""
     stored = chain.student.array(name)
     assert stored is not None
+    if taken.blocks:
+        if not stored.shape:
+            return entered.whole(made.value)
+        return _with_blocks(chain.world, stored, made.value, taken.blocks)
     assert taken.places is not None
     assert taken.largest is not None
     assert taken.members is not None
     flat = chain.world.enter(stored.reshape(-1))
     picked = flat[taken.places]
     padded = picked.joined([chain.world.enter(np.zeros(1, stored.dtype))], 0)
-    exact = made.value.reshape((-1,))[taken.groups]
+    exact = entered.whole(made.value).reshape((-1,))[taken.groups]
     better = padded[taken.largest] + (exact - padded[taken.members].sum((1,)))
     order = np.arange(stored.size)
     order[taken.places[taken.largest]] = stored.size + np.arange(len(taken.largest))
     return flat.joined([better], 0)[order].reshape(stored.shape)
+
+
+def _with_blocks(world: Any, stored: np.ndarray, value: Any, blocks: Sequence[tuple[Places, Places]]) -> Any:
+    """Return a constant in parts of which the exact numbers stand."""
+    numbers, parts, bound = world.enter(stored), [], None
+    for at, sources in blocks:
+        few = [np.unique(each, return_inverse=True) for each in sources]
+        part = entered.whole(_part(value, tuple(each for each, _ in few)))
+        parts.append(Block(at, tuple(where for _, where in few), part))
+        bound = part.bound if bound is None else bound.joined(part.bound)
+    bound = numbers.bound.joined(bound)
+    if isinstance(numbers, Stored):
+        return Mended(numbers.field, stored, bound, tuple(parts))
+    values = numbers.values.copy()
+    lead = (slice(None),) * numbers.LEAD
+    for each in parts:
+        values[(*lead, *np.ix_(*each.at))] = each.numbers.values[(*lead, *np.ix_(*each.sources))]
+    return numbers._with(values, bound)
 
 
 def _plain(numbers: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 SPLIT = 8192.0  # 13 bits: half of a residue
 LARGEST = 1 << 22  # numbers of one operand that are in memory at once, where it is a constant in a file
+BLOCK = 1 << 15  # numbers that are reduced at once: they stay in a processor's cache
 LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
 
 
@@ -108,7 +109,8 @@ class Residues(Numbers):
                     keep()
                     part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
                     found = values[place, ..., here[1]]
-                    found[...] = reduced(found + _product(part, rest, float(prime)), float(prime))
+                    product = _product(part, rest, float(prime))
+                    found[...] = reduced(found + product, float(prime)) if start else product
         return self._with(values, bound)
 
     def under(self, left: Residues) -> np.ndarray | None:  # noqa: ARG002
@@ -159,13 +161,33 @@ class Residues(Numbers):
 
 
 def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
-    """Bring whole numbers from 0 to 2^53 into ``[0, prime)``, in place."""
+    """Bring whole numbers from 0 to 2^53 into ``[0, prime)``, in place.
+
+    Args:
+        values: The numbers, float64[...].
+        prime: One for all of them, or one for each place of the first axis, ``[k, 1, ...]``.
+    """
     values = np.asarray(values)
-    times = np.asarray(values * (1 / prime * (1 - 2.0**-50)))
-    np.floor(times, times)
+    if values.size <= BLOCK or not values.flags.c_contiguous:
+        return _reduced(values, prime, np.empty_like(values))
+    rows = [(values, prime)] if isinstance(prime, float) else zip(values, prime.reshape(-1).tolist(), strict=True)
+    for row, one in rows:
+        flat, times = row.reshape(-1), np.empty(BLOCK)
+        for start in range(0, len(flat), BLOCK):
+            part = flat[start : start + BLOCK]
+            _reduced(part, one, times[: len(part)])
+    return values
+
+
+def _reduced(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray) -> np.ndarray:
+    """Do the same with an array of that shape to calculate in."""
+    np.multiply(values, 1 / prime * (1 - 2.0**-50), out=times)
+    np.floor(times, out=times)
     times *= prime
     values -= times
-    values -= prime * (values >= prime)
+    np.greater_equal(values, prime, out=times)
+    times *= prime
+    values -= times
     return values
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.exact import forms
+from onnx_n2n.exact import entered, forms
 from onnx_n2n.exact.constants import Named
 from onnx_n2n.exact.record import Form, Record
 from onnx_n2n.exact.roots import root
@@ -21,7 +21,7 @@ class Made:
     """A tensor of a model in exact numbers; of what its places along an axis have, sums may be all that is known.
 
     Args:
-        value: The numbers.
+        value: The numbers; those of a constant are entered when they are asked for.
         where: For each axis int64[n]: where in ``value`` each place of the model's tensor is; -1 for nowhere.
         summed: For each axis whether the places with one number are copies that sum to it; else each is equal to it.
         rows: For each axis the places of ``value`` that have been rounded.
@@ -58,8 +58,8 @@ class Made:
         for axis, (where, summed) in enumerate(zip(self.where, self.summed, strict=True)):
             if summed or (where < 0).any():
                 raise Undecided("a form is about numbers that are random")
-            found = _taken(found, where, axis)
-        return found
+            found = entered.taken(found, where, axis)
+        return entered.whole(found)
 
 
 class Chain:
@@ -91,12 +91,12 @@ class Chain:
             array = self.teacher.array(name)
             if array is None:
                 raise Undecided(f"the teacher has no constant {name!r}")
-            return Made.of(self.world.enter(array))
+            return Made.of(entered.Entered(self.world, array))
         step = self.record.steps[model - 1]
         if (form := step.get("forms", {}).get("tensors", {}).get(name)) is not None:
-            parts = Parts(self, model - 1)
-            found = self._spread(name, model, forms.value(form, parts))
-            return Made.of(found, parts.roundings + 1)
+            made_of = Parts(self, model - 1)
+            found = self._spread(name, model, forms.value(form, made_of))
+            return Made.of(found, made_of.roundings + 1)
         entries = [each for each in step["tensors"] if each["student"] == name]
         if len(entries) == 1:
             return self._grown(entries[0], self.tensor(model - 1, entries[0]["teacher"]), model)
@@ -131,7 +131,7 @@ class Chain:
             old = self._placed(axis, old)
         if "squared" in entry:
             scale = root(self.world, Fraction(*forms.ratio(entry["squared"])))
-            old = replace(old, value=old.value * scale, roundings=old.roundings + 1, all=True)
+            old = replace(old, value=entered.whole(old.value) * scale, roundings=old.roundings + 1, all=True)
         return old
 
     def _row(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:
@@ -142,26 +142,26 @@ class Chain:
         where, length = old.where[axis], old.value.shape[axis]
         if old.summed[axis] or (where < 0).any():
             raise Undecided("the record has a combination of what is random")
-        every = _taken(old.value, where, axis)
+        every = entered.taken(old.value, where, axis)
         shape = [1 if place == axis else n for place, n in enumerate(every.shape)]
         rounded = old.roundings
         if row == "ones":
             new = self.world.enter(np.ones(shape))
         else:
-            parts = Parts(self, model - 1)
-            weights = forms.value(entry.get("form", {"array": row}), parts)
+            made_of = Parts(self, model - 1)
+            weights = forms.value(entry.get("form", {"array": row}), made_of)
             if np.prod(weights.shape, dtype=int) == 1:
-                new = every.sum((axis,)).reshape(shape) * weights.reshape((1,) * len(shape))
+                ones = self.world.enter(np.ones(every.shape[axis]))
+                new = entered.combined(every, ones, axis) * weights.reshape((1,) * len(shape))
             else:
-                new = (every * weights.reshape([-1 if n == axis else 1 for n in range(len(shape))])).sum((axis,))
-                new = new.reshape(shape)
-            rounded = max(rounded, parts.roundings) + ("form" in entry)
+                new = entered.combined(every, weights, axis)
+            rounded = max(rounded, made_of.roundings) + ("form" in entry)
         rows = [*old.rows]
         if "form" in entry or (row != "ones" and old.roundings):
             rows[axis] = rows[axis] | {length}
         return replace(
             old,
-            value=forms.joined([old.value, new], axis),
+            value=entered.Appended(old.value, new, axis),
             where=_with(old.where, axis, np.append(where, length)),
             rows=tuple(rows),
             roundings=rounded,
@@ -199,8 +199,8 @@ class Chain:
         form = self.record.steps[model - 1].get("forms", {}).get("settings", {}).get(name)
         if form is None:
             return self.setting(model - 1, name)
-        parts = Parts(self, model - 1)
-        return forms.value(form, parts), parts.roundings + 1
+        made_of = Parts(self, model - 1)
+        return forms.value(form, made_of), made_of.roundings + 1
 
     def _default(self, name: str) -> Any:
         """Return an attribute of the teacher; where its default is one over the root of a length, that."""
@@ -285,12 +285,6 @@ def tensor_factor(record: Record, name: str) -> Fraction | None:
         total = by if total is None else total * by
         name = forms.named(form)
     return total
-
-
-def _taken(value: Any, where: np.ndarray, axis: int) -> Any:
-    if len(where) == value.shape[axis] and np.array_equal(where, np.arange(len(where))):
-        return value
-    return value[(slice(None),) * axis + (where,)]
 
 
 def _with(parts: Iterable[np.ndarray], axis: int, part: np.ndarray) -> tuple[np.ndarray, ...]:

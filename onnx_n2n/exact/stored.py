@@ -5,19 +5,26 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 
 from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.primes import BITS
-from onnx_n2n.exact.residues import LONGEST, Modulus, Residues, reduced
+from onnx_n2n.exact.residues import Modulus, Residues
 
 LARGE = 1 << 16  # numbers; smaller constants are entered at once
-FEW = 20  # rows for which a product by digits takes less time than entering the matrix for each prime
-DIGIT = 13  # bits
+MANY = 1 << 9  # rows for which a product prime by prime takes less time than one by digits
+TERMS = 1 << 10  # numbers of a column that are multiplied and summed at once
+DIGIT = 18  # bits: so many terms times digits times residues of 25 bits and a sign fit the 53 bits of a double
 BLOCK = 1 << 18  # numbers that are taken into digits at once: they stay in a processor's cache
+HELD = 1 << 22  # residues of the other operand that are multiplied at once
+SPARSE = 1 << 6  # where only one of so many numbers has more digits, these are multiplied one by one
 SMALL = 1 << 14  # numbers that are entered at once
+FARTHEST = 900  # digits have exponents between these, so that nothing overflows
+LOWEST, HIGHEST = -1200, 1100  # exponents of the powers of two that numbers are made of
 
 
 @dataclass(frozen=True)
@@ -53,35 +60,95 @@ class Parts:
 
     def modulo(self, prime: int) -> np.ndarray:
         """Return the numbers modulo a prime, calculated in blocks that stay in a processor's cache."""
-        most = int(self.exponents.max(initial=0))
-        powers = np.array([pow(2, self.lowest + each, prime) for each in range(most + 1)], np.float64)
+        powers = _powers(prime)[self.lowest - LOWEST :]
         found = np.empty(self.whole.shape)
         flat, whole, exponents = found.reshape(-1), self.whole.reshape(-1), self.exponents.reshape(-1)
+        times = np.empty(min(SMALL, len(flat)))
         for start in range(0, len(flat), SMALL):
             at = slice(start, start + SMALL)
             part = flat[at]
             np.take(powers, exponents[at], out=part)
             part *= np.fmod(whole[at], prime) if self.long else whole[at]
-            part -= np.floor(part * (1 / prime)) * prime
-            part += (part < 0) * float(prime)
-            part -= (part >= prime) * float(prime)
+            centred(part, float(prime), times[: len(part)])
+            part += prime * (part < 0)
         return found
 
 
+@lru_cache(maxsize=64)
+def _powers(prime: int) -> np.ndarray:
+    """Return the powers of two modulo a prime, from `LOWEST` to `HIGHEST`."""
+    found = [pow(2, LOWEST, prime)]
+    for _ in range(LOWEST, HIGHEST):
+        found.append(found[-1] * 2 % prime)
+    return np.array(found, np.float64)
+
+
+def centred(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray | None = None) -> np.ndarray:
+    """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place.
+
+    Args:
+        values: The numbers.
+        prime: One for all of them, or some that broadcast.
+        times: Where to calculate, of the same shape.
+    """
+    times = np.multiply(values, 1 / prime, out=times)
+    np.rint(times, out=times)
+    times *= prime
+    values -= times
+    return values
+
+
 def _digits(block: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Take finite doubles apart, in place: into whole numbers below 2^13, with a sign, each times a power of two."""
-    exponents = np.frexp(block[block != 0])[1]
-    highest = int(exponents.max(initial=0))
-    while block.any():
-        highest -= DIGIT
-        digits = np.trunc(block * 2.0**-highest)
-        block -= digits * 2.0**highest
-        yield digits, highest
+    """Take finite doubles apart, in place, as long as many of them have something left.
+
+    Yields:
+        Whole numbers of `DIGIT` bits and a sign, times a power of two; and the exponent of that power.
+    """
+    digits = np.empty_like(block)
+    while True:
+        largest = max(float(block.max(initial=0)), -float(block.min(initial=0)))
+        exponent = int(np.frexp(largest)[1]) - DIGIT
+        far = 1.5 * 2.0 ** (52 + exponent)  # what is added to it is rounded to a multiple of that power
+        np.add(block, far, out=digits)
+        digits -= far
+        block -= digits
+        yield digits, exponent
+        if np.count_nonzero(block) * SPARSE <= block.size:
+            break
 
 
 def mantissa(array: np.ndarray) -> int:
     """Return how many bits the whole numbers have at most that an array's numbers are taken apart into."""
     return 24 if array.dtype.itemsize < 8 else 53
+
+
+def exponents(array: np.ndarray) -> tuple[float, float]:
+    """Return such powers of two that all numbers are multiples of one, and at most the other."""
+    if array.dtype.kind in "bui":
+        return 0.0, float(max(int(array.max(initial=0)).bit_length(), int(array.min(initial=0)).bit_length()))
+    low, high = 0, 0
+    for block in _blocks(array):
+        if block.dtype == np.float32:  # without their signs, words are in the order of the numbers
+            words = np.ascontiguousarray(block).view(np.uint32) & np.uint32(0x7FFFFFFF)
+            least = words[(words - np.uint32(1)).argmin()]  # 0 becomes the largest of all
+            ends = np.array([least, words.max()]).view(np.float32).astype(np.float64)
+        else:
+            ends = block.astype(np.float64)
+        powers = np.frexp(ends[ends != 0])[1]
+        low, high = int(powers.min(initial=low)), int(powers.max(initial=high))
+    return float(low - mantissa(array)), float(high)
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield all numbers, block by block in the order in which they lie in memory."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        flat = array.ravel(order="A")
+        yield from (flat[start : start + LARGE] for start in range(0, flat.size, LARGE))
+    elif array.ndim == 1:
+        yield from (array[start : start + LARGE] for start in range(0, array.size, LARGE))
+    else:
+        for part in array:
+            yield from _blocks(part)
 
 
 class Stored(Residues):
@@ -102,7 +169,11 @@ class Stored(Residues):
     @property
     def values(self) -> np.ndarray:  # type: ignore[override]
         """All numbers, for all primes."""
-        return np.stack([self.slab(place) for place in range(len(self.field.primes))])
+        found = np.empty((len(self.field.primes), *self.shape))
+        for place in range(len(found)):
+            found[place] = self.slab(place)
+        self._last = None
+        return found
 
     def slab(self, place: int, key: Any = ...) -> np.ndarray:
         """Return part of the numbers for one prime; the part that was asked for last is not read again."""
@@ -116,31 +187,80 @@ class Stored(Residues):
         return self._last[1].modulo(prime)
 
     def under(self, left: Residues) -> np.ndarray | None:
-        """Return the product of a few rows with this matrix: for all primes at once, digit by digit.
+        """Return the product of other numbers with this matrix: for all primes at once, digit by digit.
 
-        Each number of the matrix is a sum of digits of 13 bits, times powers of two; the digits are the same for all
-        primes. A digit times a residue has 39 bits, so sums of them are exact.
+        Each number of the matrix is a sum of digits times powers of two, the same ones for all primes. Few numbers are
+        so small beside the largest one that two digits do not do: these are multiplied one by one.
         """
-        rows = left.size // max(left.shape[-1], 1)
-        if rows > FEW or self.array.dtype.kind in "bui":
-            return None
+        kind, width = self.array.dtype.kind, self.array.dtype.itemsize
+        far = self.bound.low < -FARTHEST or self.bound.high > FARTHEST
         terms, columns = self.array.shape
-        primes = np.array(self.field.primes, np.float64).reshape(-1, 1, 1)
-        given = left.values.reshape(len(primes), rows, terms)
-        found = np.zeros((len(primes), rows, columns))
-        width = max(1, BLOCK // min(terms, LONGEST))
-        for start in range(0, terms, LONGEST):
-            part = np.ascontiguousarray(given[..., start : start + LONGEST]).reshape(len(primes) * rows, -1)
-            for first in range(0, columns, width):
-                block = self.array[start : start + LONGEST, first : first + width].astype(np.float64)
-                total = found[..., first : first + width]
-                for digits, exponent in _digits(block):
-                    powers = np.array([pow(2, exponent, p) for p in self.field.primes], np.float64).reshape(-1, 1, 1)
-                    product = (part @ digits).reshape(len(primes), rows, -1)
-                    product += np.where(product < 0, primes * 2.0**27, 0.0)  # sums are above -2^52
-                    total[...] = reduced(total + reduced(reduced(product, primes) * powers, primes), primes)
-                _give_back(self.array)
-        return found.reshape(len(primes), *left.shape[:-1], columns)
+        many = left.size > MANY * max(terms, 1)
+        if isinstance(left, Stored) or many or far or (kind in "bui" and width > 4):
+            return None
+        count = len(self.field.primes)
+        primes = self.field.column.reshape(-1, 1, 1)
+        given = left.values.reshape(count, -1, terms)
+        found = np.zeros((count, given.shape[1], columns))
+        most = max(1, HELD // (count * min(TERMS, max(terms, 1))))
+        for start in range(0, terms, TERMS):
+            for row in range(0, given.shape[1], most):
+                keep()
+                part = given[:, row : row + most, start : start + TERMS]
+                part = np.where(part * 2 > primes, part - primes, part)
+                self._add(part, start, found[:, row : row + most])
+            _give_back(self.array)
+        found += primes * (found < 0)
+        return found.reshape(count, *left.shape[:-1], columns)
+
+    def _add(self, part: np.ndarray, start: int, total: np.ndarray) -> None:
+        """Add the product of some numbers with some rows of this matrix.
+
+        Args:
+            part: float64[primes, n, rows], between minus and plus half of each prime.
+            start: The first of the rows.
+            total: float64[primes, n, columns], as near to 0 as they can be.
+        """
+        count, _, rows = part.shape
+        primes = self.field.column.reshape(-1, 1, 1)
+        flat = part.reshape(-1, rows)
+        width = max(1, BLOCK // rows)
+        for first in range(0, total.shape[-1], width):
+            here = total[..., first : first + width]
+            block = self._part(start, start + rows, first, first + width)
+            for digits, exponent in _digits(block):
+                product = (flat @ digits).reshape(count, -1, block.shape[1])
+                product *= 2.0**-exponent
+                centred(product, primes)
+                product *= self._power(exponent)
+                here += product
+                centred(here, primes)
+            if block.any():
+                self._add_few(part, block, here)
+
+    def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
+        """Return some rows and columns of a matrix as doubles."""
+        return np.asarray(self.array[start:stop, first:last].astype(np.float64))
+
+    def _add_few(self, part: np.ndarray, block: np.ndarray, here: np.ndarray) -> None:
+        """Add the product with a matrix in which nearly all numbers are 0."""
+        turned = block.flags.f_contiguous
+        places = np.flatnonzero(block.ravel(order="K") != 0)
+        rows, columns = divmod(places, block.shape[1]) if not turned else divmod(places, block.shape[0])[::-1]
+        order = np.argsort(columns, kind="stable")
+        columns, rows = columns[order], rows[order]
+        parts = Parts.of(block[rows, columns])
+        starts = np.flatnonzero(np.append(True, columns[1:] != columns[:-1]))
+        for place, prime in enumerate(self.field.primes):
+            products = part[place][:, rows] * parts.modulo(prime)
+            sums = np.add.reduceat(centred(products, float(prime)), starts, axis=1)
+            here[place][:, columns[starts]] += sums
+        centred(here, self.field.column.reshape(-1, 1, 1))
+
+    def _power(self, exponent: int) -> np.ndarray:
+        """Return a power of two for each prime, as near to 0 as it can be, float64[primes, 1, 1]."""
+        powers = np.array([_powers(prime)[exponent - LOWEST] for prime in self.field.primes])
+        return centred(powers, self.field.column).reshape(-1, 1, 1)
 
     @property
     def shape(self) -> tuple[int, ...]:

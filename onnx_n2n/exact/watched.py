@@ -12,6 +12,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep
+from onnx_n2n.exact.reads import Turned
 from onnx_n2n.exact.run import Run
 from onnx_n2n.exact.scope import Scope
 from onnx_n2n.exact.tensor import Map, Tensor, Value
@@ -66,7 +67,8 @@ class Watched(Run):
             said = str(error).strip().splitlines()
             reason = f"its rule fails: {said[0][:200] if said else type(error).__name__}"
             raise Undecided(reason, name, node.op_type) from error
-        sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in tensors(values) if each is not None]
+        made = (each for each in tensors(values) if each is not None and not isinstance(each.ids, range | Turned))
+        sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in made]  # a constant as a whole takes no memory
         self.made += sum(sizes)
         if self.made > self._most or max(sizes, default=0) > LARGEST:
             raise TooLarge("a run with these shapes takes too many numbers", name, node.op_type)

@@ -29,7 +29,7 @@ RUNS = 3  # with errors in operations, of each model
 PATTERNS: tuple[Together, ...] = ("none", "none", "all", "all", "first", "last")
 
 Shapes = Mapping[str, tuple[int, ...]]
-Outputs = list[tuple[str, np.ndarray]]
+Outputs = list[tuple[str, np.ndarray, np.ndarray]]  # what both models give for each output
 
 
 @dataclass(frozen=True)
@@ -87,41 +87,51 @@ class Search:
         """
         with np.errstate(all="ignore"):
             try:
-                for name, old, new in self._outputs(RealLine(0), RealLine(0)):
+                plain = self._outputs(RealLine(0), RealLine(0))
+                for name, old, new in plain:
                     if (np.isfinite(old) & ~np.isfinite(new)).any():
                         return Witness(name, float("inf"), 0.0, "the student is not finite where the teacher is")
-                return self._on(0)
+                return self._on(0, plain)
             except (Undecided, Differs):
                 return None
 
-    def _on(self, seed: int) -> Witness | None:
-        plain = self._outputs(RealLine(seed), RealLine(seed))
+    def _on(self, seed: int, plain: Outputs | None = None) -> Witness | None:
+        """Return what an input shows, by what both models give for it; this is calculated if it is not given."""
+        plain = plain or self._outputs(RealLine(seed), RealLine(seed))
         suspects = {place for place, (_, old, new) in enumerate(plain) if _far(old, new)}
         if not suspects:
             return None
-        shaken = [self._outputs(RealLine(seed, 2 * run), RealLine(seed, 2 * run + 1)) for run in range(RUNS)]
-        moved = [
-            self._outputs(RealLine(seed), RealLine(seed, rounding=Rounding(number, together)))
-            for number, together in enumerate(PATTERNS)
-        ]
-        for place in sorted(suspects):
-            name, old, new = plain[place]
-            runs = [each[place] for each in (*shaken, *moved)]
-            said = np.isfinite(old) & np.isfinite(new)
-            for _, one, two in runs:
-                said &= np.isfinite(one) & np.isfinite(two)
-            if not said.any():
-                continue
-            apart = float(np.abs(old - new)[said].max())
-            scale = float(np.abs(old)[said].max())
-            own = max(_moved(said, (old, new), each[place][1:]) for each in shaken)
-            stored = max(_moved(said, (old, new), each[place][1:]) for each in moved)
-            if apart > OPERATIONS * max(own, scale * 2.0**-52) and apart > CONSTANTS * stored:
-                reason = f"they differ by {apart:.1e} where the teacher gives numbers of up to {scale:.1e}"
-                return Witness(name, apart, scale, reason)
-        return None
+        said = {place: np.isfinite(plain[place][1]) & np.isfinite(plain[place][2]) for place in suspects}
+        own, stored = dict.fromkeys(suspects, 0.0), dict.fromkeys(suspects, 0.0)
+        for noise, limits in ((own, self._shaken(seed)), (stored, self._moved(seed))):
+            for run in limits:
+                for place in sorted(suspects):
+                    _, one, two = run[place]
+                    said[place] &= np.isfinite(one) & np.isfinite(two)
+                    before = plain[place][1:]
+                    noise[place] = max(noise[place], _moved(said[place], before, (one, two)))
+                    if not _explained(said[place], before, own[place], stored[place]):
+                        continue
+                    suspects.discard(place)  # what further runs do can only explain more
+                if not suspects:
+                    return None
+        place = min(suspects)
+        name, old, new = plain[place]
+        apart, scale = _apart(said[place], old, new)
+        reason = f"they differ by {apart:.1e} where the teacher gives numbers of up to {scale:.1e}"
+        return Witness(name, apart, scale, reason)
 
-    def _outputs(self, *worlds: RealLine) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    def _shaken(self, seed: int) -> Iterator[Outputs]:
+        """Yield the outputs of both models with errors in every operation."""
+        for run in range(RUNS):
+            yield self._outputs(RealLine(seed, 2 * run), RealLine(seed, 2 * run + 1))
+
+    def _moved(self, seed: int) -> Iterator[Outputs]:
+        """Yield the outputs of both models with errors in the student's constants."""
+        for number, together in enumerate(PATTERNS):
+            yield self._outputs(RealLine(seed), RealLine(seed, rounding=Rounding(number, together)))
+
+    def _outputs(self, *worlds: RealLine) -> Outputs:
         runs, results = [], []
         for world, file in zip(worlds, (self.teacher, self.student), strict=True):
             exact = self.exact(world) if self.exact is not None and file is self.student else None
@@ -148,6 +158,19 @@ def _far(old: np.ndarray, new: np.ndarray) -> bool:
     return bool((np.abs(old - new) > OPERATIONS * 2.0**-52 * np.abs(old))[said].any())
 
 
+def _apart(said: np.ndarray, old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
+    """Return by how much outputs differ at most where they say something, and the largest of the teacher's there."""
+    return float(np.abs(old - new)[said].max()), float(np.abs(old)[said].max())
+
+
+def _explained(said: np.ndarray, outputs: tuple[np.ndarray, ...], own: float, stored: float) -> bool:
+    """Return whether errors of operations, or of the student's constants, explain how much outputs differ."""
+    if not said.any():
+        return True
+    apart, scale = _apart(said, *outputs)
+    return apart <= OPERATIONS * max(own, scale * 2.0**-52) or apart <= CONSTANTS * stored
+
+
 def _moved(said: np.ndarray, before: tuple[np.ndarray, ...], after: tuple[np.ndarray, ...]) -> float:
     """Return by how much outputs moved at most, where they say something."""
-    return max(float(np.abs(one - two)[said].max()) for one, two in zip(before, after, strict=True))
+    return max(float(np.abs(one - two)[said].max(initial=0.0)) for one, two in zip(before, after, strict=True))

@@ -23,7 +23,7 @@ from helpers.enlarging import UNPROVEN
 from helpers.graphs import model
 from helpers.growths import CLASSIFIER, GROWTHS, QUIET
 from onnx_n2n.errors import ModelError
-from onnx_n2n.exact import check, growth
+from onnx_n2n.exact import check, entered, field, growth
 from onnx_n2n.exact import record as records
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
@@ -82,6 +82,23 @@ def test_a_student_is_equal_by_its_record_and_not_without(name: str) -> None:
     assert found.largest_rounding < 1e-7
     exact = name == "weighed mean"  # 4 channels: the shares are exact
     assert check(teacher, result.model).state == ("equal" if exact else "undecided")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "outputs"])
+def test_large_constants_are_followed_in_parts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all constants were too large to be entered at once: right students are equal, and no wrong one is."""
+    monkeypatch.setattr(field, "LARGE", 4)
+    monkeypatch.setattr(entered, "BLOCK", 5)
+    monkeypatch.setattr(growth, "BLOCK", 5)
+    growing, teacher, names = CASES[name]
+    result = growing(teacher, proof=UNPROVEN)
+    found = check(teacher, result.model, record=document(result))
+    assert (found.state, found.constants) == ("equal", len(names)), found
+    for each in set(names) & {tensor.name for tensor in result.model.graph.initializer}:
+        array = constant(result.model, each)
+        array.reshape(-1)[-1] *= 1.001
+        wrong = check(teacher, changed(result.model, **{each: array}), record=document(result))
+        assert wrong.state != "equal" or not array.reshape(-1)[-1], each
 
 
 @pytest.mark.parametrize("teacher", [QUIET, RMS], ids=["layer norm", "root mean square"])

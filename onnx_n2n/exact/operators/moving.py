@@ -161,6 +161,8 @@ def _moved_as_known(site: Site, parts: dict[int, Tensor], move: Move, *, by_leng
 def _moved_as_numbers(site: Site, parts: dict[int, Tensor], move: Move, *, by_lengths: bool) -> list[Tensor]:
     """Return what is calculated with in its new places, and what is known beside it, if all of it is."""
     (type_, *_), elements = (each.type for each in parts.values()), _elements(parts)
+    if not elements and site.operator in {*KEPT, "Transpose"}:
+        return [Tensor(type_, None, _turned(site, parts[0], move))]
     small = len(elements) == len(parts) and all(each.size <= reference.LARGEST for each in elements.values())
     known = move(elements) if small else None
     places = _places(parts)
@@ -175,6 +177,16 @@ def _moved_as_numbers(site: Site, parts: dict[int, Tensor], move: Move, *, by_le
         return [Tensor(type_, None, each) for each in numbers]
     rough = any(each.rough for each in parts.values())
     return [Tensor(type_, array, each, sized=True, rough=rough) for array, each in zip(known, numbers, strict=True)]
+
+
+def _turned(site: Site, part: Tensor, move: Move) -> Numbers:
+    """Return numbers that all stay, in another shape or with their axes in another order, without moving each."""
+    site.run.read(part)
+    numbers = site.run.numbers(part)
+    if site.operator == "Transpose":
+        return numbers.transpose(site.attribute("perm", list(reversed(range(numbers.ndim)))))
+    (outline,) = move({0: np.broadcast_to(np.zeros((), np.int8), numbers.shape)})
+    return numbers.reshape(outline.shape)
 
 
 def _elements(parts: dict[int, Tensor]) -> dict[int, np.ndarray]:
