@@ -24,7 +24,8 @@ from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
-from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.outside import Outside, undefined_at
+from onnx_n2n.exact.ranges import Ranges
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
@@ -100,25 +101,28 @@ class Pair:
         """Return the student's numbers before rounding."""
         return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
 
-    def lengths(self, attempt: sizes.Attempt) -> list[tuple[Lengths, Lengths]]:
+    def lengths(self, attempt: sizes.Attempt) -> tuple[list[tuple[Lengths, Lengths]], list[Outside]]:
         """Return for each set of shapes which lengths of both models differ from those of another set.
+
+        Also return which functions they take of numbers that nothing shows these to be defined for.
 
         Raises:
             Misfit: If a run cannot be made.
             Unread: If it would leave constants unread.
         """
-        trails = []
+        trails, outside = [], []
         for shapes in attempt:
-            world = Outlines()
-            runs = Watched(world, self.teacher), Watched(world, self.student)
+            runs = Watched(Ranges(), self.teacher), Watched(Ranges(), self.student)
             for run in runs:
                 try:
-                    run.outputs(inputs(world, self.teacher, shapes))
+                    run.outputs(inputs(run.world, self.teacher, shapes))
                 except Undecided as why:
                     raise Misfit(why.reason, why.node, why.operator) from why
             trails.append(tuple(run.trail.shapes for run in runs))
             self.require_read(runs)
-        return [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
+            outside.append(Outside((runs[0].world.open, runs[1].world.open)))
+        lengths = [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
+        return lengths, outside
 
     def require_read(self, runs: tuple[Watched, Watched]) -> None:
         """Raise Unread if runs have left elements of constants unread."""
@@ -128,8 +132,9 @@ class Pair:
             raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
 
     def at(
-        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], count: int, *, laws: bool, left: int = 1
-    ) -> tuple[float, Unequal | None]:
+        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], outside: Outside, count: int, *, laws: bool,
+        left: int = 1,
+    ) -> tuple[float, Unequal | None]:  # fmt: skip
         """Run both models once: return the chance that they differ although all is equal, or what is not.
 
         Where ``left`` sets of shapes are left, and all runs as long as the teacher's would be too long, it ends there.
@@ -145,8 +150,10 @@ class Pair:
             Watched(world, self.student, self.exact(world), lengths[1]),
         )
         started = time.monotonic()
+        outside.watch(world, 0)
         first = runs[0].outputs(given)
         keep((2 * left - 1) * (time.monotonic() - started))
+        outside.watch(world, 1)
         results = first, runs[1].outputs(given)
         compared, bound = 0, Bound()
         for name, old, new in pairs(runs, results, self.gained):
@@ -167,15 +174,22 @@ class Pair:
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
         total, count, laws = 0.0, PRIMES, False
-        lengths = self.lengths(attempt)
+        lengths, outside = self.lengths(attempt)
         for place, shapes in enumerate(attempt):
             try:
                 while True:
                     left = len(attempt) - place
-                    chance, unequal = self.at(shapes, lengths[place], count, laws=laws, left=left)
+                    chance, unequal = self.at(shapes, lengths[place], outside[place], count, laws=laws, left=left)
                     if unequal is not None and laws:
                         return replace(self.explained(unequal), primes=count)
                     if unequal is not None:
+                        laws = True
+                    elif (undefined := outside[place].undefined()) is not None:
+                        if laws:
+                            return Verdict(
+                                "undecided", primes=count, shapes=attempt, node=undefined.node,
+                                operator=undefined.operator, reason=undefined_at(undefined),
+                            )  # fmt: skip
                         laws = True
                     elif chance > CERTAIN / len(attempt) and count < MOST:
                         count += 2
@@ -191,7 +205,8 @@ class Pair:
             against = self.search(attempt[0]).contradiction()
             if against is not None:
                 return Verdict("undecided", primes=count, shapes=attempt, output=against.output, reason=against.reason)
-        found = Verdict("equal", rounded_up(total), count, shapes=attempt)
+        beyond = tuple({each.node: each for side in outside for each in side.beyond()}.values())
+        found = Verdict("equal", rounded_up(total), count, shapes=attempt, beyond=beyond)
         if self.growth is None:
             return found
         constants, largest = self.growth.rounded(self.teacher, self.student)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
+from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, mantissa
@@ -52,6 +53,8 @@ class Field(World[Residues]):
             1
         )
         self.comparisons, self.laws = Comparisons(), laws
+        self.wanted: Container[tuple[Visit, str]] = ()  # functions whose arguments are kept, by the node that takes them
+        self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}  # and fingerprints of these
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
@@ -176,6 +179,8 @@ class Field(World[Residues]):
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
+        if (self.visit, name) in self.wanted:
+            self.asked.setdefault((self.visit, name), []).append(self.prints(*arguments))
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
