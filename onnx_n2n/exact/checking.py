@@ -112,7 +112,8 @@ class Pair:
         """
         trails, outside = [], []
         for shapes in attempt:
-            runs = Watched(Ranges(), self.teacher), Watched(Ranges(), self.student)
+            worlds = Ranges(), Ranges()
+            runs = Watched(worlds[0], self.teacher), Watched(worlds[1], self.student)
             for run in runs:
                 try:
                     run.outputs(inputs(run.world, self.teacher, shapes))
@@ -120,7 +121,7 @@ class Pair:
                     raise Misfit(why.reason, why.node, why.operator) from why
             trails.append(tuple(run.trail.shapes for run in runs))
             self.require_read(runs)
-            outside.append(Outside((runs[0].world.open, runs[1].world.open)))
+            outside.append(Outside((worlds[0].open, worlds[1].open)))
         lengths = [(Lengths(trails[place - 1][0]), Lengths(trails[place - 1][1])) for place in range(len(attempt))]
         return lengths, outside
 

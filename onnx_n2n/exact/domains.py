@@ -93,9 +93,8 @@ class Range:
         return other.low <= self.low and self.high <= other.high and (other.zero or not self.zero)
 
 
-ZERO, POSITIVE, NOT_NEGATIVE, SHARE, SIGNED = (
-    Range(0, 0), Range(0, zero=False), Range(0), Range(0, 1), Range(-1, 1),
-)  # fmt: skip
+ANYTHING, ZERO, SHARE, SIGNED = Range(), Range(0, 0), Range(0, 1), Range(-1, 1)
+POSITIVE, NOT_NEGATIVE = Range(0, zero=False), Range(0)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,9 @@ class Field(World[Residues]):
             1
         )
         self.comparisons, self.laws = Comparisons(), laws
-        self.wanted: Container[tuple[Visit, str]] = ()  # functions whose arguments are kept, by the node that takes them
-        self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}  # and fingerprints of these
+        # Which nodes' functions are noted, and fingerprints of what they are taken of.
+        self.wanted: Container[tuple[Visit, str]] = ()
+        self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 

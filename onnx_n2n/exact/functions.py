@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 
 from onnx_n2n.exact.domains import (
-    ABOVE_ZERO, AN_ANGLE, BUT_ZERO, FROM_ONE, FROM_ZERO, IN_BETWEEN, NOT_NEGATIVE, POSITIVE, SHARE, SIGNED, Domain,
+    ABOVE_ZERO,
+    AN_ANGLE,
+    ANYTHING,
+    BUT_ZERO,
+    FROM_ONE,
+    FROM_ZERO,
+    IN_BETWEEN,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    SIGNED,
+    Domain,
     Range,
 )  # fmt: skip
 
@@ -44,7 +55,7 @@ class Function:
     zero: bool = False
     domain: Domain | None = None
     judged: int = 0
-    range: Range = Range()
+    range: Range = ANYTHING
     rising: bool = False
     even: bool = False
     overflows: bool = False

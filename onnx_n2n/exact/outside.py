@@ -1,8 +1,8 @@
 """What a student takes functions of and its teacher does not, where nothing shows that they are defined.
 
-Residues know no domain: a logarithm of any number, times a weight of 0, is 0 to them. So wherever the teacher is defined,
-the student has to be: by taking a function only of numbers that the teacher takes one of that is defined nowhere else,
-or of numbers whose range shows it.
+Residues know no domain: a logarithm of any number, times a weight of 0, is 0 to them. So wherever the teacher
+is defined, the student has to be: it takes a function only of numbers that the teacher takes one of that is defined
+nowhere else, or of numbers whose range shows it.
 """
 
 from __future__ import annotations
@@ -63,10 +63,7 @@ class Outside:
     def _known(self, what: Open, prints: list[np.ndarray]) -> bool:
         """Return whether all numbers are among those of which the teacher takes a function that is no less strict."""
         theirs = [
-            each
-            for asked, found in self.asked[0].items()
-            for each in found
-            if _as_strict(self.open[0][asked], what)
+            each for asked, found in self.asked[0].items() for each in found if _as_strict(self.open[0][asked], what)
         ]
         return all(any(_same(each, other) for other in theirs) or _among(each, theirs) for each in prints)
 
@@ -100,9 +97,7 @@ def undefined_at(what: Open) -> str:
     """Say why a function keeps models from being called equal."""
     assert isinstance(what.domain, Domain)
     one, other = _said(what)
-    return (
-        f"the student {one} numbers that the teacher {other}, and nothing shows that they are {what.domain.words}"
-    )
+    return f"the student {one} numbers that the teacher {other}, and nothing shows that they are {what.domain.words}"
 
 
 def _said(what: Open) -> tuple[str, str]:

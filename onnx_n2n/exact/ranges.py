@@ -6,7 +6,7 @@ is defined for them; only these have to be compared with what the other model ta
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.chance import VARIABLE, Bound
-from onnx_n2n.exact.domains import NOT_NEGATIVE, POSITIVE, SHARE, ZERO, Domain, Range, joined
-from onnx_n2n.exact.numeric import Scalar
-from onnx_n2n.exact.outline import Outline, Outlines
-from onnx_n2n.exact.tensor import BOOL, kind
+from onnx_n2n.exact.domains import ANYTHING, NOT_NEGATIVE, POSITIVE, SHARE, ZERO, Domain, Range, joined
+from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.numeric import Numbers, Scalar
+from onnx_n2n.exact.tensor import BOOL, STRING, kind
+from onnx_n2n.exact.world import World
 
 FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
@@ -43,73 +44,89 @@ class Open:
     domain: Domain | None
 
 
-Asked = tuple[Hashable, str]  # a node's visit, and a function that it takes
+Asked = tuple[Visit, str]  # a node's visit, and a function that it takes
 
 
-class Ranged(Outline):
+class Ranged(Numbers):
     """The shape of an array of numbers, and the range of all of them."""
 
-    __slots__ = ("parts", "range", "same")
+    __slots__ = ("parts", "range", "same", "world")
 
-    def __init__(self, world: Ranges, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
-        super().__init__(world, values, bound, infinite)
-        self.range = Range()
+    def __init__(
+        self, world: Ranges, values: np.ndarray, bound: Bound, infinite: bool = False, of: Range = ANYTHING
+    ) -> None:  # fmt: skip
+        super().__init__(values, bound, infinite)
+        self.world, self.range = world, of
         self.same: Ranged | None = None  # what these are the same numbers as
-        self.parts: list[Ranged] = []  # what these were put together from, one behind the other
+        self.parts: Sequence[Ranged] = ()  # what these were put together from, one behind the other
 
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
-        return super()._with(values, bound, infinite).of(self.range)
+    def _with(
+        self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None, of: Range | None = None
+    ) -> Self:  # fmt: skip
+        kept = self.infinite if infinite is None else infinite
+        kept_range = self.range if of is None else of
+        return type(self)(self.world, values, self.bound if bound is None else bound, kept, kept_range)
 
-    def of(self, found: Range, infinite: bool | None = None) -> Self:
-        """Return this with a range, just made."""
-        self.range = found
-        self.infinite = self.infinite if infinite is None else infinite
-        return self
+    def _entered(self, other: Self | Scalar) -> Self:
+        return other if isinstance(other, Ranged) else self.world.enter(np.asarray(other))  # type: ignore[return-value]
+
+    def _spread(self, other: Self, of: Range, infinite: bool = False) -> Self:
+        shape = np.broadcast_shapes(self.shape, other.shape)
+        return self._with(_empty(shape), self.bound.joined(other.bound), infinite, of)
 
     def __add__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
-        return self._spread(two).of(self.range + two.range, self.infinite or two.infinite)
+        return self._spread(two, self.range + two.range, self.infinite or two.infinite)
 
     def __sub__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
-        return self._spread(two).of(self.range - two.range, self.infinite or two.infinite)
+        return self._spread(two, self.range - two.range, self.infinite or two.infinite)
 
     def __mul__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
-        found = self._spread(two)
         if (self.same or self) is (two.same or two):
-            return found.of(self.range.squared(), False)
+            return self._spread(two, self.range.squared())
+        found = self._spread(two, self.range * two.range)
         if self.range == Range(1, 1) and two.shape == found.shape:
             found.same = two.same or two
-        return found.of(self.range * two.range, False)
+        return found
 
     def __matmul__(self, other: Self) -> Self:
-        return super().__matmul__(other).of((self.range * other.range).summed(self.shape[-1]), False)
+        left = (1, *self.shape) if self.ndim == 1 else self.shape
+        right = (*other.shape, 1) if other.ndim == 1 else other.shape
+        if left[-1] != right[-2]:
+            raise ValueError(f"matrices of the shapes {left} and {right} cannot be multiplied")
+        lead = np.broadcast_shapes(left[:-2], right[:-2])
+        shape = (*lead, *left[-2:-1][: self.ndim > 1], *right[-1:][: other.ndim > 1])
+        found = (self.range * other.range).summed(left[-1])
+        return self._with(_empty(shape), self.bound.joined(other.bound), False, found)
 
     def multiplied(self, axes: Sequence[int], keep: bool = False) -> Self:
         """Return the product over axes."""
-        found = super().multiplied(axes, keep)
         positive = NOT_NEGATIVE if self.range.zero else POSITIVE
-        return found.of(positive if self.range.low >= 0 else Range())
+        found = positive if self.range.low >= 0 else ANYTHING
+        return self._with(_empty(_without(self.shape, axes, keep=keep)), of=found)
 
     def sum(self, axes: Sequence[int], keep: bool = False) -> Self:
         """Return the sum over axes."""
-        return super().multiplied(axes, keep).of(self.range.summed(self._terms(axes)))
+        return self._with(_empty(_without(self.shape, axes, keep=keep)), of=self.range.summed(self._terms(axes)))
 
     def cumulated(self, axis: int) -> Self:
         """Return the sums of all numbers up to each place."""
-        return self._with(self.values).of(self.range.joined(self.range.summed(self.shape[axis])))
+        return self._with(self.values, of=self.range.joined(self.range.summed(self.shape[axis])))
 
     def choosing(self, x: Self, y: Self) -> Self:
         """Return x where this is 1, and y where it is 0."""
-        return super().choosing(x, y).of(x.range.joined(y.range), x.infinite or y.infinite)
+        both = x._spread(y, x.range.joined(y.range), x.infinite or y.infinite)
+        return self._spread(both, both.range, both.infinite)
 
     def joined(self, others: Sequence[Self], axis: int) -> Self:
         """Return the numbers of several arrays one after the other."""
         parts = [each for each in (self, *others) if each.size]
         found = super().joined(others, axis)
-        found.parts = parts if self.ndim == 1 else []
-        return found.of(joined(each.range for each in parts) if parts else ZERO)
+        found.parts = parts if self.ndim == 1 else ()
+        found.range = joined(each.range for each in parts) if parts else ZERO
+        return found
 
     def taken(self, places: np.ndarray) -> Self:
         """Return the numbers at places of the flat array."""
@@ -121,10 +138,11 @@ class Ranged(Outline):
             end += each.size
             if first < end and last >= end - each.size:
                 met.append(each.range)
-        return found.of(joined(met)) if met else found
+        found.range = joined(met) if met else found.range
+        return found
 
 
-class Ranges(Outlines):
+class Ranges(World[Ranged]):
     """What numbers are in a run that finds how long everything is, and between which numbers.
 
     Attributes:
@@ -134,13 +152,13 @@ class Ranges(Outlines):
     def __init__(self) -> None:
         self.open: dict[Asked, Open] = {}
 
-    def of(self, shape: Sequence[int], bound: Bound = VARIABLE) -> Ranged:
+    def of(self, shape: Sequence[int], bound: Bound = VARIABLE, of: Range = ANYTHING, infinite: bool = False) -> Ranged:
         """Return numbers of a shape."""
-        return Ranged(self, super().of(shape).values, bound)
+        return Ranged(self, _empty(shape), bound, infinite, of)
 
     def enter(self, array: ArrayLike) -> Ranged:
         """Return numbers."""
-        return self.of(np.shape(array), Bound()).of(*_of(np.asarray(array)))
+        return self.of(np.shape(array), Bound(), *_of(np.asarray(array)))
 
     places = enter
 
@@ -150,64 +168,70 @@ class Ranges(Outlines):
 
     def fraction(self, over: int, under: int) -> Ranged:
         """Return a fraction."""
-        return self.of((), Bound()).of(Range(over, over) * Range(under, under).inverse())
+        return self.of((), Bound(), Range(over, over) * Range(under, under).inverse())
 
-    def root_of(self, over: int, under: int) -> Ranged:
+    def root_of(self, over: int, under: int) -> Ranged:  # noqa: ARG002
         """Return the square root of a fraction above 0."""
-        return self.of((), Bound()).of(POSITIVE)
+        return self.of((), Bound(), POSITIVE)
 
-    def given(self, name: str, type_: int, shape: Sequence[int]) -> Ranged:
+    def variable(self, name: Hashable, shape: Sequence[int]) -> Ranged:  # noqa: ARG002
+        """Return variables."""
+        return self.of(shape)
+
+    def given(self, name: str, type_: int, shape: Sequence[int]) -> Ranged:  # noqa: ARG002
         """Return an input."""
-        whole = kind(type_).kind
-        return self.variable(name, shape).of(SHARE if type_ == BOOL else NOT_NEGATIVE if whole == "u" else Range())
+        unsigned = type_ != STRING and kind(type_).kind == "u"
+        return self.of(shape, of=SHARE if type_ == BOOL else NOT_NEGATIVE if unsigned else ANYTHING)
 
-    def reciprocal(self, x: Ranged, approximately: ArrayLike | None = None) -> Ranged:  # noqa: ARG002
+    def reciprocal(self, x: Ranged) -> Ranged:
         """Return one over numbers."""
         self._ask("Reciprocal", "Reciprocal", x.range)
-        return x._with(x.values).of(x.range.inverse(), False)
+        return self.inverse(x)
 
-    def inverse(self, x: Ranged, approximately: ArrayLike | None = None) -> Ranged:  # noqa: ARG002
+    def inverse(self, x: Ranged) -> Ranged:
         """Return one over numbers that no input has a part in: none of them is 0."""
-        return x._with(x.values).of(x.range.inverse(), False)
+        return x._with(x.values, None, False, x.range.inverse())
 
     def rsqrt(self, x: Ranged, approximately: ArrayLike | None = None) -> Ranged:  # noqa: ARG002
         """Return one over square roots."""
         self._ask("Rsqrt", "Rsqrt", x.range)
         root = functions.image("Sqrt", x.range)
-        return x._with(x.values).of(Range(root.low, root.high, False).inverse(), False)
+        return x._with(x.values, None, False, Range(root.low, root.high, False).inverse())
 
     def sqrt(self, x: Ranged, approximately: ArrayLike | None = None) -> Ranged:  # noqa: ARG002
         """Return square roots."""
         self._ask("Rsqrt", "Sqrt", x.range)  # residues have them as numbers times what `rsqrt` gives
-        return x._with(x.values).of(functions.image("Sqrt", x.range), False)
+        return x._with(x.values, None, False, functions.image("Sqrt", x.range))
 
-    def apply(self, name: str, parameters: Hashable, *arguments: Ranged) -> Ranged:
+    def apply(self, name: str, parameters: Hashable, *arguments: Ranged) -> Ranged:  # noqa: ARG002
         """Return a function of the numbers at each place."""
-        found: Ranged = super().apply(name, parameters, *arguments)  # type: ignore[assignment]
         ranges = [each.range for each in arguments]
-        image = functions.image(name, *ranges)
-        if any(each.infinite for each in arguments):
-            image = Range(image.low, image.high)
         self._ask(name, name, *ranges)
-        return found.of(image)
+        found = functions.image(name, *ranges)
+        if any(each.infinite for each in arguments):  # of minus infinity an exponential is 0
+            found = Range(found.low, found.high)
+        return self.of(np.broadcast_shapes(*(each.shape for each in arguments)), of=found)
 
-    def extreme(self, kind: str, x: Ranged, axes: Sequence[int], present: Any = None) -> Ranged:
+    def extreme(self, kind: str, x: Ranged, axes: Sequence[int], present: Any = None) -> Ranged:  # noqa: ARG002
         """Return the largest or smallest number over axes."""
-        found: Ranged = super().extreme(kind, x, axes, present)  # type: ignore[assignment]
-        return found.of(x.range, x.infinite)
+        return self.of(_without(x.shape, axes, keep=False), VARIABLE, x.range, x.infinite)
 
     def extreme_of(self, kind: str, *arguments: Ranged) -> Ranged:
         """Return the largest or smallest of the numbers at each place."""
-        found: Ranged = super().apply(kind, (), *arguments)  # type: ignore[assignment]
         best, ranges = max if kind == "Max" else min, [each.range for each in arguments]
-        range_ = Range(
-            best(each.low for each in ranges), best(each.high for each in ranges), any(each.zero for each in ranges)
-        )
-        return found.of(range_, any(each.infinite for each in arguments))
+        ends = best(each.low for each in ranges), best(each.high for each in ranges)
+        found = Range(*ends, any(each.zero for each in ranges))
+        shape = np.broadcast_shapes(*(each.shape for each in arguments))
+        return self.of(shape, VARIABLE, found, any(each.infinite for each in arguments))
+
+    def of_rows(self, name: str, parameters: Hashable, x: Ranged, axis: int, count: int) -> Ranged:  # noqa: ARG002
+        """Return functions of all numbers along an axis."""
+        shape = tuple(count if at == axis % x.ndim else n for at, n in enumerate(x.shape))
+        return self.of(shape, of=functions.of(name).range)
 
     def weights(self, places: Ranged, count: int) -> Ranged:
         """Return a weight for each row."""
-        return self.of((*places.shape, count)).of(SHARE)
+        return self.of((*places.shape, count), of=SHARE)
 
     def _ask(self, taken: str, name: str, *ranges: Range) -> None:
         """Note a function that nothing shows to be defined, under the one that residues take for it."""
@@ -231,3 +255,12 @@ def _of(array: np.ndarray) -> tuple[Range, bool]:
         return Range(), False
     zero = low <= 0 <= high and bool((array == 0).any())
     return Range(low, high, zero), bool(np.isinf(low) or np.isinf(high))
+
+
+def _empty(shape: Sequence[int]) -> np.ndarray:
+    return np.broadcast_to(np.zeros((), bool), tuple(shape))
+
+
+def _without(shape: Sequence[int], axes: Sequence[int], *, keep: bool) -> tuple[int, ...]:
+    gone = {axis % len(shape) for axis in axes}
+    return tuple(1 if at in gone else length for at, length in enumerate(shape) if keep or at not in gone)

@@ -74,7 +74,7 @@ class Verdict:
         if not places:
             return ""
         more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-        return f"What overflows is not looked at, and these may where the teacher does not: {', '.join(places[:NAMED])}{more}"
+        return f"What overflows is not looked at; in the student alone may {', '.join(places[:NAMED])}{more}"
 
     @property
     def sizes(self) -> str:
