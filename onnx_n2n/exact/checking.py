@@ -15,7 +15,6 @@ import onnx
 from onnx_n2n.errors import OptionError
 from onnx_n2n.exact import growth, sizes
 from onnx_n2n.exact import operators as _operators  # registers them
-from onnx_n2n.exact.breaks import place_of
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.field import Field
@@ -26,11 +25,12 @@ from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
 from onnx_n2n.exact.outside import Outside, undefined_at
 from onnx_n2n.exact.ranges import Ranges
+from onnx_n2n.exact.relations import Place, Relation, Walk, walked
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
 from onnx_n2n.exact.watched import TooLarge, Watched
-from onnx_n2n.exact.witness import Search, inputs
+from onnx_n2n.exact.witness import Search, Witness, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
@@ -89,6 +89,7 @@ class Pair:
         gained: Outputs of the student that may be longer than the teacher's along one axis.
         growth: What a record says of constants before rounding; None without one.
         dead: Whether elements of constants may have no part in a run.
+        trace: Whether to say of each tensor of the student what it is in the teacher.
     """
 
     teacher: File
@@ -96,6 +97,7 @@ class Pair:
     gained: Collection[str] = ()
     growth: Growth | None = None
     dead: bool = False
+    trace: bool = False
 
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
@@ -221,10 +223,28 @@ class Pair:
         """Say whether residues that differ mean that the models do: a witness shows it, else it is undecided."""
         shapes, output = unequal.shapes, unequal.output
         witness = self.search(shapes).found()
-        place = place_of(
-            unequal.world, self.teacher, self.student, inputs(unequal.world, self.teacher, shapes),
-            output if witness is None else witness.output, self.exact(unequal.world), why=witness is None,
-        )  # fmt: skip
+        walk = self.walked(unequal.world, shapes)
+        wrong = output if witness is None else witness.output
+        place = None if walk is None else walk.place(wrong, why=witness is None)
+        found = self._said(unequal, witness, place)
+        return replace(found, relations=walk.relations) if walk is not None and self.trace else found
+
+    def walked(self, world: Field, shapes: sizes.Shapes) -> Walk | None:
+        """Return what each tensor of the student is in the teacher, or None where that cannot be told."""
+        given = inputs(world, self.teacher, shapes)
+        try:
+            return walked(world, self.teacher, self.student, given, self.exact(world), trace=self.trace)
+        except (Undecided, MemoryError):
+            return None
+
+    def relations(self, shapes: sizes.Shapes) -> tuple[Relation, ...]:
+        """Return what each tensor of the student is in the teacher; nothing where that cannot be told."""
+        roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
+        walk = self.walked(Field(PRIMES, roots), shapes)
+        return () if walk is None else walk.relations
+
+    def _said(self, unequal: Unequal, witness: Witness | None, place: Place | None) -> Verdict:
+        shapes, output = unequal.shapes, unequal.output
         node, operator = ("", "") if place is None else (place.node, place.operator)
         if witness is not None:
             return Verdict(
@@ -248,6 +268,7 @@ def check(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     gained: Collection[str] = (),
     seconds: float = math.inf,
+    trace: bool = False,
 ) -> Verdict:
     """Say whether two models compute the same for every input of some shapes, in exact arithmetic.
 
@@ -262,6 +283,7 @@ def check(
         shapes: Shapes of inputs, for free axes; those of others are chosen.
         gained: Outputs in which the student may say more along one axis, behind what the teacher says.
         seconds: How long it may take, or it is undecided.
+        trace: Whether to say of each tensor of the student what it is in the teacher. This takes another run.
 
     Raises:
         ModelError: If a model or the record cannot be read.
@@ -276,10 +298,12 @@ def check(
     if reason:
         found = Verdict("different", output=output, reason=reason)
     else:
-        pair = Pair(one, two, gained, _growth(student, record))
+        pair = Pair(one, two, gained, _growth(student, record), trace=trace)
         try:
             with within(seconds):
                 found = _compared(pair, shapes or {}, started)
+            if trace and found.relations is None and found.shapes:
+                found = replace(found, relations=pair.relations(found.shapes[0]))
         except TooLong:
             found = Verdict("undecided", reason=too_long(seconds))
         except Undecided as why:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from onnx_n2n.exact.ranges import Open
+from onnx_n2n.exact.relations import Relation
 
 NAMED = 3  # places that a sentence names
 State = Literal["equal", "different", "undecided"]
@@ -31,6 +32,8 @@ class Verdict:
         operator: That node's operator.
         reason: Why not ``equal``.
         beyond: Nodes of the student that may overflow where none does in the teacher, which exact arithmetic does not.
+        relations: What each tensor of the student is in the teacher; None unless that was asked for, and empty where it
+            cannot be told.
     """
 
     state: State
@@ -45,6 +48,7 @@ class Verdict:
     operator: str = ""
     reason: str = ""
     beyond: tuple[Open, ...] = ()
+    relations: tuple[Relation, ...] | None = None
 
     def __bool__(self) -> bool:
         """Return whether the models are equal."""
@@ -100,6 +104,7 @@ class Verdict:
             "operator": self.operator,
             "reason": self.reason,
             "beyond": [{"node": each.node, "operator": each.operator} for each in self.beyond],
+            "relations": None if self.relations is None else [each.to_json() for each in self.relations],
         }
 
     def _at(self, first: str = "") -> str:
