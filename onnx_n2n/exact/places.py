@@ -47,8 +47,10 @@ def fit(old: np.ndarray, new: np.ndarray, nothing: np.ndarray) -> Fit | None:
     index = _voted(old[0], new[0], alike, nothing[0])
     if index is None:
         return None
+    live = [np.flatnonzero(each >= 0) for each in index]
     for axis in axes:
-        _put_zeros(index[axis], *(_zero(each, nothing, axis) for each in (old, new)))
+        here = new[np.ix_(np.arange(2), *(np.arange(new.shape[axis + 1]) if a == axis else live[a] for a in axes))]
+        _put_zeros(index[axis], _zero(old, nothing, axis), _zero(here, nothing, axis))
         _put_back(index[axis], alike[axis])
     if not _agree(old, new, index):
         return None

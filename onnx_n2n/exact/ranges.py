@@ -149,6 +149,8 @@ class Ranges(World[Ranged]):
         open: Functions of numbers that they may not be defined for, by who takes them.
     """
 
+    exact = True  # rules go the way that they go with residues
+
     def __init__(self) -> None:
         self.open: dict[Asked, Open] = {}
 

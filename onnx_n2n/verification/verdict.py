@@ -197,7 +197,7 @@ def verify(
             teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running,
             trace=bool(trace),
         )  # fmt: skip
-    if isinstance(trace, bool):
+    if trace is True:
         raise OptionError("`trace=` is a mapping unless `exact=` is given", hint="a run cannot find it by itself")
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
