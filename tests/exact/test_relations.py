@@ -15,6 +15,7 @@ from onnx_n2n.exact import Verdict, check
 from onnx_n2n.exact.places import FREE, ZERO, fit
 
 SEEDS = st.integers(0, 2**32 - 1)
+few = settings(max_examples=30)
 NOTHING = np.array([7, 9], np.uint64)
 
 
@@ -31,6 +32,7 @@ def zeros(shape: tuple[int, ...]) -> np.ndarray:
 
 
 @given(SEEDS, st.lists(st.integers(1, 5), min_size=1, max_size=4))
+@few
 def test_an_array_is_itself_on_every_axis(seed: int, shape: list[int]) -> None:
     old = prints(tuple(shape), seed)
     found = fit(old, old.copy(), NOTHING)
@@ -40,6 +42,7 @@ def test_an_array_is_itself_on_every_axis(seed: int, shape: list[int]) -> None:
 
 
 @given(SEEDS, st.data())
+@few
 def test_places_that_are_taken_on_every_axis_are_found(seed: int, data: st.DataObject) -> None:
     """Any mixture of permutations, copies and cuts on all axes at once, with fresh places and zeros put between."""
     old = new = prints((3, 4, 5), seed)
@@ -63,6 +66,7 @@ def test_places_that_are_taken_on_every_axis_are_found(seed: int, data: st.DataO
 
 
 @given(SEEDS, st.integers(0, 2), st.integers(0, 2), st.integers(0, 4))
+@few
 def test_one_number_that_is_wrong_is_never_claimed(seed: int, a: int, b: int, c: int) -> None:
     old = prints((3, 4, 5), seed)
     new = old.copy()
@@ -78,6 +82,7 @@ def test_one_number_that_is_wrong_is_never_claimed(seed: int, a: int, b: int, c:
 
 
 @given(SEEDS)
+@few
 def test_numbers_of_elsewhere_are_no_places(seed: int) -> None:
     assert fit(prints((3, 4), seed), prints((3, 4), seed + 1), NOTHING) is None
     old = prints((3, 4), seed)
@@ -263,5 +268,3 @@ def test_a_student_of_the_pass_holds_its_teacher_everywhere() -> None:
     named = {name for node in teacher.graph.node for name in node.output}
     assert verdict.relations
     assert all(each.whole for each in verdict.relations if each.tensor in named)
-
-
