@@ -151,6 +151,8 @@ class Field(World[Residues]):
     def rsqrt(self, x: Residues, approximately: ArrayLike | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
+        if (self.visit, "Rsqrt") in self.wanted:
+            self.asked.setdefault((self.visit, "root"), []).append(self.prints(x * found))
         if approximately is None:
             return found
         roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)

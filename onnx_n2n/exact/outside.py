@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnx_n2n.exact.domains import Domain
+from onnx_n2n.exact.domains import BUT_ZERO, Domain
 from onnx_n2n.exact.field import Field
+from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.ranges import Asked, Open
 
 # What a function is called when it is taken of numbers, and when it is not.
@@ -26,6 +27,7 @@ SAID = {
     "Sqrt": ("takes the root of", "takes no root of"),
 }
 Found = dict[Asked, list[np.ndarray]]
+DIVISION = Open("Reciprocal", "", "", 1, BUT_ZERO)  # also by a root, which is one over what `Rsqrt` gives
 
 
 @dataclass
@@ -55,17 +57,34 @@ class Outside:
 
     def _left(self, *, overflow: bool) -> Iterator[Open]:
         """Return what the student takes of numbers that the teacher does not."""
-        for asked, prints in self.asked[1].items():
-            what = self.open[1][asked]
-            if overflow is (what.domain is None) and not self._known(what, prints):
+        for (visit, name), prints in self.asked[1].items():
+            what = self.open[1].get((visit, name))
+            if what is None or overflow is not (what.domain is None):
+                continue
+            roots = self.asked[1].get((visit, "root"), []) if name == "Rsqrt" else []
+            theirs, divisors = self._taken(what), self._taken(DIVISION) if roots else []
+            if not all(
+                _within(each, theirs) or any(_within(root, divisors) for root in roots[place : place + 1])
+                for place, each in enumerate(prints)
+            ):
                 yield what
 
-    def _known(self, what: Open, prints: list[np.ndarray]) -> bool:
-        """Return whether all numbers are among those of which the teacher takes a function that is no less strict."""
-        theirs = [
-            each for asked, found in self.asked[0].items() for each in found if _as_strict(self.open[0][asked], what)
+    def _taken(self, what: Open) -> list[np.ndarray]:
+        """Return numbers that the teacher takes a function of that is no less strict.
+
+        Dividing by the root of a number is dividing by what that root is.
+        """
+        return [
+            each
+            for asked, found in self.asked[0].items()
+            for each in found
+            if _as_strict(self._theirs(*asked), what)
         ]
-        return all(any(_same(each, other) for other in theirs) or _among(each, theirs) for each in prints)
+
+    def _theirs(self, visit: Visit, name: str) -> Open:
+        """Return what the teacher takes; of a root that it divides by, that is a division."""
+        found = self.open[0][visit, "Rsqrt" if name == "root" else name]
+        return DIVISION if name == "root" and found.function == "Rsqrt" else found
 
 
 def _as_strict(one: Open, two: Open) -> bool:
@@ -76,12 +95,10 @@ def _as_strict(one: Open, two: Open) -> bool:
     return one.domain.range.within(two.domain.range)
 
 
-def _same(one: np.ndarray, two: np.ndarray) -> bool:
-    return one.shape == two.shape and bool((one == two).all())
-
-
-def _among(one: np.ndarray, others: list[np.ndarray]) -> bool:
+def _within(one: np.ndarray, others: list[np.ndarray]) -> bool:
     """Return whether all fingerprints, uint64[2, ...], are among others."""
+    if any(one.shape == each.shape and (one == each).all() for each in others):
+        return True
     if not others:
         return not one.size
     known = _words(np.concatenate([each.reshape(2, -1) for each in others], 1))

@@ -168,14 +168,14 @@ def test_nothing_is_traced_unless_it_is_asked_for() -> None:
 @settings(max_examples=3)
 def test_channels_in_another_order_with_copies_zeros_and_fresh_ones(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    k, b, l = normal(0, 4, 3, 3, 3), normal(1, 4), normal(2, 5, 4, 1, 1)
+    k, b, after = normal(0, 4, 3, 3, 3), normal(1, 4), normal(2, 5, 4, 1, 1)
     places = np.append(generator.permutation(4), generator.integers(0, 4))
     fresh = generator.normal(size=(2, 3, 3, 3))
     shares = np.where(np.arange(5) == 4, 0, 1)
     student = convolutions(
         k=np.concatenate([k[places], fresh, np.zeros((1, 3, 3, 3))]),
         b=np.concatenate([b[places], generator.normal(size=2), [0]]),
-        l=np.concatenate([l[:, places] * shares[:, None, None], np.zeros((5, 3, 1, 1))], 1),
+        l=np.concatenate([after[:, places] * shares[:, None, None], np.zeros((5, 3, 1, 1))], 1),
     )
     verdict, found = traced(convolutions(), student)
     assert verdict
