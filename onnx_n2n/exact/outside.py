@@ -75,10 +75,7 @@ class Outside:
         Dividing by the root of a number is dividing by what that root is.
         """
         return [
-            each
-            for asked, found in self.asked[0].items()
-            for each in found
-            if _as_strict(self._theirs(*asked), what)
+            each for asked, found in self.asked[0].items() for each in found if _as_strict(self._theirs(*asked), what)
         ]
 
     def _theirs(self, visit: Visit, name: str) -> Open:

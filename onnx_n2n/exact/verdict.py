@@ -104,7 +104,7 @@ class Verdict:
             "operator": self.operator,
             "reason": self.reason,
             "beyond": [{"node": each.node, "operator": each.operator} for each in self.beyond],
-            "relations": None if self.relations is None else [each.to_json() for each in self.relations],
+            "relations": [each.to_json() for each in self.relations or ()],
         }
 
     def _at(self, first: str = "") -> str:

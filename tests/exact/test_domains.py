@@ -211,7 +211,7 @@ def test_one_over_a_root_is_a_root_that_is_divided_by() -> None:
     wider = made(ways[1].replace("y = Mul(x, c)", "m = Mul(x, x) e = Pow(m, p) f = Mul(e, none) g = Mul(x, c) y = "
                  "Add(f, g)"), p=-0.5, none=0.0)  # fmt: skip
     assert check(models[0], wider).state == "undecided"
-    root = "b = Abs(x) c = Sqrt(b) d = Sub(c, p) e = Abs(d) f = Sqrt(e) "
+    root = "b = Abs(x) c = Sqrt(b) d = Add(c, p) e = Abs(d) f = Sqrt(e) "
     over = "g = Reciprocal(f) h = Mul(g, none) y = Add(f, h)"
     verdict = check(made(root + "y = Identity(f)", p=-0.5), made(root + over, p=-0.5, none=0.0))
     assert (verdict.state, verdict.node) == ("undecided", "g")  # a root may be 0
