@@ -19,7 +19,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -33,12 +32,14 @@ from unittest import mock
 import numpy as np
 import onnx
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from exact_mistakes import KINDS, changed
 from exact_reference import moved
 
 import onnx_n2n
+from helpers.patience import TooLong, patience
 from onnx_n2n import exact
 from onnx_n2n.exact import checking
 from onnx_n2n.exact.undecided import Undecided
@@ -73,26 +74,6 @@ class Student:
     seconds: float
 
 
-class Late(Exception):  # noqa: N818
-    """An error took too long."""
-
-
-@contextlib.contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Raise `Late` if the body takes more time of a processor."""
-
-    def late(*_: Any) -> None:
-        raise Late
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
 @contextlib.contextmanager
 def unexplained() -> Iterator[None]:
     """Leave out the search for a witness: residues that differ are reason enough not to say equal."""
@@ -106,14 +87,14 @@ def grown(teacher: Path, growth: str, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True)
     file, record = folder / "student.onnx", folder / "growth.safetensors"
     try:
-        with within(LIMIT):
+        with patience(LIMIT):
             result = WAYS[growth](teacher, output=file, verify=False)
             if not file.exists():
                 return {"left": "not grown"}
             result.growth.save(record)
             with unexplained():
                 verdict = exact.check(teacher, file, record=record)
-    except Late:
+    except TooLong:
         return {"left": "too slow"}
     except Exception as error:
         return {"left": f"not grown: {error}"[:200]}
@@ -137,12 +118,12 @@ def trial(seed: int, students: list[Student], explain: bool = False) -> dict[str
     wrong, where = made
     row: dict[str, Any] = {"seed": seed, "kind": kind, "student": student.name, "where": where}
     try:
-        with within(LIMIT), contextlib.nullcontext() if explain else unexplained():
+        with patience(LIMIT), contextlib.nullcontext() if explain else unexplained():
             verdict = exact.check(student.teacher, wrong, record=student.record)
         row |= {"state": verdict.state, "reason": verdict.reason, "seconds": verdict.seconds}
         if verdict.reason == "residues differ":
             row["state"] = "unequal residues"
-    except Late:
+    except TooLong:
         return row | {"state": "too slow"}
     except Undecided as error:
         return row | {"state": "undecided", "reason": str(error)}
@@ -153,9 +134,9 @@ def trial(seed: int, students: list[Student], explain: bool = False) -> dict[str
         assert again is not None
         row["judged"] = judged(sound, again[0], verdict.shapes)
     try:
-        with within(LIMIT):
+        with patience(LIMIT):
             row["run"] = "passes" if onnx_n2n.verify(student.teacher, wrong, time_limit=20) else "rejects"
-    except Late:
+    except TooLong:
         row["run"] = "too slow"
     except Exception as error:
         row["run"] = f"does not run: {type(error).__name__}"
@@ -165,9 +146,9 @@ def trial(seed: int, students: list[Student], explain: bool = False) -> dict[str
 def judged(sound: onnx.ModelProto, larger: onnx.ModelProto, shapes: Any) -> str:
     """Say whether an error that was made larger changes an output, by the reference implementation in doubles."""
     try:
-        with within(3 * LIMIT):
+        with patience(3 * LIMIT):
             by = moved(sound, larger, shapes)
-    except Late:
+    except TooLong:
         return "unknown: too slow"
     except Exception as error:
         return f"unknown: {type(error).__name__}: {str(error)[:200]}"

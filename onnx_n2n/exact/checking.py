@@ -33,7 +33,7 @@ from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, Witness, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
-PRIMES, MOST = 5, 9  # so many at first, and at most so many if their chance is too large
+PRIMES, MOST = 5, 9  # so many at first, and at most so many if the chance of an error asks for them
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
 SAMPLED = 1 << 26  # models with more constants are not run over doubles as well
@@ -135,10 +135,9 @@ class Pair:
             raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
 
     def at(
-        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], outside: Outside, count: int, *, laws: bool,
-        left: int = 1,
-    ) -> tuple[float, Unequal | None]:  # fmt: skip
-        """Run both models once: return the chance that they differ although all is equal, or what is not.
+        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], outside: Outside, world: Field, *, left: int = 1
+    ) -> Unequal | None:
+        """Run both models once: return what is not equal.
 
         Where ``left`` sets of shapes are left, and all runs as long as the teacher's would be too long, it ends there.
 
@@ -146,7 +145,6 @@ class Pair:
             Differs: If an output differs whatever its numbers are.
             Undecided: If the run cannot be made, or leaves constants unread.
         """
-        world = Field(count, () if self.growth is None else self.growth.roots(self.teacher, self.student), laws=laws)
         given = inputs(world, self.teacher, shapes)
         runs = (
             Watched(world, self.teacher, lengths=lengths[0]),
@@ -163,7 +161,7 @@ class Pair:
             compared, bound = compared + 1, bound.joined(old.bound).joined(new.bound)
             wrong = (old.values != new.values).any(0)
             if wrong.any():
-                return 1.0, Unequal(shapes, world, name, float(np.mean(wrong)))
+                return Unequal(shapes, world, name, float(np.mean(wrong)))
         world.comparisons.add("output", compared, bound)
         for one, two in (runs, runs[::-1]):
             for what in one.decided.keys() - two.decided.keys():
@@ -172,35 +170,41 @@ class Pair:
                 where = f" at {what[0]} node {place!r}" if isinstance(what, tuple) else ""
                 raise Undecided(f"what depends on a length is decided otherwise in the {side}{where}", place)
         self.require_read(runs)
-        return world.comparisons.chance(world.primes, len(world.roots)), None
+        return None
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
-        total, count, laws = 0.0, PRIMES, False
+        roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
+        total, count, laws, products = 0.0, PRIMES, False, True
         lengths, outside = self.lengths(attempt)
         for place, shapes in enumerate(attempt):
-            try:
-                while True:
-                    left = len(attempt) - place
-                    chance, unequal = self.at(shapes, lengths[place], outside[place], count, laws=laws, left=left)
-                    if unequal is not None and laws:
-                        return replace(self.explained(unequal), primes=count)
-                    if unequal is not None:
-                        laws = True
-                    elif (undefined := outside[place].undefined()) is not None:
-                        if laws:
-                            return Verdict(
-                                "undecided", primes=count, shapes=attempt, node=undefined.node,
-                                operator=undefined.operator, reason=undefined_at(undefined),
-                            )  # fmt: skip
-                        laws = True
-                    elif chance > CERTAIN / len(attempt) and count < MOST:
-                        count += 2
-                    else:
-                        break
-            except Differs as how:
-                return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
-            total += chance
+            while True:
+                world = Field(count, roots, laws=laws, products=products)
+                left = len(attempt) - place
+                try:
+                    unequal = self.at(shapes, lengths[place], outside[place], world, left=left)
+                except Differs as how:
+                    return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
+                if unequal is not None and laws:
+                    return replace(self.explained(unequal), primes=count)
+                undefined = None if unequal is not None else outside[place].undefined()
+                if undefined is not None and laws:
+                    return Verdict(
+                        "undecided", primes=count, shapes=attempt, node=undefined.node, operator=undefined.operator,
+                        reason=undefined_at(undefined),
+                    )  # fmt: skip
+                if unequal is not None or undefined is not None:
+                    laws = True
+                    continue
+                wanted = (n for n in range(PRIMES, MOST + 1) if world.chance(n) <= CERTAIN / len(attempt))
+                enough = next(wanted, None)
+                if enough is None and products:
+                    count, products = PRIMES, False  # a product of polynomials has the degree of both, a function 1
+                elif enough is not None and enough > count:
+                    count = enough
+                else:
+                    break
+            total += world.chance(count)
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
             return Verdict("undecided", primes=count, shapes=attempt, reason=reason)

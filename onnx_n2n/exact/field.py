@@ -30,6 +30,7 @@ from onnx_n2n.exact.world import World
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
 FEW = 32  # so many numbers are compared each with each; more are sorted
+MEASURES, LONGEST = 3, 1 << 20  # of so many lengths a number may be a multiple, and so large it may be
 BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
 _SHIFTS = np.array([29, 32], np.uint64)
 
@@ -41,23 +42,28 @@ class Field(World[Residues]):
         count: Number of primes.
         roots: Small primes that have to have square roots modulo each of them.
         laws: Whether to know functions that change nothing when they are applied once more. This takes time.
+        products: Whether to multiply numbers that inputs have a part in; else a product of two is a function of them.
     """
 
     exact = True
 
-    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True) -> None:
+    def __init__(self, count: int, roots: Sequence[int] = (), *, laws: bool = True, products: bool = True) -> None:
         self.primes, self.roots = primes.drawn(count, roots), tuple(roots)
         self.column = np.array(self.primes, np.float64)
         self.seed = secrets.token_bytes(16)
         self._multipliers = np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2, 1) | np.uint64(
             1
         )
-        self.comparisons, self.laws = Comparisons(), laws
+        self.comparisons, self.laws, self.products = Comparisons(), laws, products
         # Which nodes' functions are noted, and fingerprints of what they are taken of.
         self.wanted: Container[tuple[Visit, str]] = ()
         self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
+
+    def chance(self, count: int) -> float:
+        """Return the chance that all is equal although the models differ, if so many primes are drawn."""
+        return self.comparisons.chance([primes.LOWEST] * count, len(self.roots))
 
     # Numbers
 
@@ -108,6 +114,31 @@ class Field(World[Residues]):
         """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
         return np.asarray((numbers.values == self.enter(known).values).all(0))
 
+    def measured(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
+        """Return which products of lengths numbers are shown to be multiples of: int64 of their shape."""
+        found = self.stand_for(numbers, known).astype(np.int64)
+        for place in np.ndindex(known.shape):
+            if not found[place] and 1 < known[place] < LONGEST:
+                found[place] = self._measure(numbers.values[(slice(None), *place)], int(known[place]))
+        return found
+
+    def _measure(self, values: np.ndarray, known: int) -> int:
+        """Return the product of at most three lengths that one number, residues[primes], is a multiple of; else 0."""
+        divisors = [each for each in range(2, known + 1) if known % each == 0]
+        lengths = dict(zip(divisors, self.places(np.array(divisors)).values.T, strict=True))
+        products = {(): self.enter(1).values}
+        for _ in range(MEASURES):
+            products = {
+                (*parts, more): reduced(found * lengths[more], self.column)
+                for parts, found in products.items()
+                for more in divisors
+                if known % (math.prod(parts) * more) == 0 and (not parts or parts[-1] <= more)
+            }
+            for parts, found in products.items():
+                if (reduced(found * (known // math.prod(parts)), self.column) == values).all():
+                    return math.prod(parts)
+        return 0
+
     def marks(self, numbers: Residues) -> Iterable[bytes]:
         """Return a fingerprint of each number."""
         return (each.tobytes() for each in np.moveaxis(self.prints(numbers), 0, -1).reshape(-1, 2))
@@ -155,7 +186,8 @@ class Field(World[Residues]):
             self.asked.setdefault((self.visit, "root"), []).append(self.prints(x * found))
         if approximately is None:
             return found
-        roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
+        with np.errstate(invalid="ignore"):
+            roots = np.broadcast_to(np.sqrt(approximately).astype(np.float32), x.shape)
         entered = self.enter(np.where(roots > 0, roots, 1))
         exact = ((entered * entered).values == x.values).all(0)
         if not exact.any():

@@ -265,7 +265,8 @@ class Following(Watched):
         if not isinstance(value, Tensor) or value.known is None or not value.real:
             return ""
         array = value.known.astype(np.float64)
-        short = np.ldexp(np.frexp(array)[0], BITS) % 1 == 0
+        with np.errstate(invalid="ignore"):
+            short = np.ldexp(np.frexp(array)[0], BITS) % 1 == 0
         return "" if (short | np.isin(array, self._constants)).all() else name
 
 

@@ -13,7 +13,6 @@ from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.undecided import Undecided
 
-TALLEST = 4096  # bits of coefficients; beyond these a product of two polynomials is a function that is known less of
 SPLIT = 8192.0  # 13 bits: half of a residue
 LARGEST = 1 << 22  # numbers of one operand that are in memory at once, where it is a constant in a file
 LONGEST = 1 << 13  # so many products of half a residue with a residue, 39 bits each, fit the 53 bits of a double
@@ -24,9 +23,11 @@ class Modulus(Protocol):
 
     Attributes:
         column: The primes as doubles, float64[primes].
+        products: Whether to multiply numbers that inputs have a part in; else a product of two is a function of them.
     """
 
     column: np.ndarray
+    products: bool
 
     @property
     def primes(self) -> Sequence[int]:
@@ -78,11 +79,10 @@ class Residues(Numbers):
     def __mul__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
         self._finite(one, two)
-        bound = one.bound.times(two.bound)
-        if bound.bits > TALLEST and not (one.constant or two.constant):
+        if not (self.field.products or one.constant or two.constant):
             return self.field.opaque_product(one, two)  # type: ignore[return-value]
         values = one.values * two.values
-        return self._with(reduced(values, self._column(values.ndim - 1)), bound)
+        return self._with(reduced(values, self._column(values.ndim - 1)), one.bound.times(two.bound))
 
     def __matmul__(self, other: Self) -> Self:
         self._finite(self, other)

@@ -18,6 +18,7 @@ from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.world import World
 
 TEXTS = {"doc_string", "name"}
+SHAPED = {"ConstantOfShape", "Expand", "Reshape"}  # operators with an input that says the lengths of their result
 FLAGS = {
     "ceil_mode", "count_include_pad", "do_rotary", "interleaved", "is_causal", "keepdims", "largest", "layout",
     "linear_before_reset", "noop_with_empty_axes", "sorted", "training_mode", "transA", "transB", "unidirectional",
@@ -173,9 +174,22 @@ class Site:
         if tensor.known is None:
             raise Undecided(f"input {slot} says how long or where something is, and depends on the model's inputs")
         self.run.read(tensor)
-        if tensor.sized:
+        if tensor.sized and not (self.operator in SHAPED and self._fits(tensor)):
             self.run.decide_by(tensor)
         return tensor.known
+
+    def _fits(self, lengths: Tensor) -> bool:
+        """Return whether lengths of a result are shown to fit whatever lengths are drawn, so that they decide nothing.
+
+        They are multiples of lengths, which two sets of shapes show to fit. One that is left open has to be fixed: all
+        lengths that the first input hangs on are in the others.
+        """
+        assert lengths.known is not None
+        measured = self.world.measured(self.run.numbers(lengths), lengths.known)
+        if (lengths.known == 0).any() or not measured.all():
+            return False
+        open_ = bool((lengths.known < 0).any())
+        return not open_ or np.prod(np.array(self.shape(0))[self.free(0)]) == np.prod(measured)
 
     def shape(self, slot: int) -> tuple[int, ...]:
         """Return the lengths of an input's axes."""

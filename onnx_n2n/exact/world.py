@@ -66,6 +66,13 @@ class World(ABC, Generic[Kind]):
         """Return where numbers are shown to be those that are known: bool of their shape."""
         return np.zeros(known.shape, bool)
 
+    def measured(self, numbers: Kind, known: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return which products of lengths numbers are shown to be multiples of: int64 of their shape.
+
+        1 for a number that is no multiple of a length, 0 where nothing is shown.
+        """
+        return np.zeros(known.shape, np.int64)
+
     def marks(self, numbers: Kind) -> Iterable[bytes]:  # noqa: ARG002
         """Return what tells numbers that differ apart, one after the other; nothing where these are not exact."""
         return ()

@@ -169,7 +169,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         ExportError: The framework or safetensors is missing, there is no such export, or the weights that are in it
             have other names or other shapes than its model wants.
     """
-    from onnx_n2n.export.folder import LOADERS, framework_of
+    from onnx_n2n.export.loading import LOADERS, framework_of
 
     to = framework_of(path)
     with missing(to):

@@ -160,9 +160,7 @@ def _locations(path: Path) -> frozenset[str]:
     except ModelError:
         return frozenset()
     external = (tensor for tensor in tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
-    return frozenset(
-        entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"
-    )
+    return frozenset(entry.value for tensor in external for entry in tensor.external_data if entry.key == "location")
 
 
 def remove(path: Path) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,9 @@ def supervised(work: Callable[[], int], say: Say) -> int:
         rooms.watchers.append(lambda folder, new: _tell(sender, folder, new))
         sys.warnoptions.append("ignore:resource_tracker")  # it would report what we leave to it when we are killed
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
-        return work()
+        code = work()
+        _end_beside_threads(code)
+        return code
     os.close(sender)
     told: list[int] = []
 
@@ -86,6 +89,16 @@ def supervised(work: Callable[[], int], say: Say) -> int:
     error, code = _ended(-code, told)
     say(error, code)
     return code
+
+
+def _end_beside_threads(code: int) -> None:
+    """End this process at once if a thread is left in it, as that of a run that could not be stopped in time.
+
+    An interpreter that ends as usual crashes when a library returns to it from such a thread.
+    """
+    if any(each.daemon for each in threading.enumerate()):
+        give_up_unprintable()
+        os._exit(code)
 
 
 def die_with(parent: int) -> None:

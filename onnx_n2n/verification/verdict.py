@@ -111,11 +111,7 @@ def verify(
     teacher: AnyModel,
     student: AnyModel,
     *,
-    inputs: None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    provider: Provider = "auto",
-    seed: int = 0,
-    time_limit: float = TIME_LIMIT,
     trace: bool | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
@@ -136,7 +132,6 @@ def verify(
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: Literal[False] = False,
-    record: None = None,
 ) -> Verdict: ...
 @within_memory()
 @taken("inputs", "shapes", "provider", "seed", "time_limit", "gained")

@@ -233,7 +233,7 @@ RARE: list[tuple[str, dict[str, Any]]] = [
         "wrong": asdict(Wrong("tensor", "node", "Conv", "off")), "random": [asdict(Random("y", "node", "Dropout"))],
         "as_evaluated": [asdict(Named("node", "Dropout"))], "rounded": [asdict(Named("node", "TopK"))],
         "differences": [asdict(Difference("input", "x", "missing"))],
-    }, "exact": {"beyond": [{"node": "node", "operator": "Exp"}]}}),
+    }, "exact": {"beyond": [{"node": "node", "operator": "Exp"}], "relations": [{"axes": [[0, 1]]}]}}),
 ]  # fmt: skip
 
 

@@ -9,9 +9,8 @@ import onnx
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper, parser
 
-from helpers.exactly import as_expected, as_runtime, cases, never_equal, one_node
+from helpers.exactly import as_expected, as_runtime, cases, never_equal, one_node, written
 from onnx_n2n.exact import check
 from onnx_n2n.exact.undecided import Undecided
 
@@ -196,13 +195,6 @@ def test_grids_are_looked_up_as_onnx_runtime_does(mode: str, padding: str, align
 # What is never equal
 
 
-def model(text: str, opset: int = 18, **weights: np.ndarray) -> onnx.ModelProto:
-    """Return a model from ONNX's text and its constants."""
-    made = parser.parse_model(f'<ir_version: 9, opset_import: ["": {opset}]> g {text}')
-    made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
-    return made
-
-
 FREE = "(float[N, 3, H, W] x) => (float[N, C, P, Q] y) "
 K7, X = drawn(4, 3, 7, 7), drawn(1, 3, 9, 9)
 
@@ -213,11 +205,11 @@ def test_no_place_of_a_kernel_may_change(m: int, c: int, row: int, column: int) 
     other = K7.copy()
     other[m, c, row, column] = np.nextafter(other[m, c, row, column], np.float32(9))
     text = FREE + "{ y = Conv<pads = [3, 3, 3, 3]>(x, K) }"
-    assert check(model(text, K=K7), model(text, K=other)).state != "equal"
+    assert check(written(text, K=K7), written(text, K=other)).state != "equal"
 
 
 def test_an_image_grows_until_every_place_of_a_kernel_meets_it() -> None:
-    verdict = check(*[model(FREE + "{ y = Conv<pads = [3, 3, 3, 3]>(x, K) }", K=K7)] * 2)
+    verdict = check(*[written(FREE + "{ y = Conv<pads = [3, 3, 3, 3]>(x, K) }", K=K7)] * 2)
     assert verdict.state == "equal", verdict
     assert min(verdict.shapes[0]["x"][2:]) > 3
 
@@ -225,7 +217,9 @@ def test_an_image_grows_until_every_place_of_a_kernel_meets_it() -> None:
 @pytest.mark.parametrize("operator", ["MaxPool", "AveragePool", "LpPool"])
 def test_windows_that_are_larger_than_the_image_differ(operator: str) -> None:
     made = [
-        model(FREE + f"{{ y = {operator}<kernel_shape = [{2 * n + 1}, {2 * n + 1}], pads = [{n}, {n}, {n}, {n}]>(x) }}")
+        written(
+            FREE + f"{{ y = {operator}<kernel_shape = [{2 * n + 1}, {2 * n + 1}], pads = [{n}, {n}, {n}, {n}]>(x) }}"
+        )
         for n in (3, 4)
     ]
     never_equal(made[0], made[1])
@@ -234,14 +228,14 @@ def test_windows_that_are_larger_than_the_image_differ(operator: str) -> None:
 @pytest.mark.parametrize("steps", [2, 3, 4])
 def test_a_step_to_the_next_window_is_taken(steps: int) -> None:
     """Where there is one window only, nobody sees how far it is to the next."""
-    made = [model(FREE + f"{{ y = Conv<strides = [{each}, 1]>(x, K) }}", K=drawn(4, 3, 3, 3)) for each in (1, steps)]
+    made = [written(FREE + f"{{ y = Conv<strides = [{each}, 1]>(x, K) }}", K=drawn(4, 3, 3, 3)) for each in (1, steps)]
     never_equal(*made)
 
 
 def test_places_of_a_window_that_no_size_of_the_image_reaches_make_no_difference() -> None:
     fixed = "(float[N, 3, 2, 2] x) => (float[N, C, P, Q] y) "
     text = fixed + "{ y = MaxPool<kernel_shape = [7, 7], pads = [3, 3, 3, 3]>(x) }"
-    assert check(model(text), model(text)).state == "equal"
+    assert check(written(text), written(text)).state == "equal"
 
 
 PAIRS = {
@@ -279,12 +273,7 @@ CONSTANTS = {
 def test_an_attribute_that_differs_makes_a_difference(what: str) -> None:
     text, one, two = PAIRS[what]
     fixed = "(float[2, 3, 12, 10] x) => (float[N, C, P, Q] y) "
-    made = []
-    for each in (one, two):
-        body = text.format(each)
-        used = {name: array for name, array in CONSTANTS.items() if f", {name})" in body}
-        made.append(model(fixed + f"{{ y = {body} }}", **used))
-    never_equal(*made)
+    never_equal(*(written(fixed + f"{{ y = {text.format(each)} }}", **CONSTANTS) for each in (one, two)))
 
 
 def test_one_channel_of_eight_below_a_largest_number_may_not_change() -> None:
@@ -294,7 +283,7 @@ def test_one_channel_of_eight_below_a_largest_number_may_not_change() -> None:
     kernel = drawn(8, 3, 3, 3)
     other = kernel.copy()
     other[5] += 1
-    never_equal(model(text, K=kernel), model(text, K=other))
+    never_equal(written(text, K=kernel), written(text, K=other))
 
 
 def test_a_table_of_pixels_that_is_made_smaller_is_not_read_where_it_is_skipped() -> None:
@@ -303,7 +292,7 @@ def test_a_table_of_pixels_that_is_made_smaller_is_not_read_where_it_is_skipped(
         y = Add(x, r) }"""
     table, other = drawn(1, 3, 200, 200), drawn(1, 3, 200, 200)
     other[0, 0, 1, 1] += 1
-    verdict = check(*(model(text, T=each, one=np.array([1, 3])) for each in (table, other)))
+    verdict = check(*(written(text, T=each, one=np.array([1, 3])) for each in (table, other)))
     assert verdict.state != "equal"
 
 
@@ -313,9 +302,9 @@ def test_copied_channels_with_shared_weights_are_equal() -> None:
         a = Conv<pads = [1, 1, 1, 1]>(x, K) b = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(a)
         c = Resize<mode = "linear">(b, , two) d = Relu(c) y = Conv(d, V) }"""
     one, two = drawn(4, 3, 3, 3), drawn(5, 4, 3, 3)
-    teacher = model(text, K=one, V=two, two=CONSTANTS["two"])
+    teacher = written(text, K=one, V=two, two=CONSTANTS["two"])
     wider = {"K": np.concatenate([one, one]), "V": np.concatenate([two / 2, two / 2], 1)}
-    verdict = check(teacher, model(text, **wider, two=CONSTANTS["two"]))
+    verdict = check(teacher, written(text, **wider, two=CONSTANTS["two"]))
     assert verdict.state == "equal", verdict
     wider["V"][0, 0, 0, 0] *= 2
-    assert check(teacher, model(text, **wider, two=CONSTANTS["two"])).state != "equal"
+    assert check(teacher, written(text, **wider, two=CONSTANTS["two"])).state != "equal"

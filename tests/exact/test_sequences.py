@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper, parser
 
-from helpers.exactly import as_expected, as_runtime, cases
+from helpers.exactly import as_expected, as_runtime, cases, never_equal, written
 from onnx_n2n.exact import check
 
+model = partial(written, opset=21)
 OPERATORS = (
     "SequenceInsert", "SplitToSequence", "SequenceMap", "OptionalHasElement", "OptionalGetElement", "TfIdfVectorizer",
 )  # fmt: skip
@@ -21,20 +22,6 @@ TEXTS = {  # what is undecided over drawn inputs, and why
     "StringConcat": "texts cannot be drawn", "RegexFullMatch": "texts cannot be drawn",
     "StringSplit": "how many parts", "StringNormalizer": "how many texts are left",
 }  # fmt: skip
-
-
-def model(text: str, opset: int = 21, **weights: Any) -> onnx.ModelProto:
-    """Return a model from ONNX's text and its constants."""
-    made = parser.parse_model(f'<ir_version: 10, opset_import: ["": {opset}]> g {text}')
-    made.graph.initializer.extend(numpy_helper.from_array(np.asarray(each), name) for name, each in weights.items())
-    return made
-
-
-def never_equal(one: onnx.ModelProto, two: onnx.ModelProto) -> None:
-    for each in (one, two):
-        verdict = check(each, each)
-        assert verdict.state == "equal", verdict
-    assert check(one, two).state != "equal"
 
 
 @pytest.mark.parametrize("case", cases(*OPERATORS), ids=lambda case: case.name)
@@ -71,8 +58,7 @@ WRONG = {"exchanged", "twice", "other", "longer", "changed"}
 def made(how: str, *, axis: int = 1, pick: str = "y") -> onnx.ModelProto:
     text = f"{MADE[how]} n = SequenceLength({pick}) all = ConcatFromSequence<axis = {axis}>({pick})"
     constants = {"first": 0, "second": 1, "last": -1, "four": 4}
-    used = {name: np.array(value) for name, value in constants.items() if f" {name})" in text}
-    return model(SEQUENCE.format(made=text), **used)
+    return model(SEQUENCE.format(made=text), **constants)
 
 
 @pytest.mark.parametrize("how", MADE)

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from onnx.backend.test.case import node as node_cases
 from onnx.backend.test.case.test_case import TestCase
 
+from helpers.lying import made, normal
 from onnx_n2n.exact import check
 from onnx_n2n.exact import operators as _registered
 from onnx_n2n.exact.files import File
@@ -23,6 +24,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 assert _registered
 Feeds = Mapping[str, Any]
+W = normal(8, 8)
 OTHER_FILES = {"rangeop": "range"}  # node tests that lie in a file of another name than their operator's
 
 
@@ -55,6 +57,21 @@ def one_node(
     imports = [helper.make_opsetid(domain, opset)] + ([helper.make_opsetid("", 21)] if domain else [])
     made = helper.make_model(graph, opset_imports=imports, ir_version=10)
     return made, {name: arrays[name] for name in arrays if name in free}
+
+
+def written(text: str, opset: int = 18, **weights: Any) -> onnx.ModelProto:
+    """Return a model from ONNX's text and its constants; those that no node reads are left out."""
+    return made(text, opset, {name: np.asarray(each) for name, each in weights.items()})
+
+
+def net(body: str, out: str = "float[N, 8] y", opset: int = 18, **constants: Any) -> onnx.ModelProto:
+    """Return a model of ``x``, float[N, 8], from ONNX's text and its constants; ``a`` is ``x`` times a matrix."""
+    return written(f"(float[N, 8] x) => ({out}) {{ a = MatMul(x, W) {body} }}", opset, W=W, **constants)
+
+
+def both(one: str, two: str, /, *more: str, **constants: Any) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return two models as `net` does, of which each has the constants that it reads."""
+    return net(one, *more, **constants), net(two, *more, **constants)
 
 
 def over_doubles(model: onnx.ModelProto, feeds: Feeds, constants: Collection[str] = ()) -> list[Value]:

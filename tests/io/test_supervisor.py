@@ -179,3 +179,22 @@ def test_only_a_model_and_only_one_goes_through_a_stream(resnet: Path, line: str
     assert found.stderr.startswith(b"Error: ")
     assert found.stderr.count(b"\n") == 1
     assert names(resnet) == ["net.onnx"]
+
+
+def test_a_thread_that_never_ends_holds_nobody_up(tmp_path: Path) -> None:
+    """An interpreter that ends crashes if a library then returns to it from a thread: so it ends without that."""
+    program = """
+import atexit, sys, threading, time
+from onnx_n2n.io.supervisor import supervised
+def work():
+    atexit.register(print, "the interpreter ended")
+    if sys.argv[1:]:
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    print("said")
+    return 7
+sys.exit(supervised(work, print))
+"""
+    for arguments, said in (["thread"], "said\n"), ([], "said\nthe interpreter ended\n"):
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=SECONDS)
+        assert (done.returncode, done.stdout) == (7, said)

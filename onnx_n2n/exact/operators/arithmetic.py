@@ -18,7 +18,7 @@ PLAIN = """
     Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Round Sign Sin Sinh Tan Tanh
 """.split()  # noqa: SIM905
 HIGHEST = 16  # powers up to this are written as products
-SMALL = 16  # whole numbers of so many bits are small; larger ones are taken to be large enough
+LARGE = 64  # whole numbers of so many bits and a sign are taken to be large enough for whatever is calculated
 
 
 def _truncated(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -36,8 +36,8 @@ WHOLE_POWER = define("WholePow", lambda x, y, _: np.trunc(np.power(x, y)))
 
 @rule(*PLAIN)
 def plain(site: Site) -> Tensor:
-    """Apply a function without parameters."""
-    return site.result(site.world.apply(site.operator, (), site.numbers(0)))
+    """Apply a function without parameters; the smallest whole number has no absolute value in its type."""
+    return held(site, site.world.apply(site.operator, (), site.numbers(0)))
 
 
 @rule("Add", "Sub", "Mul")
@@ -48,9 +48,9 @@ def sums_and_products(site: Site) -> Tensor:
 
 
 def held(site: Site, x: Numbers) -> Tensor:
-    """Return a result in the type of the first input: small whole numbers, and those without a sign, lose bits."""
+    """Return a result in the type of the first input: whole numbers lose bits, but for those of 64 bits and a sign."""
     type_ = site.tensor(0).type
-    if type_ in BITS and (BITS[type_] <= SMALL or type_ not in SIGNED):
+    if type_ in BITS and (BITS[type_] < LARGE or type_ not in SIGNED):
         x = site.world.apply(WRAPPED, (type_,), x)
     return site.result(x)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.moving import rows_of
+from onnx_n2n.exact.operators.indexing import rows_of
 from onnx_n2n.exact.operators.softmax import masked_softmax
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site

@@ -37,9 +37,23 @@ def order(site: Site) -> Tensor:
 
 @rule("Equal")
 def equal(site: Site) -> Tensor:
-    """Say which numbers are equal."""
+    """Say which numbers are equal; lengths are never negative."""
     x, y = site.numbers(0), site.numbers(1)
+    for length, other in ((0, 1), (1, 0)):
+        if _negative(site.tensor(other)) and _measured(site, site.tensor(length)):
+            return Tensor(BOOL, np.zeros(np.broadcast_shapes(x.shape, y.shape), bool))
     return site.decision(1 - (either(x, y) if site.tensor(0).type == BOOL else differing(site, x, y)))
+
+
+def _negative(tensor: Tensor) -> bool:
+    return tensor.certain and tensor.known is not None and bool((tensor.known < 0).all())
+
+
+def _measured(site: Site, tensor: Tensor) -> bool:
+    """Return whether all numbers are lengths, multiples of these, or else above 0."""
+    if not tensor.sized or tensor.rough or tensor.known is None or not (tensor.known > 0).all():
+        return False
+    return bool(site.world.measured(site.run.numbers(tensor), tensor.known).all())
 
 
 def differing(site: Site, x: Numbers, y: Numbers) -> Numbers:

@@ -17,7 +17,7 @@ from onnx_n2n.exact.operators.attention import (
     split,
     usual_scale,
 )
-from onnx_n2n.exact.operators.moving import rows_of
+from onnx_n2n.exact.operators.indexing import rows_of
 from onnx_n2n.exact.operators.softmax import softmax
 from onnx_n2n.exact.registry import MICROSOFT, rule
 from onnx_n2n.exact.site import Site

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.arithmetic import held
@@ -30,15 +29,6 @@ def gemm(site: Site) -> Tensor:
     product = a @ b * site.setting("alpha", 1.0)
     beta = site.setting("beta", 1.0)
     return held(site, product if c is None else product + c * beta)
-
-
-@rule("MatMulInteger")
-def matmul_of_whole_numbers(site: Site) -> Tensor:
-    """Multiply matrices of whole numbers less their zero points, of A by rows and of B by columns."""
-    a, b, below_a, below_b = site.numbers(0), site.numbers(1), site.optional(2), site.optional(3)
-    if below_a is not None:
-        a = a - (below_a.reshape((-1, 1)) if below_a.ndim == 1 and below_a.size > 1 else below_a)
-    return site.result(a @ (b if below_b is None else b - below_b), onnx.TensorProto.INT32)
 
 
 @rule("Einsum")

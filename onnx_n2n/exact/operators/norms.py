@@ -10,7 +10,7 @@ from onnx_n2n.exact.domains import NOT_NEGATIVE
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.activations import sigmoid_of
-from onnx_n2n.exact.operators.moving import rows_of
+from onnx_n2n.exact.operators.indexing import rows_of
 from onnx_n2n.exact.registry import MICROSOFT, rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import FLOAT, Tensor

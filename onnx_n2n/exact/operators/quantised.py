@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.casts import WRAPPED
 from onnx_n2n.exact.operators.convolution import biased, convolved, slid
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
@@ -21,6 +22,7 @@ from onnx_n2n.exact.tensor import Tensor, kind, named
 from onnx_n2n.exact.undecided import Undecided
 
 INT32, UINT8 = onnx.TensorProto.INT32, onnx.TensorProto.UINT8
+SUMMED = 1 << 15  # so many products of two bytes, each less a zero point, may be more than 31 bits hold
 
 
 def _rounded(x: np.ndarray, zero: np.ndarray, type_: int, saturate: int, precision: int) -> np.ndarray:  # noqa: ARG001
@@ -137,12 +139,17 @@ def less(x: Numbers, zero: Numbers | None) -> Numbers:
     return x if zero is None else x - zero
 
 
+def accumulated(site: Site, x: Numbers, terms: int) -> Tensor:
+    """Return sums of so many products of two bytes in 32 bits, which very long sums need more than."""
+    return site.result(x if terms < SUMMED else site.world.apply(WRAPPED, (INT32,), x), INT32)
+
+
 @rule("MatMulInteger", since=10)
 def matmul_integer(site: Site) -> Tensor:
     """Multiply matrices of whole numbers, each less its zero point."""
     a = less(site.numbers(0), sided(site.optional(2), True))
     b = less(site.numbers(1), sided(site.optional(3), False))
-    return site.result(a @ b, INT32)
+    return accumulated(site, a @ b, a.shape[-1])
 
 
 @rule("QLinearMatMul", since=10)
@@ -165,7 +172,8 @@ def conv_integer(site: Site) -> Tensor:
     axes = slid(site, site.tensor(0).shape, 1)
     x, zero = site.numbers(0), site.optional(2)
     x = x if zero is None else x - spread(zero, x.shape, 1)
-    return site.result(convolved(site, x, less(site.numbers(1), _of_channels(site, 3, 1)), axes), INT32)
+    w = less(site.numbers(1), _of_channels(site, 3, 1))
+    return accumulated(site, convolved(site, x, w, axes), int(np.prod(w.shape[1:], dtype=np.int64)))
 
 
 def _of_channels(site: Site, slot: int, w: int) -> Numbers | None:

@@ -9,7 +9,7 @@ import numpy as np
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.convolution import picked
-from onnx_n2n.exact.operators.moving import rows_of
+from onnx_n2n.exact.operators.indexing import rows_of
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor

@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.moving import rows_of
+from onnx_n2n.exact.operators.indexing import rows_of
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.site import Site

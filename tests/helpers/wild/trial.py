@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import onnx
 
 import onnx_n2n
+from helpers.patience import patience
 from helpers.wild.agreement import Agreement, agreements
 from helpers.wild.judge import Feed, Judge
 from helpers.wild.sheet import Skip
@@ -116,23 +115,3 @@ def _grow(model: onnx.ModelProto, judge: Judge, outcome: Outcome, *, exact: bool
                 outcome.failures.append(f"{way}: {failure}")
     except Exception as error:  # that is what is looked for
         outcome.failures.append(f"{way}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
-
-
-class TooLong(Exception):  # noqa: N818
-    """A seed took more processor time than any should."""
-
-
-@contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Raise what says so when the work inside takes too long."""
-
-    def stop(*_: Any) -> NoReturn:
-        raise TooLong(f"more than {seconds:g} s of processor time")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)

@@ -6,10 +6,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import pytest
 
-from helpers.lying import Pair, but, cases, differ, normal, pair
-from onnx_n2n.exact import check
+from helpers.lying import Pair, but, normal, pair
 
 W, V = normal(8, 8), normal(8, 5)
 ROWS = "(float[N, 8] x) => (float[N, 5] y)"
@@ -225,11 +223,3 @@ LIES = [
          "DequantizeLinear(q, s, z)",
          "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s)"),
 ]  # fmt: skip
-KNOWN = {"whole numbers of 32 bits do not wrap": ["sum of short whole numbers"]}
-
-
-@pytest.mark.parametrize("lie", cases(LIES, KNOWN))
-def test_a_lie_is_never_called_equal(lie: Pair) -> None:
-    teacher, student = lie.models()
-    assert lie.specified or differ(teacher, student, lie.feeds)
-    assert check(teacher, student).state != "equal"

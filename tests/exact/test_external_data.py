@@ -1,0 +1,80 @@
+"""Lies about numbers that lie in files of their own: another number, another place, another name, too few bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.lying import Pair, but, normal, pair
+from onnx_n2n.exact import check
+
+ROWS = "(float[N, 8] x) => (float[N, 5] y)"
+NET = "a = MatMul(x, W) b = Relu(a) y = MatMul(b, V)"
+SQUARE = {"W": normal(8, 8), "V": normal(8, 5)}
+Edit = Callable[[onnx.ModelProto], None]
+
+
+def _external(folder: Path, name: str, arrays: dict[str, np.ndarray], edit: Edit | None = None) -> Path:
+    model = pair("", ROWS, NET, **arrays).models()[0]
+    (folder / name).mkdir()
+    path = folder / name / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="data.bin", size_threshold=0)
+    if edit is not None:
+        loaded = onnx.load(path, load_external_data=False)
+        edit(loaded)
+        onnx.save(loaded, path)
+    return path
+
+
+def _exchanged(model: onnx.ModelProto) -> None:
+    one, two = model.graph.initializer
+    one.name, two.name = two.name, one.name
+
+
+def _no_offset(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        kept = [each for each in tensor.external_data if each.key != "offset"]
+        del tensor.external_data[:]
+        tensor.external_data.extend(kept)
+
+
+def test_external_data_that_is_the_same_is_equal(tmp_path: Path) -> None:
+    assert check(_external(tmp_path, "t", SQUARE), _external(tmp_path, "s", SQUARE)).state == "equal"
+    assert check(_external(tmp_path, "u", SQUARE), pair("", ROWS, NET, **SQUARE).models()[0]).state == "equal"
+
+
+@pytest.mark.parametrize(("name", "place"), [("V", (7, 4)), ("V", (0, 0)), ("W", (7, 7)), ("W", (0, 0))])
+def test_one_number_of_external_data(tmp_path: Path, name: str, place: tuple[int, int]) -> None:
+    other = SQUARE | {name: but(SQUARE[name], place, SQUARE[name][place] * 1.0001)}
+    assert check(_external(tmp_path, "t", SQUARE), _external(tmp_path, "s", other)).state != "equal"
+
+
+def test_external_data_exchanged_and_read_from_another_place(tmp_path: Path) -> None:
+    square = {"W": normal(8, 8), "V": normal(8, 8, seed=1)}
+    text = "(float[N, 8] x) => (float[N, 8] y) { a = MatMul(x, W) y = MatMul(a, V) }"
+    paths = []
+    for name, edit in (("t", None), ("s", _exchanged), ("o", _no_offset)):
+        model = Pair("", text, text, square).models()[0]
+        (tmp_path / name).mkdir()
+        onnx.save(model, tmp_path / name / "m.onnx", save_as_external_data=True, location="d.bin", size_threshold=0)
+        if edit is not None:
+            loaded = onnx.load(tmp_path / name / "m.onnx", load_external_data=False)
+            edit(loaded)
+            onnx.save(loaded, tmp_path / name / "m.onnx")
+        paths.append(tmp_path / name / "m.onnx")
+    assert check(paths[0], paths[1]).state != "equal"
+    assert check(paths[0], paths[2]).state != "equal"
+
+
+def test_external_data_that_is_cut_off(tmp_path: Path) -> None:
+    teacher, student = _external(tmp_path, "t", SQUARE), _external(tmp_path, "s", SQUARE)
+    data = student.parent / "data.bin"
+    data.write_bytes(data.read_bytes()[:-4])
+    try:
+        assert check(teacher, student).state != "equal"
+    except Exception as why:
+        assert "data" in str(why)  # noqa: PT017
