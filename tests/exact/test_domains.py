@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
+from helpers.exactly import cases, elements, over_doubles
 from onnx_n2n.exact import check
 from onnx_n2n.exact import operators as _registered
 from onnx_n2n.exact.domains import Range
@@ -19,6 +20,8 @@ from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.functions import FUNCTIONS, domain_of, image
 from onnx_n2n.exact.ranges import Ranges
+from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.watched import Watched
 from onnx_n2n.exact.witness import inputs
 
@@ -242,6 +245,34 @@ def test_every_model_is_equal_to_itself_wherever_it_is_defined(name: str) -> Non
 
 
 # The run over ranges visits what the run over residues visits.
+
+
+OPERATORS = """
+    Attention BatchNormalization Celu Elu Gelu GroupNormalization InstanceNormalization LayerNormalization LogSoftmax
+    LpNormalization LpPool LRN MeanVarianceNormalization Mish Pow ReduceL2 ReduceLogSumExp RMSNormalization Softmax
+    Softplus Softsign Sqrt Swish
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_what_a_model_gives_over_doubles_is_in_the_range_that_is_found(operator: str) -> None:
+    for case in cases(operator):
+        names = [each.name for each in case.model.graph.input]
+        feeds = {name: np.asarray(each) for name, each in zip(names, case.data_sets[0][0], strict=True)}
+        try:
+            results = over_doubles(case.model, feeds, names[1:])
+        except Undecided:
+            continue
+        world = Ranges()
+        run = Watched(world, File(case.model))
+        first = names[0], Tensor(1, None, world.given(names[0], 1, feeds[names[0]].shape))
+        rest = ((name, run.constant(name, feeds[name])) for name in names[1:])
+        for found, expected in zip(run.outputs(dict([first, *rest])).values(), results, strict=True):
+            if isinstance(found, Tensor) and found.numbers is not None:
+                values, within = elements(expected), found.numbers.range  # type: ignore[attr-defined]
+                values = values[np.isfinite(values)]
+                assert (values >= within.low - 1e-9).all()
+                assert (values <= within.high + 1e-9).all()
 
 
 class Everything:
