@@ -43,6 +43,8 @@ def fit(old: np.ndarray, new: np.ndarray, nothing: np.ndarray) -> Fit | None:
     axes = range(new.ndim - 1)
     if old.shape == new.shape and (old == new).all():
         return Fit(tuple(None for _ in axes), True)
+    if not axes:
+        return None
     alike = [_firsts(old[0], axis) for axis in axes]
     index = _voted(old[0], new[0], alike, nothing[0])
     if index is None:

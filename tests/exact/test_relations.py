@@ -87,6 +87,7 @@ def test_numbers_of_elsewhere_are_no_places(seed: int) -> None:
     assert fit(prints((3, 4), seed), prints((3, 4), seed + 1), NOTHING) is None
     old = prints((3, 4), seed)
     assert fit(old, old.reshape(2, 12), NOTHING) is None
+    assert fit(old[:, 0, 0], old[:, 0, 1], NOTHING) is None
 
 
 def test_places_that_are_alike_in_the_teacher_stay_where_they_are() -> None:
