@@ -209,7 +209,7 @@ class Following(Watched):
                 if prints is None:
                     continue
                 holding = self._holding(prints)
-                if self._trace:
+                if self._trace and each is not None and each.known is None:  # others are lengths, which may grow
                     self._relate(name, step, prints, holding)
                 if id(each) not in {id(one) for one in given}:
                     self._numbers[id(each)] = len(self._holds)
