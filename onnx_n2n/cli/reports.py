@@ -135,6 +135,12 @@ def print_exact(console: Console, verdict: exact.Verdict) -> None:
     console.print(str(verdict), soft_wrap=True)
     if verdict.sizes:
         console.print(f"Shapes: {verdict.sizes}.", soft_wrap=True)
+    if verdict.overflow:
+        console.print(f"{verdict.overflow}.", soft_wrap=True)
+    if verdict.relations == ():
+        console.print("Nothing is traced: this takes a run that is too large, or cannot be made.")
+    for each in verdict.relations or ():
+        console.print(str(each), soft_wrap=True, markup=False, highlight=False)
 
 
 def _print_tried(console: Console, tried: Sequence[Tried]) -> None:

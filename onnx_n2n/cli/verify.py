@@ -38,6 +38,7 @@ EXITS = {"equal": 0, "different": VerificationError.exit_code, "undecided": 3}  
     metavar="FILE",
     help="With --exact, the growth record, which says what was rounded.  [default: one beside STUDENT]",
 )
+@click.option("--trace", is_flag=True, help="With --exact, say of each tensor of STUDENT what it is in TEACHER.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of drawn inputs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON document on stdout.")
 @ends_well
@@ -52,6 +53,7 @@ def verify(
     gained: tuple[str, ...],
     exact: bool,
     record: Path | None,
+    trace: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -59,8 +61,10 @@ def verify(
     console = terminal()
     if exact:
         running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
-        _exactly(teacher, student, as_json=as_json, shapes=shapes, gained=gained, record=record, **running)
+        _exactly(teacher, student, as_json=as_json, shapes=shapes, gained=gained, record=record, trace=trace, **running)
         return
+    if trace:
+        raise OptionError("`trace=` goes with `exact=` only", hint="a run names the first tensor that is wrong")
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit)

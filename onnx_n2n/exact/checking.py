@@ -15,8 +15,7 @@ import onnx
 from onnx_n2n.errors import OptionError
 from onnx_n2n.exact import growth, sizes
 from onnx_n2n.exact import operators as _operators  # registers them
-from onnx_n2n.exact.breaks import place_of
-from onnx_n2n.exact.chance import Bound
+from onnx_n2n.exact.chance import Bound, Comparisons
 from onnx_n2n.exact.compared import Differs, pairs
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File, load
@@ -24,13 +23,15 @@ from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.interface import difference
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import TooLong, keep, too_long, within
-from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.outside import Outside, undefined_at
+from onnx_n2n.exact.ranges import Ranges
+from onnx_n2n.exact.relations import Place, Relation, Walk, walked
 from onnx_n2n.exact.survey import Survey, dead
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
 from onnx_n2n.exact.watched import LARGEST, TooLarge, Watched
-from onnx_n2n.exact.witness import Search, inputs
+from onnx_n2n.exact.witness import Search, Witness, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
 PRIMES, MOST = 5, 9  # so many at least, and at most so many if the chance of an error asks for them
@@ -90,6 +91,7 @@ class Pair:
         gained: Outputs of the student that may be longer than the teacher's along one axis.
         growth: What a record says of constants before rounding; None without one.
         dead: Whether elements of constants may have no part in a run.
+        trace: Whether to say of each tensor of the student what it is in the teacher.
         surveys: What has been found by runs without numbers, by the shapes of inputs.
     """
 
@@ -98,6 +100,7 @@ class Pair:
     gained: Collection[str] = ()
     growth: Growth | None = None
     dead: bool = False
+    trace: bool = False
     surveys: dict[tuple[tuple[str, tuple[int, ...]], ...], tuple[Survey, Survey]] = field(default_factory=dict)
 
     def exact(self, world: Any) -> Exact | None:
@@ -125,15 +128,16 @@ class Pair:
         """
         key = tuple(sorted(shapes.items()))
         if key not in self.surveys:
-            world = Outlines()
-            runs = Watched(world, self.teacher), Watched(world, self.student)
+            both = Comparisons()
+            worlds = Ranges(both), Ranges(both)
+            runs = Watched(worlds[0], self.teacher), Watched(worlds[1], self.student)
             for run in runs:
                 run.trail.carried = {} if _elements(run.file) <= SAMPLED else None
                 try:
-                    run.outputs(inputs(world, self.teacher, shapes))
+                    run.outputs(inputs(run.world, self.teacher, shapes))
                 except Undecided as why:
                     raise Misfit(why.reason, why.node, why.operator) from why
-            self.surveys[key] = Survey.of(runs[0], world), Survey.of(runs[1], world)
+            self.surveys[key] = Survey.of(runs[0], worlds[0]), Survey.of(runs[1], worlds[1])
         return self.surveys[key]
 
     def primes(self, attempt: sizes.Attempt) -> int:
@@ -159,7 +163,7 @@ class Pair:
             raise Unread(counts, _shape_of(run.file, *next(iter(run.reads.unread().items()))))
 
     def at(
-        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], world: Field, *, left: int = 1
+        self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], outside: Outside, world: Field, *, left: int = 1
     ) -> Unequal | None:
         """Run both models once: return what is not equal.
 
@@ -175,8 +179,10 @@ class Pair:
             Watched(world, self.student, self.exact(world), lengths[1]),
         )
         started = time.monotonic()
+        outside.watch(world, 0)
         first = runs[0].outputs(given)
         keep((2 * left - 1) * (time.monotonic() - started))
+        outside.watch(world, 1)
         results = first, runs[1].outputs(given)
         compared, bound = 0, Bound()
         for name, old, new in pairs(runs, results, self.gained):
@@ -198,18 +204,26 @@ class Pair:
         """Run both models on sets of shapes, all of which have to come out equal."""
         roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
         lengths, limit = self.lengths(attempt), CERTAIN / len(attempt)
+        outside = [Outside((one.open, two.open)) for one, two in map(self.surveyed, attempt)]
         total, count, laws, products = 0.0, self.primes(attempt), False, True
         for place, shapes in enumerate(attempt):
             while True:
                 world = Field(count, roots, laws=laws, products=products)
                 try:
-                    unequal = self.at(shapes, lengths[place], world, left=len(attempt) - place)
+                    left = len(attempt) - place
+                    unequal = self.at(shapes, lengths[place], outside[place], world, left=left)
                 except Differs as how:
                     return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
                 if unequal is not None and laws:
                     return replace(self.explained(unequal), primes=count)
+                undefined = None if unequal is not None else outside[place].undefined()
+                if undefined is not None and laws:
+                    return Verdict(
+                        "undecided", primes=count, shapes=attempt, node=undefined.node, operator=undefined.operator,
+                        reason=undefined_at(undefined),
+                    )  # fmt: skip
                 chance = world.comparisons.chance(world.primes, len(roots))
-                if unequal is not None:
+                if unequal is not None or undefined is not None:
                     laws = True
                 elif chance <= limit:
                     break
@@ -227,7 +241,8 @@ class Pair:
             against = self.search(attempt[0]).contradiction()
             if against is not None:
                 return Verdict("undecided", primes=count, shapes=attempt, output=against.output, reason=against.reason)
-        found = Verdict("equal", rounded_up(total), count, shapes=attempt)
+        beyond = tuple({each.node: each for side in outside for each in side.beyond()}.values())
+        found = Verdict("equal", rounded_up(total), count, shapes=attempt, beyond=beyond)
         if self.growth is None:
             return found
         constants, largest = self.growth.rounded(self.teacher, self.student)
@@ -241,10 +256,28 @@ class Pair:
         """Say whether residues that differ mean that the models do: a witness shows it, else it is undecided."""
         shapes, output = unequal.shapes, unequal.output
         witness = self.search(shapes).found()
-        place = place_of(
-            unequal.world, self.teacher, self.student, inputs(unequal.world, self.teacher, shapes),
-            output if witness is None else witness.output, self.exact(unequal.world), why=witness is None,
-        )  # fmt: skip
+        walk = self.walked(unequal.world, shapes)
+        wrong = output if witness is None else witness.output
+        place = None if walk is None else walk.place(wrong, why=witness is None)
+        found = self._said(unequal, witness, place)
+        return replace(found, relations=walk.relations) if walk is not None and self.trace else found
+
+    def walked(self, world: Field, shapes: sizes.Shapes) -> Walk | None:
+        """Return what each tensor of the student is in the teacher, or None where that cannot be told."""
+        given = inputs(world, self.teacher, shapes)
+        try:
+            return walked(world, self.teacher, self.student, given, self.exact(world), trace=self.trace)
+        except (Undecided, MemoryError):
+            return None
+
+    def relations(self, shapes: sizes.Shapes) -> tuple[Relation, ...]:
+        """Return what each tensor of the student is in the teacher; nothing where that cannot be told."""
+        roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
+        walk = self.walked(Field(PRIMES, roots), shapes)
+        return () if walk is None else walk.relations
+
+    def _said(self, unequal: Unequal, witness: Witness | None, place: Place | None) -> Verdict:
+        shapes, output = unequal.shapes, unequal.output
         node, operator = ("", "") if place is None else (place.node, place.operator)
         if witness is not None:
             return Verdict(
@@ -268,6 +301,7 @@ def check(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     gained: Collection[str] = (),
     seconds: float = math.inf,
+    trace: bool = False,
 ) -> Verdict:
     """Say whether two models compute the same for every input of some shapes, in exact arithmetic.
 
@@ -282,6 +316,7 @@ def check(
         shapes: Shapes of inputs, for free axes; those of others are chosen.
         gained: Outputs in which the student may say more along one axis, behind what the teacher says.
         seconds: How long it may take, or it is undecided.
+        trace: Whether to say of each tensor of the student what it is in the teacher. This takes another run.
 
     Raises:
         ModelError: If a model or the record cannot be read.
@@ -296,10 +331,12 @@ def check(
     if reason:
         found = Verdict("different", output=output, reason=reason)
     else:
-        pair = Pair(one, two, gained, _growth(student, record))
+        pair = Pair(one, two, gained, _growth(student, record), trace=trace)
         try:
             with within(seconds):
                 found = _compared(pair, shapes or {}, started)
+            if trace and found.relations is None and found.shapes:
+                found = replace(found, relations=pair.relations(found.shapes[0]))
         except TooLong:
             found = Verdict("undecided", reason=too_long(seconds))
         except Undecided as why:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
+from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, exponents
@@ -54,6 +55,9 @@ class Field(World[Residues]):
             1
         )
         self.comparisons, self.laws, self.products = Comparisons(), laws, products
+        # Which nodes' functions are noted, and fingerprints of what they are taken of.
+        self.wanted: Container[tuple[Visit, str]] = ()
+        self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
@@ -174,6 +178,8 @@ class Field(World[Residues]):
     def rsqrt(self, x: Residues, approximately: ArrayLike | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
+        if (self.visit, "Rsqrt") in self.wanted:
+            self.asked.setdefault((self.visit, "root"), []).append(self.prints(x * found))
         if approximately is None:
             return found
         with np.errstate(invalid="ignore"):
@@ -204,6 +210,8 @@ class Field(World[Residues]):
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
+        if (self.visit, name) in self.wanted:
+            self.asked.setdefault((self.visit, name), []).append(self.prints(*arguments))
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)

@@ -1,7 +1,9 @@
 """Functions that are no polynomials: what each is on real numbers, and the laws it is known by.
 
 In residues each is a random function: of its name, its parameters and its arguments, and the same in both models. What
-holds for all functions holds for these. A law says more about one; whatever is not said here is not used.
+holds for all functions holds for these. A law says more about one; whatever is not said here is not used. Where each is
+defined, and between which numbers its values are, has no part in residues: it says whether a student is defined where
+its teacher is.
 """
 
 from __future__ import annotations
@@ -13,6 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from onnx_n2n.exact.domains import (
+    ABOVE_ZERO,
+    AN_ANGLE,
+    ANYTHING,
+    BUT_ZERO,
+    FROM_ONE,
+    FROM_ZERO,
+    IN_BETWEEN,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    SIGNED,
+    Domain,
+    Range,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Function:
@@ -23,14 +41,27 @@ class Function:
         idempotent: Whether ``f(f(x)) = f(x)``, with equal parameters.
         at_infinity: Whether it has a finite value where an argument is infinite.
         zero: Whether ``f(0) = 0``, whatever its parameters are.
+        domain: Where it is defined; None for everywhere.
+        judged: Which argument has to be there.
+        range: Between which numbers its values are.
+        rising: Whether it is strictly increasing, wherever it is defined.
+        even: Whether ``f(-x) = f(x)``, and it is strictly increasing from 0 on.
+        overflows: Whether it is finite everywhere, and soon larger than any number of a type.
     """
 
     real: Callable[..., np.ndarray]
     idempotent: bool = False
     at_infinity: bool = False
     zero: bool = False
+    domain: Domain | None = None
+    judged: int = 0
+    range: Range = ANYTHING
+    rising: bool = False
+    even: bool = False
+    overflows: bool = False
 
 
+SLACK = 2.0**-40  # by which what a function gives in doubles may be off, relative to it
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -39,35 +70,36 @@ def _half_even(x: np.ndarray) -> np.ndarray:
 
 
 FUNCTIONS: dict[str, Function] = {
-    "Abs": Function(np.abs, idempotent=True, zero=True),
-    "Acos": Function(np.arccos),
-    "Acosh": Function(np.arccosh),
-    "Asin": Function(np.arcsin, zero=True),
-    "Asinh": Function(np.arcsinh, zero=True),
-    "Atan": Function(np.arctan, zero=True, at_infinity=True),
-    "Atanh": Function(np.arctanh, zero=True),
+    "Abs": Function(np.abs, idempotent=True, zero=True, range=NOT_NEGATIVE, even=True),
+    "Acos": Function(np.arccos, domain=AN_ANGLE, range=Range(0, math.pi)),
+    "Acosh": Function(np.arccosh, domain=FROM_ONE, range=NOT_NEGATIVE),
+    "Asin": Function(np.arcsin, zero=True, domain=AN_ANGLE, range=Range(-2, 2), rising=True),
+    "Asinh": Function(np.arcsinh, zero=True, rising=True),
+    "Atan": Function(np.arctan, zero=True, at_infinity=True, range=Range(-2, 2), rising=True),
+    "Atanh": Function(np.arctanh, zero=True, domain=IN_BETWEEN, rising=True),
     "Ceil": Function(np.ceil, idempotent=True, zero=True),
-    "Cos": Function(np.cos),
-    "Cosh": Function(np.cosh),
-    "Erf": Function(_erf, zero=True, at_infinity=True),
-    "Exp": Function(np.exp, at_infinity=True),
+    "Cos": Function(np.cos, range=SIGNED),
+    "Cosh": Function(np.cosh, range=Range(1), even=True, overflows=True),
+    "Erf": Function(_erf, zero=True, at_infinity=True, range=SIGNED, rising=True),
+    "Exp": Function(np.exp, at_infinity=True, range=POSITIVE, rising=True, overflows=True),
     "Floor": Function(np.floor, idempotent=True, zero=True),
-    "Log": Function(np.log),
-    "Reciprocal": Function(np.reciprocal),
+    "Log": Function(np.log, domain=ABOVE_ZERO, rising=True),
+    "Reciprocal": Function(np.reciprocal, domain=BUT_ZERO),
     "Round": Function(_half_even, idempotent=True, zero=True),
-    "Rsqrt": Function(lambda x: 1 / np.sqrt(x)),
-    "Sign": Function(np.sign, idempotent=True, zero=True, at_infinity=True),
-    "Sin": Function(np.sin, zero=True),
-    "Sinh": Function(np.sinh, zero=True),
+    "Rsqrt": Function(lambda x: 1 / np.sqrt(x), domain=ABOVE_ZERO, range=POSITIVE),
+    "Sign": Function(np.sign, idempotent=True, zero=True, at_infinity=True, range=SIGNED),
+    "Sin": Function(np.sin, zero=True, range=SIGNED),
+    "Sinh": Function(np.sinh, zero=True, rising=True, overflows=True),
+    "Sqrt": Function(np.sqrt, zero=True, domain=FROM_ZERO, range=NOT_NEGATIVE, rising=True),
     "Tan": Function(np.tan, zero=True),
-    "Tanh": Function(np.tanh, zero=True, at_infinity=True),
+    "Tanh": Function(np.tanh, zero=True, at_infinity=True, range=SIGNED, rising=True),
     # Decisions: 1 where they hold, and 0 elsewhere.
-    "Equal": Function(lambda x, y: (x == y) * 1.0, at_infinity=True),
-    "Less": Function(lambda x, y: (x < y) * 1.0, at_infinity=True),
-    "LessOrEqual": Function(lambda x, y: (x <= y) * 1.0, at_infinity=True),
-    "IsNaN": Function(lambda x: np.isnan(x) * 1.0, at_infinity=True),
+    "Equal": Function(lambda x, y: (x == y) * 1.0, at_infinity=True, range=SHARE),
+    "Less": Function(lambda x, y: (x < y) * 1.0, at_infinity=True, range=SHARE),
+    "LessOrEqual": Function(lambda x, y: (x <= y) * 1.0, at_infinity=True, range=SHARE),
+    "IsNaN": Function(lambda x: np.isnan(x) * 1.0, at_infinity=True, range=SHARE),
     # Powers of what is not known to be a whole number.
-    "Pow": Function(np.power),
+    "Pow": Function(np.power, domain=ABOVE_ZERO, overflows=True),
 }
 
 
@@ -76,7 +108,32 @@ def of(name: str) -> Function:
     return FUNCTIONS[name]
 
 
-def define(name: str, real: Callable[..., Any], **laws: bool) -> str:
+def domain_of(name: str, *ranges: Range) -> Domain | None:
+    """Return where a function is defined, if its arguments are in ranges; None for everywhere."""
+    if name != "Pow" or len(ranges) < 2 or ranges[1].low != ranges[1].high or ranges[1].low != int(ranges[1].low):
+        return FUNCTIONS[name].domain
+    return BUT_ZERO if ranges[1].low < 0 else None
+
+
+def image(name: str, *ranges: Range) -> Range:
+    """Return between which numbers a function's values are, wherever it is defined, if its arguments are in ranges."""
+    function = FUNCTIONS[name]
+    if name == "Pow" and ranges[0].low >= 0:
+        return NOT_NEGATIVE if ranges[0].zero else POSITIVE
+    if not function.rising and not function.even:
+        return function.range
+    given = ranges[0] if function.domain is None else ranges[0].met(function.domain.range)
+    given = given.magnitude() if function.even else given
+    with np.errstate(all="ignore"):
+        ends = [float(function.real(np.asarray(end))) for end in (given.low, given.high)]
+    low, high = (
+        end if math.isinf(end) or end == 0 else end + sign * abs(end) * SLACK
+        for end, sign in zip(ends, (-1, 1), strict=True)
+    )
+    return Range(low, high, given.zero if function.zero else True).met(function.range)
+
+
+def define(name: str, real: Callable[..., Any], **laws: Any) -> str:
     """Add a function that a family of operators needs, and return its name.
 
     Raises:

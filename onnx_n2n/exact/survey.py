@@ -11,7 +11,7 @@ import numpy as np
 from onnx_n2n.exact.chance import Comparisons
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Shape, Trail, Visit
-from onnx_n2n.exact.outline import Outlines
+from onnx_n2n.exact.ranges import Asked, Open, Ranges
 from onnx_n2n.exact.reads import Ids, Reads, Turned
 from onnx_n2n.exact.watched import Watched
 
@@ -25,7 +25,8 @@ class Survey:
         reads: Which elements of its constants have been read.
         shapes: For each visit of a node the shapes of its inputs.
         made: How many numbers the run would have made.
-        comparisons: About what a run with numbers will compare, of this model and of those before it in its world.
+        comparisons: About what a run with numbers will compare, of this model and of the other one.
+        open: Which functions it takes of numbers that nothing shows these to be defined for.
         missing: The elements that have not been read, by their numbers.
         met: For each visit that has met some of them, which of its inputs have some. It is empty where it is not known
             of all of them where they have gone.
@@ -37,12 +38,13 @@ class Survey:
     shapes: Mapping[Visit, tuple[Shape, ...]]
     made: int
     comparisons: Comparisons
+    open: Mapping[Asked, Open]
     missing: np.ndarray
     met: Mapping[Visit, tuple[bool, ...]]
     by_lengths: frozenset[Visit]
 
     @classmethod
-    def of(cls, run: Watched, world: Outlines) -> Survey:
+    def of(cls, run: Watched, world: Ranges) -> Survey:
         """Return what a run shows whose trail has kept what was carried."""
         trail, missing = run.trail, run.reads.missing()
         met = _met(trail, missing) if missing.size else {}
@@ -52,6 +54,7 @@ class Survey:
             trail.shapes,
             run.made,
             world.comparisons,
+            world.open,
             missing,
             met,
             frozenset(trail.by_lengths & met.keys()),

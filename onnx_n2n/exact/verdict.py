@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from onnx_n2n.exact.ranges import Open
+from onnx_n2n.exact.relations import Relation
+
+NAMED = 3  # places that a sentence names
 State = Literal["equal", "different", "undecided"]
 
 
@@ -27,6 +31,9 @@ class Verdict:
         node: The node at which the check stopped.
         operator: That node's operator.
         reason: Why not ``equal``.
+        beyond: Nodes of the student that may overflow where none does in the teacher, which exact arithmetic does not.
+        relations: What each tensor of the student is in the teacher; None unless that was asked for, and empty where it
+            cannot be told.
     """
 
     state: State
@@ -40,6 +47,8 @@ class Verdict:
     node: str = ""
     operator: str = ""
     reason: str = ""
+    beyond: tuple[Open, ...] = ()
+    relations: tuple[Relation, ...] | None = None
 
     def __bool__(self) -> bool:
         """Return whether the models are equal."""
@@ -61,6 +70,15 @@ class Verdict:
             taken = "constant" if self.constants == 1 else "constants"
             parts.append(f"{self.constants} {taken} taken before rounding, largest {self.largest_rounding:.0e}")
         return f"Equal for every input of these shapes, in exact arithmetic ({'; '.join(parts)})"
+
+    @property
+    def overflow(self) -> str:
+        """What may overflow, as a sentence without its full stop; empty for nothing."""
+        places = [f"{each.operator} node {each.node!r}" for each in self.beyond]
+        if not places:
+            return ""
+        more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        return f"What overflows is not looked at; in the student alone may {', '.join(places[:NAMED])}{more}"
 
     @property
     def sizes(self) -> str:
@@ -85,6 +103,8 @@ class Verdict:
             "node": self.node,
             "operator": self.operator,
             "reason": self.reason,
+            "beyond": [{"node": each.node, "operator": each.operator} for each in self.beyond],
+            "relations": [each.to_json() for each in self.relations or ()],
         }
 
     def _at(self, first: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.numeric import Numbers
 
 Kind = TypeVar("Kind", bound=Numbers)
@@ -19,9 +20,13 @@ class World(ABC, Generic[Kind]):
 
     Attributes:
         exact: Whether equal numbers show that two functions are equal.
+        visit: The node that is calculated, as a run visits it.
+        place: Its name, or that of its first output.
     """
 
     exact: ClassVar[bool] = False
+    visit: Visit = ("", "", 0)
+    place: str = ""
 
     # Numbers
 

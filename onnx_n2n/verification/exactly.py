@@ -32,6 +32,7 @@ def exactly(
     folder: Path | None,
     running: Mapping[str, Any],
     seconds: float = math.inf,
+    trace: bool = False,
 ) -> exact.Verdict:
     """Compare two models in finite fields; see `onnx_n2n.verify`.
 
@@ -44,18 +45,19 @@ def exactly(
         folder: Where the external data of models in memory is.
         running: Options of running models, none of which may be given.
         seconds: How long it may take, or it is undecided.
+        trace: Whether to say of each tensor of the student what it is in the teacher.
 
     Raises:
         OptionError: If one is.
         ModelError: If a model or the record cannot be read.
     """
-    usual = {"inputs": None, "provider": "auto", "seed": 0, "time_limit": TIME_LIMIT, "trace": None}
+    usual = {"inputs": None, "provider": "auto", "seed": 0, "time_limit": TIME_LIMIT}
     if wrong := [name for name, value in running.items() if value != usual[name]]:
         raise OptionError(
             f"`{wrong[0]}=` does not go with `exact=`", hint="nothing is run in ONNX Runtime, and no input is needed"
         )
     with _file(teacher, folder) as old, _file(student, folder) as new, _record(record) as said:
-        return exact.check(old, new, record=said, shapes=shapes, gained=gained, seconds=seconds)
+        return exact.check(old, new, record=said, shapes=shapes, gained=gained, seconds=seconds, trace=trace)
 
 
 @contextlib.contextmanager

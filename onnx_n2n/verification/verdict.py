@@ -112,6 +112,7 @@ def verify(
     student: AnyModel,
     *,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    trace: bool | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: Literal[True],
@@ -143,7 +144,7 @@ def verify(
     provider: Provider = "auto",
     seed: int = 0,
     time_limit: float = TIME_LIMIT,
-    trace: Mapping[str, Index] | None = None,
+    trace: Mapping[str, Index] | bool | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: bool = False,
@@ -164,7 +165,8 @@ def verify(
         seed: Seed of everything drawn.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
-            an entry without a counterpart), or None for an axis that is as it was. A failure can then be located.
+            an entry without a counterpart), or None for an axis that is as it was. A failure can then be located. With
+            ``exact``, True to find just that for each tensor of the student.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
         folder: Where external data and test data sets of models in memory live.
         exact: Whether to calculate both in finite fields instead, once and without ONNX Runtime. Then the verdict is
@@ -183,10 +185,15 @@ def verify(
     if not isinstance(exact, bool):
         raise OptionError(f"`exact=` must be True or False, not {brief(repr(exact))}")
     if exact:
-        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit, "trace": trace}
+        if trace not in (None, True, False):
+            raise OptionError("`trace=` with `exact=` must be True or False", hint="the check finds it by itself")
+        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
         return exactly(
-            teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running
-        )
+            teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running,
+            trace=bool(trace),
+        )  # fmt: skip
+    if trace is True:
+        raise OptionError("`trace=` is a mapping unless `exact=` is given", hint="a run cannot find it by itself")
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     if isinstance(inputs, str | os.PathLike):

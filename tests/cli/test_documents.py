@@ -211,6 +211,8 @@ verify perceptron.onnx perceptron.onnx --exact
 verify perceptron.onnx wrong.onnx --exact
 verify perceptron.onnx unknown.onnx --exact
 verify net.onnx renamed.onnx --exact
+verify perceptron.onnx perceptron.onnx --exact --trace
+verify perceptron.onnx wrong.onnx --exact --trace
 """.strip().splitlines()
 GROW = next(line for line in LINES if line.startswith("grow-checkpoint"))
 TORCH = ["export resnet.onnx --to torch -o module --force", f"{GROW} --teacher resnet.onnx --student wide.onnx"]
@@ -231,7 +233,7 @@ RARE: list[tuple[str, dict[str, Any]]] = [
         "wrong": asdict(Wrong("tensor", "node", "Conv", "off")), "random": [asdict(Random("y", "node", "Dropout"))],
         "as_evaluated": [asdict(Named("node", "Dropout"))], "rounded": [asdict(Named("node", "TopK"))],
         "differences": [asdict(Difference("input", "x", "missing"))],
-    }}),
+    }, "exact": {"beyond": [{"node": "node", "operator": "Exp"}], "relations": [{"axes": [[0, 1]]}]}}),
 ]  # fmt: skip
 
 

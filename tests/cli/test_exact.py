@@ -19,7 +19,7 @@ from onnx_n2n import exact
 
 FIELDS = {
     "state", "chance", "primes", "seconds", "shapes", "constants", "largest_rounding", "output", "node", "operator",
-    "reason",
+    "reason", "beyond", "relations",
 }  # fmt: skip
 EXITS = {"equal": 0, "different": 1, "undecided": 3}
 
@@ -55,6 +55,20 @@ def test_exit_code_text_and_document_say_the_verdict(files: Path, state: str) ->
     assert isinstance(verdict, exact.Verdict)
     assert bool(verdict) == (state == "equal")
     assert verdict.to_json() | {"seconds": 0} == document["exact"] | {"seconds": 0, "chance": verdict.chance}
+
+
+def test_a_trace_is_a_line_for_each_tensor(files: Path) -> None:
+    line = ("verify", files / "equal.onnx", files / "different.onnx")
+    text, outcome = call(*line, "--exact", "--trace"), call(*line, "--exact", "--trace", "--json")
+    assert "h (from MatMul node 'h'): none of the teacher's\n" in text.stderr
+    relations = json.loads(outcome.stdout)["exact"]["relations"]
+    assert [each["tensor"] for each in relations] == ["h", "y"]
+    assert not any(each["whole"] for each in relations)
+    same = call("verify", *line[1:2] * 2, "--exact", "--trace")
+    assert "h (from MatMul node 'h'): the teacher’s h\n" in same.stderr
+    alone = call(*line, "--trace")
+    assert alone.exit_code == 2
+    assert "--trace goes with --exact only" in alone.stderr
 
 
 def test_shapes_of_inputs_go_with_it(files: Path) -> None:

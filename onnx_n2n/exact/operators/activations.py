@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from onnx_n2n.exact.domains import POSITIVE, SHARE
 from onnx_n2n.exact.functions import define, of
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.arithmetic import clipped, positive
@@ -31,9 +32,9 @@ def _thresholded(x: np.ndarray, alpha: float) -> np.ndarray:
     return np.where(x > alpha, x, 0.0)
 
 
-SOFTPLUS = define("Softplus", _softplus)
-NORMAL = define("Normal", _normal)  # how much of a normal distribution is below a number
-NORMAL_BY_TANH = define("NormalByTanh", _normal_by_tanh)
+SOFTPLUS = define("Softplus", _softplus, range=POSITIVE)
+NORMAL = define("Normal", _normal, range=SHARE)  # how much of a normal distribution is below a number
+NORMAL_BY_TANH = define("NormalByTanh", _normal_by_tanh, range=SHARE)
 # x where x > alpha, else 0. Of x it makes x again, and of 0 it makes 0, whatever alpha is.
 THRESHOLDED = define("ThresholdedRelu", _thresholded, idempotent=True, zero=True)
 

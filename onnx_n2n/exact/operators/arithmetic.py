@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnx_n2n.exact.domains import BUT_ZERO
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.casts import BITS, SIGNED, WRAPPED
@@ -28,8 +29,8 @@ def _remainder(x: np.ndarray, y: np.ndarray, signed_as_first: int) -> np.ndarray
     return np.asarray(np.fmod(x, y) if signed_as_first else np.mod(x, y))
 
 
-QUOTIENT = define("Quotient", _truncated)  # of whole numbers, rounded towards zero
-REMAINDER = define("Mod", _remainder)
+QUOTIENT = define("Quotient", _truncated, domain=BUT_ZERO, judged=1)  # of whole numbers, rounded towards zero
+REMAINDER = define("Mod", _remainder, domain=BUT_ZERO, judged=1)
 WHOLE_POWER = define("WholePow", lambda x, y, _: np.trunc(np.power(x, y)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnx_n2n.exact.domains import SHARE
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.registry import rule
@@ -15,14 +16,14 @@ from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, Tensor
 
 # 1 of all numbers but 0; so of 0 and 1 themselves.
-NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=True)
+NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=True, range=SHARE)
 
 
 def _infinite(x: np.ndarray, negative: int, positive: int) -> np.ndarray:
     return (np.isposinf(x) * positive + np.isneginf(x) * negative) * 1.0
 
 
-IS_INFINITE = define("IsInf", _infinite, at_infinity=True)
+IS_INFINITE = define("IsInf", _infinite, at_infinity=True, range=SHARE)
 
 
 @rule("Less", "LessOrEqual", "Greater", "GreaterOrEqual")

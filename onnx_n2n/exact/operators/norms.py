@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from onnx_n2n.exact.domains import NOT_NEGATIVE
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.activations import sigmoid_of
@@ -21,7 +22,7 @@ def _over_norm(total: np.ndarray, p: int) -> np.ndarray:
     return np.where(total == 0, 0.0, np.where(total == 0, 1.0, total) ** (-1 / p))
 
 
-OVER_NORM = define("OverNorm", _over_norm)
+OVER_NORM = define("OverNorm", _over_norm, range=NOT_NEGATIVE)
 SMALLEST = 1e-9  # what MeanVarianceNormalization adds to a deviation, in single precision
 
 
@@ -166,10 +167,10 @@ def mean_variance(site: Site) -> Tensor:
     """Return numbers less their mean, over their deviation and a little more."""
     x = site.numbers(0)
     axes = [axis % x.ndim for axis in site.attribute("axes", [0, 2, 3])]
-    middle = mean(site, x, axes)
-    deviation = site.world.sqrt(mean(site, x * x, axes) - middle * middle)
+    away = x - mean(site, x, axes)
+    deviation = site.world.sqrt(mean(site, away * away, axes))
     over = site.world.reciprocal(deviation + site.world.enter(np.float32(SMALLEST)))
-    return site.result((x - middle) * over)
+    return site.result(away * over)
 
 
 @rule("LRN")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_n2n.exact import functions
+from onnx_n2n.exact.domains import FROM_ZERO, NOT_NEGATIVE
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.windows import Axis, image, in_blocks, over, reach, sliding, windows
 from onnx_n2n.exact.registry import rule
@@ -23,7 +24,7 @@ def _winner(rows: np.ndarray) -> np.ndarray:
 
 
 WINNER = functions.define("WinnerOfWindow", _winner)
-LP_ROOT = functions.define("LpRoot", lambda x, p: np.power(x, 1 / p), zero=True)
+LP_ROOT = functions.define("LpRoot", lambda x, p: np.power(x, 1 / p), zero=True, domain=FROM_ZERO, range=NOT_NEGATIVE)
 
 
 def pooled(site: Site, slot: int = 0) -> tuple[Numbers, list[Axis]]:
