@@ -41,7 +41,7 @@ from exact_reference import moved
 import onnx_n2n
 from helpers.patience import TooLong, patience
 from onnx_n2n import exact
-from onnx_n2n.exact import checking
+from onnx_n2n.exact import pair
 from onnx_n2n.exact.undecided import Undecided
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -78,7 +78,7 @@ class Student:
 def unexplained() -> Iterator[None]:
     """Leave out the search for a witness: residues that differ are reason enough not to say equal."""
     found = exact.Verdict("undecided", reason="residues differ")
-    with mock.patch.object(checking.Pair, "explained", return_value=found):
+    with mock.patch.object(pair.Pair, "explained", return_value=found):
         yield
 
 

@@ -117,6 +117,10 @@ class Comparisons:
         self.arguments[function] = self.arguments.get(function, 0) + count
         self.bounds[function] = self.bounds.get(function, Bound()).joined(bound)
 
+    def copied(self) -> Comparisons:
+        """Return the same, to add to."""
+        return Comparisons(dict(self.arguments), dict(self.bounds))
+
     def chance(self, primes: Sequence[int], roots: int) -> float:
         """Return the chance that any two of them were equal although they stand for different functions."""
         total = 0.0

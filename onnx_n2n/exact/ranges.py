@@ -157,7 +157,7 @@ class Ranges(World[Ranged]):
     """What numbers are in a run that finds how long everything is, and between which numbers.
 
     Args:
-        comparisons: About what runs with numbers will compare, where it is to be found; several models may share it.
+        comparisons: About what runs with numbers will compare, behind what others compare.
 
     Attributes:
         open: Functions of numbers that they may not be defined for, by who takes them.

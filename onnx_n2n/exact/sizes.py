@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, count, islice
+from itertools import chain, combinations, count, islice, pairwise
 
 import onnx
 
@@ -83,16 +83,33 @@ def attempts(
         Undecided: If it is not known how many axes an input has.
         OptionError: If ``fixed`` does not fit the inputs.
     """
+    batches, others = names(inputs, fixed)
+    small, larger = (_small(inputs, fixed or {}, least) for least in (2, LARGER))
+    long = _long(small, others or batches, reaching)
+    yield from _shaped(inputs, fixed, long if reaching else _sets(small, larger if others else small, batches, others))
+
+
+def smaller(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> list[Attempt]:
+    """Return sets of shapes between some that `attempts` has found by a scale and those of the scale before, ascending.
+
+    They are in the same proportion. For shapes that were found otherwise there are none.
+    """
+    batches, others = names(inputs, fixed)
+    small = _small(inputs, fixed or {}, 2)
+    for before, scale in pairwise((1, *SCALES)):
+        if attempt in _shaped(inputs, fixed, [_scaled(small, others or batches, scale)]):
+            between = (_scaled(small, others or batches, each) for each in range(before + 1, scale))
+            return list(_shaped(inputs, fixed, between))
+    return []
+
+
+def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: Iterable[Pair]) -> Iterator[Attempt]:
+    """Return the shapes of inputs for pairs of lengths by name, where these are lengths."""
     axes = [axis for each in inputs for axis in _free(each)]
     known = _known(inputs, axes, fixed or {})
-    batches, others = names(inputs, fixed)
-    stated = {dim.dim_value for each in inputs for dim in each.type.tensor_type.shape.dim}
-    taken = stated | set(known.values())
-    small, larger = (_small(batches, others, taken, least) for least in (2, LARGER))
-    long = _long(small, others or batches, reaching)
-    for sets in long if reaching else _sets(small, larger if others else small, batches, others):
+    for pair in sets:
         try:
-            found = tuple({each.name: _shape(each, axes, lengths | known) for each in inputs} for lengths in sets)
+            found = tuple({each.name: _shape(each, axes, lengths | known) for each in inputs} for lengths in pair)
         except Undecided:
             continue
         yield found[:1] if found[0] == found[-1] else found
@@ -122,18 +139,26 @@ def _sets(small: Pair, larger: Pair, batches: Sequence[str], others: Sequence[st
         first, second = ({**each, total: sum(each[part] for part in parts)} for each in small)
         yield first, second
     scaled = others or batches
-    multiples = _multiples(len(scaled))
     for scale in SCALES if scaled else ():
-        first, second = ({name: scale * by for name, by in zip(scaled, side, strict=True)} for side in multiples)
-        yield small[0] | first, small[1] | second
+        yield _scaled(small, scaled, scale)
     for scale in (1, *SCALES) if len(others) > 1 else ():  # all of them equally long
         yield small[0] | dict.fromkeys(others, 4 * scale), small[1] | dict.fromkeys(others, 6 * scale)
     if len(batches) > 1:
         yield small[0] | dict.fromkeys(batches, 2), small[1] | dict.fromkeys(batches, 3)
 
 
-def _small(batches: Sequence[str], others: Sequence[str], stated: Collection[int], least: int) -> Pair:
+def _scaled(small: Pair, names_: Sequence[str], scale: int) -> Pair:
+    """Return lengths by name of which some are multiples of a scale."""
+    sides = ({name: scale * by for name, by in zip(names_, side, strict=True)} for side in _multiples(len(names_)))
+    first, second = sides
+    return small[0] | first, small[1] | second
+
+
+def _small(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes, least: int) -> Pair:
     """Return small lengths, all of them different, and none that an axis has already: ``least`` or more for a batch."""
+    batches, others = names(inputs, fixed)
+    known = _known(inputs, [axis for each in inputs for axis in _free(each)], fixed)
+    stated = {dim.dim_value for each in inputs for dim in each.type.tensor_type.shape.dim} | set(known.values())
     found: list[Lengths] = [{}, {}]
     for name in batches:
         found[0][name] = next(n for n in count(least) if n not in {*stated, *found[0].values()})

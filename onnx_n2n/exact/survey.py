@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -83,6 +83,24 @@ class Survey:
 def dead(surveys: Sequence[Survey]) -> bool:
     """Return whether what is unread in runs with different batches is so at any batch."""
     return all(one.like(two) for one, two in pairwise(surveys))
+
+
+def seen(*surveys: Survey) -> set[tuple[object, ...]]:
+    """Return what runs at several sets of shapes tell apart, by the nodes that read it.
+
+    These are axes whose length differs between sets, that are not 1 in a set, and two axes with different lengths.
+    """
+    found: set[tuple[object, ...]] = set()
+    for visit, shapes in surveys[0].shapes.items():
+        others = [each.shapes.get(visit, ()) for each in surveys[1:]]
+        for place, axes in enumerate(zip(shapes, *others, strict=False)):
+            lengths = list(zip(*axes, strict=False))
+            found |= {("free", visit, place, at) for at, each in enumerate(lengths) if len(set(each)) > 1}
+            found |= {("long", visit, place, at, which) for at, each in enumerate(lengths)
+                      for which, length in enumerate(each) if length > 1}  # fmt: skip
+            found |= {("apart", visit, place, one, two) for one, two in combinations(range(len(lengths)), 2)
+                      if lengths[one] != lengths[two]}  # fmt: skip
+    return found
 
 
 def _met(trail: Trail, missing: np.ndarray) -> dict[Visit, tuple[bool, ...]]:

@@ -9,9 +9,10 @@ import onnx
 import pytest
 from onnx import numpy_helper, parser
 
-from onnx_n2n.exact import check, checking
-from onnx_n2n.exact.checking import Pair
+from onnx_n2n.exact import check
+from onnx_n2n.exact import pair as module
 from onnx_n2n.exact.files import load
+from onnx_n2n.exact.pair import Pair
 
 IMAGE = "(float[N,2,1,1] x) => (float[N,4,1,1] y) { y = Conv<pads = [1, 1, 1, 1]>(x, W) }"
 KERNEL = np.random.default_rng(0).normal(size=(4, 2, 3, 3)).astype("f4")
@@ -52,13 +53,13 @@ def test_what_meets_padding_at_any_batch_is_dead_after_three_runs_without_number
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made_for: list[int] = []
-    field = checking.Field
+    field = module.Field
 
     def noted(count: int, *others: object, **more: object) -> object:
         made_for.append(count)
         return field(count, *others, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(checking, "Field", noted)
+    monkeypatch.setattr(module, "Field", noted)
     pairs: list[Pair] = []
     on = Pair.on
     monkeypatch.setattr(Pair, "on", lambda pair, attempt: (pairs.append(pair), on(pair, attempt))[1])
@@ -71,12 +72,12 @@ def test_what_meets_padding_at_any_batch_is_dead_after_three_runs_without_number
 def test_a_survey_says_which_nodes_meet_what_is_unread() -> None:
     file = load(made(IMAGE, W=KERNEL))
     pair = Pair(file, file)
-    small, large = (pair.surveyed({"x": (batch, 2, 1, 1)})[0] for batch in (2, 9))
+    small, large = (pair.survey({"x": (batch, 2, 1, 1)}, 0) for batch in (2, 9))
     assert small.missing.size
     assert {visit[1] for visit in small.met} == {"Conv"}
     assert small.like(large)
     assert not replace(small, met={}).like(replace(large, met={}))  # where it has gone is not known
     other = load(made(IMAGE.replace("N,2,1,1] x", "N,2,H,W] x").replace("N,4,1,1", "N,4,H,W"), W=KERNEL))
     pair = Pair(other, other)
-    one, two = (pair.surveyed({"x": shape})[0] for shape in ((2, 2, 1, 1), (2, 2, 1, 2)))
+    one, two = (pair.survey({"x": shape}, 0) for shape in ((2, 2, 1, 1), (2, 2, 1, 2)))
     assert not one.like(two)

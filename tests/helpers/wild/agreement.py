@@ -11,7 +11,8 @@ import onnx
 from onnx import numpy_helper
 
 from helpers.wild.judge import Judge, tensors_of
-from onnx_n2n.exact.checking import Pair, Verdict
+from onnx_n2n.exact.pair import Pair
+from onnx_n2n.exact.verdict import Verdict
 from onnx_n2n.verification.verdict import verify
 
 CHANGE = 1e-2  # by which one weight of a student is changed, relative

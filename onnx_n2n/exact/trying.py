@@ -1,0 +1,116 @@
+"""Shapes of inputs that are tried one after the other, until runs of both models decide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from onnx_n2n.exact import sizes
+from onnx_n2n.exact.pair import Misfit, Pair, Unread
+from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.verdict import Verdict
+from onnx_n2n.exact.watched import LARGEST, TooLarge
+
+SECONDS = 60.0  # no further shapes are tried after so long
+REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
+LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
+
+
+def compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -> Verdict:
+    """Try shapes until a run of both models decides; say why not what came nearest to it."""
+    given = list(pair.teacher.inputs)
+    batches, others = sizes.names(given, fixed)
+    if not batches and not others:
+        pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
+    tried = Tried(pair, fixed, started, () if others else tuple(sizes.attempts(given, fixed)))
+    if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+        return found
+    lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
+    for length in lengths:
+        if (found := tried.first(sizes.attempts(given, fixed, reaching=length))) is not None:
+            return found
+    if not others and len(tried.unread) > 2 and all(each.counts == tried.unread[0].counts for each in tried.unread):
+        # No batch that was tried gives these elements a part: they are dead at any.
+        tried.pair = replace(pair, dead=True)
+        if (found := tried.first(sizes.attempts(given, fixed))) is not None:
+            return found
+    raise next(reversed(tried.unread), None) or tried.why or Undecided("no shapes were found that fit the inputs")
+
+
+@dataclass
+class Tried:
+    """Shapes that have been tried.
+
+    Args:
+        pair: The models.
+        fixed: Shapes of some inputs.
+        started: When the check began.
+        batches: All shapes that may be tried, where these differ in nothing but batches.
+        why: Why the first ones did not decide.
+        unread: What constants they left unread; this may be mended by larger ones.
+    """
+
+    pair: Pair
+    fixed: Mapping[str, tuple[int, ...]]
+    started: float
+    batches: tuple[sizes.Attempt, ...] = ()
+    why: Undecided | None = None
+    unread: list[Unread] = field(default_factory=list)
+
+    def first(self, attempts: Iterator[sizes.Attempt]) -> Verdict | None:
+        """Return the verdict on the first shapes that decide."""
+        last, times = None, 0
+        for attempt in attempts:
+            if time.monotonic() - self.started > SECONDS:
+                break
+            try:
+                return self._on(self._least(attempt))
+            except Unread as unread:
+                self.unread.append(unread)
+            except Undecided as why:
+                self.why = self.why or why
+                place = why.node, why.operator, why.reason
+                times = times + 1 if place == last else 1
+                if times == (REPEATED if isinstance(why, Misfit) else 2) or isinstance(why, TooLarge):
+                    break  # other lengths change nothing, or make it worse
+                last = place
+        return None
+
+    def _least(self, attempt: sizes.Attempt) -> sizes.Attempt:
+        """Return the smallest shapes in the same proportion at which runs show as much: time grows with them.
+
+        Raises:
+            Undecided: If runs at the shapes themselves do not show enough.
+        """
+        found = [*sizes.smaller(list(self.pair.teacher.inputs), self.fixed, attempt), attempt]
+        if found[1:]:
+            self.pair.lengths(attempt)
+        least, most = 0, len(found) - 1
+        while least < most:
+            middle = (least + most) // 2
+            least, most = (least, middle) if self.pair.shows(found[middle], attempt) else (middle + 1, most)
+        return found[least]
+
+    def _on(self, attempt: sizes.Attempt) -> Verdict:
+        """Return the verdict on some shapes, where what they leave unread may be so at any batch."""
+        try:
+            return self.pair.on(attempt)
+        except Unread:
+            if not self._dead(attempt):
+                raise
+        return replace(self.pair, dead=True).on(attempt)
+
+    def _dead(self, attempt: sizes.Attempt) -> bool:
+        """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""
+        if self.pair.dead or not self.batches:
+            return False
+        made = max(self.pair.survey(attempt[0], side).made for side in (0, 1)) / _size(attempt[0])
+        large = [shapes for each in self.batches for shapes in each if made * _size(shapes) < LARGEST]
+        return self.pair.dead_at(*attempt, max(large, key=_size, default=attempt[0]))
+
+
+def _size(shapes: sizes.Shapes) -> int:
+    return sum(int(np.prod(each)) for each in shapes.values())
