@@ -175,14 +175,18 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
     left: list[Axis] = []
     right: list[Axis] = []
     remaining = list(target)
-    while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
-        whole = found[1]
-        left.append(found[0])
-        del remaining[0]
-    while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
-        whole = found[1]
-        right.insert(0, found[0])
-        del remaining[-1]
+    for last in (False, True):
+        while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
+            whole = found[1]
+            left.append(found[0])
+            del remaining[0]
+        while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
+            whole = found[1]
+            right.insert(0, found[0])
+            del remaining[-1]
+        if last or len(remaining) < 2 or (told := _told(size(whole), remaining)) is None:
+            break
+        remaining = told
     if not remaining:
         return [*left, *right]
     if len(remaining) == 1:
@@ -193,6 +197,17 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
     if None in lengths and (known := context.inferred()) is not None:
         lengths = known[len(left) : len(known) - len(right)]
     return [*left, *(context.pinned_axis(length, reason, cause) for length in lengths), *right]
+
+
+def _told(whole: int | None, target: Sequence[ShapeDim]) -> list[ShapeDim] | None:
+    """Return a target with the length that it leaves open; None if it leaves none open, or that is not known."""
+    lengths = _lengths(whole, target)
+    if None in lengths or not any(each.literal and each.value == -1 for each in target):
+        return None
+    return [
+        ShapeDim(length) if each.literal and each.value == -1 else each
+        for length, each in zip(lengths, target, strict=True)
+    ]
 
 
 def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | None]:

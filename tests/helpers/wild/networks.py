@@ -134,6 +134,34 @@ def relative(s: Sheet) -> None:
         apart = s.add("Reshape", wide, s.constant(np.array([0, 0, heads, per])))
         parts.append(s.add("Transpose", apart, perm=[0, 2, 1, 3]))
     scores = s.add("MatMul", parts[0], s.add("Transpose", parts[1], perm=[0, 1, 3, 2]))
+    bias = _listed(s, value.shape[1], heads) if value.shape[1] and s.chance(30) else _by_distance(s, value, heads, far)
+    if s.chance():
+        bias = s.add("Unsqueeze", bias, s.constant(np.array([0])))
+    mixed = s.add("MatMul", s.add("Softmax", s.add("Add", scores, bias), axis=-1), parts[2])
+    per = s.values[mixed].shape[-1]
+    assert per
+    flat = s.add("Reshape", s.add("Transpose", mixed, perm=[0, 2, 1, 3]), s.constant(np.array([0, 0, heads * per])))
+    made = s.add("MatMul", flat, s.weight(heads * per, width))
+    s.add("Add", value.name, made)
+
+
+def _listed(s: Sheet, n: int, heads: int) -> str:
+    """Return a bias whose places in a table are listed, as windows of attention have it; the table may be computed."""
+    count = 2 * n - 1
+    table = s.weight(count, heads)
+    if s.chance():
+        places = s.constant(s.rng.standard_normal((1, count, 2)).astype(np.float32))
+        hidden = s.add("Relu", s.add("MatMul", places, s.weight(2, s.length())))
+        made = s.add("MatMul", hidden, s.weight(s.values[hidden].shape[2] or 1, heads))
+        table = s.add("Reshape", made, s.constant(np.array([-1, heads])))
+    distance = np.arange(n)[:, None] - np.arange(n)[None] + n - 1
+    picked = s.add("Gather", table, s.constant(distance.ravel()), axis=0)
+    square = s.add("Reshape", picked, s.constant(np.array([n, n, s.one_of([-1, heads])])))
+    return s.add("Transpose", square, perm=[2, 0, 1])
+
+
+def _by_distance(s: Sheet, value: Value, heads: int, far: int) -> str:
+    """Return a bias that is looked up by the distance of two places, which is computed."""
     count = s.add("Squeeze", s.measure(value, 1))
     places = s.add("Range", s.constant(np.int64(0)), count, s.constant(np.int64(1)))
     column = s.add("Unsqueeze", places, s.constant(np.array([1])))
@@ -150,19 +178,9 @@ def relative(s: Sheet) -> None:
             near = s.add("Add", s.add("Abs", near), past)
         else:
             near = s.add("Add", near, s.constant(np.int64(far)))
-    table = s.weight(2 * far + 1, heads)
     if s.chance(30):  # a table of a row for each head
-        bias = s.add("Gather", s.weight(heads, 2 * far + 1), near, axis=1)
-    else:
-        bias = s.add("Transpose", s.add("Gather", table, near, axis=0), perm=[2, 0, 1])
-    if s.chance():
-        bias = s.add("Unsqueeze", bias, s.constant(np.array([0])))
-    mixed = s.add("MatMul", s.add("Softmax", s.add("Add", scores, bias), axis=-1), parts[2])
-    per = s.values[mixed].shape[-1]
-    assert per
-    flat = s.add("Reshape", s.add("Transpose", mixed, perm=[0, 2, 1, 3]), s.constant(np.array([0, 0, heads * per])))
-    made = s.add("MatMul", flat, s.weight(heads * per, width))
-    s.add("Add", value.name, made)
+        return s.add("Gather", s.weight(heads, 2 * far + 1), near, axis=1)
+    return s.add("Transpose", s.add("Gather", s.weight(2 * far + 1, heads), near, axis=0), perm=[2, 0, 1])
 
 
 def placed(s: Sheet) -> None:
