@@ -17,7 +17,7 @@ ATTENTION = """
 """
 WEIGHTS = {"wq": (5, 4), "wk": (5, 4), "wv": (5, 4), "wo": (4, 3)}
 HEADS = {"apart": np.array([0, 0, 2, 2]), "back": np.array([0, 0, -1]), **WEIGHTS}
-LISTED = (np.arange(3)[:, None] - np.arange(3) + 2).ravel()
+LISTED = (np.arange(3) - np.arange(3)[:, None] + 2).ravel()
 BIASES = {
     "listed": "g = Gather(table, listed) g1 = Reshape(g, square) bias = Transpose<perm=[2, 0, 1]>(g1)",
     "listed, the table computed": """

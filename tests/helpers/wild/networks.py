@@ -154,7 +154,7 @@ def _listed(s: Sheet, n: int, heads: int) -> str:
         hidden = s.add("Relu", s.add("MatMul", places, s.weight(2, s.length())))
         made = s.add("MatMul", hidden, s.weight(s.values[hidden].shape[2] or 1, heads))
         table = s.add("Reshape", made, s.constant(np.array([-1, heads])))
-    distance = np.arange(n)[:, None] - np.arange(n)[None] + n - 1
+    distance = s.one_of([1, -1]) * (np.arange(n)[:, None] - np.arange(n)) + n - 1
     picked = s.add("Gather", table, s.constant(distance.ravel()), axis=0)
     square = s.add("Reshape", picked, s.constant(np.array([n, n, s.one_of([-1, heads])])))
     return s.add("Transpose", square, perm=[2, 0, 1])
