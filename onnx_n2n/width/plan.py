@@ -183,6 +183,9 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
     averaged, reaches = _only_averaged(analysis), Reaches(analysis)
     found = {}
     for group in analysis.groups:
+        if group.size == 1:  # how many copies of every channel stand side by side
+            found[group.factor] = "by whole factors"
+            continue
         if group.limit is not Limit.UNIFORM or group.factor in averaged:
             free = group.limit is not Limit.COPIES and isinstance(reaches.of(group.factor), Fits)
             found[group.factor] = "freely" if free else "by copies"
