@@ -6,6 +6,7 @@
 Prints the seeds that fail, each with what failed and by how much, and a tally. ``--show SEED`` prints one teacher.
 With ``--exact``, the exact check is asked about each student and about the same with one weight changed by a hundredth;
 what fails is a student of which it says the opposite of the run. What it leaves undecided is told with reasons.
+With ``--pieces``, teachers have pieces of known networks, such as U-Nets.
 Exit code 1 if anything failed. A seed that ends the process, as some graphs do in ONNX Runtime, is told as well.
 """
 
@@ -29,20 +30,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 Outcome = dict[str, Any]
 
 
-def work(first: int, end: int, *, exact: bool) -> None:
+def work(first: int, end: int, *, exact: bool, pieces: bool) -> None:
     """Try seeds, and print one line of JSON for each: as it begins, and what became of it."""
     from helpers.wild.trial import trial
 
     for seed in range(first, end):
         print(json.dumps({"began": seed}), flush=True)
-        print(json.dumps(dataclasses.asdict(trial(seed, exact=exact))), flush=True)
+        print(json.dumps(dataclasses.asdict(trial(seed, exact=exact, pieces=pieces))), flush=True)
 
 
-def outcomes(first: int, end: int, *, exact: bool) -> Iterator[Outcome]:
+def outcomes(first: int, end: int, *, exact: bool, pieces: bool) -> Iterator[Outcome]:
     """Try seeds in a process of their own, and in another one after each that ends it."""
     environment = {"OMP_NUM_THREADS": "1", "ONNX_N2N_RAISE": "1", **os.environ}
     while first < end:
-        command = [sys.executable, __file__, "--worker", str(first), str(end), *(["--exact"] if exact else [])]
+        flags = [flag for flag, given in (("--exact", exact), ("--pieces", pieces)) if given]
+        command = [sys.executable, __file__, "--worker", str(first), str(end), *flags]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as worker:
             assert worker.stdout is not None
             for line in worker.stdout:
@@ -69,24 +71,25 @@ def main() -> int:
     parser.add_argument("number", type=int, nargs="?", default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow")
     parser.add_argument("--exact", action="store_true", help="compare the exact check with the run")
+    parser.add_argument("--pieces", action="store_true", help="with pieces of known networks")
     parser.add_argument("--show", type=int, metavar="SEED")
     parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(*options.worker, exact=options.exact)
+        work(*options.worker, exact=options.exact, pieces=options.pieces)
         return 0
     if options.show is not None:
         import onnx
 
         from helpers.wild.teacher import teacher
 
-        print(onnx.printer.to_text(teacher(options.show)))
+        print(onnx.printer.to_text(teacher(options.show, pieces=options.pieces)))
         return 0
     tally: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     undecided: Counter[str] = Counter()
-    seconds = []
-    for found in outcomes(options.seed, options.seed + options.number, exact=options.exact):
+    seconds, first = [], options.seed
+    for found in outcomes(first, first + options.number, exact=options.exact, pieces=options.pieces):
         tally["seeds"] += 1
         if tally["seeds"] % (50 if options.exact else 500) == 0:
             print(json.dumps(tally), file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 What stands in attributes stays as it is, so axes that meet it are pinned.
 """
 
-from onnx_n2n.axes.algebra import size, total
+from onnx_n2n.axes.algebra import UNIT, product, size, total
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.registry import declare, rule
@@ -12,10 +12,37 @@ ML = "ai.onnx.ml"
 STATED = "its attributes have numbers for every feature"
 
 declare("Binarizer CategoryMapper LabelEncoder", "*p -> *p", domain=ML)
-declare("LinearRegressor SVMRegressor TreeEnsembleRegressor", "n _ -> n _", domain=ML, why=STATED)
+declare("SVMRegressor TreeEnsembleRegressor", "n _ -> n _", domain=ML, why=STATED)
 declare("LinearClassifier SVMClassifier TreeEnsembleClassifier", "n _ -> n, n _", domain=ML, why=STATED)
-declare("OneHotEncoder", "*p -> *p _", domain=ML, why="it has one place for every category")
-declare("ArrayFeatureExtractor", "*n m _, *_ -> *n m _", domain=ML, why="indices point to places of this axis")
+
+
+@rule("LinearRegressor", domain=ML)
+def linear_regressor(context: Context) -> None:
+    """``n _ -> n t``, where ``t``, which is pinned, is stated by ``targets``."""
+    rows, features = context.axes(0, 2)
+    context.pin(features, STATED)
+    context.result([rows, context.pinned_axis(context.attribute("targets", 1), STATED)])
+
+
+@rule("OneHotEncoder", domain=ML)
+def one_hot_encoder(context: Context) -> None:
+    """``*p -> *p c``, where ``c``, which is pinned, has one place for every category."""
+    categories = [context.attribute(name, ()) for name in ("cats_int64s", "cats_strings")]
+    stated = [len(each) for each in categories if each]
+    length = stated[0] if len(stated) == 1 else None
+    context.result([*context.axes(0), context.pinned_axis(length, "it has one place for every category")])
+
+
+@rule("ArrayFeatureExtractor", domain=ML)
+def array_feature_extractor(context: Context) -> None:
+    """``*n m, k -> *n k``, where ``m`` and ``k`` are pinned; a vector becomes a matrix of one row."""
+    axes, indices = context.axes(0), context.axes(1)
+    text = "indices point to places of this axis"
+    for axis in (*axes[-1:], *indices):
+        context.pin(axis, text)
+    count = size(product(*indices))
+    rows = axes[:-1] if len(axes) > 1 else (UNIT,)
+    context.result([*rows, context.pinned_axis(count, text)])
 
 
 @rule("Scaler", domain=ML)

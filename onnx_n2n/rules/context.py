@@ -13,10 +13,12 @@ from onnx_n2n.axes.algebra import (
     Factor,
     Limit,
     Reason,
+    Sum,
     axis_of,
     blame,
     is_unit,
     limit,
+    parts_of,
     pin,
     resolve,
     same,
@@ -238,6 +240,13 @@ class Context:
         maker = self._facts.maker(self.node, axis)
         return spelled(axis) if maker is None else f"{spelled(axis)} ({maker.op_type} {reported(maker)!r})"
 
+    def crossing(self, axis: Axis, meant: str = "") -> Reason:
+        """Return the reason why parts of an axis keep their lengths where groups end inside of them."""
+        joined = next((part for part in parts_of(axis) if isinstance(part, Sum)), None)
+        if joined is None:
+            return self.reason(f"it makes groups{meant} that end inside of others: {self.described(axis)}")
+        return self.reason(f"it makes groups{meant} across a border in {self.described(joined)}")
+
     # --- statements
 
     def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
@@ -337,6 +346,9 @@ class Context:
             )
             if wrong:
                 raise Refusal(f"the declared shape {list(known)} is not the computed one {lengths}")
+        for axis in axes:
+            if is_unit(axis):  # it may be broadcast
+                self.pin(axis, "it has length 1")
         self.results[slot] = tuple(axes)
 
     def give(self, slot: int, known: Known) -> None:

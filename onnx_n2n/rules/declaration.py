@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, blame, is_unit, pin, product, size
-from onnx_n2n.axes.unify import ACROSS, Misaligned, split_product
+from onnx_n2n.axes.unify import UNSAID, Misaligned, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.notation import Operand, Pattern, Term, parse
 from onnx_n2n.rules.obligations import Summand
@@ -241,7 +241,8 @@ class _Letters:
                         raise Refusal("the parts of an axis cannot be told apart")
                     width = length // rest
                 try:
-                    head, axis = split_product(axis, width, self._context.reason(ACROSS))
+                    reason = self._context.crossing(axis) if width > 1 else UNSAID
+                    head, axis = split_product(axis, width, reason)
                 except Misaligned:
                     raise Refusal(f"{self._context.described(axis)} does not split into {width} parts") from None
             if letter in self.single:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
 from onnx_n2n.axes.symbolic import ShapeDim, always_equal
-from onnx_n2n.axes.unify import ACROSS, Misaligned, split_inner, split_product
+from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
 from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
 from onnx_n2n.rules.registry import declare, rule
 
 REPEATED = "it repeats the axis a number of times known only at run time"
+INSIDE = "it makes groups that end inside of others"
 BLOCKS = {"b": "blocksize", "d": "blocksize"}
 
 declare("SpaceToDepth", "n c (h b) (w d) -> n (b d c) h w", sizes=BLOCKS, pinned="b d")
@@ -171,20 +172,25 @@ def reshape(context: Context) -> None:
 
 def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Axis]:
     """Split an axis into parts of the lengths that ``target`` says, at most one of which is unknown."""
-    across = context.reason(ACROSS)
+    joined = any(isinstance(part, Sum) for part in parts_of(whole))
+    across = context.crossing(whole, _meant(context)) if joined else context.reason(INSIDE)
     left: list[Axis] = []
     right: list[Axis] = []
     remaining = list(target)
-    while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
-        whole = found[1]
-        left.append(found[0])
-        del remaining[0]
-    while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
-        whole = found[1]
-        right.insert(0, found[0])
-        del remaining[-1]
+    for last in (False, True):
+        while remaining and (found := _take(whole, remaining[0], across, from_left=True)):
+            whole = found[1]
+            left.append(found[0])
+            del remaining[0]
+        while remaining and (found := _take(whole, remaining[-1], across, from_left=False)):
+            whole = found[1]
+            right.insert(0, found[0])
+            del remaining[-1]
+        if last or len(remaining) < 2 or (told := _told(size(whole), remaining)) is None:
+            break
+        remaining = told
     if not remaining:
-        return [*left, *right]
+        return _with_spare(left, whole, right)
     if len(remaining) == 1:
         return [*left, whole, *right]
     cause, reason = blame(whole), _misfit(context, whole, remaining)
@@ -193,6 +199,26 @@ def _split(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> list[Ax
     if None in lengths and (known := context.inferred()) is not None:
         lengths = known[len(left) : len(known) - len(right)]
     return [*left, *(context.pinned_axis(length, reason, cause) for length in lengths), *right]
+
+
+def _with_spare(left: list[Axis], spare: Axis, right: list[Axis]) -> list[Axis]:
+    """Return all axes of a tensor, of which one has a spare that lies between what was split off from both sides."""
+    if left:
+        left[-1] = product(left[-1], spare)
+    elif right:
+        right[0] = product(spare, right[0])
+    return [*left, *right]
+
+
+def _told(whole: int | None, target: Sequence[ShapeDim]) -> list[ShapeDim] | None:
+    """Return a target with the length that it leaves open; None if it leaves none open, or that is not known."""
+    lengths = _lengths(whole, target)
+    if None in lengths or not any(each.literal and each.value == -1 for each in target):
+        return None
+    return [
+        ShapeDim(length) if each.literal and each.value == -1 else each
+        for length, each in zip(lengths, target, strict=True)
+    ]
 
 
 def _lengths(whole: int | None, target: Sequence[ShapeDim]) -> Sequence[int | None]:
@@ -210,10 +236,14 @@ def _misfit(context: Context, whole: Axis, target: Sequence[ShapeDim]) -> str:
     if joined is None:
         lengths = " x ".join("?" if (n := element.value) is None or n < 0 else f"{n:g}" for element in target)
         return f"the axes before and after it do not line up: {spelled(whole)} and {lengths}"
+    return context.crossing(whole, _meant(context)).text.partition(": ")[2]
+
+
+def _meant(context: Context) -> str:
+    """Return for which norm groups are made, if one reads them."""
     readers = (use.node for use in context.node.outputs[0].uses())
     norm = next((reader for reader in readers if reader.op_type.endswith("Normalization")), None)
-    meant = f" for {norm.op_type} {reported(norm)!r}" if norm is not None else ""
-    return f"it makes groups{meant} across a border in {context.described(joined)}"
+    return f" for {norm.op_type} {reported(norm)!r}" if norm is not None else ""
 
 
 def _take(whole: Axis, element: ShapeDim, across: Reason, *, from_left: bool) -> tuple[Axis, Axis] | None:

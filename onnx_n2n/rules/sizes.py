@@ -9,6 +9,7 @@ from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue, add, divide, l
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import content
 
+EXACT = 2.0**24  # whole numbers below are exact in single precision
 UNMODELLED = "its length is used in arithmetic that growth cannot follow"
 
 
@@ -118,6 +119,28 @@ def arithmetic(context: Context) -> ShapeValue | None:
         else:
             result.append(settle(left, right, value=_number(context.node.op_type, left, right), reason=reason))
     return ShapeValue(tuple(result), scalar=one.scalar and other.scalar)
+
+
+@content("Sqrt Pow")
+def power(context: Context) -> ShapeValue | None:
+    """A root or a power of lengths, which are pinned by it: its number is known if it is whole."""
+    one, other = context.content(0), context.content(1) if context.has(1) else ShapeValue((ShapeDim(0.5),), scalar=True)
+    if one is None or other is None:
+        return None
+    length, reason = max(len(one.elements), len(other.elements)), context.reason(UNMODELLED)
+    pairs = zip(_spread(one, length), _spread(other, length), strict=True)
+    found = tuple(settle(base, exponent, value=_power(base, exponent), reason=reason) for base, exponent in pairs)
+    return ShapeValue(found, scalar=one.scalar and other.scalar)
+
+
+def _power(base: ShapeDim, exponent: ShapeDim) -> float | None:
+    """Return a square root or a whole power, if it is a whole number that single precision holds."""
+    if base.value is None or exponent.value is None or base.value < 1:
+        return None
+    if exponent.value < 0 or (exponent.value != 0.5 and exponent.value % 1):
+        return None
+    found = float(base.value**exponent.value)
+    return found if found.is_integer() and found < EXACT else None
 
 
 def _factor(context: Context, slot: int, position: int, found: ShapeValue, element: ShapeDim) -> ShapeDim:

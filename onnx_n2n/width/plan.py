@@ -183,6 +183,9 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
     averaged, reaches = _only_averaged(analysis), Reaches(analysis)
     found = {}
     for group in analysis.groups:
+        if group.size == 1:  # how many copies of every channel stand side by side
+            found[group.factor] = "by whole factors"
+            continue
         if group.limit is not Limit.UNIFORM or group.factor in averaged:
             free = group.limit is not Limit.COPIES and isinstance(reaches.of(group.factor), Fits)
             found[group.factor] = "freely" if free else "by copies"
@@ -242,7 +245,7 @@ def _size(group: Group, request: Request) -> int:
     """Return the size that is asked for."""
     named = request.groups.get(group.name)
     aim = named if named is not None else math.floor(group.size * request.times + 0.5)
-    if aim != group.size and named is None:
+    if aim != group.size and named is None and group.size > 1:  # one is a number of copies, not of channels
         aim = -(-aim // request.multiple_of) * request.multiple_of
     if aim > MOST:
         raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")

@@ -29,6 +29,15 @@ def test_students_of_wild_teachers(first: int) -> None:
     assert sum(outcome.grown for outcome in counted) > len(counted)
 
 
+@pytest.mark.parametrize("first", range(0, NUMBER // 4, BATCH // 2))
+def test_students_of_pieces_of_known_networks(first: int) -> None:
+    outcomes = [trial(seed, pieces=True) for seed in range(first, min(first + BATCH // 2, NUMBER // 4))]
+    assert not [(outcome.seed, outcome.failures) for outcome in outcomes if outcome.failures]
+    counted = [outcome for outcome in outcomes if not outcome.uncounted]
+    assert len(counted) > len(outcomes) / 2
+    assert sum(outcome.grown for outcome in counted) > len(counted)
+
+
 @pytest.mark.parametrize("seed", SEEN)
 def test_what_failed_once(seed: int) -> None:
     assert not trial(seed).failures

@@ -57,7 +57,7 @@ CASES["Reshape"] = [
          back=[2, 12, 4, 6]),
     case("a = Reshape(h, to) b = Transpose<perm=[0,2,1,3,4]>(a) z = Reshape(b, back)", 3, 4, to=[0, 4, -1, 4, 6],
          back=[0, -1, 4, 6]),
-    case("z = Reshape(h, to)", close=1, to=[2, 8, 36]),  # cuts across channels and places
+    case("z = Reshape(h, to)", 4, close=1, to=[2, 8, 36]),  # cuts across channels and places
     case("z = Reshape(h, to)", 6, to=[2, 6, 48]),
     case("z = Reshape<allowzero=1>(h, to)", 12, to=[2, 12, 24]),
     case("a = Transpose<perm=[0,2,3,1]>(h) z = Reshape(a, to)", 12, close=1, to=[-1, 12]),

@@ -22,6 +22,7 @@ OTHER = (4, 2)  # and of a second one
 LARGEST = 4096  # elements of a tensor
 BOUND = 300.0  # of what a tensor holds
 DOMAIN = "com.microsoft"
+ML = "ai.onnx.ml"
 Dim = int | None
 
 
@@ -270,7 +271,10 @@ class Sheet:
 
     @property
     def imports(self) -> list[onnx.OperatorSetIdProto]:
-        return [helper.make_opsetid("", self.opset), helper.make_opsetid(DOMAIN, 1), helper.make_opsetid("f", 1)]
+        found = {"": self.opset, DOMAIN: 1, "f": 1}
+        if any(node.domain == ML for node in self.nodes):
+            found[ML] = 3
+        return [helper.make_opsetid(domain, version) for domain, version in found.items()]
 
     @contextmanager
     def attempt(self) -> Iterator[None]:

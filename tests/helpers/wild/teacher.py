@@ -8,17 +8,18 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.wild import around, layers, sequences, shaping
+from helpers.wild import around, layers, networks, sequences, shaping
 from helpers.wild.sheet import FREE, OTHER, Sheet, Skip, Value, read_by, typed
 from onnx_n2n.graph.inference import infer
 
 TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, around.carried: 4}
 STEPS = [step for step, often in TABLE.items() for _ in range(often)]
+NETWORKS = [step for step, often in networks.STEPS.items() for _ in range(often)]
 MOST = 16  # steps
 
 
-def teacher(seed: int) -> onnx.ModelProto:
-    """Draw a model; the same one for the same seed."""
+def teacher(seed: int, *, pieces: bool = False) -> onnx.ModelProto:
+    """Draw a model; the same one for the same seed. With ``pieces``, much of it is pieces of known networks."""
     s = Sheet(seed)
     _inputs(s)
     for _ in range(int(s.rng.integers(3, MOST))):
@@ -26,7 +27,7 @@ def teacher(seed: int) -> onnx.ModelProto:
             with s.attempt():
                 s.one_of([layers.linear, layers.linear, layers.convolution, layers.residual])(s)
         with s.attempt():
-            s.one_of(STEPS)(s)
+            s.one_of(NETWORKS if pieces and s.chance() else STEPS)(s)
     outputs = _outputs(s)
     if s.chance(90):
         _prune(s, outputs)

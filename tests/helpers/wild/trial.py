@@ -76,12 +76,15 @@ def ways(model: onnx.ModelProto, seed: int) -> Iterator[tuple[str, Callable[[], 
         yield "deepen", lambda: onnx_n2n.deepen(model, verify=False)
 
 
-def trial(seed: int, *, exact: bool = False) -> Outcome:
-    """Draw a teacher and grow it; with ``exact``, in one way only, and ask the exact check as well."""
+def trial(seed: int, *, exact: bool = False, pieces: bool = False) -> Outcome:
+    """Draw a teacher and grow it; with ``exact``, in one way only, and ask the exact check as well.
+
+    With ``pieces``, it has pieces of known networks.
+    """
     outcome = Outcome(seed)
     with patience(PATIENCE * (1 + 4 * exact)):
         try:
-            model = teacher(seed)
+            model = teacher(seed, pieces=pieces)
             rng = np.random.default_rng([seed, 1])
             judge = Judge(model, _feeds(model, rng), rng)
         except Skip:
