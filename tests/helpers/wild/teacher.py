@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.wild import around, layers, sequences, shaping
+from helpers.wild import around, layers, parts, positive, sequences, shaping
 from helpers.wild.sheet import FREE, OTHER, Sheet, Skip, Value, read_by, typed
 from onnx_n2n.graph.inference import infer
 
-TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, around.carried: 4}
+TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, **parts.STEPS, **positive.STEPS, around.carried: 4}
 STEPS = [step for step, often in TABLE.items() for _ in range(often)]
 MOST = 16  # steps
 
