@@ -33,7 +33,7 @@ def teacher(seed: int) -> onnx.ModelProto:
     for _ in range(s.one_of([0, 0, 1, 1, 2, 3])):
         with s.attempt():
             around.wrap(s, outputs)
-    return _model(s, outputs)
+    return finished(s, outputs)
 
 
 def _inputs(s: Sheet) -> None:
@@ -88,7 +88,8 @@ def _prune(s: Sheet, outputs: Sequence[str]) -> None:
     s.nodes = kept[::-1]
 
 
-def _model(s: Sheet, outputs: Sequence[str]) -> onnx.ModelProto:
+def finished(s: Sheet, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return what has been drawn as a model."""
     read = {*read_by(s.nodes), *outputs}
     weights = {name: array for name, array in s.weights.items() if name in read}
     nodes = []
