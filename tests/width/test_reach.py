@@ -208,7 +208,7 @@ WITHIN = {
     "a logarithm of what is above 1": "h = MatMul(x, W) s = Abs(h) e = Add(s, one) a = Log(e) y = MatMul(a, V)",
     "what one number divides for all channels": "h = MatMul(x, W) a = ReduceL2<axes=[-1], keepdims=1>(x) b = Div(h, a) "
     "y = MatMul(b, V)",
-    "a power between two means": "h = MatMul(x, W) c = Clip(h, one) p = Pow(c, odd) "
+    "a power between two means": "h = MatMul(x, W) z = Clip(h, one) p = Pow(z, odd) "
     "m = ReduceMean<axes=[0], keepdims=1>(p) r = Sqrt(m) y = MatMul(r, V)",
     "a norm in single nodes": "s = Mul(x, x) m = ReduceMean<axes=[-1], keepdims=1>(s) e = Add(m, tiny) r = Sqrt(e) "
     "n = Div(x, r) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) y = MatMul(a, V)",
