@@ -44,7 +44,7 @@ def dropout(context: Context) -> None:
 
 @rule("Sqrt Log Reciprocal")
 def of_positive(context: Context) -> None:
-    """``*p -> *p``; copies only, unless the operand is never below, or for logarithm and reciprocal always above, 0."""
+    """``*p -> *p``; copies only, unless the operand is never negative (Sqrt) or always positive (Log, Reciprocal)."""
     floor = context.floor(0)
     defined = floor.never_negative if context.node.op_type == "Sqrt" else floor.positive
     UNARY_BY[not defined](context)
@@ -54,7 +54,7 @@ def of_positive(context: Context) -> None:
 
 @rule("Div", since=7)
 def divide(context: Context) -> None:
-    """``~*p, ~*p -> *p``; copies only where the divisor has an axis, unless it is constant and never 0, or positive."""
+    """``~*p, ~*p -> *p``; copies only, on axes of the divisor, unless a constant without 0, or always positive."""
     divisor, floor = context.constant(1), context.floor(1)
     if divisor is not None and divisor.dtype.kind in "iu":
         _binary(context, 1, defined=bool(np.all(divisor > 0)))  # the least one has no quotient with -1
@@ -81,7 +81,7 @@ def remainder(context: Context) -> None:
 
 @rule("Pow", since=7)
 def power(context: Context) -> None:
-    """``~*p, ~*p -> *p``; copies only, unless the exponent is constant and whole and not below 0, or the base above."""
+    """``~*p, ~*p -> *p``; copies only, unless the exponent is constant, and whole or the base positive."""
     exponent, floor = context.constant(1), context.floor(0)
     whole = exponent is not None and bool(np.all((exponent >= 0) & (exponent % 1 == 0)))
     positive = exponent is not None and (floor.positive or (floor.never_negative and bool(np.all(exponent >= 0))))
