@@ -28,7 +28,7 @@ from onnx_n2n.axes.algebra import (
     size,
     total,
 )
-from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
+from onnx_n2n.axes.unify import Misaligned, split_product, split_sum, unify
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 
@@ -88,8 +88,43 @@ def length_of(axis: Axis) -> ShapeDim:
 
 
 def always_equal(one: Axis, other: Axis) -> bool:
-    """Say whether two axes have the same length however their factors grow, whatever the order of their factors."""
-    return _left(one, other) == []
+    """Say whether two axes have the same length however their factors grow, whatever the order of their factors.
+
+    Factors that are pinned need not be the same ones: 2 * 2 places are 4.
+    """
+    ours, theirs = _unshared(one, other)
+    fixed = _fixed(ours)
+    return fixed is not None and fixed == _fixed(theirs)
+
+
+def meet(one: Axis, other: Axis, reason: Reason) -> bool:
+    """Make two axes equal in length where they share what is known only at run time; say whether they are."""
+    if always_equal(one, other):
+        return True
+    ours, theirs = (product(*parts) for parts in _unshared(one, other))
+    length = size(ours)
+    if length is None or length != size(theirs):
+        return False
+    unify(ours, theirs, reason)
+    return True
+
+
+def _unshared(one: Axis, other: Axis) -> tuple[list[Axis], list[Axis]]:
+    """Return the parts of two products that are not the same in both."""
+    ours, theirs = [], parts_of(other)
+    for part in parts_of(one):
+        place = next((place for place, each in enumerate(theirs) if same(each, part)), None)
+        if place is None:
+            ours.append(part)
+        else:
+            del theirs[place]
+    return ours, theirs
+
+
+def _fixed(parts: list[Axis]) -> int | None:
+    """Return the length of a product that cannot grow, None of any other."""
+    found = size(product(*parts))
+    return found if all(map(is_pinned, parts)) else None
 
 
 def _left(one: Axis, other: Axis) -> list[Axis] | None:
