@@ -81,7 +81,7 @@ def remainder(context: Context) -> None:
 
 @rule("Pow", since=7)
 def power(context: Context) -> None:
-    """``~*p, ~*p -> *p``; copies only, unless the exponent is constant, and whole or the base positive."""
+    """``~*p, ~*p -> *p``; copies only, unless the exponent is constant, and natural or the base positive."""
     exponent, floor = context.constant(1), context.floor(0)
     whole = exponent is not None and bool(np.all((exponent >= 0) & (exponent % 1 == 0)))
     positive = exponent is not None and (floor.positive or (floor.never_negative and bool(np.all(exponent >= 0))))

@@ -258,7 +258,7 @@ def power(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 def _raised(base: float, power: float) -> float:
     try:
-        return base**power
+        return float(base**power)
     except OverflowError:
         return math.inf
 
