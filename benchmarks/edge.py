@@ -58,9 +58,26 @@ ELEMENTWISE = {
     "power": "e = Pow(two, a)",
     "square": "b = Mul(a, a) c = Mul(b, b) d = Mul(c, c) e = Mul(d, d)",
     "softplus": "b = Exp(a) c = Add(b, one) e = Log(c)",
+    "swish": "n = Neg(a) b = Exp(n) c = Add(b, one) e = Div(a, c)",
+    "logistic": "n = Neg(a) b = Exp(n) c = Add(b, one) e = Reciprocal(c)",
+    "mish": "b = Exp(a) c = Add(b, one) d = Log(c) f = Tanh(d) e = Mul(a, f)",
+    "root": "b = Mul(a, a) c = Add(b, one) d = Sqrt(c) e = Add(a, d)",
+    "inverse": "b = Mul(a, a) c = Add(b, one) d = Reciprocal(c) e = Mul(a, d)",
+    "unit": "n = ReduceL2<axes = [-1]>(a) e = Div(a, n)",
+    "rectified unit": "p = Relu(a) n = ReduceL2<axes = [-1]>(a) s = Shape(p) m = Expand(n, s) e = Div(p, m)",
+    "gem": "c = Clip(a, one) b = Pow(c, eight) e = Pow(b, eighth)",
+    "third power": "c = Clip(a, one) e = Pow(c, third)",
 }
-LARGEST = {"exp": 88.0, "sinh": 88.0, "cosh": 88.0, "pow": 6e4, "power": 127.0, "square": 200.0, "softplus": 88.0}
-LARGEST_HALF = {"exp": 11.0, "sinh": 11.0, "cosh": 11.0, "pow": 3.9, "power": 15.9, "square": 1.9, "softplus": 11.0}
+LARGEST = {
+    "exp": 88.0, "sinh": 88.0, "cosh": 88.0, "pow": 6e4, "power": 127.0, "square": 200.0, "softplus": 88.0,
+    "swish": 88.0, "logistic": 88.0, "mish": 88.0, "root": 1e19, "inverse": 1e19, "unit": 1e18, "rectified unit": 1e18,
+    "gem": 6e4, "third power": 1e15,
+}  # fmt: skip
+LARGEST_HALF = {
+    "exp": 11.0, "sinh": 11.0, "cosh": 11.0, "pow": 3.9, "power": 15.9, "square": 1.9, "softplus": 11.0,
+    "swish": 11.0, "logistic": 11.0, "mish": 11.0, "root": 200.0, "inverse": 200.0, "unit": 60.0,
+    "rectified unit": 60.0, "gem": 3.9, "third power": 80.0,
+}  # fmt: skip
 ACTIVATIONS = (
     "Tanh", "Relu", "Sigmoid", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign",
     "Softplus",
@@ -96,10 +113,10 @@ def perceptron(draw: Draw, name: str) -> onnx.ModelProto:
     largest = (LARGEST_HALF if draw.half else LARGEST)[name]
     draw.weight("w", 6, 6)
     rows = draw.rng.standard_normal((6, 12))
-    signed = name in {"exp", "power"} and draw.rng.random() < 0.5
+    signed = name in {"exp", "power", "swish", "mish"} and draw.rng.random() < 0.5
     draw.constants["v"] = -np.abs(rows) if signed else 0.95 * largest * rows / np.abs(rows).sum(0)
     draw.weight("u", 12, 3, gain=1e-3 if draw.half else 1.0)
-    draw.constants |= {"one": 1.0, "two": 2.0, "eight": 8.0}
+    draw.constants |= {"one": 1.0, "two": 2.0, "eight": 8.0, "eighth": 1 / 8, "third": 2.5}
     words = set(re.findall(r"\w+", ELEMENTWISE[name])) | {"v", "u"} | (set() if signed else {"w"})
     draw.constants = {key: value for key, value in draw.constants.items() if key in words}
     first = "r = Relu(x)" if signed else "h = MatMul(x, w) r = Tanh(h)"

@@ -15,6 +15,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
+from onnx_n2n.rules.floors import Floors
 from onnx_n2n.rules.obligations import Ledger, Port
 from onnx_n2n.words import count
 
@@ -31,6 +32,7 @@ class Analysis:
         contents: What small tensors say.
         sequences: The axes of each tensor of a sequence.
         shapes: What shape inference knows of each tensor.
+        floors: How small the numbers of each tensor can be.
         ledger: The obligations of all nodes.
         groups: What may grow, in graph order.
         pins: The weight axes that may not grow, with their reasons.
@@ -45,6 +47,7 @@ class Analysis:
     contents: Mapping[ir.Value, ShapeValue]
     sequences: Mapping[ir.Value, Sequence[tuple[Axis, ...]]]
     shapes: Mapping[ir.Value, Inferred]
+    floors: Floors
     ledger: Ledger
     groups: tuple[Group, ...]
     pins: tuple[Pinned, ...]

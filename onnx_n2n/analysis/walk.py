@@ -31,6 +31,7 @@ from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_l
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.facts import Known
+from onnx_n2n.rules.floors import Floor, Floors
 from onnx_n2n.rules.obligations import Ledger, Port
 
 __all__ = ["Analysis", "analyze"]
@@ -64,6 +65,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         contents=walk.contents,
         sequences=walk.sequences,
         shapes=walk.shapes,
+        floors=walk.floors,
         ledger=ledger,
         groups=groups,
         pins=pins_of(model.graph, walk),
@@ -80,6 +82,7 @@ class _Walk:
         self.opsets = {plain(domain): version for domain, version in model.opset_imports.items()}
         self.constants = Constants(model)
         self.shapes = infer_shapes(model)
+        self.floors = Floors(self.constants, self._dtype)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
         self.uses: dict[tuple[ir.Node, int], tuple[Axis, ...]] = {}
         self.contents: dict[ir.Value, ShapeValue] = {}
@@ -134,6 +137,9 @@ class _Walk:
 
     def constant(self, value: ir.Value) -> np.ndarray | None:
         return self.constants.array(value)
+
+    def floor(self, node: ir.Node, slot: int) -> Floor:
+        return self.floors.of(node, slot)
 
     def floating(self, value: ir.Value) -> bool:
         return self._dtype(value) in FLOATS

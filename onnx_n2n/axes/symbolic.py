@@ -14,6 +14,7 @@ import numpy as np
 
 from onnx_n2n.axes.algebra import (
     Axis,
+    Product,
     Reason,
     Sum,
     axis_of,
@@ -27,7 +28,7 @@ from onnx_n2n.axes.algebra import (
     size,
     total,
 )
-from onnx_n2n.axes.unify import Misaligned, split_product
+from onnx_n2n.axes.unify import Misaligned, split_product, split_sum, unify
 
 LARGEST = 64  # a tensor with more elements is data, not shape arithmetic
 
@@ -87,8 +88,43 @@ def length_of(axis: Axis) -> ShapeDim:
 
 
 def always_equal(one: Axis, other: Axis) -> bool:
-    """Say whether two axes have the same length however their factors grow, whatever the order of their factors."""
-    return _left(one, other) == []
+    """Say whether two axes have the same length however their factors grow, whatever the order of their factors.
+
+    Factors that are pinned need not be the same ones: 2 * 2 places are 4.
+    """
+    ours, theirs = _unshared(one, other)
+    fixed = _fixed(ours)
+    return fixed is not None and fixed == _fixed(theirs)
+
+
+def meet(one: Axis, other: Axis, reason: Reason) -> bool:
+    """Make two axes equal in length where they share what is known only at run time; say whether they are."""
+    if always_equal(one, other):
+        return True
+    ours, theirs = (product(*parts) for parts in _unshared(one, other))
+    length = size(ours)
+    if length is None or length != size(theirs):
+        return False
+    unify(ours, theirs, reason)
+    return True
+
+
+def _unshared(one: Axis, other: Axis) -> tuple[list[Axis], list[Axis]]:
+    """Return the parts of two products that are not the same in both."""
+    ours, theirs = [], parts_of(other)
+    for part in parts_of(one):
+        place = next((place for place, each in enumerate(theirs) if same(each, part)), None)
+        if place is None:
+            ours.append(part)
+        else:
+            del theirs[place]
+    return ours, theirs
+
+
+def _fixed(parts: list[Axis]) -> int | None:
+    """Return the length of a product that cannot grow, None of any other."""
+    found = size(product(*parts))
+    return found if all(map(is_pinned, parts)) else None
 
 
 def _left(one: Axis, other: Axis) -> list[Axis] | None:
@@ -180,6 +216,77 @@ def add(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
         added = axis_of(int(literal.value))
         pin(added, reason)
         return ShapeDim(value, Sum((axis, added)))
+    return settle(one, other, value=value, reason=reason)
+
+
+def subtract(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
+    """Return the difference of two elements: what is left of an axis without parts of it, or a number of places."""
+    value = None if one.value is None or other.value is None else one.value - other.value
+    if other.literal and other.value == 0:
+        return one
+    axis = resolve(one.axis) if one.axis is not None else None
+    if axis is None or value is None or value < 0 or is_pinned(axis):
+        return settle(one, other, value=value, reason=reason)
+    if other.axis is None:
+        return _without_last(axis, one, other, reason)
+    if always_equal(axis, other.axis):
+        return ShapeDim(0.0)
+    rest = _without_parts(axis, other.axis)
+    if rest is None and isinstance(axis, Product):
+        rest = _fewer(axis, other.axis, reason)
+    return settle(one, other, value=value, reason=reason) if rest is None else ShapeDim(value, rest)
+
+
+def _without_last(axis: Axis, one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
+    """Return the length of an axis less a number that stays: of its last places, which are as many."""
+    value = (one.value or 0) - (other.value or 0)
+    try:
+        rest, last = split_sum(axis, int(value))
+    except Misaligned:
+        return settle(one, other, value=value, reason=reason)
+    pin(last, reason)
+    return length_of(rest)
+
+
+def _without_parts(axis: Axis, taken: Axis) -> Axis | None:
+    """Return what is left of axes laid end to end without some of them, None if these are not among them."""
+    left = list(axis.parts) if isinstance(axis, Sum) else [axis]
+    taken = resolve(taken)
+    for part in taken.parts if isinstance(taken, Sum) else [taken]:
+        place = next((place for place, each in enumerate(left) if same(each, part)), None)
+        if place is None:
+            return None
+        del left[place]
+    return total(*left)
+
+
+def _fewer(axis: Product, taken: Axis, reason: Reason) -> Axis | None:
+    """Return ``(k - j) * rest`` for ``k * rest`` without ``j * rest``, where k and j are numbers that stay."""
+    outer, rest = axis.parts[0], product(*axis.parts[1:])
+    count, number, length = size(outer), size(taken), size(rest)
+    if not is_pinned(outer) or count is None or not number or not length or number % length:
+        return None
+    times = number // length
+    same_rest = always_equal(rest, taken) if times == 1 else _left(taken, rest) is not None
+    fixed = all(map(is_pinned, _left(taken, rest) or []))
+    if not same_rest or not fixed or times >= count:
+        return None
+    left = axis_of(count - times)
+    pin(left, reason)
+    return product(left, rest)
+
+
+def remainder(one: ShapeDim, other: ShapeDim, reason: Reason) -> ShapeDim:
+    """Return the remainder of a length: of a number of equal parts there is none, and their number stays."""
+    value = None if one.value is None or not other.value else one.value % other.value
+    if one.axis is not None and value == 0 and other.literal and (other.value or 0) > 0 and not is_pinned(one.axis):
+        try:
+            outer, _ = split_product(one.axis, int(other.value or 1), reason)
+        except Misaligned:
+            pass
+        else:
+            pin(outer, reason)
+            return ShapeDim(0.0)
     return settle(one, other, value=value, reason=reason)
 
 

@@ -51,8 +51,16 @@ def unify(one: Axis, other: Axis, reason: Reason) -> None:
         _part(one, other, reason)
 
 
+def _recounted(axis: Axis, length: int) -> Axis:
+    """Return an axis of known length that is pinned for the reason that another one is."""
+    found = axis_of(length)
+    reasons = (leaf.limits[Limit.PINNED] for leaf in leaves(axis))
+    pin(found, next(reasons))
+    return found
+
+
 def split_product(axis: Axis, outer: int, reason: Reason = UNSAID) -> tuple[Axis, Axis]:
-    """Split ``axis`` into an outer part of length ``outer`` and the inner rest.
+    """Split ``axis`` into an outer part of length ``outer`` and the inner rest; one that is pinned splits anywhere.
 
     Args:
         axis: The axis.
@@ -81,6 +89,8 @@ def split_product(axis: Axis, outer: int, reason: Reason = UNSAID) -> tuple[Axis
     inner = length // outer  # (x + y) * inner = x * inner + y * inner: every segment must have the same inner part
     lengths = [size(part) or 0 for part in axis.parts]
     if any(part % inner for part in lengths):
+        if is_pinned(axis):
+            return _recounted(axis, outer), _recounted(axis, inner)
         return _split_between(axis, outer, math.gcd(inner, *lengths), reason)
     parts = zip(axis.parts, lengths, strict=True)
     pairs = [split_product(part, part_length // inner, reason) for part, part_length in parts]

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 COPIES = frozenset({"Identity", "Cast"})  # every element stays at its place
 REARRANGERS = COPIES | {"Reshape", "Squeeze", "Transpose", "Unsqueeze"}  # the same elements, in whatever shape
+EXPANDERS = frozenset({("", "Expand"), ("", "Identity"), ("", "Cast")})  # what differs along an axis did before
 MOVERS = COPIES | {"Transpose", "DequantizeLinear"}  # the axes are still there
 
 

@@ -28,8 +28,11 @@ from onnx_n2n.axes.algebra import (
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
 from onnx_n2n.graph.names import reported
+from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.passthrough import EXPANDERS
 from onnx_n2n.graph.quantised import is_quantised
 from onnx_n2n.rules.facts import Facts, Known
+from onnx_n2n.rules.floors import Floor
 from onnx_n2n.rules.obligations import Contraction, Default, Evenness, Ledger, Literal, Mean, Norm, Picks, Summand
 
 T = TypeVar("T")
@@ -206,6 +209,26 @@ class Context:
         """Return the elements of a constant input, or None when it is not constant."""
         return self._facts.constant(self.value(slot))
 
+    def own_axes(self, slot: int) -> tuple[Axis, ...]:
+        """Return the axes along which an input may differ: those from before it was expanded."""
+        node, place = self.node, slot
+        while (made := self._maker(node, place)) is not None:
+            node, place = made, 0
+        return self._facts.axes(node, place) or ()
+
+    def _maker(self, node: ir.Node, slot: int) -> ir.Node | None:
+        value = node.inputs[slot]
+        made = value.producer() if value is not None else None
+        return made if made is not None and operator_of(made) in EXPANDERS else None
+
+    def real(self, slot: int) -> bool:
+        """Say whether an input is known to hold floating-point numbers."""
+        return self._facts.floating(self.value(slot))
+
+    def floor(self, slot: int) -> Floor:
+        """Return how small the numbers of an operand can be; who relies on it calls :meth:`hold`."""
+        return self._facts.floor(self.node, slot)
+
     def inferred(self, slot: int = 0) -> tuple[int | None, ...] | None:
         """Return the shape of an output as shape inference found it."""
         return self._facts.inferred(self.node.outputs[slot])
@@ -268,6 +291,12 @@ class Context:
     def require_copies(self, axis: Axis, text: str) -> None:
         """Allow only copies of old channels on an axis."""
         limit(axis, Limit.COPIES, self.reason(text))
+
+    def hold(self, floor: Floor, text: str) -> None:
+        """Let the constants that a floor hangs on keep to their numbers: what is new in them is copied."""
+        for node, slot in floor.kept:
+            for axis in self._facts.axes(node, slot) or ():
+                self.require_copies(axis, text)
 
     def require_even(self, axis: Axis, text: str, by: Norm | Mean | None = None) -> None:
         """Require every channel of an axis to occur equally often, unless growth finds a way around ``by``.

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import Axis, Reason
 from onnx_n2n.axes.symbolic import ShapeValue
+from onnx_n2n.rules.floors import Floor
 from onnx_n2n.rules.obligations import Ledger
 
 
@@ -56,6 +57,9 @@ class Facts(Protocol):
 
     def constant(self, value: ir.Value) -> np.ndarray | None:
         """Return the elements of a constant tensor."""
+
+    def floor(self, node: ir.Node, slot: int) -> Floor:
+        """Return how small the numbers of an operand can be."""
 
     def floating(self, value: ir.Value) -> bool:
         """Say whether a tensor is known to hold floating-point numbers."""

@@ -69,10 +69,12 @@ class Overflows(Range):
     Attributes:
         bound: The largest result of operands up to a size.
         symmetric: Whether larger operands have larger results, whatever their signs.
+        exponential: Whether it is e to the operand.
     """
 
     bound: Callable[[float], float]
     symmetric: bool = False
+    exponential: bool = False
 
     def __str__(self) -> str:
         return "may overflow"
@@ -98,6 +100,9 @@ WORST = Kind("worst", "keeps")
 CLIPS = Kind("clip", "keeps")
 PADS = Kind("pad", "moves")
 RAISES = Kind("power", "may overflow")
+ROOTS = Kind("root", "keeps")
+LOGARITHMS = Kind("logarithm", "bounded by its least operand")
+INVERTS = Kind("invert", "bounded by its least operand")
 CASTS = Kind("cast", "moves")
 NORMALISES = Kind("normalise", "bounded by the length of an axis")
 SCALES = Kind("batch norm", "amplifies")
@@ -238,13 +243,16 @@ _say("Sigmoid Tanh Erf Sin Cos Softsign Sign Softmax Hardmax", Bounded(1.0))
 _say("Atan", Bounded(1.58))
 _say("HardSigmoid", _hard_sigmoid)
 _say("BiasSoftmax", Bounded(1.0), domain=MICROSOFT)
-_say("Exp", Overflows(exponential))
+_say("Exp", Overflows(exponential, exponential=True))
 _say("Cosh Sinh", Overflows(exponential, symmetric=True))
 _say("Add Sub Sum", ADDS)
 _say("BiasAdd", ADDS, domain=MICROSOFT)
 _say("Mul PRelu", MULTIPLIES)
 _say("Div", DIVIDES)
 _say("Pow", RAISES)
+_say("Sqrt", ROOTS)
+_say("Log", LOGARITHMS)
+_say("Reciprocal", INVERTS)
 _say("MatMul Gemm Conv ConvTranspose Einsum", CONTRACTS)
 _say("NhwcConv", CONTRACTS, domain=MICROSOFT)
 _say("FusedMatMul TransposeMatMul", CONTRACTS, domain=MICROSOFT)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
-from onnx_n2n.axes.symbolic import ShapeDim, always_equal
+from onnx_n2n.axes.symbolic import ShapeDim, always_equal, meet
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
 from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.context import Context, Refusal
@@ -251,7 +251,7 @@ def _take(whole: Axis, element: ShapeDim, across: Reason, *, from_left: bool) ->
     if element.axis is not None and always_equal(element.axis, whole):
         return whole, UNIT
     if element.axis is not None and size(element.axis) is None:
-        return _take_whole_part(whole, element.axis, from_left=from_left)
+        return _take_whole_part(whole, element.axis, across, from_left=from_left)
     if element.value is None or element.value < 1:
         return None
     length = int(element.value)
@@ -264,11 +264,11 @@ def _take(whole: Axis, element: ShapeDim, across: Reason, *, from_left: bool) ->
     return part, rest
 
 
-def _take_whole_part(whole: Axis, axis: Axis, *, from_left: bool) -> tuple[Axis, Axis] | None:
+def _take_whole_part(whole: Axis, axis: Axis, reason: Reason, *, from_left: bool) -> tuple[Axis, Axis] | None:
     """Take parts off a product whose length is that of ``axis``, which only run time knows."""
     parts = parts_of(whole)
     for count in range(1, len(parts)):
         part = product(*(parts[:count] if from_left else parts[-count:]))
-        if always_equal(part, axis):
+        if meet(part, axis, reason):
             return part, product(*(parts[count:] if from_left else parts[:-count]))
     return None

@@ -37,7 +37,7 @@ def split(context: Context) -> None:
     count = len(context.node.outputs)
     length = size(axes[axis])
     if context.has(1):
-        lengths = [int(number) for number in context.numbers(1)]
+        lengths = _stated(context)
     elif context.attribute("split") is not None:
         lengths = list(context.attribute("split"))
     elif length is None:
@@ -56,7 +56,7 @@ def split_to_sequence(context: Context) -> None:
     """Cut an axis into parts of stated sizes, or into equal parts of one stated size."""
     axes = context.axes(0)
     axis = context.position(0, context.attribute("axis", 0))
-    numbers = [int(number) for number in context.numbers(1)]
+    numbers = _stated(context)
     found, length = context.content(1), size(axes[axis])
     if found is not None and found.scalar:
         if not length or not numbers[0] or length % numbers[0]:
@@ -70,6 +70,21 @@ def split_to_sequence(context: Context) -> None:
         for position, part in enumerate(parts):
             context.require_length(1, position, part)
     context.sequences[0] = [(*axes[:axis], part, *axes[axis + 1 :]) for part in parts]
+
+
+def _stated(context: Context) -> list[int]:
+    """Return the sizes of parts that a node is given; they may follow what grows.
+
+    Raises:
+        Refusal: If one is known only at run time.
+    """
+    elements = context.parameter(1)
+    found = [int(element.value) for element in elements if element.value is not None]
+    if len(found) < len(elements):
+        context.consumed.discard(1)
+        cause = next((each.cause for each in elements if each.value is None and each.cause is not None), None)
+        raise Refusal("it cuts at places known only at run time", cause)
+    return found
 
 
 def _cut(context: Context, axis: Axis, lengths: list[int]) -> list[Axis]:

@@ -5,7 +5,19 @@ import math
 import numpy as np
 
 from onnx_n2n.axes.algebra import axis_of, size
-from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue, add, divide, length_of, multiply, settle, volume
+from onnx_n2n.axes.symbolic import (
+    LARGEST,
+    ShapeDim,
+    ShapeValue,
+    add,
+    divide,
+    length_of,
+    multiply,
+    remainder,
+    settle,
+    subtract,
+    volume,
+)
 from onnx_n2n.rules.context import Context
 from onnx_n2n.rules.registry import content
 
@@ -92,7 +104,7 @@ def concat(context: Context) -> ShapeValue | None:
     return ShapeValue(tuple(e for part in known for e in part.elements)) if len(known) == len(found) else None
 
 
-ARITHMETIC = {"Mul": multiply, "Add": add}
+ARITHMETIC = {"Mul": multiply, "Add": add, "Sub": subtract, "Mod": remainder}
 
 
 @content("Add Sub Mul Div Min Max Mod")
@@ -157,14 +169,9 @@ def _factor(context: Context, slot: int, position: int, found: ShapeValue, eleme
 
 
 def _number(operator: str, left: ShapeDim, right: ShapeDim) -> float | None:
-    if left.value is None or right.value is None or (operator == "Mod" and not right.value):
+    if left.value is None or right.value is None:
         return None
-    return {
-        "Sub": lambda: left.value - right.value,
-        "Min": lambda: min(left.value, right.value),
-        "Max": lambda: max(left.value, right.value),
-        "Mod": lambda: left.value % right.value,
-    }[operator]()
+    return {"Min": min, "Max": max}[operator](left.value, right.value)
 
 
 def _spread(found: ShapeValue, length: int) -> tuple[ShapeDim, ...]:

@@ -36,12 +36,18 @@ def _declare(value: ir.Value, tensors: Sequence[Sequence[Axis]], growth: Growth)
     lengths = list(value.shape)
     for position in range(len(lengths)):
         axes = [axes[position] for axes in tensors if len(axes) == len(lengths)]
-        if isinstance(lengths[position], int) and any(map(growth.touches, axes)):
+        if _told(value, lengths[position]) and any(map(growth.touches, axes)):
+            # A symbol may stand for other axes too, which do not grow alike.
             # What is declared may be more than what is known of an axis that grows only in part.
             after = {growth.length(axis) if size(axis) is not None else None for axis in axes}
             lengths[position] = next(iter(after)) or ir.SymbolicDim(None) if len(after) == 1 else ir.SymbolicDim(None)
     if lengths != list(value.shape):
         value.shape = ir.Shape(lengths)
+
+
+def _told(value: ir.Value, length: int | ir.SymbolicDim) -> bool:
+    """Say whether a declared length says something inside the model: a number, or a symbol."""
+    return isinstance(length, int) or bool(length.value and not value.is_graph_input() and not value.is_graph_output())
 
 
 def _forget(analysis: Analysis, growth: Growth) -> None:

@@ -72,6 +72,61 @@ def test_equal_parts_stay_equal_parts_when_their_length_is_computed(
     assert Judge(teacher).error(student) < TOLERANCE
 
 
+WINDOWS = {  # places in windows, as vision transformers cut them, with a free batch
+    "of a batch that is counted": (
+        "q = Reshape(t, cut) r = Transpose<perm=[0,1,3,2,4,5]>(q) s = Shape(x) n = Gather(s, zero) m = Mul(n, four) "
+        "to = Concat<axis=0>(m, rest) f = Reshape(r, to) k = Reshape(f, back)",
+        {"cut": [0, 2, 2, 2, 2, 6], "four": [4], "rest": [4, -1], "back": [-1, 6], "zero": [0]},
+    ),
+    "of places that are shifted": (
+        "a = Slice(t, one, far, one) b = Slice(t, zero, one, one) u = Concat<axis=1>(a, b) q = Reshape(u, cut) "
+        "k = Reshape(q, back)",
+        {"cut": [-1, 2, 2, 2, 2, 6], "back": [-1, 6], "one": [1], "far": [9], "zero": [0]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_channels_grow_beside_places_that_are_cut_into_windows(name: str) -> None:
+    body, numbers = WINDOWS[name]
+    teacher = model(
+        f"c = Conv(x, W) t = Transpose<perm=[0,2,3,1]>(c) {body} y = MatMul(k, V)", "float[N,3,4,4] x", "y",
+        W=(6, 3, 1, 1), V=(6, 2), **numbers,
+    )  # fmt: skip
+    student, growth = grow(teacher, factor=1.5)
+    assert [(grown.before, grown.after) for grown in growth.grown] == [(6, 9)]
+    assert Judge(teacher).error(student) < TOLERANCE
+
+
+LEFT = {  # what is left of twelve channels: the parts that are cut, and the groups that grow
+    "all but a third": ("p = Div(n, three) q = Sub(n, p) e = Add(p, q) a = Slice(h, p, e, one) "
+                        "b = Slice(h, zero, q, one) k = Add(a, b)", [4]),
+    "all but two": ("q = Sub(n, two) b = Slice(h, zero, q, one) k = Slice(b, two, q, one)", None),
+    "a half that is the rest": ("p = Div(n, two) q = Sub(n, p) c = Concat<axis=0>(p, q) a, b = Split<axis=1>(h, c) "
+                                "k = Mul(a, b)", [6]),
+    "padded to a multiple": ("r = Mod(n, three) e = Add(n, r) k = Slice(h, zero, e, one)", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT)
+@pytest.mark.parametrize("init", ["zero", "net2net"])
+def test_what_is_left_of_a_length_is_followed(name: str, init: str) -> None:
+    body, groups = LEFT[name]
+    numbers = {"one": [1], "two": [2], "three": [3], "zero": [0]}
+    shapes = {"all but a third": 8, "all but two": 8, "a half that is the rest": 6, "padded to a multiple": 12}
+    numbers = {word: number for word, number in numbers.items() if word in body or word == "one"}
+    teacher = model(
+        f"h = MatMul(x, W) s = Shape(h) n = Gather(s, one) {body} y = MatMul(k, V)", "float[N,3] x", "y",
+        W=(3, 12), V=(shapes[name], 2), **numbers,
+    )  # fmt: skip
+    found = [group.size for group in analyze(opened(teacher)).groups if group.members]
+    student, growth = grow(teacher, factor=1.5, init=init)
+    assert found
+    assert growth.grown
+    assert groups is None or found == groups
+    assert Judge(teacher).error(student) < TOLERANCE
+
+
 @pytest.mark.parametrize("side", ["g = Pow(nine, half) r = Cast<to=7>(g)", "g = Sqrt(nine) r = Cast<to=7>(g)"])
 def test_what_is_computed_of_constants_is_a_constant(side: str) -> None:
     """As a vision transformer arranges its table of positions: a square whose side is computed."""

@@ -68,12 +68,12 @@ def test_a_length_that_is_lost_on_the_way_is_blamed_on_the_operator_that_lost_it
 @pytest.mark.parametrize(
     ("body", "node"),
     [
-        ("s = Shape(h) g = Gather(s, one) o = Sub(g, one) k = Slice(h, zero, o, one) y = MatMul(k, z)", "-> o"),
+        ("s = Shape(h) g = Gather(s, one) o = Min(g, three) k = Slice(h, zero, o, one) y = MatMul(k, z)", "-> o"),
         ("n = NonZero(h) c = Shape(n) g = Gather(c, one) k = Expand(h, g) j = Relu(k) y = MatMul(j, z)", "-> n"),
     ],
 )
 def test_what_is_cut_by_a_lost_length_names_who_lost_it(body: str, node: str) -> None:
-    found = reasons(f"h = MatMul(x, a) {body}", a=(3, 4), z=(3, 2), one=[1], zero=[0])
+    found = reasons(f"h = MatMul(x, a) {body}", a=(3, 4), z=(3, 2), one=[1], zero=[0], three=[3])
     assert {each for _, each in found} == {node}
 
 

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from helpers.graphs import STABLE
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, axis_of, leaves, product, total
-from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, add, always_equal, divide, length_of, multiply
+from onnx_n2n.axes.symbolic import (
+    ShapeDim,
+    ShapeValue,
+    add,
+    always_equal,
+    divide,
+    length_of,
+    multiply,
+    remainder,
+    subtract,
+)
 from onnx_n2n.width.growth import Growth, copies
 
 WHY = Reason("because", "node")
@@ -20,6 +30,8 @@ ARITHMETIC: dict[str, tuple[Callable[[ShapeDim, ShapeDim, Reason], ShapeDim], Ca
     "product": (multiply, operator.mul),
     "quotient": (divide, operator.truediv),
     "sum": (add, operator.add),
+    "difference": (subtract, operator.sub),
+    "remainder": (remainder, operator.mod),
 }
 
 
@@ -77,6 +89,18 @@ def test_axes_that_are_always_equal_are_so_in_any_growth(pair: tuple[ShapeDim, S
     if one.axis is not None and other.axis is not None and always_equal(one.axis, other.axis):
         growth = grown(pair)
         assert growth.length(one.axis) == growth.length(other.axis)
+
+
+def test_a_difference_is_what_is_left_of_an_axis() -> None:
+    a, b, three = axis_of(4), axis_of(5), ShapeDim(3)
+    joined, last = length_of(total(a, b)), length_of(b)
+    assert always_equal(subtract(joined, last, WHY).axis or b, a)
+    assert subtract(last, last, WHY) == ShapeDim(0)
+    part = divide(whole := length_of(axis_of(12)), three, WHY)
+    left = subtract(whole, part, WHY)
+    growth = grown([whole, part, left])
+    assert left.value == 8
+    assert 0 < (length(left, growth) or 0) - 8 == 2 * ((length(part, growth) or 0) - 4)
 
 
 def test_a_sum_in_a_product_is_no_factor_of_it() -> None:

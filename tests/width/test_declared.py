@@ -33,6 +33,22 @@ def test_of_the_tensors_of_a_sequence() -> None:
     assert [dim.dim_value for dim in found["s"].sequence_type.elem_type.tensor_type.shape.dim] == [2, 8]
 
 
+def test_of_axes_with_one_symbol_that_grow_apart() -> None:
+    """ONNX Runtime gives tensors whose lengths have the same names the same memory."""
+    teacher = model(
+        "a = MatMul(x, u) b = Relu(a) c = MatMul(b, v) d = Relu(c) y = MatMul(d, w)", "float[N,3] x", "float[N,5] y",
+        u=(3, 4), v=(4, 4), w=(4, 5),
+    )  # fmt: skip
+    made = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", "S"]) for name in "abcd")
+    teacher.graph.value_info.extend(made)
+    student = onnx_n2n.widen(teacher, groups={"u": 7, "v": 5}, verify=False).model
+    assert Judge(teacher).error(student) < TOLERANCE
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in student.graph.value_info}
+    named = {dim.dim_param for name in "abcd" for dim in shapes[name] if dim.dim_param}
+    assert named == {"N"}
+    assert [shapes[name][1].dim_value for name in "abcd"] == [7, 7, 5, 5]
+
+
 def test_inside_a_function() -> None:
     text = """
         <ir_version: 10, opset_import: ["": 17, "f": 1]>

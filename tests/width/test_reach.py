@@ -101,6 +101,15 @@ UNARY = ["Relu", "Sigmoid", "Tanh", "Exp", "Sinh", "Cosh", "Abs", "Neg", "Softpl
 BINARY = ["Add", "Sub", "Mul", "Max", "Min"]
 
 
+# Of x, what is never negative: p; and what is defined for that only: y.
+POSITIVE = ["{q} = Mul({x}, {x}) {p} = Add({q}, one)", "{q} = Exp({x}) {p} = Add({q}, one)", "{p} = Clip({x}, one)",
+            "{q} = Neg({x}) {q}e = Exp({q}) {p} = Add({q}e, one)", "{p} = ReduceL2<axes=[1], keepdims=1>({x})",
+            "{q} = ReduceL2<axes=[0], keepdims=1>({x}) {p} = Max({q}, one)"]  # fmt: skip
+PARTIAL = ["{y} = Div({x}, {p})", "{y} = Mul({p}, {x})", "{y}s = Sqrt({p}) {y} = Sub({x}, {y}s)",
+           "{y}s = Log({p}) {y} = Add({x}, {y}s)", "{y}s = Reciprocal({p}) {y} = Mul({x}, {y}s)",
+           "{y}s = Pow({p}, power) {y} = Add({x}, {y}s)", "{y}s = Div(one, {p}) {y} = Add({y}s, {x})"]  # fmt: skip
+
+
 @st.composite
 def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
     """Draw a net of rows: layers, functions, sums and products of what is there, in either precision."""
@@ -117,7 +126,8 @@ def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
     last, rows = "x", 6
     for number in range(draw(st.integers(2, 7))):
         now = f"t{number}"
-        choice = draw(st.sampled_from(["layer", "layer", "unary", "unary", "binary", "bias", "gain", "norm", "mean"]))
+        choices = ["layer", "layer", "unary", "unary", "binary", "bias", "gain", "norm", "mean", "positive", "positive"]
+        choice = draw(st.sampled_from(choices))
         if choice == "layer" or not there:
             body.append(f"{now} = MatMul({last}, {weight(f'w{number}', rows, width)})")
             there = there if rows == width else []
@@ -131,6 +141,10 @@ def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
         elif choice == "norm":
             body.append(f"{now} = Clip({last}, low, high)")
             weights |= {"low": np.array(-3, kind), "high": np.array(6, kind)}
+        elif choice == "positive":
+            base, use = draw(st.sampled_from(POSITIVE)), draw(st.sampled_from(PARTIAL))
+            body.append(f"{base} {use}".format(x=last, p=f"{now}p", q=f"{now}q", y=now))
+            weights |= {"one": np.array(1, kind), "power": np.array(2.5, kind)}
         else:
             body.append(f"{now} = ReduceMean<axes=[0], keepdims=1>({last}) {now}e = Add({now}, {last})")
             now += "e"
@@ -188,17 +202,28 @@ WITHIN = {
     "gates": "h = MatMul(x, W) a = Sigmoid(h) b = Mul(h, a) y = MatMul(b, V)",
     "a product behind norms": "n = LayerNormalization(x, g, c) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) "
     "y = MatMul(a, V)",
+    "an exponential, of positive mixtures": "h = MatMul(x, W) a = Exp(h) y = MatMul(a, V)",
+    "a swish in single nodes": "h = MatMul(x, W) n = Neg(h) e = Exp(n) d = Add(e, one) a = Div(h, d) y = MatMul(a, V)",
+    "the root of squares": "h = MatMul(x, W) s = Mul(h, h) e = Add(s, one) a = Sqrt(e) y = MatMul(a, V)",
+    "a logarithm of what is above 1": "h = MatMul(x, W) s = Abs(h) e = Add(s, one) a = Log(e) y = MatMul(a, V)",
+    "what one number divides for all channels": "h = MatMul(x, W) a = ReduceL2<axes=[-1], keepdims=1>(x) b = Div(h, a) "
+    "y = MatMul(b, V)",
+    "a power between two means": "h = MatMul(x, W) z = Clip(h, one) p = Pow(z, odd) "
+    "m = ReduceMean<axes=[0], keepdims=1>(p) r = Sqrt(m) y = MatMul(r, V)",
     "a norm in single nodes": "s = Mul(x, x) m = ReduceMean<axes=[-1], keepdims=1>(s) e = Add(m, tiny) r = Sqrt(e) "
     "n = Div(x, r) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) y = MatMul(a, V)",
 }
 OUTSIDE = {
-    "an exponential": ("Exp", "h = MatMul(x, W) a = Exp(h) y = MatMul(a, V)"),
+    "an exponential of what is no mixture": ("Exp", "h = MatMul(x, W) r = Relu(h) a = Exp(r) y = MatMul(a, V)"),
+    "a quotient by what may be small": ("Div", "h = MatMul(x, W) r = Abs(h) e = Add(r, tiny) a = Div(r, e) "
+                                        "y = MatMul(a, V)"),
     "a product": ("Mul", "h = MatMul(x, W) k = MatMul(x, U) a = Mul(h, k) y = MatMul(a, V)"),
     "any number added": ("Add", "h = MatMul(x, W) r = Relu(h) s = ReduceSum<keepdims=1>(x, last) a = Add(r, s) "
                          "y = MatMul(a, V)"),
     "an operator that says nothing": ("CumProd", "h = MatMul(x, W) a = CumProd(h, first) y = MatMul(a, V)"),
 }  # fmt: skip
-MORE = {"U": (3, 8), "g": (3,), "c": (3,), "tiny": 1e-6, "last": np.array([1]), "first": np.array(0)}
+NUMBERS = {"tiny": 1e-6, "one": 1.0, "odd": 2.5, "last": np.array([1]), "first": np.array(0)}
+MORE = {"U": (3, 8), "g": (3,), "c": (3,), **NUMBERS}
 
 
 @pytest.mark.parametrize("name", WITHIN)

@@ -15,6 +15,7 @@ from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated
 from onnx_n2n.width.reach.magnitudes import LARGEST, Magnitudes
 from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
 
+HIGHEST = 710.0  # the logarithm of the largest number of any type
 GATED = frozenset({"sigmoid", "hardsigmoid"})  # between 0 and 1
 SATURATING = GATED | {"tanh", "softsign"}
 STEPS = {ir.DataType.FLOAT16: 2.0**12, ir.DataType.BFLOAT16: 2.0**9, ir.DataType.DOUBLE: 2.0**54}
@@ -143,6 +144,23 @@ def power(found: Magnitudes, node: ir.Node, _: int) -> float:
         return math.inf
 
 
+def root(found: Magnitudes, node: ir.Node, _: int) -> float:
+    """Return the bound of a root."""
+    return math.sqrt(max(found.given(node)))
+
+
+def logarithm(found: Magnitudes, node: ir.Node, _: int) -> float:
+    """Return the bound of a logarithm of what is never below a number; no number has a larger one than ``HIGHEST``."""
+    least = found.analysis.floors.of(node, 0).least
+    return max(HIGHEST, 1 - math.log(least)) if least > 0 else math.inf
+
+
+def invert(found: Magnitudes, node: ir.Node, _: int) -> float:
+    """Return the bound of one over what is never below a number."""
+    least = found.analysis.floors.of(node, 0).least
+    return 1 / least if least > 0 else math.inf
+
+
 def cast(found: Magnitudes, node: ir.Node, _: int) -> float:
     """Return the bound of a tensor in another type, which the range of its own type is too."""
     value = node.inputs[0]
@@ -159,7 +177,7 @@ def divide(found: Magnitudes, node: ir.Node, _: int) -> float:
         return math.inf
     if (length := normalised(found.analysis, node)) is not None:
         return math.sqrt(length)
-    least = smallest(found.analysis, under)
+    least = smallest(found.analysis, node, 1)
     return found[over] / least if least else math.inf
 
 

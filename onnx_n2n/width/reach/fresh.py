@@ -13,10 +13,12 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.graph.operators import plain
+from onnx_n2n.record.mixture import MOST
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
+from onnx_n2n.width.reach import bounds
 from onnx_n2n.width.reach.bounds import SATURATING, packed, padding
 from onnx_n2n.width.reach.magnitudes import ROOM
-from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, Gain, Reach, keeps, total, worst
+from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, SQUARED, Gain, Reach, keeps, total, worst
 from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
 from onnx_n2n.width.reach.walk import Walk
 
@@ -56,7 +58,7 @@ def multiply(walk: Walk, node: ir.Node, _: int) -> Reach:
         assert value is not None
         return MIXED if reach.linear else _scaled(reach, walk.magnitudes[value])
     if node.inputs[0] is node.inputs[1]:
-        return Reach(gain=1.0) if one.linear else _scaled(one, walk.magnitudes[node.inputs[0]])  # type: ignore[index]
+        return SQUARED if one.linear else _scaled(one, walk.magnitudes[node.inputs[0]])  # type: ignore[index]
     for place in (0, 1):
         gate, base = node.inputs[place], node.inputs[1 - place]
         made = gate.producer() if gate is not None else None
@@ -75,15 +77,36 @@ def _gate(node: ir.Node) -> float | None:
 
 
 def divide(walk: Walk, node: ir.Node, _: int) -> Reach:
-    """A quotient by constants stays a mixture, or is as many times larger as the smallest of them says."""
-    over, under = (walk.operand(node, slot) for slot in (0, 1))
-    value = node.inputs[1]
-    if over is None or value is None:
+    """A quotient is as many times larger as the smallest divisor says; with one for all channels it stays a mixture."""
+    over, value, under = walk.operand(node, 0), node.inputs[0], node.inputs[1]
+    if value is None or under is None:
         return LOST
-    if under is None and over.linear:
-        return MIXED
-    least = smallest(walk.analysis, value)
-    return _scaled(over, 1 / least) if least else LOST
+    if over is not None and not walk.differs(node, 1):
+        if over.linear:
+            return MIXED
+        if over.below and over.floor and not over.plus and walk.analysis.floors.of(node, 1).never_negative:
+            return over
+    least = smallest(walk.analysis, node, 1)
+    return _scaled(walk.beside(value) if over is None else over, 1 / least) if least else LOST
+
+
+def root(walk: Walk, node: ir.Node, _: int) -> Reach:
+    """A root is no larger than its operand, or than 1."""
+    return walk.part(node, 0).keeps(1.0, 1.0) if walk.analysis.floors.of(node, 0).never_negative else LOST
+
+
+def logarithm(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """The logarithm of what is never below a number has a bound."""
+    return _within(bounds.logarithm(walk.magnitudes, node, slot))
+
+
+def invert(walk: Walk, node: ir.Node, slot: int) -> Reach:
+    """One over what is never below a number has a bound."""
+    return _within(bounds.invert(walk.magnitudes, node, slot))
+
+
+def _within(bound: float) -> Reach:
+    return Reach(plus=bound) if math.isfinite(bound) else LOST
 
 
 def contract(walk: Walk, node: ir.Node, _: int) -> Reach:
@@ -201,11 +224,11 @@ def choose(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 
 def clip(walk: Walk, node: ir.Node, _: int) -> Reach:
-    """A Clip keeps within its ends; one at zero alone is a Relu."""
+    """A Clip keeps within its ends; one with a lower end alone is nearly a Relu."""
     low, high = clipped(walk.analysis, node)
     reach, others = walk.part(node, 0), [walk.beside(value) for value in unread(node, (low, high))]
-    if low == 0 and high is None and not others:
-        return keeps(reach, Keeps(rectifies=True), positive=walk.positive)
+    if low is not None and high is None and not others:
+        return keeps(reach, Keeps(plus=abs(low), rectifies=True), positive=walk.positive)
     return worst([reach, *others]).keeps(1.0, max(abs(low or 0.0), abs(high or 0.0)))
 
 
@@ -216,13 +239,28 @@ def pad(walk: Walk, node: ir.Node, _: int) -> Reach:
 
 
 def power(walk: Walk, node: ir.Node, _: int) -> Reach:
-    """Roots keep; a whole power of a mixture is no larger than that of the larger of its two."""
+    """Roots keep; a whole power of a mixture is no larger than that of the larger of its two; powers are convex."""
     reach, power = walk.operand(node, 0), exponent(walk.analysis, node)
-    if reach is None or power is None or power < 0:
+    if reach is None or power is None:
         return LOST
+    if power < 0:
+        least = walk.analysis.floors.of(node, 0).least
+        return _within(least**power) if least > 0 else LOST
     if power <= 1:
         return reach.keeps(1.0, 1.0)
-    return Reach(gain=1.0) if reach.linear and power == int(power) else LOST
+    if reach.linear and power == int(power):
+        return Reach(gain=1.0) if power % 2 else SQUARED
+    if reach.below and reach.floor and not reach.teacher and walk.analysis.floors.of(node, 0).never_negative:
+        # (c1 a + c2 b + plus)^p <= c1 a^p + c2 b^p + (1 - s) (plus / (1 - s))^p, where 1 - s is at least 1/8.
+        return Reach(gain=1.0, plus=_raised(reach.plus / (1 - MOST), power), below=True, floor=True)
+    return LOST
+
+
+def _raised(base: float, power: float) -> float:
+    try:
+        return float(base**power)
+    except OverflowError:
+        return math.inf
 
 
 def cast(walk: Walk, node: ir.Node, _: int) -> Reach:

@@ -69,6 +69,7 @@ class Reach:
 FLAGS = ("copy", "linear", "below", "floor")
 COPIED = Reach(teacher=1.0, copy=True)
 MIXED = Reach(gain=1.0, linear=True, below=True)
+SQUARED = Reach(gain=1.0, below=True, floor=True)  # of a mixture: an even power is convex, whatever the signs are
 NOTHING = Reach(copy=True, linear=True, below=True, floor=True)
 LOST = Reach(gain=math.inf)  # unless the tensor has a bound anyway
 SPOILED = Reach(gain=math.nan)  # even then: it may be no number

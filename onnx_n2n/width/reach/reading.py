@@ -40,10 +40,15 @@ def exponent(analysis: Analysis, node: ir.Node) -> float | None:
     return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
 
 
-def smallest(analysis: Analysis, value: ir.Value) -> float:
-    """Return the smallest absolute value of a constant, 0 for what is computed."""
+def smallest(analysis: Analysis, node: ir.Node, slot: int) -> float:
+    """Return the smallest absolute value of an operand that is constant or positive, 0 for any other."""
+    value = node.inputs[slot]
+    if value is None:
+        return 0.0
     array = analysis.constants.array(value)
-    if array is None or array.dtype.kind in "OSUb" or not array.size:
+    if array is None:
+        return max(0.0, analysis.floors.of(node, slot).least)
+    if array.dtype.kind in "OSUb" or not array.size:
         return 0.0
     least = float(np.abs(array.astype(np.float64)).min())
     return least if math.isfinite(least) else 0.0

@@ -12,6 +12,8 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
+from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.passthrough import EXPANDERS
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows
@@ -131,6 +133,16 @@ class Walk:
             return settled(MIXED if mixed else COPIED, *self._size(value))
         return self.found.get(value, LOST)
 
+    def differs(self, node: ir.Node, slot: int) -> bool:
+        """Say whether the channels of an operand may differ: it has them, and had them before it was expanded."""
+        value = node.inputs[slot]
+        while self.operand(node, slot) is not None:
+            made = value.producer() if value is not None else None
+            if made is None or operator_of(made) not in EXPANDERS:
+                return True
+            node, slot, value = made, 0, made.inputs[0]
+        return False
+
     def beside(self, value: ir.Value) -> Reach:
         """Return what is known of an operand without fresh channels, as a part of a sum."""
         if self.magnitudes.bounded(value):
@@ -203,6 +215,8 @@ class Walk:
                 return self.chosen(node, found, set(range(len(node.inputs))) - set(slots or range(len(node.inputs))))
             case Keeps():
                 return keeps(worst(self.part(node, each) for each in self.floats(node)), said, positive=self.positive)
+            case Overflows(exponential=True) if self.positive and all(reach.linear for reach in fresh):
+                return Reach(gain=1.0, plus=1.0, below=True, floor=True)  # exp is convex, and 1 where the operand is 0
             case Overflows(symmetric=True):
                 return Reach(gain=1.0) if all(reach.linear for reach in fresh) else LOST
             case Kind(name) if name in self.formulas:

@@ -90,7 +90,7 @@ CASES["Reshape"] = [
          zero=[0], n=[2], m=[-1]),
 ]
 CASES["Reshape"] += [
-    case("p = Shape(y) m = Gather(p, i) d = Sub(m, i) u = Mul(d, c) q = Concat<axis=0>(n, u, n) z = Reshape(h, q)",
+    case("p = Shape(y) m = Gather(p, i) d = Max(m, i) u = Mul(d, c) q = Concat<axis=0>(n, u, n) z = Reshape(h, q)",
          x="float[2,3,2,1] x, float[N] y", i=[0], c=[6], n=[2]),  # nobody knows that 6 * N is 12
     # one constant for two uses, a Constant node, a folded target, lengths known only at run time
     case(f"{K} a = Reshape(h, to) z = Reshape(k, to)", 12, 12, ends="a z", to=[2, 12, 24], **TWIN),

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.wild import around, layers, networks, sequences, shaping
+from helpers.wild import around, layers, networks, parts, positive, sequences, shaping
 from helpers.wild.sheet import FREE, OTHER, Sheet, Skip, Value, read_by, typed
 from onnx_n2n.graph.inference import infer
 
-TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, around.carried: 4}
+TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, **parts.STEPS, **positive.STEPS, around.carried: 4}
 STEPS = [step for step, often in TABLE.items() for _ in range(often)]
 NETWORKS = [step for step, often in networks.STEPS.items() for _ in range(often)]
 MOST = 16  # steps
@@ -34,7 +34,7 @@ def teacher(seed: int, *, pieces: bool = False) -> onnx.ModelProto:
     for _ in range(s.one_of([0, 0, 1, 1, 2, 3])):
         with s.attempt():
             around.wrap(s, outputs)
-    return _model(s, outputs)
+    return finished(s, outputs)
 
 
 def _inputs(s: Sheet) -> None:
@@ -89,7 +89,8 @@ def _prune(s: Sheet, outputs: Sequence[str]) -> None:
     s.nodes = kept[::-1]
 
 
-def _model(s: Sheet, outputs: Sequence[str]) -> onnx.ModelProto:
+def finished(s: Sheet, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return what has been drawn as a model."""
     read = {*read_by(s.nodes), *outputs}
     weights = {name: array for name, array in s.weights.items() if name in read}
     nodes = []
