@@ -122,7 +122,7 @@ class Field(World[Residues]):
         """Return the product of at most three lengths that one number, residues[primes], is a multiple of; else 0."""
         divisors = [each for each in range(2, known + 1) if known % each == 0]
         lengths = dict(zip(divisors, self.places(np.array(divisors)).values.T, strict=True))
-        products = {(): self.enter(1).values}
+        products: dict[tuple[int, ...], np.ndarray] = {(): self.enter(1).values}
         for _ in range(MEASURES):
             products = {
                 (*parts, more): reduced(found * lengths[more], self.column)

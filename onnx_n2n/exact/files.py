@@ -26,18 +26,20 @@ class File:
 
     proto: onnx.ModelProto
     folder: Path = field(default_factory=Path)
+    _arrays: dict[int, tuple[onnx.TensorProto, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     def array(self, tensor: onnx.TensorProto) -> np.ndarray:
-        """Return a tensor's numbers; those in a file are mapped, not read.
+        """Return a tensor's numbers, the same array each time; those in a file are mapped, not read.
 
         Raises:
             ModelError: If its data is not what its shape says, or its file missing or outside of the model's folder.
         """
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            try:
-                return numpy_helper.to_array(tensor)
-            except (ValueError, TypeError, KeyError) as error:
-                raise ModelError(f"the data of {tensor.name!r} cannot be read: {error}") from error
+        if id(tensor) not in self._arrays:  # a tensor that is held is the only one with its number
+            found = self._mapped(tensor) if tensor.data_location == onnx.TensorProto.EXTERNAL else _inside(tensor)
+            self._arrays[id(tensor)] = tensor, found
+        return self._arrays[id(tensor)][1]
+
+    def _mapped(self, tensor: onnx.TensorProto) -> np.ndarray:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         folder = self.folder.resolve()
         path = (folder / entries.get("location", "")).resolve()
@@ -67,6 +69,16 @@ class File:
         given = {each.name for each in self.proto.graph.initializer}
         given |= {each.values.name for each in self.proto.graph.sparse_initializer}
         return (each for each in self.proto.graph.input if each.name not in given)
+
+
+def _inside(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the numbers of a tensor that the model's own file has."""
+    try:
+        found = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"the data of {tensor.name!r} cannot be read: {error}") from error
+    found.flags.writeable = False
+    return found
 
 
 def load(model: onnx.ModelProto | Path | str) -> File:

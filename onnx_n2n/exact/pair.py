@@ -18,7 +18,7 @@ from onnx_n2n.exact.growth import Growth
 from onnx_n2n.exact.lengths import Lengths
 from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.outside import Outside, undefined_at
-from onnx_n2n.exact.ranges import Ranges
+from onnx_n2n.exact.ranges import Constants, Ranges
 from onnx_n2n.exact.relations import Place, Relation, Walk, walked
 from onnx_n2n.exact.survey import Survey, dead, seen
 from onnx_n2n.exact.undecided import Undecided
@@ -80,6 +80,7 @@ class Pair:
         dead: Whether elements of constants may have no part in a run.
         trace: Whether to say of each tensor of the student what it is in the teacher.
         surveys: What has been found by runs without numbers, by the side and the shapes of inputs.
+        constants: What these have found of constants.
     """
 
     teacher: File
@@ -89,6 +90,7 @@ class Pair:
     dead: bool = False
     trace: bool = False
     surveys: dict[tuple[int, tuple[tuple[str, tuple[int, ...]], ...]], Survey] = field(default_factory=dict)
+    constants: Constants = field(default_factory=dict)
 
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
@@ -126,7 +128,8 @@ class Pair:
         """
         key = side, tuple(sorted(shapes.items()))
         if key not in self.surveys:
-            world = Ranges(self.survey(shapes, 0).comparisons.copied() if side else Comparisons())
+            before = self.survey(shapes, 0).comparisons.copied() if side else Comparisons()
+            world = Ranges(before, self.constants)
             run = Watched(world, (self.teacher, self.student)[side])
             run.trail.carried = {} if _elements(run.file) <= SAMPLED else None
             try:
@@ -154,8 +157,8 @@ class Pair:
         """Raise Unread if runs have left elements of constants unread."""
         counts = tuple(run.reads.unread() for run in runs)
         if any(counts) and not (self.dead and not any(run.reads.elsewhere for run in runs)):
-            run, unread = next((run, count) for run, count in zip(runs, counts, strict=True) if count)
-            raise Unread(counts, _shape_of(run.file, *next(iter(unread.items()))))
+            place, unread = next((place, each) for place, each in enumerate(counts) if each)
+            raise Unread(counts, _shape_of(runs[place].file, *next(iter(unread.items()))))
 
     def at(
         self, shapes: sizes.Shapes, lengths: tuple[Lengths, Lengths], outside: Outside, world: Field, *, left: int = 1

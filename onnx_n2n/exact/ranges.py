@@ -28,6 +28,7 @@ from onnx_n2n.exact.world import World
 
 FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
+SMALL = 1 << 10  # numbers; of larger constants it is remembered what is known
 SAMPLE = 1 << 15  # so many numbers of a constant say how many bits it has
 
 
@@ -50,6 +51,7 @@ class Open:
     domain: Domain | None
 
 
+Constants = dict[int, tuple[np.ndarray, Bound, Range, bool]]
 Asked = tuple[Visit, str]  # a node's visit, and a function that it takes
 
 
@@ -158,6 +160,7 @@ class Ranges(World[Ranged]):
 
     Args:
         comparisons: About what runs with numbers will compare, behind what others compare.
+        constants: What is known of constants, by the identity of arrays that are held here; runs may share it.
 
     Attributes:
         open: Functions of numbers that they may not be defined for, by who takes them.
@@ -165,8 +168,9 @@ class Ranges(World[Ranged]):
 
     exact = True  # rules go the way that they go with residues
 
-    def __init__(self, comparisons: Comparisons | None = None) -> None:
+    def __init__(self, comparisons: Comparisons | None = None, constants: Constants | None = None) -> None:
         self.comparisons = Comparisons() if comparisons is None else comparisons
+        self.constants: Constants = {} if constants is None else constants
         self.open: dict[Asked, Open] = {}
         self._names = count()
 
@@ -177,7 +181,11 @@ class Ranges(World[Ranged]):
     def enter(self, array: ArrayLike) -> Ranged:
         """Return numbers."""
         array = np.asarray(array)
-        return self.of(array.shape, _bound(array), *_of(array))
+        if array.size < SMALL:
+            return self.of(array.shape, _bound(array), *_of(array))
+        if id(array) not in self.constants:
+            self.constants[id(array)] = array, _bound(array), *_of(array)
+        return self.of(array.shape, *self.constants[id(array)][1:])
 
     def places(self, array: np.ndarray) -> Ranged:
         """Return what stands for places."""

@@ -109,8 +109,8 @@ class Residues(Numbers):
                     keep()
                     part, rest = left.slab(place, (..., here[0])), right.slab(place, (..., *here))
                     found = values[place, ..., here[1]]
-                    product = _product(part, rest, float(prime))
-                    found[...] = reduced(found + product, float(prime)) if start else product
+                    made = _product(part, rest, float(prime))
+                    found[...] = reduced(found + made, float(prime)) if start else made
         return self._with(values, bound)
 
     def under(self, left: Residues) -> np.ndarray | None:  # noqa: ARG002
