@@ -19,8 +19,8 @@ from onnx_n2n.cli.verify import verify
 def main() -> None:
     """Make trained ONNX models wider and deeper without changing what they compute.
 
-    Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, or
-    nothing in it can grow as asked; 4 a bug.
+    Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, nothing
+    in it can grow as asked, or 'verify --exact' is undecided; 4 a bug.
     """
 
 

@@ -91,9 +91,15 @@ def load(model: onnx.ModelProto | Path | str) -> File:
         return File(model)
     path = Path(model)
     try:
-        return File(onnx.load(path, load_external_data=False), path.parent)
+        proto = onnx.load(path, load_external_data=False)
+    except FileNotFoundError as error:
+        hint = f"it was looked for in {str(Path.cwd())!r}"
+        raise ModelError(f"{str(path)!r} does not exist", hint=hint) from error
     except Exception as error:
         raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
+    if not proto.HasField("graph"):  # what protobuf makes of an empty file
+        raise ModelError(f"{path} is no ONNX model: it has no graph")
+    return File(proto, path.parent)
 
 
 def opsets(imports: object) -> dict[str, int]:

@@ -40,10 +40,10 @@ class Block:
 
     def merged(self, shape: Sequence[int], groups: Sequence[Sequence[int]]) -> Block:
         """Return the block of an array of a shape in which groups of neighbouring axes have become one each."""
-        whole, own = ([each[axis] for axis in group] for group in groups for each in (shape,)), self.numbers.shape
+        own = self.numbers.shape
         at, sources = [], []
-        for lengths, group in zip(whole, groups, strict=True):
-            at.append(_flat([self.at[axis] for axis in group], lengths))
+        for group in groups:
+            at.append(_flat([self.at[axis] for axis in group], [shape[axis] for axis in group]))
             sources.append(_flat([self.sources[axis] for axis in group], [own[axis] for axis in group]))
         lengths = [int(np.prod([own[axis] for axis in group], dtype=np.int64)) for group in groups]
         return Block(tuple(at), tuple(sources), self.numbers.reshape(lengths))

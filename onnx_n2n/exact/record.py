@@ -19,6 +19,7 @@ from onnx_n2n.exact.files import File
 
 FORMAT, VERSION, LINEAGE = "onnx-n2n.growth", "1", "onnx_n2n.lineage"
 MOST = 1 << 30  # bytes of a record
+HINT = "a growth record is the .safetensors file that --record of the command that made the student has written"
 FILES = 256  # so many files beside a student are looked at
 
 Form = Mapping[str, Any]
@@ -46,14 +47,23 @@ def read(path: Path | str) -> Record:
     Raises:
         ModelError: If the file is none.
     """
-    if not Path(path).is_file() or Path(path).stat().st_size > MOST:
-        raise ModelError(f"{path} is no growth record: a file of at most {MOST} bytes")
+    path, named = Path(path), repr(str(path))
+    try:
+        if not path.exists():
+            hint = f"it was looked for in {str(Path.cwd())!r}"
+            raise ModelError(f"the growth record {named} does not exist", hint=hint)
+        if not path.is_file():
+            raise ModelError(f"{named} is no growth record: it is not a file")
+        if (size := path.stat().st_size) > MOST:
+            raise ModelError(f"{named} is no growth record: it has {size} bytes, and none has more than {MOST}")
+    except OSError as error:
+        raise ModelError(f"{named} cannot be read as a growth record: {error.strerror}") from error
     try:
         with safe_open(path, framework="numpy") as opened:
             steps = _steps(opened.metadata() or {})
             return Record(steps, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
     except Exception as error:
-        raise ModelError(f"{path} cannot be read as a growth record: {error}") from error
+        raise ModelError(f"{named} cannot be read as a growth record: {error}", hint=HINT) from error
 
 
 def beside(student: Path, file: File) -> Path | None:

@@ -68,11 +68,11 @@ class Relation:
         place = f"{self.tensor} (from {self.operator} node {self.node!r})"
         if not self.teacher:
             return f"{place}: none of the teacher's"
-        said = [f"axis {axis}: {_counts(index)}" for axis, index in enumerate(self.axes or ()) if index is not None]
-        if self.axes is None:
-            said = ["in another arrangement"]
+        said = [f"{place}: the teacher's {self.teacher}"]
+        said += [f"axis {axis}: {_counts(index)}" for axis, index in enumerate(self.axes or ()) if index is not None]
+        said += ["in another arrangement"] if self.axes is None else []
         said += [] if self.whole else ["not all of it"]
-        return f"{place}: {'; '.join([f'the teacher’s {self.teacher}', *said])}"
+        return "; ".join(said)
 
     def to_json(self) -> dict[str, Any]:
         """The relation as JSON takes it."""
@@ -90,8 +90,8 @@ class Relation:
 def _counts(index: np.ndarray) -> str:
     kept = len(np.unique(index[index >= 0]))
     copies = int((index >= 0).sum()) - kept
-    counts = {"of the teacher’s": kept, "copies": copies, "free": (index == FREE).sum(), "zero": (index == ZERO).sum()}
-    return ", ".join(f"{number} {what}" for what, number in counts.items() if number or what == "of the teacher’s")
+    counts = {"of the teacher's": kept, "copies": copies, "free": (index == FREE).sum(), "zero": (index == ZERO).sum()}
+    return ", ".join(f"{number} {what}" for what, number in counts.items() if number or what == "of the teacher's")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_a_trace_is_a_line_for_each_tensor(files: Path) -> None:
     assert [each["tensor"] for each in relations] == ["h", "y"]
     assert not any(each["whole"] for each in relations)
     same = call("verify", *line[1:2] * 2, "--exact", "--trace")
-    assert "h (from MatMul node 'h'): the teacher’s h\n" in same.stderr
+    assert "h (from MatMul node 'h'): the teacher's h\n" in same.stderr
     alone = call(*line, "--trace")
     assert alone.exit_code == 2
     assert "--trace goes with --exact only" in alone.stderr
@@ -93,9 +93,28 @@ def test_a_record_goes_with_nothing_else(files: Path) -> None:
     assert "--record goes with --exact" in outcome.stderr
 
 
-def test_a_record_that_is_none_is_an_error(files: Path) -> None:
-    outcome = call("verify", files / "equal.onnx", files / "equal.onnx", "--exact", "--record", files / "equal.onnx")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("equal.onnx", "cannot be read as a growth record"),
+        ("missing", "does not exist. It was looked for in"),
+        ("", "it is not a file"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_a_record_that_is_none_is_an_error(files: Path, name: str, says: str) -> None:
+    outcome = call("verify", files / "equal.onnx", files / "equal.onnx", "--exact", "--record", files / name)
     assert outcome.exit_code == 3
+    assert says in outcome.stderr
+
+
+def test_a_model_that_is_none_is_an_error(files: Path) -> None:
+    (files / "empty.onnx").touch()
+    for name, says in (("missing.onnx", "does not exist"), ("empty.onnx", "it has no graph")):
+        for pair in ((files / name, files / "equal.onnx"), (files / "equal.onnx", files / name)):
+            outcome = call("verify", *pair, "--exact")
+            assert outcome.exit_code == 3
+            assert says in outcome.stderr
 
 
 def test_outputs_that_gain_go_with_it(files: Path) -> None:

@@ -185,7 +185,7 @@ def test_channels_in_another_order_with_copies_zeros_and_fresh_ones(seed: int) -
         assert found[name].axes[0] is found[name].axes[2] is found[name].axes[3] is None
         assert found[name].axes[1].tolist() == [*places, FREE, FREE, ZERO]
     assert set(found["y"].axes) == {None}
-    assert "4 of the teacher’s, 1 copies, 2 free, 1 zero" in str(found["a"])
+    assert "4 of the teacher's, 1 copies, 2 free, 1 zero" in str(found["a"])
 
 
 def test_heads_in_another_order_and_a_fresh_one() -> None:
