@@ -26,6 +26,7 @@ Pair = tuple[Lengths, Lengths]
 FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
+IMAGE = 32  # so long an axis of an image may be longer than is needed to meet every place of its windows
 LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
 SUMS = 12  # so many ways are tried in which one axis is as long as two others together
 TOTAL = re.compile(r"total|mask|key|all|full|past.*(seq|\+|plus)|kv", re.IGNORECASE)
@@ -113,6 +114,20 @@ def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: I
         except Undecided:
             continue
         yield found[:1] if found[0] == found[-1] else found
+
+
+def relaxed(inputs: Sequence[onnx.ValueInfoProto]) -> list[onnx.ValueInfoProto]:
+    """Return inputs whose images, ``[n, c, *lengths]`` with lengths that are stated, have free lengths instead."""
+    found = []
+    for each in inputs:
+        copy = onnx.ValueInfoProto()
+        copy.CopyFrom(each)
+        dims = copy.type.tensor_type.shape.dim
+        for dim in dims[2:] if len(dims) > 3 else ():
+            if dim.dim_value >= IMAGE:
+                dim.Clear()
+        found.append(copy)
+    return found
 
 
 def names(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None = None) -> tuple[list[str], list[str]]:

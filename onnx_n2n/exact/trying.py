@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import onnx
 
 from onnx_n2n.exact import sizes
 from onnx_n2n.exact.pair import Misfit, Pair, Unread
@@ -16,16 +17,25 @@ from onnx_n2n.exact.watched import LARGEST, TooLarge
 
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
+LARGE = 1 << 23  # numbers that a run makes, above which smaller images are tried first
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 
 
 def compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -> Verdict:
-    """Try shapes until a run of both models decides; say why not what came nearest to it."""
+    """Try shapes until a run of both models decides; say why not what came nearest to it.
+
+    Images of a stated size that take long are tried smaller first: where no node states their size, all of them fit.
+    """
     given = list(pair.teacher.inputs)
+    relaxed = sizes.relaxed(given)
+    if not fixed and relaxed != given and _large(pair, given):
+        found = Tried(pair, relaxed, fixed, started).first(sizes.attempts(relaxed))
+        if found:
+            return replace(found, declared=False)
     batches, others = sizes.names(given, fixed)
     if not batches and not others:
         pair = replace(pair, dead=True)  # there are no other shapes in which an element could have a part
-    tried = Tried(pair, fixed, started, () if others else tuple(sizes.attempts(given, fixed)))
+    tried = Tried(pair, given, fixed, started, () if others else tuple(sizes.attempts(given, fixed)))
     if (found := tried.first(sizes.attempts(given, fixed))) is not None:
         return found
     lengths = () if not tried.unread else sorted({each for each in tried.unread[-1].shape if 1 < each <= LONGEST})
@@ -40,12 +50,22 @@ def compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -
     raise next(reversed(tried.unread), None) or tried.why or Undecided("no shapes were found that fit the inputs")
 
 
+def _large(pair: Pair, given: Sequence[onnx.ValueInfoProto]) -> bool:
+    """Return whether runs at the shapes that inputs declare make many numbers."""
+    shapes = next(sizes.attempts(given), ({},))[0]
+    try:
+        return max(pair.survey(shapes, side).made for side in (0, 1)) > LARGE
+    except Misfit as why:
+        return isinstance(why.__cause__, TooLarge)
+
+
 @dataclass
 class Tried:
     """Shapes that have been tried.
 
     Args:
         pair: The models.
+        inputs: Their inputs.
         fixed: Shapes of some inputs.
         started: When the check began.
         batches: All shapes that may be tried, where these differ in nothing but batches.
@@ -54,6 +74,7 @@ class Tried:
     """
 
     pair: Pair
+    inputs: Sequence[onnx.ValueInfoProto]
     fixed: Mapping[str, tuple[int, ...]]
     started: float
     batches: tuple[sizes.Attempt, ...] = ()
@@ -85,7 +106,7 @@ class Tried:
         Raises:
             Undecided: If runs at the shapes themselves do not show enough.
         """
-        found = [*sizes.smaller(list(self.pair.teacher.inputs), self.fixed, attempt), attempt]
+        found = [*sizes.smaller(self.inputs, self.fixed, attempt), attempt]
         if found[1:]:
             self.pair.lengths(attempt)
         least, most = 0, len(found) - 1

@@ -31,6 +31,8 @@ class Verdict:
         node: The node at which the check stopped.
         operator: That node's operator.
         reason: Why not ``equal``.
+        declared: Whether the inputs may have these shapes; else their images are smaller than the models state, which
+            no node hangs on.
         beyond: Nodes of the student that may overflow where none does in the teacher, which exact arithmetic does not.
         relations: What each tensor of the student is in the teacher; None unless that was asked for, and empty where it
             cannot be told.
@@ -47,6 +49,7 @@ class Verdict:
     node: str = ""
     operator: str = ""
     reason: str = ""
+    declared: bool = True
     beyond: tuple[Open, ...] = ()
     relations: tuple[Relation, ...] | None = None
 
@@ -69,7 +72,8 @@ class Verdict:
         if self.constants:
             taken = "constant" if self.constants == 1 else "constants"
             parts.append(f"{self.constants} {taken} taken before rounding, largest {self.largest_rounding:.0e}")
-        return f"Equal for every input of these shapes, in exact arithmetic ({'; '.join(parts)})"
+        images = "" if self.declared else ", whose images are smaller than is declared,"
+        return f"Equal for every input of these shapes{images} in exact arithmetic ({'; '.join(parts)})"
 
     @property
     def overflow(self) -> str:
@@ -103,6 +107,7 @@ class Verdict:
             "node": self.node,
             "operator": self.operator,
             "reason": self.reason,
+            "declared": self.declared,
             "beyond": [{"node": each.node, "operator": each.operator} for each in self.beyond],
             "relations": [each.to_json() for each in self.relations or ()],
         }
