@@ -134,4 +134,8 @@ LIES = [
     pair("causal mask from the end", "(float[1, 2, 3, 4] q, float[1, 2, 5, 4] k) => (float[1, 2, 3, 4] y)",
          "y = Attention<is_causal=1>(q, k, k)", "y = Attention(q, k, k, m)", m=np.tri(3, 5, 2, dtype=bool), opset=23,
          feeds={"q":normal(1, 2, 3, 4), "k":normal(1, 2, 5, 4)}),
+    pair("root of whole numbers that no double holds", "(float[N, 3] x, int64[N, 3] k) => (float[N, 3] y)",
+         "y = Identity(x) z = Identity(k)", "s = Mul(k, k) a = Add(s, c) b = Sub(a, d) e = Cast<to=1>(b) r = Sqrt(e) "
+         "o = Mul(r, n) y = Add(x, o)", c=np.int64(2**53 + 3), d=np.int64(2**53 + 4), n=np.float32(0),
+         feeds={"x": normal(2, 3), "k": np.zeros((2, 3), np.int64)}),
 ]  # fmt: skip
