@@ -82,7 +82,6 @@ class Survey:
             for one, two, has in zip(self.shapes[visit], other.shapes[visit], inputs, strict=False)
         )
 
-
     @property
     def empty(self) -> bool:
         """Whether a node that meets an element that is not read has an input of no numbers beside it."""

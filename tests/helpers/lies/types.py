@@ -241,6 +241,12 @@ LIES = [
          "d = ScatterElements<reduction=\"add\">(x, i, k) y = Cast<to=7>(d)", "a = Cast<to=7>(x) b = Cast<to=7>(k) "
          "y = ScatterElements<reduction=\"add\">(a, i, b)", feeds={"x": np.full(3, 2**31 - 1, "i4"),
          "i": np.array([0, 1, 1]), "k": np.full(3, 5, "i4")}),
-    pair("bounds in another order that are one double", LONG, "y = Clip(x, lo, hi)", "c = Clip(x, lo, hi) y = Max(c, lo)",
-         lo=np.int64(2**53 + 1), hi=np.int64(2**53)),
+    pair("bounds in another order that are one double", LONG, "y = Clip(x, lo, hi)", "c = Clip(x, lo, hi) y = "
+         "Max(c, lo)", lo=np.int64(2**53 + 1), hi=np.int64(2**53)),
+    pair("very long sums of products of bytes", "(uint8[N, K] x, uint8[K, M] k) => (int64[N, M] y)",
+         "d = MatMulInteger(x, k) y = Cast<to=7>(d)", "a = Cast<to=7>(x) b = Cast<to=7>(k) y = MatMul(a, b)",
+         feeds={"x": np.full((1, 40000), 255, "u1"), "k": np.full((40000, 1), 255, "u1")}),
+    pair("sums of whole numbers in an image", "(int32[1, 4, 4] x) => (int64[1, 1, 3, 3] y)",
+         "d = Col2Im(x, i, b) y = Cast<to=7>(d)", "a = Cast<to=7>(x) y = Col2Im(a, i, b)", i=np.array([3, 3]),
+         b=np.array([2, 2]), feeds={"x": np.full((1, 4, 4), 2**30, "i4")}),
 ]  # fmt: skip
