@@ -363,4 +363,13 @@ LIES = [
          "o = Shape<start=1>(z) f = Cast<to=1>(o) y = Mul(x, f)", "t = Tile(x, r) k = Pad(t, n) o = Shape<end=1>(k) "
          "f = Cast<to=1>(o) y = Mul(x, f)", r=np.array([3, 1]), n=np.array([0, 0, -3, 0]),
          feeds={"x": normal(4, 9), "z": normal(9, 2)}),
+    pair("another function of no rows up to a batch that no run has", "(float[N, 4] x) => (float[M, 4] y)",
+         "a = Slice(x, k, all) b = Relu(a) y = Concat<axis=0>(x, b)", "a = Slice(x, k, all) b = Sin(a) y = "
+         "Concat<axis=0>(x, b)", k=np.array([100000]), all=np.array([1 << 40]),
+         feeds={"x": np.ones((100002, 4), "f4")}),
+    pair("other trips from a batch on that no run has", SAME, "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) "
+         "y = Loop(d, , x) <body = b (int64 i, bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = "
+         "Relu(v) }>", "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = Loop(d, , x) <body = b (int64 i, "
+         "bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = Sin(v) }>", k=np.array([100000]),
+         first=np.array([0]), feeds={"x": normal(100002, 8)}),
 ]  # fmt: skip
