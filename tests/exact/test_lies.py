@@ -11,10 +11,6 @@ from onnx_n2n.exact import check
 
 TABLES = (attributes, finite, graphs, indices, order, remainders, shapes, sizes, types)
 KNOWN = {
-    "both sets of lengths obey one relation": [
-        "a length that is another one and three by Concat", "a length that is another one and three by Pad",
-        "a length that is three times another one but three",
-    ],
     "an overflow of float32 is not seen, not even of constants": ["a constant that overflows by a product"],
 }  # fmt: skip
 
