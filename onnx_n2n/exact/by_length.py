@@ -8,6 +8,7 @@ import onnx
 
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.undecided import Undecided
 
 ENDLESS = 2**31 - 1  # as the end of a part: all that is left
 
@@ -44,11 +45,22 @@ def _cut(site: Site) -> list[tuple[Any, ...]]:
         return []  # what is not stated is noted as it is calculated
     axes = attributes.get("axes") or parts[2] or range(len(starts))
     steps = parts[3] or [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if free[axis] and _empty(shape[axis], start, end, step):
+            raise Undecided("nothing is left of an axis at these lengths, and something may be at others")
     return [
         ("Slice", shape[axis], start, min(end, ENDLESS), step)
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True)
         if free[axis] and (start, min(end, ENDLESS), step) != (0, ENDLESS, 1)
     ]
+
+
+def _empty(length: int, start: int, end: int, step: int) -> bool:
+    """Return whether a part of an axis has no place, although it would have some if the axis were longer."""
+    if not length or range(*slice(start, end, step).indices(length)):
+        return False
+    never = start >= end if step > 0 else start <= end
+    return not ((start < 0) is (end < 0) and never)
 
 
 def _stretched(site: Site) -> list[tuple[Any, ...]]:

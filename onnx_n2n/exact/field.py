@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Container, Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +59,7 @@ class Field(World[Residues]):
         # Which nodes' functions are noted, and fingerprints of what they are taken of.
         self.wanted: Container[tuple[Visit, str]] = ()
         self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}
+        self._branches: list[np.ndarray] = []  # for each branch that runs, inside of each other, what decides for it
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
 
@@ -179,7 +181,7 @@ class Field(World[Residues]):
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
         if (self.visit, "Rsqrt") in self.wanted:
-            self.asked.setdefault((self.visit, "root"), []).append(self.prints(x * found))
+            self._ask("root", x * found)
         if approximately is None:
             return found
         with np.errstate(invalid="ignore"):
@@ -211,7 +213,7 @@ class Field(World[Residues]):
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
         if (self.visit, name) in self.wanted:
-            self.asked.setdefault((self.visit, name), []).append(self.prints(*arguments))
+            self._ask(name, *arguments)
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
@@ -221,6 +223,22 @@ class Field(World[Residues]):
         found = Residues(self, *memory.recall(self.prints(x), found.values, found.bound))
         memory.remember(self.prints(found), found.values, found.bound)
         return found
+
+    @contextmanager
+    def branch(self, decision: Residues, place: int) -> Iterator[None]:
+        """Take what is asked for meanwhile as asked for only where a decision is one way."""
+        self._branches.append(_absorbed(self.prints(decision.reshape(())), np.uint64(place)))
+        try:
+            yield
+        finally:
+            self._branches.pop()
+
+    def _ask(self, name: str, *arguments: Residues) -> None:
+        """Keep fingerprints of what a function is taken of, and of the decisions for which it is."""
+        prints = self.prints(*arguments)
+        for each in self._branches:
+            prints = _absorbed(prints, *each)
+        self.asked.setdefault((self.visit, name), []).append(prints)
 
     def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
         """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""

@@ -298,10 +298,19 @@ def _of(array: np.ndarray) -> tuple[Range, bool]:
     if array.dtype.kind in "OSU" or array.size > LARGEST:
         return Range(), array.dtype.kind not in "OSUbiu"
     low, high = float(array.min()), float(array.max())
+    if array.dtype.kind in "iu":  # a double does not hold each of them
+        low, high = (_outwards(end, double, away) for end, double, away in (
+            (int(array.min()), low, -math.inf), (int(array.max()), high, math.inf)
+        ))  # fmt: skip
     if np.isnan(low) or np.isnan(high):
         return Range(), False
     zero = low <= 0 <= high and bool((array == 0).any())
     return Range(low, high, zero), bool(np.isinf(low) or np.isinf(high))
+
+
+def _outwards(number: int, double: float, away: float) -> float:
+    """Return a double that is a whole number, or the next one away from what it was rounded from."""
+    return double if int(double) == number else math.nextafter(double, away)
 
 
 def _bound(array: np.ndarray) -> Bound:

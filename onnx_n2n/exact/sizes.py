@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, count, islice, pairwise
+from itertools import chain, combinations, count, pairwise
 
 import onnx
 
@@ -24,6 +24,10 @@ Pair = tuple[Lengths, Lengths]
 
 # The second lengths are even, in another order, and all of them longer: so sums and products of them differ as well.
 FIRST = (3, 5, 7, 11, 13, 17, 19, 23, 29)
+# By how much they are longer: primes, so that no length is a multiple of another one, or more, in both sets. Those of
+# batches are 1 above a multiple of 4, or 2, the others 1 below: so none is the sum of a batch and another one either.
+BATCHES = (2, 5, 13, 17, 29, 37, 41, 53, 61, 73)
+STEPS = (3, 7, 11, 19, 23, 31, 43, 47, 59, 67, 71, 79, 83, 103, 107, 127, 131, 139, 151, 163, 167, 179, 191, 199)
 # What a free axis is a multiple of if the smallest lengths do not fit: windows, strides and patches need more.
 SCALES = (4, 8, 16, 32, 64, 128, 256)
 IMAGE = 32  # so long an axis of an image may be longer than is needed to meet every place of its windows
@@ -177,14 +181,17 @@ def _small(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes, least: int) -> 
     found: list[Lengths] = [{}, {}]
     for name in batches:
         found[0][name] = next(n for n in count(least) if n not in {*stated, *found[0].values()})
+    steps = chain(BATCHES, count(BATCHES[-1] + 2, 2))
     for name in batches:
-        longer = count(found[0][name] + 1)
+        longer = (found[0][name] + step for step in steps)
         found[1][name] = next(n for n in longer if n not in {*stated, *found[1].values()})
     odd = (n for n in chain(FIRST, count(31, 2)) if n not in {*stated, *found[0].values()})
     found[0] |= zip(others, odd, strict=False)
     longest = max((found[0][name] for name in others), default=0)
-    even = (n for n in count(max(longest + 1, 6), 2) if n not in {*stated, *found[1].values()})
-    found[1] |= zip(others, list(islice(even, len(others)))[::-1], strict=True)
+    steps = chain(STEPS, count(STEPS[-1] + 4, 4))
+    for name in reversed(others):
+        longer = (found[0][name] + step for step in steps)
+        longest = found[1][name] = next(n for n in longer if n > longest and n not in {*stated, *found[1].values()})
     return found[0], found[1]
 
 

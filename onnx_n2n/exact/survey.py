@@ -65,8 +65,11 @@ class Survey:
 
         A rule sees the shapes of inputs and what is known of them. If all nodes that meet such an element see the same
         at both batches, but for the first axis of an input that has no such element, a batch decides nothing about it.
+        What meets nothing could meet something at a larger batch.
         """
         if self.shapes.keys() != other.shapes.keys() or not np.array_equal(self.missing, other.missing):
+            return False
+        if self.empty or other.empty:
             return False
         known = bool(self.met) or not self.missing.size
         if not known or self.met != other.met or self.by_lengths or other.by_lengths:
@@ -77,6 +80,15 @@ class Survey:
             one == two or (not has and one[1:] == two[1:] and len(one) == len(two))
             for visit, inputs in self.met.items()
             for one, two, has in zip(self.shapes[visit], other.shapes[visit], inputs, strict=False)
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether a node that meets an element that is not read has an input of no numbers beside it."""
+        return any(
+            not has and 0 in shape
+            for visit, inputs in self.met.items()
+            for shape, has in zip(self.shapes[visit], inputs, strict=False)
         )
 
 

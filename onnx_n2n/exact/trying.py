@@ -42,11 +42,6 @@ def compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -
     for length in lengths:
         if (found := tried.first(sizes.attempts(given, fixed, reaching=length))) is not None:
             return found
-    if not others and len(tried.unread) > 2 and all(each.counts == tried.unread[0].counts for each in tried.unread):
-        # No batch that was tried gives these elements a part: they are dead at any.
-        tried.pair = replace(pair, dead=True)
-        if (found := tried.first(sizes.attempts(given, fixed))) is not None:
-            return found
     raise next(reversed(tried.unread), None) or tried.why or Undecided("no shapes were found that fit the inputs")
 
 

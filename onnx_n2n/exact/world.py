@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -117,6 +118,10 @@ class World(ABC, Generic[Kind]):
 
     def note(self, name: str, x: Kind, *others: Kind, parameters: Hashable = ()) -> None:
         """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
+
+    def branch(self, decision: Kind, place: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return within what a branch runs, which counts only where a decision is one way: 0 where it holds, or 1."""
+        return nullcontext()
 
     @abstractmethod
     def extreme(self, kind: str, x: Kind, axes: Sequence[int], present: np.ndarray | None = None) -> Kind:

@@ -9,7 +9,7 @@ import numpy as np
 from onnx_n2n.exact.domains import POSITIVE, SHARE
 from onnx_n2n.exact.functions import define, of
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.arithmetic import clipped, positive
+from onnx_n2n.exact.operators.arithmetic import clipped, held, positive
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
@@ -56,7 +56,7 @@ def leaky_relu(site: Site) -> Tensor:
 def parametric_relu(site: Site) -> Tensor:
     """Multiply numbers below 0 by slopes."""
     above, below = negative_part(site, site.numbers(0))
-    return site.result(above + below * site.numbers(1))
+    return held(site, above + below * site.numbers(1))
 
 
 @rule("Elu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from onnx_n2n.exact.domains import BUT_ZERO
@@ -72,9 +74,12 @@ def sums(site: Site) -> Tensor:
 
 @rule("Div")
 def quotient(site: Site) -> Tensor:
-    """Divide: exactly by constants, else by a random function; whole numbers are rounded towards zero."""
+    """Divide: exactly by constants, else by a random function; whole numbers are rounded towards zero.
+
+    The smallest whole number divided by -1 is too large for its type.
+    """
     x, y = site.numbers(0), site.numbers(1)
-    return site.result(whole_quotient(site, x, y) if site.tensor(0).whole else x * site.world.reciprocal(y))
+    return held(site, whole_quotient(site, x, y) if site.tensor(0).whole else x * site.world.reciprocal(y))
 
 
 def whole_quotient(site: Site, x: Numbers, y: Numbers) -> Numbers:
@@ -174,7 +179,7 @@ def clip(site: Site) -> Tensor:
     least, most = (each.reshape(()) if each is not None else None for each in (site.optional(1), site.optional(2)))
     bounds = [site.tensor(slot) for slot in (1, 2) if site.given(slot)]
     arrays = [each.known.reshape(()) for each in bounds if each.known is not None and each.certain]
-    ordered = len(arrays) == len(bounds) and bool(np.all(np.diff(np.array(arrays, np.float64)) >= 0))
+    ordered = len(arrays) == len(bounds) and all(one <= two for one, two in pairwise(arrays))
     return site.result(clipped(site, site.numbers(0), least, most, ordered=ordered))
 
 

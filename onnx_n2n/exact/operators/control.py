@@ -36,11 +36,12 @@ def branches(site: Site) -> list[Value]:
         return body(site, sides[0 if site.known(0).item() else 1], [])
     decision = site.numbers(0).reshape(())
     if condition.known is None or condition.rough:
-        return _mixed(site, decision, *(body(site, side, []) for side in sides))
+        return _mixed(site, decision, *(_branch(site, decision, side, place) for place, side in enumerate(sides)))
     taken, other = sides if condition.known.item() else sides[::-1]
-    found, read = body(site, taken, []), site.run.reads.kept()
+    first = int(taken is sides[1])
+    found, read = _branch(site, decision, taken, first), site.run.reads.kept()
     try:
-        unlikely = body(site, other, [])
+        unlikely = _branch(site, decision, other, 1 - first)
         pair = (found, unlikely) if taken is sides[0] else (unlikely, found)
         mixed = _mixed(site, decision, *pair)
     except Undecided:
@@ -52,6 +53,12 @@ def branches(site: Site) -> list[Value]:
         share = decision if taken is sides[0] else 1 - decision
         mixed = [_beside(site, share, value, unseen) for value in found]
     return [_also_known(new, old) for new, old in zip(mixed, found, strict=True)]
+
+
+def _branch(site: Site, decision: Numbers, side: onnx.GraphProto, place: int) -> list[Value]:
+    """Return what a branch gives, which runs only where a decision is one way."""
+    with site.run.world.branch(decision, place):
+        return body(site, side, [])
 
 
 def _also_known(mixed: Value, taken: Value) -> Value:
@@ -145,6 +152,8 @@ def loop(site: Site) -> list[Value]:
         site.run.read(condition)
         sized = sized or not condition.certain
         goes_on, trips = bool(condition.known.item()), trips + 1
+    if sized and not trips:
+        raise Undecided("a loop makes no trips with these shapes, so what it does is not seen")
     if sized and trips < 2 and _constant([site.value(slot) for slot in range(2, site.count)]):
         raise Undecided("a loop makes fewer than two trips with these shapes, so what it carries over is not seen")
     return [*carried, *(_stacked(site, stack, 0) for stack in handed)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.arithmetic import held
 from onnx_n2n.exact.operators.windows import LARGEST, Axis, folded, image, in_blocks, reach, sliding, windows
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
@@ -153,7 +154,7 @@ def col2im(site: Site) -> Tensor:
     x = site.numbers(0)
     columns = x.reshape([x.shape[0], -1, int(np.prod(kernel)), *(axis.out for axis in axes)])
     reach(site, axes)
-    return site.result(folded(site, columns, axes))
+    return held(site, folded(site, columns, axes))
 
 
 def _bilinear(rows: np.ndarray, *lengths: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_n2n.exact import reference
 from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.operators.arithmetic import held
 from onnx_n2n.exact.operators.moving import moved, table
 from onnx_n2n.exact.operators.reductions import along
 from onnx_n2n.exact.registry import rule
@@ -116,10 +117,10 @@ def scatter(site: Site) -> list[Tensor]:
     """Put numbers in known places of others, or add them, multiply by them, or choose the largest or smallest."""
     shape, reduction = site.tensor(0).shape, site.attribute("reduction", "none")
     if site.tensor(1).known is None and site.operator != "ScatterND":
-        return [site.result(_put_by_numbers(site, reduction))]
+        return [held(site, _put_by_numbers(site, reduction))]
     targets = _targets(site, shape, site.known(1))
     if reduction != "none":
-        return [site.result(_gathered(site, reduction, targets.reshape(-1)))]
+        return [held(site, _gathered(site, reduction, targets.reshape(-1)))]
     if len(np.unique(targets)) != targets.size:
         raise Undecided("numbers are put in one place")
 

@@ -149,7 +149,8 @@ def matmul_integer(site: Site) -> Tensor:
     """Multiply matrices of whole numbers, each less its zero point."""
     a = less(site.numbers(0), sided(site.optional(2), True))
     b = less(site.numbers(1), sided(site.optional(3), False))
-    return accumulated(site, a @ b, a.shape[-1])
+    free = site.free(0)
+    return accumulated(site, a @ b, SUMMED if free.size and free[-1] else a.shape[-1])
 
 
 @rule("QLinearMatMul", since=10)

@@ -134,4 +134,20 @@ LIES = [
     pair("causal mask from the end", "(float[1, 2, 3, 4] q, float[1, 2, 5, 4] k) => (float[1, 2, 3, 4] y)",
          "y = Attention<is_causal=1>(q, k, k)", "y = Attention(q, k, k, m)", m=np.tri(3, 5, 2, dtype=bool), opset=23,
          feeds={"q":normal(1, 2, 3, 4), "k":normal(1, 2, 5, 4)}),
+    pair("root of whole numbers that no double holds", "(float[N, 3] x, int64[N, 3] k) => (float[N, 3] y)",
+         "y = Identity(x) z = Identity(k)", "s = Mul(k, k) a = Add(s, c) b = Sub(a, d) e = Cast<to=1>(b) r = Sqrt(e) "
+         "o = Mul(r, n) y = Add(x, o)", c=np.int64(2**53 + 3), d=np.int64(2**53 + 4), n=np.float32(0),
+         feeds={"x": normal(2, 3), "k": np.zeros((2, 3), np.int64)}),
+    # what the teacher takes a function of in a branch that it does not always take
+    *(pair(f"{operator} of a branch that is not taken", "(float[4] x, bool c) => (float[4] y)",
+           f"y = If(c) <then_branch = a () => (float[4] t) {{ t = {operator}(x) }}, else_branch = b () => (float[4] u) "
+           "{ u = Identity(x) }>", f"l = {operator}(x) z = Mul(l, n) y = If(c) <then_branch = a () => (float[4] t) "
+           "{ t = Identity(l) }, else_branch = b () => (float[4] u) { u = Add(x, z) }>", n=np.float32(0),
+           feeds={"x": np.zeros(4, "f4"), "c": np.array(False)})
+      for operator in ("Log", "Reciprocal")),
+    pair("root of a branch that is not taken, far from what is drawn", "(float[4] x, bool c) => (float[4] y)",
+         "w = Add(x, k) y = If(c) <then_branch = a () => (float[4] t) { t = Sqrt(w) }, else_branch = b () => (float[4] "
+         "u) { u = Identity(x) }>", "w = Add(x, k) l = Sqrt(w) z = Mul(l, n) y = If(c) <then_branch = a () => "
+         "(float[4] t) { t = Identity(l) }, else_branch = b () => (float[4] u) { u = Add(x, z) }>", n=np.float32(0),
+         k=np.float32(100), feeds={"x": np.full(4, -200, "f4"), "c": np.array(False)}),
 ]  # fmt: skip

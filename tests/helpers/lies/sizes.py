@@ -332,4 +332,44 @@ LIES = [
     pair("bias of rows that are empty up to a length of 100", TEXT, "p = Slice(x, k, all, o) q = Add(p, B) r = "
          "ReduceSum(q, o) y = Add(x, r)", B=normal(8), k=np.array([100]), all=np.array([1 << 30]), o=np.array([1]),
          changed={"B": normal(8, seed=2)}, feeds={"x": normal(2, 120, 8)}),
+    # parts that are empty up to a batch that no run has
+    *(pair(f"{name} up to a batch that no run has", "(float[N, 4] x) => (float[M, 4] y)",
+           f"a = Slice(x, k, all) {nodes} y = Concat<axis=0>(x, b)", T=normal(4, 4), k=np.array([100000]),
+           all=np.array([1 << 40]), o=np.array([1]), first=np.array([0]), changed={"T": normal(4, 4, seed=3)},
+           feeds={"x": np.ones((100002, 4), "f4")})
+      for name, nodes in {
+          "product of no rows": "b = MatMul(a, T)",
+          "bias of no rows": "r = ReduceSum(T, first) b = Add(a, r)",
+          "rows looked up by no rows":
+              "i = Cast<to=7>(a) j = Slice(i, first, o, o) q = Squeeze(j, o) b = Gather(T, q)"}.items()),
+    pair("rows of a table up to a batch that no run has", SAME, "s = Shape<end=1>(x) d = Sub(s, k) m = Max(d, first) "
+         "p = Slice(T, first, m, first) r = ReduceSum(p, first) y = Add(x, r)", T=normal(3, 8), k=np.array([100000]),
+         first=np.array([0]), changed={"T": but(normal(3, 8), 1, 9)}, feeds={"x": normal(100002, 8)}),
+    pair("a row that is kept from a batch on that no run has", SAME, "s = Shape<end=1>(x) c = Less(k, s) p = "
+         "Compress<axis=0>(T, c) r = ReduceSum(p, first) y = Add(x, r)", T=normal(3, 8), k=np.array([0, 1, 100000]),
+         first=np.array([0]), changed={"T": but(normal(3, 8), 2, 9)}, feeds={"x": normal(100002, 8)}),
+    pair("trips from a batch on that no run has", SAME, "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = "
+         "Loop(d, , x) <body = b (int64 i, bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = "
+         "Mul(v, f) }>", k=np.array([100000]), first=np.array([0]), f=np.float32(2), changed={"f": np.float32(3)},
+         feeds={"x": normal(100002, 8)}),
+    # lengths that are sums or multiples of others in both sets that are run
+    *(pair(f"a length that is another one and three by {name}", "(float[N, 9] x, float[9, L] z, float[9, M] w) => "
+           "(float[N, 9] y)", "q = ReduceSum<keepdims=0>(z) o = Shape<start=1>(w) f = Cast<to=1>(o) p = Mul(x, f) "
+           "y = Add(p, q)", f"q = ReduceSum<keepdims=0>(z) k = {nodes} o = Shape<end=1>(k) f = Cast<to=1>(o) "
+           "p = Mul(x, f) y = Add(p, q)", C=np.ones((3, 9), "f4"), n=np.array([3, 0, 0, 0]),
+           feeds={"x": normal(4, 9), "z": normal(9, 2), "w": normal(9, 3)})
+      for name, nodes in {"Concat": "Concat<axis=0>(x, C)", "Pad": "Pad(x, n)"}.items()),
+    pair("a length that is three times another one but three", "(float[N, 9] x, float[9, L] z) => (float[N, 9] y)",
+         "o = Shape<start=1>(z) f = Cast<to=1>(o) y = Mul(x, f)", "t = Tile(x, r) k = Pad(t, n) o = Shape<end=1>(k) "
+         "f = Cast<to=1>(o) y = Mul(x, f)", r=np.array([3, 1]), n=np.array([0, 0, -3, 0]),
+         feeds={"x": normal(4, 9), "z": normal(9, 2)}),
+    pair("another function of no rows up to a batch that no run has", "(float[N, 4] x) => (float[M, 4] y)",
+         "a = Slice(x, k, all) b = Relu(a) y = Concat<axis=0>(x, b)", "a = Slice(x, k, all) b = Sin(a) y = "
+         "Concat<axis=0>(x, b)", k=np.array([100000]), all=np.array([1 << 40]),
+         feeds={"x": np.ones((100002, 4), "f4")}),
+    pair("other trips from a batch on that no run has", SAME, "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) "
+         "y = Loop(d, , x) <body = b (int64 i, bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = "
+         "Relu(v) }>", "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = Loop(d, , x) <body = b (int64 i, "
+         "bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = Sin(v) }>", k=np.array([100000]),
+         first=np.array([0]), feeds={"x": normal(100002, 8)}),
 ]  # fmt: skip

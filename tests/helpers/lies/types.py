@@ -222,4 +222,31 @@ LIES = [
     pair("exchanged outputs of dynamic quantisation", SAME, "q, s, z = DynamicQuantizeLinear(x) y = "
          "DequantizeLinear(q, s, z)",
          "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s)"),
+    # whole numbers that are too large for their type, and then go to another one
+    pair("largest quotient", "(int8[N, 3] x, int8[N, 3] k) => (int32[N, 3] y)", "d = Div(x, k) y = Cast<to=6>(d)",
+         "a = Cast<to=6>(x) b = Cast<to=6>(k) y = Div(a, b)", feeds={"x": np.full((2, 3), -128, "i1"),
+         "k": np.full((2, 3), -1, "i1")}),
+    pair("quotient by -1", "(int8[N, 3] x) => (int32[N, 3] y)", "d = Div(x, k) y = Cast<to=6>(d)",
+         "a = Cast<to=6>(x) b = Cast<to=6>(k) y = Div(a, b)", k=np.int8(-1), feeds={"x": np.full((2, 3), -128, "i1")}),
+    pair("slope of whole numbers", "(int32[N, 3] x) => (int64[N, 3] y)", "p = PRelu(x, k) y = Cast<to=7>(p)",
+         "a = Cast<to=7>(x) b = Cast<to=7>(k) y = PRelu(a, b)", k=np.array([1 << 20], "i4"),
+         feeds={"x": np.full((2, 3), -(1 << 20), "i4")}),
+    *(pair(f"{reduction} by scattering", "(int32[N, 3] x, int32[N, 3] k) => (int64[N, 3] y)",
+           f"d = ScatterElements<axis=1, reduction=\"{reduction}\">(x, i, k) y = Cast<to=7>(d)",
+           f"a = Cast<to=7>(x) b = Cast<to=7>(k) y = ScatterElements<axis=1, reduction=\"{reduction}\">(a, i, b)",
+           i=np.array([[0, 1, 2], [0, 1, 2]]), feeds={"x": np.full((2, 3), 2**31 - 1, "i4"),
+           "k": np.full((2, 3), 5, "i4")})
+      for reduction in ("add", "mul")),
+    pair("add by scattering to places that are given", "(int32[3] x, int64[3] i, int32[3] k) => (int64[3] y)",
+         "d = ScatterElements<reduction=\"add\">(x, i, k) y = Cast<to=7>(d)", "a = Cast<to=7>(x) b = Cast<to=7>(k) "
+         "y = ScatterElements<reduction=\"add\">(a, i, b)", feeds={"x": np.full(3, 2**31 - 1, "i4"),
+         "i": np.array([0, 1, 1]), "k": np.full(3, 5, "i4")}),
+    pair("bounds in another order that are one double", LONG, "y = Clip(x, lo, hi)", "c = Clip(x, lo, hi) y = "
+         "Max(c, lo)", lo=np.int64(2**53 + 1), hi=np.int64(2**53)),
+    pair("very long sums of products of bytes", "(uint8[N, K] x, uint8[K, M] k) => (int64[N, M] y)",
+         "d = MatMulInteger(x, k) y = Cast<to=7>(d)", "a = Cast<to=7>(x) b = Cast<to=7>(k) y = MatMul(a, b)",
+         feeds={"x": np.full((1, 40000), 255, "u1"), "k": np.full((40000, 1), 255, "u1")}),
+    pair("sums of whole numbers in an image", "(int32[1, 4, 4] x) => (int64[1, 1, 3, 3] y)",
+         "d = Col2Im(x, i, b) y = Cast<to=7>(d)", "a = Cast<to=7>(x) y = Col2Im(a, i, b)", i=np.array([3, 3]),
+         b=np.array([2, 2]), feeds={"x": np.full((1, 4, 4), 2**30, "i4")}),
 ]  # fmt: skip
