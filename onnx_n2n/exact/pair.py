@@ -285,9 +285,10 @@ class Pair:
         if place is None:
             reason = f"{unequal.share:.0%} of its numbers are not shown to be equal, and no input shows a difference"
         elif place.constant:
-            reason = f"what {place.constant!r} was before it was rounded needs a record"
+            said = "a growth record may say" if self.growth is None else "the record does not say"
+            reason = f"the teacher has no constant {place.constant!r} with these numbers, and {said} what it rounds"
         else:
-            reason = f"it needs a property of {operator} at node {node!r}"
+            reason = f"only a law of {operator} that is not known here could make them equal, and no input parts them"
         return Verdict("undecided", shapes=(shapes,), output=output, node=node, operator=operator, reason=reason)
 
 

@@ -232,7 +232,8 @@ def _known(inputs: Sequence[onnx.ValueInfoProto], axes: Sequence[Axis], fixed: S
             not dim.HasField("dim_value") or dim.dim_value == length for dim, length in zip(dims, shape, strict=True)
         )
         if not fits or min(shape, default=1) < 1:
-            raise OptionError(f"input {name!r} cannot have the shape {tuple(shape)}")
+            stated = ",".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims)
+            raise OptionError(f"input {name!r} cannot have the shape {list(shape)}", shapes=f"it declares [{stated}]")
         for axis in axes:
             if axis.value == name and found.setdefault(axis.name, shape[axis.place]) != shape[axis.place]:
                 raise OptionError(f"the shapes that are given say two lengths for {axis.name!r}")

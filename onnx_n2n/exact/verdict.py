@@ -72,8 +72,8 @@ class Verdict:
         if self.constants:
             taken = "constant" if self.constants == 1 else "constants"
             parts.append(f"{self.constants} {taken} taken before rounding, largest {self.largest_rounding:.0e}")
-        images = "" if self.declared else ", whose images are smaller than is declared,"
-        return f"Equal for every input of these shapes{images} in exact arithmetic ({'; '.join(parts)})"
+        images = "" if self.declared else ", whose images are smaller than is declared"
+        return f"Equal for every input of these shapes{images}, in exact arithmetic ({'; '.join(parts)})"
 
     @property
     def overflow(self) -> str:

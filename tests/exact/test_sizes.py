@@ -190,3 +190,19 @@ def test_lengths_that_a_resize_states_for_fixed_axes_are_not_decisions() -> None
     teacher = made(text, K=first, L=last, to=np.array([2, 3, 6, 6]))
     assert check(teacher, made(text, **wide, to=np.array([2, 4, 6, 6])))
     assert check(teacher, made(text, **wide, to=np.array([2, 4, 6, 9]))).state == "different"
+
+
+def test_large_images_of_a_stated_size_are_tried_smaller_where_no_node_states_it() -> None:
+    """A model that takes any image is compared on a small one; one whose weights hang on the size is not."""
+    kernel = np.random.default_rng(0).normal(size=(16, 16, 3, 3)).astype("f4")
+    layers = " ".join(f"c{n + 1} = Conv<pads = [1, 1, 1, 1]>(c{n}, K) " for n in range(4))
+    text = "(float[1,16,160,160] x) => (float[1,16,A,B] y) {{ c0 = Identity(x) {} y = {} }}"
+    pooled = made(text.format(layers, "GlobalAveragePool(c4)"), K=kernel)
+    verdict = check(pooled, pooled)
+    assert (verdict.state, verdict.declared) == ("equal", False)
+    assert all(max(shapes["x"][2:]) < 160 for shapes in verdict.shapes)
+    assert "smaller than is declared" in str(verdict)
+    other = made(text.format(layers, "AveragePool<kernel_shape = [159, 159]>(c4)"), K=kernel)
+    verdict = check(other, other)
+    assert (verdict.state, verdict.declared) == ("equal", True)
+    assert check(pooled, other).state != "equal"

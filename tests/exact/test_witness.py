@@ -45,7 +45,7 @@ def test_what_is_right_is_never_different(body: str) -> None:
 def test_a_property_that_is_not_known_is_named() -> None:
     verdict = check(perceptron(), made(RIGHT["by halves"], **weights()))
     assert (verdict.state, verdict.output, verdict.node, verdict.operator) == ("undecided", "y", "q", "Relu")
-    assert "property of Relu" in verdict.reason
+    assert "a law of Relu" in verdict.reason
 
 
 @given(st.integers(0, 7), st.integers(0, 7), st.floats(0.01, 100), st.booleans())
@@ -69,7 +69,7 @@ def test_what_rounding_of_constants_explains_is_undecided(name: str, seed: int, 
     rounded = np.nextafter(stored, np.where(signs > 0, np.inf, -np.inf).astype("f4"))
     verdict = check(perceptron(), perceptron(**{name: rounded}))
     assert verdict.state == "undecided"
-    assert "needs a record" in verdict.reason
+    assert "a growth record may say what it rounds" in verdict.reason
 
 
 def test_sums_that_cancel_are_no_witness() -> None:
