@@ -51,11 +51,10 @@ def unify(one: Axis, other: Axis, reason: Reason) -> None:
         _part(one, other, reason)
 
 
-def _recounted(axis: Axis, length: int) -> Axis:
-    """Return an axis of known length that is pinned for the reason that another one is."""
+def _recounted(axis: Axis, length: int, reason: Reason) -> Axis:
+    """Return an axis of known length that is pinned for the reason that another one is; for one that has none, why."""
     found = axis_of(length)
-    reasons = (leaf.limits[Limit.PINNED] for leaf in leaves(axis))
-    pin(found, next(reasons))
+    pin(found, next((leaf.limits[Limit.PINNED] for leaf in leaves(axis)), reason))
     return found
 
 
@@ -90,7 +89,7 @@ def split_product(axis: Axis, outer: int, reason: Reason = UNSAID) -> tuple[Axis
     lengths = [size(part) or 0 for part in axis.parts]
     if any(part % inner for part in lengths):
         if is_pinned(axis):
-            return _recounted(axis, outer), _recounted(axis, inner)
+            return _recounted(axis, outer, reason), _recounted(axis, inner, reason)
         return _split_between(axis, outer, math.gcd(inner, *lengths), reason)
     parts = zip(axis.parts, lengths, strict=True)
     pairs = [split_product(part, part_length // inner, reason) for part, part_length in parts]

@@ -19,7 +19,7 @@ from onnx_n2n.exact.files import File
 
 FORMAT, VERSION, LINEAGE = "onnx-n2n.growth", "1", "onnx_n2n.lineage"
 MOST = 1 << 30  # bytes of a record
-HINT = "a growth record is the .safetensors file that --record of the command that made the student has written"
+HINT = "a growth record is the .safetensors file that `record=` has written when the student was made"
 FILES = 256  # so many files beside a student are looked at
 
 Form = Mapping[str, Any]
