@@ -19,7 +19,7 @@ from onnx_n2n import exact
 
 FIELDS = {
     "state", "chance", "primes", "seconds", "shapes", "constants", "largest_rounding", "output", "node", "operator",
-    "reason", "beyond", "relations",
+    "reason", "declared", "beyond", "relations",
 }  # fmt: skip
 EXITS = {"equal": 0, "different": 1, "undecided": 3}
 
