@@ -227,7 +227,7 @@ class Field(World[Residues]):
     @contextmanager
     def branch(self, decision: Residues, place: int) -> Iterator[None]:
         """Take what is asked for meanwhile as asked for only where a decision is one way."""
-        self._branches.append(_absorbed(self.prints(decision.reshape(())), np.uint64(place)))
+        self._branches.append(_absorbed(self.prints(decision.reshape(())), np.array(place, np.uint64)))
         try:
             yield
         finally:
