@@ -46,7 +46,7 @@ def _cut(site: Site) -> list[tuple[Any, ...]]:
     axes = attributes.get("axes") or parts[2] or range(len(starts))
     steps = parts[3] or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if free[axis] and _empty(shape[axis], start, end, step):
+        if free[axis] and site.run.lengths.other is not None and _empty(shape[axis], start, end, step):
             raise Undecided("nothing is left of an axis at these lengths, and something may be at others")
     return [
         ("Slice", shape[axis], start, min(end, ENDLESS), step)
