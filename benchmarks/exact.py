@@ -15,6 +15,7 @@ import fnmatch
 import importlib
 import json
 import multiprocessing
+import re
 import resource
 import statistics
 import sys
@@ -57,12 +58,28 @@ GROWTHS: dict[str, Callable[..., Any]] = {
     "outputs": longer,
     "run": lambda source, **options: onnx_n2n.run(source, "widen{factor=1.5},deepen", **options),
 }
+HALF = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+# What a model is, by the first of these of whose operators it has one.
+KINDS = {
+    "quantised": r"Quantize|Integer|QLinear|MatMulNBits",
+    "control flow": r"^(If|Loop|Scan|Sequence.*)$",
+    "recurrent": r"LSTM|GRU|^RNN$",
+}
 # What rewrites a model: the module and the function of an optimizer.
 REWRITES = {
     "onnxscript": ("onnxscript.optimizer", "optimize"),
     "onnxsim": ("onnxsim", "simplify"),
     "onnxslim": ("onnxslim", "slim"),
 }
+
+
+def kind(path: Path) -> str:
+    """Return what a model is: half precision, quantised, with control flow, recurrent, or none of these."""
+    model = onnx.load(path, load_external_data=False)
+    if any(tensor.data_type in HALF for tensor in model.graph.initializer):
+        return "half precision"
+    operators = {node.op_type for graph in (model.graph, *model.functions) for node in graph.node}
+    return next((name for name, those in KINDS.items() if any(re.search(those, each) for each in operators)), "float32")
 
 
 def rewritten(model: onnx.ModelProto, by: str) -> onnx.ModelProto:
@@ -141,7 +158,7 @@ def outcomes(folder: Path, growth: str, only: str, limit: float) -> Iterator[dic
             found = {"state": "ended", "reason": "the process ended"}
         process.kill()
         process.join()
-        yield {"model": name, "growth": growth, "whole": time.monotonic() - started} | found
+        yield {"model": name, "kind": kind(path), "growth": growth, "whole": time.monotonic() - started} | found
 
 
 def main() -> None:
@@ -161,7 +178,8 @@ def main() -> None:
         sys.stdout.write(f"{row['model']:55} {row['state']:10} {seconds:7.2f} s {place} {reason}\n")
         sys.stdout.flush()
     times = [row["seconds"] / row["runtime"] for row in rows if row.get("runtime") and row["state"] == "equal"]
-    summary: dict[str, Any] = {"states": Counter(row["state"] for row in rows)}
+    kinds = {row["kind"]: Counter(each["state"] for each in rows if each["kind"] == row["kind"]) for row in rows}
+    summary: dict[str, Any] = {"states": kinds}
     if wrong := [row["model"] for row in rows if row["state"] == "equal" and row.get("agree") is False]:
         summary["equal, and a run says otherwise"] = wrong
     if times:
