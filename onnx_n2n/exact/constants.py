@@ -50,7 +50,7 @@ class Named:
         counts.update(each.values.name for graph in graphs for each in graph.sparse_initializer)
         for node, _ in self._nodes:
             counts.update(each for each in node.output if each)
-            if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
+            if node.op_type == "Constant" and len(node.attribute) == 1 and _holds(node.attribute[0]):
                 found.append((node.output[0], node.attribute[0].t))
         return {name: tensor for name, tensor in found if counts[name] == 1 and name}
 
@@ -113,6 +113,11 @@ def _inside(nodes: object) -> list[onnx.GraphProto]:
             for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
                 found += [graph, *_inside(graph.node)]
     return found
+
+
+def _holds(attribute: onnx.AttributeProto) -> bool:
+    """Return whether a node holds a tensor itself, and not what its function was called with."""
+    return attribute.name == "value" and not attribute.ref_attr_name
 
 
 def _alike(tensor: onnx.TensorProto, array: np.ndarray) -> bool:

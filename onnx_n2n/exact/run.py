@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
@@ -125,7 +126,7 @@ class Run:
             if function is None:
                 raise
             function = self._defined.setdefault(function.SerializeToString(deterministic=True), function)
-            return self._call(function, node, inputs, scope)
+            return self._call(function, node, inputs, replace(scope, written=False))
         for each in decisions(site):
             self.decided.setdefault(each, site.place)
         known = known_results(site)
@@ -198,16 +199,16 @@ class Run:
         if len(inputs) > len(function.input):
             raise Undecided(f"the function {function.name!r} has {len(function.input)} inputs")
         values.update(zip(function.input, inputs, strict=False))
-        inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1)
+        inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1, scope.written)
         outputs = list(function.output)[: len(node.output)]
         return self.nodes(_live(function.node, outputs), outputs, inner)
 
     # Constants
 
-    def constant(self, name: str, array: np.ndarray) -> Tensor:
-        """Return a constant, none of whose elements has been read."""
+    def constant(self, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
+        """Return a constant, none of whose elements has been read: one of the file, or one that a rule has made."""
         type_ = STRING if array.dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(array.dtype)
-        exact = self.exact.constants.get(name)
+        exact = self.exact.constants.get(name) if written else None
         if exact is not None and exact.shape == array.shape:
             return Tensor(type_, None, exact, ids=self.reads.add(name, array.size), fixed=True)
         return Tensor(type_, array, ids=self.reads.add(name, array.size))
@@ -219,7 +220,7 @@ class Run:
             self._leaves[key] = self.constant(name, self.file.array(tensor))
         return self._leaves[key]
 
-    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray) -> Tensor:
+    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
         """Return the constant that a node holds, the same one each time that the node holds the same.
 
         In a function it may hold what the function was called with.
@@ -228,7 +229,7 @@ class Run:
         key = id(node), name, hashlib.blake2b(held, key=f"{array.dtype} {array.shape}".encode()[:64]).digest()
         if key not in self._leaves:
             self._held.append(node)
-            self._leaves[key] = self.constant(name, array)
+            self._leaves[key] = self.constant(name, array, written=written)
         return self._leaves[key]
 
     def read(self, tensor: Tensor) -> None:

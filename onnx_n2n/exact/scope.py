@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -23,12 +23,14 @@ class Scope:
         versions: The version of each domain's operators.
         attributes: What the function that it belongs to was called with.
         depth: How many functions and bodies are around it.
+        written: Whether the nodes are those of the file; else a rule has made them, and no record speaks of them.
     """
 
     values: MutableMapping[str, Value]
     versions: Mapping[str, int]
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
     depth: int = 0
+    written: bool = True
 
     def inner(self) -> Scope:
         """Return the scope of a body that sees all of these names.
@@ -38,4 +40,4 @@ class Scope:
         """
         if self.depth >= DEEPEST:
             raise Undecided(f"bodies are more than {DEEPEST} deep inside of each other")
-        return Scope(ChainMap({}, self.values), self.versions, self.attributes, self.depth + 1)
+        return replace(self, values=ChainMap({}, self.values), depth=self.depth + 1)
