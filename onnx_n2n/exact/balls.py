@@ -227,5 +227,3 @@ def _added(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = np.asarray(one + two)
     back = total - one
     return total, (one - (total - back)) + (two - back)
-
-

@@ -26,7 +26,7 @@ from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, exponents
 from onnx_n2n.exact.undecided import Undecided
-from onnx_n2n.exact.world import World
+from onnx_n2n.exact.world import World, row_of
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
@@ -328,8 +328,10 @@ class Field(World[Residues]):
         drawn = self._drawn(_absorbed(state[..., None], np.arange(count, dtype=np.uint64)))
         return drawn.moveaxis(-1, axis)
 
-    def weights(self, places: Residues, count: int) -> Residues:
+    def weights(self, places: Residues, count: int, *, anywhere: bool = False) -> Residues:  # noqa: ARG002
         """Return for numbers that say which of ``count`` rows is meant a weight for each row, along a new last axis."""
+        if (self.visit, row := row_of(count)) in self.wanted:
+            self._ask(row, places)
         prints = self.prints(places, name="row", parameters=count)
         return self._drawn(_absorbed(prints[..., None], np.arange(count, dtype=np.uint64)))
 

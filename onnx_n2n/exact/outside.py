@@ -16,6 +16,7 @@ from onnx_n2n.exact.domains import BUT_ZERO, Domain
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.ranges import Asked, Open
+from onnx_n2n.exact.world import ROW
 
 # What a function is called when it is taken of numbers, and when it is not.
 SAID = {
@@ -115,4 +116,6 @@ def undefined_at(what: Open) -> str:
 
 
 def _said(what: Open) -> tuple[str, str]:
+    if what.function.startswith(ROW):
+        return "looks up a row by", "looks up none by"
     return SAID.get(what.function, (f"takes the {what.function} of", f"takes no {what.function} of"))

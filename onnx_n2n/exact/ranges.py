@@ -24,7 +24,7 @@ from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.stored import mantissa
 from onnx_n2n.exact.tensor import BOOL, STRING, kind
-from onnx_n2n.exact.world import World
+from onnx_n2n.exact.world import World, row_of
 
 FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
@@ -269,8 +269,12 @@ class Ranges(World[Ranged]):
         shape = tuple(count if at == axis % x.ndim else n for at, n in enumerate(x.shape))
         return self.of(shape, of=functions.of(name).range)
 
-    def weights(self, places: Ranged, count: int) -> Ranged:
+    def weights(self, places: Ranged, count: int, *, anywhere: bool = False) -> Ranged:
         """Return a weight for each row."""
+        rows = Domain(Range(-count, count - 1), f"from {-count} to {count - 1}")
+        if not anywhere and not places.range.within(rows.range):
+            row, (_, operator, _) = row_of(count), self.visit
+            self.open[self.visit, row] = Open(row, self.place, operator, 1, rows)
         self._compared("row", places)
         return self.of((*places.shape, count), of=SHARE)
 

@@ -14,6 +14,12 @@ from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.numeric import Numbers
 
 Kind = TypeVar("Kind", bound=Numbers)
+ROW = "row of "  # begins the name of what is defined only for the places of so many rows
+
+
+def row_of(count: int) -> str:
+    """Return the name of the function that looks up one of so many rows."""
+    return f"{ROW}{count}"
 
 
 class World(ABC, Generic[Kind]):
@@ -143,5 +149,11 @@ class World(ABC, Generic[Kind]):
         """Return ``count`` functions of all numbers along an axis, in order; they stand along that axis."""
 
     @abstractmethod
-    def weights(self, places: Kind, count: int) -> Kind:
-        """Return for numbers that say which of ``count`` rows is meant a weight for each row: ``[..., count]``."""
+    def weights(self, places: Kind, count: int, *, anywhere: bool = False) -> Kind:
+        """Return for numbers that say which of ``count`` rows is meant a weight for each row: ``[..., count]``.
+
+        Args:
+            places: The numbers.
+            count: How many rows there are.
+            anywhere: Whether it is defined, or known, for what is no place of a row.
+        """

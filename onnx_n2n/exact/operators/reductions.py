@@ -144,10 +144,10 @@ def top(site: Site) -> list[Tensor]:
     if not ordered and count > 1:
         raise Undecided("the order of its results is not defined")
     places = site.world.of_rows(RANKED, (count, largest), x, axis, count)
-    return [site.result(along(site, x, places, axis)), site.result(places, INT64)]
+    return [site.result(along(site, x, places, axis, ranked=True)), site.result(places, INT64)]
 
 
-def along(site: Site, x: Numbers, places: Numbers, axis: int) -> Numbers:
+def along(site: Site, x: Numbers, places: Numbers, axis: int, *, ranked: bool = False) -> Numbers:
     """Return of each row of numbers along an axis those that places name, which are numbers themselves.
 
     Args:
@@ -155,9 +155,10 @@ def along(site: Site, x: Numbers, places: Numbers, axis: int) -> Numbers:
         x: The numbers, of a shape that is that of ``places`` but for the axis.
         places: Which of a row are meant.
         axis: The axis along which the rows go.
+        ranked: Whether places have been found in these rows.
     """
     rows = x.moveaxis(axis, -1)
-    weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1])
+    weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1], anywhere=ranked)
     picked: Numbers = (weights @ rows.reshape((*rows.shape, 1)))[..., 0]
     return picked.moveaxis(-1, axis)
 
@@ -180,5 +181,5 @@ def hardmax(site: Site) -> Tensor:
 
 def _hardmax(site: Site, x: Numbers, axis: int) -> Numbers:
     place = extreme_place(site, x.moveaxis(axis, -1), -1)[..., 0]
-    found: Numbers = site.world.weights(place, x.shape[axis]).moveaxis(-1, axis)
+    found: Numbers = site.world.weights(place, x.shape[axis], anywhere=True).moveaxis(-1, axis)
     return found

@@ -92,6 +92,8 @@ LIES = [
     pair("one-hot of a token", "(int64[N] i) => (float[N, 100] y)", "y = OneHot(i, d, v)", d=np.int64(100),
          v=np.array([0, 1], "f4"),
          changed={"v": np.array([0, 2], "f4")}),
+    pair("row of a token for a one-hot of it", "(int64[N] i) => (float[N, 8] y)",
+         "h = OneHot(i, d, v) y = MatMul(h, E)", "y = Gather(E, i)", d=np.int64(100), v=np.array([0, 1], "f4"), E=E, feeds={"i": np.array([100, 2])}),
     pair("one-hot of a token, one off", "(int64[N] i) => (float[N, 8] y)", "h = OneHot(i, d, v) y = MatMul(h, E)",
          "j = Add(i, one) h = OneHot(j, d, v) y = MatMul(h, E)", d=np.int64(100), v=np.array([0, 1], "f4"), E=E,
          one=ONE),

@@ -372,4 +372,19 @@ LIES = [
          "Relu(v) }>", "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = Loop(d, , x) <body = b (int64 i, "
          "bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = Sin(v) }>", k=np.array([100000]),
          first=np.array([0]), feeds={"x": normal(100002, 8)}),
+    # numbers that a node states, and that no run reaches
+    pair("cropped and padded twice", "(float[N, L] x) => (float[N, 100] y)", "y = CenterCropPad<axes=[1]>(x, k)",
+         "a = CenterCropPad<axes=[1]>(x, n) y = CenterCropPad<axes=[1]>(a, k)", k=np.array([100]), n=np.array([200]),
+         feeds={"x": normal(1, 101)}),
+    pair("response over more channels than there are", "(float[N, C, 4, 4] x) => (float[N, C, 4, 4] y)",
+         "y = LRN<size=128, alpha=1.0>(x)", "y = LRN<size=256, alpha=2.0>(x)", feeds={"x": normal(1, 200, 4, 4)}),
+    pair("first of longer parts", "(float[L, 8] x) => (float[M, 8] y)",
+         "s = SplitToSequence(x, k) y = SequenceAt(s, o)", k=np.int64(100), o=np.int64(0),
+         changed={"k": np.int64(200)}, feeds={"x": normal(150, 8)}),
+    pair("window of attention", TEXT, "y = Attention<q_num_heads=2, kv_num_heads=2, left_window_size=100>(x, x, x)",
+         "y = Attention<q_num_heads=2, kv_num_heads=2, left_window_size=200>(x, x, x)", opset=25,
+         feeds={"x": normal(1, 150, 8)}),
+    pair("window of attention and none", TEXT,
+         "y = Attention<q_num_heads=2, kv_num_heads=2, right_window_size=100>(x, x, x)",
+         "y = Attention<q_num_heads=2, kv_num_heads=2>(x, x, x)", opset=25, feeds={"x": normal(1, 150, 8)}),
 ]  # fmt: skip
