@@ -34,16 +34,16 @@ class Named:
         for function in proto.functions:
             versions = opsets(function.opset_import)
             found += [(node, versions) for node in function.node]
-            found += [(node, versions) for graph in _inside(function.node) for node in graph.node]
+            found += [(node, versions) for graph in inside(function.node) for node in graph.node]
         return found
 
     @cached_property
     def _graphs(self) -> list[onnx.GraphProto]:
-        return [self.file.proto.graph, *_inside(self.file.proto.graph.node)]
+        return [self.file.proto.graph, *inside(self.file.proto.graph.node)]
 
     @cached_property
     def _tensors(self) -> dict[str, onnx.TensorProto]:
-        bodies = [graph for function in self.file.proto.functions for graph in _inside(function.node)]
+        bodies = [graph for function in self.file.proto.functions for graph in inside(function.node)]
         graphs = [*self._graphs, *bodies]
         found = [(each.name, each) for graph in graphs for each in graph.initializer]
         counts = Counter(name for name, _ in found)
@@ -105,13 +105,13 @@ class Named:
         return any(_same(self.file.array(each), array) for each in self._tensors.values() if _alike(each, array))
 
 
-def _inside(nodes: object) -> list[onnx.GraphProto]:
+def inside(nodes: object) -> list[onnx.GraphProto]:
     """Return the graphs inside of nodes, also those inside of others."""
     found: list[onnx.GraphProto] = []
     for node in nodes:  # type: ignore[attr-defined]
         for attribute in node.attribute:
             for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                found += [graph, *_inside(graph.node)]
+                found += [graph, *inside(graph.node)]
     return found
 
 

@@ -267,7 +267,8 @@ class Ranges(World[Ranged]):
         """Return functions of all numbers along an axis."""
         self._compared(name, x)
         shape = tuple(count if at == axis % x.ndim else n for at, n in enumerate(x.shape))
-        return self.of(shape, of=functions.of(name).range)
+        function = functions.of(name)
+        return self.of(shape, of=Range(0, max(x.shape[axis] - 1, 0)) if function.places else function.range)
 
     def weights(self, places: Ranged, count: int, *, anywhere: bool = False) -> Ranged:
         """Return a weight for each row."""

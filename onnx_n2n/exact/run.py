@@ -15,13 +15,13 @@ from onnx import helper
 
 from onnx_n2n.exact import registry
 from onnx_n2n.exact.by_length import decisions
-from onnx_n2n.exact.defined import function_of
+from onnx_n2n.exact.defined import doubtful, function_of
 from onnx_n2n.exact.files import File, dense, domain_of, opsets
 from onnx_n2n.exact.lengths import Lengths, Trail
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Ids, Reads
 from onnx_n2n.exact.reference import known_results
-from onnx_n2n.exact.scope import DEEPEST, Scope
+from onnx_n2n.exact.scope import DEEPEST, Scope, names_read
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import STRING, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -52,6 +52,7 @@ class Run:
         self._waiting: list[list[Ids]] = []  # for each node that runs, inside of each other, what it has read
         self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
         self._defined: dict[bytes, onnx.FunctionProto] = {}
+        self._doubts: dict[tuple[str, str, str], str] = {}  # why it is not known what a function means
         # Leaves are found by the identity of a message; while it is held, no other one can have the same.
         self._held: list[object] = []
 
@@ -112,8 +113,12 @@ class Run:
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
         domain = domain_of(node.domain)
         inputs = [_looked_up(scope, name) if name else None for name in node.input]
-        function = self.functions.get((domain, node.op_type, node.overload))
-        if function is not None:
+        key = domain, node.op_type, node.overload
+        if (function := self.functions.get(key)) is not None:
+            if key not in self._doubts:
+                self._doubts[key] = doubtful(function, opsets(self.file.proto.opset_import))
+            if why := self._doubts[key]:
+                raise Undecided(why)
             return self._call(function, node, inputs, scope)
         version = scope.versions.get(domain)
         if version is None:
@@ -282,25 +287,12 @@ def _looked_up(scope: Scope, name: str) -> Value:
     return scope.values[name]
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
-    """Return the names that a node or a body of it reads, each as often as it is read."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            made: set[str] = {each.name for each in (*graph.input, *graph.initializer)}
-            made |= {each.values.name for each in graph.sparse_initializer}
-            for inner in graph.node:
-                yield from (name for name in _reads(inner) if name not in made)
-                made |= set(inner.output)
-            yield from (each.name for each in graph.output if each.name not in made)
-
-
 def _live(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[Reading]:
     """Return those nodes that have a part in some names, in their order, each with the names that it reads."""
     wanted, found = set(outputs), list[Reading]()
     for node in reversed(nodes):
         if not wanted.isdisjoint(filter(None, node.output)):
-            names = tuple(_reads(node))
+            names = tuple(names_read(node))
             found.append((node, names))
             wanted.update(names)
     return found[::-1]

@@ -30,8 +30,8 @@ def _extreme_place(x: np.ndarray, largest: int, last: int) -> np.ndarray:
     return np.asarray(rows.shape[-1] - 1 - found if last else found, np.float64)[..., None]
 
 
-RANKED = define("Ranked", _ranked, at_infinity=True)
-EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True)
+RANKED = define("Ranked", _ranked, at_infinity=True, places=True)
+EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True, places=True)
 
 
 @rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
@@ -143,11 +143,13 @@ def top(site: Site) -> list[Tensor]:
     largest, ordered = site.attribute("largest", 1), site.attribute("sorted", 1)
     if not ordered and count > 1:
         raise Undecided("the order of its results is not defined")
+    if count > x.shape[axis]:
+        raise Undecided(f"{count} of {x.shape[axis]} numbers are asked for")
     places = site.world.of_rows(RANKED, (count, largest), x, axis, count)
-    return [site.result(along(site, x, places, axis, ranked=True)), site.result(places, INT64)]
+    return [site.result(along(site, x, places, axis)), site.result(places, INT64)]
 
 
-def along(site: Site, x: Numbers, places: Numbers, axis: int, *, ranked: bool = False) -> Numbers:
+def along(site: Site, x: Numbers, places: Numbers, axis: int) -> Numbers:
     """Return of each row of numbers along an axis those that places name, which are numbers themselves.
 
     Args:
@@ -155,10 +157,9 @@ def along(site: Site, x: Numbers, places: Numbers, axis: int, *, ranked: bool = 
         x: The numbers, of a shape that is that of ``places`` but for the axis.
         places: Which of a row are meant.
         axis: The axis along which the rows go.
-        ranked: Whether places have been found in these rows.
     """
     rows = x.moveaxis(axis, -1)
-    weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1], anywhere=ranked)
+    weights = site.world.weights(places.moveaxis(axis, -1), rows.shape[-1])
     picked: Numbers = (weights @ rows.reshape((*rows.shape, 1)))[..., 0]
     return picked.moveaxis(-1, axis)
 
@@ -181,5 +182,5 @@ def hardmax(site: Site) -> Tensor:
 
 def _hardmax(site: Site, x: Numbers, axis: int) -> Numbers:
     place = extreme_place(site, x.moveaxis(axis, -1), -1)[..., 0]
-    found: Numbers = site.world.weights(place, x.shape[axis], anywhere=True).moveaxis(-1, axis)
+    found: Numbers = site.world.weights(place, x.shape[axis]).moveaxis(-1, axis)
     return found
