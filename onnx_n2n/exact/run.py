@@ -137,7 +137,7 @@ class Run:
         known = known_results(site)
         if known is not None and all(each.certain for each in known):
             return list(known)
-        self.world.visit, self.world.place = site.visit, site.place
+        self.world.node, self.world.place = site.visit[:2], site.place
         given = found(site)
         results = list(given) if isinstance(given, tuple | list) else [given]
         if left := site.left():

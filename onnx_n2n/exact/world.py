@@ -10,7 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.numeric import Numbers
 
 Kind = TypeVar("Kind", bound=Numbers)
@@ -27,12 +27,13 @@ class World(ABC, Generic[Kind]):
 
     Attributes:
         exact: Whether equal numbers show that two functions are equal.
-        visit: The node that is calculated, as a run visits it.
+        node: The node that is calculated. Runs of two worlds may visit it differently often: where one knows which
+            branch it takes, another one may have to mix both.
         place: Its name, or that of its first output.
     """
 
     exact: ClassVar[bool] = False
-    visit: Visit = ("", "", 0)
+    node: Named = ("", "")
     place: str = ""
 
     # Numbers
