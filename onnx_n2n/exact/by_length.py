@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -23,6 +24,8 @@ def decisions(site: Site) -> list[tuple[Any, ...]]:
         return [_stated(site)]
     if site.operator == "Range" and any(isinstance(each, Tensor) and each.sized for each in site.inputs):
         return [_stated(site)]
+    if site.operator in REACHING:
+        return REACHING[site.operator](site)
     attributes = _attributes(site)
     if site.operator == "Split" and "num_outputs" in attributes and site.free(0)[attributes.get("axis", 0)]:
         return [_stated(site)]
@@ -83,6 +86,38 @@ def _stated(site: Site) -> tuple[Any, ...]:
     numbers = (str(_numbers(site, slot)) for slot in range(1 if site.operator != "Range" else 0, site.count))
     attributes = sorted(_attributes(site).items(), key=str)
     return site.operator, *map(str, attributes), *numbers
+
+
+def _centred(site: Site) -> list[tuple[Any, ...]]:
+    """Return to which lengths free axes are cut or padded."""
+    lengths, shape, free = _numbers(site, 1), site.shape(0), site.free(0)
+    axes = _attributes(site).get("axes", range(len(shape)))
+    return [
+        (site.operator, shape[axis], length) for axis, length in zip(axes, lengths or (), strict=False) if free[axis]
+    ]  # fmt: skip
+
+
+def _in_parts(site: Site) -> list[tuple[Any, ...]]:
+    """Return how long the parts are into which a free axis is cut."""
+    axis, step = _attributes(site).get("axis", 0), _numbers(site, 1)
+    return [(site.operator, site.shape(0)[axis], *step)] if step and site.free(0)[axis] else []
+
+
+def _beside(site: Site) -> list[tuple[Any, ...]]:
+    """Return how many channels are looked at, where it is free how many there are."""
+    return [(site.operator, _attributes(site)["size"])] if site.free(0)[1] else []
+
+
+def _in_a_window(site: Site) -> list[tuple[Any, ...]]:
+    """Return how far queries look, where it is free how many there are."""
+    kept = {name: far for name, far in _attributes(site).items() if name.endswith("window_size") and far >= 0}
+    free = any(site.free(slot)[1:].any() for slot in (0, 1, 4) if site.given(slot))
+    return [(site.operator, name, far) for name, far in kept.items()] if free else []
+
+
+REACHING: dict[str, Callable[[Site], list[tuple[Any, ...]]]] = {
+    "Attention": _in_a_window, "CenterCropPad": _centred, "LRN": _beside, "SplitToSequence": _in_parts,
+}  # fmt: skip
 
 
 def _attributes(site: Site) -> dict[str, Any]:

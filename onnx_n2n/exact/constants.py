@@ -34,23 +34,23 @@ class Named:
         for function in proto.functions:
             versions = opsets(function.opset_import)
             found += [(node, versions) for node in function.node]
-            found += [(node, versions) for graph in _inside(function.node) for node in graph.node]
+            found += [(node, versions) for graph in inside(function.node) for node in graph.node]
         return found
 
     @cached_property
     def _graphs(self) -> list[onnx.GraphProto]:
-        return [self.file.proto.graph, *_inside(self.file.proto.graph.node)]
+        return [self.file.proto.graph, *inside(self.file.proto.graph.node)]
 
     @cached_property
     def _tensors(self) -> dict[str, onnx.TensorProto]:
-        bodies = [graph for function in self.file.proto.functions for graph in _inside(function.node)]
+        bodies = [graph for function in self.file.proto.functions for graph in inside(function.node)]
         graphs = [*self._graphs, *bodies]
         found = [(each.name, each) for graph in graphs for each in graph.initializer]
         counts = Counter(name for name, _ in found)
         counts.update(each.values.name for graph in graphs for each in graph.sparse_initializer)
         for node, _ in self._nodes:
             counts.update(each for each in node.output if each)
-            if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
+            if node.op_type == "Constant" and len(node.attribute) == 1 and _holds(node.attribute[0]):
                 found.append((node.output[0], node.attribute[0].t))
         return {name: tensor for name, tensor in found if counts[name] == 1 and name}
 
@@ -105,14 +105,19 @@ class Named:
         return any(_same(self.file.array(each), array) for each in self._tensors.values() if _alike(each, array))
 
 
-def _inside(nodes: object) -> list[onnx.GraphProto]:
+def inside(nodes: object) -> list[onnx.GraphProto]:
     """Return the graphs inside of nodes, also those inside of others."""
     found: list[onnx.GraphProto] = []
     for node in nodes:  # type: ignore[attr-defined]
         for attribute in node.attribute:
             for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                found += [graph, *_inside(graph.node)]
+                found += [graph, *inside(graph.node)]
     return found
+
+
+def _holds(attribute: onnx.AttributeProto) -> bool:
+    """Return whether a node holds a tensor itself, and not what its function was called with."""
+    return attribute.name == "value" and not attribute.ref_attr_name
 
 
 def _alike(tensor: onnx.TensorProto, array: np.ndarray) -> bool:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
 from onnx import defs, helper
 
-from onnx_n2n.exact.files import domain_of
-from onnx_n2n.exact.registry import NEWEST, OLDEST
+from onnx_n2n.exact.constants import inside
+from onnx_n2n.exact.files import domain_of, opsets
+from onnx_n2n.exact.registry import NEWEST, OLDEST, operators
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor, Value
+
+
+def doubtful(function: onnx.FunctionProto, versions: Mapping[str, int]) -> str:
+    """Say why runtimes differ in what a model's own function is: an empty text if they do not.
+
+    It may have the name of an operator that a runtime has, or other versions of operators than the model.
+
+    Args:
+        function: The function.
+        versions: The version of each domain's operators that the model means.
+    """
+    domain = domain_of(function.domain)
+    if (domain, function.name) in operators() or _since(domain, function.name, versions.get(domain)) is not None:
+        return f"the model has a function that is called like the operator {function.name}"
+    own = opsets(function.opset_import)
+    for node in (*function.node, *(each for graph in inside(function.node) for each in graph.node)):
+        where = domain_of(node.domain)
+        one, two = own.get(where), versions.get(where, own.get(where))
+        if _since(where, node.op_type, one) != _since(where, node.op_type, two):
+            return f"the function {function.name!r} means another version of {node.op_type} than the model"
+    return ""
+
+
+def _since(domain: str, name: str, version: int | None) -> int | None:
+    """Return in which version an operator was last changed, up to one; None where that has no such operator."""
+    try:
+        return None if version is None else int(defs.get_schema(name, version, domain).since_version)
+    except defs.SchemaError:
+        return None
 
 
 def function_of(site: Site) -> onnx.FunctionProto | None:

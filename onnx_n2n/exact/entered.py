@@ -106,4 +106,4 @@ def combined(value: Any, weights: Any, axis: int) -> Any:
 def _joined(parts: list[Any], axis: int) -> Any:
     """Return the numbers of several arrays one after the other."""
     first, *others = parts
-    return np.concatenate(parts, axis) if isinstance(first, np.ndarray) else first.joined(others, axis)
+    return first.joined(others, axis)

@@ -21,12 +21,12 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
-from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.memory import Memory
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, exponents
 from onnx_n2n.exact.undecided import Undecided
-from onnx_n2n.exact.world import World
+from onnx_n2n.exact.world import World, row_of
 
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 _STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
@@ -57,8 +57,8 @@ class Field(World[Residues]):
         )
         self.comparisons, self.laws, self.products = Comparisons(), laws, products
         # Which nodes' functions are noted, and fingerprints of what they are taken of.
-        self.wanted: Container[tuple[Visit, str]] = ()
-        self.asked: dict[tuple[Visit, str], list[np.ndarray]] = {}
+        self.wanted: Container[tuple[Named, str]] = ()
+        self.asked: dict[tuple[Named, str], list[np.ndarray]] = {}
         self._branches: list[np.ndarray] = []  # for each branch that runs, inside of each other, what decides for it
         self._fixed: dict[Hashable, Memory] = {}  # values on which an idempotent function is the identity
         self._roots, self._reciprocals = Memory(), Memory()  # one over what is remembered
@@ -180,7 +180,7 @@ class Field(World[Residues]):
     def rsqrt(self, x: Residues, approximately: ArrayLike | None = None) -> Residues:
         """Return one over square roots; of a constant that is the square of a double, exactly."""
         found = self.apply("Rsqrt", (), x)
-        if (self.visit, "Rsqrt") in self.wanted:
+        if (self.node, "Rsqrt") in self.wanted:
             self._ask("root", x * found)
         if approximately is None:
             return found
@@ -212,7 +212,7 @@ class Field(World[Residues]):
         if any(each.infinite for each in arguments) and not function.at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
-        if (self.visit, name) in self.wanted:
+        if (self.node, name) in self.wanted:
             self._ask(name, *arguments)
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
         if function.zero:
@@ -238,7 +238,7 @@ class Field(World[Residues]):
         prints = self.prints(*arguments)
         for each in self._branches:
             prints = _absorbed(prints, *each)
-        self.asked.setdefault((self.visit, name), []).append(prints)
+        self.asked.setdefault((self.node, name), []).append(prints)
 
     def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
         """Note that a function gives back its first argument: an idempotent one, or Max or Min of it and another."""
@@ -328,8 +328,10 @@ class Field(World[Residues]):
         drawn = self._drawn(_absorbed(state[..., None], np.arange(count, dtype=np.uint64)))
         return drawn.moveaxis(-1, axis)
 
-    def weights(self, places: Residues, count: int) -> Residues:
+    def weights(self, places: Residues, count: int, *, anywhere: bool = False) -> Residues:  # noqa: ARG002
         """Return for numbers that say which of ``count`` rows is meant a weight for each row, along a new last axis."""
+        if (self.node, row := row_of(count)) in self.wanted:
+            self._ask(row, places)
         prints = self.prints(places, name="row", parameters=count)
         return self._drawn(_absorbed(prints[..., None], np.arange(count, dtype=np.uint64)))
 

@@ -65,10 +65,22 @@ class File:
 
     @property
     def inputs(self) -> Iterator[onnx.ValueInfoProto]:
-        """The inputs that a caller has to give: those that no constant shadows."""
+        """The inputs that a caller has to give: those that no constant shadows. A length below 0 is none."""
         given = {each.name for each in self.proto.graph.initializer}
         given |= {each.values.name for each in self.proto.graph.sparse_initializer}
-        return (each for each in self.proto.graph.input if each.name not in given)
+        return (_declared(each) for each in self.proto.graph.input if each.name not in given)
+
+
+def _declared(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """Return an input with free axes where it declares lengths below 0, as some exporters write them."""
+    if all(dim.dim_value >= 0 for dim in value.type.tensor_type.shape.dim):
+        return value
+    found = onnx.ValueInfoProto()
+    found.CopyFrom(value)
+    for dim in found.type.tensor_type.shape.dim:
+        if dim.dim_value < 0:
+            dim.Clear()
+    return found
 
 
 def _inside(tensor: onnx.TensorProto) -> np.ndarray:

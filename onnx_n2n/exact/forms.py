@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -185,36 +184,7 @@ def _roots(world: Any, numbers: np.ndarray, *, inverse: bool) -> Any:
 def joined(parts: list[Any], axis: int) -> Any:
     """Return the numbers of several arrays one after the other."""
     first, *others = parts
-    return np.concatenate(parts, axis) if isinstance(first, np.ndarray) else first.joined(others, axis)
-
-
-class Digits:
-    """Calculating with 60 digits, in arrays of decimals: for constants that are stored as doubles."""
-
-    exact = False
-
-    def enter(self, array: np.ndarray) -> np.ndarray:
-        """Return numbers as decimals."""
-        found = np.array([Decimal(each) for each in np.asarray(array).astype(np.float64).reshape(-1).tolist()], object)
-        return found.reshape(np.shape(array))
-
-    def fraction(self, over: int, under: int) -> np.ndarray:
-        """Return a fraction."""
-        return np.array(Decimal(over) / Decimal(under), object)
-
-    def root_of(self, over: int, under: int) -> np.ndarray:
-        """Return the square root of a fraction."""
-        return np.array((Decimal(over) / Decimal(under)).sqrt(), object)
-
-    def reciprocal(self, x: np.ndarray) -> np.ndarray:
-        """Return one over numbers."""
-        return np.asarray(Decimal(1) / x, object)
-
-    def rsqrt(self, x: np.ndarray, approximately: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002
-        """Return one over square roots."""
-        return np.array([1 / each.sqrt() for each in x.reshape(-1)], object).reshape(x.shape)
-
-    inverse = reciprocal
+    return first.joined(others, axis)
 
 
 DOUBLES = RealLine(0)

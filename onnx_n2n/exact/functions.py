@@ -44,6 +44,7 @@ class Function:
         domain: Where it is defined; None for everywhere.
         judged: Which argument has to be there.
         range: Between which numbers its values are.
+        places: Whether they are places among the numbers that it is taken of.
         rising: Whether it is strictly increasing, wherever it is defined.
         even: Whether ``f(-x) = f(x)``, and it is strictly increasing from 0 on.
         overflows: Whether it is finite everywhere, and soon larger than any number of a type.
@@ -56,6 +57,7 @@ class Function:
     domain: Domain | None = None
     judged: int = 0
     range: Range = ANYTHING
+    places: bool = False
     rising: bool = False
     even: bool = False
     overflows: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Context, localcontext
+from decimal import localcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 import onnx
 
-from onnx_n2n.exact import entered, forms, record
+from onnx_n2n.exact import balls, entered, forms, record
+from onnx_n2n.exact.balls import DIGITS, Balls
 from onnx_n2n.exact.constants import Named
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.mended import Block, Mended
@@ -34,11 +35,11 @@ _T = TypeVar("_T")
 Places = tuple[np.ndarray, ...]  # for each axis int64[n]
 ROUNDINGS = 4  # so many times a number may have been rounded
 PRIMES = 8  # so many small primes may have to have roots; each makes the primes to calculate with half as many
+FINEST = 2.0**-30  # shares are multiples of it
 HELD = 2.0**-20  # of a unit: a number that is so near to one that its type holds is taken for that one
 BLOCK = 1 << 20  # numbers that are measured at once
 NEAR = 4  # a root is taken so many nodes behind the number that is added under it
 ROOTS = {"Sqrt", "Pow", "Rsqrt", "ReduceL2", "LpNormalization"}
-DIGITS = Context(prec=60)
 BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 
 
@@ -49,7 +50,7 @@ class Taken:
     Args:
         rounding: By how much what is stored is off, relative to it.
         places: Which of a constant's elements are replaced, flat; None for an attribute.
-        largest: Which of those is the largest of its copies, and makes up for what they are off together.
+        shares: float64[groups, copies]: in which shares copies make up for what they are off together.
         members: int64[groups, copies]: the copies of each number, by their order in ``places``; past the last of them
             where there are fewer.
         groups: int64[groups]: where each of the numbers is in the flat exact ones.
@@ -59,7 +60,7 @@ class Taken:
 
     rounding: float
     places: np.ndarray | None = None
-    largest: np.ndarray | None = None
+    shares: np.ndarray | None = None
     members: np.ndarray | None = None
     groups: np.ndarray | None = None
     blocks: tuple[tuple[Places, Places], ...] = ()
@@ -123,7 +124,7 @@ class Growth:
             return
         self._models, self._taken, self.left = (teacher, student), ({}, {}), {}
         old, new = Named(teacher), Named(student)
-        chains = [Chain(world, self.record, old, new) for world in (forms.DOUBLES, forms.Digits())]
+        chains = [Chain(world, self.record, old, new) for world in (balls.Doubles(), balls.Digits())]
         last = len(self.record.steps)
         with localcontext(DIGITS):
             for name in self._names("tensors"):
@@ -140,8 +141,7 @@ class Growth:
                 if written is None or written == old.setting(name):
                     continue
                 for number, roundings in self._tried(name, chains[0].setting, last, name):
-                    exact, stored = np.asarray(number.values), np.asarray(float(written))
-                    for rounding in self._tried(name, _close, stored, exact, roundings):
+                    for rounding in self._tried(name, _off, chains[0].world, number, np.asarray(written), roundings):
                         self._taken[1][name] = Taken(rounding)
 
     def _tried(self, name: str, evaluate: Callable[..., _T], *arguments: Any) -> Iterator[_T]:
@@ -269,7 +269,7 @@ def _roots_behind(student: Named, name: str) -> Iterator[onnx.NodeProto]:
         names = {each for node in nodes if node.op_type not in ROOTS for each in node.output if each}
 
 
-def _close(stored: np.ndarray, exact: np.ndarray, roundings: int, dtype: np.dtype | None = None) -> float:
+def _close(stored: Balls, exact: Balls, roundings: int, dtype: np.dtype) -> float:
     """Return by how much stored numbers are off, relative to the exact ones.
 
     Raises:
@@ -279,11 +279,23 @@ def _close(stored: np.ndarray, exact: np.ndarray, roundings: int, dtype: np.dtyp
         raise Undecided(f"the record has the shape {exact.shape}, and the student {stored.shape}")
     if not 0 < roundings <= ROUNDINGS:
         raise Undecided(f"the record rounds it {roundings} times")
-    off = units(stored, exact, dtype or np.dtype(np.float32))
+    radius = stored.radius + exact.radius
+    off = units(stored.middle, exact.middle, dtype, radius)
     largest = float(off.max(initial=0.0))
     if not largest <= roundings * LIMIT:
         raise Undecided(f"the student's is {largest:.3g} units in the last place from what the record says")
-    return relative(stored, exact)
+    return relative(stored.middle, exact.middle)
+
+
+def _off(world: Any, exact: Balls, stored: np.ndarray, roundings: int) -> float:
+    """Return by how much stored numbers are off, relative to exact ones: these, rounded so often.
+
+    Raises:
+        Undecided: If they are not, or if a number that their type holds is stored as another one.
+    """
+    numbers = world.enter(stored)
+    _require_nearest(world, numbers, exact, stored.dtype)
+    return _close(numbers, exact, roundings, stored.dtype)
 
 
 def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
@@ -311,13 +323,26 @@ def _measured(world: Any, made: Made, stored: np.ndarray) -> Taken | None:
     rank = np.arange(len(order)) - starts[group[order]]
     members = np.full((len(groups), int(counts.max())), len(places))
     members[group[order], rank] = order
-    numbers = _plain(world.enter(stored.reshape(-1)[places]))
-    padded = np.append(numbers, numbers[:1] * 0)
-    sums, exact = padded[members].sum(1), _plain(made.value).reshape(-1)[groups]
+    padded = np.append(stored.reshape(-1)[places], np.zeros(1, stored.dtype))[members]
+    sums, exact = world.enter(padded).sum(1), made.value.reshape((-1,))[groups]
     _require_nearest(world, sums, exact, stored.dtype)
     rounding = _close(sums, exact, made.roundings, stored.dtype)
-    largest = members[np.arange(len(groups)), np.abs(padded[members].astype(np.float64)).argmax(1)]
-    return Taken(rounding, places, largest, members, groups)
+    return Taken(rounding, places, _shares(np.abs(padded.astype(np.float64))), members, groups)
+
+
+def _shares(sizes: np.ndarray) -> np.ndarray:
+    """Return in which shares numbers make up for what their sum is off, so that each moves by a few of its own units.
+
+    Args:
+        sizes: Their sizes, float64[groups, copies].
+
+    Returns:
+        Shares, float64[groups, copies]: multiples of a power of two, which sum to 1.
+    """
+    totals = sizes.sum(1, keepdims=True)
+    shares = np.floor(sizes / np.where(totals == 0, 1, totals) / FINEST) * FINEST
+    shares[np.arange(len(sizes)), sizes.argmax(1)] += 1 - shares.sum(1)
+    return np.asarray(shares)
 
 
 def _copied(where: np.ndarray, summed: bool) -> bool:
@@ -335,10 +360,8 @@ def _measured_blocks(world: Any, made: Made, stored: np.ndarray) -> Taken | None
         for start in range(0, len(at[0]), count):
             rows = at[0][start : start + count], *at[1:]
             inside = np.arange(start, start + len(rows[0])), *(np.arange(len(each)) for each in at[1:])
-            numbers = _plain(world.enter(stored[np.ix_(*rows)]))
-            exact = _plain(entered.whole(_part(some, inside)))
-            _require_nearest(world, numbers, exact, stored.dtype)
-            rounding = max(rounding, _close(numbers, exact, made.roundings, stored.dtype))
+            exact = entered.whole(_part(some, inside))
+            rounding = max(rounding, _off(world, exact, stored[np.ix_(*rows)], made.roundings))
     return Taken(rounding, blocks=blocks) if blocks else None
 
 
@@ -363,11 +386,11 @@ def _part(value: Any, places: Places) -> Any:
     return value
 
 
-def _require_nearest(world: Any, numbers: np.ndarray, exact: np.ndarray, dtype: np.dtype) -> None:
-    """Raise Undecided where a number that its type holds is stored as another one."""
+def _require_nearest(world: Any, numbers: Balls, exact: Balls, dtype: np.dtype) -> None:
+    """Raise Undecided where a number that its type holds, as far as is known, is stored as another one."""
     with np.errstate(over="ignore"):
-        nearest = _plain(world.enter(exact.astype(np.float64).astype(dtype)))
-    if ((units(nearest, exact, dtype) < HELD) & (numbers != nearest)).any():
+        nearest = world.enter(exact.middle.astype(np.float64).astype(dtype)).middle
+    if ((units(nearest, exact.middle, dtype, -exact.radius) < HELD) & (numbers.middle != nearest)).any():
         raise Undecided("copies of a number that its type holds do not sum to it")
 
 
@@ -395,7 +418,7 @@ def _grouped(made: Made, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np
 
 
 def _replaced(chain: Chain, name: str, made: Made, taken: Taken) -> Any:
-    """Return a constant whose elements sum to the exact numbers: the largest of the copies makes up for the others."""
+    """Return a constant whose elements sum to the exact numbers: copies make up for what they are off together."""
     stored = chain.student.array(name)
     assert stored is not None
     if taken.blocks:
@@ -403,16 +426,16 @@ def _replaced(chain: Chain, name: str, made: Made, taken: Taken) -> Any:
             return entered.whole(made.value)
         return _with_blocks(chain.world, stored, made.value, taken.blocks)
     assert taken.places is not None
-    assert taken.largest is not None
+    assert taken.shares is not None
     assert taken.members is not None
     flat = chain.world.enter(stored.reshape(-1))
-    picked = flat[taken.places]
-    padded = picked.joined([chain.world.enter(np.zeros(1, stored.dtype))], 0)
-    exact = entered.whole(made.value).reshape((-1,))[taken.groups]
-    better = padded[taken.largest] + (exact - padded[taken.members].sum((1,)))
+    copies = flat[taken.places].joined([chain.world.enter(np.zeros(1, stored.dtype))], 0)[taken.members]
+    lacking = entered.whole(made.value).reshape((-1,))[taken.groups] - copies.sum((1,))
+    better = copies + lacking.reshape((-1, 1)) * chain.world.enter(taken.shares)
+    there = taken.members < len(taken.places)
     order = np.arange(stored.size)
-    order[taken.places[taken.largest]] = stored.size + np.arange(len(taken.largest))
-    return flat.joined([better], 0)[order].reshape(stored.shape)
+    order[taken.places[taken.members[there]]] = stored.size + np.flatnonzero(there)
+    return flat.joined([better.reshape((-1,))], 0)[order].reshape(stored.shape)
 
 
 def _with_blocks(world: Any, stored: np.ndarray, value: Any, blocks: Sequence[tuple[Places, Places]]) -> Any:
@@ -431,9 +454,3 @@ def _with_blocks(world: Any, stored: np.ndarray, value: Any, blocks: Sequence[tu
     for each in parts:
         values[(*lead, *np.ix_(*each.at))] = each.numbers.values[(*lead, *np.ix_(*each.sources))]
     return numbers._with(values, bound)
-
-
-def _plain(numbers: Any) -> np.ndarray:
-    """Return numbers as an array of doubles or decimals."""
-    found = numbers if isinstance(numbers, np.ndarray) else numbers.values
-    return np.asarray(found)

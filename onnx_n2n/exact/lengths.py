@@ -16,7 +16,8 @@ import onnx
 from onnx_n2n.exact.reads import Ids
 from onnx_n2n.exact.tensor import Tensor, Value
 
-Visit = tuple[str, str, int]  # a node's first output and operator, and how often it has run before
+Named = tuple[str, str]  # a node's first output and operator
+Visit = tuple[str, str, int]  # and how often it has run before
 Shape = tuple[int, ...]
 
 

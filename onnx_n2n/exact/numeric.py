@@ -17,8 +17,8 @@ from onnx_n2n.exact.chance import Bound
 Scalar = int | float
 
 
-class Numbers(ABC):
-    """An array of numbers, each axis as in the model.
+class Movable(ABC):
+    """An array of numbers that can be moved, each axis as in the model.
 
     Args:
         values: The numbers; with ``LEAD`` further axes in front.
@@ -56,8 +56,6 @@ class Numbers(ABC):
         """Whether no input and no random function has a part in it."""
         return self.bound.degree == 0
 
-    # What moves numbers
-
     def reshape(self, shape: Sequence[int]) -> Self:
         """Return the same numbers in another shape; one length may be -1."""
         return self._with(self.values.reshape((*self.values.shape[: self.LEAD], *shape)))
@@ -93,7 +91,11 @@ class Numbers(ABC):
         infinite = any(each.infinite for each in (self, *others))
         return self._with(np.concatenate(parts, axis % self.ndim + self.LEAD), bound, infinite)
 
-    # What calculates
+
+class Numbers(Movable):
+    """An array of numbers that operators calculate with."""
+
+    __slots__ = ()
 
     @abstractmethod
     def _entered(self, other: Self | Scalar) -> Self:

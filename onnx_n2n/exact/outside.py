@@ -14,8 +14,9 @@ import numpy as np
 
 from onnx_n2n.exact.domains import BUT_ZERO, Domain
 from onnx_n2n.exact.field import Field
-from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.ranges import Asked, Open
+from onnx_n2n.exact.world import ROW
 
 # What a function is called when it is taken of numbers, and when it is not.
 SAID = {
@@ -57,11 +58,11 @@ class Outside:
 
     def _left(self, *, overflow: bool) -> Iterator[Open]:
         """Return what the student takes of numbers that the teacher does not."""
-        for (visit, name), prints in self.asked[1].items():
-            what = self.open[1].get((visit, name))
+        for (node, name), prints in self.asked[1].items():
+            what = self.open[1].get((node, name))
             if what is None or overflow is not (what.domain is None):
                 continue
-            roots = self.asked[1].get((visit, "root"), []) if name == "Rsqrt" else []
+            roots = self.asked[1].get((node, "root"), []) if name == "Rsqrt" else []
             theirs, divisors = self._taken(what), self._taken(DIVISION) if roots else []
             if not all(
                 _within(each, theirs) or any(_within(root, divisors) for root in roots[place : place + 1])
@@ -78,9 +79,9 @@ class Outside:
             each for asked, found in self.asked[0].items() for each in found if _as_strict(self._theirs(*asked), what)
         ]
 
-    def _theirs(self, visit: Visit, name: str) -> Open:
+    def _theirs(self, node: Named, name: str) -> Open:
         """Return what the teacher takes; of a root that it divides by, that is a division."""
-        found = self.open[0][visit, "Rsqrt" if name == "root" else name]
+        found = self.open[0][node, "Rsqrt" if name == "root" else name]
         return DIVISION if name == "root" and found.function == "Rsqrt" else found
 
 
@@ -115,4 +116,6 @@ def undefined_at(what: Open) -> str:
 
 
 def _said(what: Open) -> tuple[str, str]:
+    if what.function.startswith(ROW):
+        return "looks up a row by", "looks up none by"
     return SAID.get(what.function, (f"takes the {what.function} of", f"takes no {what.function} of"))

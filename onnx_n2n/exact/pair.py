@@ -24,7 +24,7 @@ from onnx_n2n.exact.survey import Survey, dead, seen
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.verdict import Verdict, rounded_up
-from onnx_n2n.exact.watched import Watched
+from onnx_n2n.exact.watched import TooLarge, Watched
 from onnx_n2n.exact.witness import Search, Witness, inputs
 
 CERTAIN = 1e-12  # a verdict "equal" has at most this chance to be wrong
@@ -133,11 +133,27 @@ class Pair:
             run = Watched(world, (self.teacher, self.student)[side])
             run.trail.carried = {} if _elements(run.file) <= SAMPLED else None
             try:
-                run.outputs(inputs(world, self.teacher, shapes))
+                results = run.outputs(inputs(world, self.teacher, shapes))
             except Undecided as why:
                 raise Misfit(why.reason, why.node, why.operator) from why
-            self.surveys[key] = Survey.of(run, world)
+            self.surveys[key] = Survey.of(run, world, results)
         return self.surveys[key]
+
+    def misfit(self, shapes: sizes.Shapes) -> Undecided | None:
+        """Say why the student does not take some shapes, or gives others for them, although the teacher takes them."""
+        said = ", ".join(f"{name}[{','.join(map(str, shape))}]" for name, shape in shapes.items())
+        try:
+            wanted = self.survey(shapes, 0).outputs
+        except Misfit:
+            return None
+        try:
+            given = self.survey(shapes, 1).outputs
+        except Misfit as why:
+            reason = f"the teacher takes {said}, and the student does not: {why.reason}"
+            return None if isinstance(why.__cause__, TooLarge) else Undecided(reason, why.node, why.operator)
+        other = (name for name, shape in wanted.items() if name not in self.gained and given.get(name) != shape)
+        name = next(other, None)
+        return None if name is None else Undecided(f"for {said} output {name!r} has another shape in the student")
 
     def primes(self, attempt: sizes.Attempt) -> int:
         """Return about how many primes runs with these shapes need, from runs without numbers."""

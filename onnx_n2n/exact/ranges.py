@@ -20,11 +20,11 @@ from numpy.typing import ArrayLike
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.domains import ANYTHING, NOT_NEGATIVE, POSITIVE, SHARE, ZERO, Domain, Range, joined
-from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.numeric import Numbers, Scalar
 from onnx_n2n.exact.stored import mantissa
 from onnx_n2n.exact.tensor import BOOL, STRING, kind
-from onnx_n2n.exact.world import World
+from onnx_n2n.exact.world import World, row_of
 
 FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
@@ -52,7 +52,7 @@ class Open:
 
 
 Constants = dict[int, tuple[np.ndarray, Bound, Range, bool]]
-Asked = tuple[Visit, str]  # a node's visit, and a function that it takes
+Asked = tuple[Named, str]  # a node, and a function that it takes in some visit
 
 
 class Ranged(Numbers):
@@ -267,10 +267,15 @@ class Ranges(World[Ranged]):
         """Return functions of all numbers along an axis."""
         self._compared(name, x)
         shape = tuple(count if at == axis % x.ndim else n for at, n in enumerate(x.shape))
-        return self.of(shape, of=functions.of(name).range)
+        function = functions.of(name)
+        return self.of(shape, of=Range(0, max(x.shape[axis] - 1, 0)) if function.places else function.range)
 
-    def weights(self, places: Ranged, count: int) -> Ranged:
+    def weights(self, places: Ranged, count: int, *, anywhere: bool = False) -> Ranged:
         """Return a weight for each row."""
+        rows = Domain(Range(-count, count - 1), f"from {-count} to {count - 1}")
+        if not anywhere and not places.range.within(rows.range):
+            row, (_, operator) = row_of(count), self.node
+            self.open[self.node, row] = Open(row, self.place, operator, 1, rows)
         self._compared("row", places)
         return self.of((*places.shape, count), of=SHARE)
 
@@ -284,11 +289,11 @@ class Ranges(World[Ranged]):
         """Note a function that nothing shows to be defined, under the one that residues take for it."""
         domain = functions.domain_of(name, *ranges)
         inside = domain is None or ranges[functions.of(name).judged].within(domain.range)
-        _, operator, _ = self.visit
+        _, operator = self.node
         if not inside:
-            self.open[self.visit, taken] = Open(name, self.place, operator, len(ranges), domain)
+            self.open[self.node, taken] = Open(name, self.place, operator, len(ranges), domain)
         elif functions.of(name).overflows and operator == name and not functions.image(name, *ranges).within(FINITE):
-            self.open.setdefault((self.visit, taken), Open(name, self.place, operator, len(ranges), None))
+            self.open.setdefault((self.node, taken), Open(name, self.place, operator, len(ranges), None))
 
 
 def _of(array: np.ndarray) -> tuple[Range, bool]:

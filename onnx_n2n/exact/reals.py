@@ -214,7 +214,7 @@ class RealLine(World[Reals]):
         values = functions.of(name).real(np.moveaxis(x.values, axis, -1), *given)
         return x._with(np.moveaxis(values, -1, axis))
 
-    def weights(self, places: Reals, count: int) -> Reals:
+    def weights(self, places: Reals, count: int, *, anywhere: bool = False) -> Reals:  # noqa: ARG002
         """Return for numbers that say which of ``count`` rows is meant 1 for that row and 0 for the others."""
         rows = np.arange(count)
         which = places.values[..., None]

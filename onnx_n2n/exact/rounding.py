@@ -15,13 +15,16 @@ TYPES = {"bfloat16": (7, -126), "float16": (10, -14), "float32": (23, -126), "fl
 LIMIT = 1 - 2.0**-10
 
 
-def units(stored: np.ndarray, exact: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def units(
+    stored: np.ndarray, exact: np.ndarray, dtype: np.dtype, radius: np.ndarray | float = 0.0
+) -> np.ndarray:  # fmt: skip
     """Return how far exact numbers are from stored ones, in units in the last place of the smaller: float64[...].
 
     Args:
         stored: float64 or decimals.
         exact: The same, of that shape.
         dtype: The type in which numbers are stored.
+        radius: How much farther they may be apart; below 0, how much nearer.
 
     Raises:
         Undecided: If it is no type of floating-point numbers.
@@ -32,7 +35,7 @@ def units(stored: np.ndarray, exact: np.ndarray, dtype: np.dtype) -> np.ndarray:
     smaller = np.minimum(np.abs(stored.astype(np.float64)), np.abs(exact.astype(np.float64)))
     _, exponent = np.frexp(smaller)
     exponent = np.where(smaller == 0, least, np.maximum(exponent - 1, least))
-    off = np.abs(stored - exact).astype(np.float64)
+    off = np.asarray(np.abs(stored - exact) + radius).astype(np.float64)
     found: np.ndarray = np.ldexp(off, bits - exponent)
     return found
 

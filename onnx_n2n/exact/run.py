@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
@@ -14,13 +15,13 @@ from onnx import helper
 
 from onnx_n2n.exact import registry
 from onnx_n2n.exact.by_length import decisions
-from onnx_n2n.exact.defined import function_of
+from onnx_n2n.exact.defined import doubtful, function_of
 from onnx_n2n.exact.files import File, dense, domain_of, opsets
 from onnx_n2n.exact.lengths import Lengths, Trail
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Ids, Reads
 from onnx_n2n.exact.reference import known_results
-from onnx_n2n.exact.scope import DEEPEST, Scope
+from onnx_n2n.exact.scope import DEEPEST, Scope, names_read
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import STRING, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -51,6 +52,7 @@ class Run:
         self._waiting: list[list[Ids]] = []  # for each node that runs, inside of each other, what it has read
         self._leaves: dict[tuple[int, str, bytes], Tensor] = {}
         self._defined: dict[bytes, onnx.FunctionProto] = {}
+        self._doubts: dict[tuple[str, str, str], str] = {}  # why it is not known what a function means
         # Leaves are found by the identity of a message; while it is held, no other one can have the same.
         self._held: list[object] = []
 
@@ -111,8 +113,12 @@ class Run:
     def _node(self, node: onnx.NodeProto, scope: Scope) -> list[Value]:
         domain = domain_of(node.domain)
         inputs = [_looked_up(scope, name) if name else None for name in node.input]
-        function = self.functions.get((domain, node.op_type, node.overload))
-        if function is not None:
+        key = domain, node.op_type, node.overload
+        if (function := self.functions.get(key)) is not None:
+            if key not in self._doubts:
+                self._doubts[key] = doubtful(function, opsets(self.file.proto.opset_import))
+            if why := self._doubts[key]:
+                raise Undecided(why)
             return self._call(function, node, inputs, scope)
         version = scope.versions.get(domain)
         if version is None:
@@ -125,13 +131,13 @@ class Run:
             if function is None:
                 raise
             function = self._defined.setdefault(function.SerializeToString(deterministic=True), function)
-            return self._call(function, node, inputs, scope)
+            return self._call(function, node, inputs, replace(scope, written=False))
         for each in decisions(site):
             self.decided.setdefault(each, site.place)
         known = known_results(site)
         if known is not None and all(each.certain for each in known):
             return list(known)
-        self.world.visit, self.world.place = site.visit, site.place
+        self.world.node, self.world.place = site.visit[:2], site.place
         given = found(site)
         results = list(given) if isinstance(given, tuple | list) else [given]
         if left := site.left():
@@ -198,16 +204,16 @@ class Run:
         if len(inputs) > len(function.input):
             raise Undecided(f"the function {function.name!r} has {len(function.input)} inputs")
         values.update(zip(function.input, inputs, strict=False))
-        inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1)
+        inner = Scope(values, opsets(function.opset_import), attributes, scope.depth + 1, scope.written)
         outputs = list(function.output)[: len(node.output)]
         return self.nodes(_live(function.node, outputs), outputs, inner)
 
     # Constants
 
-    def constant(self, name: str, array: np.ndarray) -> Tensor:
-        """Return a constant, none of whose elements has been read."""
+    def constant(self, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
+        """Return a constant, none of whose elements has been read: one of the file, or one that a rule has made."""
         type_ = STRING if array.dtype.kind in "OSU" else helper.np_dtype_to_tensor_dtype(array.dtype)
-        exact = self.exact.constants.get(name)
+        exact = self.exact.constants.get(name) if written else None
         if exact is not None and exact.shape == array.shape:
             return Tensor(type_, None, exact, ids=self.reads.add(name, array.size), fixed=True)
         return Tensor(type_, array, ids=self.reads.add(name, array.size))
@@ -219,7 +225,7 @@ class Run:
             self._leaves[key] = self.constant(name, self.file.array(tensor))
         return self._leaves[key]
 
-    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray) -> Tensor:
+    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
         """Return the constant that a node holds, the same one each time that the node holds the same.
 
         In a function it may hold what the function was called with.
@@ -228,7 +234,7 @@ class Run:
         key = id(node), name, hashlib.blake2b(held, key=f"{array.dtype} {array.shape}".encode()[:64]).digest()
         if key not in self._leaves:
             self._held.append(node)
-            self._leaves[key] = self.constant(name, array)
+            self._leaves[key] = self.constant(name, array, written=written)
         return self._leaves[key]
 
     def read(self, tensor: Tensor) -> None:
@@ -281,25 +287,12 @@ def _looked_up(scope: Scope, name: str) -> Value:
     return scope.values[name]
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
-    """Return the names that a node or a body of it reads, each as often as it is read."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            made: set[str] = {each.name for each in (*graph.input, *graph.initializer)}
-            made |= {each.values.name for each in graph.sparse_initializer}
-            for inner in graph.node:
-                yield from (name for name in _reads(inner) if name not in made)
-                made |= set(inner.output)
-            yield from (each.name for each in graph.output if each.name not in made)
-
-
 def _live(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[Reading]:
     """Return those nodes that have a part in some names, in their order, each with the names that it reads."""
     wanted, found = set(outputs), list[Reading]()
     for node in reversed(nodes):
         if not wanted.isdisjoint(filter(None, node.output)):
-            names = tuple(_reads(node))
+            names = tuple(names_read(node))
             found.append((node, names))
             wanted.update(names)
     return found[::-1]

@@ -44,11 +44,11 @@ class Running(Protocol):
         """Return what a node's outputs are."""
         ...
 
-    def constant(self, name: str, array: np.ndarray) -> Tensor:
+    def constant(self, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
         """Return a constant, none of whose elements has been read."""
         ...
 
-    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray) -> Tensor:
+    def leaf_of(self, node: onnx.NodeProto, name: str, array: np.ndarray, *, written: bool = True) -> Tensor:
         """Return the constant that a node holds, the same one each time that the node holds the same."""
         ...
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -23,12 +23,14 @@ class Scope:
         versions: The version of each domain's operators.
         attributes: What the function that it belongs to was called with.
         depth: How many functions and bodies are around it.
+        written: Whether the nodes are those of the file; else a rule has made them, and no record speaks of them.
     """
 
     values: MutableMapping[str, Value]
     versions: Mapping[str, int]
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
     depth: int = 0
+    written: bool = True
 
     def inner(self) -> Scope:
         """Return the scope of a body that sees all of these names.
@@ -38,4 +40,22 @@ class Scope:
         """
         if self.depth >= DEEPEST:
             raise Undecided(f"bodies are more than {DEEPEST} deep inside of each other")
-        return Scope(ChainMap({}, self.values), self.versions, self.attributes, self.depth + 1)
+        return replace(self, values=ChainMap({}, self.values), depth=self.depth + 1)
+
+
+def names_read(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield the names that a node or a body of it reads, each as often as it is read."""
+    yield from filter(None, node.input)
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            yield from names_around(graph)
+
+
+def names_around(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the names around a body that it reads, each as often as it is read."""
+    made: set[str] = {each.name for each in (*graph.input, *graph.initializer)}
+    made |= {each.values.name for each in graph.sparse_initializer}
+    for inner in graph.node:
+        yield from (name for name in names_read(inner) if name not in made)
+        made |= set(inner.output)
+    yield from (each.name for each in graph.output if each.name not in made)

@@ -110,7 +110,7 @@ class Site:
         value = self.attribute(name, default)
         if value is None:
             raise Undecided(f"{name!r} is not given")
-        exact: Numbers | None = self.run.exact_setting(self.node, name)
+        exact = self.run.exact_setting(self.node, name) if self.scope.written else None
         number: Numbers = self.world.enter(np.float32(value)) if exact is None else exact
         return number
 

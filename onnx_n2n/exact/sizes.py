@@ -108,6 +108,22 @@ def smaller(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt
     return []
 
 
+def beside(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes) -> Iterator[Shapes]:
+    """Return shapes in which all batches, or all other lengths that are free, are others: longer by one, or 1."""
+    axes = [axis for each in inputs for axis in _free(each)]
+    known = {axis.name: shapes[axis.value][axis.place] for axis in axes}
+    for which in names(inputs, fixed):
+        for lengths in ({name: known.get(name, 0) + 1 for name in which}, dict.fromkeys(which, 1)):
+            found = {name: list(shape) for name, shape in shapes.items()}
+            try:
+                for axis in axes:
+                    found[axis.value][axis.place] = axis.length(known | lengths)
+            except (Undecided, KeyError):
+                continue
+            if which:
+                yield {name: tuple(shape) for name, shape in found.items()}
+
+
 def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: Iterable[Pair]) -> Iterator[Attempt]:
     """Return the shapes of inputs for pairs of lengths by name, where these are lengths."""
     axes = [axis for each in inputs for axis in _free(each)]

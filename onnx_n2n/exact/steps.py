@@ -116,7 +116,7 @@ class Chain:
             return value
         if np.broadcast_shapes(value.shape, shape) != shape or np.prod(shape, dtype=float) > forms.LARGEST:
             raise Undecided(f"the record has the shape {value.shape}, where the tensor has {shape}")
-        return np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value.broadcast_to(shape)
+        return value.broadcast_to(shape)
 
     def _grown(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:
         """Return what a weight has become."""

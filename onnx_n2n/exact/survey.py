@@ -13,6 +13,7 @@ from onnx_n2n.exact.files import File
 from onnx_n2n.exact.lengths import Shape, Trail, Visit
 from onnx_n2n.exact.ranges import Asked, Open, Ranges
 from onnx_n2n.exact.reads import Ids, Reads, Turned
+from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.watched import Watched
 
 
@@ -24,6 +25,7 @@ class Survey:
         file: The model.
         reads: Which elements of its constants have been read.
         shapes: For each visit of a node the shapes of its inputs.
+        outputs: The shapes of the outputs that are tensors, by their names.
         made: How many numbers the run would have made.
         comparisons: About what a run with numbers will compare, of this model and of the other one.
         open: Which functions it takes of numbers that nothing shows these to be defined for.
@@ -36,6 +38,7 @@ class Survey:
     file: File
     reads: Reads
     shapes: Mapping[Visit, tuple[Shape, ...]]
+    outputs: Mapping[str, Shape]
     made: int
     comparisons: Comparisons
     open: Mapping[Asked, Open]
@@ -44,14 +47,15 @@ class Survey:
     by_lengths: frozenset[Visit]
 
     @classmethod
-    def of(cls, run: Watched, world: Ranges) -> Survey:
-        """Return what a run shows whose trail has kept what was carried."""
+    def of(cls, run: Watched, world: Ranges, results: Mapping[str, Value]) -> Survey:
+        """Return what a run shows whose trail has kept what was carried, and what it has given."""
         trail, missing = run.trail, run.reads.missing()
         met = _met(trail, missing) if missing.size else {}
         return cls(
             run.file,
             run.reads,
             trail.shapes,
+            {name: each.shape for name, each in results.items() if isinstance(each, Tensor)},
             run.made,
             world.comparisons,
             world.open,

@@ -114,11 +114,17 @@ class Tried:
     def _on(self, attempt: sizes.Attempt) -> Verdict:
         """Return the verdict on some shapes, where what they leave unread may be so at any batch."""
         try:
-            return self.pair.on(attempt)
+            found = self.pair.on(attempt)
         except Unread:
             if not self._dead(attempt):
                 raise
-        return replace(self.pair, dead=True).on(attempt)
+            found = replace(self.pair, dead=True).on(attempt)
+        if found.state != "equal":
+            return found
+        for shapes in sizes.beside(list(self.pair.teacher.inputs), self.fixed, attempt[0]):
+            if (why := self.pair.misfit(shapes)) is not None:
+                return Verdict("undecided", shapes=attempt, node=why.node, operator=why.operator, reason=why.reason)
+        return found
 
     def _dead(self, attempt: sizes.Attempt) -> bool:
         """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""

@@ -10,10 +10,16 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from onnx_n2n.exact.lengths import Visit
+from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.numeric import Numbers
 
 Kind = TypeVar("Kind", bound=Numbers)
+ROW = "row of "  # begins the name of what is defined only for the places of so many rows
+
+
+def row_of(count: int) -> str:
+    """Return the name of the function that looks up one of so many rows."""
+    return f"{ROW}{count}"
 
 
 class World(ABC, Generic[Kind]):
@@ -21,12 +27,13 @@ class World(ABC, Generic[Kind]):
 
     Attributes:
         exact: Whether equal numbers show that two functions are equal.
-        visit: The node that is calculated, as a run visits it.
+        node: The node that is calculated. Runs of two worlds may visit it differently often: where one knows which
+            branch it takes, another one may have to mix both.
         place: Its name, or that of its first output.
     """
 
     exact: ClassVar[bool] = False
-    visit: Visit = ("", "", 0)
+    node: Named = ("", "")
     place: str = ""
 
     # Numbers
@@ -143,5 +150,11 @@ class World(ABC, Generic[Kind]):
         """Return ``count`` functions of all numbers along an axis, in order; they stand along that axis."""
 
     @abstractmethod
-    def weights(self, places: Kind, count: int) -> Kind:
-        """Return for numbers that say which of ``count`` rows is meant a weight for each row: ``[..., count]``."""
+    def weights(self, places: Kind, count: int, *, anywhere: bool = False) -> Kind:
+        """Return for numbers that say which of ``count`` rows is meant a weight for each row: ``[..., count]``.
+
+        Args:
+            places: The numbers.
+            count: How many rows there are.
+            anywhere: Whether it is defined, or known, for what is no place of a row.
+        """

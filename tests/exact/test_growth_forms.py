@@ -223,6 +223,88 @@ def test_copies_of_what_a_type_holds_sum_to_exactly_that() -> None:
     assert check(teacher, changed(wide, V=copies), record=lie).state != "equal"
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("bits", [60, 120, 400])
+def test_a_form_whose_numbers_cancel_is_not_known(kind: str, bits: int) -> None:
+    """The attack: in any number of digits a form is what the student holds, and exactly it is what the teacher has."""
+    word = {"f4": "float", "f8": "double"}[kind]
+    values = {"W": np.random.default_rng(1).normal(size=(4, 6)), "V": np.ones((6, 3))}
+    arrays = {name: each.astype(kind) for name, each in values.items()}
+    text = "h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)"
+    teacher = model(text, f"{word}[N,4] x", "y", **arrays)  # type: ignore[arg-type]
+    wrong = changed(teacher, W=arrays["W"] * 1.5)
+    less = {"times": [{"student": "W"}, {"number": [-1, 1]}]}
+    far = [{"number": [1 << bits, 1]}, {"number": [-(1 << bits), 1]}]
+    form = {"plus": [{"tensor": "W"}, less, *far, {"student": "W"}]}
+    assert check(teacher, wrong, record=claimed({"W": form})).state != "equal"
+
+
+def copied(count: int, teacher: str = "V") -> dict[str, Any]:
+    """Return a record that says that a weight for one channel has become one for so many copies of it."""
+    double = {"index": "0", "share": "1", "copies": "2", "fresh": None, "row": None}
+    entry = {"teacher": teacher, "student": "U", "before": [1, 1], "axes": [{"axis": 0, **double}], "scale": 1.0,
+             "zero": None, "squared": [1, 1]}  # fmt: skip
+    lie = claimed()
+    lie["steps"][0]["tensors"] = [entry]
+    lie["arrays"] = {"0": np.zeros(count, int), "1": np.ones(count), "2": np.zeros(count, int)}
+    return lie
+
+
+def test_copies_that_nearly_cancel_are_summed_without_loss() -> None:
+    """The attack: in doubles the copies sum to the teacher's weight, since one of them is too small to count."""
+    text, x = "h = MatMul(x, W) r = Relu(h) y = MatMul(r, {})", "float[N,3] x"
+    w = np.float32([[1], [-2], [3]])
+    teacher = model(text.format("V"), x, "y", W=w, V=np.float32([[1 / 3]]))
+    copies = np.float32([[2.0**60], [7], [-(2.0**60)], [1 / 3]])
+    wrong = model(text.format("U"), x, "y", W=np.repeat(w, 4, 1), U=copies)
+    assert check(teacher, wrong, record=copied(4)).state != "equal"
+    copies[1] = 0
+    assert check(teacher, changed(wrong, U=copies), record=copied(4)).state == "equal"
+
+
+def test_a_sum_of_many_numbers_excuses_none_of_them() -> None:
+    """The attack: one weight is off by less than a unit of the sum of all, which the record says are copies of one."""
+    count = 1 << 14
+    weights = np.random.default_rng(0).uniform(1, 2, (count, 1)).astype(np.float32)
+    weights[-1] = 3
+    total = sum(Fraction(float(each)) for each in weights.reshape(-1))
+    text, x = "y = MatMul(x, {})", f"float[N,{count}] x"
+    teacher = model(text.format("V"), x, "y", V=weights)
+    other = weights.copy()
+    other[-1] += np.float32(2.0**-11)
+    lie = copied(count, "T")
+    before = {"T": {"shaped": [{"number": [total.numerator, total.denominator]}, [1, 1]]}}
+    lie["steps"].insert(0, {"tensors": [], "new": [], "forms": {"tensors": before, "settings": {}}})
+    wrong = model(text.format("U"), x, "y", U=other)
+    assert growth.read(lie).rounded(File(teacher), File(wrong))[0] == 1
+    assert check(teacher, wrong, record=lie).state != "equal"
+
+
+def test_a_record_does_not_speak_of_nodes_that_a_rule_makes() -> None:
+    """The attack: the activation inside of a node has the node's name, and an attribute that is called like its own."""
+    def fused(slope: float, name: str) -> onnx.ModelProto:
+        gemm = f'com.microsoft.FusedGemm<alpha=0.5, activation="LeakyRelu", activation_alpha={slope}>'
+        made = model(f"y = {gemm}(x, W)", "float[N,4] x", "y", W=(4, 3))
+        made.graph.node[0].name = name
+        return made
+
+    lie = claimed(settings={"s.alpha": {"number": [1, 2]}})
+    assert check(fused(0.5, "t"), fused(0.5, "s"), record=lie).state == "equal"
+    assert check(fused(0.5, "t"), fused(9.0, "s"), record=lie).state != "equal"
+
+
+def test_a_number_that_an_attribute_holds_is_not_rounded_often() -> None:
+    """The attack: two steps round an attribute, which is two units off, to what the teacher has."""
+    def gemm(alpha: float, name: str) -> onnx.ModelProto:
+        made = model(f"y = Gemm<alpha={alpha:.12g}>(x, W)", "float[N,4] x", "y", W=(4, 3))
+        made.graph.node[0].name = name
+        return made
+
+    step = claimed(settings={"s.alpha": {"number": [1, 2]}})["steps"][0]
+    again = claimed(settings={"s.alpha": {"setting": "s.alpha"}})["steps"][0]
+    assert check(gemm(0.5, "t"), gemm(0.5 + 2.0**-24, "s"), record={"steps": [step, again]}).state != "equal"
+
+
 @pytest.mark.parametrize("form", [
     {"tensor": "V"}, {"tensor": "absent"}, {"student": "W"}, {"number": [1, 0]}, {"number": ["1", 2]}, {"array": "9"},
     {"times": []}, {"power": [{"tensor": "W"}, [10**9, 1]]}, {"shaped": [{"tensor": "W"}, [7, -1]]}, {}, [], None, 3,

@@ -27,7 +27,7 @@ def applied(site: Site, operator: str, x: Numbers, *others: Tensor, version: int
         Undecided: If its rule does not know it.
     """
     scope = site.scope.inner()
-    scope = replace(scope, versions={**scope.versions, "": version})
+    scope = replace(scope, versions={**scope.versions, "": version}, written=False)
     names = [f"given {place}" for place in range(1 + len(others))]
     scope.values.update(zip(names, (Tensor(FLOAT, None, x), *others), strict=True))
     node = helper.make_node(operator, names, [site.place], name=site.node.name, **attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.operators.sequences import cut, sequence, together
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.running import Running
+from onnx_n2n.exact.scope import names_around
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
@@ -77,19 +79,14 @@ def _beside(site: Site, share: Numbers, value: Value, unseen: Numbers) -> Value:
 
 
 def _written(site: Site, graph: onnx.GraphProto) -> bytes:
-    """Return how a graph is written, its names replaced by numbers, with the few whole numbers from around it.
+    """Return how a graph is written, its names replaced by numbers, with what it reads from around it.
 
-    These have been read by that. Bodies in it keep their names.
+    Few whole numbers have been read by that. Bodies in it keep their names.
     """
     numbers: dict[str, str] = {"": ""}
-    short, around = onnx.GraphProto(initializer=graph.initializer), []
+    short = onnx.GraphProto(initializer=graph.initializer)
+    around = [_printed(site, site.scope.values.get(name)) for name in dict.fromkeys(names_around(graph))]
     for node in graph.node:
-        for name in node.input:
-            value = site.scope.values.get(name) if name not in numbers else None
-            if isinstance(value, Tensor) and value.certain and value.whole and np.prod(value.shape) <= FEW:
-                site.run.read(value)
-                around.append((str(len(numbers)), np.asarray(value.known).tolist()))
-            numbers.setdefault(name, str(len(numbers)))
         names = [[numbers.setdefault(name, str(len(numbers))) for name in side] for side in (node.input, node.output)]
         copy = short.node.add(op_type=node.op_type, domain=node.domain, input=names[0], output=names[1])
         copy.attribute.extend(sorted(node.attribute, key=lambda each: each.name))
@@ -98,6 +95,19 @@ def _written(site: Site, graph: onnx.GraphProto) -> bytes:
     short.output.extend(onnx.ValueInfoProto(name=numbers.get(each.name, each.name)) for each in graph.output)
     written: bytes = short.SerializeToString(deterministic=True)
     return written + repr(around).encode()
+
+
+def _printed(site: Site, value: Value) -> object:
+    """Return what stands for a value at the lengths that are run."""
+    if not isinstance(value, Tensor):
+        return [_printed(site, each) for each in value] if isinstance(value, list) else repr(value)
+    if value.certain and value.whole and np.prod(value.shape) <= FEW:
+        site.run.read(value)
+        return value.type, np.asarray(value.known).tolist()
+    if value.rough and value.numbers is None:
+        return value.type, np.asarray(value.known).tolist()
+    marks = hashlib.blake2b(b"".join(site.world.marks(site.run.numbers(value)))).hexdigest()
+    return value.type, value.shape, marks
 
 
 def _mixed(site: Site, decision: Numbers, ones: Sequence[Value], others: Sequence[Value]) -> list[Value]:

@@ -201,7 +201,7 @@ def _placed(site: Site, rows: Numbers, before: Numbers, longest: int) -> Numbers
     places = site.world.enter(np.arange(count))
     past = site.world.apply("Less", (), places, before)
     which = past * places + (1 - past) * (places + longest - before)
-    weights = site.world.weights(which, count)  # [n, places, rows]
+    weights = site.world.weights(which, count, anywhere=True)  # [n, places, rows]
     found: Numbers = weights.reshape((-1, 1, count, count)) @ rows
     return found
 

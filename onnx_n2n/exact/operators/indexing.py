@@ -107,7 +107,7 @@ def one_hot(site: Site) -> Tensor:
         rows = np.arange(depth)
         hot = site.world.enter(((which == rows) | (which == rows - depth)).astype(np.int64))
     else:
-        hot = site.world.weights(site.numbers(0), depth)
+        hot = site.world.weights(site.numbers(0), depth, anywhere=True)
     found = hot * (values[1] - values[0]) + values[0]
     return site.result(found.moveaxis(-1, axis), site.tensor(2).type)
 

@@ -30,8 +30,8 @@ def _extreme_place(x: np.ndarray, largest: int, last: int) -> np.ndarray:
     return np.asarray(rows.shape[-1] - 1 - found if last else found, np.float64)[..., None]
 
 
-RANKED = define("Ranked", _ranked, at_infinity=True)
-EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True)
+RANKED = define("Ranked", _ranked, at_infinity=True, places=True)
+EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True, places=True)
 
 
 @rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
@@ -143,6 +143,8 @@ def top(site: Site) -> list[Tensor]:
     largest, ordered = site.attribute("largest", 1), site.attribute("sorted", 1)
     if not ordered and count > 1:
         raise Undecided("the order of its results is not defined")
+    if count > x.shape[axis]:
+        raise Undecided(f"{count} of {x.shape[axis]} numbers are asked for")
     places = site.world.of_rows(RANKED, (count, largest), x, axis, count)
     return [site.result(along(site, x, places, axis)), site.result(places, INT64)]
 

@@ -27,7 +27,7 @@ def constant(site: Site) -> Tensor:
         if array.dtype == object:
             texts = [each.decode() if isinstance(each, bytes) else each for each in array.reshape(-1)]
             array = np.array(texts, object).reshape(array.shape)
-    return site.run.leaf_of(site.node, name, array)
+    return site.run.leaf_of(site.node, name, array, written=site.scope.written)
 
 
 @rule("Shape")

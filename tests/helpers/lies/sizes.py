@@ -41,6 +41,18 @@ def decided(name: str, teacher: str, student: str = "", **more: Any) -> Pair:
     return text(name, teacher + end, (student or teacher) + end, W=W, **more)
 
 
+def unlikely(name: str, teacher: str, student: str, *, swapped: bool = False) -> Pair:
+    """A pair with a branch that is taken at fifty places and more; it makes `q` of `a` or `b`, by `W` or `V`."""
+    before = LENGTH + "c = Greater(l, f) z = Not(c) a = MatMul(x, {}) b = MatMul(x, {}) r = Sub(a, b) d = Shape(x) "
+    branches = ("y = If(c) <then_branch = t () => (float[N, L, 8] p) {{ {} p = Reshape(q, d) }}, "
+                "else_branch = u () => (float[N, L, 8] o) {{ o = Relu(r) }}>")  # fmt: skip
+    weights = {"W": W, "V": normal(8, 8, seed=1), "f": np.int64(50), "k": np.array([0, 60, -1, 8])}
+    other = {"W": weights["V"], "V": weights["W"]} if swapped else {}
+    return pair(name, ANY, before.format("W", "V") + branches.format(teacher),
+                before.format(*("VW" if swapped else "WV")) + branches.format(student), **weights, changed=other,
+                feeds={"x": normal(1, 60, 8)})  # fmt: skip
+
+
 def conv(
     name: str, kernel: int, teacher: str, student: str = "", place: tuple[int, int] | None = None, **more: Any
 ) -> Pair:
@@ -372,4 +384,37 @@ LIES = [
          "Relu(v) }>", "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = Loop(d, , x) <body = b (int64 i, "
          "bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = Sin(v) }>", k=np.array([100000]),
          first=np.array([0]), feeds={"x": normal(100002, 8)}),
+    # numbers that a node states, and that no run reaches
+    pair("cropped and padded twice", "(float[N, L] x) => (float[N, 100] y)", "y = CenterCropPad<axes=[1]>(x, k)",
+         "a = CenterCropPad<axes=[1]>(x, n) y = CenterCropPad<axes=[1]>(a, k)", k=np.array([100]), n=np.array([200]),
+         feeds={"x": normal(1, 101)}),
+    pair("response over more channels than there are", "(float[N, C, 4, 4] x) => (float[N, C, 4, 4] y)",
+         "y = LRN<size=128, alpha=1.0>(x)", "y = LRN<size=256, alpha=2.0>(x)", feeds={"x": normal(1, 200, 4, 4)}),
+    pair("first of longer parts", "(float[L, 8] x) => (float[M, 8] y)",
+         "s = SplitToSequence(x, k) y = SequenceAt(s, o)", k=np.int64(100), o=np.int64(0),
+         changed={"k": np.int64(200)}, feeds={"x": normal(150, 8)}),
+    pair("window of attention", TEXT, "y = Attention<q_num_heads=2, kv_num_heads=2, left_window_size=100>(x, x, x)",
+         "y = Attention<q_num_heads=2, kv_num_heads=2, left_window_size=200>(x, x, x)", opset=25,
+         feeds={"x": normal(1, 150, 8)}),
+    pair("window of attention and none", TEXT,
+         "y = Attention<q_num_heads=2, kv_num_heads=2, right_window_size=100>(x, x, x)",
+         "y = Attention<q_num_heads=2, kv_num_heads=2>(x, x, x)", opset=25, feeds={"x": normal(1, 150, 8)}),
+    # what a branch that no run takes reads from around it
+    unlikely("weight around a branch", "e = Reshape(r, k) q = MatMul(e, W)", "e = Reshape(r, k) q = MatMul(e, V)"),
+    unlikely("tensor around a branch", "e = Reshape(a, k) q = MatMul(e, W)", "e = Reshape(b, k) q = MatMul(e, W)"),
+    unlikely("weight around a branch in a branch", *(
+        "e = Reshape(r, k) q = If(z) <then_branch = m () => (float[A, B, C, 8] g) { g = MatMul(e, W) }, "
+        "else_branch = n () => (float[A, B, C, 8] h) { h = MatMul(e, V) }>",) * 2, swapped=True),
+    # students that fail at lengths that no run has
+    pair("batches of even numbers", SAME, "y = Relu(x)", "r = Reshape(x, k) m = Relu(r) s = Shape(x) y = Reshape(m, s)",
+         k=np.array([-1, 2, 8]), feeds={"x": normal(3, 8)}),
+    pair("texts by threes", TEXT, "y = Relu(x)", "r = Reshape(x, k) m = Mul(r, w) n = Relu(m) s = Shape(x) "
+         "y = Reshape(n, s)", k=np.array([-1, 3, 8]), w=np.ones((3, 1), "f4"), feeds={"x": normal(2, 4, 8)}),
+    pair("images of even lengths", "(float[N, 8, H, W] x) => (float[N, 8, H, W] y)", "y = Relu(x)",
+         "a = SpaceToDepth<blocksize=2>(x) b = Relu(a) y = DepthToSpace<blocksize=2>(b)",
+         feeds={"x": normal(1, 8, 3, 4)}),
+    pair("second row of a batch", SAME, "y = Relu(x)", "g = Gather<axis=0>(x, k) s = Sub(g, g) r = Relu(x) "
+         "y = Add(r, s)", k=np.int64(1), feeds={"x": normal(1, 8)}),
+    pair("largest two of a batch", SAME, "y = Relu(x)", "v, i = TopK<axis=0>(x, k) s = Sub(v, v) t = ReduceSum(s, o) "
+         "r = Relu(x) y = Add(r, t)", k=np.array([2]), o=np.array([0]), feeds={"x": normal(1, 8)}),
 ]  # fmt: skip
