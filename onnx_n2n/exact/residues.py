@@ -176,6 +176,16 @@ def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
     return values
 
 
+def centred(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
+    """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place."""
+    for part, one in _blocks(values, prime):
+        times = np.multiply(part, 1 / one)
+        np.rint(times, out=times)
+        times *= one
+        part -= times
+    return values
+
+
 def lessened(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
     """Bring whole numbers from 0 to less than twice a prime into ``[0, prime)``, in place."""
     values = np.asarray(values)

@@ -13,7 +13,7 @@ import numpy as np
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.primes import BITS
-from onnx_n2n.exact.residues import Modulus, Residues, wrapped
+from onnx_n2n.exact.residues import Modulus, Residues, centred, wrapped
 
 LARGE = 1 << 16  # numbers; smaller constants are entered at once
 DIGIT = 18  # bits: so many terms of two digits each times residues of 25 bits and a sign fit the 53 bits of a double
@@ -63,15 +63,13 @@ class Parts:
         powers = _powers(prime)[self.lowest - LOWEST :]
         found = np.empty(self.whole.shape)
         flat, whole, exponents = found.reshape(-1), self.whole.reshape(-1), self.exponents.reshape(-1)
-        times = np.empty(min(SMALL, len(flat)))
         for start in range(0, len(flat), SMALL):
             at = slice(start, start + SMALL)
             part = flat[at]
             np.take(powers, exponents[at], out=part)
             part *= np.fmod(whole[at], prime) if self.long else whole[at]
-            centred(part, float(prime), times[: len(part)])
-            part += prime * (part < 0)
-        return found
+            centred(part, float(prime))
+        return wrapped(found, float(prime))
 
 
 @lru_cache(maxsize=64)
@@ -81,21 +79,6 @@ def _powers(prime: int) -> np.ndarray:
     for _ in range(LOWEST, HIGHEST):
         found.append(found[-1] * 2 % prime)
     return np.array(found, np.float64)
-
-
-def centred(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray | None = None) -> np.ndarray:
-    """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place.
-
-    Args:
-        values: The numbers.
-        prime: One for all of them, or some that broadcast.
-        times: Where to calculate, of the same shape.
-    """
-    times = np.multiply(values, 1 / prime, out=times)
-    np.rint(times, out=times)
-    times *= prime
-    values -= times
-    return values
 
 
 def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
