@@ -87,9 +87,12 @@ class Field(World[Residues]):
         return Residues(self, values, _of_fraction(over, under))
 
     def root_of(self, over: int, under: int) -> Residues:
-        """Return the square root of a fraction above 0; all primes in over * under have to have roots here."""
+        """Return a square root of a fraction above 0, either by chance; its primes have to have roots here."""
         number = over * under
         values = np.array([pow(number, (p + 1) // 4, p) * pow(under, -1, p) % p for p in self.primes], np.float64)
+        drawn = int(self._key("root", number)[0])  # which of both roots, for each prime
+        signs = np.array([drawn >> place & 1 for place in range(len(self.primes))])
+        values = np.where(signs, self.column - values, values)
         if any(int(v) * int(v) * under % p != over % p for v, p in zip(values, self.primes, strict=True)):
             raise Undecided(f"the root of {over}/{under} is no number modulo the primes that were drawn")
         return Residues(self, values, _of_fraction(number, under))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,22 +90,27 @@ def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarr
         high: An exponent.
 
     Yields:
-        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign in these rows, as doubles; and by which power
-        of two they are to be multiplied.
+        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as doubles
+        that the next digits overwrite; and the exponent of that power.
     """
     rows, exponent = np.arange(len(block)), high - DIGIT
     if high > SHORT:
         block = block.astype(np.float64)
-    while len(rows):
+    digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
+    for count in itertools.count(1):
         far = block.dtype.type(1.5 * 2.0 ** (np.finfo(block.dtype).nmant + exponent))
-        digits = block + far  # it is rounded to a multiple of that power
+        np.add(block, far, out=digits)  # it is rounded to a multiple of that power
         digits -= far
         block -= digits
-        yield rows, np.multiply(digits, np.float64(2.0**-exponent)), exponent
+        doubles[...] = digits
+        yield rows, doubles, exponent
+        if not block.any():
+            break
         exponent -= DIGIT + 1  # what is left is at most half of the power
-        left = block.any(1)
+        left = block.any(1) if count > 1 else rows >= 0
         if 2 * np.count_nonzero(left) < len(rows):
             rows, block = rows[left], block[left]
+            digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
 
 
 def mantissa(array: np.ndarray) -> int:
@@ -199,7 +205,8 @@ class Stored(Residues):
                 part = given[:, row : row + most, start : start + TERMS]
                 self._add(part, start, high, found[:, row : row + most])
             _give_back(self.array)
-        return wrapped(found, self.field.column.reshape(-1, 1, 1)).reshape(count, *left.shape[:-1], columns)
+        primes = self.field.column.reshape(-1, 1, 1)
+        return wrapped(centred(found, primes), primes).reshape(count, *left.shape[:-1], columns)
 
     def _add(self, part: np.ndarray, start: int, high: int, total: np.ndarray) -> None:
         """Add the product of some numbers with some rows of this matrix.
@@ -208,27 +215,26 @@ class Stored(Residues):
             part: float64[primes, n, rows], residues.
             start: The first of the rows.
             high: No number in them is above 2 ** high.
-            total: float64[primes, n, columns], as near to 0 as they can be.
+            total: float64[primes, n, columns], to which numbers of less than half of each prime are added.
         """
-        rows, primes = part.shape[-1], self.field.column.reshape(-1, 1, 1)
-        width = max(1, BLOCK // rows)
-        scaled: dict[int, np.ndarray] = {}  # the numbers times powers of two
+        count, _, rows = part.shape
+        primes, width = self.field.column.reshape(-1, 1, 1), max(1, BLOCK // rows)
+        factors: dict[int, np.ndarray] = {}  # the numbers times powers of two, for the digits of all columns
         for first in range(0, total.shape[-1], width):
-            here, room = total[..., first : first + width], 2 * TERMS
-            block = self._part(start, start + rows, first, first + width)
-            for some, digits, exponent in _digits(block, high):
-                factor = scaled.get(exponent) if len(some) == rows else None
-                if factor is None:
-                    given = part if len(some) == rows else part[..., some]
-                    factor = centred(given * self._power(exponent), primes).reshape(-1, len(some))
-                    if len(some) == rows and len(scaled) < FEW:
-                        scaled[exponent] = factor
+            here = total[..., first : first + width]
+            sums, room = np.zeros((), np.float64), 2 * TERMS
+            for some, digits, exponent in _digits(self._part(start, start + rows, first, first + width), high):
+                if (factor := factors.get(exponent)) is None:
+                    factor = centred(part * self._power(exponent), primes).reshape(-1, rows)
+                    factor *= 2.0**-exponent  # digits times that power of two are whole numbers
+                    if len(factors) < FEW:
+                        factors[exponent] = factor
                 if len(some) > room:
-                    centred(here, primes)
-                    room = 2 * TERMS
-                here += (factor @ digits).reshape(here.shape)
+                    sums, room = centred(sums, primes), 2 * TERMS
+                product = (factor if len(some) == rows else factor[:, some]) @ digits
+                sums = np.add(product.reshape(here.shape), sums, out=product.reshape(here.shape))
                 room -= len(some)
-            centred(here, primes)
+            here += centred(sums, primes)
 
     def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
         """Return some rows and columns of a matrix as floats, to change them; none is a negative zero."""

@@ -125,6 +125,7 @@ def test_digits_add_up_to_the_numbers(name: str, spread: str) -> None:
     exact = np.vectorize(Fraction, otypes=[object])
     total = np.zeros(block.shape, object)
     for rows, digits, exponent in stored._digits(block.copy(), int(np.frexp(np.abs(block).max())[1])):
+        digits = digits * 2.0**-exponent
         assert (np.abs(digits) <= 2**stored.DIGIT).all()
         total[rows] = total[rows] + exact(digits) * Fraction(2) ** exponent
     assert (total == exact(block)).all()
