@@ -3,7 +3,9 @@
 Two functions that differ give different residues, unless the random values happen to be a root of their difference. A
 polynomial of degree d that is not zero modulo p vanishes with a chance of at most d / p (Schwartz 1980, Zippel 1979).
 It can be zero modulo p and not zero only if p divides all of its coefficients, each a whole number of at most b bits
-times a power of two, over a denominator; b / 25 primes of at least 25 bits do, of those that p is drawn from.
+times a power of two, over a denominator; b / 25 primes of at least 25 bits do, of those that p is drawn from. Where
+coefficients have roots of r numbers in them, their norm has up to 2 ** r times as many bits, and p stands for as many
+prime ideals, by the signs of these roots; these are drawn as well, so the share that divides a coefficient is the same.
 Primes are drawn one by one, and each has its own random values, so their chances multiply.
 
 Arguments of random functions are compared in the same way: two that differ and look equal would make two values one.
@@ -137,4 +139,4 @@ class Comparisons:
 
 
 def _of_one(bound: Bound, prime: int, roots: int) -> float:
-    return min(1.0, bound.total / prime + math.ceil(max(bound.bits, 0.0) / BITS) * (1 << roots) / candidates(roots))
+    return min(1.0, bound.total / prime + math.ceil(max(bound.bits, 0.0) / BITS) / candidates(roots))

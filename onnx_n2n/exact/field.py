@@ -87,9 +87,12 @@ class Field(World[Residues]):
         return Residues(self, values, _of_fraction(over, under))
 
     def root_of(self, over: int, under: int) -> Residues:
-        """Return the square root of a fraction above 0; all primes in over * under have to have roots here."""
+        """Return a square root of a fraction above 0, either by chance; its primes have to have roots here."""
         number = over * under
         values = np.array([pow(number, (p + 1) // 4, p) * pow(under, -1, p) % p for p in self.primes], np.float64)
+        drawn = int(self._key("root", number)[0])  # which of both roots, for each prime
+        signs = np.array([drawn >> place & 1 for place in range(len(self.primes))])
+        values = np.where(signs, self.column - values, values)
         if any(int(v) * int(v) * under % p != over % p for v, p in zip(values, self.primes, strict=True)):
             raise Undecided(f"the root of {over}/{under} is no number modulo the primes that were drawn")
         return Residues(self, values, _of_fraction(number, under))
@@ -283,14 +286,14 @@ class Field(World[Residues]):
         if len(arguments) != 2:
             full = [each.broadcast_to(shape).reshape((1, *shape)) for each in arguments]
             return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
-        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in arguments]
+        prints = [_spread(self.prints(each), len(shape)) for each in arguments]
         one, two = (each.broadcast_to(shape) for each in arguments)
         drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
         same = (prints[0] == prints[1]).all(0)
         bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits)) if same.any() else VARIABLE
         infinite = one.infinite or two.infinite
         found = Residues(self, np.where(same, one.values, drawn.values), bound, infinite)
-        self.comparisons.add(kind, 2 * one.size, one.bound.joined(two.bound))
+        self.comparisons.add(kind, max(one.size, sum(each.size for each in arguments)), one.bound.joined(two.bound))
         if not self.laws:
             return found
         memory = self._fixed.setdefault(kind, Memory())
@@ -309,7 +312,7 @@ class Field(World[Residues]):
         of primes would do. What is a function of the same two numbers in both models is equal in both all the same.
         """
         shape = np.broadcast_shapes(one.shape, two.shape)
-        prints = [np.broadcast_to(_spread(self.prints(each), len(shape)), (2, *shape)) for each in (one, two)]
+        prints = [_spread(self.prints(each), len(shape)) for each in (one, two)]
         found = self._drawn(_absorbed(self._key("product"), *(_final(prints[0]) + _final(prints[1]))))
         zero = (one.values == 0).all(0) | (two.values == 0).all(0)
         self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
@@ -346,18 +349,20 @@ class Field(World[Residues]):
         self.comparisons.add(name, math.prod(shape), bound)
         state = _started(self._key(name, parameters, len(arguments)), ())
         first, *more = arguments
-        flat = first.values.reshape(len(self.primes), first.size)
+        ordered, back = _ordered(first.values)
+        flat = ordered.reshape(len(self.primes), first.size)
         found = np.empty((2, flat.shape[1]), np.uint64)
         for start in range(0, flat.shape[1], BLOCK):
-            found[:, start : start + BLOCK] = _absorbed(state, *flat[:, start : start + BLOCK].astype(np.uint64))
-        found = found.reshape(2, *first.shape)
+            found[:, start : start + BLOCK] = _absorbed(state, *_words(flat[:, start : start + BLOCK]))
+        found = found.reshape(2, *ordered.shape[1:]).transpose(back)
         for each in more:
-            found = _absorbed(found, *each.values.astype(np.uint64))
+            found = _absorbed(found, *_words(each.values))
         return np.broadcast_to(found, (2, *shape))
 
     def _drawn(self, prints: np.ndarray) -> Residues:
         """Return a number modulo each prime for every fingerprint: the upper bits of a random sum of its two lanes."""
-        flat = np.ascontiguousarray(prints).reshape(2, -1)
+        ordered, back = _ordered(prints)
+        flat = ordered.reshape(2, prints[0].size)
         values = np.empty((len(self.primes), flat.shape[1]))
         for start in range(0, flat.shape[1], BLOCK):
             one, two = _final(flat[:, start : start + BLOCK])
@@ -368,11 +373,16 @@ class Field(World[Residues]):
                 found = values[place, start : start + BLOCK]
                 np.multiply(mixed, p * 2.0**-53, out=found)
                 np.floor(found, out=found)
-        return Residues(self, values.reshape(len(self.primes), *prints.shape[1:]), VARIABLE)
+        return Residues(self, values.reshape(len(self.primes), *ordered.shape[1:]).transpose(back), VARIABLE)
 
     def _key(self, *what: Any) -> np.ndarray:
         digest = hashlib.blake2b(repr(what).encode(), key=self.seed, digest_size=16).digest()
         return np.frombuffer(digest, np.uint64)
+
+
+def _words(residues: np.ndarray) -> np.ndarray:
+    """Return a word for each residue, uint64 of its shape: its bits stand in the lower ones."""
+    return (residues + 2.0**52).view(np.uint64)
 
 
 def _double(number: Any) -> float:
@@ -382,6 +392,12 @@ def _double(number: Any) -> float:
 def _of_fraction(over: int, under: int) -> Bound:
     bits = float(abs(under).bit_length())
     return Bound(0, 0.0, float(abs(over).bit_length()), {(abs(under), bits): 1} if abs(under) > 1 else {})
+
+
+def _ordered(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an array with the axes behind its first as they lie in memory, and what brings them back in order."""
+    order = 0, *sorted(range(1, array.ndim), key=lambda axis: -array.strides[axis])
+    return array.transpose(order), np.argsort(order)
 
 
 def _spread(prints: np.ndarray, ndim: int) -> np.ndarray:

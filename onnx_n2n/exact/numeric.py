@@ -84,6 +84,8 @@ class Movable(ABC):
 
     def joined(self, others: Sequence[Self], axis: int) -> Self:
         """Return the numbers of several arrays one after the other."""
+        if not others:
+            return self
         parts, bound = [self.values], self.bound
         for other in others:
             parts.append(other.values)

@@ -105,20 +105,24 @@ class Pair:
         """
         sides = []
         for side in (0, 1):
-            surveys = [self.survey(shapes, side) for shapes in attempt]
-            for each in surveys:
-                self.require_read((each,))
+            surveys = self._read(attempt, side)
             sides.append([Lengths(each.shapes) for each in (surveys[-1], *surveys[:-1])])
         return list(zip(*sides, strict=True))
 
     def shows(self, one: sizes.Attempt, two: sizes.Attempt) -> bool:
         """Return whether runs at some shapes read all, and tell apart whatever those at others do."""
         try:
-            self.lengths(one)
+            return all(seen(*self._read(one, side)) >= seen(*self._read(two, side)) for side in (0, 1))
         except Undecided:
             return False
-        sides = ([seen(*(self.survey(shapes, side) for shapes in each)) for each in (one, two)] for side in (0, 1))
-        return all(more >= less for more, less in sides)
+
+    def _read(self, attempt: sizes.Attempt, side: int) -> list[Survey]:
+        """Return what runs without numbers show of a model, if they read all of its constants."""
+        found = []
+        for shapes in attempt:
+            found.append(self.survey(shapes, side))
+            self.require_read(found[-1:])
+        return found
 
     def survey(self, shapes: sizes.Shapes, side: int) -> Survey:
         """Return what a run without numbers shows of the teacher (0) or the student (1); it is made once.

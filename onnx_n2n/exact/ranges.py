@@ -28,7 +28,7 @@ from onnx_n2n.exact.world import World, row_of
 
 FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
-SMALL = 1 << 10  # numbers; of larger constants it is remembered what is known
+SMALL = 1 << 5  # numbers; of larger constants it is remembered what is known
 SAMPLE = 1 << 15  # so many numbers of a constant say how many bits it has
 
 
@@ -135,8 +135,15 @@ class Ranged(Numbers):
 
     def joined(self, others: Sequence[Self], axis: int) -> Self:
         """Return the numbers of several arrays one after the other."""
-        parts = [each for each in (self, *others) if each.size]
-        found = super().joined(others, axis)
+        every = (self, *others)
+        if len({_without(each.shape, [axis], keep=True) for each in every}) > 1:
+            raise ValueError(f"arrays of the shapes {[each.shape for each in every]} cannot be joined")
+        shape, bound = list(self.shape), self.bound
+        shape[axis] = sum(each.shape[axis] for each in every)
+        for each in others:
+            bound = bound.joined(each.bound)
+        parts = [each for each in every if each.size]
+        found = self._with(_empty(shape), bound, any(each.infinite for each in every))
         found.parts = parts if self.ndim == 1 else ()
         found.range = joined(each.range for each in parts) if parts else ZERO
         return found
@@ -259,8 +266,8 @@ class Ranges(World[Ranged]):
         best, ranges = max if kind == "Max" else min, [each.range for each in arguments]
         ends = best(each.low for each in ranges), best(each.high for each in ranges)
         found = Range(*ends, any(each.zero for each in ranges))
-        self._compared(kind, *arguments)
-        self._compared(kind, *arguments)
+        for each in arguments:
+            self._compared(kind, each)
         return self.of(_broadcast(*arguments), VARIABLE, found, any(each.infinite for each in arguments))
 
     def of_rows(self, name: str, parameters: Hashable, x: Ranged, axis: int, count: int) -> Ranged:  # noqa: ARG002

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +54,11 @@ class Reads:
         if not len(ids):
             return
         if isinstance(ids, range):
-            for place in self._constants(np.array([ids.start, ids.stop - 1])):
+            for place in {bisect_right(self.starts, each) - 1 for each in (ids.start, ids.stop - 1)}:
                 self._read[place] = None
             return
         numbers = ids[ids > 0]
-        for place in self._constants(numbers):
+        for place in np.unique(np.searchsorted(self.starts, numbers, "right") - 1).tolist():
             first, end = self.starts[place], self.starts[place + 1]
             read = self._read[place]
             if read is not None:
@@ -87,6 +88,3 @@ class Reads:
             if read is not None and not read.all()
         ]
         return np.concatenate([np.zeros(0, np.int64), *found])
-
-    def _constants(self, numbers: np.ndarray) -> list[int]:
-        return sorted({int(place) for place in np.unique(np.searchsorted(self.starts, numbers, "right")) - 1})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -67,14 +67,13 @@ class Residues(Numbers):
     def __add__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
         values = one.values + two.values
-        prime = self._column(values.ndim - 1)
-        values -= prime * (values >= prime)
+        lessened(values, self._column(values.ndim - 1))
         return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
 
     def __sub__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
         values = one.values - two.values
-        values += self._column(values.ndim - 1) * (values < 0)
+        wrapped(values, self._column(values.ndim - 1))
         return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
 
     def __mul__(self, other: Self | Scalar) -> Self:
@@ -168,27 +167,62 @@ def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
         prime: One for all of them, or one for each place of the first axis, ``[k, 1, ...]``.
     """
     values = np.asarray(values)
-    if values.size <= BLOCK or not values.flags.c_contiguous:
-        return _reduced(values, prime, np.empty_like(values))
+    for part, one in _blocks(values, prime):
+        times = np.multiply(part, 1 / one * (1 - 2.0**-50))
+        np.floor(times, out=times)
+        times *= one
+        part -= times
+        _lessened(part, one, times)
+    return values
+
+
+def centred(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
+    """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place."""
+    for part, one in _blocks(values, prime):
+        times = np.multiply(part, 1 / one)
+        np.rint(times, out=times)
+        times *= one
+        part -= times
+    return values
+
+
+def lessened(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
+    """Bring whole numbers from 0 to less than twice a prime into ``[0, prime)``, in place."""
+    values = np.asarray(values)
+    for part, one in _blocks(values, prime):
+        _lessened(part, one, np.empty_like(part))
+    return values
+
+
+def wrapped(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
+    """Bring whole numbers between minus a prime and the prime into ``[0, prime)``, in place."""
+    values = np.asarray(values)
+    for part, one in _blocks(values, prime):
+        part += one
+        _lessened(part, one, np.empty_like(part))
+    return values
+
+
+def _lessened(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray) -> None:
+    """Do the same with an array of that shape to calculate in: the bits of what is below 0 are a larger number."""
+    np.subtract(values, prime, out=times)
+    words = values.view(np.uint64)
+    np.minimum(words, times.view(np.uint64), out=words)
+
+
+def _blocks(values: np.ndarray, prime: np.ndarray | float) -> Iterator[tuple[np.ndarray, np.ndarray | float]]:
+    """Yield parts of an array, each with its prime, that stay in a processor's cache if they can."""
+    if values.size <= BLOCK:
+        yield values, prime
+        return
     rows = [(values, prime)] if isinstance(prime, float) else zip(values, prime.reshape(-1).tolist(), strict=True)
     for row, one in rows:
-        flat, times = row.reshape(-1), np.empty(BLOCK)
+        flat = row.ravel(order="K")
+        if not np.may_share_memory(flat, row):
+            yield row, one
+            continue
         for start in range(0, len(flat), BLOCK):
-            part = flat[start : start + BLOCK]
-            _reduced(part, one, times[: len(part)])
-    return values
-
-
-def _reduced(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray) -> np.ndarray:
-    """Do the same with an array of that shape to calculate in."""
-    np.multiply(values, 1 / prime * (1 - 2.0**-50), out=times)
-    np.floor(times, out=times)
-    times *= prime
-    values -= times
-    np.greater_equal(values, prime, out=times)
-    times *= prime
-    values -= times
-    return values
+            yield flat[start : start + BLOCK], one
 
 
 def _product(left: np.ndarray, right: np.ndarray, prime: float) -> np.ndarray:
@@ -201,5 +235,5 @@ def _product(left: np.ndarray, right: np.ndarray, prime: float) -> np.ndarray:
         upper, lower = np.matmul(left, high), np.matmul(left, right - high * SPLIT)
     upper = reduced(upper, prime)
     upper *= SPLIT
-    upper += reduced(lower, prime)
+    upper += lower
     return reduced(upper, prime)

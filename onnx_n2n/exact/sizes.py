@@ -124,6 +124,24 @@ def beside(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: 
                 yield {name: tuple(shape) for name, shape in found.items()}
 
 
+def trimmed(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> Iterator[Attempt]:
+    """Return sets of shapes no longer than some that are found by a scale, the smallest first.
+
+    A window that moves by some power of two has as many places along each axis as there. No two lengths are equal.
+    """
+    batches, others = names(inputs, fixed)
+    small, scaled = _small(inputs, fixed or {}, 2), others or batches
+    for scale in range(2, SCALES[-1] + 1):
+        pair = _scaled(small, scaled, scale)
+        if attempt not in _shaped(inputs, fixed, [pair]):
+            continue
+        for stride in reversed(SCALES):
+            shorter = [{name: (each[name] - 1) // stride * stride + 1 for name in scaled} for each in pair]
+            first, second = (each | less for each, less in zip(pair, shorter, strict=True))
+            if all(len({1, *each.values()}) > len(each) for each in (first, second)):
+                yield from _shaped(inputs, fixed, [(first, second)])
+
+
 def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: Iterable[Pair]) -> Iterator[Attempt]:
     """Return the shapes of inputs for pairs of lengths by name, where these are lengths."""
     axes = [axis for each in inputs for axis in _free(each)]

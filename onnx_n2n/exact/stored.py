@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,15 @@ import numpy as np
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.limit import keep
 from onnx_n2n.exact.primes import BITS
-from onnx_n2n.exact.residues import Modulus, Residues
+from onnx_n2n.exact.residues import Modulus, Residues, centred, wrapped
 
 LARGE = 1 << 16  # numbers; smaller constants are entered at once
-MANY = 1 << 9  # rows for which a product prime by prime takes less time than one by digits
-TERMS = 1 << 10  # numbers of a column that are multiplied and summed at once
-DIGIT = 18  # bits: so many terms times digits times residues of 25 bits and a sign fit the 53 bits of a double
-BLOCK = 1 << 18  # numbers that are taken into digits at once: they stay in a processor's cache
-HELD = 1 << 22  # residues of the other operand that are multiplied at once
-SPARSE = 1 << 6  # where only one of so many numbers has more digits, these are multiplied one by one
+DIGIT = 18  # bits: so many terms of two digits each times residues of 25 bits and a sign fit the 53 bits of a double
+TERMS = 1 << 9  # numbers of a column that are multiplied and summed at once
+BLOCK = 1 << 17  # numbers that are taken into digits at once: they stay in a processor's cache
+HELD = 1 << 21  # residues of the other operand that are multiplied at once
+FEW = 3  # so many digits' other operands are kept
+SHORT = 64  # floats of up to 2 to that are taken into digits in their own precision
 SMALL = 1 << 14  # numbers that are entered at once
 FARTHEST = 900  # digits have exponents between these, so that nothing overflows
 LOWEST, HIGHEST = -1200, 1100  # exponents of the powers of two that numbers are made of
@@ -63,15 +64,13 @@ class Parts:
         powers = _powers(prime)[self.lowest - LOWEST :]
         found = np.empty(self.whole.shape)
         flat, whole, exponents = found.reshape(-1), self.whole.reshape(-1), self.exponents.reshape(-1)
-        times = np.empty(min(SMALL, len(flat)))
         for start in range(0, len(flat), SMALL):
             at = slice(start, start + SMALL)
             part = flat[at]
             np.take(powers, exponents[at], out=part)
             part *= np.fmod(whole[at], prime) if self.long else whole[at]
-            centred(part, float(prime), times[: len(part)])
-            part += prime * (part < 0)
-        return found
+            centred(part, float(prime))
+        return wrapped(found, float(prime))
 
 
 @lru_cache(maxsize=64)
@@ -83,38 +82,35 @@ def _powers(prime: int) -> np.ndarray:
     return np.array(found, np.float64)
 
 
-def centred(values: np.ndarray, prime: np.ndarray | float, times: np.ndarray | None = None) -> np.ndarray:
-    """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place.
+def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Take finite numbers of up to 2 ** high apart, in place, as long as something is left.
 
     Args:
-        values: The numbers.
-        prime: One for all of them, or some that broadcast.
-        times: Where to calculate, of the same shape.
-    """
-    times = np.multiply(values, 1 / prime, out=times)
-    np.rint(times, out=times)
-    times *= prime
-    values -= times
-    return values
-
-
-def _digits(block: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Take finite doubles apart, in place, as long as many of them have something left.
+        block: float[rows, columns], either type.
+        high: An exponent.
 
     Yields:
-        Whole numbers of `DIGIT` bits and a sign, times a power of two; and the exponent of that power.
+        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as doubles
+        that the next digits overwrite; and the exponent of that power.
     """
-    digits = np.empty_like(block)
-    while True:
-        largest = max(float(block.max(initial=0)), -float(block.min(initial=0)))
-        exponent = int(np.frexp(largest)[1]) - DIGIT
-        far = 1.5 * 2.0 ** (52 + exponent)  # what is added to it is rounded to a multiple of that power
-        np.add(block, far, out=digits)
+    rows, exponent = np.arange(len(block)), high - DIGIT
+    if high > SHORT:
+        block = block.astype(np.float64)
+    digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
+    for count in itertools.count(1):
+        far = block.dtype.type(1.5 * 2.0 ** (np.finfo(block.dtype).nmant + exponent))
+        np.add(block, far, out=digits)  # it is rounded to a multiple of that power
         digits -= far
         block -= digits
-        yield digits, exponent
-        if np.count_nonzero(block) * SPARSE <= block.size:
+        doubles[...] = digits
+        yield rows, doubles, exponent
+        if not block.any():
             break
+        exponent -= DIGIT + 1  # what is left is at most half of the power
+        left = block.any(1) if count > 1 else rows >= 0
+        if 2 * np.count_nonzero(left) < len(rows):
+            rows, block = rows[left], block[left]
+            digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
 
 
 def mantissa(array: np.ndarray) -> int:
@@ -194,68 +190,57 @@ class Stored(Residues):
         """
         kind, width = self.array.dtype.kind, self.array.dtype.itemsize
         far = self.bound.low < -FARTHEST or self.bound.high > FARTHEST
-        terms, columns = self.array.shape
-        many = left.size > MANY * max(terms, 1)
-        if isinstance(left, Stored) or many or far or (kind in "bui" and width > 4):
+        if isinstance(left, Stored) or far or (kind in "bui" and width > 4):
             return None
+        terms, columns = self.array.shape
         count = len(self.field.primes)
-        primes = self.field.column.reshape(-1, 1, 1)
         given = left.values.reshape(count, -1, terms)
         found = np.zeros((count, given.shape[1], columns))
         most = max(1, HELD // (count * min(TERMS, max(terms, 1))))
         for start in range(0, terms, TERMS):
+            some = self.array[start : start + TERMS]
+            high = int(np.frexp(max(float(some.max()), -float(some.min())))[1])
             for row in range(0, given.shape[1], most):
                 keep()
                 part = given[:, row : row + most, start : start + TERMS]
-                part = np.where(part * 2 > primes, part - primes, part)
-                self._add(part, start, found[:, row : row + most])
+                self._add(part, start, high, found[:, row : row + most])
             _give_back(self.array)
-        found += primes * (found < 0)
-        return found.reshape(count, *left.shape[:-1], columns)
+        primes = self.field.column.reshape(-1, 1, 1)
+        return wrapped(centred(found, primes), primes).reshape(count, *left.shape[:-1], columns)
 
-    def _add(self, part: np.ndarray, start: int, total: np.ndarray) -> None:
+    def _add(self, part: np.ndarray, start: int, high: int, total: np.ndarray) -> None:
         """Add the product of some numbers with some rows of this matrix.
 
         Args:
-            part: float64[primes, n, rows], between minus and plus half of each prime.
+            part: float64[primes, n, rows], residues.
             start: The first of the rows.
-            total: float64[primes, n, columns], as near to 0 as they can be.
+            high: No number in them is above 2 ** high.
+            total: float64[primes, n, columns], to which numbers of less than half of each prime are added.
         """
         count, _, rows = part.shape
-        primes = self.field.column.reshape(-1, 1, 1)
-        flat = part.reshape(-1, rows)
-        width = max(1, BLOCK // rows)
+        primes, width = self.field.column.reshape(-1, 1, 1), max(1, BLOCK // rows)
+        factors: dict[int, np.ndarray] = {}  # the numbers times powers of two, for the digits of all columns
         for first in range(0, total.shape[-1], width):
             here = total[..., first : first + width]
-            block = self._part(start, start + rows, first, first + width)
-            for digits, exponent in _digits(block):
-                product = (flat @ digits).reshape(count, -1, block.shape[1])
-                product *= 2.0**-exponent
-                centred(product, primes)
-                product *= self._power(exponent)
-                here += product
-                centred(here, primes)
-            if block.any():
-                self._add_few(part, block, here)
+            sums, room = np.zeros((), np.float64), 2 * TERMS
+            for some, digits, exponent in _digits(self._part(start, start + rows, first, first + width), high):
+                if (factor := factors.get(exponent)) is None:
+                    factor = centred(part * self._power(exponent), primes).reshape(-1, rows)
+                    factor *= 2.0**-exponent  # digits times that power of two are whole numbers
+                    if len(factors) < FEW:
+                        factors[exponent] = factor
+                if len(some) > room:
+                    sums, room = centred(sums, primes), 2 * TERMS
+                product = (factor if len(some) == rows else factor[:, some]) @ digits
+                sums = np.add(product.reshape(here.shape), sums, out=product.reshape(here.shape))
+                room -= len(some)
+            here += centred(sums, primes)
 
     def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
-        """Return some rows and columns of a matrix as doubles."""
-        return np.asarray(self.array[start:stop, first:last].astype(np.float64))
-
-    def _add_few(self, part: np.ndarray, block: np.ndarray, here: np.ndarray) -> None:
-        """Add the product with a matrix in which nearly all numbers are 0."""
-        turned = block.flags.f_contiguous
-        places = np.flatnonzero(block.ravel(order="K") != 0)
-        rows, columns = divmod(places, block.shape[1]) if not turned else divmod(places, block.shape[0])[::-1]
-        order = np.argsort(columns, kind="stable")
-        columns, rows = columns[order], rows[order]
-        parts = Parts.of(block[rows, columns])
-        starts = np.flatnonzero(np.append(True, columns[1:] != columns[:-1]))
-        for place, prime in enumerate(self.field.primes):
-            products = part[place][:, rows] * parts.modulo(prime)
-            sums = np.add.reduceat(centred(products, float(prime)), starts, axis=1)
-            here[place][:, columns[starts]] += sums
-        centred(here, self.field.column.reshape(-1, 1, 1))
+        """Return some rows and columns of a matrix as floats, to change them; none is a negative zero."""
+        part = self.array[start:stop, first:last]
+        short = part.dtype.kind == "f" and part.dtype.itemsize <= 4
+        return np.asarray(part.astype(np.float32 if short else np.float64) + 0)
 
     def _power(self, exponent: int) -> np.ndarray:
         """Return a power of two for each prime, as near to 0 as it can be, float64[primes, 1, 1]."""

@@ -97,7 +97,7 @@ class Tried:
         return None
 
     def _least(self, attempt: sizes.Attempt) -> sizes.Attempt:
-        """Return the smallest shapes in the same proportion at which runs show as much: time grows with them.
+        """Return the smallest shapes, nearly in the same proportion, at which runs show as much: time grows with them.
 
         Raises:
             Undecided: If runs at the shapes themselves do not show enough.
@@ -109,7 +109,8 @@ class Tried:
         while least < most:
             middle = (least + most) // 2
             least, most = (least, middle) if self.pair.shows(found[middle], attempt) else (middle + 1, most)
-        return found[least]
+        fewer = sizes.trimmed(self.inputs, self.fixed, found[least]) if found[1:] else ()
+        return next((each for each in fewer if self.pair.shows(each, attempt)), found[least])
 
     def _on(self, attempt: sizes.Attempt) -> Verdict:
         """Return the verdict on some shapes, where what they leave unread may be so at any batch."""

@@ -409,6 +409,15 @@ def test_roots_of_products_are_products_of_roots(one: Fraction, two: Fraction) -
     np.testing.assert_array_equal((again * roots[0]).values, field.rsqrt(x).values)
 
 
+def test_either_root_is_drawn() -> None:
+    """Which of both roots stands for a number is drawn for each prime: a sum with it may be 0 with one of them."""
+    squares = set()
+    for field in (Field(9, (5,)) for _ in range(5)):
+        found = root(field, Fraction(5)).values
+        squares |= {pow(int(each), (p - 1) // 2, p) == 1 for each, p in zip(found, field.primes, strict=True)}
+    assert squares == {True, False}
+
+
 @FEW
 @given(st.floats(-(2.0**90), 2.0**90, width=32), st.sampled_from(["float16", "bfloat16", "float32"]))
 def test_neighbours_are_at_least_a_unit_apart(number: float, kind: str) -> None:

@@ -88,7 +88,7 @@ def test_products_are_exact(array: np.ndarray, rows: int, seed: int, turned: boo
     x = FIELD.variable(("x", seed), (rows, array.shape[0]))
     with pytest.MonkeyPatch.context() as patch:
         if path == "primes":
-            patch.setattr(stored, "MANY", 0)
+            patch.setattr(stored, "FARTHEST", -1e9)
             patch.setattr(residues_, "LONGEST", 11)
             patch.setattr(residues_, "LARGEST", 70)
         if path == "narrow":
@@ -102,7 +102,7 @@ def test_products_are_exact(array: np.ndarray, rows: int, seed: int, turned: boo
 
 
 def test_largest_sums_are_exact() -> None:
-    """Sums of as many terms as are added at once, all of the largest size and one sign, are not rounded."""
+    """Sums of as many digits as are added at once, all of the largest size and one sign, are not rounded."""
     terms = stored.TERMS
     array = np.full((terms, 64), np.float32(2 - 2.0**-23))
     array[::2] = np.float32(2 - 2.0**-17)
@@ -116,19 +116,19 @@ def test_largest_sums_are_exact() -> None:
 
 
 @pytest.mark.parametrize("name", FLOATS)
-def test_many_different_exponents_take_more_digits(name: str) -> None:
-    """Digits add up to the numbers, whatever their exponents, but for a few that are left to be multiplied alone."""
-    block = drawn(name, "wide", (40, 30), 3).astype(np.float64)
-    left, total = block.copy(), np.zeros(block.shape, object)
+@pytest.mark.parametrize("spread", ["even", "wide", "few"])
+def test_digits_add_up_to_the_numbers(name: str, spread: str) -> None:
+    """Digits are small whole numbers, and add up to the numbers, whatever their exponents."""
+    block = drawn(name, spread, (40, 30), 3).astype(np.float64)
     if name == "float64":
-        left, block = (np.ldexp(np.frexp(each)[0], np.frexp(each)[1] // 3) for each in (left, block))
-    for digits, exponent in stored._digits(left):
-        assert (np.abs(digits) <= 2.0 ** (exponent + stored.DIGIT)).all()
-        total = total + np.vectorize(Fraction, otypes=[object])(digits)
-    assert (
-        total + np.vectorize(Fraction, otypes=[object])(left) == np.vectorize(Fraction, otypes=[object])(block)
-    ).all()
-    assert np.count_nonzero(left) * stored.SPARSE <= left.size
+        block = np.ldexp(np.frexp(block)[0], np.frexp(block)[1] // 3)
+    exact = np.vectorize(Fraction, otypes=[object])
+    total = np.zeros(block.shape, object)
+    for rows, digits, exponent in stored._digits(block.copy(), int(np.frexp(np.abs(block).max())[1])):
+        digits = digits * 2.0**-exponent
+        assert (np.abs(digits) <= 2**stored.DIGIT).all()
+        total[rows] = total[rows] + exact(digits) * Fraction(2) ** exponent
+    assert (total == exact(block)).all()
 
 
 @st.composite
@@ -165,7 +165,7 @@ def test_blocks_move_and_multiply_with_their_array(
     assert all(isinstance(each, Mended) for each in (turned, cut, matrix))
     x = FIELD.variable(("x", seed), (3, matrix.shape[0]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "MANY", 0 if path == "primes" else stored.MANY)
+        patch.setattr(stored, "FARTHEST", -1e9 if path == "primes" else stored.FARTHEST)
         product = (x @ matrix).values
         other = (FIELD.variable(("z", seed), (2, matrix.shape[1])) @ matrix.transpose((1, 0))).values
     z = FIELD.variable(("z", seed), (2, matrix.shape[1])).values

@@ -10,7 +10,7 @@ import numpy as np
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.arithmetic import held
-from onnx_n2n.exact.operators.windows import LARGEST, Axis, folded, image, in_blocks, reach, sliding, windows
+from onnx_n2n.exact.operators.windows import LARGEST, Axis, folded, image, in_blocks, reach, shifted, sliding
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
@@ -59,12 +59,14 @@ def convolved(site: Site, x: Numbers, w: Numbers, axes: Sequence[Axis]) -> Numbe
     weights = w.reshape([groups, w.shape[0] // groups, -1])
 
     def calculate(part: Sequence[Axis]) -> Numbers:
-        columns = windows(site, x, part).reshape([x.shape[0], groups, weights.shape[-1], -1])
+        outs = [axis.out for axis in part]
+        places = [each.moveaxis(1, -1)[..., None] for each in shifted(site, x, part)]
+        rows = places[0].joined(places[1:], -1)  # [n, *outs, c, kernel places]
         if groups == 1:  # a matrix of rows times the weights: these may be in a file
-            rows = columns.transpose([0, 1, 3, 2]).reshape([-1, weights.shape[-1]])
-            made = (rows @ weights[0].transpose([1, 0])).reshape([x.shape[0], -1, w.shape[0]])
-            return made.transpose([0, 2, 1]).reshape([x.shape[0], w.shape[0], *(axis.out for axis in part)])
-        return (weights @ columns).reshape([x.shape[0], w.shape[0], *(axis.out for axis in part)])
+            made = rows.reshape([-1, weights.shape[-1]]) @ weights[0].transpose([1, 0])
+            return made.reshape([x.shape[0], *outs, w.shape[0]]).moveaxis(-1, 1)
+        columns = rows.reshape([x.shape[0], -1, groups, weights.shape[-1]]).transpose([0, 2, 3, 1])
+        return (weights @ columns).reshape([x.shape[0], w.shape[0], *outs])
 
     return in_blocks(x, axes, calculate)
 

@@ -69,8 +69,8 @@ def batch(site: Site) -> Tensor:
     near = None if variance is None else variance.astype(np.float64) + epsilon
     over = site.world.rsqrt(site.numbers(4) + site.setting("epsilon", 1e-5), near)
     scale, bias, middle = (site.numbers(slot) for slot in (1, 2, 3))
-    factor, bias, middle = (along(each, 1, x.ndim) for each in (scale * over, bias, middle))
-    return site.result((x - middle) * factor + bias)
+    factor = scale * over
+    return site.result(affine(x, along(factor, 1, x.ndim), along(bias - middle * factor, 1, x.ndim)))
 
 
 @rule("InstanceNormalization")

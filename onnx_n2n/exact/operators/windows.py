@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -42,12 +43,12 @@ class Axis:
         """How much of an image a window covers."""
         return (self.kernel - 1) * self.dilation + 1
 
-    @property
+    @cached_property
     def places(self) -> np.ndarray:
         """Where each place of each window lies in the image, int64[kernel, out]; below 0 and behind it is padding."""
         return np.arange(self.kernel)[:, None] * self.dilation + np.arange(self.out) * self.stride - self.before
 
-    @property
+    @cached_property
     def inside(self) -> np.ndarray:
         """Which places lie in the image, bool[kernel, out]."""
         return (self.places >= 0) & (self.places < self.length)
@@ -176,6 +177,12 @@ def windows(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
     Returns:
         Numbers ``[n, c, kernel places, *outs]``.
     """
+    parts = [each[:, :, None] for each in shifted(site, x, axes)]
+    return parts[0].joined(parts[1:], 2)
+
+
+def shifted(site: Site, x: Numbers, axes: Sequence[Axis]) -> list[Numbers]:
+    """Return the numbers at each place of all windows, 0 for padding: ``[n, c, *outs]`` each."""
     starts = []
     for place, axis in enumerate(axes, 2):
         before = max(axis.before, 0)
@@ -184,12 +191,12 @@ def windows(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
         starts.append(before - axis.before)
     parts = []
     for places in itertools.product(*(range(axis.kernel) for axis in axes)):
-        key = [slice(None), slice(None), None]
+        key = [slice(None), slice(None)]
         for start, place, axis in zip(starts, places, axes, strict=True):
             first = start + place * axis.dilation
             key.append(slice(first, first + (axis.out - 1) * axis.stride + 1, axis.stride))
         parts.append(x[tuple(key)])
-    return parts[0].joined(parts[1:], 2) if parts[1:] else parts[0]
+    return parts
 
 
 def padded(site: Site, x: Numbers, axis: int, before: int, after: int) -> Numbers:
@@ -215,7 +222,7 @@ def in_blocks(x: Numbers, axes: Sequence[Axis], calculate: Callable[[Sequence[Ax
     first, rest = axes[0], axes[1:]
     each = int(np.prod([*x.shape[:2], first.kernel, *(axis.kernel * axis.out for axis in rest)], dtype=np.int64))
     parts = [calculate([part, *rest]) for part in _parts(first, max(1, LARGEST // max(each, 1)))]
-    return parts[0].joined(parts[1:], 2) if parts[1:] else parts[0]
+    return parts[0].joined(parts[1:], 2)
 
 
 def _parts(axis: Axis, most: int) -> Iterator[Axis]:
