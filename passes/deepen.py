@@ -200,10 +200,10 @@ class Deepen(Selective):
         assert place.near is not None
         if not place.near.convolves:
             return [()] * max(1, len(self.kernel))
-        usual = place.near.kernel(analysis)
+        usual = place.near.kernel
         if not self.kernel:
-            axes = analysis.axes[place.value]
-            return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes[2:], strict=True))]
+            axes = [analysis.axes[place.value][axis] for axis in place.near.along]
+            return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes, strict=True))]
         kernels = [_odd(text) for text in self.kernel]
         for kernel in kernels:
             if len(kernel) != len(usual):
@@ -217,7 +217,7 @@ class Deepen(Selective):
     ) -> tuple[Mapping[ir.Value, Moments], str, str]:
         """Measure what the new norms need; return also where the inputs are from, or why nothing could be measured."""
         wanted = {
-            place.value: 1 if place.near.convolves else len(analysis.axes[place.value]) - 1
+            place.value: place.near.axis
             for place, _ in chosen
             if place.near is not None and place.near.norm is not None and place.kind == "identity"
         }
@@ -260,7 +260,7 @@ def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
     """Say what is added."""
     assert place.near is not None
     near = place.near
-    kinds = ["x".join(map(str, kernel)) + " convolution" if kernel else near.maker.op_type for kernel in kernels]
+    kinds = ["x".join(map(str, kernel)) + " convolution" if kernel else near.product for kernel in kernels]
     if near.convolves and near.groups == near.channels > 1:
         kinds = [f"depthwise {kind}" for kind in kinds]
     norm = " with BatchNormalization" if near.norm is not None and place.kind == "identity" else ""

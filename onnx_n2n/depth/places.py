@@ -152,12 +152,14 @@ def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
 
 
 def _around(analysis: Analysis, node: ir.Node) -> Iterator[ir.Value]:
-    """Yield what an activation is computed from, back through elementwise nodes."""
+    """Yield what an activation is computed from, back through elementwise nodes; of a tensor cut in parts all parts."""
     pending = [(value, FAR) for value in node.inputs if value is not None and value not in analysis.constants]
     while pending:
         value, left = pending.pop()
         yield value
         producer = value.producer()
+        if producer is not None and producer.op_type == "Split":
+            yield from producer.outputs
         if producer is not None and producer.op_type in ELEMENTWISE and left:
             pending += [(v, left - 1) for v in producer.inputs if v is not None and v not in analysis.constants]
 
