@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import size
-from onnx_n2n.depth.branches import Branch, alike, branches
+from onnx_n2n.depth.branches import QUANTISED, Branch, alike, branches
 from onnx_n2n.depth.neighbours import SCALED, Neighbour, neighbour
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
@@ -94,7 +94,7 @@ def places(analysis: Analysis) -> Places:
     barred = [Barred(layer_name(node), f"its residual branch is not copied: {reason}") for node, reason in refused]
     found: list[Place] = []
     for block in _blocks(analysis, copied):
-        value = block[0].entry
+        value = block[0].origin
         name = _block_name(analysis, block)
         found.append(Place(name, "block", 0, value, _dtype(analysis, value), block=tuple(block)))
     for node in graph.all_nodes():
@@ -190,7 +190,7 @@ def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch
                 length
                 for length in range(1, LONGEST + 1)
                 if shapes[start : start + length] == shapes[start + length : start + 2 * length]
-                and all(alike(analysis, found[start].entry, each.entry) for each in found[start : start + length])
+                and all(_joined(analysis, found[start], each) for each in found[start : start + length])
             ),
             1,
         )
@@ -200,6 +200,16 @@ def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch
             yield list(found[end : end + period])
             end += period
         start = end
+
+
+def _joined(analysis: Analysis, first: Branch, other: Branch) -> bool:
+    """Say whether a branch may be added to the tensor of another one."""
+    if not alike(analysis, first.entry, other.entry) or (first.sums[-1].op_type == QUANTISED) != (
+        other.sums[-1].op_type == QUANTISED
+    ):
+        return False
+    quantised = first.sums[-1].op_type == QUANTISED and first.grid is not None and other.grid is not None
+    return not quantised or first.grid.same(analysis, other.grid)
 
 
 def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:
