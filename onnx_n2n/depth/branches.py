@@ -216,11 +216,14 @@ def _checked(
                 raise Refused(f"it gives {str(output.name)!r} out of the model, as a cache that a copy would need too")
     reader = {tip: node for node in sums for tip in node.inputs if tip is not None}
     zeros, grid = Zeros(analysis, frozenset(nodes)), _grid(analysis, entry, nodes, sums[-1])
+    scales = [operand(made, 1) for tip in tips if (made := tip.producer()) and made.op_type == "DequantizeLinear"]
     if sums[-1].op_type == QUANTISED:
         slot = list(sums[-1].inputs).index(tips[0])
-        uses = zeros.steps(tips[0], sums[-1], sums[-1].inputs[slot + 2])
+        uses, scales = zeros.steps(tips[0], sums[-1], sums[-1].inputs[slot + 2]), [operand(sums[-1], slot + 1)]
     else:
         uses = [use for tip in tips for use in zeros.of(tip, reader[tip])]
+    for scale in scales if grid is not None else ():
+        grid.added(analysis, scale)
     shape, activation = _shape(analysis, nodes), _repeated(entry, sums[-1])
     entries, zeroed = _aliases(analysis, entry), tuple(dict.fromkeys(uses))
     return Branch(entry, entries, grid, nodes, sums, zeroed, activation, shape)

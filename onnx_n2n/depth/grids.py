@@ -19,6 +19,8 @@ from onnx_n2n.graph.quantised import WHOLE
 from onnx_n2n.graph.uses import operand
 from onnx_n2n.record.division import Type
 
+LARGEST = 1024.0  # of one step over another in a sum; beyond 2^13 a kernel that adds in single precision may round
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -71,6 +73,17 @@ class Grid:
             number(constants, one) is not None and number(constants, one) == number(constants, two)
             for one, two in ((self.scale, other.scale), (self.zero, other.zero))
         )
+
+    def added(self, analysis: Analysis, scale: ir.Value) -> None:
+        """Check that numbers of another scale can be added to those of the grid: of these only 0 is.
+
+        Raises:
+            Refused: If what a kernel calculates for 0 may be rounded to another number than 0.
+        """
+        own, other = (analysis.constants.array(each) for each in (self.scale, scale))
+        if own is None or other is None or float(other.max()) > LARGEST * float(own.min()):
+            reason = f"the scale {str(scale.name)!r} is computed, or more than {LARGEST:,.0f} times that of its sum"
+            raise Refused(reason)
 
     def enter(self, splice: Splice, value: ir.Value, like: ir.Value) -> ir.Value:
         """Add a DequantizeLinear that gives what whole numbers on the grid stand for, in the type of ``like``."""
