@@ -6,6 +6,7 @@ A branch begins at a tensor ``x`` and ends in a sum ``x + f(x)``. A copy of it w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -171,7 +172,7 @@ def alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
 def _between(
     analysis: Analysis, entries: frozenset[ir.Value], tips: tuple[ir.Value, ...], order: dict[ir.Node, int]
 ) -> tuple[ir.Node, ...] | None:
-    """Return the nodes on the ways from ``entries`` to ``tips``, in order; None if some tip does not come from there."""
+    """Return the nodes on the ways from ``entries`` to ``tips``, in order; None if a tip does not come from there."""
     producers = [entry.producer() for entry in entries]
     first = min(-1 if producer is None else order.get(producer, -1) for producer in producers)
     seen: set[ir.Node] = set()
@@ -214,19 +215,36 @@ def _checked(
         for output in node.outputs:
             if output.is_graph_output():
                 raise Refused(f"it gives {str(output.name)!r} out of the model, as a cache that a copy would need too")
-    reader = {tip: node for node in sums for tip in node.inputs if tip is not None}
-    zeros, grid = Zeros(analysis, frozenset(nodes)), _grid(analysis, entry, nodes, sums[-1])
-    scales = [operand(made, 1) for tip in tips if (made := tip.producer()) and made.op_type == "DequantizeLinear"]
-    if sums[-1].op_type == QUANTISED:
-        slot = list(sums[-1].inputs).index(tips[0])
-        uses, scales = zeros.steps(tips[0], sums[-1], sums[-1].inputs[slot + 2]), [operand(sums[-1], slot + 1)]
-    else:
-        uses = [use for tip in tips for use in zeros.of(tip, reader[tip])]
-    for scale in scales if grid is not None else ():
-        grid.added(analysis, scale)
+    grid = _grid(analysis, entry, nodes, sums[-1])
+    uses = tuple(dict.fromkeys(_zeroed(analysis, frozenset(nodes), tips, sums, grid)))
     shape, activation = _shape(analysis, nodes), _repeated(entry, sums[-1])
-    entries, zeroed = _aliases(analysis, entry), tuple(dict.fromkeys(uses))
-    return Branch(entry, entries, grid, nodes, sums, zeroed, activation, shape)
+    return Branch(entry, _aliases(analysis, entry), grid, nodes, sums, uses, activation, shape)
+
+
+def _zeroed(
+    analysis: Analysis,
+    nodes: frozenset[ir.Node],
+    tips: tuple[ir.Value, ...],
+    sums: tuple[ir.Node, ...],
+    grid: Grid | None,
+) -> Iterator[Use]:
+    """Yield the uses of constants that are zero in a copy of a branch.
+
+    Raises:
+        Refused: If zeros would not come through, or could never become anything else.
+    """
+    zeros, total = Zeros(analysis, nodes), sums[-1]
+    if total.op_type == QUANTISED:
+        slot = list(total.inputs).index(tips[0])
+        if grid is not None:
+            grid.added(analysis, operand(total, slot + 1))
+        yield from zeros.steps(tips[0], total, total.inputs[slot + 2])
+        return
+    for tip in tips:
+        node = tip.producer()
+        if grid is not None and node is not None and node.op_type == "DequantizeLinear":
+            grid.added(analysis, operand(node, 1))
+        yield from zeros.of(tip, next(each for each in sums if tip in each.inputs))
 
 
 def _grid(analysis: Analysis, entry: ir.Value, nodes: tuple[ir.Node, ...], total: ir.Node) -> Grid | None:

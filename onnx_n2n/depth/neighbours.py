@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import onnx_ir as ir
 
@@ -164,7 +165,7 @@ class _Walk:
         self.first, self.rank = 1 if self.convolves else len(before) - 1, len(before)
         self.channel = before[self.axis]
         self.biased = len(self.maker.inputs) > 2 and self.maker.inputs[2] is not None
-        for operand, value in zip(way, way[1:-1], strict=False):
+        for operand, value in pairwise(way[:-1]):
             self._step(value.producer(), operand, value)
         axis, rank = self.axis, len(end)
         if not self.convolves and axis == len(self.labels) - 1 and (self.norm is None or axis == 1):
@@ -200,12 +201,13 @@ class _Walk:
         self.biased = self.biased or (node.op_type == "Add" and len(_computed(self.analysis, node)) == 1)
 
     def _reshaped(self, behind: tuple[Axis, ...]) -> None:
-        """Go on behind axes that are no longer those of the layer: some groups of channels are taken apart and joined."""
+        """Go on where axes are not the layer's: once these are back, as behind a norm of groups, all is known again."""
         rank, channel = len(behind), self.channel
         at = 1 if self.convolves else rank - 1
         found = channel is not None and at < rank and same(behind[at], channel)
         self.traced = found and rank == self.rank and not self.moves
-        self.labels = tuple(range(rank)) if self.traced else tuple(self.first if axis == at else None for axis in range(rank))
+        last = tuple(self.first if axis == at else None for axis in range(rank))
+        self.labels = tuple(range(rank)) if self.traced else last
 
     def _axes(self, value: ir.Value) -> tuple[Axis, ...]:
         axes = self.analysis.axes.get(value)

@@ -222,12 +222,11 @@ def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch
 
 def _joined(analysis: Analysis, first: Branch, other: Branch) -> bool:
     """Say whether a branch may be added to the tensor of another one."""
-    if not alike(analysis, first.entry, other.entry) or (first.sums[-1].op_type == QUANTISED) != (
-        other.sums[-1].op_type == QUANTISED
-    ):
+    quantised = {each.sums[-1].op_type == QUANTISED for each in (first, other)}
+    if not alike(analysis, first.entry, other.entry) or len(quantised) > 1:
         return False
-    quantised = first.sums[-1].op_type == QUANTISED and first.grid is not None and other.grid is not None
-    return not quantised or first.grid.same(analysis, other.grid)
+    grids = first.grid, other.grid
+    return quantised == {False} or (grids[0] is not None and grids[1] is not None and grids[0].same(analysis, grids[1]))
 
 
 def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:

@@ -140,11 +140,10 @@ def _weights(splice: Splice, near: Recurrence, value: ir.Value, seed: int) -> li
     They are drawn as frameworks draw them, or smaller where the layer reads what is not bounded: what comes before a
     weight of zero must be finite.
     """
-    node, rows = near.node, CELLS[operator_of(near.node)][1] * near.hidden
-    rng, most = np.random.default_rng([seed, zlib.crc32(str(value.name).encode())]), 1 / np.sqrt(near.hidden)
-    read, kept = (
-        rng.uniform(-most, most, (near.directions, rows, width)) for width in (near.directions * near.hidden, near.hidden)
-    )
+    node, rows, most = near.node, CELLS[operator_of(near.node)][1] * near.hidden, 1 / np.sqrt(near.hidden)
+    rng = np.random.default_rng([seed, zlib.crc32(str(value.name).encode())])
+    widths = near.directions * near.hidden, near.hidden
+    read, kept = (rng.uniform(-most, most, (near.directions, rows, width)) for width in widths)
     if not _bounded(node):
         read *= MOST / np.maximum(np.abs(read).sum(-1, keepdims=True), MOST)
     found = [

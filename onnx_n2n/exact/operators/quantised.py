@@ -30,10 +30,10 @@ def _rounded(x: np.ndarray, zero: np.ndarray, type_: int, saturate: int, precisi
     if whole := re.fullmatch(r"(U?)INT(\d+)", named(type_)):
         unsigned, bits = bool(whole[1]), int(whole[2])
         low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        return np.asarray(np.clip(np.rint(x) + zero, low, high)) - zero
+        return np.asarray(np.clip(np.rint(x) + zero, low, high) - zero)
     single = (x + zero).astype(np.float32)
     cast = numpy_helper.saturate_cast(single, kind(type_)) if saturate else single.astype(kind(type_))
-    return np.asarray(cast, np.float64) - zero
+    return np.asarray(np.asarray(cast, np.float64) - zero)
 
 
 # What stands for 0 is a number of the type itself. So 0 is rounded to 0, and what was rounded once stays as it is.
