@@ -31,7 +31,9 @@ from helpers.deepening import (
     new_weights,
     resnet,
 )
+from exact.test_growth_forms import document
 from helpers.graphs import Judge, model, run
+from onnx_n2n import exact
 from onnx_n2n.passes import Deepen
 from onnx_n2n.rules.traits import IDEMPOTENT, OTHERS
 
@@ -348,3 +350,11 @@ def test_statistics_come_from_real_inputs(tmp_path: Any) -> None:
 
 def test_drawn_statistics_are_said_to_be_drawn() -> None:
     assert any("drawn" in note for note in Deepen()(teacher_of("norm")).report.change.notes)
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_the_exact_check_agrees(name: str) -> None:
+    teacher = teacher_of(name)
+    result = onnx_n2n.deepen(teacher, kind="identity", verify=False)
+    assert Judge(teacher).error(result.model) < EXACT
+    assert exact.check(teacher, result.model, record=document(result)).state == "equal"
