@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from exact.test_growth_forms import document
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -31,7 +32,6 @@ from helpers.deepening import (
     new_weights,
     resnet,
 )
-from exact.test_growth_forms import document
 from helpers.graphs import Judge, model, run
 from onnx_n2n import exact
 from onnx_n2n.passes import Deepen
