@@ -18,6 +18,7 @@ from onnx_n2n.depth.copies import copy
 from onnx_n2n.depth.layers import Moments, PlaceSettings, identity, residual
 from onnx_n2n.depth.moments import measure
 from onnx_n2n.depth.places import Place, places
+from onnx_n2n.depth.recurrent import stacked
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.errors import GrowthError, InputError, ModelError, OptionError, TimeLimitError
 from onnx_n2n.graph.names import Names
@@ -41,8 +42,8 @@ class Deepen(Selective):
     """Make a model deeper without changing what it computes.
 
     1. Find the places: residual blocks, of which a copy can stand before them that adds zero; activations that may be
-       applied twice, behind which a layer can stand that is the identity; other activations, behind which two layers
-       can stand that add zero.
+       applied twice, behind which a layer can stand that is the identity; other activations and recurrent layers,
+       behind which two layers can stand that add zero.
     2. Choose: one kind of place unless told otherwise, in that order; of these all, every n-th, or so many, spread
        evenly.
     3. Put new layers there, with a kernel, bias and norm as their neighbours have. Nothing else changes.
@@ -179,7 +180,11 @@ class Deepen(Selective):
             GrowthError: If the kernel does not fit.
         """
         value = place.value
-        if place.near is None:
+        if place.cell is not None:
+            for _ in range(max(1, len(self.kernel))):
+                value = stacked(splice, place.cell, value, self.seed)
+            what = f"a recurrent layer that adds zero: {place.cell.kind} and a matrix product"
+        elif place.near is None:
             copy(splice, analysis, place.block, value)
             branches = "1 residual branch" if len(place.block) == 1 else f"{len(place.block)} residual branches"
             what = f"a copy of a block of {branches} that adds zero"
@@ -200,10 +205,10 @@ class Deepen(Selective):
         assert place.near is not None
         if not place.near.convolves:
             return [()] * max(1, len(self.kernel))
-        usual = place.near.kernel(analysis)
+        usual = place.near.kernel
         if not self.kernel:
-            axes = analysis.axes[place.value]
-            return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes[2:], strict=True))]
+            axes = [analysis.axes[place.value][axis] for axis in place.near.along]
+            return [tuple(_usual(own, size(axis)) for own, axis in zip(usual, axes, strict=True))]
         kernels = [_odd(text) for text in self.kernel]
         for kernel in kernels:
             if len(kernel) != len(usual):
@@ -217,7 +222,7 @@ class Deepen(Selective):
     ) -> tuple[Mapping[ir.Value, Moments], str, str]:
         """Measure what the new norms need; return also where the inputs are from, or why nothing could be measured."""
         wanted = {
-            place.value: 1 if place.near.convolves else len(analysis.axes[place.value]) - 1
+            place.value: place.near.axis
             for place, _ in chosen
             if place.near is not None and place.near.norm is not None and place.kind == "identity"
         }
@@ -260,7 +265,7 @@ def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
     """Say what is added."""
     assert place.near is not None
     near = place.near
-    kinds = ["x".join(map(str, kernel)) + " convolution" if kernel else near.maker.op_type for kernel in kernels]
+    kinds = ["x".join(map(str, kernel)) + " convolution" if kernel else near.product for kernel in kernels]
     if near.convolves and near.groups == near.channels > 1:
         kinds = [f"depthwise {kind}" for kind in kinds]
     norm = " with BatchNormalization" if near.norm is not None and place.kind == "identity" else ""

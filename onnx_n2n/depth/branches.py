@@ -6,34 +6,29 @@ A branch begins at a tensor ``x`` and ends in a sum ``x + f(x)``. A copy of it w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
+from onnx_n2n.depth.grids import Grid
+from onnx_n2n.depth.zeros import Refused, Zeros, weight
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import operator_of, plain
-from onnx_n2n.graph.passthrough import REARRANGERS, stored
+from onnx_n2n.graph.passthrough import stored
+from onnx_n2n.graph.quantised import DOMAINS, is_quantised
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.uses import Use, operand, reads
 from onnx_n2n.rules.traits import idempotent
 
-# Nodes that make zeros of zeros, and learn: the slope of what they do to them is not zero.
-PASSING = REARRANGERS | {
-    "Dropout", "Flatten", "Slice", "Expand", "Neg", "Gather", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu",
-    "Swish", "Mish",
-}  # fmt: skip
-MAKERS = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "FusedMatMul": 1}
-GAINS = {"BatchNormalization": (1, 2), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
+SUMS = frozenset({"Add", "Sum"})
+QUANTISED = "QLinearAdd"  # of two tensors, each with a scale and a zero point behind it
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
 LARGEST = 400  # nodes that a branch may have
-
-
-class Refused(Exception):  # noqa: N818 - not an error: what looks like a branch cannot be copied, for this reason
-    """No copy of a branch can stand in the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +37,8 @@ class Branch:
 
     Attributes:
         entry: The tensor ``x``.
+        entries: The same, also where others take it back from the same quantised numbers.
+        grid: What the quantised numbers of ``x`` stand for, where it is taken back from such; or None.
         nodes: The nodes of ``f``, in order.
         sums: The nodes that add.
         zeroed: The uses of constants that are zero in a copy, so that it gives zero.
@@ -50,11 +47,18 @@ class Branch:
     """
 
     entry: ir.Value
+    entries: frozenset[ir.Value]
+    grid: Grid | None
     nodes: tuple[ir.Node, ...]
     sums: tuple[ir.Node, ...]
     zeroed: tuple[Use, ...]
     activation: ir.Node | None
     shape: tuple[object, ...]
+
+    @property
+    def origin(self) -> ir.Value:
+        """The tensor behind which a copy is put: the quantised numbers of ``x``, or ``x`` itself."""
+        return self.grid.numbers if self.grid is not None else self.entry
 
 
 def branches(analysis: Analysis) -> tuple[list[Branch], list[tuple[ir.Node, str]]]:
@@ -63,7 +67,7 @@ def branches(analysis: Analysis) -> tuple[list[Branch], list[tuple[ir.Node, str]
     found: list[Branch] = []
     refused: list[tuple[ir.Node, str]] = []
     for node in order:
-        if node.op_type != "Add" or plain(node.domain) or _inner(node):
+        if not _adds(node) or _inner(node):
             continue
         try:
             branch = _branch(analysis, node, order)
@@ -88,21 +92,31 @@ def _innermost(found: list[Branch]) -> list[Branch]:
     return [branch for branch in found if branch.sums[-1].outputs[0] in kept]
 
 
+def _adds(node: ir.Node) -> bool:
+    """Say whether a node adds up tensors."""
+    if node.op_type == QUANTISED:
+        return plain(node.domain) in DOMAINS
+    return node.op_type in SUMS and not plain(node.domain)
+
+
 def _inner(node: ir.Node) -> bool:
     """Say whether a sum is only a part of a larger one."""
     uses = list(node.outputs[0].uses())
-    return len(uses) == 1 and uses[0].node.op_type == "Add" and not node.outputs[0].is_graph_output()
+    part = node.op_type in SUMS and len(uses) == 1 and uses[0].node.op_type in SUMS
+    return part and not node.outputs[0].is_graph_output()
 
 
 def _terms(analysis: Analysis, node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
     """Return what is added up by a tree of sums that nobody else reads, and the nodes that do it."""
+    if node.op_type == QUANTISED:
+        return [operand(node, 0), operand(node, 3)], [node]
     terms: list[ir.Value] = []
     sums: list[ir.Node] = []
     waiting: list[ir.Value] = [node.outputs[0]]
     while waiting:  # not by recursion: thousands may be added up
         value = waiting.pop()
         producer = value.producer()
-        part = producer is not None and producer.op_type == "Add" and value not in analysis.constants
+        part = producer is not None and producer.op_type in SUMS and value not in analysis.constants
         if producer is not None and (producer is node or (part and _inner(producer))):
             sums.append(producer)
             waiting.extend(operand for operand in reversed(producer.inputs) if operand is not None)
@@ -115,14 +129,36 @@ def _branch(analysis: Analysis, node: ir.Node, order: dict[ir.Node, int]) -> Bra
     terms, sums = _terms(analysis, node)
     computed = [term for term in terms if term not in analysis.constants]
     inferred = analysis.shapes.get(node.outputs[0])
-    if len(computed) < 2 or inferred is None or inferred.dtype not in FLOATS:
+    if len(computed) < 2 or (node.op_type != QUANTISED and (inferred is None or inferred.dtype not in FLOATS)):
         return None
     for entry in computed:
         tips = tuple(term for term in terms if term is not entry)
-        nodes = _between(analysis, entry, tips, order)
+        nodes = _between(analysis, _aliases(analysis, entry), tips, order)
         if nodes is not None and alike(analysis, entry, node.outputs[0]):
             return _checked(analysis, entry, nodes, tips, tuple(sums))
     return None
+
+
+def _aliases(analysis: Analysis, entry: ir.Value) -> frozenset[ir.Value]:
+    """Return what is the same as a tensor, because it is taken back from the same quantised numbers in the same way."""
+    node = entry.producer()
+    if node is None or node.op_type != "DequantizeLinear" or node.inputs[0] is None:
+        return frozenset({entry})
+    alike = [use.node for use in node.inputs[0].uses() if use.idx == 0 and operator_of(use.node) == operator_of(node)]
+    identity = analysis.constants.identity
+    return frozenset(
+        other.outputs[0]
+        for other in alike
+        if other is node
+        or (
+            other.attributes == node.attributes
+            and len(other.inputs) == len(node.inputs)
+            and all(
+                one is two or (one is not None and two is not None and None is not identity(one) == identity(two))
+                for one, two in zip(other.inputs[1:], node.inputs[1:], strict=True)
+            )
+        )
+    )
 
 
 def alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
@@ -134,11 +170,11 @@ def alike(analysis: Analysis, one: ir.Value, other: ir.Value) -> bool:
 
 
 def _between(
-    analysis: Analysis, entry: ir.Value, tips: tuple[ir.Value, ...], order: dict[ir.Node, int]
+    analysis: Analysis, entries: frozenset[ir.Value], tips: tuple[ir.Value, ...], order: dict[ir.Node, int]
 ) -> tuple[ir.Node, ...] | None:
-    """Return the nodes on the ways from ``entry`` to ``tips``, in order; None if some tip does not come from there."""
-    producer = entry.producer()
-    first = -1 if producer is None else order.get(producer, -1)
+    """Return the nodes on the ways from ``entries`` to ``tips``, in order; None if a tip does not come from there."""
+    producers = [entry.producer() for entry in entries]
+    first = min(-1 if producer is None else order.get(producer, -1) for producer in producers)
     seen: set[ir.Node] = set()
     pending = [tip.producer() for tip in tips if tip not in analysis.constants]
     while pending:
@@ -146,8 +182,8 @@ def _between(
         if node is None or node in seen or order.get(node, -1) <= first:
             continue
         seen.add(node)
-        pending += [value.producer() for value in reads(node) if value is not entry]
-    reached, nodes = {entry}, []
+        pending += [value.producer() for value in reads(node) if value not in entries]
+    reached, nodes = set(entries), []
     for node in sorted(seen, key=order.__getitem__):
         if not reached.isdisjoint(reads(node)):
             reached.update(node.outputs)
@@ -167,7 +203,7 @@ def _checked(
     Raises:
         Refused: If a copy of it would need more than new weights.
     """
-    if not any(node.op_type in MAKERS and _weight(analysis, node) is not None for node in nodes):
+    if not any(weight(analysis.constants, node) is not None for node in nodes):
         return None  # a formula such as x + 0.044715 x^3
     if len(nodes) > LARGEST:
         raise Refused(f"a branch of {len(nodes)} nodes is a model of its own")
@@ -179,9 +215,55 @@ def _checked(
         for output in node.outputs:
             if output.is_graph_output():
                 raise Refused(f"it gives {str(output.name)!r} out of the model, as a cache that a copy would need too")
-    reader = {tip: node for node in sums for tip in node.inputs if tip is not None}
-    zeroed = dict.fromkeys(use for tip in tips for use in _writers(analysis, tip, set(nodes), reader[tip]))
-    return Branch(entry, nodes, sums, tuple(zeroed), _repeated(entry, sums[-1]), _shape(analysis, nodes))
+    grid = _grid(analysis, entry, nodes, sums[-1])
+    uses = tuple(dict.fromkeys(_zeroed(analysis, frozenset(nodes), tips, sums, grid)))
+    shape, activation = _shape(analysis, nodes), _repeated(entry, sums[-1])
+    return Branch(entry, _aliases(analysis, entry), grid, nodes, sums, uses, activation, shape)
+
+
+def _zeroed(
+    analysis: Analysis,
+    nodes: frozenset[ir.Node],
+    tips: tuple[ir.Value, ...],
+    sums: tuple[ir.Node, ...],
+    grid: Grid | None,
+) -> Iterator[Use]:
+    """Yield the uses of constants that are zero in a copy of a branch.
+
+    Raises:
+        Refused: If zeros would not come through, or could never become anything else.
+    """
+    zeros, total = Zeros(analysis, nodes), sums[-1]
+    if total.op_type == QUANTISED:
+        slot = list(total.inputs).index(tips[0])
+        if grid is not None:
+            grid.added(analysis, operand(total, slot + 1))
+        yield from zeros.steps(tips[0], total, total.inputs[slot + 2])
+        return
+    for tip in tips:
+        node = tip.producer()
+        if grid is not None and node is not None and node.op_type == "DequantizeLinear":
+            grid.added(analysis, operand(node, 1))
+        yield from zeros.of(tip, next(each for each in sums if tip in each.inputs))
+
+
+def _grid(analysis: Analysis, entry: ir.Value, nodes: tuple[ir.Node, ...], total: ir.Node) -> Grid | None:
+    """Return what the quantised numbers of a branch's entry stand for, or None where it has none.
+
+    Raises:
+        Refused: If they could not be added to and rounded again, and stay as they are.
+    """
+    node = entry.producer()
+    if total.op_type != QUANTISED:
+        return Grid.of(analysis, node, 0) if node is not None and node.op_type == "DequantizeLinear" else None
+    grid = Grid.of(analysis, total, list(total.inputs).index(entry))
+    for reader in nodes:
+        for slot, value in enumerate(reader.inputs):
+            if value is entry and not (
+                is_quantised(reader, slot) and grid.same(analysis, Grid.of(analysis, reader, slot))
+            ):
+                raise Refused(f"{reader.op_type} {reader.name!r} in it does not read the numbers as the sum does")
+    return grid
 
 
 def _repeated(entry: ir.Value, total: ir.Node) -> ir.Node | None:
@@ -201,75 +283,10 @@ def _shape(analysis: Analysis, nodes: tuple[ir.Node, ...]) -> tuple[object, ...]
         (
             node.op_type,
             tuple(
-                tuple(analysis.constants[value].shape.numpy()) if value in analysis.constants else None
-                for value in node.inputs
-                if value is not None
+                tuple(analysis.constants[held].shape.numpy()) if held in analysis.constants else None
+                for held in (stored(value)[0] for value in node.inputs if value is not None)
+                if held is not None
             ),
         )
         for node in nodes
     )
-
-
-# --- what must be zero
-
-
-def _writers(analysis: Analysis, value: ir.Value, nodes: set[ir.Node], reader: ir.Node) -> list[Use]:
-    """Return the constants that must be zero so that a tensor is.
-
-    Raises:
-        Refused: If zeros would not come through, or could never become anything else.
-    """
-    if value in analysis.constants:
-        return [(reader, reader.inputs.index(value))]
-    node = value.producer()
-    if node is None or node not in nodes:
-        raise Refused(f"{str(value.name)!r} is added too, and is made outside of it")
-    maker = _weight(analysis, node)
-    if maker is not None:
-        biases = [slot for slot in range(maker + 1, len(node.inputs)) if node.inputs[slot] is not None]
-        _, moved = stored(node.inputs[maker])
-        found: list[Use] = [(moved[-1], 0) if moved else (node, maker)]
-        for slot in biases:
-            found += _writers(analysis, operand(node, slot), nodes, node)
-        return found
-    if node.op_type in GAINS:
-        slots = [slot for slot in GAINS[node.op_type] if slot < len(node.inputs) and node.inputs[slot] is not None]
-        if all(node.inputs[slot] in analysis.constants for slot in slots):
-            return [(node, slot) for slot in slots]
-        raise Refused(f"{node.op_type} {node.name!r} has a gain that is computed")
-    if node.op_type in {"Add", "Sub", "Sum", "Where"}:
-        operands = [v for slot, v in enumerate(node.inputs) if v is not None and (slot or node.op_type != "Where")]
-        return [use for operand in operands for use in _writers(analysis, operand, nodes, node)]
-    if node.op_type in {"Mul", "Div"}:
-        return _factors(analysis, node, nodes)
-    if node.op_type in PASSING and node.inputs[0] is not None:
-        return _writers(analysis, node.inputs[0], nodes, node)
-    raise Refused(f"{node.op_type} {node.name!r} stands between its last layer and the sum")
-
-
-def _factors(analysis: Analysis, node: ir.Node, nodes: set[ir.Node]) -> list[Use]:
-    """Make one factor of a product zero."""
-    reasons = []
-    for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
-        if factor is not None and factor not in analysis.constants:
-            try:
-                return _writers(analysis, factor, nodes, node)
-            except Refused as refusal:
-                reasons.append(str(refusal))
-    raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")
-
-
-def _weight(analysis: Analysis, node: ir.Node) -> int | None:
-    """Return the input slot of a layer's constant weight that can be zero, or None where there is none."""
-    slot = MAKERS.get(node.op_type)
-    if slot is None or len(node.inputs) <= slot:
-        return None
-    value, moved = stored(node.inputs[slot])
-    # A zero behind a Transpose is one in front of it, too, and in all other uses.
-    turned = all(each.op_type in {"Identity", "Transpose"} and _lone(each.inputs[0]) for each in moved)
-    held = value is not None and value in analysis.constants and analysis.constants.scalable(value)
-    return slot if held and turned else None
-
-
-def _lone(value: ir.Value | None) -> bool:
-    return value is not None and len(value.uses()) == 1

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.depth.branches import Branch
+from onnx_n2n.depth.branches import QUANTISED, Branch
+from onnx_n2n.depth.grids import Grid
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.depth.zeros import is_weight, zeros
 from onnx_n2n.graph.passthrough import mover
 
 
 def copy(splice: Splice, analysis: Analysis, block: Sequence[Branch], value: ir.Value) -> ir.Value:
-    """Add copies of branches behind ``value``, each of which adds zero to it, and return the sum."""
+    """Add copies of branches behind ``value``, each of which adds zero to it, and return the sum.
+
+    Quantised numbers are taken back first, and the sum is rounded as they were: with the same scale and zero point.
+    """
+    grid = block[0].grid
     for branch in block:
-        value = _Copy(splice, analysis, branch).add(value)
+        made = _Copy(splice, analysis, branch, grid)
+        if grid is None or grid.taken_back is None:
+            value = made.add(value)
+        else:
+            value = grid.leave(splice, made.add(grid.enter(splice, value, branch.entry)))
     return value
 
 
 class _Copy:
-    def __init__(self, splice: Splice, analysis: Analysis, branch: Branch) -> None:
-        self.splice, self.analysis, self.branch = splice, analysis, branch
+    def __init__(self, splice: Splice, analysis: Analysis, branch: Branch, grid: Grid | None) -> None:
+        self.splice, self.analysis, self.branch, self.grid = splice, analysis, branch, grid
         self.zeroed = set(branch.zeroed)
         self.new: dict[ir.Value, ir.Value] = {}
         self.shared: dict[tuple[ir.Value, bool], ir.Value] = {}
@@ -31,12 +39,14 @@ class _Copy:
     def add(self, value: ir.Value) -> ir.Value:
         """Add one copy, with its sum and the activation behind that."""
         branch = self.branch
-        self.new[branch.entry] = value
+        self.new |= dict.fromkeys(branch.entries, value)
         for node in branch.nodes:
             operands = [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)]
             self._node(node, operands)
         for node in branch.sums:
             operands = [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)]
+            if node.op_type == QUANTISED and self.grid is not None:
+                operands[6:8] = self.grid.scale, self.grid.zero
             self._node(node, operands)
         out = self.new[branch.sums[-1].outputs[0]]
         if branch.activation is not None:
@@ -73,20 +83,20 @@ class _Copy:
             return None
         if value in self.new:
             return self.new[value]
-        return self._weight(value, zero=(node, slot) in self.zeroed)
+        return self._weight(value, node, slot)
 
-    def _weight(self, value: ir.Value, *, zero: bool) -> ir.Value:
+    def _weight(self, value: ir.Value, node: ir.Node, slot: int) -> ir.Value:
         """Return a copy of a weight, also of one behind nodes that only move it; everything else is shared."""
+        zero, constants = (node, slot) in self.zeroed, self.analysis.constants
         if (value, zero) in self.shared:
             return self.shared[value, zero]
         found = value
-        if value in self.analysis.constants:
-            tensor = self.analysis.constants[value]
-            if zero or (tensor.dtype in FLOATS and tensor.size > 1):
-                array = np.zeros(tensor.shape.numpy(), tensor.numpy().dtype) if zero else tensor.numpy()
-                found = self.splice.weight(value, "weight", array, tensor.dtype)
-        elif (node := mover(value)) is not None and self._fixed(node):
-            self._node(node, [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)])
+        if value in constants:
+            if zero or is_weight(constants, node, slot):
+                array = zeros(constants, node, slot) if zero else constants[value].numpy()
+                found = self.splice.weight(value, "weight", array, constants[value].dtype)
+        elif (made := mover(value)) is not None and self._fixed(made):
+            self._node(made, [self._operand(made, slot, each) for slot, each in enumerate(made.inputs)])
             found = self.new.pop(value)
         self.shared[value, zero] = found
         return found

@@ -13,8 +13,10 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.depth.moves import again, back
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
+from onnx_n2n.graph.constants import computed_from_constants
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.record.division import Type
 from onnx_n2n.record.forms import plus, root, student
@@ -67,9 +69,7 @@ def identity(
 ) -> ir.Value:
     """Add a layer that gives ``value`` back, with the norm and the activation of its neighbour."""
     near = setting.near
-    out = _layer(splice, setting, value, kernel, _centred(near, kernel), "")
-    if moments is not None and near.norm is not None:
-        out = _undone_norm(splice, setting, out, moments)
+    out = _layer(splice, setting, value, kernel, _centred(near, kernel), "", moments)
     return _activated(splice, near, out)
 
 
@@ -114,8 +114,7 @@ def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
     if not near.convolves:
         return np.eye(near.channels)
     kernel = near.whole(kernel)
-    groups = near.groups if near.channels % near.groups == 0 and near.maker.op_type == "Conv" else 1
-    inner = near.channels // groups
+    inner = near.channels // near.groups
     weight = np.zeros((near.channels, inner, *kernel))
     places = np.arange(near.channels)
     centre: tuple[Any, ...] = (places, places % inner, *(length // 2 for length in kernel))
@@ -124,50 +123,71 @@ def _centred(near: Neighbour, kernel: tuple[int, ...]) -> np.ndarray:
 
 
 def _layer(
+    splice: Splice,
+    setting: PlaceSettings,
+    value: ir.Value,
+    kernel: tuple[int, ...],
+    weight: np.ndarray,
+    word: str,
+    moments: Moments | None = None,
+) -> ir.Value:
+    """Add a layer like the neighbour, where the axes are as they are there, with a norm where there are moments."""
+    near, shape = setting.near, value.shape
+    value = back(splice, near.moves, value, word)
+    if near.convolves:
+        out = _convolution(splice, setting, value, kernel, weight, word)
+    else:
+        out = _product(splice, setting, value, weight, word)
+    out = again(splice, near.moves[: near.settled], out, word)
+    if moments is not None and near.norm is not None:
+        out = _undone_norm(splice, setting, out, moments)
+    out = again(splice, near.moves[near.settled :], out, word)
+    if near.moves:
+        out.shape = shape
+    return out
+
+
+def _convolution(
     splice: Splice, setting: PlaceSettings, value: ir.Value, kernel: tuple[int, ...], weight: np.ndarray, word: str
 ) -> ir.Value:
-    """Add a convolution, Gemm or MatMul like the neighbour's, with a bias of zeros if that has one."""
-    near, zeros = setting.near, np.zeros(setting.near.channels)
+    """Add a convolution that keeps lengths, with a bias of zeros if the neighbour has one."""
+    near, kernel = setting.near, setting.near.whole(kernel)
     like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
-    mark = f"{word}_weight" if word else "weight"
-    if near.convolves:
-        kernel = near.whole(kernel)
-        inside = near.maker.outputs[0] if near.squeeze is not None else None
-        operands = [_unsqueezed(splice, near, value, word), splice.weight(like, mark, weight, setting.dtype)]
-        if stored(bias)[0] in setting.analysis.constants:  # torch.export writes out zeros for a bias that there is not
-            operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
-        attributes = [
-            ir.AttrInt64s("kernel_shape", kernel),
-            ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
-            ir.AttrInt64("group", near.channels // weight.shape[1]),
-        ]
-        out = splice.node(near.maker, "Conv", operands, attributes, made=inside, word=word)
-        if near.squeeze is None:
-            return out
-        stated = list(near.squeeze.attributes.values())
-        return splice.node(near.squeeze, "Squeeze", [out, *near.squeeze.inputs[1:]], stated, word=word)
-    rank = len(setting.analysis.axes[near.activation.outputs[0]])
-    if near.maker.op_type == "Gemm" and rank == 2:
+    operands = [value, splice.weight(like, f"{word}_weight" if word else "weight", weight, setting.dtype)]
+    if bias is not None and _given(setting, bias):
+        operands.append(splice.weight(bias, "bias", np.zeros(near.channels), setting.dtype))
+    attributes = [
+        ir.AttrInt64s("kernel_shape", kernel),
+        ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
+        ir.AttrInt64("group", near.channels // weight.shape[1]),
+    ]
+    return splice.node(near.maker, "Conv", operands, attributes, made=value, word=word)
+
+
+def _given(setting: PlaceSettings, value: ir.Value) -> bool:
+    """Say whether a bias is a constant, or made of nothing else: torch.export writes out zeros for one there is not."""
+    constants = setting.analysis.constants
+    return stored(value)[0] in constants or computed_from_constants(constants, value)
+
+
+def _product(splice: Splice, setting: PlaceSettings, value: ir.Value, weight: np.ndarray, word: str) -> ir.Value:
+    """Add a Gemm or MatMul, with a bias of zeros if the neighbour has one."""
+    near, mark, zeros = setting.near, f"{word}_weight" if word else "weight", np.zeros(setting.near.channels)
+    like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
+    if near.product == "Gemm":
         found = near.maker.attributes.get("transB")
         transposed = found is not None and bool(found.value)
         matrix = splice.weight(like, mark, weight.T if transposed else weight, setting.dtype)
         operands = [value, matrix]
         if near.biased:
             operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
-        return splice.node(near.maker, "Gemm", operands, [ir.AttrInt64("transB", int(transposed))], word=word)
-    out = splice.node(near.maker, "MatMul", [value, _turned(splice, setting, weight, mark)], word=word)
+        attributes = [ir.AttrInt64("transB", int(transposed))]
+        return splice.node(near.maker, "Gemm", operands, attributes, made=value, word=word)
+    out = splice.node(near.maker, "MatMul", [value, _turned(splice, setting, weight, mark)], made=value, word=word)
     if near.biased:
         bias = splice.weight(_added(setting), "bias", zeros, setting.dtype)
-        out = splice.node(near.maker, "Add", [out, bias], word="bias")
+        out = splice.node(near.maker, "Add", [out, bias], made=value, word="bias")
     return out
-
-
-def _unsqueezed(splice: Splice, near: Neighbour, value: ir.Value, word: str) -> ir.Value:
-    """Put back the axes that are dropped behind the neighbour, which a new convolution has too."""
-    if near.squeeze is None:
-        return value
-    operands, stated = [value, *near.squeeze.inputs[1:]], list(near.squeeze.attributes.values())
-    return splice.node(near.squeeze, "Unsqueeze", operands, stated, made=near.maker.outputs[0], word=word)
 
 
 def _added(setting: PlaceSettings) -> ir.Value | None:
@@ -222,7 +242,7 @@ def _undone_norm(splice: Splice, setting: PlaceSettings, value: ir.Value, moment
     attributes = [attribute for attribute in norm.attributes.values() if attribute.name != "training_mode"]
     if not moments.real:
         attributes = [each for each in attributes if each.name != "epsilon"] + [ir.AttrFloat32("epsilon", new)]
-    out = splice.node(norm, "BatchNormalization", [value, *weights], attributes)
+    out = splice.node(norm, "BatchNormalization", [value, *weights], attributes, made=value)
     if moments.real:
         sums = plus(student(str(weights[3].name)), named(setting_of(norm, "epsilon")))
         splice.forms[str(weights[0].name)] = root(sums)

@@ -12,8 +12,9 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import layer_name, title_of
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import size
-from onnx_n2n.depth.branches import Branch, alike, branches
+from onnx_n2n.depth.branches import QUANTISED, Branch, alike, branches
 from onnx_n2n.depth.neighbours import SCALED, Neighbour, neighbour
+from onnx_n2n.depth.recurrent import Recurrence, recurrence, recurrent
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.passthrough import COPIES
@@ -33,12 +34,14 @@ class Place:
     Attributes:
         name: The layer that it stands behind, or the block before which a copy is put.
         kind: What it takes: a copy of a ``block`` that adds zero, a layer that is the ``identity`` behind an activation
-            that may be repeated, or a ``residual`` pair of layers whose last is zero.
+            that may be repeated, or a ``residual`` pair of layers whose last is zero; behind a recurrent layer another
+            one and a projection.
         stage: A number that goes up wherever the shape of the tensor changes from one place of the kind to the next.
         value: The tensor.
         dtype: Its type.
-        near: The layer that new ones take after; None for a block.
+        near: The layer that new ones take after; None for a block, and behind recurrent layers.
         block: The branches to copy; none for the other kinds.
+        cell: The recurrent layer that a new one takes after; None behind other layers.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Place:
     dtype: ir.DataType
     near: Neighbour | None = None
     block: tuple[Branch, ...] = ()
+    cell: Recurrence | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,6 +62,9 @@ class Place:
             nodes += [self.near.maker, self.near.activation]
             weight = self.near.maker.inputs[self.near.weight]
             weights = [] if weight is None else [str(weight.name)]
+        if self.cell is not None:
+            nodes.append(self.cell.node)
+            weights = [str(weight.name) for weight in self.cell.node.inputs[1:3] if weight is not None]
         return (self.name, str(self.value.name), *(node.name for node in nodes if node.name), *weights)
 
 
@@ -94,14 +101,14 @@ def places(analysis: Analysis) -> Places:
     barred = [Barred(layer_name(node), f"its residual branch is not copied: {reason}") for node, reason in refused]
     found: list[Place] = []
     for block in _blocks(analysis, copied):
-        value = block[0].entry
+        value = block[0].origin
         name = _block_name(analysis, block)
         found.append(Place(name, "block", 0, value, _dtype(analysis, value), block=tuple(block)))
     for node in graph.all_nodes():
-        if not activation(node):
+        if not activation(node) and not recurrent(node):
             continue
         try:
-            found.append(_behind(analysis, node))
+            found.append(_stacked(analysis, node) if recurrent(node) else _behind(analysis, node))
         except NotApplicable as lonely:
             barred.append(Barred(layer_name(node), str(lonely)))
     order = {node: place for place, node in enumerate(graph.all_nodes())}
@@ -125,13 +132,24 @@ def _behind(analysis: Analysis, node: ir.Node) -> Place:
     if near.norm is not None and node.graph is not analysis.model.graph:
         raise NotApplicable("its BatchNormalization would need statistics from inside a body")
     if idempotent(node):
-        return Place(_title(near), "identity", 0, value, dtype, near)
-    return Place(_title(near), "residual", 0, _written_out(analysis, node), dtype, near)
+        return Place(_title(near.maker, near.weight), "identity", 0, value, dtype, near)
+    return Place(_title(near.maker, near.weight), "residual", 0, _written_out(analysis, node), dtype, near)
 
 
-def _title(near: Neighbour) -> str:
-    weight = near.maker.inputs[near.weight]
-    return title_of(str(weight.name) if weight is not None else "", layer_name(near.maker))
+def _stacked(analysis: Analysis, node: ir.Node) -> Place:
+    """Return the place behind a recurrent layer.
+
+    Raises:
+        NotApplicable: If there is none.
+    """
+    cell = recurrence(analysis, node)
+    return Place(_title(node, 1), "residual", 0, cell.value, cell.dtype, cell=cell)
+
+
+def _title(maker: ir.Node, slot: int) -> str:
+    """Return what a person calls a layer whose weight is at an input."""
+    weight = maker.inputs[slot]
+    return title_of(str(weight.name) if weight is not None else "", layer_name(maker))
 
 
 def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
@@ -152,12 +170,14 @@ def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
 
 
 def _around(analysis: Analysis, node: ir.Node) -> Iterator[ir.Value]:
-    """Yield what an activation is computed from, back through elementwise nodes."""
+    """Yield what an activation is computed from, back through elementwise nodes; of a tensor cut in parts all parts."""
     pending = [(value, FAR) for value in node.inputs if value is not None and value not in analysis.constants]
     while pending:
         value, left = pending.pop()
         yield value
         producer = value.producer()
+        if producer is not None and producer.op_type == "Split":
+            yield from producer.outputs
         if producer is not None and producer.op_type in ELEMENTWISE and left:
             pending += [(v, left - 1) for v in producer.inputs if v is not None and v not in analysis.constants]
 
@@ -188,7 +208,7 @@ def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch
                 length
                 for length in range(1, LONGEST + 1)
                 if shapes[start : start + length] == shapes[start + length : start + 2 * length]
-                and all(alike(analysis, found[start].entry, each.entry) for each in found[start : start + length])
+                and all(_joined(analysis, found[start], each) for each in found[start : start + length])
             ),
             1,
         )
@@ -198,6 +218,15 @@ def _blocks(analysis: Analysis, found: Sequence[Branch]) -> Iterator[list[Branch
             yield list(found[end : end + period])
             end += period
         start = end
+
+
+def _joined(analysis: Analysis, first: Branch, other: Branch) -> bool:
+    """Say whether a branch may be added to the tensor of another one."""
+    quantised = {each.sums[-1].op_type == QUANTISED for each in (first, other)}
+    if not alike(analysis, first.entry, other.entry) or len(quantised) > 1:
+        return False
+    grids = first.grid, other.grid
+    return quantised == {False} or (grids[0] is not None and grids[1] is not None and grids[0].same(analysis, grids[1]))
 
 
 def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:

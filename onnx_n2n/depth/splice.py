@@ -50,14 +50,21 @@ class Splice:
         *,
         made: ir.Value | None = None,
         word: str = "",
+        outputs: int = 1,
     ) -> ir.Value:
-        """Add a node named after ``like``, and return what it makes: a tensor of the type and shape of ``made``."""
+        """Add a node named after ``like``, and return what it makes: a tensor of the type and shape of ``made``.
+
+        Of several ``outputs`` that is the last one, and the others are left out.
+        """
         made = made or self.origin
         name = f"{layer_name(like).split(' ')[0]}{MARK}{word and '_'}{word}"
         node = ir.Node(
-            like.domain if operator == like.op_type else "", operator, inputs, attributes, name=self.names.node(name)
-        )
-        out = node.outputs[0]
+            like.domain if operator == like.op_type else "", operator, inputs, attributes, name=self.names.node(name),
+            num_outputs=outputs,
+        )  # fmt: skip
+        *others, out = node.outputs
+        for each in others:
+            each.name = ""
         out.name = self.names.value(f"{made.name}{MARK}")
         out.type, out.shape = made.type, made.shape
         self.nodes.append(node)

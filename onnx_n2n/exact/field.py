@@ -223,8 +223,8 @@ class Field(World[Residues]):
         if not function.idempotent or not self.laws:
             return found
         memory = self._fixed.setdefault((name, parameters), Memory())
-        found = Residues(self, *memory.recall(self.prints(x), found.values, found.bound))
-        memory.remember(self.prints(found), found.values, found.bound)
+        found = Residues(self, *memory.recall(self.prints(*arguments), found.values, found.bound))
+        memory.remember(self.prints(found, *arguments[1:]), found.values, found.bound)
         return found
 
     @contextmanager

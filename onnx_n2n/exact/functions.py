@@ -38,7 +38,7 @@ class Function:
 
     Args:
         real: Its value, from float64 arrays that broadcast, and its parameters.
-        idempotent: Whether ``f(f(x)) = f(x)``, with equal parameters.
+        idempotent: Whether ``f(f(x)) = f(x)``, with equal parameters and other arguments.
         at_infinity: Whether it has a finite value where an argument is infinite.
         zero: Whether ``f(0) = 0``, whatever its parameters are.
         domain: Where it is defined; None for everywhere.

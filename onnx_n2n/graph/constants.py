@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
+from onnx_n2n.graph.uses import reads
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
@@ -224,6 +225,21 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
         if name in {"value_int", "value_ints"}:
             return ir.Tensor(np.asarray(attribute.value, np.int64))
     return None
+
+
+def computed_from_constants(constants: Constants, value: ir.Value | None) -> bool:
+    """Say whether a tensor is no constant itself, but nodes make it of nothing else."""
+    if value is None or value in constants:
+        return False
+    waiting, seen = [value], set[ir.Value]()
+    while waiting:
+        each = waiting.pop()
+        node = each.producer()
+        if node is None or len(seen) > SMALL:
+            return False
+        seen.add(each)
+        waiting += [operand for operand in reads(node) if operand not in constants and operand not in seen]
+    return True
 
 
 def hold(value: ir.Value, tensor: ir.TensorProtocol) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from exact.test_growth_forms import document
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -32,6 +33,7 @@ from helpers.deepening import (
     resnet,
 )
 from helpers.graphs import Judge, model, run
+from onnx_n2n import exact
 from onnx_n2n.passes import Deepen
 from onnx_n2n.rules.traits import IDEMPOTENT, OTHERS
 
@@ -68,6 +70,44 @@ IDENTITIES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {  # input, 
         "k = BatchNormalization(q, s, b, m, v) r = Relu(k) w = Unsqueeze(r, at) z = Conv(w, V) y = Squeeze(z, at)",
         {"W": (8, 3, 3, 1), "V": (3, 8, 1, 1), "at": [3], **BN},
         ["BatchNormalization", "Conv", "Relu", "Squeeze", "Unsqueeze"]),
+    "Keras' convolution along one axis, channels last": (
+        "float[2,9,3] x", "a = Transpose<perm=[0,2,1]>(x) u = Unsqueeze(a, at) h = Conv<pads=[0,1,0,1]>(u, W) "
+        "q = Squeeze(h, at) t = Transpose<perm=[0,2,1]>(q) k = Add(t, c) r = Relu(k) y = MatMul(r, V)",
+        {"W": (8, 3, 1, 3), "c": C, "V": (8, 3), "at": [2]},
+        ["Conv", "Relu", "Squeeze", "Transpose", "Transpose", "Unsqueeze"]),
+    "moves before and behind a norm": (
+        "float[N,T,3] x", "a = Transpose<perm=[0,2,1]>(x) u = Unsqueeze(a, at) h = Conv<pads=[1,0,1,0]>(u, W) "
+        "q = Squeeze(h, at) k = BatchNormalization(q, s, b, m, v) t = Transpose<perm=[2,0,1]>(k) r = Relu(t) "
+        "y = MatMul(r, V)", {"W": (8, 3, 3, 1), "V": (8, 3), "at": [3], **BN},
+        ["BatchNormalization", "Conv", "Relu", "Squeeze", "Transpose", "Transpose", "Unsqueeze"]),
+    "an axis of places moved": ("float[2,3,6,7] x", "h = Conv(x, W) t = Transpose<perm=[3,0,1,2]>(h) r = Relu(t) "
+                                "y = ReduceMax(r)", {"W": (8, 3, 3, 1)}, ["Conv", "Relu", "Transpose", "Transpose"]),
+    "an axis put in": ("float[2,3,9] x", "h = Conv(x, W) u = Unsqueeze(h, at) r = Relu(u) y = ReduceMax(r)",
+                       {"W": (8, 3, 3), "at": [1]}, ["Conv", "Relu", "Squeeze", "Unsqueeze"]),
+    "a norm of a matrix product's channels": (
+        "float[2,5,3] x", "h = MatMul(x, W) t = Transpose<perm=[0,2,1]>(h) n = BatchNormalization(t, s, b, m, v) "
+        "r = Relu(n) y = ReduceMax(r)", {"W": (3, 8), **BN},
+        ["BatchNormalization", "MatMul", "Relu", "Transpose", "Transpose"]),
+    "a product reshaped": ("float[2,5,3] x", "f = Reshape(x, flat) h = MatMul(f, W) d = Reshape(h, deep) k = Add(d, c) "
+                           "r = Relu(k) y = MatMul(r, V)",
+                           {"W": (3, 8), "c": C, "V": (8, 3), "flat": [10, 3], "deep": [2, 5, 8]},
+                           ["Add", "MatMul", "Relu"]),
+    "split": (IMAGE, "h = Conv<pads=[1,1,1,1]>(x, W, c) p, q = Split<axis=1>(h) r = Relu(p) z = Mul(r, q) "
+              "y = ReduceMax(z)", {"W": W, "c": C}, ["Conv", "Relu"]),
+    "a depthwise one split": (IMAGE, "d = Conv(x, U) h = Conv<group=8, pads=[1,1,1,1]>(d, W) p, q = Split<axis=1>(h) "
+                              "r = Relu(p) z = Mul(r, q) y = ReduceMax(z)",
+                              {"U": (8, 3, 1, 1), "W": (8, 1, 3, 3)}, ["Conv", "Relu"]),
+    "cut": (FLAT, "h = Gemm(x, W, c) p = Slice(h, from, to, along) r = Relu(p) y = ReduceMax(r)",
+            {"W": (3, 8), "c": C, "from": [2], "to": [7], "along": [1]}, ["Gemm", "Relu"]),
+    "joined and pooled": (IMAGE, "h = Conv(x, W) g = Conv(x, W2) a = Concat<axis=1>(h, g) n = BatchNormalization"
+                          "(a, s16, b16, m16, v16) p = MaxPool<kernel_shape=[2,2]>(n) r = Relu(p) y = ReduceMax(r)",
+                          {"W": W, "W2": W, "s16": (16,), "b16": (16,), "m16": (16,),
+                           "v16": np.linspace(0.5, 2, 16, dtype=np.float32)}, ["BatchNormalization", "Conv", "Relu"]),
+    "Einsum": (ROWS, 'h = Einsum<equation="btd,dh->bth">(x, W) r = Relu(h) y = MatMul(r, V)',
+               {"W": (3, 8), "V": (8, 3)}, ["MatMul", "Relu"]),
+    "weights that nodes make": (IMAGE, "f = ConstantOfShape<value=float[1] {0.1}>(shape) W = Mul(f, c) "
+                                "e = ConstantOfShape(one) h = Conv<pads=[1,1,1,1]>(x, W, e) r = Relu(h) y = Conv(r, V)",
+                                {"shape": [8, 3, 3, 3], "c": (3, 3, 3), "one": [8], "V": V}, ["Conv", "Relu"]),
     "bounds": (IMAGE, "h = Conv(x, W) r = Clip(h, lo, hi) y = Conv(r, V)", {"W": W, "V": V, "lo": 0.0, "hi": 0.4},
                ["Clip", "Conv"]),
     "bounds around zero": (IMAGE, "h = Conv(x, W) r = Clip(h, lo, hi) y = Conv(r, V)",
@@ -80,6 +120,8 @@ IDENTITIES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {  # input, 
     "MatMul": (ROWS, "h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)", {"W": (3, 8), "V": (8, 3)}, ["MatMul", "Relu"]),
     "MatMul and bias": (ROWS, "h = MatMul(x, W) k = Add(c, h) r = Relu(k) y = MatMul(r, V)",
                         {"W": (3, 8), "c": C, "V": (8, 3)}, ["Add", "MatMul", "Relu"]),
+    "behind a sum of three": (IMAGE, "h = Conv(x, W) k = Conv(x, W2) a = Sum(h, k, h) r = Relu(a) y = Conv(r, V)",
+                              {"W": W, "W2": W, "V": V}, ["Conv", "Relu"]),
     "behind a sum": (IMAGE, "h = Conv(x, W) k = Conv(x, W2) a = Add(h, k) r = Relu(a) y = Conv(r, V)",
                      {"W": W, "W2": W, "V": V}, ["Conv", "Relu"]),
     "several readers": (IMAGE, "h = Conv(x, W) r = Relu(h) a = Conv(r, V) b = Conv(r, V2) m = ReduceMax(r) "
@@ -308,3 +350,11 @@ def test_statistics_come_from_real_inputs(tmp_path: Any) -> None:
 
 def test_drawn_statistics_are_said_to_be_drawn() -> None:
     assert any("drawn" in note for note in Deepen()(teacher_of("norm")).report.change.notes)
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_the_exact_check_agrees(name: str) -> None:
+    teacher = teacher_of(name)
+    result = onnx_n2n.deepen(teacher, kind="identity", verify=False)
+    assert Judge(teacher).error(result.model) < EXACT
+    assert exact.check(teacher, result.model, record=document(result)).state == "equal"

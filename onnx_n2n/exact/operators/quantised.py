@@ -1,7 +1,7 @@
 """Numbers as multiples of a scale: rounded to them, taken back, and calculated with in between.
 
-Rounding is a random function of what is rounded: of the number over the scale and of the zero point. Whole numbers are
-calculated with as they are, and are taken not to overflow.
+Rounding is a random function of what is rounded: of the number over the scale and of the zero point. It gives 0 for 0,
+and leaves alone what it has given. Whole numbers are calculated with as they are, and are taken not to overflow.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ SUMMED = 1 << 15  # so many products of two bytes, each less a zero point, may b
 
 
 def _rounded(x: np.ndarray, zero: np.ndarray, type_: int, saturate: int, precision: int) -> np.ndarray:  # noqa: ARG001
-    """Return numbers rounded to those of a type, of which one stands for 0."""
+    """Return numbers rounded to those of a type, of which one stands for 0: how far they are from that one."""
     if whole := re.fullmatch(r"(U?)INT(\d+)", named(type_)):
         unsigned, bits = bool(whole[1]), int(whole[2])
         low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        return np.asarray(np.clip(np.rint(x) + zero, low, high))
+        return np.asarray(np.clip(np.rint(x) + zero, low, high) - zero)
     single = (x + zero).astype(np.float32)
     cast = numpy_helper.saturate_cast(single, kind(type_)) if saturate else single.astype(kind(type_))
-    return np.asarray(cast, np.float64)
+    return np.asarray(np.asarray(cast, np.float64) - zero)
 
 
-QUANTISED = functions.define("Quantised", _rounded)
+# What stands for 0 is a number of the type itself. So 0 is rounded to 0, and what was rounded once stays as it is.
+QUANTISED = functions.define("Quantised", _rounded, idempotent=True, zero=True)
 
 
 def quantised(site: Site, x: Numbers, scale: Numbers, zero: Numbers | None, type_: int, *how: int) -> Tensor:
@@ -52,7 +53,7 @@ def quantised(site: Site, x: Numbers, scale: Numbers, zero: Numbers | None, type
     """
     steps = x * site.world.reciprocal(scale)
     start = site.world.enter(0) if zero is None else zero
-    return Tensor(type_, None, site.world.apply(QUANTISED, (type_, *(how or (1, 0))), steps, start))
+    return Tensor(type_, None, start + site.world.apply(QUANTISED, (type_, *(how or (1, 0))), steps, start))
 
 
 def spread(numbers: Numbers, shape: tuple[int, ...], axis: int, block: int = 0) -> Numbers:

@@ -1,0 +1,187 @@
+"""Which weights of a branch have to be zero so that it gives zero, also where numbers are quantised.
+
+A quantised number is zero where it is its zero point. A layer whose weights are all at their zero points gives exactly
+0, whatever it reads, and 0 is rounded to the zero point of the result, and taken back to 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.graph.constants import Constants
+from onnx_n2n.graph.passthrough import REARRANGERS, stored
+from onnx_n2n.graph.quantised import BIASES, is_quantised, zero_point
+from onnx_n2n.graph.uses import Use, operand
+
+# Nodes that make zeros of zeros, and learn: the slope of what they do to them is not zero.
+PASSING = REARRANGERS | {
+    "Dropout", "Flatten", "Slice", "Expand", "Neg", "Gather", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu",
+    "Swish", "Mish",
+}  # fmt: skip
+# The slot of a layer's weight, and those of what is added to its result.
+LAYERS: dict[str, tuple[int, tuple[int, ...]]] = {
+    "Conv": (1, (2,)), "ConvTranspose": (1, (2,)), "Gemm": (1, (2,)), "MatMul": (1, ()), "FusedMatMul": (1, ()),
+    "ConvInteger": (1, ()), "MatMulInteger": (1, ()), "MatMulIntegerToFloat": (1, (6,)),
+    "DynamicQuantizeMatMul": (1, (4,)), "QLinearConv": (3, (8,)), "QLinearMatMul": (3, ()), "QGemm": (3, (6,)),
+}  # fmt: skip
+RESULTS = {"QuantizeLinear": 2, "QLinearConv": 7, "QLinearMatMul": 7, "QGemm": 8}  # the slot of a result's zero point
+GAINS = {"BatchNormalization": (1, 2), "LayerNormalization": (1, 2), "RMSNormalization": (1,)}
+
+
+class Refused(Exception):  # noqa: N818 - not an error: what looks like a branch cannot be copied, for this reason
+    """No copy of a branch can stand in the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Zeros:
+    """The search for what has to be zero in a branch.
+
+    Attributes:
+        analysis: The model, analysed.
+        nodes: The nodes of the branch.
+    """
+
+    analysis: Analysis
+    nodes: frozenset[ir.Node]
+
+    def of(self, value: ir.Value, reader: ir.Node) -> list[Use]:
+        """Return the uses of constants that must be zero so that a tensor is, which ``reader`` adds.
+
+        Raises:
+            Refused: If zeros would not come through, or could never become anything else.
+        """
+        if value in self.analysis.constants:
+            return [(reader, reader.inputs.index(value))]
+        node = value.producer()
+        if node is not None and node.op_type == "DequantizeLinear":
+            return self._taken_back(node)
+        if node is None or node not in self.nodes:
+            raise Refused(f"{str(value.name)!r} is added too, and is made outside of it")
+        if weight(self.analysis.constants, node) is not None:
+            return self._layer(node)
+        if node.op_type in GAINS:
+            slots = [slot for slot in GAINS[node.op_type] if slot < len(node.inputs) and node.inputs[slot] is not None]
+            if all(node.inputs[slot] in self.analysis.constants for slot in slots):
+                return [(node, slot) for slot in slots]
+            raise Refused(f"{node.op_type} {node.name!r} has a gain that is computed")
+        if node.op_type in {"Add", "Sub", "Sum", "Where"}:
+            operands = [v for slot, v in enumerate(node.inputs) if v is not None and (slot or node.op_type != "Where")]
+            return [use for operand in operands for use in self.of(operand, node)]
+        if node.op_type in {"Mul", "Div"}:
+            return self._factors(node)
+        if node.op_type in PASSING and node.inputs[0] is not None:
+            return self.of(node.inputs[0], node)
+        raise _between(node)
+
+    def steps(self, value: ir.Value, reader: ir.Node, zero: ir.Value | None) -> list[Use]:
+        """Return the uses of constants that must be zero so that whole numbers are all a zero point.
+
+        Raises:
+            Refused: If zeros would not come through, or could never become anything else.
+        """
+        if value in self.analysis.constants:
+            return [(reader, reader.inputs.index(value))]
+        node = value.producer()
+        if node is None or node not in self.nodes:
+            raise Refused(f"{str(value.name)!r} is added too, and is made outside of it")
+        if node.op_type in RESULTS:
+            slot = RESULTS[node.op_type]
+            wanted, made = (number(self.analysis.constants, each) for each in (zero, _input(node, slot)))
+            if wanted is None or wanted != made:
+                raise Refused(f"what {node.op_type} {node.name!r} makes of 0 is not taken back to 0")
+            return self.of(operand(node, 0), node) if node.op_type == "QuantizeLinear" else self._layer(node)
+        if node.op_type in REARRANGERS | {"Flatten"}:
+            return self.steps(operand(node, 0), node, zero)
+        raise _between(node)
+
+    def _taken_back(self, node: ir.Node) -> list[Use]:
+        """Make zero what a DequantizeLinear gives, of a constant or of what was rounded."""
+        if operand(node, 0) not in self.analysis.constants:
+            return self.steps(operand(node, 0), node, _input(node, 2))
+        if zero_point(self.analysis.constants, node, 0) is None:
+            raise Refused(f"it is not known what stands for 0 in {node.op_type} {node.name!r}")
+        return [(node, 0)]
+
+    def _layer(self, node: ir.Node) -> list[Use]:
+        """Make a layer zero, with its bias."""
+        slot = weight(self.analysis.constants, node)
+        if slot is None:
+            raise Refused(f"the weight of {node.op_type} {node.name!r} is no constant that can be zero")
+        _, moved = stored(node.inputs[slot])
+        found: list[Use] = [(moved[-1], 0) if moved else (node, slot)]
+        for bias in LAYERS[node.op_type][1]:
+            if _input(node, bias) is not None:
+                found += self.of(operand(node, bias), node)
+        return found
+
+    def _factors(self, node: ir.Node) -> list[Use]:
+        """Make one factor of a product zero."""
+        reasons = []
+        for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
+            if factor is not None and factor not in self.analysis.constants:
+                try:
+                    return self.of(factor, node)
+                except Refused as refusal:
+                    reasons.append(str(refusal))
+        raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")
+
+
+def weight(constants: Constants, node: ir.Node) -> int | None:
+    """Return the input slot of a layer's constant weight that can be zero, or None where there is none."""
+    if node.op_type not in LAYERS:
+        return None
+    slot, _ = LAYERS[node.op_type]
+    value, moved = stored(_input(node, slot))
+    if value is None or value not in constants:
+        return None
+    # A zero behind a Transpose is one in front of it, too, and in all other uses.
+    turned = all(each.op_type in TURNED and _lone(each.inputs[0]) and _lone(each.outputs[0]) for each in moved)
+    last, place = (moved[-1], 0) if moved else (node, slot)
+    quantised = is_quantised(last, place)
+    held = zero_point(constants, last, place) is not None if quantised else constants.scalable(value)
+    return slot if held and turned else None
+
+
+TURNED = {"Identity", "Transpose", "DequantizeLinear"}
+
+
+def zeros(constants: Constants, node: ir.Node, slot: int) -> np.ndarray:
+    """Return what a constant is where it is zero: its zero point if it is quantised there."""
+    tensor = constants[operand(node, slot)]
+    point = zero_point(constants, node, slot)
+    array = np.zeros(tensor.shape.numpy(), tensor.dtype.numpy())
+    return array if point is None else np.broadcast_to(point, array.shape).astype(array.dtype)
+
+
+def is_weight(constants: Constants, node: ir.Node, slot: int) -> bool:
+    """Say whether a constant is one that a copy of a node has of its own: others steer it, or are scales of all."""
+    tensor = constants[operand(node, slot)]
+    if is_quantised(node, slot) or slot == BIASES.get(node.op_type):
+        return True
+    return constants.scalable(operand(node, slot)) and tensor.size > 1
+
+
+def number(constants: Constants, value: ir.Value | None) -> float | None:
+    """Return what a constant of one number is, also one that is repeated; 0 for one that is left out."""
+    if value is None:
+        return 0.0
+    array = constants.small(value)
+    if array is None or not array.size or not np.all(array == array.flat[0]):
+        return None
+    return float(array.flat[0])
+
+
+def _input(node: ir.Node, slot: int) -> ir.Value | None:
+    return node.inputs[slot] if slot < len(node.inputs) else None
+
+
+def _lone(value: ir.Value | None) -> bool:
+    return value is not None and len(value.uses()) == 1
+
+
+def _between(node: ir.Node) -> Refused:
+    return Refused(f"{node.op_type} {node.name!r} stands between its last layer and the sum")
