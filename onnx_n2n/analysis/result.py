@@ -66,6 +66,13 @@ class Analysis:
         """The groups that weights have, in graph order: growing them makes the model larger."""
         return tuple(group for group in self.groups if group.members)
 
+    @cached_property
+    def head_sizes(self) -> frozenset[Factor]:
+        """The sizes of heads in attention that can grow by heads."""
+        free = {group.factor for group in self.weighty}
+        parts = {group.factor: group.part for group in self.groups if group.part is not None}
+        return frozenset(factor for factor, part in parts.items() if part.heads & free)
+
     def cost(self, group: Group, after: int) -> int:
         """Return how many parameters the model gains when a group alone grows to ``after`` channels."""
         return sum(
@@ -99,6 +106,7 @@ class Analysis:
                     "name": group.name,
                     "size": group.size,
                     **({} if ways is None else {"grows": ways[group.factor]}),
+                    "only_named": group.factor in self.head_sizes,
                     "reason": str(group.reason) if group.reason is not None else None,
                     "parameters_per_channel": self.cost(group, group.size + 1),
                     "parameters_to_double": self.cost(group, 2 * group.size),
