@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_n2n.analysis.facts import Walked
-from onnx_n2n.analysis.naming import computed_in
+from onnx_n2n.analysis.roles import computed_in
 from onnx_n2n.axes.algebra import Factor, Reason, is_pinned, leaves, parts_of, pin, size
 from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.operators import operator_of

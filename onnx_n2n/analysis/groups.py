@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.facts import Walked, Weighed, WeightUse
 from onnx_n2n.analysis.naming import names_of
+from onnx_n2n.analysis.roles import Part, parts_in
 from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, size
 from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.passthrough import mover
@@ -64,6 +65,7 @@ class Group:
         limit: What growth may not do here (None: anything goes), with its ``reason``.
         members: The weight axes of the group, in graph order.
         factor: The factor in the axis algebra.
+        part: What its channels are for, where the structure shows it.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Group:
     reason: Reason | None
     members: tuple[Member, ...]
     factor: Factor = field(repr=False, compare=False)
+    part: Part | None = field(default=None, repr=False, compare=False)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -142,8 +145,12 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
                 for factor in leaves(axis):
                     members.setdefault(factor, [])
     free = {factor: found for factor, found in members.items() if Limit.PINNED not in factor.limits}
-    names = names_of({factor: _name(found) for factor, found in free.items()}, graph, weights, walked, ledger)
-    return tuple(_group(name, factor, tuple(found)) for name, (factor, found) in zip(names, free.items(), strict=True))
+    parts = parts_in(free, graph, weights, walked, ledger)
+    names = names_of({factor: _name(found) for factor, found in free.items()}, parts)
+    return tuple(
+        _group(name, factor, tuple(found), parts.get(factor))
+        for name, (factor, found) in zip(names, free.items(), strict=True)
+    )
 
 
 def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
@@ -209,7 +216,7 @@ def _is_filled(value: ir.Value) -> bool:
     return producer is not None and producer.op_type == "ConstantOfShape"
 
 
-def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:
+def _group(name: str, factor: Factor, members: tuple[Member, ...], part: Part | None) -> Group:
     strictest = max(factor.limits, default=None)
     return Group(
         name=name,
@@ -218,6 +225,7 @@ def _group(name: str, factor: Factor, members: tuple[Member, ...]) -> Group:
         reason=factor.limits[strictest] if strictest is not None else None,
         members=members,
         factor=factor,
+        part=part,
     )
 
 

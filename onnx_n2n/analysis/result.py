@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -66,11 +66,32 @@ class Analysis:
         """The groups that weights have, in graph order: growing them makes the model larger."""
         return tuple(group for group in self.groups if group.members)
 
+    @cached_property
+    def head_sizes(self) -> frozenset[Factor]:
+        """The sizes of heads in attention that can grow by heads."""
+        free = {group.factor for group in self.weighty}
+        parts = {group.factor: group.part for group in self.groups if group.part is not None}
+        return frozenset(factor for factor, part in parts.items() if part.heads & free)
+
     def cost(self, group: Group, after: int) -> int:
         """Return how many parameters the model gains when a group alone grows to ``after`` channels."""
+        return round(self.gain({group.factor: after}))
+
+    def gain(self, lengths: Mapping[Factor, float], among: Collection[Factor] | None = None) -> float:
+        """Return how many parameters the model gains when factors have other lengths.
+
+        Args:
+            lengths: The lengths; a fraction says what a total would be that no model has.
+            among: Count only the weights on these factors; usually those on any that has another length.
+        """
+        touched = {
+            value: axes
+            for factor in (lengths if among is None else among)
+            for value, axes in self._weights.get(factor, {}).items()
+        }
         return sum(
-            math.prod(_length(axis, group.factor, after) for axis in axes) - math.prod(size(axis) or 0 for axis in axes)
-            for axes in self._weights.get(group.factor, {}).values()
+            math.prod(_length(axis, lengths) for axis in axes) - math.prod(size(axis) or 0 for axis in axes)
+            for axes in touched.values()
         )
 
     @cached_property
@@ -99,6 +120,7 @@ class Analysis:
                     "name": group.name,
                     "size": group.size,
                     **({} if ways is None else {"grows": ways[group.factor]}),
+                    "only_named": group.factor in self.head_sizes,
                     "reason": str(group.reason) if group.reason is not None else None,
                     "parameters_per_channel": self.cost(group, group.size + 1),
                     "parameters_to_double": self.cost(group, 2 * group.size),
@@ -142,10 +164,10 @@ def lookup(
     return found if found is not None or value is None else axes.get(value)
 
 
-def _length(axis: Axis, grown: Factor, after: int) -> int:
-    """Return how long an axis is when one factor has another length."""
+def _length(axis: Axis, lengths: Mapping[Factor, float]) -> float:
+    """Return how long an axis is when some factors have other lengths."""
     axis = resolve(axis)
     if isinstance(axis, Factor):
-        return after if axis is grown else axis.size or 0
-    lengths = [_length(part, grown, after) for part in axis.parts]
-    return math.prod(lengths) if isinstance(axis, Product) else sum(lengths)
+        return lengths.get(axis, axis.size or 0)
+    found = [_length(part, lengths) for part in axis.parts]
+    return math.prod(found) if isinstance(axis, Product) else sum(found)

@@ -20,6 +20,7 @@ from onnx_n2n.verification import Verdict
 if TYPE_CHECKING:
     from onnx_n2n.verification.decisions import Named
     from onnx_n2n.verification.stressed import Tried
+    from onnx_n2n.width.growth import GrownGroup
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -34,17 +35,18 @@ def print_report(console: Console, report: Report) -> None:
         console.print(table, "", sep="\n")
         print_rest(console, len(names), "size")
     _print_added(console, report.change.added)
-    for how in ("note", "copies"):
-        notes: dict[str, list[str]] = {}
-        for grown in report.change.grown:
-            if note := getattr(grown, how):
-                notes.setdefault(note, []).append(grown.name)
-        for note, alike in first(notes.items()):
-            way = "by a whole factor" if how == "note" else "by copies"
-            console.print(f"{count(len(alike), 'group')} grew {way} ({listed(alike)}): {note}.")
+    _print_whole(console, report)
+    notes: dict[str, list[GrownGroup]] = {}
+    for grown in report.change.grown:
+        if grown.copies:
+            notes.setdefault(grown.copies.partition(" (node ")[0], []).append(grown)
+    for note, some in first(notes.items()):
+        why = note if len(some) > 1 else some[0].copies
+        console.print(f"{count(len(some), 'group')} grew by copies ({listed(each.name for each in some)}): {why}.")
     reasons: dict[str, list[str]] = {}
     for kept in report.change.kept:
-        reasons.setdefault(kept.reason, []).append(kept.name)
+        if not kept.whole:
+            reasons.setdefault(kept.reason, []).append(kept.name)
     for reason, alike in first(reasons.items()):
         as_before = "as it was" if len(alike) == 1 else "as they were"
         console.print(f"{len(alike)} kept {as_before} ({listed(alike)}): {reason}.")
@@ -68,6 +70,26 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"Exact check: {report.exact.sentence[:1].lower()}{report.exact.sentence[1:]}.", soft_wrap=True)
     if report.clones is not None and report.clones.channels:
         console.print(told_apart(report.clones))
+
+
+def _print_whole(console: Console, report: Report) -> None:
+    """Say in one line which groups could not have the size asked for, and what they grew by instead."""
+    noted = [grown for grown in report.change.grown if grown.note]
+    kept = [each for each in report.change.kept if each.whole]
+    if not noted and not kept:
+        return
+    factors: dict[int, list[str]] = {}
+    for grown in noted:
+        factors.setdefault(grown.after // grown.before, []).append(grown.name)
+    ways = [f"{len(names)} by {times} ({listed(names)})" for times, names in sorted(factors.items())]
+    ways += [f"{len(kept)} not at all ({listed(each.name for each in kept)})"] * bool(kept)
+    why = [*(grown.note.partition("; ")[2] for grown in noted), *(each.reason for each in kept)]
+    reasons = list(dict.fromkeys(why))
+    more = f", and {count(len(reasons) - 1, 'more reason')}" if len(reasons) > 1 else ""
+    console.print(
+        f"{count(len(noted) + len(kept), 'group')} could grow by a whole factor only: {', '.join(ways)}, so that the "
+        f"total is near what was asked for: {reasons[0]}{more}."
+    )
 
 
 def print_left_out(console: Console, left_out: Sequence[LeftOut]) -> None:

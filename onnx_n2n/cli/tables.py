@@ -16,6 +16,7 @@ from onnx_n2n.io.history import Entry
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.search.budget import UNITS
 from onnx_n2n.search.exploration import Exploration
+from onnx_n2n.width.choice import HEAD_SIZE
 from onnx_n2n.width.plan import ways
 
 KINDS = """\
@@ -23,6 +24,7 @@ block:    a copy of the block that adds zero, before it
 identity: a layer that changes nothing, behind an activation that may be applied twice
 residual: two layers that add zero, behind an activation"""
 
+NAMED = ", if named"
 LEGEND = """\
 +1 costs: parameters that one more channel adds
 x2 costs: what the model gains when this group alone doubles
@@ -33,17 +35,21 @@ def print_groups(console: Console, analysis: Analysis) -> None:
     """Print what may grow, what that costs, and what may not grow."""
     groups, before = analysis.weighty, parameters(analysis.model)
     grows = ways(analysis)
-    limited = any(grows[group.factor] != "freely" for group in groups)
+    sizes = [group for group in groups if group.factor in analysis.head_sizes]
+    limited = bool(sizes) or any(grows[group.factor] != "freely" for group in groups)
     console.print(f"{count(len(groups), 'group')} can grow; the model has {before:,} parameters.")
     if groups:
         table = new_table("group", "size>", *["grows"] * limited, "+1 costs>", "x2 costs>", "layers")
         for group in groups:
             one, double = (analysis.cost(group, after) for after in (group.size + 1, 2 * group.size))
-            how = [grows[group.factor]] * limited
+            how = [grows[group.factor] + NAMED * (group in sizes)] * limited
             share = f"{100 * double / before:.1f} %" if before else "-"
             table.add_row(group.name, str(group.size), *how, f"{one:,}", share, _layers(group))
         console.print("", table, "", sep="\n")
         console.print(LEGEND)
+    if sizes:
+        flag = f"--group {sizes[0].name}={2 * sizes[0].size}"
+        console.print(f"if named: {HEAD_SIZE}, as with {flag}", soft_wrap=True, markup=False)
     _print_pins(console, analysis)
 
 

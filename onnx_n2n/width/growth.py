@@ -92,11 +92,16 @@ class GrownGroup:
 
 @dataclass(frozen=True)
 class KeptGroup:
-    """A group that was asked to grow and kept its size, and why."""
+    """A group that was asked to grow and kept its size, and why.
+
+    Attributes:
+        whole: Whether it could have grown by a whole factor.
+    """
 
     name: str
     size: int
     reason: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
-import math
 import zlib
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from onnx_n2n.analysis.groups import Group, Member
+from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.selection import unknown
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Sum, leaves, resolve
+from onnx_n2n.axes.algebra import Factor, Limit, leaves
 from onnx_n2n.errors import GrowthError, NotApplicable, OptionError
 from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.rules.obligations import Mean
+from onnx_n2n.width.choice import MOST, asked, choose
 from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, fresh, quieted
+from onnx_n2n.width.multiples import multiples
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.reach.search import Fits, Reaches
 from onnx_n2n.width.request import Request
@@ -33,33 +32,27 @@ def plan(analysis: Analysis, request: Request) -> Growth:
     request.check()
     for name in (*request.groups, *request.only, *request.without):
         _check_named(analysis, name, request.groups.get(name, MOST))
-    chosen, kept = _choose(analysis, request)
-    averaged, rounded = _only_averaged(analysis), _rounded(analysis)
-    reaches = Reaches(analysis) if request.init == "zero" and any(group.limit is None for group in chosen) else None
-    channels: dict[Factor, Channels] = {}
-    notes: dict[Factor, str] = {}
-    copied: dict[Factor, str] = {}
+    chosen, kept = choose(analysis, request)
+    averaged = _only_averaged(analysis)
+    lengths: dict[Factor, int | Channels] = {}
+    whole: dict[Factor, str] = {}
     for group in chosen:
         try:
-            after, note = _length(analysis, group, request, averaged)
+            lengths[group.factor] = _length(analysis, group, request, averaged)
         except GrowthError as refusal:
             if group.name in request.groups:
                 raise
-            kept.append(KeptGroup(group.name, group.size, refusal.reason))
-            continue
-        if isinstance(after, Channels):
-            channels[group.factor] = after
-        elif after > group.size:
-            notes[group.factor] = note
-            if request.init == "zero":
-                channels[group.factor], copied[group.factor] = _new(group, after, request, reaches)
-            else:
-                channels[group.factor] = _channels(group, after, request, zeros=group.factor in rounded)
+            whole[group.factor] = refusal.reason
+    notes = _round(analysis, request, [group for group in chosen if group.factor in whole], lengths)
+    kept += [KeptGroup(group.name, group.size, whole[group.factor], whole=True) for group in chosen
+             if group.factor in whole and group.factor not in lengths]  # fmt: skip
+    channels, copied = _channels(analysis, chosen, request, lengths)
     _keep_even(analysis, channels, kept, request)
     grown = [
         GrownGroup(
             group.name, group.size, len(channels[group.factor].index),
-            notes.get(group.factor, ""), copied.get(group.factor, ""),
+            f"{notes[group.factor]} was asked for; {whole[group.factor]}" if group.factor in notes else "",
+            copied.get(group.factor, ""),
         )
         for group in analysis.groups
         if group.factor in channels
@@ -83,99 +76,57 @@ def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
     raise unknown(name, [group.name for group in analysis.groups], "group")
 
 
-def _choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[KeptGroup]]:
-    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
-    wanted = [
-        group
-        for group in analysis.groups
-        if (group.name in request.groups or _wants(group, request)) and request.takes(group.name)
-    ]
-    rivals = _rivals(analysis)
-    chosen = {group.factor: group for group in wanted if group.name in request.groups}
-    kept = []
-    alone = _alone(analysis)
-    for group in sorted(wanted, key=lambda group: (-alone.get(group.factor, 0), -len(group.members))):
-        if group.factor in chosen:
-            continue
-        rival = next((chosen[other] for other in rivals.get(group.factor, ()) if other in chosen), None)
-        if rival is None:
-            chosen[group.factor] = group
-        else:
-            kept.append(
-                KeptGroup(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both")
-            )
-    return list(chosen.values()), kept
-
-
-def _wants(group: Group, request: Request) -> bool:
-    makers = [member for member in group.members if not member.consumes]
-    if not group.members or _matches(group, group.members, request.exclude):
-        return False
-    return not request.include or _matches(group, makers, request.include)
-
-
-def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
-    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
-    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
-
-
-def _alone(analysis: Analysis) -> Counter[Factor]:
-    """Count for each factor the weight axes that grow by it or not at all."""
-    free = {group.factor for group in analysis.groups}
-    return Counter(
-        next(iter(growing))
-        for node in analysis.model.graph.all_nodes()
-        for slot, value in enumerate(node.inputs)
-        if value is not None and value in analysis.constants
-        for axis in analysis.axes_of_use(node, slot) or ()
-        if len(growing := {factor for factor in leaves(axis) if factor in free}) == 1
-    )
-
-
-def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
-    """Return for each factor those that multiply with it in some axis."""
-    free = {group.factor for group in analysis.groups}
-    found: dict[Factor, dict[Factor, None]] = {}
-
-    def visit(axis: Axis) -> None:
-        axis = resolve(axis)
-        if isinstance(axis, Product):
-            sides = [dict.fromkeys(factor for factor in leaves(part) if factor in free) for part in axis.parts]
-            for side in sides:
-                for other in sides:
-                    for factor in side if other is not side else ():
-                        found.setdefault(factor, {}).update(dict.fromkeys(f for f in other if f is not factor))
-        if isinstance(axis, Product | Sum):
-            for part in axis.parts:
-                visit(part)
-
-    for axes in (*analysis.axes.values(), *analysis.uses.values()):
-        for axis in axes:
-            visit(axis)
-    return found
-
-
-MOST = 2**31 - 1  # channels that a group may have
-
-
-def _length(
-    analysis: Analysis, group: Group, request: Request, averaged: Collection[Factor]
-) -> tuple[int | Channels, str]:
-    """Return the size that a group is to have, or quiet channels that give it, and why it is not what was asked for.
+def _length(analysis: Analysis, group: Group, request: Request, averaged: Collection[Factor]) -> int | Channels:
+    """Return the size that a group is to have, or quiet channels that give it.
 
     Raises:
-        GrowthError: If the group's limits do not allow it to grow so.
+        GrowthError: If only whole multiples of its size are possible, and another one was asked for.
     """
-    after = _size(group, request)
+    after = asked(group, request)
     if group.limit is not Limit.UNIFORM or after % group.size == 0:
-        return after, ""
+        return after
     try:
-        return quieted(group.size, after, quieten(analysis, group.factor), _seed(group, request)), ""
+        return quieted(group.size, after, quieten(analysis, group.factor), _seed(group, request))
     except NotApplicable as loud:
         if group.factor in averaged:
-            return after, ""
+            return after
         why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
-        return _nearest(group, request, why), f"{after} was asked for; {why}"
+        raise GrowthError(why) from loud
+
+
+def _round(
+    analysis: Analysis, request: Request, whole: Sequence[Group], lengths: dict[Factor, int | Channels]
+) -> dict[Factor, int]:
+    """Give groups that grow by whole factors only the sizes that fit best; return what was asked for instead."""
+    others = {group.factor: group for group in analysis.groups if group.factor in lengths}
+    given = {
+        factor: (asked(others[factor], request), len(found.index) if isinstance(found, Channels) else found)
+        for factor, found in lengths.items()
+    }
+    chosen = multiples(analysis, whole, request.times, given, request.multiple_of) if whole else {}
+    sizes = {group.factor: chosen[group.factor] * group.size for group in whole if chosen[group.factor] > 1}
+    lengths |= sizes
+    return {group.factor: wanted for group in whole
+            if group.factor in sizes and (wanted := asked(group, request)) != sizes[group.factor]}  # fmt: skip
+
+
+def _channels(
+    analysis: Analysis, chosen: Sequence[Group], request: Request, lengths: Mapping[Factor, int | Channels]
+) -> tuple[dict[Factor, Channels], dict[Factor, str]]:
+    """Return the channels of groups of which the sizes are known, and why those that are copies are none but copies."""
+    reaches = Reaches(analysis) if request.init == "zero" and any(group.limit is None for group in chosen) else None
+    rounded = _rounded(analysis)
+    channels: dict[Factor, Channels] = {}
+    copied: dict[Factor, str] = {}
+    for group in chosen:
+        after = lengths.get(group.factor, group.size)
+        if isinstance(after, Channels):
+            channels[group.factor] = after
+        elif after > group.size and request.init == "zero":
+            channels[group.factor], copied[group.factor] = _new(group, after, request, reaches)
+        elif after > group.size:
+            channels[group.factor] = _copied(group, after, request, zeros=group.factor in rounded)
+    return channels, copied
 
 
 def ways(analysis: Analysis) -> dict[Factor, str]:
@@ -206,7 +157,7 @@ def _new(group: Group, after: int, request: Request, reaches: Reaches | None) ->
     return added(group.size, after), str(fits)
 
 
-def _channels(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
+def _copied(group: Group, after: int, request: Request, *, zeros: bool) -> Channels:
     """Return how a group grows to a size; with ``zeros`` the old channels keep all of their outgoing weight."""
     if zeros:
         return added(group.size, after)
@@ -239,29 +190,6 @@ def _only_averaged(analysis: Analysis) -> set[Factor]:
         for leaf in leaves(evenness.axis):
             wanted[leaf] = wanted.get(leaf, True) and isinstance(evenness.by, Mean)
     return {factor for factor, averaged in wanted.items() if averaged}
-
-
-def _size(group: Group, request: Request) -> int:
-    """Return the size that is asked for."""
-    named = request.groups.get(group.name)
-    aim = named if named is not None else math.floor(group.size * request.times + 0.5)
-    if aim != group.size and named is None and group.size > 1:  # one is a number of copies, not of channels
-        aim = -(-aim // request.multiple_of) * request.multiple_of
-    if aim > MOST:
-        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
-    return aim
-
-
-def _nearest(group: Group, request: Request, why: str) -> int:
-    """Return the whole multiple of a group's size that is nearest to what was asked for, the larger of two.
-
-    Raises:
-        GrowthError: If that is the group's size, or another one was asked for by name.
-    """
-    times = math.floor(request.times + 0.5)
-    if group.name in request.groups or times < 2 or times * group.size % request.multiple_of:
-        raise GrowthError(why)
-    return times * group.size
 
 
 def _keep_even(analysis: Analysis, channels: dict[Factor, Channels], kept: list[KeptGroup], request: Request) -> None:

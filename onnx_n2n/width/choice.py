@@ -1,0 +1,116 @@
+"""Which groups grow when a user names none of them: of several that multiply into one axis only one does.
+
+Attention grows by heads: where heads of queries share a head of keys, by how many share it, else by heads of keys. The
+size of a head grows only when it is named, because tables of rotary embeddings, the scale of scores and what a class
+computes depend on it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from onnx_n2n.analysis.groups import Group, Member
+from onnx_n2n.analysis.roles import Role
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve
+from onnx_n2n.errors import OptionError
+from onnx_n2n.width.growth import KeptGroup
+from onnx_n2n.width.request import Request
+
+MOST = 2**31 - 1  # channels that a group may have
+HEAD_SIZE = "head size: grows only when it is named"
+FIRST = (Role.HEADS_PER_KV, Role.HEADS, Role.KV_HEADS)
+"""Roles whose groups grow before all others on the same axis, in this order."""
+
+
+def choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[KeptGroup]]:
+    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
+    wanted = [group for group in analysis.groups if _takes(group, request)]
+    rivals, alone = _rivals(analysis), _alone(analysis)
+    chosen = {group.factor: group for group in wanted if group.name in request.groups}
+    kept = []
+    for group in sorted(wanted, key=lambda group: (_rank(group), -alone[group.factor], -len(group.members))):
+        if group.factor in chosen or asked(group, request) == group.size:
+            continue
+        if group.factor in analysis.head_sizes and not (group.name in request.only or request.include):
+            kept.append(KeptGroup(group.name, group.size, HEAD_SIZE))
+            continue
+        rival = next((chosen[other] for other in rivals.get(group.factor, ()) if other in chosen), None)
+        if rival is None:
+            chosen[group.factor] = group
+        else:
+            kept.append(
+                KeptGroup(group.name, group.size, f"{rival.name!r} grows on the same axis; name it to grow both")
+            )
+    return list(chosen.values()), kept
+
+
+def _rank(group: Group) -> int:
+    role = group.part.role if group.part is not None else None
+    return FIRST.index(role) if role in FIRST else len(FIRST)
+
+
+def _takes(group: Group, request: Request) -> bool:
+    return (group.name in request.groups or _wants(group, request)) and request.takes(group.name)
+
+
+def asked(group: Group, request: Request) -> int:
+    """Return the size that is asked for."""
+    named = request.groups.get(group.name)
+    aim = named if named is not None else math.floor(group.size * request.times + 0.5)
+    if aim != group.size and named is None and group.size > 1:  # one is a number of copies, not of channels
+        aim = -(-aim // request.multiple_of) * request.multiple_of
+    if aim > MOST:
+        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
+    return aim
+
+
+def _wants(group: Group, request: Request) -> bool:
+    makers = [member for member in group.members if not member.consumes]
+    if not group.members or _matches(group, group.members, request.exclude):
+        return False
+    return not request.include or _matches(group, makers, request.include)
+
+
+def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
+    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _alone(analysis: Analysis) -> Counter[Factor]:
+    """Count for each factor the weight axes that grow by it or not at all."""
+    free = {group.factor for group in analysis.groups}
+    return Counter(
+        next(iter(growing))
+        for node in analysis.model.graph.all_nodes()
+        for slot, value in enumerate(node.inputs)
+        if value is not None and value in analysis.constants
+        for axis in analysis.axes_of_use(node, slot) or ()
+        if len(growing := {factor for factor in leaves(axis) if factor in free}) == 1
+    )
+
+
+def _rivals(analysis: Analysis) -> dict[Factor, dict[Factor, None]]:
+    """Return for each factor those that multiply with it in some axis."""
+    free = {group.factor for group in analysis.groups}
+    found: dict[Factor, dict[Factor, None]] = {}
+
+    def visit(axis: Axis) -> None:
+        axis = resolve(axis)
+        if isinstance(axis, Product):
+            sides = [dict.fromkeys(factor for factor in leaves(part) if factor in free) for part in axis.parts]
+            for side in sides:
+                for other in sides:
+                    for factor in side if other is not side else ():
+                        found.setdefault(factor, {}).update(dict.fromkeys(f for f in other if f is not factor))
+        if isinstance(axis, Product | Sum):
+            for part in axis.parts:
+                visit(part)
+
+    for axes in (*analysis.axes.values(), *analysis.uses.values()):
+        for axis in axes:
+            visit(axis)
+    return found

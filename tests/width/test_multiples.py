@@ -1,0 +1,112 @@
+"""Laws of groups that grow by whole factors only: the total comes near what was asked for, and one line says so."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from collections.abc import Sequence
+
+import onnx
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import onnx_n2n
+from helpers.graphs import STABLE, TOLERANCE, Judge, grow, model, opened
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.cli.reports import print_report
+from onnx_n2n.graph.constants import parameters
+from onnx_n2n.width.multiples import NEAR
+from onnx_n2n.width.plan import ways
+
+WIDTHS = st.lists(st.integers(3, 8), min_size=1, max_size=5)
+
+
+def normalised(widths: Sequence[int], free: int = 0) -> onnx.ModelProto:
+    """Layers that are normalised behind an activation, so that they grow by whole factors only; and one that is not."""
+    body, last = "", "x"
+    weights = {}
+    for k, (before, after) in enumerate(itertools.pairwise([3, *widths])):
+        body += f"h{k} = MatMul({last}, w{k}) a{k} = Tanh(h{k}) n{k} = LayerNormalization(a{k}, g{k}) "
+        weights |= {f"w{k}": (before, after), f"g{k}": (after,)}
+        last = f"n{k}"
+    if free:
+        body += f"f0 = MatMul({last}, u) f = Relu(f0) "
+        weights |= {"u": (widths[-1], free)}
+        last = "f"
+    return model(f"{body} y = MatMul({last}, o)", "float[4,3] x", "y", o=(free or widths[-1], 2), **weights)
+
+
+def totals(teacher: onnx.ModelProto, times: float, sizes: dict[str, float]) -> float:
+    """Return how many parameters a teacher would have with all groups at a factor, but for those of other sizes."""
+    analysis = analyze(opened(teacher))
+    lengths = {group.factor: sizes.get(group.name, group.size * times) for group in analysis.weighty}
+    return parameters(analysis.model) + analysis.gain(lengths)
+
+
+@given(WIDTHS, st.sampled_from([0, 6]), st.floats(1, 4), st.sampled_from(["zero", "net2net"]))
+@settings(STABLE, max_examples=40)
+def test_the_total_is_near_or_no_other_group_brings_it_nearer(
+    widths: list[int], free: int, factor: float, init: str
+) -> None:
+    factor = round(factor, 2)
+    teacher = normalised(widths, free)
+    groups = {group.name: group.size for group in analyze(opened(teacher)).weighty}
+    student, growth = grow(teacher, factor=factor, init=init)
+    after = groups | {grown.name: grown.after for grown in growth.grown}
+    judge = Judge(teacher)
+    assume(judge.meaningful)
+    assert judge.error(student) < TOLERANCE
+
+    def apart(**changed: int) -> float:
+        return abs(math.log(totals(teacher, 1, after | changed) / totals(teacher, factor, {})))
+
+    assert apart() <= apart(**{name: size * math.ceil(factor) for name, size in groups.items() if name != "u"}) + 1e-9
+    for name, size in groups.items():
+        if name != "u":
+            assert after[name] % size == 0
+            assert after[name] // size in {math.floor(factor), math.ceil(factor), round(factor * size) / size}
+            assert apart() <= NEAR or apart(**{name: max(math.floor(factor), 1) * size}) >= apart() - 1e-9
+
+
+def test_many_such_groups_come_near_the_total() -> None:
+    """By 2, twelve layers would have 4 times as many parameters, where 2.25 times are asked for."""
+    teacher = normalised([8] * 12)
+    _, growth = grow(teacher, factor=1.5)
+    after = {group.name: group.after for group in growth.grown}
+    stays = {kept.name: kept.size for kept in growth.kept if kept.whole}
+    assert len(after) + len(stays) == 12
+    assert 2 <= totals(teacher, 1, stays | after) / totals(teacher, 1, {}) <= 2.5
+
+
+@pytest.mark.parametrize(("widths", "options"), [([4, 4], {}), ([8] * 12, {"multiple_of": 16})])
+def test_multiples_are_as_asked_where_they_can_be(widths: list[int], options: dict[str, int]) -> None:
+    _, growth = grow(normalised(widths), factor=2, **options)
+    assert {(grown.before, grown.after, grown.note) for grown in growth.grown} == {(widths[0], 2 * widths[0], "")}
+
+
+def test_parts_of_one_axis_grow_alike() -> None:
+    """What is normalised across a concatenation must not grow in one part only."""
+    teacher = model(
+        "a0 = MatMul(x, u) a = Relu(a0) b0 = MatMul(x, v) b = Relu(b0) c = Concat<axis = 1>(a, b) "
+        "n = LayerNormalization(c, g) y = MatMul(n, o)",
+        "float[4,3] x", "y", u=(3, 2), v=(3, 40), g=(42,), o=(42, 2),
+    )  # fmt: skip
+    assert set(ways(analyze(opened(teacher))).values()) == {"by whole factors"}
+    for factor in (1.2, 1.4, 1.5, 1.7, 2.3):
+        student, growth = grow(teacher, factor=factor)
+        assert len({grown.after // grown.before for grown in growth.grown}) <= 1
+        assert len(growth.grown) in {0, 2}
+        assert Judge(teacher).error(student) < TOLERANCE
+
+
+def test_one_line_tells_of_all_of_them() -> None:
+    result = onnx_n2n.widen(normalised([8] * 12), 1.5, verify=False)
+    text = io.StringIO()
+    print_report(Console(file=text, width=10_000), result.report)
+    lines = [line for line in text.getvalue().splitlines() if "whole" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("12 groups could grow by a whole factor only: ")
+    assert "so that the total is near what was asked for" in lines[0]
