@@ -105,16 +105,21 @@ def smaller(
     """
     batches, others = names(inputs, fixed)
     small, scaled = _small(inputs, fixed or {}, 2), others or batches
-    for before, scale in pairwise((1, *SCALES)):
+    for before, scale in pairwise((1, *SCALES)) if scaled else ():
         if attempt in _shaped(inputs, fixed, [_scaled(small, scaled, scale)]):
             pairs = [_scaled(small, scaled, each) for each in range(before + 1, scale + 1)]
             for stride in (*reversed(SCALES), 1):
                 fewer = [(_trimmed(one, scaled, stride), _trimmed(two, scaled, stride)) for one, two in pairs]
-                apart = [pair for pair in fewer if all(len({1, *each.values()}) > len(each) for each in pair)]
+                apart = [pair for pair in fewer if _apart(*pair)]
                 found = list(_shaped(inputs, fixed, [each for each, _ in groupby(apart)]))
                 if found and fewer[-1] in apart:
                     yield found
             return
+
+
+def _apart(one: Lengths, two: Lengths) -> bool:
+    """Return whether no two lengths of a set are equal, none is 1, and none the same in both sets."""
+    return all(len({1, *each.values()}) > len(each) for each in (one, two)) and all(one[n] != two[n] for n in one)
 
 
 def _trimmed(lengths: Lengths, which: Sequence[str], stride: int) -> Lengths:

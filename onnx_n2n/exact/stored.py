@@ -93,8 +93,8 @@ def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarr
         high: An exponent.
 
     Yields:
-        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as doubles
-        that the next digits overwrite; and the exponent of that power.
+        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as
+        doubles that the next digits overwrite; and the exponent of that power.
     """
     rows, exponent = np.arange(len(block)), high - DIGIT
     if high > SHORT:
@@ -218,7 +218,7 @@ class Stored(Residues):
             high: No number in them is above 2 ** high.
             total: float64[primes, n, columns], to which numbers of less than half of each prime are added.
         """
-        count, _, rows = part.shape
+        rows = part.shape[-1]
         primes, width = self.field.column.reshape(-1, 1, 1), max(1, BLOCK // rows)
         factors: dict[int, np.ndarray] = {}  # the numbers times powers of two, for the digits of all columns
         for first in range(0, total.shape[-1], width):
