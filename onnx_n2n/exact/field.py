@@ -439,7 +439,7 @@ def _absorbed(state: np.ndarray, *words: np.ndarray) -> np.ndarray:
     lanes = [2, *[1] * (state.ndim - 1)]
     multiplier, shift = _MULTIPLIERS.reshape(lanes), _SHIFTS.reshape(lanes)
     for word in words:
-        state = state ^ np.add(word, _STEP, out=np.empty(np.shape(word), np.uint64))
+        state = state ^ np.add(word, _STEP, out=np.empty_like(word, np.uint64))
         state = state * multiplier
         state ^= state >> shift
     return state

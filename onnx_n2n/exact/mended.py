@@ -73,6 +73,14 @@ class Mended(Stored):
         super().__init__(field, array, bound)
         self.blocks = blocks
 
+    @property
+    def values(self) -> np.ndarray:
+        """All numbers, for all primes."""
+        found = super().values
+        for block in self.blocks:
+            found[(slice(None), *np.ix_(*block.at))] = block.numbers.values[(slice(None), *np.ix_(*block.sources))]
+        return found
+
     def slab(self, place: int, key: Any = ...) -> np.ndarray:
         """Return part of the numbers for one prime."""
         if key is not Ellipsis:

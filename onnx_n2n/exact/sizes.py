@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, count, pairwise
+from itertools import chain, combinations, count, groupby, pairwise
 
 import onnx
 
@@ -94,18 +94,37 @@ def attempts(
     yield from _shaped(inputs, fixed, long if reaching else _sets(small, larger if others else small, batches, others))
 
 
-def smaller(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> list[Attempt]:
+def smaller(
+    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt
+) -> Iterator[list[Attempt]]:
     """Return sets of shapes between some that `attempts` has found by a scale and those of the scale before, ascending.
 
-    They are in the same proportion. For shapes that were found otherwise there are none.
+    They are nearly in the same proportion: a window that moves by a power of two meets no more places in those of one
+    list than it has to, for one power after the other, the largest first. For shapes that were found otherwise there
+    are none.
     """
     batches, others = names(inputs, fixed)
-    small = _small(inputs, fixed or {}, 2)
-    for before, scale in pairwise((1, *SCALES)):
-        if attempt in _shaped(inputs, fixed, [_scaled(small, others or batches, scale)]):
-            between = (_scaled(small, others or batches, each) for each in range(before + 1, scale))
-            return list(_shaped(inputs, fixed, between))
-    return []
+    small, scaled = _small(inputs, fixed or {}, 2), others or batches
+    for before, scale in pairwise((1, *SCALES)) if scaled else ():
+        if attempt in _shaped(inputs, fixed, [_scaled(small, scaled, scale)]):
+            pairs = [_scaled(small, scaled, each) for each in range(before + 1, scale + 1)]
+            for stride in (*reversed(SCALES), 1):
+                fewer = [(_trimmed(one, scaled, stride), _trimmed(two, scaled, stride)) for one, two in pairs]
+                apart = [pair for pair in fewer if _apart(*pair)]
+                found = list(_shaped(inputs, fixed, [each for each, _ in groupby(apart)]))
+                if found and fewer[-1] in apart:
+                    yield found
+            return
+
+
+def _apart(one: Lengths, two: Lengths) -> bool:
+    """Return whether no two lengths of a set are equal, none is 1, and none the same in both sets."""
+    return all(len({1, *each.values()}) > len(each) for each in (one, two)) and all(one[n] != two[n] for n in one)
+
+
+def _trimmed(lengths: Lengths, which: Sequence[str], stride: int) -> Lengths:
+    """Return lengths of which some are the least in which windows that move by a stride have as many places."""
+    return lengths | {name: (lengths[name] - 1) // stride * stride + 1 for name in which}
 
 
 def beside(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes) -> Iterator[Shapes]:
@@ -122,24 +141,6 @@ def beside(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: 
                 continue
             if which:
                 yield {name: tuple(shape) for name, shape in found.items()}
-
-
-def trimmed(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> Iterator[Attempt]:
-    """Return sets of shapes no longer than some that are found by a scale, the smallest first.
-
-    A window that moves by some power of two has as many places along each axis as there. No two lengths are equal.
-    """
-    batches, others = names(inputs, fixed)
-    small, scaled = _small(inputs, fixed or {}, 2), others or batches
-    for scale in range(2, SCALES[-1] + 1):
-        pair = _scaled(small, scaled, scale)
-        if attempt not in _shaped(inputs, fixed, [pair]):
-            continue
-        for stride in reversed(SCALES):
-            shorter = [{name: (each[name] - 1) // stride * stride + 1 for name in scaled} for each in pair]
-            first, second = (each | less for each, less in zip(pair, shorter, strict=True))
-            if all(len({1, *each.values()}) > len(each) for each in (first, second)):
-                yield from _shaped(inputs, fixed, [(first, second)])
 
 
 def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: Iterable[Pair]) -> Iterator[Attempt]:

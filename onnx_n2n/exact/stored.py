@@ -59,27 +59,30 @@ class Parts:
         lowest = int(powers.min(initial=0))
         return cls(mantissas * 2.0**bits, powers - lowest, lowest - bits, bits > BITS)
 
-    def modulo(self, prime: int) -> np.ndarray:
-        """Return the numbers modulo a prime, calculated in blocks that stay in a processor's cache."""
-        powers = _powers(prime)[self.lowest - LOWEST :]
-        found = np.empty(self.whole.shape)
-        flat, whole, exponents = found.reshape(-1), self.whole.reshape(-1), self.exponents.reshape(-1)
-        for start in range(0, len(flat), SMALL):
-            at = slice(start, start + SMALL)
-            part = flat[at]
-            np.take(powers, exponents[at], out=part)
-            part *= np.fmod(whole[at], prime) if self.long else whole[at]
-            centred(part, float(prime))
-        return wrapped(found, float(prime))
+    def modulo(self, primes: Sequence[int]) -> np.ndarray:
+        """Return the numbers modulo primes, float64[primes, ...], in blocks that stay in a processor's cache."""
+        column = np.array(primes, np.float64)[:, None]
+        powers = _powers(tuple(primes))[:, self.lowest - LOWEST :]
+        flat, whole, exponents = np.empty((len(column), self.whole.size)), self.whole.ravel(), self.exponents.ravel()
+        width = max(1, SMALL // len(column))
+        for start in range(0, len(whole), width):
+            at = slice(start, start + width)
+            part = np.take(powers, exponents[at], axis=1)
+            part *= np.fmod(whole[at], column) if self.long else whole[at]
+            flat[:, at] = wrapped(centred(part, column), column)
+        return flat.reshape(len(column), *self.whole.shape)
 
 
 @lru_cache(maxsize=64)
-def _powers(prime: int) -> np.ndarray:
-    """Return the powers of two modulo a prime, from `LOWEST` to `HIGHEST`."""
-    found = [pow(2, LOWEST, prime)]
-    for _ in range(LOWEST, HIGHEST):
-        found.append(found[-1] * 2 % prime)
-    return np.array(found, np.float64)
+def _powers(primes: tuple[int, ...]) -> np.ndarray:
+    """Return the powers of two modulo primes, from `LOWEST` to `HIGHEST`, float64[primes, powers]."""
+    rows = []
+    for prime in primes:
+        row = [pow(2, LOWEST, prime)]
+        for _ in range(LOWEST, HIGHEST):
+            row.append(row[-1] * 2 % prime)
+        rows.append(row)
+    return np.array(rows, np.float64)
 
 
 def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
@@ -90,8 +93,8 @@ def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarr
         high: An exponent.
 
     Yields:
-        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as doubles
-        that the next digits overwrite; and the exponent of that power.
+        Rows, all others being 0; whole numbers of `DIGIT` bits and a sign times a power of two in these rows, as
+        doubles that the next digits overwrite; and the exponent of that power.
     """
     rows, exponent = np.arange(len(block)), high - DIGIT
     if high > SHORT:
@@ -165,11 +168,9 @@ class Stored(Residues):
     @property
     def values(self) -> np.ndarray:  # type: ignore[override]
         """All numbers, for all primes."""
-        found = np.empty((len(self.field.primes), *self.shape))
-        for place in range(len(found)):
-            found[place] = self.slab(place)
-        self._last = None
-        return found
+        if self.array.dtype.kind in "bui":
+            return np.stack([self.slab(place) for place in range(len(self.field.primes))])
+        return Parts.of(self.array).modulo(self.field.primes)
 
     def slab(self, place: int, key: Any = ...) -> np.ndarray:
         """Return part of the numbers for one prime; the part that was asked for last is not read again."""
@@ -180,7 +181,7 @@ class Stored(Residues):
         if self._last is None or self._last[0] != key:
             self._last = key, Parts.of(self.array[key])
             _give_back(self.array)
-        return self._last[1].modulo(prime)
+        return self._last[1].modulo((prime,))[0]
 
     def under(self, left: Residues) -> np.ndarray | None:
         """Return the product of other numbers with this matrix: for all primes at once, digit by digit.
@@ -217,7 +218,7 @@ class Stored(Residues):
             high: No number in them is above 2 ** high.
             total: float64[primes, n, columns], to which numbers of less than half of each prime are added.
         """
-        count, _, rows = part.shape
+        rows = part.shape[-1]
         primes, width = self.field.column.reshape(-1, 1, 1), max(1, BLOCK // rows)
         factors: dict[int, np.ndarray] = {}  # the numbers times powers of two, for the digits of all columns
         for first in range(0, total.shape[-1], width):
@@ -244,8 +245,8 @@ class Stored(Residues):
 
     def _power(self, exponent: int) -> np.ndarray:
         """Return a power of two for each prime, as near to 0 as it can be, float64[primes, 1, 1]."""
-        powers = np.array([_powers(prime)[exponent - LOWEST] for prime in self.field.primes])
-        return centred(powers, self.field.column).reshape(-1, 1, 1)
+        powers = _powers(tuple(self.field.primes))[:, exponent - LOWEST, None, None]
+        return centred(powers.copy(), self.field.column.reshape(-1, 1, 1))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -102,15 +102,17 @@ class Tried:
         Raises:
             Undecided: If runs at the shapes themselves do not show enough.
         """
-        found = [*sizes.smaller(self.inputs, self.fixed, attempt), attempt]
-        if found[1:]:
-            self.pair.lengths(attempt)
-        least, most = 0, len(found) - 1
-        while least < most:
-            middle = (least + most) // 2
-            least, most = (least, middle) if self.pair.shows(found[middle], attempt) else (middle + 1, most)
-        fewer = sizes.trimmed(self.inputs, self.fixed, found[least]) if found[1:] else ()
-        return next((each for each in fewer if self.pair.shows(each, attempt)), found[least])
+        for number, found in enumerate(sizes.smaller(self.inputs, self.fixed, attempt)):
+            if not number:
+                self.pair.lengths(attempt)
+            if not self.pair.shows(found[-1], attempt):
+                continue
+            least, most = 0, len(found) - 1
+            while least < most:
+                middle = (least + most) // 2
+                least, most = (least, middle) if self.pair.shows(found[middle], attempt) else (middle + 1, most)
+            return found[least]
+        return attempt
 
     def _on(self, attempt: sizes.Attempt) -> Verdict:
         """Return the verdict on some shapes, where what they leave unread may be so at any batch."""

@@ -412,9 +412,9 @@ def test_roots_of_products_are_products_of_roots(one: Fraction, two: Fraction) -
 def test_either_root_is_drawn() -> None:
     """Which of both roots stands for a number is drawn for each prime: a sum with it may be 0 with one of them."""
     squares = set()
-    for field in (Field(9, (5,)) for _ in range(5)):
-        found = root(field, Fraction(5)).values
-        squares |= {pow(int(each), (p - 1) // 2, p) == 1 for each, p in zip(found, field.primes, strict=True)}
+    for world in (Field(9, (5,)) for _ in range(5)):
+        found = root(world, Fraction(5)).values
+        squares |= {pow(int(each), (p - 1) // 2, p) == 1 for each, p in zip(found, world.primes, strict=True)}
     assert squares == {True, False}
 
 

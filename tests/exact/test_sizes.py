@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper, parser
 
@@ -46,6 +46,24 @@ def test_the_first_lengths_are_all_different_and_none_is_one(shapes: list[list[s
         assert len(set(lengths.values())) == len(lengths)
         assert 1 not in lengths.values()
         assert not set(lengths.values()) & {each for shape in shapes for each in shape}
+
+
+@given(NAMES)
+@settings(max_examples=20, deadline=None)
+def test_smaller_lengths_are_apart_as_well(shape: list[str | int]) -> None:
+    """No length is larger than the one that it stands for; those of a set differ, and those of an axis in two sets."""
+    inputs = values(shape)
+    free = [place for place, each in enumerate(shape) if isinstance(each, str)]
+    names = {each or place: place for place, each in enumerate(shape) if isinstance(each, str)}
+    for attempt in sizes.attempts(inputs):
+        for found in sizes.smaller(inputs, None, attempt):
+            assert found == sorted(found, key=lambda sets: [each["x0"] for each in sets])
+            for sets in found:
+                one, two = (each["x0"] for each in sets)
+                assert all(1 < one[place] != two[place] > 1 for place in free)
+                for each, whole in zip((one, two), attempt, strict=True):
+                    assert all(less <= more for less, more in zip(each, whole["x0"], strict=True))
+                    assert len({each[place] for place in names.values()}) == len(names)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=3))

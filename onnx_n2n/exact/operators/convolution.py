@@ -60,7 +60,7 @@ def convolved(site: Site, x: Numbers, w: Numbers, axes: Sequence[Axis]) -> Numbe
 
     def calculate(part: Sequence[Axis]) -> Numbers:
         outs = [axis.out for axis in part]
-        places = [each.moveaxis(1, -1)[..., None] for each in shifted(site, x, part)]
+        places = [each[..., None] for each in shifted(site, x.moveaxis(1, -1), part, 1)]
         rows = places[0].joined(places[1:], -1)  # [n, *outs, c, kernel places]
         if groups == 1:  # a matrix of rows times the weights: these may be in a file
             made = rows.reshape([-1, weights.shape[-1]]) @ weights[0].transpose([1, 0])

@@ -177,24 +177,34 @@ def windows(site: Site, x: Numbers, axes: Sequence[Axis]) -> Numbers:
     Returns:
         Numbers ``[n, c, kernel places, *outs]``.
     """
-    parts = [each[:, :, None] for each in shifted(site, x, axes)]
+    parts = [each[:, :, None] for each in shifted(site, x, axes, 2)]
     return parts[0].joined(parts[1:], 2)
 
 
-def shifted(site: Site, x: Numbers, axes: Sequence[Axis]) -> list[Numbers]:
-    """Return the numbers at each place of all windows, 0 for padding: ``[n, c, *outs]`` each."""
+def shifted(site: Site, x: Numbers, axes: Sequence[Axis], first: int) -> list[Numbers]:
+    """Return the numbers at each place of all windows, 0 for padding.
+
+    Args:
+        site: The node.
+        x: Images ``[..., *lengths, ...]``.
+        axes: The windows.
+        first: Which axis is the first of the lengths.
+
+    Returns:
+        Numbers ``[..., *outs, ...]``, for one place of the kernel after the other.
+    """
     starts = []
-    for place, axis in enumerate(axes, 2):
+    for place, axis in enumerate(axes, first):
         before = max(axis.before, 0)
         after = max((axis.out - 1) * axis.stride + axis.extent - axis.before - axis.length, 0)
         x = padded(site, x, place, before, after)
         starts.append(before - axis.before)
     parts = []
     for places in itertools.product(*(range(axis.kernel) for axis in axes)):
-        key = [slice(None), slice(None)]
+        key = [slice(None)] * first
         for start, place, axis in zip(starts, places, axes, strict=True):
-            first = start + place * axis.dilation
-            key.append(slice(first, first + (axis.out - 1) * axis.stride + 1, axis.stride))
+            begin = start + place * axis.dilation
+            key.append(slice(begin, begin + (axis.out - 1) * axis.stride + 1, axis.stride))
         parts.append(x[tuple(key)])
     return parts
 
