@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
 
+from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.operators.sequences import cut, sequence, together
@@ -22,12 +24,20 @@ MOST = 1 << 14  # trips of a loop
 FEW = 64  # whole numbers that say how a branch moves things
 
 
+def _unseen(x: np.ndarray, *written: object) -> np.ndarray:
+    """Return numbers that stand for what a branch would give, if it were taken."""
+    return np.sin(x + zlib.crc32(repr(written).encode()))
+
+
+UNSEEN = define("UnseenBranch", _unseen, at_infinity=True)
+
+
 @rule("If")
 def branches(site: Site) -> list[Value]:
     """Take the branch that is known, or mix both by a decision c as c * x + (1 - c) * y.
 
     A decision about the lengths of free axes is another one for other lengths, so there too both branches are mixed.
-    Where they do not fit, a variable stands for the branch that is not taken, one for branches that are written alike;
+    Where they do not fit, a function stands for the branch that is not taken, one for branches that are written alike;
     its constants remain unread.
     """
     sides: list[onnx.GraphProto] = [site.attribute("then_branch"), site.attribute("else_branch")]
@@ -51,9 +61,8 @@ def branches(site: Site) -> list[Value]:
         site.run.reads.elsewhere |= condition.sized
         for name, array in _constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
-        unseen = site.world.variable(("branch", _written(site, other)), (1,))
-        share = decision if taken is sides[0] else 1 - decision
-        mixed = [_beside(site, share, value, unseen) for value in found]
+        written, share = _written(site, other), decision if taken is sides[0] else 1 - decision
+        mixed = [_beside(site, share, value, (written, place)) for place, value in enumerate(found)]
     return [_also_known(new, old) for new, old in zip(mixed, found, strict=True)]
 
 
@@ -70,12 +79,18 @@ def _also_known(mixed: Value, taken: Value) -> Value:
     return mixed
 
 
-def _beside(site: Site, share: Numbers, value: Value, unseen: Numbers) -> Value:
-    """Return a value where a decision is 1, and what stands for another one where it is 0."""
-    if not isinstance(value, Tensor) or not value.shape:
-        return value if not isinstance(value, list) else [_beside(site, share, each, unseen) for each in value]
+def _beside(site: Site, share: Numbers, value: Value, other: tuple[object, ...]) -> Value:
+    """Return a value where a decision is 1, and what stands for another one where it is 0: a function of each number.
+
+    Numbers that are equal, as those of copies are, are taken to be equal in the other branch too.
+    """
+    if isinstance(value, list):
+        return [_beside(site, share, each, (*other, place)) for place, each in enumerate(value)]
+    if not isinstance(value, Tensor):
+        raise Undecided("what a branch gives is no tensor, and the other branch does not fit")
     site.run.read(value)
-    return Tensor(value.type, None, chosen_of(share, site.run.numbers(value), unseen))
+    numbers = site.run.numbers(value)
+    return Tensor(value.type, None, chosen_of(share, numbers, site.world.apply(UNSEEN, other, numbers)))
 
 
 def _written(site: Site, graph: onnx.GraphProto) -> bytes:

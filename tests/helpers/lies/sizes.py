@@ -53,6 +53,14 @@ def unlikely(name: str, teacher: str, student: str, *, swapped: bool = False) ->
                 feeds={"x": normal(1, 60, 8)})  # fmt: skip
 
 
+def beyond(name: str, teacher: str, student: str, given: str, else_: str, end: str, results: str = "b") -> Pair:
+    """A pair about what a branch gives that is taken at fifty places and more, of `e`, and does not fit fewer."""
+    text_ = ("c = Greater(l, f) d = Shape(x) {} = If(c) <then_branch = t () => ({}) {{ e = Reshape(x, k) {} }}, "
+             "else_branch = u () => ({} }}> {}")  # fmt: skip
+    sides = (LENGTH + text_.format(results, given, each, else_, end) for each in (teacher, student))
+    return pair(name, ANY, *sides, **WHOLE, f=np.int64(50), k=np.array([0, 60, -1, 8]), feeds={"x": normal(1, 60, 8)})
+
+
 def conv(
     name: str, kernel: int, teacher: str, student: str = "", place: tuple[int, int] | None = None, **more: Any
 ) -> Pair:
@@ -405,6 +413,16 @@ LIES = [
     unlikely("weight around a branch in a branch", *(
         "e = Reshape(r, k) q = If(z) <then_branch = m () => (float[A, B, C, 8] g) { g = MatMul(e, W) }, "
         "else_branch = n () => (float[A, B, C, 8] h) { h = MatMul(e, V) }>",) * 2, swapped=True),
+    beyond("scalar of a branch", "p = ReduceSum<keepdims=0>(e)", "p = ReduceMax<keepdims=0>(e)", "float p",
+           "float o) { o = ReduceMean<keepdims=0>(x)", "y = Mul(x, b)"),
+    beyond("length of a branch", "h = Shape<start=1, end=2>(e) p = Squeeze(h)",
+           "h = Shape<start=3, end=4>(e) p = Squeeze(h)", "int64 p", "int64 o) { o = Identity(l)",
+           "u0 = Unsqueeze(b, first) y = Slice(x, first, u0, second)"),
+    beyond("difference of two outputs of a branch", "m = Sin(e) n = Cos(e) p = Reshape(m, d) p2 = Reshape(n, d)",
+           "m = Exp(e) n = Tanh(e) p = Reshape(m, d) p2 = Reshape(n, d)", "float[N, L, 8] p, float[N, L, 8] p2",
+           "float[N, L, 8] o, float[N, L, 8] o2) { o = Relu(x) o2 = Neg(x)", "y = Sub(b, b2)", "b, b2"),
+    beyond("what a branch gives less its mean", "m = Sin(e) p = Reshape(m, d)", "m = Exp(e) p = Reshape(m, d)",
+           "float[N, L, 8] p", "float[N, L, 8] o) { o = Relu(x)", "m0 = ReduceMean(b, last) y = Sub(b, m0)"),
     # students that fail at lengths that no run has
     pair("batches of even numbers", SAME, "y = Relu(x)", "r = Reshape(x, k) m = Relu(r) s = Shape(x) y = Reshape(m, s)",
          k=np.array([-1, 2, 8]), feeds={"x": normal(3, 8)}),
