@@ -93,10 +93,10 @@ def neighbour(analysis: Analysis, activation: ir.Node) -> Neighbour:
     value = activation.inputs[0] if activation.inputs else None
     if value is None:
         raise NotApplicable("it has no operand")
-    return _back(analysis, activation, (value,))
+    return _back(analysis, activation, (value,), {value})
 
 
-def _back(analysis: Analysis, activation: ir.Node, way: tuple[ir.Value, ...]) -> Neighbour:
+def _back(analysis: Analysis, activation: ir.Node, way: tuple[ir.Value, ...], seen: set[ir.Value]) -> Neighbour:
     """Go back from the first tensor on the way to the layer that makes it; of a sum, first to its first operand."""
     node = way[0].producer()
     if node is None or plain(node.domain) or len(way) > FAR:
@@ -109,8 +109,11 @@ def _back(analysis: Analysis, activation: ir.Node, way: tuple[ir.Value, ...]) ->
         raise NotApplicable(f"{node.op_type} {node.name!r} stands between it and the layer before it")
     reasons = []
     for operand in _computed(analysis, node):
+        if operand in seen:  # no layer was found from there
+            continue
+        seen.add(operand)
         try:
-            return _back(analysis, activation, (operand, *way))
+            return _back(analysis, activation, (operand, *way), seen)
         except NotApplicable as lonely:
             reasons.append(lonely)
     raise (
@@ -172,7 +175,7 @@ class _Walk:
             self.moves, self.settled, self.traced = [], 0, True  # a matrix product has its channels last wherever it is
         if not self.traced or len(self.labels) != rank or self._stretched(end):
             raise self._lost(way[-1], way[0])
-        channels, made = size(end[axis]), size(before[self.first])
+        channels, made = size(end[axis]), size(before[1 if self.convolves else -1])
         if not channels or self.channel is None or not same(end[axis], self.channel):
             raise NotApplicable(
                 "its channels are not those that the layer before it makes, or it is not known how many there are"
@@ -205,9 +208,12 @@ class _Walk:
         rank, channel = len(behind), self.channel
         at = 1 if self.convolves else rank - 1
         found = channel is not None and at < rank and same(behind[at], channel)
-        self.traced = found and rank == self.rank and not self.moves
-        last = tuple(self.first if axis == at else None for axis in range(rank))
-        self.labels = tuple(range(rank)) if self.traced else last
+        if self.convolves:
+            self.traced = found and rank == self.rank and not self.moves
+        else:  # a matrix product goes over whatever has its channels last
+            self.traced, self.moves, self.norm, self.settled = found, [], None, 0
+            self.first = at
+        self.labels = tuple(range(rank)) if self.traced else tuple(at if axis == at else None for axis in range(rank))
 
     def _axes(self, value: ir.Value) -> tuple[Axis, ...]:
         axes = self.analysis.axes.get(value)

@@ -32,8 +32,10 @@ from helpers.deepening import (
     new_weights,
     resnet,
 )
-from helpers.graphs import Judge, model, run
+from helpers.graphs import Judge, model, opened, run
 from onnx_n2n import exact
+from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.depth.places import places
 from onnx_n2n.passes import Deepen
 from onnx_n2n.rules.traits import IDEMPOTENT, OTHERS
 
@@ -92,6 +94,10 @@ IDENTITIES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {  # input, 
                            "r = Relu(k) y = MatMul(r, V)",
                            {"W": (3, 8), "c": C, "V": (8, 3), "flat": [10, 3], "deep": [2, 5, 8]},
                            ["Add", "MatMul", "Relu"]),
+    "a product reshaped and split": (
+        "float[2,5,3] x", "f = Reshape(x, flat) h = MatMul(f, W) d = Reshape(h, deep) p, q = Split<axis=2>(d) "
+        "r = Relu(p) z = Mul(r, q) y = ReduceMax(z)", {"W": (3, 8), "flat": [10, 3], "deep": [2, 5, 8]},
+        ["MatMul", "Relu"]),
     "split": (IMAGE, "h = Conv<pads=[1,1,1,1]>(x, W, c) p, q = Split<axis=1>(h) r = Relu(p) z = Mul(r, q) "
               "y = ReduceMax(z)", {"W": W, "c": C}, ["Conv", "Relu"]),
     "a depthwise one split": (IMAGE, "d = Conv(x, U) h = Conv<group=8, pads=[1,1,1,1]>(d, W) p, q = Split<axis=1>(h) "
@@ -358,3 +364,32 @@ def test_the_exact_check_agrees(name: str) -> None:
     result = onnx_n2n.deepen(teacher, kind="identity", verify=False)
     assert Judge(teacher).error(result.model) < EXACT
     assert exact.check(teacher, result.model, record=document(result)).state == "equal"
+
+
+LONELY = {  # where there is no place, and why
+    "axes that are dropped unsaid": (
+        "float[1,3,8,1] x", "h = Conv(x, W1) d = Squeeze(h) y = Relu(d)", "does not state"),
+    "channels that are dropped": (IMAGE, "h = Conv(x, One) d = Squeeze(h, at) y = Relu(d)", "is dropped"),
+    "an axis that was put in and grew": (
+        IMAGE, "h = Conv(x, W1) u = Unsqueeze(h, at) k = Concat<axis=1>(u, u) y = Relu(k)", "the shape behind it"),
+    "a norm of other channels": (
+        "float[2,8,3] x", "h = MatMul(x, M) n = BatchNormalization(h, s, b, m, v) y = Relu(n)", "does not run along"),
+    "channels that are not last": (
+        ROWS, 'h = Einsum<equation="btd,dh->bht">(x, M) y = Relu(h)', "is no matrix product"),
+    "a product of two that are computed": (ROWS, "t = Transpose(x) h = MatMul(x, t) y = Relu(h)", "no constant weight"),
+    "a quantised weight": (ROWS, "w = DequantizeLinear(Q, step) h = MatMul(x, w) y = Relu(h)", "in quantised numbers"),
+    "parts of groups of channels": (
+        IMAGE, "h = Conv(x, W1) g = Reshape(h, to) p, d = Split<axis=1>(g) y = Relu(p)", "the shape behind it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONELY)
+def test_why_there_is_no_place(name: str) -> None:
+    inputs, body, reason = LONELY[name]
+    weights: dict[str, Any] = {"W1": (8, 3, 1, 1), "One": (1, 3, 1, 1), "at": [1], "M": (3, 8), "to": [2, 2, -1],
+                               "Q": np.ones((3, 8), np.int8), "step": np.float32(0.1), **BN}  # fmt: skip
+    words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
+    teacher = model(body, inputs, "y", **{key: value for key, value in weights.items() if key in words})
+    found = places(analyze(opened(teacher)))
+    assert not found.found
+    assert reason in found.barred[0].reason
