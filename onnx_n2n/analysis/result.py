@@ -143,6 +143,7 @@ class Analysis:
                     "weight": pinned.weight,
                     "axis": pinned.axis,
                     "size": pinned.size,
+                    "parameters": pinned.parameters,
                     "layer": pinned.layer,
                     "reason": pinned.reason.text,
                     "node": pinned.reason.node,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -25,6 +26,7 @@ identity: a layer that changes nothing, behind an activation that may be applied
 residual: two layers that add zero, behind an activation"""
 
 NAMED = ", if named"
+NAMES = re.compile("'[^']*'")
 LEGEND = """\
 +1 costs: parameters that one more channel adds
 x2 costs: what the model gains when this group alone doubles
@@ -120,24 +122,33 @@ def told_apart(clones: Clones) -> str:
 
 
 def _print_pins(console: Console, analysis: Analysis) -> None:
+    """Print why axes are pinned, what keeps most weights from growing first."""
     # Kernel axes come last: there is one reason for them, and nobody wonders about it.
-    reasons = sorted(_by_reason(analysis.pins).items(), key=lambda row: row[0].endswith(WINDOW))
+    reasons = sorted(_by_reason(analysis.pins), key=lambda pins: (pins[0].reason.text.endswith(WINDOW), -_cost(pins)))
     if not reasons:
         return
-    table = new_table("axes>", "weights", "why")
-    for reason, pins in first(reasons):
-        nodes = {pinned.reason.node for pinned in pins}
-        whole = str(pins[0].reason) if len(nodes) == 1 else reason
-        table.add_row(str(len(pins)), listed([pinned.weight for pinned in pins]), whole)
+    table = new_table("axes>", "parameters>", "weights", "why")
+    for pins in first(reasons):
+        said = {pinned.reason for pinned in pins}
+        texts = {reason.text for reason in said}
+        why = str(pins[0].reason) if len(said) == 1 else pins[0].reason.text
+        alike = f"; {len(texts) - 1} more like it" if len(texts) > 1 else ""
+        table.add_row(str(len(pins)), f"{_cost(pins):,}", listed([pinned.weight for pinned in pins]), why + alike)
     console.print("", f"{count(len(analysis.pins), 'weight axis', 'weight axes')} pinned:", "", table, sep="\n")
     print_rest(console, len(reasons), "reason")
 
 
-def _by_reason(pins: Iterable[Pinned]) -> dict[str, list[Pinned]]:
+def _by_reason(pins: Iterable[Pinned]) -> list[list[Pinned]]:
+    """Return the axes that are pinned for the same reason, but for the names in it."""
     found: dict[str, list[Pinned]] = {}
     for pinned in pins:
-        found.setdefault(pinned.reason.text, []).append(pinned)
-    return found
+        found.setdefault(NAMES.sub("''", pinned.reason.text), []).append(pinned)
+    return list(found.values())
+
+
+def _cost(pins: Iterable[Pinned]) -> int:
+    """Return how many parameters the weights have that would be larger otherwise."""
+    return sum({pinned.weight: pinned.parameters for pinned in pins}.values())
 
 
 def _layers(group: Group) -> str:
