@@ -264,10 +264,10 @@ class Context:
         """Return what an axis is made of, and by which node or input: ``4 + 2 (Concat 'c')``."""
         unknown = (factor.limits.get(Limit.PINNED) for factor in leaves(axis) if factor.size is None)
         given = next((why for why in unknown if why is not None and why != RUNTIME and not why.node), None)
+        if given is not None:
+            return f"{spelled(axis)} ({given.text})"
         maker = self._facts.maker(self.node, axis)
-        if given is None and maker is None:
-            return spelled(axis)
-        return f"{spelled(axis)} ({given.text if given else f'{maker.op_type} {reported(maker)!r}'})"
+        return spelled(axis) if maker is None else f"{spelled(axis)} ({maker.op_type} {reported(maker)!r})"
 
     def crossing(self, axis: Axis, meant: str = "") -> Reason:
         """Return the reason why parts of an axis keep their lengths where groups end inside of them."""
