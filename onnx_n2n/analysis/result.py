@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_n2n.analysis.costs import costs_of
 from onnx_n2n.analysis.groups import Group, Pinned
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve, size
 from onnx_n2n.axes.symbolic import ShapeValue
@@ -149,6 +150,10 @@ class Analysis:
                     "node": pinned.reason.node,
                 }
                 for pinned in self.pins
+            ],
+            "costs": [
+                {"reason": cost.reason, "axes": len(cost.pins), "parameters": cost.parameters}
+                for cost in costs_of(self.pins)
             ],
         }
 

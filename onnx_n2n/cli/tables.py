@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from onnx_n2n.analysis.groups import Group, Pinned
+from onnx_n2n.analysis.costs import costs_of
+from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.redundant import Clones
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.depth.places import Places
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.history import Entry
-from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.search.budget import UNITS
 from onnx_n2n.search.exploration import Exploration
 from onnx_n2n.width.choice import HEAD_SIZE
@@ -26,7 +25,6 @@ identity: a layer that changes nothing, behind an activation that may be applied
 residual: two layers that add zero, behind an activation"""
 
 NAMED = ", if named"
-NAMES = re.compile("'[^']*'")
 LEGEND = """\
 +1 costs: parameters that one more channel adds
 x2 costs: what the model gains when this group alone doubles
@@ -122,33 +120,14 @@ def told_apart(clones: Clones) -> str:
 
 
 def _print_pins(console: Console, analysis: Analysis) -> None:
-    """Print why axes are pinned, what keeps most weights from growing first."""
-    # Kernel axes come last: there is one reason for them, and nobody wonders about it.
-    reasons = sorted(_by_reason(analysis.pins), key=lambda pins: (pins[0].reason.text.endswith(WINDOW), -_cost(pins)))
-    if not reasons:
+    if not analysis.pins:
         return
-    table = new_table("axes>", "parameters>", "weights", "why")
-    for pins in first(reasons):
-        said = {pinned.reason for pinned in pins}
-        texts = {reason.text for reason in said}
-        why = str(pins[0].reason) if len(said) == 1 else pins[0].reason.text
-        alike = f"; {len(texts) - 1} more like it" if len(texts) > 1 else ""
-        table.add_row(str(len(pins)), f"{_cost(pins):,}", listed([pinned.weight for pinned in pins]), why + alike)
+    table, costs = new_table("axes>", "parameters>", "weights", "why"), costs_of(analysis.pins)
+    for cost in first(costs):
+        names = listed(pinned.weight for pinned in cost.pins)
+        table.add_row(str(len(cost.pins)), f"{cost.parameters:,}", names, cost.reason)
     console.print("", f"{count(len(analysis.pins), 'weight axis', 'weight axes')} pinned:", "", table, sep="\n")
-    print_rest(console, len(reasons), "reason")
-
-
-def _by_reason(pins: Iterable[Pinned]) -> list[list[Pinned]]:
-    """Return the axes that are pinned for the same reason, but for the names in it."""
-    found: dict[str, list[Pinned]] = {}
-    for pinned in pins:
-        found.setdefault(NAMES.sub("''", pinned.reason.text), []).append(pinned)
-    return list(found.values())
-
-
-def _cost(pins: Iterable[Pinned]) -> int:
-    """Return how many parameters the weights have that would be larger otherwise."""
-    return sum({pinned.weight: pinned.parameters for pinned in pins}.values())
+    print_rest(console, len(costs), "reason")
 
 
 def _layers(group: Group) -> str:
