@@ -19,8 +19,8 @@ from onnx_n2n.passes.leaving_out import Part
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import carry_out, groups_touched
 from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.choice import MOST
 from onnx_n2n.width.growth import Channels, GrownGroup, Growth, added, averaged
-from onnx_n2n.width.plan import MOST
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -84,13 +85,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A weight axis that may not grow, and why."""
+    """A weight axis that may not grow, and why.
+
+    Attributes:
+        weight: Name of the weight.
+        axis: Which axis of it.
+        size: How long that is.
+        layer: Name of the node that uses it.
+        reason: Why.
+        parameters: How many numbers the weight has; a longer axis would give it more.
+    """
 
     weight: str
     axis: int
     size: int
     layer: str
     reason: Reason
+    parameters: int
 
 
 def layer_name(node: ir.Node) -> str:
@@ -158,10 +169,12 @@ def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
     found: dict[tuple[str, int], Pinned] = {}
     for node in graph.all_nodes():
         for _, value, axes in weights_of(node, walked):
+            lengths = [size(axis) or 0 for axis in axes]
             for position, axis in enumerate(axes):
                 reason = _why_pinned(axis)
                 if reason is not None:
-                    pinned = Pinned(str(value.name), position, size(axis) or 0, layer_name(_owner(node)), reason)
+                    layer = layer_name(_owner(node))
+                    pinned = Pinned(str(value.name), position, lengths[position], layer, reason, math.prod(lengths))
                     found.setdefault((pinned.weight, position), pinned)
     return tuple(found.values())
 

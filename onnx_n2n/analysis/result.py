@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_n2n.analysis.costs import costs_of
 from onnx_n2n.analysis.groups import Group, Pinned
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve, size
 from onnx_n2n.axes.symbolic import ShapeValue
@@ -143,11 +144,16 @@ class Analysis:
                     "weight": pinned.weight,
                     "axis": pinned.axis,
                     "size": pinned.size,
+                    "parameters": pinned.parameters,
                     "layer": pinned.layer,
                     "reason": pinned.reason.text,
                     "node": pinned.reason.node,
                 }
                 for pinned in self.pins
+            ],
+            "costs": [
+                {"reason": cost.reason, "axes": len(cost.pins), "parameters": cost.parameters}
+                for cost in costs_of(self.pins)
             ],
         }
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from onnx_n2n.analysis.groups import Group, Pinned
+from onnx_n2n.analysis.costs import costs_of
+from onnx_n2n.analysis.groups import Group
 from onnx_n2n.analysis.redundant import Clones
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.depth.places import Places
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.history import Entry
-from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.search.budget import UNITS
 from onnx_n2n.search.exploration import Exploration
 from onnx_n2n.width.choice import HEAD_SIZE
@@ -120,24 +120,14 @@ def told_apart(clones: Clones) -> str:
 
 
 def _print_pins(console: Console, analysis: Analysis) -> None:
-    # Kernel axes come last: there is one reason for them, and nobody wonders about it.
-    reasons = sorted(_by_reason(analysis.pins).items(), key=lambda row: row[0].endswith(WINDOW))
-    if not reasons:
+    if not analysis.pins:
         return
-    table = new_table("axes>", "weights", "why")
-    for reason, pins in first(reasons):
-        nodes = {pinned.reason.node for pinned in pins}
-        whole = str(pins[0].reason) if len(nodes) == 1 else reason
-        table.add_row(str(len(pins)), listed([pinned.weight for pinned in pins]), whole)
+    table, costs = new_table("axes>", "parameters>", "weights", "why"), costs_of(analysis.pins)
+    for cost in first(costs):
+        names = listed(pinned.weight for pinned in cost.pins)
+        table.add_row(str(len(cost.pins)), f"{cost.parameters:,}", names, cost.reason)
     console.print("", f"{count(len(analysis.pins), 'weight axis', 'weight axes')} pinned:", "", table, sep="\n")
-    print_rest(console, len(reasons), "reason")
-
-
-def _by_reason(pins: Iterable[Pinned]) -> dict[str, list[Pinned]]:
-    found: dict[str, list[Pinned]] = {}
-    for pinned in pins:
-        found.setdefault(pinned.reason.text, []).append(pinned)
-    return found
+    print_rest(console, len(costs), "reason")
 
 
 def _layers(group: Group) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import (
+    RUNTIME,
     Axis,
     Factor,
     Limit,
@@ -17,6 +18,7 @@ from onnx_n2n.axes.algebra import (
     axis_of,
     blame,
     is_unit,
+    leaves,
     limit,
     parts_of,
     pin,
@@ -259,7 +261,11 @@ class Context:
         return self._facts.walk(body, given)
 
     def described(self, axis: Axis) -> str:
-        """Return what an axis is made of, and by which node: ``4 + 2 (Concat 'c')``."""
+        """Return what an axis is made of, and by which node or input: ``4 + 2 (Concat 'c')``."""
+        unknown = (factor.limits.get(Limit.PINNED) for factor in leaves(axis) if factor.size is None)
+        given = next((why for why in unknown if why is not None and why != RUNTIME and not why.node), None)
+        if given is not None:
+            return f"{spelled(axis)} ({given.text})"
         maker = self._facts.maker(self.node, axis)
         return spelled(axis) if maker is None else f"{spelled(axis)} ({maker.op_type} {reported(maker)!r})"
 
@@ -275,7 +281,8 @@ class Context:
     def tie(self, one: Axis, other: Axis, text: str = "axes that must be equal do not line up") -> None:
         """Make two axes equal."""
         one, other = resolve(one), resolve(other)
-        if not isinstance(one, Factor) and not isinstance(other, Factor) and not same(one, other):
+        apart = not isinstance(one, Factor) and not isinstance(other, Factor) and not same(one, other)
+        if apart or (size(one) is None) is not (size(other) is None):
             text = f"{text}: {self.described(one)} and {self.described(other)}"
         unify(one, other, self.reason(text))
 
@@ -424,7 +431,8 @@ class Context:
         if same(found[position], axis):
             return
         # One of the two might be 1 at run time: neither is the other.
-        text = "it meets an axis whose length is not known before run time"
+        unknown = self.described(axis if theirs is None else found[position])
+        text = f"it meets an axis whose length is not known before run time: {unknown}"
         causes = blame(axis), blame(found[position])
         for part, cause in zip((found[position], axis), causes, strict=True):
             self.pin(part, text, cause)

@@ -109,3 +109,18 @@ def test_that_nothing_grows_is_blamed_on_the_operator_at_the_root_of_it() -> Non
     why, _ = Widen().nothing(opened(teacher), Change(()))
     cause = "Lost: no rule for local::Lost at version 1, so the shape of 'u' is not known (node '-> u')"
     assert why == f"nothing in the model can grow, mostly for this reason: {cause}"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("t = Transpose<perm=[1,0]>(h) z = MatMul(t, k) s = Mul(z, h) y = MatMul(s, v)",
+         "Mul: it meets an axis whose length is not known before run time: ? (graph input 'x')"),
+        ("z = MatMul(h, k) y = MatMul(z, v)",
+         "MatMul: axes that must be equal do not line up: 4 (MatMul '-> h') and ? (graph input 'x')"),
+    ],
+)  # fmt: skip
+def test_a_length_that_is_not_known_is_said_to_be_whose_it_is(body: str, said: str) -> None:
+    """What belongs to an input of the model was lost nowhere: the reason names that input."""
+    found = reasons(f"h = MatMul(x, a) k = MatMul(x, b) {body}", a=(3, 4), b=(3, 5), v=(5, 2))
+    assert {text for text, _ in found if "line up" in text or "before run time" in text} == {said}

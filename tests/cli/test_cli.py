@@ -21,6 +21,7 @@ from rich.console import Console
 
 import onnx_n2n
 from helpers.calling import MODELS, call, files, net
+from helpers.graphs import model
 from onnx_n2n.cli import tables
 
 GOLDEN = sorted(file.name for file in MODELS.glob("*.onnx"))
@@ -116,6 +117,15 @@ def test_inspect_lists_every_group_and_every_reason(name: str) -> None:
     starts = [line.split(" ")[0] for line in result.stdout.splitlines()]
     assert all(starts.count(group.name) == 1 for group in analysis.groups if group.members)
     assert all(pinned.reason.text in result.stdout for pinned in analysis.pins)
+
+
+def test_inspect_says_first_what_keeps_most_parameters_from_growing(folder: Path) -> None:
+    """Whatever the order of layers in the graph; a weight that has two such axes counts once."""
+    large, small = "a = my.own.Large(x, w)", "b = my.own.Small(x, v)"
+    for body in (f"{large} {small}", f"{small} {large}"):
+        onnx.save(model(body, "float[2,3] x", "float[2] a, float[2] b", w=(40, 40), v=(30, 4)), "net.onnx")
+        rows = [line.split() for line in call("inspect", "net.onnx").stdout.splitlines() if "no rule for" in line]
+        assert [row[1:3] for row in rows] == [["1,600", "w"], ["120", "v"]]
 
 
 @pytest.mark.parametrize("width", [80, 200])

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from exact.test_growth_forms import document
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -33,6 +32,7 @@ from helpers.deepening import (
     resnet,
 )
 from helpers.graphs import Judge, model, opened, run
+from helpers.growths import document
 from onnx_n2n import exact
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.depth.places import places

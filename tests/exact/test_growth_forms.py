@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import ml_dtypes
@@ -21,10 +19,9 @@ from record.test_forms import CASES, RMS
 from helpers.deepening import BN, CONV, IMAGE, NORM, C, V, W
 from helpers.enlarging import UNPROVEN
 from helpers.graphs import model
-from helpers.growths import CLASSIFIER, GROWTHS, QUIET
+from helpers.growths import CLASSIFIER, GROWTHS, QUIET, document
 from onnx_n2n.errors import ModelError
 from onnx_n2n.exact import check, entered, field, growth
-from onnx_n2n.exact import record as records
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.reals import RealLine
@@ -40,14 +37,6 @@ RUNS = [
     "deepen{count=1},widen{factor=1.5}",
     "widen{factor=1.25},deepen{count=1},widen{factor=1.5}",
 ]
-
-
-def document(result: Any) -> dict[str, Any]:
-    """Return the steps and arrays of a growth's record, which may be changed."""
-    with TemporaryDirectory() as folder:
-        result.growth.save(Path(folder, "growth.safetensors"))
-        read = records.read(Path(folder, "growth.safetensors"))
-    return {"steps": copy.deepcopy(list(read.steps)), "arrays": dict(read.arrays)}
 
 
 def claimed(tensors: dict[str, Any] | None = None, settings: dict[str, Any] | None = None) -> dict[str, Any]:

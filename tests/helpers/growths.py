@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from helpers.calling import net
 from helpers.deepening import resnet
 from helpers.enlarging import UNPROVEN, three
 from helpers.graphs import model
+from onnx_n2n.exact import record as records
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Widen, parse
 from onnx_n2n.record.record import Record
 
@@ -56,3 +60,11 @@ def record_of(name: str) -> Record:
     growing, teacher = GROWTHS[name]
     found: Record = growing(teacher, proof=UNPROVEN).growth
     return found
+
+
+def document(result: Any) -> dict[str, Any]:
+    """Return the steps and arrays of a growth's record, which may be changed."""
+    with TemporaryDirectory() as folder:
+        result.growth.save(Path(folder, "growth.safetensors"))
+        read = records.read(Path(folder, "growth.safetensors"))
+    return {"steps": copy.deepcopy(list(read.steps)), "arrays": dict(read.arrays)}
