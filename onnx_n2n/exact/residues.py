@@ -168,7 +168,7 @@ def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
     """
     values = np.asarray(values)
     for part, one in _blocks(values, prime):
-        times = np.multiply(part, 1 / one * (1 - 2.0**-50))
+        times = np.multiply(part, 1 / one * (1 - 2.0**-50), out=np.empty_like(part))
         np.floor(times, out=times)
         times *= one
         part -= times
@@ -179,7 +179,7 @@ def reduced(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
 def centred(values: np.ndarray, prime: np.ndarray | float) -> np.ndarray:
     """Bring whole numbers from -2^53 to 2^53 as near to 0 as they can be modulo a prime, in place."""
     for part, one in _blocks(values, prime):
-        times = np.multiply(part, 1 / one)
+        times = np.multiply(part, 1 / one, out=np.empty_like(part))
         np.rint(times, out=times)
         times *= one
         part -= times

@@ -13,6 +13,7 @@ TYPES = {"bfloat16": (7, -126), "float16": (10, -14), "float32": (23, -126), "fl
 # A number may be less than this times a unit from what is stored. Of a number that the type holds, its neighbours are
 # one unit away: so it is never taken for them.
 LIMIT = 1 - 2.0**-10
+_EXPONENT = np.uint64(0x7FF << 52)  # which bits of a double are its exponent
 
 
 def units(
@@ -33,10 +34,9 @@ def units(
         raise Undecided(f"numbers of type {dtype.name} are not rounded here")
     bits, least = TYPES[dtype.name]
     smaller = np.minimum(np.abs(stored.astype(np.float64)), np.abs(exact.astype(np.float64)))
-    _, exponent = np.frexp(smaller)
-    exponent = np.where(smaller == 0, least, np.maximum(exponent - 1, least))
+    powers = (smaller.view(np.uint64) & _EXPONENT).view(np.float64)  # the largest power of two that is not above it
     off = np.asarray(np.abs(stored - exact) + radius).astype(np.float64)
-    found: np.ndarray = np.ldexp(off, bits - exponent)
+    found: np.ndarray = off / np.maximum(powers, 2.0**least) * 2.0**bits
     return found
 
 

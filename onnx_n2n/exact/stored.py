@@ -205,7 +205,9 @@ class Stored(Residues):
                 keep()
                 part = given[:, row : row + most, start : start + TERMS]
                 self._add(part, start, high, found[:, row : row + most])
-            _give_back(self.array)
+            if self.array.flags.c_contiguous:  # else the next rows are on the same pages
+                _give_back(self.array)
+        _give_back(self.array)
         primes = self.field.column.reshape(-1, 1, 1)
         return wrapped(centred(found, primes), primes).reshape(count, *left.shape[:-1], columns)
 
