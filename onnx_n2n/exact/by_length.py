@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
 
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.tensor import Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 ENDLESS = 2**31 - 1  # as the end of a part: all that is left
@@ -35,6 +35,16 @@ def decisions(site: Site) -> list[tuple[Any, ...]]:
         kept = ("auto_pad", "ceil_mode", "strides", "kernel_shape", "dilations", "pads")
         return [(site.operator, *(str(attributes.get(each)) for each in kept))]
     return []
+
+
+def emptied(site: Site, results: Sequence[Value]) -> bool:
+    """Return whether a node makes nothing of something, as lengths say that were drawn."""
+    first = 0 if site.operator in {"ConstantOfShape", "Range"} else 1
+    lengths = (each for each in site.inputs[first:] if isinstance(each, Tensor))
+    some = first == 0 or (site.given(0) and 0 not in site.shape(0))
+    return some and any(each.sized for each in lengths) and any(
+        isinstance(each, Tensor) and 0 in each.shape for each in results
+    )  # fmt: skip
 
 
 def _cut(site: Site) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 from onnx_n2n.exact import registry
-from onnx_n2n.exact.by_length import decisions
+from onnx_n2n.exact.by_length import decisions, emptied
 from onnx_n2n.exact.defined import doubtful, function_of
 from onnx_n2n.exact.files import File, dense, domain_of, opsets
 from onnx_n2n.exact.lengths import Lengths, Trail
@@ -155,6 +155,8 @@ class Run:
                 else each
                 for each, also in zip(results, known, strict=False)
             ]
+        if self.world.exact and self.lengths.other is not None and emptied(site, results):
+            raise Undecided("nothing is left at these lengths, and something may be at others")
         return [self._settled(each) for each in results]
 
     def _settled(self, value: Value) -> Value:
@@ -164,18 +166,23 @@ class Run:
         same = self.world.stand_for(value.numbers, value.known)
         return Tensor(value.type, value.known, ids=value.ids) if same.all() else value
 
-    def decide_by(self, tensor: Tensor) -> None:
+    def decide_by(self, tensor: Tensor, what: tuple[Any, ...], place: str) -> None:
         """Note that something is decided by elements that depend on the lengths that were drawn.
 
         A length is noted over what it is now: times the width of a layer that is wider in the student, it is the same.
+
+        Args:
+            tensor: The elements.
+            what: What each of them decides, beginning with an operator.
+            place: The node.
         """
         assert tensor.known is not None
         if self.world.exact and (tensor.numbers is not None or not tensor.rough):
             numbers, known = self.numbers(tensor), tensor.known
             free = ~self.world.stand_for(numbers, known)
             numbers *= self._one_over(np.where(known == 0, 1, known))
-            for each in compress(self.world.marks(numbers), free.reshape(-1)):
-                self.decided.setdefault(each, "")
+            for at, each in compress(enumerate(self.world.marks(numbers)), free.reshape(-1)):
+                self.decided.setdefault((*what, at, each), place)
 
     def _one_over(self, known: np.ndarray) -> Numbers:
         """Return one over known numbers: few whole ones each by itself, which is quicker."""

@@ -60,7 +60,7 @@ class Running(Protocol):
         """Note which parts of something that has no constants the run has met."""
         ...
 
-    def decide_by(self, tensor: Tensor) -> None:
+    def decide_by(self, tensor: Tensor, what: tuple[Any, ...], place: str) -> None:
         """Note that something is decided by elements that depend on the lengths that were drawn."""
         ...
 

@@ -19,6 +19,7 @@ from onnx_n2n.exact.world import World
 
 TEXTS = {"doc_string", "name"}
 SHAPED = {"ConstantOfShape", "Expand", "Reshape"}  # operators with an input that says the lengths of their result
+DECIDING = ("axes", "axis", "largest", "mode", "upper")  # attributes that say what is decided by lengths
 FLAGS = {
     "ceil_mode", "count_include_pad", "do_rotary", "interleaved", "is_causal", "keepdims", "largest", "layout",
     "linear_before_reset", "noop_with_empty_axes", "sorted", "training_mode", "transA", "transB", "unidirectional",
@@ -174,7 +175,8 @@ class Site:
             raise Undecided(f"input {slot} says how long or where something is, and depends on the model's inputs")
         self.run.read(tensor)
         if tensor.sized and not (self.operator in SHAPED and self._fits(tensor)):
-            self.run.decide_by(tensor)
+            deciding = (f"{name}={self.attribute(name)}" for name in DECIDING if name in self._attributes)
+            self.run.decide_by(tensor, (self.operator, slot, *deciding), self.place)
         return tensor.known
 
     def _fits(self, lengths: Tensor) -> bool:

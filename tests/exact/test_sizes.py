@@ -227,3 +227,25 @@ def test_large_images_of_a_stated_size_are_tried_smaller_where_no_node_states_it
     verdict = check(other, other)
     assert (verdict.state, verdict.declared) == ("equal", True)
     assert check(pooled, other).state != "equal"
+
+
+def test_a_length_below_zero_is_a_free_axis() -> None:
+    """As some exporters write it: the models take any batch."""
+    relu, tanh = (made(f"(float[N, 3] x) => (float[N, 3] y) {{ y = {name}(x) }}") for name in ("Relu", "Tanh"))
+    for each in (relu, tanh):
+        each.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert len(check(relu, relu).shapes) == 2
+    assert check(relu, tanh).state == "different"
+
+
+@given(st.lists(NAMES, min_size=1, max_size=3))
+def test_other_lengths_are_longer_by_one_or_one(shapes: list[list[str | int]]) -> None:
+    given_ = values(*shapes)
+    attempt = next(sizes.attempts(given_))
+    batches, others = sizes.names(given_)
+    found = list(sizes.beside(given_, None, attempt[0]))
+    assert len(found) == 2 * (bool(batches) + bool(others))
+    for each in found:
+        for name, shape in each.items():
+            assert all(new in {old, old + 1, 1} for new, old in zip(shape, attempt[0][name], strict=True))
+        assert each != attempt[0]

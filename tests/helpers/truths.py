@@ -173,6 +173,10 @@ EQUAL = [
     pair("Einsum as a product", TEXT, "y = MatMul(x, W)", "y = Einsum<equation = \"nij,jk->nik\">(x, W)", W=W),
 ]  # fmt: skip
 NOT_DIFFERENT = [
+    pair("whole numbers of 64 bits that wrap around", "(int64[N, 8] x) => (int64[N, 8] y)",
+         "a = Add(x, k) y = Add(a, k)", "y = Add(x, m)", k=np.int64(2**62), m=np.int64(-(2**63))),
+    pair("numbers of 64 bits without a sign that wrap around", "(uint64[N, 8] x) => (uint64[N, 8] y)",
+         "a = Add(x, k) y = Add(a, k)", "y = Identity(x)", k=np.uint64(2**63)),
     pair("mean over a length as a sum's share", "(float[N, L, 8] x) => (float[N, 1, 8] y)", "y = ReduceMean(x, ax)",
          "t = ReduceSum(x, ax) s = Shape<start=1, end=2>(x) f = Cast<to=1>(s) y = Div(t, f)", ax=np.array([1])),
     pair("Clip at zero and Relu", SAME, "y = Clip(x, zero)", "y = Relu(x)", zero=ZERO), pair("Max with zero and Relu",

@@ -50,9 +50,12 @@ def sums_and_products(site: Site) -> Tensor:
 
 
 def held(site: Site, x: Numbers) -> Tensor:
-    """Return a result in the type of the first input: whole numbers lose bits, but for those of 64 bits and a sign."""
+    """Return a result in the type of the first input: whole numbers lose bits, but for those of 64 bits and a sign.
+
+    As doubles, such numbers that are too large say nothing.
+    """
     type_ = site.tensor(0).type
-    if type_ in BITS and (BITS[type_] < LARGE or type_ not in SIGNED):
+    if type_ in BITS and (BITS[type_] < LARGE or type_ not in SIGNED or not site.world.exact):
         x = site.world.apply(WRAPPED, (type_,), x)
     return site.result(x)
 

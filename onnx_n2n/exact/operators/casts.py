@@ -30,10 +30,11 @@ LOWER: set[int] = {each for each in _T.DataType.values() if named(each).startswi
 
 
 def _wrapped(x: np.ndarray, type_: int) -> np.ndarray:
-    """Return whole numbers without the bits that a type has no place for."""
+    """Return whole numbers without the bits that a type has no place for; of 64 bits, those too large say nothing."""
     bits = BITS[type_]
     if bits == 64:
-        return x
+        low = -(2.0**63) if type_ in SIGNED else 0.0
+        return np.where((x >= low) & (x < low + 2.0**64), x, np.nan)
     rest = np.asarray(np.mod(x, 2.0**bits))
     return np.where(rest >= 2.0 ** (bits - 1), rest - 2.0**bits, rest) if type_ in SIGNED else rest
 

@@ -26,7 +26,7 @@ FEW = 64  # whole numbers that say how a branch moves things
 
 def _unseen(x: np.ndarray, *written: object) -> np.ndarray:
     """Return numbers that stand for what a branch would give, if it were taken."""
-    return np.sin(x + zlib.crc32(repr(written).encode()))
+    return np.asarray(np.sin(x + zlib.crc32(repr(written).encode())))
 
 
 UNSEEN = define("UnseenBranch", _unseen, at_infinity=True)

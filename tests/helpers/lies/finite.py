@@ -154,7 +154,8 @@ LIES = [
     pair("logarithm in the last trip of a loop", "(float[N, L] x) => (float[N, L] y)", "y = Relu(x)",
          "s = Shape<start=1, end=2>(x) l = Squeeze(s) z = Sub(l, l) e = Exp(x) w, t = Loop(m, , e, x) <body = f "
          "(int64 i, bool g, float[N, L] v, float[N, L] u) => (bool h, float[N, L] p, float[N, L] q) { h = Identity(g) "
-         "j = Add(i, z) c = Equal(j, two) q = If(c) <then_branch = a () => (float[N, L] x0) { x0 = Log(v) }, else_branch "
-         "= b () => (float[N, L] k) { k = Identity(u) }> p = Sub(v, d) }> o = Mul(t, n) r = Relu(x) y = Add(r, o)",
+         "j = Add(i, z) c = Equal(j, two) q = If(c) <then_branch = a () => (float[N, L] x0) { x0 = Log(v) }, "
+         "else_branch = b () => (float[N, L] k) { k = Identity(u) }> p = Sub(v, d) }> o = Mul(t, n) r = Relu(x) "
+         "y = Add(r, o)",
          m=np.int64(3), two=np.int64(2), d=np.float32(1e-4), n=np.float32(0), feeds={"x": np.full((1, 4), -20, "f4")}),
 ]  # fmt: skip

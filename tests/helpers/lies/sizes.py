@@ -61,6 +61,12 @@ def beyond(name: str, teacher: str, student: str, given: str, else_: str, end: s
     return pair(name, ANY, *sides, **WHOLE, f=np.int64(50), k=np.array([0, 60, -1, 8]), feeds={"x": normal(1, 60, 8)})
 
 
+def behind(name: str, teacher: str, student: str) -> Pair:
+    """A pair that counts the places behind the sixtieth, `n`; no run has any."""
+    return text(name, *(f"d = Sub(s, k) n = Max(d, first) {each}" for each in (teacher, student)), k=np.array([60]),
+                feeds={"x": normal(1, 70, 8)})  # fmt: skip
+
+
 def conv(
     name: str, kernel: int, teacher: str, student: str = "", place: tuple[int, int] | None = None, **more: Any
 ) -> Pair:
@@ -423,6 +429,28 @@ LIES = [
            "float[N, L, 8] o, float[N, L, 8] o2) { o = Relu(x) o2 = Neg(x)", "y = Sub(b, b2)", "b, b2"),
     beyond("what a branch gives less its mean", "m = Sin(e) p = Reshape(m, d)", "m = Exp(e) p = Reshape(m, d)",
            "float[N, L, 8] p", "float[N, L, 8] o) { o = Relu(x)", "m0 = ReduceMean(b, last) y = Sub(b, m0)"),
+    # what hangs on how many places there are behind the sixtieth
+    behind("part of another tensor", "f = Relu(x) t = Slice(f, first, n, second) y = Concat<axis=1>(x, t)",
+           "f = Neg(x) t = Slice(f, first, n, second) y = Concat<axis=1>(x, t)"),
+    behind("sum of a part of another tensor", "f = Relu(x) t = Slice(f, first, n, second) r = ReduceSum(t, second) "
+           "y = Add(x, r)", "f = Neg(x) t = Slice(f, first, n, second) r = ReduceSum(t, second) y = Add(x, r)"),
+    behind("repeated sums of another tensor", "f = Relu(x) g = ReduceSum(f, second) h = Concat<axis=0>(second, n, "
+           "second) t = Expand(g, h) y = Concat<axis=1>(x, t)", "f = Neg(x) g = ReduceSum(f, second) h = "
+           "Concat<axis=0>(second, n, second) t = Expand(g, h) y = Concat<axis=1>(x, t)"),
+    behind("rows of another tensor", "q = Squeeze(n) i = Range(o, q, u) f = Relu(x) t = Gather<axis=1>(f, i) "
+           "y = Concat<axis=1>(x, t)", "q = Squeeze(n) i = Range(o, q, u) f = Neg(x) t = Gather<axis=1>(f, i) "
+           "y = Concat<axis=1>(x, t)"),
+    behind("largest or smallest", "v, i = TopK<axis=1>(x, n) y = Concat<axis=1>(x, v)",
+           "v, i = TopK<axis=1, largest=0>(x, n) y = Concat<axis=1>(x, v)"),
+    behind("padded before or behind", "p = Concat<axis=0>(first, n, first, first, first, first) y = Pad(x, p)",
+           "p = Concat<axis=0>(first, first, first, first, n, first) y = Pad(x, p)"),
+    behind("padded by zeros or by the last place", "p = Concat<axis=0>(first, n, first, first, first, first) "
+           "y = Pad(x, p)", "p = Concat<axis=0>(first, n, first, first, first, first) y = Pad<mode=\"edge\">(x, p)"),
+    behind("middle or beginning", "m = Sub(s, n) y = CenterCropPad<axes=[1]>(x, m)",
+           "m = Sub(s, n) y = Slice(x, first, m, second)"),
+    behind("parts in another order", "m = Sub(s, n) a = Slice(x, first, m, second) b = Slice(x, m, s, second) "
+           "y = Concat<axis=1>(a, b)", "m = Sub(s, n) a = Slice(x, first, m, second) b = Slice(x, m, s, second) "
+           "y = Concat<axis=1>(b, a)"),
     # students that fail at lengths that no run has
     pair("batches of even numbers", SAME, "y = Relu(x)", "r = Reshape(x, k) m = Relu(r) s = Shape(x) y = Reshape(m, s)",
          k=np.array([-1, 2, 8]), feeds={"x": normal(3, 8)}),
