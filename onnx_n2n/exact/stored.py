@@ -107,10 +107,10 @@ def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarr
         block -= digits
         doubles[...] = digits
         yield rows, doubles, exponent
-        if not block.any():
+        left = rows >= 0 if count == 1 and block.any() else block.any(1)
+        if not left.any():
             break
         exponent -= DIGIT + 1  # what is left is at most half of the power
-        left = block.any(1) if count > 1 else rows >= 0
         if 2 * np.count_nonzero(left) < len(rows):
             rows, block = rows[left], block[left]
             digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
@@ -168,6 +168,9 @@ class Stored(Residues):
     @property
     def values(self) -> np.ndarray:  # type: ignore[override]
         """All numbers, for all primes."""
+        return self._whole()
+
+    def _whole(self) -> np.ndarray:
         if self.array.dtype.kind in "bui":
             return np.stack([self.slab(place) for place in range(len(self.field.primes))])
         return Parts.of(self.array).modulo(self.field.primes)
@@ -181,7 +184,7 @@ class Stored(Residues):
         if self._last is None or self._last[0] != key:
             self._last = key, Parts.of(self.array[key])
             _give_back(self.array)
-        return self._last[1].modulo((prime,))[0]
+        return np.asarray(self._last[1].modulo((prime,))[0])
 
     def under(self, left: Residues) -> np.ndarray | None:
         """Return the product of other numbers with this matrix: for all primes at once, digit by digit.
