@@ -243,10 +243,10 @@ class Stored(Residues):
             here += centred(sums, primes)
 
     def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
-        """Return some rows and columns of a matrix as floats, to change them; none is a negative zero."""
+        """Return some rows and columns of a matrix as floats, to change them."""
         part = self.array[start:stop, first:last]
         short = part.dtype.kind == "f" and part.dtype.itemsize <= 4
-        return np.asarray(part.astype(np.float32 if short else np.float64) + 0)
+        return np.asarray(part.astype(np.float32 if short else np.float64))
 
     def _power(self, exponent: int) -> np.ndarray:
         """Return a power of two for each prime, as near to 0 as it can be, float64[primes, 1, 1]."""
