@@ -1,4 +1,4 @@
-"""Large constants, which are read from their files and entered block by block, one prime after the other."""
+"""Large constants, which are read from their files and entered block by block, for all primes at once."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Stored(Residues):
         """Return the product of other numbers with this matrix: for all primes at once, digit by digit.
 
         Each number of the matrix is a sum of digits times powers of two, the same ones for all primes. Few numbers are
-        so small beside the largest one that two digits do not do: these are multiplied one by one.
+        so small beside the largest one that two digits do not do: a third one multiplies only the rows that have some.
         """
         kind, width = self.array.dtype.kind, self.array.dtype.itemsize
         far = self.bound.low < -FARTHEST or self.bound.high > FARTHEST
