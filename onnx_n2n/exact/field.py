@@ -218,7 +218,7 @@ class Field(World[Residues]):
         if (self.node, name) in self.wanted:
             self._ask(name, *arguments)
         found = self._drawn(self.prints(*arguments, name=name, parameters=parameters))
-        if function.zero:
+        if function.zero and (x.values[0] == 0).any():
             found.values = np.where((x.values == 0).all(0), 0.0, found.values)
         if not function.idempotent or not self.laws:
             return found
@@ -288,16 +288,16 @@ class Field(World[Residues]):
             return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
         prints = [_spread(self.prints(each), len(shape)) for each in arguments]
         one, two = (each.broadcast_to(shape) for each in arguments)
-        drawn = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
-        same = (prints[0] == prints[1]).all(0)
-        bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits)) if same.any() else VARIABLE
-        infinite = one.infinite or two.infinite
-        found = Residues(self, np.where(same, one.values, drawn.values), bound, infinite)
+        found = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
+        found.infinite = infinite = one.infinite or two.infinite
+        if (same := (prints[0] == prints[1]).all(0)).any():
+            found.values = np.where(same, one.values, found.values)
+            found.bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits))
         self.comparisons.add(kind, max(one.size, sum(each.size for each in arguments)), one.bound.joined(two.bound))
         if not self.laws:
             return found
         memory = self._fixed.setdefault(kind, Memory())
-        values, bound = memory.recall(self.prints(one, two), found.values, bound)
+        values, bound = memory.recall(self.prints(one, two), found.values, found.bound)
         values, bound = memory.recall(self.prints(two, one), values, bound)
         found = Residues(self, values, bound, infinite)
         for each in (one, two):

@@ -73,12 +73,11 @@ class Mended(Stored):
         super().__init__(field, array, bound)
         self.blocks = blocks
 
-    @property
-    def values(self) -> np.ndarray:
-        """All numbers, for all primes."""
-        found = super().values
+    def _whole(self) -> np.ndarray:
+        found = super()._whole()
         for block in self.blocks:
-            found[(slice(None), *np.ix_(*block.at))] = block.numbers.values[(slice(None), *np.ix_(*block.sources))]
+            for numbers, exact in zip(found, block.numbers.values, strict=True):
+                numbers[np.ix_(*block.at)] = exact[np.ix_(*block.sources)]
         return found
 
     def slab(self, place: int, key: Any = ...) -> np.ndarray:

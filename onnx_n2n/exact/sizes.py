@@ -94,9 +94,7 @@ def attempts(
     yield from _shaped(inputs, fixed, long if reaching else _sets(small, larger if others else small, batches, others))
 
 
-def smaller(
-    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt
-) -> Iterator[list[Attempt]]:
+def smaller(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> Iterator[list[Attempt]]:
     """Return sets of shapes between some that `attempts` has found by a scale and those of the scale before, ascending.
 
     They are nearly in the same proportion: a window that moves by a power of two meets no more places in those of one

@@ -1,4 +1,4 @@
-"""Large constants, which are read from their files and entered block by block, one prime after the other."""
+"""Large constants, which are read from their files and entered block by block, for all primes at once."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ def _digits(block: np.ndarray, high: int) -> Iterator[tuple[np.ndarray, np.ndarr
         block -= digits
         doubles[...] = digits
         yield rows, doubles, exponent
-        if not block.any():
+        left = rows >= 0 if count == 1 and block.any() else block.any(1)
+        if not left.any():
             break
         exponent -= DIGIT + 1  # what is left is at most half of the power
-        left = block.any(1) if count > 1 else rows >= 0
         if 2 * np.count_nonzero(left) < len(rows):
             rows, block = rows[left], block[left]
             digits, doubles = np.empty_like(block), np.empty_like(block, np.float64)
@@ -168,6 +168,9 @@ class Stored(Residues):
     @property
     def values(self) -> np.ndarray:  # type: ignore[override]
         """All numbers, for all primes."""
+        return self._whole()
+
+    def _whole(self) -> np.ndarray:
         if self.array.dtype.kind in "bui":
             return np.stack([self.slab(place) for place in range(len(self.field.primes))])
         return Parts.of(self.array).modulo(self.field.primes)
@@ -181,13 +184,13 @@ class Stored(Residues):
         if self._last is None or self._last[0] != key:
             self._last = key, Parts.of(self.array[key])
             _give_back(self.array)
-        return self._last[1].modulo((prime,))[0]
+        return np.asarray(self._last[1].modulo((prime,))[0])
 
     def under(self, left: Residues) -> np.ndarray | None:
         """Return the product of other numbers with this matrix: for all primes at once, digit by digit.
 
         Each number of the matrix is a sum of digits times powers of two, the same ones for all primes. Few numbers are
-        so small beside the largest one that two digits do not do: these are multiplied one by one.
+        so small beside the largest one that two digits do not do: a third one multiplies only the rows that have some.
         """
         kind, width = self.array.dtype.kind, self.array.dtype.itemsize
         far = self.bound.low < -FARTHEST or self.bound.high > FARTHEST
@@ -240,10 +243,10 @@ class Stored(Residues):
             here += centred(sums, primes)
 
     def _part(self, start: int, stop: int, first: int, last: int) -> np.ndarray:
-        """Return some rows and columns of a matrix as floats, to change them; none is a negative zero."""
+        """Return some rows and columns of a matrix as floats, to change them."""
         part = self.array[start:stop, first:last]
         short = part.dtype.kind == "f" and part.dtype.itemsize <= 4
-        return np.asarray(part.astype(np.float32 if short else np.float64) + 0)
+        return np.asarray(part.astype(np.float32 if short else np.float64))
 
     def _power(self, exponent: int) -> np.ndarray:
         """Return a power of two for each prime, as near to 0 as it can be, float64[primes, 1, 1]."""
