@@ -108,7 +108,8 @@ class Pair:
             surveys = [self.survey(shapes, side) for shapes in attempt]
             for each in surveys:
                 self.require_read((each,))
-            sides.append([Lengths(each.shapes) for each in (surveys[-1], *surveys[:-1])])
+            others = surveys[-1], *surveys[:-1]
+            sides.append([Lengths(each.shapes, each.emptied) for each in others])
         return list(zip(*sides, strict=True))
 
     def shows(self, one: sizes.Attempt, two: sizes.Attempt) -> bool:
