@@ -83,9 +83,10 @@ class Named:
         if (found := self._by_name.get(node_name)) is None:
             return None
         node, versions = found
-        for each in node.attribute:
-            if each.name == attribute:
-                return np.float32(each.f) if each.type == onnx.AttributeProto.FLOAT and not each.ref_attr_name else None
+        if stated := [each for each in node.attribute if each.name == attribute]:
+            one = stated[0]
+            plain = len(stated) == 1 and one.type == onnx.AttributeProto.FLOAT and not one.ref_attr_name
+            return np.float32(one.f) if plain else None
         domain = domain_of(node.domain)
         try:
             schema = onnx.defs.get_schema(node.op_type, versions.get(domain, 1), domain)

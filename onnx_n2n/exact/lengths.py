@@ -30,11 +30,13 @@ class Trail:
         carried: For each visit which elements of constants each input has, where that is kept, and behind those of the
             inputs the parts of a window that have met nothing. This takes memory.
         by_lengths: Visits of nodes with an input whose elements depend on lengths, or that is no tensor.
+        emptied: Visits of nodes that make nothing of something, as lengths say.
     """
 
     shapes: dict[Visit, tuple[Shape, ...]] = field(default_factory=dict)
     carried: dict[Visit, list[Ids | None]] | None = None
     by_lengths: set[Visit] = field(default_factory=set)
+    emptied: set[Visit] = field(default_factory=set)
     _visits: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last: Visit = ("", "", 0)
 
@@ -62,9 +64,11 @@ class Lengths:
 
     Args:
         other: The shapes there; None if nothing is known, and each axis may be free.
+        emptied: Visits of nodes that make nothing of something there, as lengths say.
     """
 
     other: Mapping[Visit, tuple[Shape, ...]] | None = None
+    emptied: frozenset[Visit] = frozenset()
 
     def free(self, visit: Visit, place: int, shape: Shape) -> np.ndarray:
         """Return which axes of the input at a place are free, bool[n]."""

@@ -106,7 +106,8 @@ class Pair:
         sides = []
         for side in (0, 1):
             surveys = self._read(attempt, side)
-            sides.append([Lengths(each.shapes) for each in (surveys[-1], *surveys[:-1])])
+            others = surveys[-1], *surveys[:-1]
+            sides.append([Lengths(each.shapes, each.emptied) for each in others])
         return list(zip(*sides, strict=True))
 
     def shows(self, one: sizes.Attempt, two: sizes.Attempt) -> bool:

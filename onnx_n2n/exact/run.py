@@ -24,7 +24,7 @@ from onnx_n2n.exact.reference import known_results
 from onnx_n2n.exact.scope import DEEPEST, Scope, names_read
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import STRING, Tensor, Value
-from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.undecided import Emptied, Undecided
 from onnx_n2n.exact.unrounded import Exact
 from onnx_n2n.exact.world import World
 
@@ -155,8 +155,11 @@ class Run:
                 else each
                 for each, also in zip(results, known, strict=False)
             ]
-        if self.world.exact and self.lengths.other is not None and emptied(site, results):
-            raise Undecided("nothing is left at these lengths, and something may be at others")
+        if emptied(site, results):
+            self.trail.emptied.add(site.visit)
+            if site.visit in self.lengths.emptied:
+                reason = "nothing is left at these lengths, and something may be at others"
+                raise Emptied(reason, site.place, site.operator)
         return [self._settled(each) for each in results]
 
     def _settled(self, value: Value) -> Value:

@@ -33,6 +33,7 @@ class Survey:
         met: For each visit that has met some of them, which of its inputs have some. It is empty where it is not known
             of all of them where they have gone.
         by_lengths: Of these visits those with an input whose elements depend on lengths, or that is no tensor.
+        emptied: Visits that have made nothing of something, as lengths say.
     """
 
     file: File
@@ -45,6 +46,7 @@ class Survey:
     missing: np.ndarray
     met: Mapping[Visit, tuple[bool, ...]]
     by_lengths: frozenset[Visit]
+    emptied: frozenset[Visit]
 
     @classmethod
     def of(cls, run: Watched, world: Ranges, results: Mapping[str, Value]) -> Survey:
@@ -62,6 +64,7 @@ class Survey:
             missing,
             met,
             frozenset(trail.by_lengths & met.keys()),
+            frozenset(trail.emptied),
         )
 
     def like(self, other: Survey) -> bool:

@@ -11,7 +11,7 @@ import onnx
 
 from onnx_n2n.exact import sizes
 from onnx_n2n.exact.pair import Misfit, Pair, Unread
-from onnx_n2n.exact.undecided import Undecided
+from onnx_n2n.exact.undecided import Emptied, Undecided
 from onnx_n2n.exact.verdict import Verdict
 from onnx_n2n.exact.watched import LARGEST, TooLarge
 
@@ -91,7 +91,7 @@ class Tried:
                 self.why = self.why or why
                 place = why.node, why.operator, why.reason
                 times = times + 1 if place == last else 1
-                if times == (REPEATED if isinstance(why, Misfit) else 2) or isinstance(why, TooLarge):
+                if times == (REPEATED if isinstance(why, Misfit | Emptied) else 2) or isinstance(why, TooLarge):
                     break  # other lengths change nothing, or make it worse
                 last = place
         return None

@@ -19,3 +19,7 @@ class Undecided(Exception):  # noqa: N818
     def at(self, node: str, operator: str) -> Undecided:
         """Return the same with a place, unless it has one."""
         return self if self.operator else Undecided(self.reason, node, operator)
+
+
+class Emptied(Undecided):
+    """Nothing is left of something at the lengths that are run, and something may be at others."""

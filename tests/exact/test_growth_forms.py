@@ -282,10 +282,34 @@ def test_a_record_does_not_speak_of_nodes_that_a_rule_makes() -> None:
     assert check(fused(0.5, "t"), fused(9.0, "s"), record=lie).state != "equal"
 
 
+def test_an_attribute_that_is_written_twice_is_never_taken() -> None:
+    """The attack: the record speaks of the first one, and the node means the last one."""
+    teacher = model("y = Gemm<alpha=0.5>(x, W)", "float[N,4] x", "y", W=(4, 3))
+    wrong = onnx.ModelProto.FromString(teacher.SerializeToString())
+    wrong.graph.node[0].name = "s"
+    wrong.graph.node[0].attribute.append(onnx.helper.make_attribute("alpha", 9.0))
+    assert check(teacher, wrong, record=claimed(settings={"s.alpha": {"number": [1, 2]}})).state != "equal"
+
+
+def test_a_constant_that_a_function_is_called_with_is_never_taken() -> None:
+    """The attack: a node of a function holds a tensor as well, of which the record speaks."""
+    text = '''<ir_version: 10, opset_import: ["": 18, "my": 1]> g (float[N,2] x) => (float[N,2] y) {
+        y = my.F<v: tensor = float[2] {%s}>(x) }
+        <domain: "my", opset_import: ["": 18]> F <v> (a) => (b) { c = Constant<value: tensor = @v>() b = Mul(a, c) }'''
+    teacher, wrong = (onnx.parser.parse_model(text % each) for each in ("1, 2", "1, 9"))
+    held = wrong.functions[0].node[0].attribute[0]
+    held.t.CopyFrom(numpy_helper.from_array(np.float32([1, 2]), "c"))
+    for each in (teacher, wrong):
+        each.graph.initializer.append(numpy_helper.from_array(np.float32([0.5, 1]), "W"))
+    form = {"times": [{"tensor": "W"}, {"number": [2, 1]}]}
+    assert check(teacher, wrong, record=claimed({"c": form})).state != "equal"
+
+
 def test_a_number_that_an_attribute_holds_is_not_rounded_often() -> None:
     """The attack: two steps round an attribute, which is two units off, to what the teacher has."""
     def gemm(alpha: float, name: str) -> onnx.ModelProto:
-        made = model(f"y = Gemm<alpha={alpha:.12g}>(x, W)", "float[N,4] x", "y", W=(4, 3))
+        weights = np.arange(12, dtype=np.float32).reshape(4, 3)
+        made = model(f"y = Gemm<alpha={alpha:.12g}>(x, W)", "float[N,4] x", "y", W=weights)
         made.graph.node[0].name = name
         return made
 

@@ -57,6 +57,10 @@ def split_gain(name: str, edit: Callable[[onnx.ModelProto], None]) -> Pair:
 
 
 EQUAL = [
+    pair("zeros up to a multiple of three", "(float[N, L, 8] x) => (float[N, M, 8] y)",
+         "b = Shape<end=1>(x) s = Shape<start=1, end=2>(x) m = Mod(s, k) n = Sub(k, m) r = Mod(n, k) "
+         "w = Concat<axis=0>(b, r, e) z = ConstantOfShape(w) a = Concat<axis=1>(x, z) y = Relu(a)", k=np.array([3]),
+         e=np.array([8])),
     pair("itself", ROWS, NET, W=W, V=V), split_gain("other names", turned), split_gain("constants as nodes",
          as_constants), split_gain("constants as numbers", as_numbers),
     pair("nodes in another order", TWO, "a = Relu(x) b = Abs(z) y = Add(a, b)", "b = Abs(z) a = Relu(x) y = Add(a, b)"),
