@@ -37,14 +37,15 @@ def multiples(
         others: For each other group that grows the length that is asked for and the length it gets.
         multiple_of: What the new sizes must be multiples of.
     """
-    low, high = max(math.floor(times), 1), max(math.ceil(times), 1)
+    low, high = math.floor(times), math.ceil(times)
     goal = {factor: wanted for factor, (wanted, _) in others.items()} | {g.factor: g.size * times for g in groups}
     before = parameters(analysis.model)
     aim = before + analysis.gain(goal)
     lengths: dict[Factor, float] = {factor: length for factor, (_, length) in others.items()}
     choices: list[tuple[list[Group], int]] = []  # groups that grow alike, and what else they may grow by
     for alike in _alike(analysis, groups):
-        upper, lower = (_allowed(alike, factor, multiple_of) for factor in (high, low))
+        fits = [n for n in (high, low) if all(n * group.size % multiple_of == 0 for group in alike)]
+        upper, lower = (*fits, 1, 1)[:2]
         lengths |= {group.factor: group.size * upper for group in alike}
         if lower < upper:
             choices.append((alike, lower))
@@ -58,10 +59,6 @@ def multiples(
         lengths |= {group.factor: group.size * lower for group in alike}
         found = totals[best]
     return {group.factor: round(lengths[group.factor]) // group.size for group in groups}
-
-
-def _allowed(groups: Iterable[Group], times: int, multiple_of: int) -> int:
-    return times if all(times * group.size % multiple_of == 0 for group in groups) else 1
 
 
 def _lowered(analysis: Analysis, groups: Iterable[Group], times: int, lengths: Mapping[Factor, float]) -> float:

@@ -87,6 +87,13 @@ def test_multiples_are_as_asked_where_they_can_be(widths: list[int], options: di
     assert {(grown.before, grown.after, grown.note) for grown in growth.grown} == {(widths[0], 2 * widths[0], "")}
 
 
+@pytest.mark.parametrize(("multiple_of", "after"), [(1, [18]), (4, [12]), (5, [])])
+def test_multiples_fit_what_sizes_must_be_multiples_of(multiple_of: int, after: list[int]) -> None:
+    """By 2.9, a group of 6 triples, or doubles where 18 does not fit; where neither does, it stays."""
+    _, growth = grow(normalised([6]), factor=2.9, multiple_of=multiple_of)
+    assert [grown.after for grown in growth.grown] == after
+
+
 def test_parts_of_one_axis_grow_alike() -> None:
     """What is normalised across a concatenation must not grow in one part only."""
     teacher = model(
