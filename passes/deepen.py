@@ -134,7 +134,8 @@ class Deepen(Selective):
         """Return why there is no more depth."""
         found = places(analyze(model))
         reasons = [(each.name, each.reason) for each in done.kept or found.barred]
-        why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else "it has no activations and no residual sums"
+        none = "it has no activations, no recurrent layers and no residual sums"
+        why = f"{reasons[0][0]!r}: {reasons[0][1]}" if reasons else none
         if found.found and not done.kept:
             why = "no place that is chosen is left by `only=` and `without=`"
         hint = "'onnx-n2n inspect' lists the places for depth, and why others are none"

@@ -21,6 +21,7 @@ from helpers.exactly import (
     one_node,
     over_doubles,
 )
+from helpers.graphs import model as graph_of
 from onnx_n2n.exact import check
 from onnx_n2n.exact.tensor import Tensor
 
@@ -252,3 +253,32 @@ def test_no_bit_of_a_packed_matrix_may_change(row: int, block: int, byte: int, b
     other = packed.copy()
     other[row, block, byte] ^= 1 << bit
     assert check(model(text, B=packed, s=scales), model(text, B=other, s=scales)).state != "equal"
+
+
+TWICE = (
+    "q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) "
+    "p = QuantizeLinear(d, {0}, {1}) y = DequantizeLinear(p, {0}, {1})"
+)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "equal"), [("s", "z", True), ("t", "z", False), ("s", "w", False), ("s", "i", False)]
+)
+def test_what_was_rounded_once_stays_where_scale_zero_point_and_type_are_the_same(
+    scale: str, zero: str, equal: bool
+) -> None:
+    numbers = {"s": np.float32(0.1), "z": np.uint8(3), "t": np.float32(0.15), "w": np.uint8(200), "i": np.int8(3)}
+    once = graph_of("q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)", "float[2,40] x", "y",
+                 **{key: numbers[key] for key in "sz"})  # fmt: skip
+    used = {key: value for key, value in numbers.items() if key in {"s", "z", scale, zero}}
+    twice = graph_of(TWICE.format(scale, zero), "float[2,40] x", "y", **used)
+    assert (check(once, twice).state == "equal") == equal
+
+
+def test_zero_is_rounded_to_its_zero_point() -> None:
+    zero = graph_of("o = Mul(x, no) q = QuantizeLinear(o, s, z) y = DequantizeLinear(q, s, z)", "float[2,3] x", "y",
+                 no=np.float32(0), s=np.float32(0.1), z=np.uint8(7))  # fmt: skip
+    plain = graph_of("y = Mul(x, no)", "float[2,3] x", "y", no=np.float32(0))
+    other = graph_of("y = Add(x, no)", "float[2,3] x", "y", no=np.float32(0))
+    assert check(plain, zero).state == "equal"
+    assert check(other, zero).state != "equal"

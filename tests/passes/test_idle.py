@@ -17,7 +17,7 @@ from onnx_n2n.io.history import digest, history
 from onnx_n2n.passes import Sequential, parse
 from onnx_n2n.record.record import from_file
 
-NO_PLACE = "nothing can be added to the model: it has no activations and no residual sums"
+NO_PLACE = "nothing can be added to the model: it has no activations, no recurrent layers and no residual sums"
 NO_KERNEL = "no kernel can grow: there is no convolution in the model"
 
 
