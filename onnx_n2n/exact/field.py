@@ -23,17 +23,14 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.memory import Memory
+from onnx_n2n.exact.prints import absorbed, final, spread, started, unlike
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, exponents
 from onnx_n2n.exact.undecided import Undecided
 from onnx_n2n.exact.world import World, row_of
 
-_MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
-_STEP = np.array(0x9E3779B97F4A7C15, np.uint64)
-FEW = 32  # so many numbers are compared each with each; more are sorted
 MEASURES, LONGEST = 3, 1 << 20  # of so many lengths a number may be a multiple, and so large it may be
 BLOCK = 1 << 15  # so many numbers at once stay in a processor's cache
-_SHIFTS = np.array([29, 32], np.uint64)
 
 
 class Field(World[Residues]):
@@ -100,7 +97,7 @@ class Field(World[Residues]):
     def variable(self, name: Hashable, shape: Sequence[int]) -> Residues:
         """Return variables, such as the numbers of an input: one name stands for one array of a shape."""
         places = np.arange(math.prod(shape), dtype=np.uint64).reshape(tuple(shape))
-        return self._drawn(_absorbed(self._key("variable", name, places.shape), places))
+        return self._drawn(absorbed(self._key("variable", name, places.shape), places))
 
     def given(self, name: str, type_: int, shape: Sequence[int]) -> Residues:
         """Return an input: each number a variable of its own."""
@@ -109,7 +106,7 @@ class Field(World[Residues]):
     def places(self, array: np.ndarray) -> Residues:
         """Return a variable for each number that says how long or where something is, one for equal numbers."""
         words = np.asarray(array).astype(np.float64).view(np.uint64)
-        return self._drawn(_absorbed(self._key("place"), words))
+        return self._drawn(absorbed(self._key("place"), words))
 
     def stand_for(self, numbers: Residues, known: np.ndarray) -> np.ndarray:
         """Return where numbers are those that are known, and not others that stand for them, bool of their shape."""
@@ -149,7 +146,7 @@ class Field(World[Residues]):
         words = [
             int.from_bytes(hashlib.blake2b(str(each).encode(), digest_size=8).digest(), "big") for each in array.flat
         ]
-        return self._drawn(_absorbed(self._key("text"), np.array(words, np.uint64).reshape(array.shape)))
+        return self._drawn(absorbed(self._key("text"), np.array(words, np.uint64).reshape(array.shape)))
 
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
@@ -230,7 +227,7 @@ class Field(World[Residues]):
     @contextmanager
     def branch(self, decision: Residues, place: int) -> Iterator[None]:
         """Take what is asked for meanwhile as asked for only where a decision is one way."""
-        self._branches.append(_absorbed(self.prints(decision.reshape(())), np.array(place, np.uint64)))
+        self._branches.append(absorbed(self.prints(decision.reshape(())), np.array(place, np.uint64)))
         try:
             yield
         finally:
@@ -240,7 +237,7 @@ class Field(World[Residues]):
         """Keep fingerprints of what a function is taken of, and of the decisions for which it is."""
         prints = self.prints(*arguments)
         for each in self._branches:
-            prints = _absorbed(prints, *each)
+            prints = absorbed(prints, *each)
         self.asked.setdefault((self.node, name), []).append(prints)
 
     def note(self, name: str, x: Residues, *others: Residues, parameters: Hashable = ()) -> None:
@@ -267,9 +264,9 @@ class Field(World[Residues]):
         if not there.any(0).all():
             raise Undecided(f"{kind} of nothing")
         prints = self.prints(flat)
-        distinct = _distinct(prints, there)
-        sums = np.where(distinct, _final(prints), np.uint64(0)).sum(1, dtype=np.uint64)
-        found = self._drawn(_absorbed(self._key(kind), *sums))
+        distinct = unlike(prints, there)
+        sums = np.where(distinct, final(prints), np.uint64(0)).sum(1, dtype=np.uint64)
+        found = self._drawn(absorbed(self._key(kind), *sums))
         self.comparisons.add(kind, x.size, x.bound)
         alone = distinct.sum(0) == 1
         if not alone.any():
@@ -286,9 +283,9 @@ class Field(World[Residues]):
         if len(arguments) != 2:
             full = [each.broadcast_to(shape).reshape((1, *shape)) for each in arguments]
             return self.extreme(kind, full[0].joined(full[1:], 0), (0,))
-        prints = [_spread(self.prints(each), len(shape)) for each in arguments]
+        prints = [spread(self.prints(each), len(shape)) for each in arguments]
         one, two = (each.broadcast_to(shape) for each in arguments)
-        found = self._drawn(_absorbed(self._key(kind), *(_final(prints[0]) + _final(prints[1]))))
+        found = self._drawn(absorbed(self._key(kind), *(final(prints[0]) + final(prints[1]))))
         found.infinite = infinite = one.infinite or two.infinite
         if (same := (prints[0] == prints[1]).all(0)).any():
             found.values = np.where(same, one.values, found.values)
@@ -312,8 +309,8 @@ class Field(World[Residues]):
         of primes would do. What is a function of the same two numbers in both models is equal in both all the same.
         """
         shape = np.broadcast_shapes(one.shape, two.shape)
-        prints = [_spread(self.prints(each), len(shape)) for each in (one, two)]
-        found = self._drawn(_absorbed(self._key("product"), *(_final(prints[0]) + _final(prints[1]))))
+        prints = [spread(self.prints(each), len(shape)) for each in (one, two)]
+        found = self._drawn(absorbed(self._key("product"), *(final(prints[0]) + final(prints[1]))))
         zero = (one.values == 0).all(0) | (two.values == 0).all(0)
         self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
         return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
@@ -324,11 +321,11 @@ class Field(World[Residues]):
         if x.infinite and not functions.of(name).at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         prints = self.prints(rows)
-        state = _started(self._key("rows", name, parameters, rows.shape[-1]), rows.shape[:-1])
+        state = started(self._key("rows", name, parameters, rows.shape[-1]), rows.shape[:-1])
         for place in range(rows.shape[-1]):
-            state = _absorbed(state, prints[0][..., place], prints[1][..., place])
+            state = absorbed(state, prints[0][..., place], prints[1][..., place])
         self.comparisons.add(name, x.size, x.bound)
-        drawn = self._drawn(_absorbed(state[..., None], np.arange(count, dtype=np.uint64)))
+        drawn = self._drawn(absorbed(state[..., None], np.arange(count, dtype=np.uint64)))
         return drawn.moveaxis(-1, axis)
 
     def weights(self, places: Residues, count: int, *, anywhere: bool = False) -> Residues:  # noqa: ARG002
@@ -336,7 +333,7 @@ class Field(World[Residues]):
         if (self.node, row := row_of(count)) in self.wanted:
             self._ask(row, places)
         prints = self.prints(places, name="row", parameters=count)
-        return self._drawn(_absorbed(prints[..., None], np.arange(count, dtype=np.uint64)))
+        return self._drawn(absorbed(prints[..., None], np.arange(count, dtype=np.uint64)))
 
     # Fingerprints
 
@@ -347,16 +344,16 @@ class Field(World[Residues]):
         for each in arguments[1:]:
             bound = bound.joined(each.bound)
         self.comparisons.add(name, math.prod(shape), bound)
-        state = _started(self._key(name, parameters, len(arguments)), ())
+        state = started(self._key(name, parameters, len(arguments)), ())
         first, *more = arguments
         ordered, back = _ordered(first.values)
         flat = ordered.reshape(len(self.primes), first.size)
         found = np.empty((2, flat.shape[1]), np.uint64)
         for start in range(0, flat.shape[1], BLOCK):
-            found[:, start : start + BLOCK] = _absorbed(state, *_words(flat[:, start : start + BLOCK]))
+            found[:, start : start + BLOCK] = absorbed(state, *_words(flat[:, start : start + BLOCK]))
         found = found.reshape(2, *ordered.shape[1:]).transpose(back)
         for each in more:
-            found = _absorbed(found, *_words(each.values))
+            found = absorbed(found, *_words(each.values))
         return np.broadcast_to(found, (2, *shape))
 
     def _drawn(self, prints: np.ndarray) -> Residues:
@@ -365,7 +362,7 @@ class Field(World[Residues]):
         flat = ordered.reshape(2, prints[0].size)
         values = np.empty((len(self.primes), flat.shape[1]))
         for start in range(0, flat.shape[1], BLOCK):
-            one, two = _final(flat[:, start : start + BLOCK])
+            one, two = final(flat[:, start : start + BLOCK])
             for place, p in enumerate(self.primes):
                 mixed = one * self._multipliers[place, 0]
                 mixed += two * self._multipliers[place, 1]
@@ -398,58 +395,3 @@ def _ordered(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an array with the axes behind its first as they lie in memory, and what brings them back in order."""
     order = 0, *sorted(range(1, array.ndim), key=lambda axis: -array.strides[axis])
     return array.transpose(order), np.argsort(order)
-
-
-def _spread(prints: np.ndarray, ndim: int) -> np.ndarray:
-    """Return fingerprints with so many axes behind their lanes."""
-    return prints.reshape(2, *[1] * (ndim - prints.ndim + 1), *prints.shape[1:])
-
-
-def _distinct(prints: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Return which fingerprints along the first axis differ from all that are before them, of those that are there.
-
-    Args:
-        prints: uint64[2, n, ...].
-        there: bool[n, ...].
-    """
-    if len(there) > FEW:
-        order = np.lexsort((prints[0], ~there), 0)
-        ordered, distinct = np.take_along_axis(prints, order[None], 1), np.take_along_axis(there, order, 0)
-        distinct[1:] &= (ordered[:, 1:] != ordered[:, :-1]).any(0)
-        found = np.empty_like(distinct)
-        np.put_along_axis(found, order, distinct, 0)
-        return found
-    found = there.copy()
-    for place in range(1, len(there)):
-        for before in range(place):
-            same = prints[0, place] == prints[0, before]
-            if same.any():
-                found[place] &= ~(same & there[before] & (prints[1, place] == prints[1, before]))
-    return found
-
-
-def _started(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    return np.broadcast_to(key.reshape(2, *[1] * len(shape)), (2, *shape))
-
-
-def _absorbed(state: np.ndarray, *words: np.ndarray) -> np.ndarray:
-    """Mix words of 64 bits into states, uint64[2, ...]; states and words broadcast."""
-    lead = max(np.ndim(word) for word in words)
-    state = state.reshape(2, *[1] * (lead - state.ndim + 1), *state.shape[1:])
-    lanes = [2, *[1] * (state.ndim - 1)]
-    multiplier, shift = _MULTIPLIERS.reshape(lanes), _SHIFTS.reshape(lanes)
-    for word in words:
-        state = state ^ np.add(word, _STEP, out=np.empty_like(word, np.uint64))
-        state = state * multiplier
-        state ^= state >> shift
-    return state
-
-
-def _final(state: np.ndarray) -> np.ndarray:
-    """Return states, uint64[lanes, ...], mixed once more, so that sums and differences of them mean nothing."""
-    state = state ^ state >> np.uint64(30)
-    state *= _MULTIPLIERS[0]
-    state ^= state >> np.uint64(27)
-    state *= _MULTIPLIERS[1]
-    state ^= state >> np.uint64(31)
-    return state

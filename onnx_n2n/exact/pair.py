@@ -92,6 +92,11 @@ class Pair:
     surveys: dict[tuple[int, tuple[tuple[str, tuple[int, ...]], ...]], Survey] = field(default_factory=dict)
     constants: Constants = field(default_factory=dict)
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """The small primes that have to have roots modulo the primes of a run."""
+        return () if self.growth is None else self.growth.roots
+
     def exact(self, world: Any) -> Exact | None:
         """Return the student's numbers before rounding."""
         return None if self.growth is None else self.growth.exact(world, self.teacher, self.student)
@@ -162,10 +167,9 @@ class Pair:
 
     def primes(self, attempt: sizes.Attempt) -> int:
         """Return about how many primes runs with these shapes need, from runs without numbers."""
-        roots = 0 if self.growth is None else len(self.growth.roots(self.teacher, self.student))
         chance = CERTAIN / len(attempt) / SPARE
         comparisons = (self.survey(shapes, 1).comparisons for shapes in attempt)
-        return max(each.wanted(chance, roots, PRIMES, MOST) for each in comparisons)
+        return max(each.wanted(chance, len(self.roots), PRIMES, MOST) for each in comparisons)
 
     def dead_at(self, *batches: sizes.Shapes) -> bool:
         """Return whether what is unread at some shapes, which differ in nothing but batches, is so at any batch."""
@@ -221,13 +225,12 @@ class Pair:
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
-        roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
         lengths, limit = self.lengths(attempt), CERTAIN / len(attempt)
         outside = [Outside((self.survey(shapes, 0).open, self.survey(shapes, 1).open)) for shapes in attempt]
         total, count, laws, products = 0.0, self.primes(attempt), False, True
         for place, shapes in enumerate(attempt):
             while True:
-                world = Field(count, roots, laws=laws, products=products)
+                world = Field(count, self.roots, laws=laws, products=products)
                 try:
                     left = len(attempt) - place
                     unequal = self.at(shapes, lengths[place], outside[place], world, left=left)
@@ -241,13 +244,13 @@ class Pair:
                         "undecided", primes=count, shapes=attempt, node=undefined.node, operator=undefined.operator,
                         reason=undefined_at(undefined),
                     )  # fmt: skip
-                chance = world.comparisons.chance(world.primes, len(roots))
+                chance = world.comparisons.chance(world.primes, len(self.roots))
                 if unequal is not None or undefined is not None:
                     laws = True
                 elif chance <= limit:
                     break
                 elif count < MOST:
-                    count = max(count + 1, world.comparisons.wanted(limit, len(roots), PRIMES, MOST))
+                    count = max(count + 1, world.comparisons.wanted(limit, len(self.roots), PRIMES, MOST))
                 elif products:
                     count, products = PRIMES, False  # a product of polynomials has the degree of both, a function 1
                 else:
@@ -291,8 +294,7 @@ class Pair:
 
     def relations(self, shapes: sizes.Shapes) -> tuple[Relation, ...]:
         """Return what each tensor of the student is in the teacher; nothing where that cannot be told."""
-        roots = () if self.growth is None else self.growth.roots(self.teacher, self.student)
-        walk = self.walked(Field(PRIMES, roots), shapes)
+        walk = self.walked(Field(PRIMES, self.roots), shapes)
         return () if walk is None else walk.relations
 
     def _said(self, unequal: Unequal, witness: Witness | None, place: Place | None) -> Verdict:

@@ -21,7 +21,7 @@ from helpers.enlarging import UNPROVEN
 from helpers.graphs import model
 from helpers.growths import CLASSIFIER, GROWTHS, QUIET, document
 from onnx_n2n.errors import ModelError
-from onnx_n2n.exact import check, entered, field, growth
+from onnx_n2n.exact import check, entered, field, growth, taken
 from onnx_n2n.exact.field import Field
 from onnx_n2n.exact.files import File
 from onnx_n2n.exact.reals import RealLine
@@ -78,7 +78,7 @@ def test_large_constants_are_followed_in_parts(name: str, monkeypatch: pytest.Mo
     """As if all constants were too large to be entered at once: right students are equal, and no wrong one is."""
     monkeypatch.setattr(field, "LARGE", 4)
     monkeypatch.setattr(entered, "BLOCK", 5)
-    monkeypatch.setattr(growth, "BLOCK", 5)
+    monkeypatch.setattr(taken, "BLOCK", 5)
     growing, teacher, names = CASES[name]
     result = growing(teacher, proof=UNPROVEN)
     found = check(teacher, result.model, record=document(result))
