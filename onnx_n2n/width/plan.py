@@ -98,16 +98,13 @@ def _round(
     analysis: Analysis, request: Request, whole: Sequence[Group], lengths: dict[Factor, int | Channels]
 ) -> dict[Factor, int]:
     """Give groups that grow by whole factors only the sizes that fit best; return what was asked for instead."""
-    others = {group.factor: group for group in analysis.groups if group.factor in lengths}
-    given = {
-        factor: (asked(others[factor], request), len(found.index) if isinstance(found, Channels) else found)
-        for factor, found in lengths.items()
-    }
-    chosen = multiples(analysis, whole, request.times, given, request.multiple_of) if whole else {}
+    wanted = {group.factor: asked(group, request) for group in analysis.groups if group.factor in lengths}
+    wanted |= {group.factor: asked(group, request) for group in whole}
+    given = {factor: len(found.index) if isinstance(found, Channels) else found for factor, found in lengths.items()}
+    chosen = multiples(analysis, whole, request.times, wanted, given, request.multiple_of) if whole else {}
     sizes = {group.factor: chosen[group.factor] * group.size for group in whole if chosen[group.factor] > 1}
     lengths |= sizes
-    return {group.factor: wanted for group in whole
-            if group.factor in sizes and (wanted := asked(group, request)) != sizes[group.factor]}  # fmt: skip
+    return {factor: wanted[factor] for factor, size in sizes.items() if wanted[factor] != size}
 
 
 def _channels(

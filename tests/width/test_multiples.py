@@ -18,7 +18,7 @@ from helpers.graphs import STABLE, TOLERANCE, Judge, grow, model, opened
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.cli.reports import print_report
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.width.multiples import NEAR
+from onnx_n2n.width.multiples import FAR, NEAR
 from onnx_n2n.width.plan import ways
 
 WIDTHS = st.lists(st.integers(3, 8), min_size=1, max_size=5)
@@ -60,15 +60,22 @@ def test_the_total_is_near_or_no_other_group_brings_it_nearer(
     assume(judge.meaningful)
     assert judge.error(student) < TOLERANCE
 
-    def apart(**changed: int) -> float:
-        return abs(math.log(totals(teacher, 1, after | changed) / totals(teacher, factor, {})))
+    aim = totals(teacher, 1, {name: math.floor(size * factor + 0.5) for name, size in groups.items()})
 
-    assert apart() <= apart(**{name: size * math.ceil(factor) for name, size in groups.items() if name != "u"}) + 1e-9
-    for name, size in groups.items():
-        if name != "u":
-            assert after[name] % size == 0
-            assert after[name] // size in {math.floor(factor), math.ceil(factor), round(factor * size) / size}
-            assert apart() <= NEAR or apart(**{name: max(math.floor(factor), 1) * size}) >= apart() - 1e-9
+    def apart(**changed: int) -> float:
+        return abs(math.log(totals(teacher, 1, after | changed) / aim))
+
+    whole = {name: size for name, size in groups.items() if name != "u"}
+    assert apart() <= apart(**{name: size * math.ceil(factor) for name, size in whole.items()}) + 1e-9
+    for name, size in whole.items():
+        assert after[name] % size == 0
+        assert after[name] // size in {math.floor(factor), math.ceil(factor), round(factor * size) / size}
+    for size in set(whole.values()):
+        alike = [name for name, own in whole.items() if own == size]
+        less = {name: max(math.floor(factor), 1) * size for name in alike}
+        assert apart() <= NEAR or apart(**less) >= apart() - 1e-9
+        most = max(after[name] for name in alike)
+        assert all(after[name] == most for name in alike) or apart(**dict.fromkeys(alike, most)) > FAR
 
 
 def test_many_such_groups_come_near_the_total() -> None:
