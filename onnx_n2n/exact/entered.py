@@ -55,7 +55,7 @@ def whole(value: Any) -> Any:
     if isinstance(value, Entered):
         return value.world.enter(value.array)
     if isinstance(value, Appended):
-        return _joined([whole(value.base), whole(value.more)], value.axis)
+        return whole(value.base).joined([whole(value.more)], value.axis)
     return value
 
 
@@ -100,10 +100,4 @@ def combined(value: Any, weights: Any, axis: int) -> Any:
     columns = np.moveaxis(value.array, axis, 0).reshape(value.shape[axis], -1)
     width = max(1, BLOCK // max(1, len(columns)))
     parts = [row @ value.world.enter(columns[:, start : start + width]) for start in range(0, columns.shape[1], width)]
-    return _joined(parts, 1).reshape(shape)
-
-
-def _joined(parts: list[Any], axis: int) -> Any:
-    """Return the numbers of several arrays one after the other."""
-    first, *others = parts
-    return first.joined(others, axis)
+    return parts[0].joined(parts[1:], 1).reshape(shape)

@@ -178,13 +178,7 @@ def _roots(world: Any, numbers: np.ndarray, *, inverse: bool) -> Any:
         for each in known
     ]
     places = np.array([known.index(each) for each in numbers.reshape(-1)], np.int64)
-    return joined(found, 0)[places].reshape(numbers.shape)
-
-
-def joined(parts: list[Any], axis: int) -> Any:
-    """Return the numbers of several arrays one after the other."""
-    first, *others = parts
-    return first.joined(others, axis)
+    return found[0].joined(found[1:], 0)[places].reshape(numbers.shape)
 
 
 DOUBLES = RealLine(0)
