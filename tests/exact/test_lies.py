@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.lies import attributes, finite, graphs, indices, order, remainders, shapes, sizes, types
+from helpers.lies import attributes, finite, graphs, indices, lengths, order, remainders, shapes, sizes, types
 from helpers.lying import Pair, cases, differ
 from helpers.truths import EQUAL, NOT_DIFFERENT
 from onnx_n2n.exact import check
 
-TABLES = (attributes, finite, graphs, indices, order, remainders, shapes, sizes, types)
+TABLES = (attributes, finite, graphs, indices, lengths, order, remainders, shapes, sizes, types)
 KNOWN = {
     "an overflow of float32 is not seen, not even of constants": ["a constant that overflows by a product"],
 }  # fmt: skip
