@@ -26,6 +26,7 @@ SAID = {
     "Reciprocal": ("divides by", "does not divide by"),
     "Rsqrt": ("divides by the root of", "does not divide by the root of"),
     "Sqrt": ("takes the root of", "takes no root of"),
+    "Total": ("adds", "does not add"),
 }
 Found = dict[Asked, list[np.ndarray]]
 DIVISION = Open("Reciprocal", "", "", 1, BUT_ZERO)  # also by a root, which is one over what `Rsqrt` gives

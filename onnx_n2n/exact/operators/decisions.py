@@ -10,20 +10,20 @@ import numpy as np
 
 from onnx_n2n.exact.domains import SHARE
 from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.numeric import EITHER, Numbers
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, Tensor
 
 # 1 of all numbers but 0; so of 0 and 1 themselves.
-NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=True, range=SHARE)
+NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=EITHER, range=SHARE)
 
 
 def _infinite(x: np.ndarray, negative: int, positive: int) -> np.ndarray:
     return (np.isposinf(x) * positive + np.isneginf(x) * negative) * 1.0
 
 
-IS_INFINITE = define("IsInf", _infinite, at_infinity=True, range=SHARE)
+IS_INFINITE = define("IsInf", _infinite, at_infinity=EITHER, range=SHARE)
 
 
 @rule("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
@@ -58,8 +58,8 @@ def _measured(site: Site, tensor: Tensor) -> bool:
 
 def differing(site: Site, x: Numbers, y: Numbers) -> Numbers:
     """Return 1 where two numbers differ: a function of the square of their difference, which has no order."""
-    apart = x - y
-    found: Numbers = site.world.apply(NOT_ZERO, (), apart if apart.infinite else apart * apart)
+    apart = x.as_finite() - y.as_finite()  # infinities are equal to themselves
+    found: Numbers = site.world.apply(NOT_ZERO, (), apart if x.infinite or y.infinite else apart * apart)
     return found
 
 

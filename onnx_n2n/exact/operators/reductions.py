@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.numeric import EITHER, Numbers
 from onnx_n2n.exact.operators.arithmetic import held, whole_quotient
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
@@ -30,8 +30,8 @@ def _extreme_place(x: np.ndarray, largest: int, last: int) -> np.ndarray:
     return np.asarray(rows.shape[-1] - 1 - found if last else found, np.float64)[..., None]
 
 
-RANKED = define("Ranked", _ranked, at_infinity=True, places=True)
-EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True, places=True)
+RANKED = define("Ranked", _ranked, at_infinity=EITHER, places=True)
+EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=EITHER, places=True)
 
 
 @rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
