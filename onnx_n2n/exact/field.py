@@ -144,10 +144,8 @@ class Field(World[Residues]):
 
     def texts(self, array: np.ndarray) -> Residues:
         """Return a variable for each text, equal ones for equal ones."""
-        words = [
-            int.from_bytes(hashlib.blake2b(str(each).encode(), digest_size=8).digest(), "big") for each in array.flat
-        ]
-        return self._drawn(absorbed(self._key("text"), np.array(words, np.uint64).reshape(array.shape)))
+        keys = [self._key("text", str(each)) for each in array.flat]
+        return self._drawn(np.array(keys, np.uint64).reshape(*array.shape, 2).transpose(-1, *range(array.ndim)))
 
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
@@ -314,13 +312,13 @@ class Field(World[Residues]):
         found = self._drawn(absorbed(self._key("product"), *(final(prints[0]) + final(prints[1]))))
         zero = (one.values == 0).all(0) | (two.values == 0).all(0)
         self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
+        return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
+
     def total(self, one: Residues, two: Residues) -> Residues:
         """Return a random function of two numbers that may be opposite infinities: their sum may be no number."""
         found = self.apply("Total", (), one, two)
         found.infinite = one.infinite | two.infinite
         return found
-
-        return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
 
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
         """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""

@@ -11,7 +11,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_n2n.exact.site import Site
-from onnx_n2n.exact.tensor import Tensor
+from onnx_n2n.exact.tensor import STRING, Tensor
 from onnx_n2n.exact.undecided import Undecided
 
 LARGEST = 1 << 16  # elements; larger things do not say how long something is
@@ -38,6 +38,8 @@ def known_results(site: Site) -> list[Tensor] | None:
         return None
     given: list[Tensor] = tensors  # type: ignore[assignment]
     known = [each.known if isinstance(each, Tensor) else None for each in site.inputs]
+    if site.operator.startswith("Cast") and STRING in {*(each.type for each in given), site.attribute("to")}:
+        return None  # runtimes differ in how they write numbers
     try:
         arrays = run(site.node, site.version, known, site.constants())
     except Undecided:

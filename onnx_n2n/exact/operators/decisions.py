@@ -46,7 +46,7 @@ def equal(site: Site) -> Tensor:
 
 
 def _negative(tensor: Tensor) -> bool:
-    return tensor.certain and tensor.known is not None and bool((tensor.known < 0).all())
+    return tensor.whole and tensor.certain and tensor.known is not None and bool((tensor.known < 0).all())
 
 
 def _measured(site: Site, tensor: Tensor) -> bool:
