@@ -49,14 +49,19 @@ def sums_and_products(site: Site) -> Tensor:
     return held(site, {"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__}[site.operator](y))
 
 
-def held(site: Site, x: Numbers) -> Tensor:
+def held(site: Site, x: Numbers, how: str = WRAPPED) -> Tensor:
     """Return a result in the type of the first input: whole numbers lose bits, but for those of 64 bits and a sign.
 
     As doubles, such numbers that are too large say nothing.
+
+    Args:
+        site: The node.
+        x: The result.
+        how: The function that brings it into the type.
     """
     type_ = site.tensor(0).type
     if type_ in BITS and (BITS[type_] < LARGE or type_ not in SIGNED or not site.world.exact):
-        x = site.world.apply(WRAPPED, (type_,), x)
+        x = site.world.apply(how, (type_,), x)
     return site.result(x)
 
 
