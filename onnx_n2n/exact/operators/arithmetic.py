@@ -171,12 +171,12 @@ def extremes(site: Site) -> Tensor:
 
 @rule("Clip", until=10)
 def clip_by_attributes(site: Site) -> Tensor:
-    """Return numbers within bounds that the node states; the largest numbers of float32 are none."""
+    """Return numbers within bounds that the node states; the least and the largest of float32 bound nothing."""
     bounds: list[Numbers | None] = []
-    for name in ("min", "max"):
+    for name, sign in (("min", -1), ("max", 1)):
         value = site.attribute(name)
-        stated = value is not None and abs(value) < float(np.finfo(np.float32).max)
-        bounds.append(site.setting(name) if stated else None)
+        unbounded = value is None or sign * value >= float(np.finfo(np.float32).max)
+        bounds.append(None if unbounded else site.setting(name))
     ordered = site.attribute("min", -np.inf) <= site.attribute("max", np.inf)
     return site.result(clipped(site, site.numbers(0), *bounds, ordered=ordered))
 
