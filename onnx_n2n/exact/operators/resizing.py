@@ -240,7 +240,7 @@ def nearest(place: Fraction, stretch: Stretch, manner: Manner) -> int:
     """
     far = (abs(place) + 1) * CLOSE
     one, pixel, two = (
-        min(max(ROUNDED[manner.nearest](at), 0), stretch.length - 1) for at in (place - far, place, place + far)
+        min(max(int(ROUNDED[manner.nearest](at)), 0), stretch.length - 1) for at in (place - far, place, place + far)
     )
     single = Fraction(np.float32(float(stretch.scale)).item()) == stretch.scale
     exact = single or manner.coordinates in {"align_corners", "tf_crop_and_resize"}  # the scale has no part in these

@@ -116,7 +116,7 @@ class Script:
         return found
 
     def _nodes(self, nodes: Iterable[onnx.NodeProto], seen: dict[str, str]) -> list[object]:
-        found = []
+        found: list[object] = []
         for node in nodes:
             key = domain_of(node.domain), node.op_type, node.overload
             if key in self.run.file.functions:
