@@ -27,7 +27,6 @@ from onnx_n2n.exact.rounding import LIMIT, units
 from onnx_n2n.passes import Deepen, Outputs, Widen, parse
 
 FEW = settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
-TWO = model("h = MatMul(x, W) r = Relu(h) y = MatMul(r, V)", "float[N,4] x", "y", W=(4, 6), V=(6, 3))
 RUNS = [
     "widen{factor=1.5},widen{factor=1.25}",
     "widen{factor=1.5,init=net2net,noise=0.1},widen{factor=1.7,init=net2net,noise=0.1}",
