@@ -23,7 +23,8 @@ CALCULATED = frozenset(
     Round Sign Sqrt Sub Where Xor
     """.split()  # noqa: SIM905
 )
-REDUCING = {"ReduceProd", "ReduceSum"}  # runtimes differ in what these give where a type is too small for it
+# Runtimes differ in what these give where a type is too small for it.
+OVERFLOWING = {"Pow", "ReduceProd", "ReduceSum"}
 
 
 def known_results(site: Site) -> list[Tensor] | None:
@@ -43,7 +44,7 @@ def known_results(site: Site) -> list[Tensor] | None:
     known = [each.known if isinstance(each, Tensor) else None for each in site.inputs]
     try:
         arrays = run(site.node, site.version, known, site.constants())
-        if site.operator in REDUCING and arrays[0].dtype.kind in "iu" and arrays[0].dtype != np.int64:
+        if site.operator in OVERFLOWING and arrays[0].dtype.kind in "iu" and arrays[0].dtype != np.int64:
             wider = run(site.node, site.version, [np.asarray(known[0], np.int64), *known[1:]], site.constants())
             if not np.array_equal(arrays[0], wider[0]):
                 return None

@@ -9,7 +9,7 @@ import numpy as np
 from onnx_n2n.exact.domains import BUT_ZERO
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.casts import BITS, SIGNED, WRAPPED
+from onnx_n2n.exact.operators.casts import BITS, REDUCED, SIGNED, WRAPPED
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor, kind
@@ -126,7 +126,7 @@ def power(site: Site) -> Tensor:
     x, y, exponent = site.numbers(0), site.numbers(1), site.tensor(1)
     found = raised(site, x, exponent.known) if exponent.certain and exponent.known is not None else None
     if found is not None:
-        return held(site, found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)))
+        return held(site, found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)), REDUCED)
     if site.tensor(0).whole:
         return site.result(site.world.apply(WHOLE_POWER, (site.tensor(0).type,), x, y))
     return site.result(site.world.apply("Pow", (), x, y))

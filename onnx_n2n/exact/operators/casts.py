@@ -58,7 +58,8 @@ def _reduced(x: np.ndarray, type_: int) -> np.ndarray:
 
 
 WRAPPED = define("Wrapped", _wrapped, idempotent=True, zero=True)
-# Of many numbers' sum or product, ONNX Runtime gives the largest number of a type, where others wrap it around.
+# Of sums and products of many numbers, and of powers, ONNX Runtime gives the largest number of a type where others wrap
+# them around, or what no rule says.
 REDUCED = define("Reduced", _reduced, idempotent=True, zero=True)
 TRUNCATED = define("Truncated", _truncated, idempotent=True, zero=True)
 ROUNDED = define("Rounded", _rounded, idempotent=True, zero=True)

@@ -24,8 +24,8 @@ def branches(site: Site) -> list[Value]:
     """Take the branch that is known, or mix both by a decision c as c * x + (1 - c) * y.
 
     A decision about the lengths of free axes is another one for other lengths, so there too both branches are mixed.
-    Where they do not fit, a function stands for the branch that is not taken, one for branches that are written alike;
-    its constants remain unread.
+    Where they do not fit, variables stand for what the branch gives that is not taken, the same ones for branches that
+    say the same; its constants remain unread.
     """
     sides: list[onnx.GraphProto] = [site.attribute("then_branch"), site.attribute("else_branch")]
     condition = site.tensor(0)

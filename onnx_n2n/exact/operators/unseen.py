@@ -1,9 +1,8 @@
-"""Branches that fit no lengths of a run: a function of how one is written, and of what it reads, stands for it."""
+"""Branches that fit no lengths of a run: variables stand for what one gives, the same ones for what says the same."""
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,8 +10,7 @@ import numpy as np
 import onnx
 
 from onnx_n2n.exact.files import dense, domain_of, opsets
-from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import EITHER, Numbers
+from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.running import Running
 from onnx_n2n.exact.scope import names_around
@@ -24,30 +22,26 @@ FEW = 64  # whole numbers that say how a branch moves things
 Called = tuple[str, str, str]  # a function's domain, name and overload
 
 
-def _unseen(x: np.ndarray, *written: object) -> np.ndarray:
-    """Return numbers that stand for what a branch would give, if it were taken."""
-    return np.asarray(np.sin(x + zlib.crc32(repr(written).encode())))
-
-
-UNSEEN = define("UnseenBranch", _unseen, at_infinity=EITHER)
-
-
 def beside(site: Site, share: Numbers, value: Value, other: tuple[object, ...]) -> Value:
-    """Return a value where a decision is 1, and what stands for another one where it is 0: a function of each number.
+    """Return a value where a decision is 1, and what stands for another one where it is 0: variables.
 
-    Numbers that are equal, as those of copies are, are taken to be equal in the other branch too.
+    Args:
+        site: The node.
+        share: The decision.
+        value: What the branch gives that is taken at these lengths.
+        other: What says all of what the other branch gives.
     """
     if isinstance(value, list):
         return [beside(site, share, each, (*other, place)) for place, each in enumerate(value)]
     if not isinstance(value, Tensor):
         raise Undecided("what a branch gives is no tensor, and the other branch does not fit")
     site.run.read(value)
-    numbers = site.run.numbers(value)
-    return Tensor(value.type, None, chosen_of(share, numbers, site.world.apply(UNSEEN, other, numbers)))
+    unseen = site.world.variable(("unseen branch", *other), value.shape)
+    return Tensor(value.type, None, chosen_of(share, site.run.numbers(value), unseen))
 
 
 def written(site: Site, graph: onnx.GraphProto) -> str:
-    """Return how a branch is written, its names replaced by numbers, with what it reads from around it.
+    """Return what stands for how a branch is written, its names replaced by numbers, with what it reads from around it.
 
     Few whole numbers have been read by that. All that decides what the branch would give is part of it: the versions
     of operators, what attributes are in the function that it stands in, and the functions that it calls.
@@ -56,7 +50,7 @@ def written(site: Site, graph: onnx.GraphProto) -> str:
     around = [_printed(site, site.scope.values.get(name)) for name in read]
     script = Script(site.run, site.scope.versions, site.scope.attributes)
     text = script.graph(graph, {name: f"around {place}" for place, name in enumerate(read)})
-    return repr((text, around, script.functions()))
+    return hashlib.blake2b(repr((text, around, script.functions())).encode()).hexdigest()
 
 
 def _printed(site: Site, value: Value) -> object:

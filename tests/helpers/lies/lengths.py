@@ -165,6 +165,12 @@ LIES = [
         f"e = Reshape(r, k) {two} q = If(z) <then_branch = m () => (float[A, B, C, 8] g) {{ g = Identity(e1) }}, "
         "else_branch = n () => (float[A, B, C, 8] h) { h = Identity(e1) }>"
         for two in ("e1 = Sin(e) e2 = Cos(e)", "e2 = Sin(e) e1 = Cos(e)"))),
+    pair("both branches turned around, or one", ANY, *(
+        f"s = Shape(x) l = Gather(s, one) c = Greater(l, f) d = Shape(x) {nodes}" for nodes in (
+            HIDDEN.format("q = Sin(e)").replace("y = If", "z = If") + " y = Gather<axis=2>(z, r)",
+            HIDDEN.format("q = Sin(e)").replace("o = Relu(x)", "o1 = Relu(x) o = Gather<axis=2>(o1, r)"))),
+        one=np.int64(1), f=np.int64(50), k=np.array([0, 60, -1, 8]), r=np.arange(8)[::-1].copy(),
+        feeds={"x": normal(1, 60, 8)}),
     hidden("function of a branch", "q = m.F(e)", functions=FUNCTION.format("Sin(a)"),
            student_functions=FUNCTION.format("Cos(a)"), imports={"m": 1}),
     hidden("function of a function of a branch", "q = m.F(e)", imports={"m": 1}, **{

@@ -261,6 +261,10 @@ LIES = [
          "y = Add(x, w)", k=np.array([2**30, 2, 2], "i4"), w=np.int32(0), feeds=feed(1, "i4")),
     pair("sum of constants that is too large", WHOLE, "s = ReduceSum<keepdims=0>(k) y = Add(x, s)", "y = Add(x, w)",
          k=np.array([2**31 - 1, 1], "i4"), w=np.int32(-(2**31)), feeds=feed(1, "i4")),
+    pair("power of a constant that is too large", WHOLE, "s = Pow(k, two) y = Add(x, s)", "y = Add(x, w)",
+         k=np.full(8, 2**31 - 1, "i4"), two=np.float32(2), w=np.int32(-(2**31)), feeds=feed(1, "i4")),
+    pair("power that is too large", "(int32[1] x) => (int32[1] y)", "y = Pow(x, two)", "y = Mul(x, x)",
+         two=np.float32(2), feeds={"x": np.array([2**31 - 1], "i4")}),
     # texts
     pair("text with a zero at its end", TEXTS, "y = Equal(x, t)", opset=19, t=np.array(["a"], object),
          changed={"t": np.array(["a\0"], object)}, feeds={"x": np.array(["a", "a\0"], object)}),
