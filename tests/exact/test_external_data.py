@@ -61,7 +61,7 @@ def test_one_number_of_external_data_that_shares_its_byte(tmp_path: Path, kind: 
     """Types of a few bits are unpacked alike from a file of their own and from the model's, to the last number."""
     weights = np.array([1, 0, 1, 1, 0]).astype(np.dtype(getattr(ml_dtypes, kind)))
     saved = numpy_helper.from_array(weights, "W")
-    (tmp_path / "data.bin").write_bytes(b"\xff" * 8 + saved.raw_data + b"\xff" * 8)
+    (tmp_path / "data.bin").write_bytes(b"\xff" * 8 + saved.raw_data)
     lying = onnx.TensorProto(name="W", dims=[5], data_type=saved.data_type, data_location=onnx.TensorProto.EXTERNAL)
     lying.external_data.add(key="location", value="data.bin")
     lying.external_data.add(key="offset", value="8")

@@ -184,7 +184,7 @@ EQUAL = [
          "Softmax(s)", "c = Greater(x, z) w = Where(c, z, far) a = Add(m, w) s = Add(a, x) y = Softmax(s)", z=ZERO,
          far=np.float32(-np.inf), m=np.float32([0, 0, -np.inf, 0, 0, 0, 0, 0])),
     pair("what is infinite in a mask", SAME, "c = Greater(x, z) w = Where(c, z, far) e = Equal(w, far) y = Where(e, x, "
-         "z)", "c = Greater(x, z) w = Where(c, z, far) e = Equal(w, far) d = Not(e) y = Where(d, z, x)", z=ZERO,
+         "z)", "c = Greater(x, z) w = Where(c, z, far) e = Equal(far, w) d = Not(e) y = Where(d, z, x)", z=ZERO,
          far=np.float32(-np.inf)),
     pair("sum of whole numbers in another order", "(int32[N, 8] x) => (int32[N, 1] y)", "y = ReduceSum(x, ax)",
          "a, b = Split<axis=1, num_outputs=2>(x) c = Concat<axis=1>(b, a) y = ReduceSum(c, ax)", ax=np.array([1])),

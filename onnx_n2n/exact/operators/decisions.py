@@ -59,7 +59,7 @@ def _measured(site: Site, tensor: Tensor) -> bool:
 def differing(site: Site, x: Numbers, y: Numbers) -> Numbers:
     """Return 1 where two numbers differ: a function of the square of their difference, which has no order."""
     apart = x.as_finite() - y.as_finite()  # infinities are equal to themselves
-    found: Numbers = site.world.apply(NOT_ZERO, (), apart if x.infinite or y.infinite else apart * apart)
+    found: Numbers = site.world.apply(NOT_ZERO, (), apart * apart)
     return found
 
 

@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from helpers.lies.sizes import ANY, LENGTH, SAME, TEXT, WHOLE, W, text
 from helpers.lying import Pair, but, normal, pair
+from onnx_n2n.exact.constants import inside
 
 
 def unlikely(name: str, teacher: str, student: str, *, swapped: bool = False) -> Pair:
@@ -37,13 +38,12 @@ def hidden(name: str, nodes: str, **more: Any) -> Pair:
 
 
 def sparse(model: onnx.ModelProto, number: float) -> None:
-    """Give the branches a sparse constant `S` of eight numbers; of those that they have another one."""
-    values = numpy_helper.from_array(np.array([number], "f4"), "S")
-    for graph in (each.g for node in model.graph.node for each in node.attribute if each.HasField("g")):
-        del graph.sparse_initializer[:]
-        graph.sparse_initializer.append(
-            helper.make_sparse_tensor(values, numpy_helper.from_array(np.array([3])), [8])
-        )  # fmt: skip
+    """Give the bodies that read `S` that sparse constant of eight numbers; of those that have it another one."""
+    values, place = numpy_helper.from_array(np.array([number], "f4"), "S"), numpy_helper.from_array(np.array([3]))
+    for graph in inside(model.graph.node):
+        if any("S" in node.input for node in graph.node):
+            del graph.sparse_initializer[:]
+            graph.sparse_initializer.append(helper.make_sparse_tensor(values, place, [8]))
 
 
 def beyond(name: str, teacher: str, student: str, given: str, else_: str, end: str, results: str = "b") -> Pair:
@@ -177,8 +177,10 @@ LIES = [
         name: FUNCTION.format("m.G(a)").replace("18", '18, "m": 1') + FUNCTION.replace("F (", "G (").format(operator)
         for name, operator in (("functions", "Sin(a)"), ("student_functions", "Cos(a)"))}),
     hidden("version of a branch", "q = Softmax<axis=1>(e)", opset=12, student_opset=13),
-    hidden("sparse constant of a branch", "q = Mul(e, S)", both=lambda model: sparse(model, 1),
-           edit=lambda model: sparse(model, 2)),
+    *(hidden(f"sparse constant of a {where}", nodes, both=lambda model: sparse(model, 1),
+             edit=lambda model: sparse(model, 2))
+      for where, nodes in (("branch", "q = Mul(e, S)"), ("body in a branch", "q = If(c) <then_branch = m () => "
+          "(float[A, B, C, 8] g) { g = Mul(e, S) }, else_branch = n () => (float[A, B, C, 8] h) { h = Neg(e) }>"))),
     pair("attribute of a function around a branch", ANY, *(
         f"{LENGTH} c = Greater(l, f) d = Shape(x) y = m.F<axis={axis}>(x, d, k, c)" for axis in (1, 2)),
         functions="<domain: \"m\", opset_import: [\"\": 18]> F <axis: int> (x, d, k, c) => (y) { " + HIDDEN.format(
