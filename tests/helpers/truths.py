@@ -227,6 +227,9 @@ NOT_DIFFERENT = [
     pair("pooling of pooled ones", "(float[N, 3, 8, 8] x) => (float[N, 3, 2, 2] y)",
          "y = MaxPool<kernel_shape=[4, 4], strides=[4, 4]>(x)", "a = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x) "
          "y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(a)"),
+    pair("infinities that are found in another way", SAME, "c = Greater(x, z) w = Where(c, z, far) e = IsInf(w) y = "
+         "Where(e, x, z)", "c = Greater(x, z) w = Where(c, z, far) e = Equal(w, far) y = Where(e, x, z)", z=ZERO,
+         far=np.float32(-np.inf)),
     pair("wrapped whole numbers", "(int32[N, 8] x) => (int32[N, 8] y)", "a = Mul(x, k) y = Mul(a, k)", "y = Sub(x, x)",
          k=np.int32(65536), feeds={"x": np.full((2, 8), 5, "i4")}),
     pair("quantised with another zero point", SAME, "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)",

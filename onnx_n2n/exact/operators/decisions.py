@@ -57,9 +57,16 @@ def _measured(site: Site, tensor: Tensor) -> bool:
 
 
 def differing(site: Site, x: Numbers, y: Numbers) -> Numbers:
-    """Return 1 where two numbers differ: a function of the square of their difference, which has no order."""
-    apart = x.as_finite() - y.as_finite()  # infinities are equal to themselves
-    found: Numbers = site.world.apply(NOT_ZERO, (), apart * apart)
+    """Return 1 where two numbers differ: a function of the square of their difference, which has no order.
+
+    Infinities are equal to themselves: residues have a variable for them, doubles are compared.
+    """
+    found: Numbers
+    if not site.world.exact:
+        found = 1 - site.world.apply("Equal", (), x, y)
+        return found
+    apart = x.as_finite() - y.as_finite()
+    found = site.world.apply(NOT_ZERO, (), apart * apart)
     return found
 
 
