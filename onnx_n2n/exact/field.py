@@ -66,7 +66,7 @@ class Field(World[Residues]):
     def enter(self, array: ArrayLike) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
-        ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
+        ends = () if array.dtype.kind in "bui" or not array.size else (float(array.min()), float(array.max()))
         if any(map(np.isnan, ends)):
             raise Undecided("a constant is not a number")
         if any(map(np.isinf, ends)):
@@ -385,10 +385,6 @@ class Field(World[Residues]):
 def _words(residues: np.ndarray) -> np.ndarray:
     """Return a word for each residue, uint64 of its shape: its bits stand in the lower ones."""
     return (residues + 2.0**52).view(np.uint64)
-
-
-def _double(number: Any) -> float:
-    return float(number)
 
 
 def _of_fraction(over: int, under: int) -> Bound:
