@@ -34,7 +34,7 @@ class Balls(Movable):
         super().__init__(values, Bound())
         self.line = line
 
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:  # noqa: ARG002
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None) -> Self:  # noqa: ARG002
         return type(self)(self.line, values)
 
     @property

@@ -116,6 +116,7 @@ BUT_ZERO = Domain(Range(zero=False), "not 0")
 AN_ANGLE = Domain(SIGNED, "from -1 to 1")
 IN_BETWEEN = Domain(Range(math.nextafter(-1, 0), math.nextafter(1, 0)), "above -1 and below 1")
 FROM_ONE = Domain(Range(1), "at least 1")
+FINITE = Domain(Range(math.inf, -math.inf), "finite")  # no range shows it of what may be infinite
 
 
 def _away(number: float, end: float) -> float:

@@ -23,6 +23,7 @@ from onnx_n2n.exact import functions, primes
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
 from onnx_n2n.exact.lengths import Named
 from onnx_n2n.exact.memory import Memory
+from onnx_n2n.exact.numeric import infinities
 from onnx_n2n.exact.prints import absorbed, final, spread, started, unlike
 from onnx_n2n.exact.residues import Residues, reduced
 from onnx_n2n.exact.stored import LARGE, Stored, exponents
@@ -65,7 +66,7 @@ class Field(World[Residues]):
     def enter(self, array: ArrayLike) -> Residues:
         """Return numbers as residues, without rounding; infinities are a number of their own."""
         array = np.asarray(array)
-        ends = () if array.dtype.kind in "bui" or not array.size else (_double(array.min()), _double(array.max()))
+        ends = () if array.dtype.kind in "bui" or not array.size else (float(array.min()), float(array.max()))
         if any(map(np.isnan, ends)):
             raise Undecided("a constant is not a number")
         if any(map(np.isinf, ends)):
@@ -74,7 +75,7 @@ class Field(World[Residues]):
             finite = self.enter(np.where(infinite, 0.0, doubles))
             far = self.variable("infinity", ()) * self.enter(np.where(infinite, np.sign(doubles), 0.0))
             total = finite + far
-            return Residues(self, total.values, total.bound, True)
+            return Residues(self, total.values, total.bound, infinities(ends))
         found = Stored(self, array, Bound(0, *exponents(array)))
         return found if array.size >= LARGE else Residues(self, found.values, found.bound)
 
@@ -143,10 +144,8 @@ class Field(World[Residues]):
 
     def texts(self, array: np.ndarray) -> Residues:
         """Return a variable for each text, equal ones for equal ones."""
-        words = [
-            int.from_bytes(hashlib.blake2b(str(each).encode(), digest_size=8).digest(), "big") for each in array.flat
-        ]
-        return self._drawn(absorbed(self._key("text"), np.array(words, np.uint64).reshape(array.shape)))
+        keys = [self._key("text", str(each)) for each in array.flat]
+        return self._drawn(np.array(keys, np.uint64).reshape(*array.shape, 2).transpose(-1, *range(array.ndim)))
 
     def reciprocal(self, x: Residues) -> Residues:
         """Return one over numbers: exactly for constants, else a random function that knows its own inverse."""
@@ -209,7 +208,7 @@ class Field(World[Residues]):
     def apply(self, name: str, parameters: Hashable, *arguments: Residues) -> Residues:
         """Return a random function of the numbers at each place of arguments that broadcast."""
         function = functions.of(name)
-        if any(each.infinite for each in arguments) and not function.at_infinity:
+        if any(each.infinite & ~function.at_infinity for each in arguments):
             raise Undecided(f"{name} is taken of what may be infinite")
         x = arguments[0]
         if (self.node, name) in self.wanted:
@@ -286,7 +285,7 @@ class Field(World[Residues]):
         prints = [spread(self.prints(each), len(shape)) for each in arguments]
         one, two = (each.broadcast_to(shape) for each in arguments)
         found = self._drawn(absorbed(self._key(kind), *(final(prints[0]) + final(prints[1]))))
-        found.infinite = infinite = one.infinite or two.infinite
+        found.infinite = infinite = one.infinite | two.infinite
         if (same := (prints[0] == prints[1]).all(0)).any():
             found.values = np.where(same, one.values, found.values)
             found.bound = VARIABLE.joined(min(one.bound, two.bound, key=lambda each: each.bits))
@@ -315,10 +314,16 @@ class Field(World[Residues]):
         self.comparisons.add("product", one.size + two.size, one.bound.joined(two.bound))
         return Residues(self, np.where(zero, 0.0, found.values), VARIABLE)
 
+    def total(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be opposite infinities: their sum may be no number."""
+        found = self.apply("Total", (), one, two)
+        found.infinite = one.infinite | two.infinite
+        return found
+
     def of_rows(self, name: str, parameters: Hashable, x: Residues, axis: int, count: int) -> Residues:
         """Return ``count`` random functions of all numbers along an axis, in order; they stand along that axis."""
         rows = x.moveaxis(axis, -1)
-        if x.infinite and not functions.of(name).at_infinity:
+        if x.infinite & ~functions.of(name).at_infinity:
             raise Undecided(f"{name} is taken of what may be infinite")
         prints = self.prints(rows)
         state = started(self._key("rows", name, parameters, rows.shape[-1]), rows.shape[:-1])
@@ -380,10 +385,6 @@ class Field(World[Residues]):
 def _words(residues: np.ndarray) -> np.ndarray:
     """Return a word for each residue, uint64 of its shape: its bits stand in the lower ones."""
     return (residues + 2.0**52).view(np.uint64)
-
-
-def _double(number: Any) -> float:
-    return float(number)
 
 
 def _of_fraction(over: int, under: int) -> Bound:

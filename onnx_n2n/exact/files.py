@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from onnx import helper, numpy_helper
 
 from onnx_n2n.errors import ModelError
 
-PACKED = {onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1}
+# Of types whose numbers share bytes, how many bits each has.
+PACKED = {int(type_): int(bits[1]) for name, type_ in onnx.TensorProto.DataType.items()
+          if (bits := re.match(r"(?:U?INT|FLOAT)([246])(?!\d)", name))}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class File:
             raise ModelError(f"the data of {tensor.name!r} is outside of the model's folder")
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
         count = int(np.prod(tensor.dims, dtype=np.int64))
-        length = (count + 1) // 2 if tensor.data_type in PACKED else count * dtype.itemsize
+        bits = PACKED.get(tensor.data_type, 8 * dtype.itemsize)
+        length = (count * bits + 7) // 8
         offset = int(entries.get("offset", 0))
         try:
             raw = np.memmap(path, np.uint8, "r", offset, length) if length else np.zeros(0, np.uint8)
@@ -86,7 +90,11 @@ def _declared(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
 def _inside(tensor: onnx.TensorProto) -> np.ndarray:
     """Return the numbers of a tensor that the model's own file has."""
     try:
-        found = numpy_helper.to_array(tensor)
+        if tensor.data_type == onnx.TensorProto.STRING:  # NumPy's own texts have no zeros at their end
+            texts = [each.decode() for each in tensor.string_data]
+            found = np.array([*texts, None], object)[:-1].reshape(tuple(tensor.dims))
+        else:
+            found = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"the data of {tensor.name!r} cannot be read: {error}") from error
     found.flags.writeable = False

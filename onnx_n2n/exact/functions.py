@@ -20,6 +20,7 @@ from onnx_n2n.exact.domains import (
     AN_ANGLE,
     ANYTHING,
     BUT_ZERO,
+    FINITE,
     FROM_ONE,
     FROM_ZERO,
     IN_BETWEEN,
@@ -30,6 +31,7 @@ from onnx_n2n.exact.domains import (
     Domain,
     Range,
 )  # fmt: skip
+from onnx_n2n.exact.numeric import EITHER
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Function:
     Args:
         real: Its value, from float64 arrays that broadcast, and its parameters.
         idempotent: Whether ``f(f(x)) = f(x)``, with equal parameters and other arguments.
-        at_infinity: Whether it has a finite value where an argument is infinite.
+        at_infinity: At which infinities of an argument it has a value: `MINUS`, `EITHER`, or 0 for none.
         zero: Whether ``f(0) = 0``, whatever its parameters are.
         domain: Where it is defined; None for everywhere.
         judged: Which argument has to be there.
@@ -52,7 +54,7 @@ class Function:
 
     real: Callable[..., np.ndarray]
     idempotent: bool = False
-    at_infinity: bool = False
+    at_infinity: int = 0
     zero: bool = False
     domain: Domain | None = None
     judged: int = 0
@@ -77,29 +79,31 @@ FUNCTIONS: dict[str, Function] = {
     "Acosh": Function(np.arccosh, domain=FROM_ONE, range=NOT_NEGATIVE),
     "Asin": Function(np.arcsin, zero=True, domain=AN_ANGLE, range=Range(-2, 2), rising=True),
     "Asinh": Function(np.arcsinh, zero=True, rising=True),
-    "Atan": Function(np.arctan, zero=True, at_infinity=True, range=Range(-2, 2), rising=True),
+    "Atan": Function(np.arctan, zero=True, at_infinity=EITHER, range=Range(-2, 2), rising=True),
     "Atanh": Function(np.arctanh, zero=True, domain=IN_BETWEEN, rising=True),
     "Ceil": Function(np.ceil, idempotent=True, zero=True),
     "Cos": Function(np.cos, range=SIGNED),
     "Cosh": Function(np.cosh, range=Range(1), even=True, overflows=True),
-    "Erf": Function(_erf, zero=True, at_infinity=True, range=SIGNED, rising=True),
-    "Exp": Function(np.exp, at_infinity=True, range=POSITIVE, rising=True, overflows=True),
+    "Erf": Function(_erf, zero=True, at_infinity=EITHER, range=SIGNED, rising=True),
+    "Exp": Function(np.exp, at_infinity=EITHER, range=POSITIVE, rising=True, overflows=True),
     "Floor": Function(np.floor, idempotent=True, zero=True),
     "Log": Function(np.log, domain=ABOVE_ZERO, rising=True),
     "Reciprocal": Function(np.reciprocal, domain=BUT_ZERO),
     "Round": Function(_half_even, idempotent=True, zero=True),
     "Rsqrt": Function(lambda x: 1 / np.sqrt(x), domain=ABOVE_ZERO, range=POSITIVE),
-    "Sign": Function(np.sign, idempotent=True, zero=True, at_infinity=True, range=SIGNED),
+    "Sign": Function(np.sign, idempotent=True, zero=True, at_infinity=EITHER, range=SIGNED),
     "Sin": Function(np.sin, zero=True, range=SIGNED),
     "Sinh": Function(np.sinh, zero=True, rising=True, overflows=True),
     "Sqrt": Function(np.sqrt, zero=True, domain=FROM_ZERO, range=NOT_NEGATIVE, rising=True),
     "Tan": Function(np.tan, zero=True),
-    "Tanh": Function(np.tanh, zero=True, at_infinity=True, range=SIGNED, rising=True),
+    "Tanh": Function(np.tanh, zero=True, at_infinity=EITHER, range=SIGNED, rising=True),
+    # Sums of what may be infinity and minus infinity.
+    "Total": Function(np.add, at_infinity=EITHER, domain=FINITE),
     # Decisions: 1 where they hold, and 0 elsewhere.
-    "Equal": Function(lambda x, y: (x == y) * 1.0, at_infinity=True, range=SHARE),
-    "Less": Function(lambda x, y: (x < y) * 1.0, at_infinity=True, range=SHARE),
-    "LessOrEqual": Function(lambda x, y: (x <= y) * 1.0, at_infinity=True, range=SHARE),
-    "IsNaN": Function(lambda x: np.isnan(x) * 1.0, at_infinity=True, range=SHARE),
+    "Equal": Function(lambda x, y: (x == y) * 1.0, at_infinity=EITHER, range=SHARE),
+    "Less": Function(lambda x, y: (x < y) * 1.0, at_infinity=EITHER, range=SHARE),
+    "LessOrEqual": Function(lambda x, y: (x <= y) * 1.0, at_infinity=EITHER, range=SHARE),
+    "IsNaN": Function(lambda x: np.isnan(x) * 1.0, at_infinity=EITHER, range=SHARE),
     # Powers of what is not known to be a whole number.
     "Pow": Function(np.power, domain=ABOVE_ZERO, overflows=True),
 }

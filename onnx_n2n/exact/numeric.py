@@ -6,8 +6,9 @@ witness that they are not.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,17 @@ import numpy as np
 from onnx_n2n.exact.chance import Bound
 
 Scalar = int | float
+PLUS, MINUS, EITHER = 1, 2, 3  # infinity, minus infinity, and both
+
+
+def opposite(infinite: int) -> int:
+    """Return which infinities there may be in numbers times -1."""
+    return (infinite & PLUS) * MINUS | (infinite & MINUS) // MINUS
+
+
+def infinities(ends: Collection[float]) -> int:
+    """Return which infinities there are among numbers whose least and largest are given."""
+    return sum(sign for sign, end in ((PLUS, math.inf), (MINUS, -math.inf)) if end in ends)
 
 
 class Movable(ABC):
@@ -23,17 +35,17 @@ class Movable(ABC):
     Args:
         values: The numbers; with ``LEAD`` further axes in front.
         bound: What bounds the numbers as polynomials.
-        infinite: Whether there may be infinities in it.
+        infinite: Which infinities there may be in it: `PLUS`, `MINUS`, `EITHER`, or 0 for none.
     """
 
     LEAD: ClassVar[int] = 0
     __slots__ = ("bound", "infinite", "values")
 
-    def __init__(self, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
+    def __init__(self, values: np.ndarray, bound: Bound, infinite: int = 0) -> None:
         self.values, self.bound, self.infinite = values, bound, infinite
 
     @abstractmethod
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None) -> Self:
         """Return other numbers of the same kind."""
 
     @property
@@ -86,11 +98,10 @@ class Movable(ABC):
         """Return the numbers of several arrays one after the other."""
         if not others:
             return self
-        parts, bound = [self.values], self.bound
+        parts, bound, infinite = [self.values], self.bound, self.infinite
         for other in others:
             parts.append(other.values)
-            bound = bound.joined(other.bound)
-        infinite = any(each.infinite for each in (self, *others))
+            bound, infinite = bound.joined(other.bound), infinite | other.infinite
         return self._with(np.concatenate(parts, axis % self.ndim + self.LEAD), bound, infinite)
 
 
@@ -133,9 +144,12 @@ class Numbers(Movable):
 
     def choosing(self, x: Self, y: Self) -> Self:
         """Return x where these numbers, which are 0 or 1, are 1, and y where they are 0; either may be infinite."""
-        one, two = x._with(x.values, infinite=False), y._with(y.values, infinite=False)
-        found = self * one + (1 - self) * two
-        return found._with(found.values, infinite=x.infinite or y.infinite)
+        found = self * x.as_finite() + (1 - self) * y.as_finite()
+        return found._with(found.values, infinite=x.infinite | y.infinite)
+
+    def as_finite(self) -> Self:
+        """Return the same numbers, where it does not matter that some may be infinite."""
+        return self._with(self.values, infinite=0)
 
     def __neg__(self) -> Self:
         """Return the numbers times -1."""

@@ -26,6 +26,7 @@ SAID = {
     "Reciprocal": ("divides by", "does not divide by"),
     "Rsqrt": ("divides by the root of", "does not divide by the root of"),
     "Sqrt": ("takes the root of", "takes no root of"),
+    "Total": ("adds", "does not add"),
 }
 Found = dict[Asked, list[np.ndarray]]
 DIVISION = Open("Reciprocal", "", "", 1, BUT_ZERO)  # also by a root, which is one over what `Rsqrt` gives
@@ -52,9 +53,9 @@ class Outside:
         """Return the first function that may not be defined where the teacher is, or None."""
         return next(self._left(overflow=False), None)
 
-    def beyond(self) -> tuple[Open, ...]:
-        """Return what may overflow where nothing does in the teacher, each node once."""
-        return tuple({each.node: each for each in self._left(overflow=True)}.values())
+    def beyond(self) -> Iterator[Open]:
+        """Return what may overflow where nothing does in the teacher."""
+        return self._left(overflow=True)
 
     def _left(self, *, overflow: bool) -> Iterator[Open]:
         """Return what the student takes of numbers that the teacher does not."""

@@ -68,6 +68,31 @@ class Unequal:
     share: float
 
 
+@dataclass
+class Means:
+    """How runs are made: what one set of shapes has needed, the next one begins with.
+
+    Args:
+        primes: How many primes are drawn.
+        laws: Whether functions are known that change nothing when they are applied once more.
+        products: Whether numbers that inputs have a part in are multiplied.
+    """
+
+    primes: int
+    laws: bool = False
+    products: bool = True
+
+    def more(self, wanted: int) -> bool:
+        """Make the chance of an error smaller, by about so many primes; return whether there is a way to."""
+        if self.primes < MOST:
+            self.primes = max(self.primes + 1, wanted)
+        elif self.products:  # a product of polynomials has the degree of both, a function 1
+            self.primes, self.products = PRIMES, False
+        else:
+            return False
+        return True
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two models that are compared.
@@ -225,50 +250,58 @@ class Pair:
 
     def on(self, attempt: sizes.Attempt) -> Verdict:
         """Run both models on sets of shapes, all of which have to come out equal."""
-        lengths, limit = self.lengths(attempt), CERTAIN / len(attempt)
+        lengths, means, total = self.lengths(attempt), Means(self.primes(attempt)), 0.0
         outside = [Outside((self.survey(shapes, 0).open, self.survey(shapes, 1).open)) for shapes in attempt]
-        total, count, laws, products = 0.0, self.primes(attempt), False, True
-        for place, shapes in enumerate(attempt):
-            while True:
-                world = Field(count, self.roots, laws=laws, products=products)
-                try:
-                    left = len(attempt) - place
-                    unequal = self.at(shapes, lengths[place], outside[place], world, left=left)
-                except Differs as how:
-                    return Verdict("different", shapes=(shapes,), output=how.output, reason=how.reason)
-                if unequal is not None and laws:
-                    return replace(self.explained(unequal), primes=count)
-                undefined = None if unequal is not None else outside[place].undefined()
-                if undefined is not None and laws:
-                    return Verdict(
-                        "undecided", primes=count, shapes=attempt, node=undefined.node, operator=undefined.operator,
-                        reason=undefined_at(undefined),
-                    )  # fmt: skip
-                chance = world.comparisons.chance(world.primes, len(self.roots))
-                if unequal is not None or undefined is not None:
-                    laws = True
-                elif chance <= limit:
-                    break
-                elif count < MOST:
-                    count = max(count + 1, world.comparisons.wanted(limit, len(self.roots), PRIMES, MOST))
-                elif products:
-                    count, products = PRIMES, False  # a product of polynomials has the degree of both, a function 1
-                else:
-                    break
-            total += chance
+        for place in range(len(attempt)):
+            found = self._certain(attempt, place, lengths[place], outside[place], means)
+            if isinstance(found, Verdict):
+                return found
+            total += found
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
-            return Verdict("undecided", primes=count, shapes=attempt, reason=reason)
+            return Verdict("undecided", primes=means.primes, shapes=attempt, reason=reason)
         if _elements(self.teacher) <= SAMPLED:
             against = self.search(attempt[0]).contradiction()
             if against is not None:
-                return Verdict("undecided", primes=count, shapes=attempt, output=against.output, reason=against.reason)
+                return Verdict(
+                    "undecided", primes=means.primes, shapes=attempt, output=against.output, reason=against.reason
+                )
         beyond = tuple({each.node: each for side in outside for each in side.beyond()}.values())
-        found = Verdict("equal", rounded_up(total), count, shapes=attempt, beyond=beyond)
+        equal = Verdict("equal", rounded_up(total), means.primes, shapes=attempt, beyond=beyond)
         if self.growth is None:
-            return found
+            return equal
         constants, largest = self.growth.rounded(self.teacher, self.student)
-        return replace(found, constants=constants, largest_rounding=largest)
+        return replace(equal, constants=constants, largest_rounding=largest)
+
+    def _certain(
+        self, attempt: sizes.Attempt, place: int, lengths: tuple[Lengths, Lengths], outside: Outside, means: Means
+    ) -> Verdict | float:
+        """Run both models on one set of shapes, by more means each time, until it is known whether they are equal.
+
+        Returns:
+            The chance of an error, which is too large where no means are left; or a verdict, if they are not equal.
+        """
+        limit, left = CERTAIN / len(attempt), len(attempt) - place
+        while True:
+            world = Field(means.primes, self.roots, laws=means.laws, products=means.products)
+            try:
+                unequal = self.at(attempt[place], lengths, outside, world, left=left)
+            except Differs as how:
+                return Verdict("different", shapes=(attempt[place],), output=how.output, reason=how.reason)
+            undefined = None if unequal is not None else outside.undefined()
+            if not means.laws and (unequal is not None or undefined is not None):
+                means.laws = True
+                continue
+            if unequal is not None:
+                return replace(self.explained(unequal), primes=means.primes)
+            if undefined is not None:
+                return Verdict(
+                    "undecided", primes=means.primes, shapes=attempt, node=undefined.node,
+                    operator=undefined.operator, reason=undefined_at(undefined),
+                )  # fmt: skip
+            chance = world.comparisons.chance(world.primes, len(self.roots))
+            if chance <= limit or not means.more(world.comparisons.wanted(limit, len(self.roots), PRIMES, MOST)):
+                return chance
 
     def search(self, shapes: sizes.Shapes) -> Search:
         """Return what looks for an input on which the models differ."""

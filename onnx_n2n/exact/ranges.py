@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import count
+from operator import or_
 from typing import Any, Self
 
 import numpy as np
@@ -19,14 +21,14 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions
 from onnx_n2n.exact.chance import VARIABLE, Bound, Comparisons
-from onnx_n2n.exact.domains import ANYTHING, NOT_NEGATIVE, POSITIVE, SHARE, ZERO, Domain, Range, joined
+from onnx_n2n.exact.domains import ANYTHING, FINITE, NOT_NEGATIVE, POSITIVE, SHARE, ZERO, Domain, Range, joined
 from onnx_n2n.exact.lengths import Named
-from onnx_n2n.exact.numeric import Numbers, Scalar
+from onnx_n2n.exact.numeric import EITHER, PLUS, Numbers, Scalar, infinities, opposite
 from onnx_n2n.exact.stored import mantissa
 from onnx_n2n.exact.tensor import BOOL, STRING, kind
 from onnx_n2n.exact.world import World, row_of
 
-FINITE = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
+NUMBERS = Range(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 LARGEST = 1 << 22  # numbers of a constant that is looked through for its range
 SMALL = 1 << 5  # numbers; of larger constants it is remembered what is known
 SAMPLE = 1 << 15  # so many numbers of a constant say how many bits it has
@@ -51,7 +53,7 @@ class Open:
     domain: Domain | None
 
 
-Constants = dict[int, tuple[np.ndarray, Bound, Range, bool]]
+Constants = dict[int, tuple[np.ndarray, Bound, Range, int]]
 Asked = tuple[Named, str]  # a node, and a function that it takes in some visit
 
 
@@ -61,7 +63,7 @@ class Ranged(Numbers):
     __slots__ = ("parts", "range", "same", "world")
 
     def __init__(
-        self, world: Ranges, values: np.ndarray, bound: Bound, infinite: bool = False, of: Range = ANYTHING
+        self, world: Ranges, values: np.ndarray, bound: Bound, infinite: int = 0, of: Range = ANYTHING
     ) -> None:  # fmt: skip
         super().__init__(values, bound, infinite)
         self.world, self.range = world, of
@@ -69,7 +71,7 @@ class Ranged(Numbers):
         self.parts: Sequence[Ranged] = ()  # what these were put together from, one behind the other
 
     def _with(
-        self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None, of: Range | None = None
+        self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None, of: Range | None = None
     ) -> Self:  # fmt: skip
         kept = self.infinite if infinite is None else infinite
         kept_range = self.range if of is None else of
@@ -78,16 +80,23 @@ class Ranged(Numbers):
     def _entered(self, other: Self | Scalar) -> Self:
         return other if isinstance(other, Ranged) else self.world.enter(np.asarray(other))  # type: ignore[return-value]
 
-    def _spread(self, other: Self, bound: Bound, of: Range, infinite: bool = False) -> Self:
+    def _spread(self, other: Self, bound: Bound, of: Range, infinite: int = 0) -> Self:
         return self._with(_empty(_broadcast(self, other)), bound, infinite, of)
 
     def __add__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
-        return self._spread(two, self.bound.plus(two.bound), self.range + two.range, self.infinite or two.infinite)
+        return self._summed(two, self.range + two.range, two.infinite)
 
     def __sub__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
-        return self._spread(two, self.bound.plus(two.bound), self.range - two.range, self.infinite or two.infinite)
+        return self._summed(two, self.range - two.range, opposite(two.infinite))
+
+    def _summed(self, two: Self, of: Range, infinite: int) -> Self:
+        """Return a sum or difference of both, where these are the infinities of what is added."""
+        if self.infinite & opposite(infinite):
+            total = self.world.apply("Total", (), self, two)
+            return self._spread(two, total.bound, total.range, self.infinite | infinite)
+        return self._spread(two, self.bound.plus(two.bound), of, self.infinite | infinite)
 
     def __mul__(self, other: Self | Scalar) -> Self:
         two = self._entered(other)
@@ -130,7 +139,7 @@ class Ranged(Numbers):
     def choosing(self, x: Self, y: Self) -> Self:
         """Return x where this is 1, and y where it is 0."""
         bound = self.bound.times(x.bound).plus(self.bound.times(y.bound))
-        both = x._spread(y, bound, x.range.joined(y.range), x.infinite or y.infinite)
+        both = x._spread(y, bound, x.range.joined(y.range), x.infinite | y.infinite)
         return self._spread(both, bound, both.range, both.infinite)
 
     def joined(self, others: Sequence[Self], axis: int) -> Self:
@@ -138,12 +147,12 @@ class Ranged(Numbers):
         every = (self, *others)
         if len({_without(each.shape, [axis], keep=True) for each in every}) > 1:
             raise ValueError(f"arrays of the shapes {[each.shape for each in every]} cannot be joined")
-        shape, bound = list(self.shape), self.bound
+        shape, bound, infinite = list(self.shape), self.bound, self.infinite
         shape[axis] = sum(each.shape[axis] for each in every)
         for each in others:
-            bound = bound.joined(each.bound)
+            bound, infinite = bound.joined(each.bound), infinite | each.infinite
         parts = [each for each in every if each.size]
-        found = self._with(_empty(shape), bound, any(each.infinite for each in every))
+        found = self._with(_empty(shape), bound, infinite)
         found.parts = parts if self.ndim == 1 else ()
         found.range = joined(each.range for each in parts) if parts else ZERO
         return found
@@ -181,7 +190,7 @@ class Ranges(World[Ranged]):
         self.open: dict[Asked, Open] = {}
         self._names = count()
 
-    def of(self, shape: Sequence[int], bound: Bound = VARIABLE, of: Range = ANYTHING, infinite: bool = False) -> Ranged:
+    def of(self, shape: Sequence[int], bound: Bound = VARIABLE, of: Range = ANYTHING, infinite: int = 0) -> Ranged:
         """Return numbers of a shape."""
         return Ranged(self, _empty(shape), bound, infinite, of)
 
@@ -250,6 +259,8 @@ class Ranges(World[Ranged]):
         """Return a function of the numbers at each place."""
         ranges = [each.range for each in arguments]
         self._ask(name, name, *ranges)
+        if functions.of(name).overflows and any(each.infinite & PLUS for each in arguments):
+            self.open[self.node, name] = Open(name, self.place, self.node[1], len(ranges), FINITE)
         found = functions.image(name, *ranges)
         if any(each.infinite for each in arguments):  # of minus infinity an exponential is 0
             found = Range(found.low, found.high)
@@ -268,7 +279,8 @@ class Ranges(World[Ranged]):
         found = Range(*ends, any(each.zero for each in ranges))
         for each in arguments:
             self._compared(kind, each)
-        return self.of(_broadcast(*arguments), VARIABLE, found, any(each.infinite for each in arguments))
+        infinite = reduce(or_, (each.infinite for each in arguments))
+        return self.of(_broadcast(*arguments), VARIABLE, found, infinite)
 
     def of_rows(self, name: str, parameters: Hashable, x: Ranged, axis: int, count: int) -> Ranged:  # noqa: ARG002
         """Return functions of all numbers along an axis."""
@@ -299,25 +311,25 @@ class Ranges(World[Ranged]):
         _, operator = self.node
         if not inside:
             self.open[self.node, taken] = Open(name, self.place, operator, len(ranges), domain)
-        elif functions.of(name).overflows and operator == name and not functions.image(name, *ranges).within(FINITE):
+        elif functions.of(name).overflows and operator == name and not functions.image(name, *ranges).within(NUMBERS):
             self.open.setdefault((self.node, taken), Open(name, self.place, operator, len(ranges), None))
 
 
-def _of(array: np.ndarray) -> tuple[Range, bool]:
-    """Return the range of constants, and whether there are infinities among them."""
+def _of(array: np.ndarray) -> tuple[Range, int]:
+    """Return the range of constants, and which infinities there may be among them."""
     if not array.size:
-        return ZERO, False
+        return ZERO, 0
     if array.dtype.kind in "OSU" or array.size > LARGEST:
-        return Range(), array.dtype.kind not in "OSUbiu"
+        return Range(), EITHER if array.dtype.kind not in "OSUbiu" else 0
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind in "iu":  # a double does not hold each of them
         low, high = (_outwards(end, double, away) for end, double, away in (
             (int(array.min()), low, -math.inf), (int(array.max()), high, math.inf)
         ))  # fmt: skip
     if np.isnan(low) or np.isnan(high):
-        return Range(), False
+        return Range(), 0
     zero = low <= 0 <= high and bool((array == 0).any())
-    return Range(low, high, zero), bool(np.isinf(low) or np.isinf(high))
+    return Range(low, high, zero), infinities((low, high))
 
 
 def _outwards(number: int, double: float, away: float) -> float:

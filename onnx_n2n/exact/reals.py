@@ -68,11 +68,11 @@ class Reals(Numbers):
     LEAD: ClassVar[int] = 0
     __slots__ = ("line",)
 
-    def __init__(self, line: RealLine, values: np.ndarray, bound: Bound = VARIES, infinite: bool = False) -> None:
+    def __init__(self, line: RealLine, values: np.ndarray, bound: Bound = VARIES, infinite: int = 0) -> None:
         super().__init__(np.asarray(values, np.float64), bound, infinite)
         self.line = line
 
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None) -> Self:
         kept = self.infinite if infinite is None else infinite
         return type(self)(self.line, values, self.bound if bound is None else bound, kept)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from onnx_n2n.exact.chance import Bound
 from onnx_n2n.exact.limit import keep
-from onnx_n2n.exact.numeric import Numbers, Scalar
+from onnx_n2n.exact.numeric import EITHER, Numbers, Scalar, opposite
 from onnx_n2n.exact.undecided import Undecided
 
 SPLIT = 8192.0  # 13 bits: half of a residue
@@ -43,6 +43,10 @@ class Modulus(Protocol):
         """Return a random function of two numbers that may be exchanged, and is 0 where one of them is."""
         ...
 
+    def total(self, one: Residues, two: Residues) -> Residues:
+        """Return a random function of two numbers that may be opposite infinities."""
+        ...
+
 
 class Residues(Numbers):
     """Whole numbers in doubles, ``[0, p)`` for the prime of each place of the first axis."""
@@ -50,11 +54,11 @@ class Residues(Numbers):
     LEAD: ClassVar[int] = 1
     __slots__ = ("field",)
 
-    def __init__(self, field: Modulus, values: np.ndarray, bound: Bound, infinite: bool = False) -> None:
+    def __init__(self, field: Modulus, values: np.ndarray, bound: Bound, infinite: int = 0) -> None:
         super().__init__(values, bound, infinite)
         self.field = field
 
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None) -> Self:
         kept = self.infinite if infinite is None else infinite
         return type(self)(self.field, values, self.bound if bound is None else bound, kept)
 
@@ -66,15 +70,19 @@ class Residues(Numbers):
 
     def __add__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
+        if one.infinite & opposite(two.infinite):  # infinity less infinity is no number, whatever residues say
+            return self.field.total(one, two)  # type: ignore[return-value]
         values = one.values + two.values
         lessened(values, self._column(values.ndim - 1))
-        return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
+        return self._with(values, one.bound.plus(two.bound), one.infinite | two.infinite)
 
     def __sub__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
+        if one.infinite & two.infinite:
+            return one + -two
         values = one.values - two.values
         wrapped(values, self._column(values.ndim - 1))
-        return self._with(values, one.bound.plus(two.bound), one.infinite or two.infinite)
+        return self._with(values, one.bound.plus(two.bound), one.infinite | opposite(two.infinite))
 
     def __mul__(self, other: Self | Scalar) -> Self:
         one, two = self._level(self._entered(other))
@@ -124,6 +132,7 @@ class Residues(Numbers):
         """Return the sum over axes."""
         if self._terms(axes) >= 1 << 27:
             raise Undecided("a sum of more than 134 million numbers")
+        self._of_one_sign(self._terms(axes))
         values = self.values.sum(self._axes(axes), keepdims=keep)
         return self._with(reduced(values, self._column(values.ndim - 1)), self.bound.summed(self._terms(axes)))
 
@@ -142,6 +151,7 @@ class Residues(Numbers):
 
     def cumulated(self, axis: int) -> Self:
         """Return the sums of all numbers up to each place."""
+        self._of_one_sign(self.shape[axis])
         values = np.cumsum(self.values, axis % self.ndim + 1)
         return self._with(reduced(values, self._column(self.ndim)), self.bound.summed(self.shape[axis]))
 
@@ -152,6 +162,10 @@ class Residues(Numbers):
             self if self.ndim == most else self.reshape((1,) * (most - self.ndim) + self.shape),
             other if other.ndim == most else other.reshape((1,) * (most - other.ndim) + other.shape),
         )
+
+    def _of_one_sign(self, terms: int) -> None:
+        if terms > 1 and self.infinite == EITHER:
+            raise Undecided("infinity is taken from what may be infinite")
 
     @staticmethod
     def _finite(*parts: Numbers) -> None:

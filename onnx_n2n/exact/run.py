@@ -241,7 +241,7 @@ class Run:
         In a function it may hold what the function was called with.
         """
         held = repr(array.tolist()).encode() if array.dtype.kind in "OSU" else array.tobytes()
-        key = id(node), name, hashlib.blake2b(held, key=f"{array.dtype} {array.shape}".encode()[:64]).digest()
+        key = id(node), name, hashlib.blake2b(f"{array.dtype} {array.shape} ".encode() + held).digest()
         if key not in self._leaves:
             self._held.append(node)
             self._leaves[key] = self.constant(name, array, written=written)

@@ -162,7 +162,7 @@ class Stored(Residues):
     __slots__ = ("_last", "array")
 
     def __init__(self, field: Modulus, array: np.ndarray, bound: Bound) -> None:
-        self.field, self.array, self.bound, self.infinite = field, array, bound, False
+        self.field, self.array, self.bound, self.infinite = field, array, bound, 0
         self._last: tuple[Any, Parts] | None = None
 
     @property
@@ -282,7 +282,7 @@ class Stored(Residues):
         """Return part of the numbers, by whatever NumPy takes as a key."""
         return self._stored(self.array[key])
 
-    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: bool | None = None) -> Self:
+    def _with(self, values: np.ndarray, bound: Bound | None = None, infinite: int | None = None) -> Self:
         kept = self.infinite if infinite is None else infinite
         return Residues(self.field, values, self.bound if bound is None else bound, kept)  # type: ignore[return-value]
 

@@ -12,10 +12,7 @@ from onnx import helper
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Ids
 
-WHOLE = frozenset(
-    helper.np_dtype_to_tensor_dtype(np.dtype(kind))
-    for kind in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-) | {onnx.TensorProto.INT4, onnx.TensorProto.UINT4}
+WHOLE = frozenset(int(type_) for name, type_ in onnx.TensorProto.DataType.items() if "INT" in name)
 BOOL, STRING, INT64, FLOAT = (
     onnx.TensorProto.BOOL, onnx.TensorProto.STRING, onnx.TensorProto.INT64, onnx.TensorProto.FLOAT,
 )  # fmt: skip

@@ -29,7 +29,8 @@ def compared(pair: Pair, fixed: Mapping[str, tuple[int, ...]], started: float) -
     given = list(pair.teacher.inputs)
     relaxed = sizes.relaxed(given)
     if not fixed and relaxed != given and _large(pair, given):
-        less = (each for each in sizes.attempts(relaxed) if _size(each[-1]) < _size(next(sizes.attempts(given))[-1]))
+        most = _size(next(sizes.attempts(given))[-1])
+        less = (each for each in sizes.attempts(relaxed) if _size(each[-1]) < most)
         found = Tried(pair, relaxed, fixed, started).first(less)
         if found:
             return replace(found, declared=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.exactly import W, both, net, never_equal
+from helpers.exactly import W, as_runtime, both, net, never_equal, one_node
 from onnx_n2n.exact import check
 
 LOW, HIGH, ZERO, ONE = (np.float32(each) for each in (-0.25, 6, 0, 1))
@@ -173,3 +173,8 @@ def test_exchanged_inputs_are_never_equal(operator: str) -> None:
     names = ["d", "e"]
     one, two = (net(body.format(operator, ", ".join(each)), out, V=W.T.copy()) for each in (names, names[::-1]))
     never_equal(one, two)
+
+
+def test_infinities_are_equal_to_themselves() -> None:
+    numbers = np.array([np.inf, -np.inf, 0, 1], np.float32)
+    as_runtime(*one_node("Equal", [numbers[:, None], numbers]))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from helpers.lying import Pair, but, normal, pair
 from onnx_n2n.exact import check
+from onnx_n2n.exact.files import File
 
 ROWS = "(float[N, 8] x) => (float[N, 5] y)"
 NET = "a = MatMul(x, W) b = Relu(a) y = MatMul(b, V)"
@@ -51,6 +54,19 @@ def test_external_data_that_is_the_same_is_equal(tmp_path: Path) -> None:
 def test_one_number_of_external_data(tmp_path: Path, name: str, place: tuple[int, int]) -> None:
     other = SQUARE | {name: but(SQUARE[name], place, SQUARE[name][place] * 1.0001)}
     assert check(_external(tmp_path, "t", SQUARE), _external(tmp_path, "s", other)).state != "equal"
+
+
+@pytest.mark.parametrize("kind", ["int4", "uint4", "int2", "uint2", "float4_e2m1fn"])
+def test_one_number_of_external_data_that_shares_its_byte(tmp_path: Path, kind: str) -> None:
+    """Types of a few bits are unpacked alike from a file of their own and from the model's, to the last number."""
+    weights = np.array([1, 0, 1, 1, 0]).astype(np.dtype(getattr(ml_dtypes, kind)))
+    saved = numpy_helper.from_array(weights, "W")
+    (tmp_path / "data.bin").write_bytes(b"\xff" * 8 + saved.raw_data)
+    lying = onnx.TensorProto(name="W", dims=[5], data_type=saved.data_type, data_location=onnx.TensorProto.EXTERNAL)
+    lying.external_data.add(key="location", value="data.bin")
+    lying.external_data.add(key="offset", value="8")
+    found = File(onnx.ModelProto(), tmp_path).array(lying)
+    assert found.astype(np.float32).tolist() == weights.astype(np.float32).tolist() == [1, 0, 1, 1, 0]
 
 
 def test_external_data_exchanged_and_read_from_another_place(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One growth of each kind, and its record."""
+"""One growth of each kind, and its record; records and models that say something else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from helpers.calling import net
 from helpers.deepening import resnet
@@ -68,3 +69,23 @@ def document(result: Any) -> dict[str, Any]:
         result.growth.save(Path(folder, "growth.safetensors"))
         read = records.read(Path(folder, "growth.safetensors"))
     return {"steps": copy.deepcopy(list(read.steps)), "arrays": dict(read.arrays)}
+
+
+def claimed(tensors: dict[str, Any] | None = None, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a record that says nothing but forms."""
+    step = {"tensors": [], "new": [], "forms": {"tensors": tensors or {}, "settings": settings or {}}}
+    return {"steps": [step], "arrays": {}}
+
+
+def changed(teacher: onnx.ModelProto, **arrays: np.ndarray) -> onnx.ModelProto:
+    """Return a model with other numbers in some constants."""
+    found = onnx.ModelProto.FromString(teacher.SerializeToString())
+    for tensor in found.graph.initializer:
+        if tensor.name in arrays:
+            tensor.CopyFrom(numpy_helper.from_array(arrays[tensor.name], tensor.name))
+    return found
+
+
+def constant(of: onnx.ModelProto, name: str) -> np.ndarray:
+    """Return the numbers of one of a model's constants."""
+    return next(numpy_helper.to_array(each).copy() for each in of.graph.initializer if each.name == name)

@@ -175,6 +175,27 @@ EQUAL = [
     pair("product of three, otherwise grouped", TEXT, "t = Transpose<perm=[0, 2, 1]>(x) a = MatMul(x, t) y = "
          "MatMul(a, x)", "t = Transpose<perm=[0, 2, 1]>(x) a = MatMul(t, x) y = MatMul(x, a)"),
     pair("Einsum as a product", TEXT, "y = MatMul(x, W)", "y = Einsum<equation = \"nij,jk->nik\">(x, W)", W=W),
+    # infinities that are not taken from each other, or by both models alike
+    pair("softmax by hand of what is masked", SAME, "c = Greater(x, z) w = Where(c, x, far) m = ReduceMax(w, ax) "
+         "s = Sub(w, m) e = Exp(s) t = ReduceSum(e, ax) y = Div(e, t)", "c = Greater(x, z) d = Not(c) w = Where(d, "
+         "far, x) m = ReduceMax(w, ax) s = Sub(w, m) e = Exp(s) t = ReduceSum(e, ax) y = Div(e, t)", z=np.float32(-9),
+         far=np.float32(-np.inf), ax=np.array([1])),
+    pair("two masks in another order", SAME, "c = Greater(x, z) w = Where(c, z, far) a = Add(w, m) s = Add(x, a) y = "
+         "Softmax(s)", "c = Greater(x, z) w = Where(c, z, far) a = Add(m, w) s = Add(a, x) y = Softmax(s)", z=ZERO,
+         far=np.float32(-np.inf), m=np.float32([0, 0, -np.inf, 0, 0, 0, 0, 0])),
+    pair("what is infinite in a mask", SAME, "c = Greater(x, z) w = Where(c, z, far) e = Equal(w, far) y = Where(e, x, "
+         "z)", "c = Greater(x, z) w = Where(c, z, far) e = Equal(far, w) d = Not(e) y = Where(d, z, x)", z=ZERO,
+         far=np.float32(-np.inf)),
+    pair("sum of whole numbers in another order", "(int32[N, 8] x) => (int32[N, 1] y)", "y = ReduceSum(x, ax)",
+         "a, b = Split<axis=1, num_outputs=2>(x) c = Concat<axis=1>(b, a) y = ReduceSum(c, ax)", ax=np.array([1])),
+    pair("texts compared in another order", "(string[N] x) => (bool[N] y)", "y = Equal(x, t)", "y = Equal(t, x)",
+         opset=19, t=np.array(["a"], object), feeds={"x": np.array(["a", "b"], object)}),
+    pair("a branch that no run takes, with other names", TEXT, *(
+        f"s = Shape<start=1, end=2>(x) l = Squeeze(s) c = Greater(l, f) d = Shape(x) y = If(c) <then_branch = t () => "
+        f"(float[N, L, 8] p) {{ {e} = Reshape(x, k) {a} = Sin({e}) {b} = If(c) <then_branch = m () => (float[A, B, C, "
+        f"8] g) {{ g = Identity({a}) }}, else_branch = n () => (float[A, B, C, 8] h) {{ h = Neg({a}) }}> p = "
+        f"Reshape({b}, d) }}, else_branch = u () => (float[N, L, 8] o) {{ o = Relu(x) }}>"
+        for e, a, b in (("e1", "e2", "e3"), ("q3", "q1", "q2"))), f=np.int64(50), k=np.array([0, 60, -1, 8])),
 ]  # fmt: skip
 NOT_DIFFERENT = [
     pair("whole numbers of 64 bits that wrap around", "(int64[N, 8] x) => (int64[N, 8] y)",
@@ -206,6 +227,9 @@ NOT_DIFFERENT = [
     pair("pooling of pooled ones", "(float[N, 3, 8, 8] x) => (float[N, 3, 2, 2] y)",
          "y = MaxPool<kernel_shape=[4, 4], strides=[4, 4]>(x)", "a = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(x) "
          "y = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(a)"),
+    pair("infinities that are found in another way", SAME, "c = Greater(x, z) w = Where(c, z, far) e = IsInf(w) y = "
+         "Where(e, x, z)", "c = Greater(x, z) w = Where(c, z, far) e = Equal(w, far) y = Where(e, x, z)", z=ZERO,
+         far=np.float32(-np.inf)),
     pair("wrapped whole numbers", "(int32[N, 8] x) => (int32[N, 8] y)", "a = Mul(x, k) y = Mul(a, k)", "y = Sub(x, x)",
          k=np.int32(65536), feeds={"x": np.full((2, 8), 5, "i4")}),
     pair("quantised with another zero point", SAME, "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)",

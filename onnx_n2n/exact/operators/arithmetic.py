@@ -9,7 +9,7 @@ import numpy as np
 from onnx_n2n.exact.domains import BUT_ZERO
 from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
-from onnx_n2n.exact.operators.casts import BITS, SIGNED, WRAPPED
+from onnx_n2n.exact.operators.casts import BITS, REDUCED, SIGNED, WRAPPED
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor, kind
@@ -49,14 +49,19 @@ def sums_and_products(site: Site) -> Tensor:
     return held(site, {"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__}[site.operator](y))
 
 
-def held(site: Site, x: Numbers) -> Tensor:
+def held(site: Site, x: Numbers, how: str = WRAPPED) -> Tensor:
     """Return a result in the type of the first input: whole numbers lose bits, but for those of 64 bits and a sign.
 
     As doubles, such numbers that are too large say nothing.
+
+    Args:
+        site: The node.
+        x: The result.
+        how: The function that brings it into the type.
     """
     type_ = site.tensor(0).type
     if type_ in BITS and (BITS[type_] < LARGE or type_ not in SIGNED or not site.world.exact):
-        x = site.world.apply(WRAPPED, (type_,), x)
+        x = site.world.apply(how, (type_,), x)
     return site.result(x)
 
 
@@ -121,7 +126,7 @@ def power(site: Site) -> Tensor:
     x, y, exponent = site.numbers(0), site.numbers(1), site.tensor(1)
     found = raised(site, x, exponent.known) if exponent.certain and exponent.known is not None else None
     if found is not None:
-        return held(site, found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)))
+        return held(site, found.broadcast_to(np.broadcast_shapes(x.shape, y.shape)), REDUCED)
     if site.tensor(0).whole:
         return site.result(site.world.apply(WHOLE_POWER, (site.tensor(0).type,), x, y))
     return site.result(site.world.apply("Pow", (), x, y))
@@ -166,12 +171,12 @@ def extremes(site: Site) -> Tensor:
 
 @rule("Clip", until=10)
 def clip_by_attributes(site: Site) -> Tensor:
-    """Return numbers within bounds that the node states; the largest numbers of float32 are none."""
+    """Return numbers within bounds that the node states; the least and the largest of float32 bound nothing."""
     bounds: list[Numbers | None] = []
-    for name in ("min", "max"):
+    for name, sign in (("min", -1), ("max", 1)):
         value = site.attribute(name)
-        stated = value is not None and abs(value) < float(np.finfo(np.float32).max)
-        bounds.append(site.setting(name) if stated else None)
+        unbounded = value is None or sign * value >= float(np.finfo(np.float32).max)
+        bounds.append(None if unbounded else site.setting(name))
     ordered = site.attribute("min", -np.inf) <= site.attribute("max", np.inf)
     return site.result(clipped(site, site.numbers(0), *bounds, ordered=ordered))
 

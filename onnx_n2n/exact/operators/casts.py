@@ -52,7 +52,15 @@ def _rounded(x: np.ndarray, type_: int, saturate: int = 1, round_mode: str = "up
     return found.astype(np.float64)
 
 
+def _reduced(x: np.ndarray, type_: int) -> np.ndarray:
+    """Return whole numbers that a type has; the others say nothing."""
+    return np.where(_wrapped(x, type_) == x, x, np.nan)
+
+
 WRAPPED = define("Wrapped", _wrapped, idempotent=True, zero=True)
+# Of sums and products of many numbers, and of powers, ONNX Runtime gives the largest number of a type where others wrap
+# them around, or what no rule says.
+REDUCED = define("Reduced", _reduced, idempotent=True, zero=True)
 TRUNCATED = define("Truncated", _truncated, idempotent=True, zero=True)
 ROUNDED = define("Rounded", _rounded, idempotent=True, zero=True)
 

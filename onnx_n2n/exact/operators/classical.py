@@ -32,7 +32,7 @@ def _normal(x: np.ndarray, norm: str) -> np.ndarray:
 
 
 NORMAL = define("Normalizer", _normal)
-IMPUTED = define("Imputed", _imputed, at_infinity=True)
+IMPUTED = define("Imputed", _imputed)
 CATEGORY = define("Category", lambda x, category, zeros: (np.trunc(x) == category) * 1.0)  # noqa: ARG005
 
 

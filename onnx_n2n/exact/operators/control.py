@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 
-from onnx_n2n.exact.functions import define
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.moving import chosen_of
 from onnx_n2n.exact.operators.sequences import cut, sequence, together
+from onnx_n2n.exact.operators.unseen import beside, constants, written
 from onnx_n2n.exact.registry import rule
-from onnx_n2n.exact.running import Running
-from onnx_n2n.exact.scope import names_around
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, INT64, Tensor, Value
 from onnx_n2n.exact.undecided import Undecided
 
 MOST = 1 << 14  # trips of a loop
-FEW = 64  # whole numbers that say how a branch moves things
-
-
-def _unseen(x: np.ndarray, *written: object) -> np.ndarray:
-    """Return numbers that stand for what a branch would give, if it were taken."""
-    return np.asarray(np.sin(x + zlib.crc32(repr(written).encode())))
-
-
-UNSEEN = define("UnseenBranch", _unseen, at_infinity=True)
 
 
 @rule("If")
@@ -37,8 +24,8 @@ def branches(site: Site) -> list[Value]:
     """Take the branch that is known, or mix both by a decision c as c * x + (1 - c) * y.
 
     A decision about the lengths of free axes is another one for other lengths, so there too both branches are mixed.
-    Where they do not fit, a function stands for the branch that is not taken, one for branches that are written alike;
-    its constants remain unread.
+    Where they do not fit, variables stand for what the branch gives that is not taken, the same ones for branches that
+    say the same; its constants remain unread.
     """
     sides: list[onnx.GraphProto] = [site.attribute("then_branch"), site.attribute("else_branch")]
     condition = site.tensor(0)
@@ -59,10 +46,10 @@ def branches(site: Site) -> list[Value]:
     except Undecided:
         site.run.reads.restore(read)
         site.run.reads.elsewhere |= condition.sized
-        for name, array in _constants(site.run, other.node, other.initializer):
+        for name, array in constants(site.run, other.node, other.initializer):
             site.run.constant(name, array)
-        written, share = _written(site, other), decision if taken is sides[0] else 1 - decision
-        mixed = [_beside(site, share, value, (written, place)) for place, value in enumerate(found)]
+        how, share = written(site, other), decision if taken is sides[0] else 1 - decision
+        mixed = [beside(site, share, value, (how, place)) for place, value in enumerate(found)]
     return [_also_known(new, old) for new, old in zip(mixed, found, strict=True)]
 
 
@@ -77,52 +64,6 @@ def _also_known(mixed: Value, taken: Value) -> Value:
     if isinstance(mixed, Tensor) and isinstance(taken, Tensor) and mixed.numbers is not None:
         return mixed.but(known=taken.known, sized=taken.known is not None, rough=taken.rough)
     return mixed
-
-
-def _beside(site: Site, share: Numbers, value: Value, other: tuple[object, ...]) -> Value:
-    """Return a value where a decision is 1, and what stands for another one where it is 0: a function of each number.
-
-    Numbers that are equal, as those of copies are, are taken to be equal in the other branch too.
-    """
-    if isinstance(value, list):
-        return [_beside(site, share, each, (*other, place)) for place, each in enumerate(value)]
-    if not isinstance(value, Tensor):
-        raise Undecided("what a branch gives is no tensor, and the other branch does not fit")
-    site.run.read(value)
-    numbers = site.run.numbers(value)
-    return Tensor(value.type, None, chosen_of(share, numbers, site.world.apply(UNSEEN, other, numbers)))
-
-
-def _written(site: Site, graph: onnx.GraphProto) -> bytes:
-    """Return how a graph is written, its names replaced by numbers, with what it reads from around it.
-
-    Few whole numbers have been read by that. Bodies in it keep their names.
-    """
-    numbers: dict[str, str] = {"": ""}
-    short = onnx.GraphProto(initializer=graph.initializer)
-    around = [_printed(site, site.scope.values.get(name)) for name in dict.fromkeys(names_around(graph))]
-    for node in graph.node:
-        names = [[numbers.setdefault(name, str(len(numbers))) for name in side] for side in (node.input, node.output)]
-        copy = short.node.add(op_type=node.op_type, domain=node.domain, input=names[0], output=names[1])
-        copy.attribute.extend(sorted(node.attribute, key=lambda each: each.name))
-    for tensor in short.initializer:
-        tensor.name = numbers.get(tensor.name, tensor.name)
-    short.output.extend(onnx.ValueInfoProto(name=numbers.get(each.name, each.name)) for each in graph.output)
-    written: bytes = short.SerializeToString(deterministic=True)
-    return written + repr(around).encode()
-
-
-def _printed(site: Site, value: Value) -> object:
-    """Return what stands for a value at the lengths that are run."""
-    if not isinstance(value, Tensor):
-        return [_printed(site, each) for each in value] if isinstance(value, list) else repr(value)
-    if value.certain and value.whole and np.prod(value.shape) <= FEW:
-        site.run.read(value)
-        return value.type, np.asarray(value.known).tolist()
-    if value.rough and value.numbers is None:
-        return value.type, np.asarray(value.known).tolist()
-    marks = hashlib.blake2b(b"".join(site.world.marks(site.run.numbers(value)))).hexdigest()
-    return value.type, value.shape, marks
 
 
 def _mixed(site: Site, decision: Numbers, ones: Sequence[Value], others: Sequence[Value]) -> list[Value]:
@@ -299,26 +240,3 @@ def _stacked(site: Site, values: Sequence[Value], axis: int) -> Tensor:
     if len({each.shape for each in tensors}) != 1:
         raise Undecided("what a body gives has another shape in each trip")
     return together(site.run, tensors, axis % (len(tensors[0].shape) + 1), new=True)
-
-
-def _constants(
-    run: Running, nodes: Sequence[onnx.NodeProto], initializers: Sequence[onnx.TensorProto]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Return the floating-point constants of a graph and of all bodies and functions in it, by name."""
-    held = [(each.name, each) for each in initializers]
-    for node in nodes:
-        for attribute in node.attribute:
-            constant = node.op_type == "Constant"
-            if constant and attribute.type == onnx.AttributeProto.TENSOR:
-                held.append((node.output[0], attribute.t))
-            elif constant and attribute.type in {onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS}:
-                yield node.output[0], np.array([attribute.f, *attribute.floats], np.float32)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _constants(run, graph.node, graph.initializer)
-        function = run.file.functions.get((node.domain, node.op_type, node.overload))
-        if function is not None:
-            yield from _constants(run, function.node, ())
-    for name, tensor in held:
-        array = run.file.array(tensor)
-        if array.dtype.kind not in "biuOSU":
-            yield name, array

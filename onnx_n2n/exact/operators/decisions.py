@@ -10,20 +10,20 @@ import numpy as np
 
 from onnx_n2n.exact.domains import SHARE
 from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.numeric import EITHER, Numbers
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import BOOL, Tensor
 
 # 1 of all numbers but 0; so of 0 and 1 themselves.
-NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=True, range=SHARE)
+NOT_ZERO = define("NotZero", lambda x: (x != 0) * 1.0, idempotent=True, zero=True, at_infinity=EITHER, range=SHARE)
 
 
 def _infinite(x: np.ndarray, negative: int, positive: int) -> np.ndarray:
     return (np.isposinf(x) * positive + np.isneginf(x) * negative) * 1.0
 
 
-IS_INFINITE = define("IsInf", _infinite, at_infinity=True, range=SHARE)
+IS_INFINITE = define("IsInf", _infinite, at_infinity=EITHER, range=SHARE)
 
 
 @rule("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
@@ -46,7 +46,7 @@ def equal(site: Site) -> Tensor:
 
 
 def _negative(tensor: Tensor) -> bool:
-    return tensor.certain and tensor.known is not None and bool((tensor.known < 0).all())
+    return tensor.whole and tensor.certain and tensor.known is not None and bool((tensor.known < 0).all())
 
 
 def _measured(site: Site, tensor: Tensor) -> bool:
@@ -57,9 +57,16 @@ def _measured(site: Site, tensor: Tensor) -> bool:
 
 
 def differing(site: Site, x: Numbers, y: Numbers) -> Numbers:
-    """Return 1 where two numbers differ: a function of the square of their difference, which has no order."""
-    apart = x - y
-    found: Numbers = site.world.apply(NOT_ZERO, (), apart if apart.infinite else apart * apart)
+    """Return 1 where two numbers differ: a function of the square of their difference, which has no order.
+
+    Infinities are equal to themselves: residues have a variable for them, doubles are compared.
+    """
+    found: Numbers
+    if not site.world.exact:
+        found = 1 - site.world.apply("Equal", (), x, y)
+        return found
+    apart = x.as_finite() - y.as_finite()
+    found = site.world.apply(NOT_ZERO, (), apart * apart)
     return found
 
 

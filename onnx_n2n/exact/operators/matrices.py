@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.operators.arithmetic import held
+from onnx_n2n.exact.operators.casts import REDUCED
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
@@ -35,7 +36,7 @@ def gemm(site: Site) -> Tensor:
 def einsum(site: Site) -> Tensor:
     """Sum products by an equation."""
     operands = [site.numbers(slot) for slot in range(site.count)]
-    return held(site, summed_products(site.attribute("equation"), operands))
+    return held(site, summed_products(site.attribute("equation"), operands), REDUCED)
 
 
 def summed_products(equation: str, operands: Sequence[Numbers]) -> Numbers:

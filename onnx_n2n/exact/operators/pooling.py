@@ -32,6 +32,8 @@ def pooled(site: Site, slot: int = 0) -> tuple[Numbers, list[Axis]]:
     kernel = site.attribute("kernel_shape")
     if kernel is None:
         raise Undecided("the window's lengths are not given")
+    if str(site.attribute("auto_pad", "")).startswith("SAME") and max(site.attribute("dilations") or [1]) > 1:
+        raise Undecided("runtimes differ in how they pad for a window with gaps")
     axes = sliding(site, site.tensor(slot).shape[2:], kernel, rounded_up=bool(site.attribute("ceil_mode", 0)))
     reach(site, axes)
     return image(site, slot, axes), axes

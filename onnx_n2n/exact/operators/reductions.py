@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.numeric import EITHER, Numbers
 from onnx_n2n.exact.operators.arithmetic import held, whole_quotient
+from onnx_n2n.exact.operators.casts import REDUCED
 from onnx_n2n.exact.registry import rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import INT64, Tensor
@@ -16,6 +17,7 @@ from onnx_n2n.exact.undecided import Undecided
 
 # Those that give back a number that is alone; of the others versions disagree on what happens if nothing is reduced.
 ALONE = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"}
+FITTING = {"ReduceMean", "ReduceMax", "ReduceMin"}  # of whole numbers, the result is between them
 
 
 def _ranked(x: np.ndarray, count: int, largest: int) -> np.ndarray:
@@ -30,8 +32,8 @@ def _extreme_place(x: np.ndarray, largest: int, last: int) -> np.ndarray:
     return np.asarray(rows.shape[-1] - 1 - found if last else found, np.float64)[..., None]
 
 
-RANKED = define("Ranked", _ranked, at_infinity=True, places=True)
-EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=True, places=True)
+RANKED = define("Ranked", _ranked, at_infinity=EITHER, places=True)
+EXTREME_PLACE = define("ExtremePlace", _extreme_place, at_infinity=EITHER, places=True)
 
 
 @rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
@@ -49,7 +51,7 @@ def reduce(site: Site) -> Tensor:
     found = reduced(site, site.numbers(0), axes or range(len(data.shape)), keep=keep)
     if site.operator in {"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"} and data.whole:
         raise Undecided("a function of whole numbers is rounded")
-    return held(site, found)
+    return site.result(found) if site.operator in FITTING else held(site, found, REDUCED)
 
 
 def reduced(site: Site, x: Numbers, axes: Sequence[int], *, keep: bool) -> Numbers:

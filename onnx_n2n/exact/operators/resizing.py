@@ -24,6 +24,7 @@ ROUNDED = {
     "ceil": math.ceil,
 }
 MODES = {"nearest", "linear", "cubic"}
+CLOSE = Fraction(1, 1 << 20)  # so far from where it lies single precision may see a place, relative to its distance
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def mixture(place: Fraction, stretch: Stretch, manner: Manner) -> dict[int, Frac
     """Return which pixels have a part in one at a place, and how large a part."""
     last = stretch.length - 1
     if manner.mode == "nearest":
-        return {min(max(ROUNDED[manner.nearest](place), 0), last): Fraction(1)}
+        return {nearest(place, stretch, manner): Fraction(1)}
     shrunk = min(stretch.scale, Fraction(1)) if manner.smooth else Fraction(1)
     far = (1 if manner.mode == "linear" else 2) / shrunk
     found: dict[int, Fraction] = {}
@@ -229,6 +230,23 @@ def mixture(place: Fraction, stretch: Stretch, manner: Manner) -> dict[int, Frac
     if not total:
         raise Undecided("no pixel of the image has a part in one that lies outside")
     return {pixel: weight / total for pixel, weight in found.items()}
+
+
+def nearest(place: Fraction, stretch: Stretch, manner: Manner) -> int:
+    """Return which pixel is the nearest to a place.
+
+    Raises:
+        Undecided: If it hangs on how the place is rounded: runtimes calculate it in single precision.
+    """
+    far = (abs(place) + 1) * CLOSE
+    one, pixel, two = (
+        min(max(int(ROUNDED[manner.nearest](at)), 0), stretch.length - 1) for at in (place - far, place, place + far)
+    )
+    single = Fraction(np.float32(float(stretch.scale)).item()) == stretch.scale
+    exact = single or manner.coordinates in {"align_corners", "tf_crop_and_resize"}  # the scale has no part in these
+    if one != two and not (exact and place.denominator.bit_count() == 1):
+        raise Undecided("which pixel is the nearest hangs on rounding")
+    return pixel
 
 
 def _share(away: Fraction, manner: Manner) -> Fraction:

@@ -12,12 +12,12 @@ import numpy as np
 
 from onnx_n2n.exact.domains import NOT_NEGATIVE
 from onnx_n2n.exact.functions import define
-from onnx_n2n.exact.numeric import Numbers
+from onnx_n2n.exact.numeric import MINUS, Numbers
 from onnx_n2n.exact.registry import MICROSOFT, rule
 from onnx_n2n.exact.site import Site
 from onnx_n2n.exact.tensor import Tensor
 
-MASKED_EXP = define("MaskedExp", lambda x: np.where(np.isnan(x), 0.0, np.exp(x)), at_infinity=True, range=NOT_NEGATIVE)
+MASKED_EXP = define("MaskedExp", lambda x: np.where(np.isnan(x), 0.0, np.exp(x)), at_infinity=MINUS, range=NOT_NEGATIVE)
 SHARE = define("Share", lambda x, total: np.where(total == 0, 0.0, x / np.where(total == 0, 1.0, total)))
 
 

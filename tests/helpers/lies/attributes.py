@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from helpers.lying import Pair, but, normal, pair
 
@@ -222,6 +223,13 @@ IMAGES = [
     attribute("Col2Im", "x, s, k", "pads = [1, 0, 0, 0], strides = [1, 1]", "pads = [0, 0, 1, 0], strides = [1, 1]",
          "(float[1, 4, 6] x) => (float[A, B, C, D] y)",
               s=np.array([3, 3]), k=np.array([2, 2])),
+    # where runtimes differ
+    pair("nearest pixel by rounding", "(float[1, 2, 9, 11] x) => (float[A, B, C, D] y)",
+         "y = Resize<mode=\"nearest\", nearest_mode=\"floor\">(x, , S)", "y = Gather<axis=3>(x, k)", opset=19,
+         S=np.array([1, 1, 1, 0.6], "f4"), k=np.array([0, 1, 3, 5, 6, 8])),
+    pair("padding for a window with gaps", "(float[1, 2, 9, 11] x) => (float[A, B, C, D] y)",
+         "y = MaxPool<kernel_shape=[3, 2], auto_pad=\"SAME_UPPER\", dilations=[2, 2]>(x)",
+         "y = MaxPool<kernel_shape=[3, 2], pads=[2, 1, 2, 1], dilations=[2, 2]>(x)"),
 ]  # fmt: skip
 RECURRENT = [
     recurrent("LSTM", 4, "hidden_size = 8", 'hidden_size = 8, direction = "reverse"'),
@@ -338,6 +346,12 @@ VERSIONS = [
          "a, i = TopK<k=3>(x) y = Neg(a)", opset=9),
     pair("resize of version 10 and 11", SMALL, 'y = Resize<mode="linear">(x, S)',
          'r = Resize<mode="linear">(x, S) y = Neg(r)', opset=10, S=np.array([1, 1, 2, 2], "f4")),
+    *(pair(f"bound of version 6 at the wrong end, {bound}", ROWS, "y = Clip(x)", opset=10,
+           edit=lambda model, name=name, number=number: model.graph.node[0].attribute.append(
+               helper.make_attribute(name, number)))
+      for name, number in (("min", 3.4028234663852886e38), ("max", -3.4028234663852886e38), ("min", np.inf),
+                           ("max", -np.inf), ("min", np.nan))
+      for bound in (f"{name}={number:.1g}",)),
     pair("constant of an attribute", ROWS, "c = Constant<value_float=1.0>() y = Mul(x, c)",
          "c = Constant<value_float=2.0>() y = Mul(x, c)"),
     pair("constant of a list", ROWS, "c = Constant<value_floats=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]>() y = "

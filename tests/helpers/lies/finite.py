@@ -158,4 +158,21 @@ LIES = [
          "else_branch = b () => (float[N, L] k) { k = Identity(u) }> p = Sub(v, d) }> o = Mul(t, n) r = Relu(x) "
          "y = Add(r, o)",
          m=np.int64(3), two=np.int64(2), d=np.float32(1e-4), n=np.float32(0), feeds={"x": np.full((1, 4), -20, "f4")}),
+    # infinity less infinity, which is no number
+    *(pair(name, "(float[N, 8] x) => (float[N, 8] y)", "y = Identity(x)",
+           f"c = Greater(x, b) w = Where(c, i, n) {nodes}", b=np.float32(1e6), i=np.float32(far), n=np.float32(0),
+           one=np.array([1]), u=np.int64(1), last=np.array([15]), feeds={"x": np.full((2, 8), 1e7, "f4")})
+      for name, far, nodes in (
+          ("infinity less itself", np.inf, "d = Sub(w, w) y = Add(x, d)"),
+          ("minus infinity less itself", -np.inf, "d = Sub(w, w) y = Add(x, d)"),
+          ("infinity and minus infinity", np.inf, "m = Neg(w) d = Add(w, m) y = Add(x, d)"),
+          ("sum of infinity and minus infinity", np.inf,
+           "m = Neg(w) j = Concat<axis=1>(w, m) d = ReduceSum(j, one) y = Add(x, d)"),
+          ("running sum of infinity and minus infinity", np.inf, "m = Neg(w) j = Concat<axis=1>(w, m) "
+           "s = CumSum(j, u) d = Gather<axis=1>(s, last) y = Add(x, d)"),
+          ("error function of infinity less itself, times zero", np.inf,
+           "d = Sub(w, w) e = Erf(d) m = Mul(e, n) y = Add(x, m)"),
+          ("error function of infinity less itself", np.inf, "d = Sub(w, w) e = Erf(d) y = Add(x, e)"),
+          ("exponential of infinity, times zero", np.inf, "e = Exp(w) d = Mul(e, n) y = Add(x, d)"),
+      )),
 ]  # fmt: skip

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from helpers.lies.sizes import ANY, LENGTH, SAME, TEXT, WHOLE, W, text
 from helpers.lying import Pair, but, normal, pair
+from onnx_n2n.exact.constants import inside
 
 
 def unlikely(name: str, teacher: str, student: str, *, swapped: bool = False) -> Pair:
@@ -18,6 +23,27 @@ def unlikely(name: str, teacher: str, student: str, *, swapped: bool = False) ->
     return pair(name, ANY, before.format("W", "V") + branches.format(teacher),
                 before.format(*("VW" if swapped else "WV")) + branches.format(student), **weights, changed=other,
                 feeds={"x": normal(1, 60, 8)})  # fmt: skip
+
+
+HIDDEN = ("y = If(c) <then_branch = t () => (float[N, L, 8] p) {{ e = Reshape(x, k) {} p = Reshape(q, d) }}, "
+          "else_branch = u () => (float[N, L, 8] o) {{ o = Relu(x) }}>")  # fmt: skip
+FUNCTION = '<domain: "m", opset_import: ["": 18]> F (a) => (b) {{ b = {} }}'
+
+
+def hidden(name: str, nodes: str, **more: Any) -> Pair:
+    """A pair with a branch that is taken at fifty places and more; it is written alike, and means something else."""
+    before = "s = Shape(x) l = Gather(s, one) c = Greater(l, f) d = Shape(x) "
+    return pair(name, ANY, before + HIDDEN.format(nodes), one=np.int64(1), f=np.int64(50), k=np.array([0, 60, -1, 8]),
+                feeds={"x": normal(1, 60, 8)}, **more)  # fmt: skip
+
+
+def sparse(model: onnx.ModelProto, number: float) -> None:
+    """Give the bodies that read `S` that sparse constant of eight numbers; of those that have it another one."""
+    values, place = numpy_helper.from_array(np.array([number], "f4"), "S"), numpy_helper.from_array(np.array([3]))
+    for graph in inside(model.graph.node):
+        if any("S" in node.input for node in graph.node):
+            del graph.sparse_initializer[:]
+            graph.sparse_initializer.append(helper.make_sparse_tensor(values, place, [8]))
 
 
 def beyond(name: str, teacher: str, student: str, given: str, else_: str, end: str, results: str = "b") -> Pair:
@@ -135,6 +161,31 @@ LIES = [
            "float[N, L, 8] o, float[N, L, 8] o2) { o = Relu(x) o2 = Neg(x)", "y = Sub(b, b2)", "b, b2"),
     beyond("what a branch gives less its mean", "m = Sin(e) p = Reshape(m, d)", "m = Exp(e) p = Reshape(m, d)",
            "float[N, L, 8] p", "float[N, L, 8] o) { o = Relu(x)", "m0 = ReduceMean(b, last) y = Sub(b, m0)"),
+    unlikely("names that a body in a branch reads", *(
+        f"e = Reshape(r, k) {two} q = If(z) <then_branch = m () => (float[A, B, C, 8] g) {{ g = Identity(e1) }}, "
+        "else_branch = n () => (float[A, B, C, 8] h) { h = Identity(e1) }>"
+        for two in ("e1 = Sin(e) e2 = Cos(e)", "e2 = Sin(e) e1 = Cos(e)"))),
+    pair("both branches turned around, or one", ANY, *(
+        f"s = Shape(x) l = Gather(s, one) c = Greater(l, f) d = Shape(x) {nodes}" for nodes in (
+            HIDDEN.format("q = Sin(e)").replace("y = If", "z = If") + " y = Gather<axis=2>(z, r)",
+            HIDDEN.format("q = Sin(e)").replace("o = Relu(x)", "o1 = Relu(x) o = Gather<axis=2>(o1, r)"))),
+        one=np.int64(1), f=np.int64(50), k=np.array([0, 60, -1, 8]), r=np.arange(8)[::-1].copy(),
+        feeds={"x": normal(1, 60, 8)}),
+    hidden("function of a branch", "q = m.F(e)", functions=FUNCTION.format("Sin(a)"),
+           student_functions=FUNCTION.format("Cos(a)"), imports={"m": 1}),
+    hidden("function of a function of a branch", "q = m.F(e)", imports={"m": 1}, **{
+        name: FUNCTION.format("m.G(a)").replace("18", '18, "m": 1') + FUNCTION.replace("F (", "G (").format(operator)
+        for name, operator in (("functions", "Sin(a)"), ("student_functions", "Cos(a)"))}),
+    hidden("version of a branch", "q = Softmax<axis=1>(e)", opset=12, student_opset=13),
+    *(hidden(f"sparse constant of a {where}", nodes, both=lambda model: sparse(model, 1),
+             edit=lambda model: sparse(model, 2))
+      for where, nodes in (("branch", "q = Mul(e, S)"), ("body in a branch", "q = If(c) <then_branch = m () => "
+          "(float[A, B, C, 8] g) { g = Mul(e, S) }, else_branch = n () => (float[A, B, C, 8] h) { h = Neg(e) }>"))),
+    pair("attribute of a function around a branch", ANY, *(
+        f"{LENGTH} c = Greater(l, f) d = Shape(x) y = m.F<axis={axis}>(x, d, k, c)" for axis in (1, 2)),
+        functions="<domain: \"m\", opset_import: [\"\": 18]> F <axis: int> (x, d, k, c) => (y) { " + HIDDEN.format(
+            "q = Softmax<axis: int = @axis>(e)") + " }", imports={"m": 1}, f=np.int64(50), k=np.array([0, 60, -1, 8]),
+        feeds={"x": normal(1, 60, 8)}),
     # what hangs on how many places there are behind the sixtieth
     behind("part of another tensor", "f = Relu(x) t = Slice(f, first, n, second) y = Concat<axis=1>(x, t)",
            "f = Neg(x) t = Slice(f, first, n, second) y = Concat<axis=1>(x, t)"),

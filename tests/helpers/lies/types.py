@@ -14,6 +14,7 @@ ROWS = "(float[N, 8] x) => (float[N, 5] y)"
 SAME = "(float[N, 8] x) => (float[N, 8] y)"
 DOUBLE = "(double[N, 8] x) => (double[N, 8] y)"
 WHOLE = "(int32[N, 8] x) => (int32[N, 8] y)"
+TEXTS = "(string[N] x) => (bool[N] y)"
 LONG = "(int64[N, 8] x) => (int64[N, 8] y)"
 BYTES = "(uint8[N, 8] x) => (uint8[N, 8] y)"
 NET = "a = MatMul(x, W) b = Relu(a) y = MatMul(b, V)"
@@ -249,4 +250,25 @@ LIES = [
     pair("sums of whole numbers in an image", "(int32[1, 4, 4] x) => (int64[1, 1, 3, 3] y)",
          "d = Col2Im(x, i, b) y = Cast<to=7>(d)", "a = Cast<to=7>(x) y = Col2Im(a, i, b)", i=np.array([3, 3]),
          b=np.array([2, 2]), feeds={"x": np.full((1, 4, 4), 2**30, "i4")}),
+    # sums and products of many whole numbers: ONNX Runtime gives the largest number where others wrap around
+    pair("sum of whole numbers that is too large", "(int32[N, 8] x, int32[N, 8] k) => (int32[N, 8] y)",
+         "a = Unsqueeze(x, o) b = Unsqueeze(k, o) c = Concat<axis=0>(a, b) y = ReduceSum<keepdims=0>(c, o)",
+         "y = Add(x, k)", o=np.array([0]), feeds={"x": np.full((2, 8), 2**31 - 1, "i4"), "k": np.ones((2, 8), "i4")}),
+    pair("sum by an equation that is too large", "(int32[N, 8] x, int32[N, 8] k) => (int32[N, 8] y)",
+         "a = Unsqueeze(x, o) b = Unsqueeze(k, o) c = Concat<axis=0>(a, b) y = Einsum<equation=\"abc->bc\">(c)",
+         "y = Add(x, k)", o=np.array([0]), feeds={"x": np.full((2, 8), 2**31 - 1, "i4"), "k": np.ones((2, 8), "i4")}),
+    pair("product of constants that is too large", WHOLE, "s = ReduceProd<keepdims=0>(k) y = Add(x, s)",
+         "y = Add(x, w)", k=np.array([2**30, 2, 2], "i4"), w=np.int32(0), feeds=feed(1, "i4")),
+    pair("sum of constants that is too large", WHOLE, "s = ReduceSum<keepdims=0>(k) y = Add(x, s)", "y = Add(x, w)",
+         k=np.array([2**31 - 1, 1], "i4"), w=np.int32(-(2**31)), feeds=feed(1, "i4")),
+    pair("power of a constant that is too large", WHOLE, "s = Pow(k, two) y = Add(x, s)", "y = Add(x, w)",
+         k=np.full(8, 2**31 - 1, "i4"), two=np.float32(2), w=np.int32(-(2**31)), feeds=feed(1, "i4")),
+    pair("power that is too large", "(int32[1] x) => (int32[1] y)", "y = Pow(x, two)", "y = Mul(x, x)",
+         two=np.float32(2), feeds={"x": np.array([2**31 - 1], "i4")}),
+    # texts
+    pair("text with a zero at its end", TEXTS, "y = Equal(x, t)", opset=19, t=np.array(["a"], object),
+         changed={"t": np.array(["a\0"], object)}, feeds={"x": np.array(["a", "a\0"], object)}),
+    *(pair(f"text of the number {number}", TEXTS, "c = Cast<to=8>(k) y = Equal(x, c)", "y = Equal(x, t)", opset=19,
+           k=number, t=np.array(text, object), feeds={"x": np.array(["1", "1.0", "True", "inf", "INF"], object)})
+      for number, text in ((np.float32(1), "1.0"), (np.bool_(1), "True"), (np.float32(np.inf), "inf"))),
 ]  # fmt: skip
