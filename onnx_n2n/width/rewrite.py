@@ -305,8 +305,9 @@ class _Rewriter:
         quiet = channels.quiet
         if use in quiet.ones:
             return Row(None)
-        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
-        written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
+        alone = [(use, tuple(range(position + 1)))]
+        uses = alone if self.analysis.constants.vector_like(value) else self.analysis.twins.uses(value)
+        written = (other for other, at in uses if other in quiet.rows and (other, at[position]) not in self._summing)
         return next((Row(quiet.rows[other], quiet.forms_of_rows[other]) for other in written), None)
 
     def _gain(self, use: Use) -> Fraction:

@@ -93,8 +93,7 @@ def wider(kind: str, state: dict[str, Any], found: Any) -> Any:
     if kind == "gpt2":
         width, inner = state["transformer.wte.weight"].shape[1], state["transformer.h.0.mlp.c_fc.weight"].shape[1]
         heads = state["transformer.h.0.attn.c_proj.weight"].shape[0] // 8
-        return gpt2(n_embd=width, n_inner=inner, n_head=heads, tie_word_embeddings=False,
-                    layer_norm_epsilon=epsilon(found, 1e-5))  # fmt: skip
+        return gpt2(n_embd=width, n_inner=inner, n_head=heads, layer_norm_epsilon=epsilon(found, 1e-5))
     if kind == "llama":
         layer = "model.layers.0."
         width, inner = state[f"{layer}mlp.gate_proj.weight"].shape[::-1]
@@ -106,14 +105,11 @@ def wider(kind: str, state: dict[str, Any], found: Any) -> Any:
                layer_norm_eps=epsilon(found, 1e-12))  # fmt: skip
 
 
-UNTIED = ("lm_head.weight",)  # as the configuration says with tie_word_embeddings=False
-
-
 @pytest.mark.parametrize("factor", [2, 1.5])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_same_class_takes_the_wider_checkpoint(exports: Path, tmp_path: Path, kind: str, factor: float) -> None:
     change = Widen(factor=factor, init="net2net", noise=0)
-    state, found, proof = grown(exports, tmp_path, kind, change, untie=UNTIED)
+    state, found, proof = grown(exports, tmp_path, kind, change)
     larger = wider(kind, state, found).eval()
     assert sum(p.numel() for p in larger.parameters()) > 1.5 * sum(p.numel() for p in net(kind).parameters())
     larger.load_state_dict(state, strict=True)
@@ -134,7 +130,7 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
     arrays = {name: tensor.numpy() for name, tensor in net(kind).state_dict().items()}
     with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew"):
         grow(result.growth, arrays)
-    found = grow(result.growth, arrays, teacher=onnx_n2n.load(path), untie=UNTIED)
+    found = grow(result.growth, arrays, teacher=onnx_n2n.load(path))
     state = {name: torch.from_numpy(np.array(array)) for name, array in found.arrays.items()}
     larger = wider(kind, state, found).eval()
     larger.load_state_dict(state, strict=True)
@@ -147,7 +143,7 @@ def test_tied_embeddings_are_untied_only_when_told(exports: Path, tmp_path: Path
     change = Widen(factor=2, init="net2net", noise=0)
     with pytest.raises(onnx_n2n.GrowthError, match="and would become different"):
         grown(exports, tmp_path, "gpt2", change)
-    state, found, _ = grown(exports, tmp_path, "gpt2", change, untie=UNTIED)
+    state, found, _ = grown(exports, tmp_path, "gpt2", change)
     assert found.untied == {"lm_head.weight": "transformer.wte.weight"}
     assert not torch.equal(state["lm_head.weight"], state["transformer.wte.weight"])
     # A stream that stays as it is leaves them tied.
@@ -180,7 +176,7 @@ def test_a_later_epoch_goes_on_with_its_optimizer(exports: Path, tmp_path: Path)
         adam.step()
     torch.save({"model": trained.state_dict(), "optimizer": adam.state_dict()}, tmp_path / "old.pt")
     result = Widen(factor=2)(exported(exports, "gpt2"), output=Target(tmp_path / "student.onnx"))
-    found = grow_file(result.growth, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, untie=UNTIED)
+    found = grow_file(result.growth, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
     loaded = torch.load(tmp_path / "new.pt", weights_only=True)
     larger = wider("gpt2", loaded["model"], found).eval()
     larger.load_state_dict(loaded["model"], strict=True)
