@@ -50,10 +50,10 @@ def rewrite(
         seed: Seed of that noise and of fresh weights.
         gained: The outputs that become longer by it.
     """
-    before = settings(analysis.model)
+    nodes, before = list(analysis.model.graph.all_nodes()), settings(analysis.model)
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
-    after, remade = settings(analysis.model), tuple(rewriter.remade)
+    after, remade = settings(analysis.model, nodes), tuple(rewriter.remade)  # what is new has no code to follow it
     widths = [each.size for each in growth.channels if each.size]
     widths += [length for each in remade for length, now in zip(each.before, each.after, strict=True) if length != now]
     stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
