@@ -17,7 +17,8 @@ from onnx_n2n.graph.constants import FLOATS, Constants, uniform
 from onnx_n2n.graph.operators import measures, operator_of
 from onnx_n2n.graph.uses import Use
 
-TABLES = {("", "Gather"): (0,), ("com.microsoft", "EmbedLayerNormalization"): (2, 3, 4)}  # slots in which rows are looked up
+# The slots in which rows are looked up.
+TABLES = {("", "Gather"): (0,), ("com.microsoft", "EmbedLayerNormalization"): (2, 3, 4)}
 ORDERS = ((0, 1), (1, 0))
 
 

@@ -28,6 +28,6 @@ def parted(analysis: Analysis, growth: Growth) -> Iterator[str]:
         value = operand(node, slot)
         if analysis.twins.tied(value):
             yield (
-                f"{str(value.name)!r} is a table too, and cannot stay one parameter with it: for "
-                f"{layer_name(node)!r} it must be scaled, since nothing in front of that can be, and as a table it must not"
+                f"{str(value.name)!r} is a table too, and cannot stay one parameter with it: for {layer_name(node)!r} "
+                "it must be scaled, since nothing in front of that can be, and as a table it must not"
             )

@@ -25,7 +25,8 @@ NORMS = {
     "layer": "n = LayerNormalization<axis=-1, epsilon=0.1>(s1, g, c)",
     "layer without bias": "n = LayerNormalization<axis=-1, epsilon=0.1>(s1, g)",
     "root": "n = RMSNormalization<axis=-1, epsilon=0.1>(s1, g)",
-    "written": "q = Mul(s1, s1) m = ReduceMean<keepdims=1>(q, last) a = Add(m, eps) t = Sqrt(a) u = Div(s1, t) n = Mul(g, u)",
+    "written": "q = Mul(s1, s1) m = ReduceMean<keepdims=1>(q, last) a = Add(m, eps) t = Sqrt(a) u = Div(s1, t) "
+               "n = Mul(g, u)",
     "dense": "d = MatMul(s1, W) e = Gelu(d) n = LayerNormalization<axis=-1, epsilon=0.1>(e, g, c)",
     "skip": "n = com.microsoft.SkipLayerNormalization<epsilon=0.1>(s0, o1, g, c)",
     "instance": "i = Transpose<perm=[0,2,1]>(s1) k = InstanceNormalization<epsilon=0.1>(i, g, c) "
@@ -87,8 +88,8 @@ def test_what_is_one_parameter_stays_one_or_a_note_says_that_it_does_not(
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_head_that_must_be_scaled_becomes_another_weight_and_this_is_said(head: str) -> None:
-    """A norm in the middle wants the mean of the stream in new channels, and the head zeros: there is no way to both."""
+def test_a_head_that_must_be_scaled_is_named(head: str) -> None:
+    """A norm in the middle wants the mean of the stream in new channels, and the head zeros: no way to both."""
     result = onnx_n2n.widen(language("none", head, "layer"), 2)
     (note,) = result.report.change.notes
     assert "is a table too, and cannot stay one parameter with it: for" in note

@@ -15,7 +15,8 @@ def tied(s: Sheet) -> None:
     rows = s.rng.standard_normal((6, n)).astype(np.float32) / 2
     table = s.constant(rows)
     last = s.add("Sub", s.add("Squeeze", s.measure(value, 1)), s.constant(np.int64(1)))
-    places = s.add("Range", s.constant(np.int64(0)), s.add("Min", last, s.constant(np.int64(6))), s.constant(np.int64(1)))
+    count = s.add("Min", last, s.constant(np.int64(6)))
+    places = s.add("Range", s.constant(np.int64(0)), count, s.constant(np.int64(1)))
     looked = s.add("Gather", table, s.add("Concat", s.constant(np.array([5])), places, axis=0), axis=0)
     stream = s.add("Add", s.add("MatMul", value.name, s.weight(width, n)), looked)
     for _ in range(s.one_of([0, 1, 1, 2])):
