@@ -376,11 +376,10 @@ class _Walk:
                 pin(element.axis, reason)
 
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
-        if value in self.twins.tables:
+        if value in self.twins.tables:  # the channels are the same; rows of the table are picked, and those of a head not
             table, order = self.twins.tables[value]
-            if table not in self.known:
-                self.known[table] = self._constant_axes(table)
-            return tuple(self.known[table][axis] for axis in order)
+            rows, channels = self.known.setdefault(table, self._constant_axes(table))
+            return tuple(channels if axis else axis_of(size(rows)) for axis in order)
         tensor = self.constants[value]
         axes = tuple(axis_of(length) for length in tensor.shape.numpy())
         if self.constants.borrowed(value):

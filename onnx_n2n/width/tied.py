@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Factor, leaves
+from onnx_n2n.axes.algebra import Factor, leaves, same, size
 from onnx_n2n.graph.uses import operand
 from onnx_n2n.width.growth import Growth, added
 from onnx_n2n.width.shares import place
@@ -23,6 +23,13 @@ def parts(analysis: Analysis, factor: Factor, after: int) -> bool:
 
 def parted(analysis: Analysis, growth: Growth) -> Iterator[str]:
     """Say of each parameter that cannot stay one in code which one it is, and why."""
+    for value, (table, _) in analysis.twins.tables.items():
+        if longer := [axis for axis in analysis.axes.get(value, ()) if growth.touches(axis)
+                      and not any(same(axis, other) for other in analysis.axes[table])]:  # fmt: skip
+            yield (
+                f"{str(value.name)!r} has the numbers of the table {str(table.name)!r}, and grows from "
+                f"{size(longer[0])} to {growth.length(longer[0])} rows where the table does not"
+            )
     placement = place(analysis, growth)
     for node, slot in {**placement.weights, **placement.apart}:
         value = operand(node, slot)

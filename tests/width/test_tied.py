@@ -136,3 +136,9 @@ def test_matrices_that_nobody_looks_rows_up_in_are_not_compared() -> None:
     both = {"A": TABLE[:D], "B": TABLE[:D].copy()}
     proto = model("h = MatMul(x, A) r = Relu(h) y = MatMul(r, B)", f"float[2,{D}] x", "y", **both)
     assert not Twins.of(Constants(opened(proto))).tables
+
+
+def test_a_head_that_gains_entries_parts_from_its_table_and_this_is_said() -> None:
+    result = onnx_n2n.outputs(language("layer", "copied"), 12)
+    (note,) = result.report.change.notes
+    assert note == "'H' has the numbers of the table 'E', and grows from 10 to 12 rows where the table does not"
