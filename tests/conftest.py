@@ -17,8 +17,10 @@ from onnx_n2n.passes import driver
 
 os.environ[RAISE] = "1"  # a bug in a rule is a failure of the test, also in other processes
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
-settings.register_profile("patient", deadline=None)  # a busy machine is no failure
-settings.load_profile("patient")
+# The same examples in every run, so that a change is to blame for a failure; and others in every run, to find more.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("nightly", deadline=None, print_blob=True)
+settings.load_profile("same")
 
 
 def pytest_configure() -> None:

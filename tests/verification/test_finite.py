@@ -85,6 +85,14 @@ def _of(output: OutputVerdict) -> Verdict:
     return Verdict(output.ok, "CPU", output.error, output.rounding_error, (output,), (), "", None)
 
 
+def test_the_error_that_is_told_is_infinite_where_one_is() -> None:
+    """Also beside one that is finite, and as many tolerances off as no number says; in whichever run."""
+    truth = floats(0, 0, dtype=np.float64)
+    huge, infinite = (floats(*values, dtype=np.float64) for values in ((1.7e308, 0), (1.7e308, np.inf)))
+    for student in ([infinite, huge], [huge, infinite], [huge[::-1], infinite[::-1]]):
+        assert held([truth, truth], student).error == np.inf
+
+
 @pytest.mark.parametrize("others", ["optimised", "nudged"])
 def test_a_teacher_that_is_not_steady_excuses_no_other_entry(others: str) -> None:
     """An infinite rounding error would let everything pass."""
