@@ -49,7 +49,6 @@ from helpers.hugging import drawn, example, export
 T = transformers
 TOLERANCE = 1e-5
 EPSILONS = ("layer_norm_epsilon", "layer_norm_eps", "rms_norm_eps")
-HEADS = ("*qk_dim", "*v_dim")  # tables of frequencies are the code's own: heads may grow, and not what is in them
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,6 @@ class Kind:
         sizes: Fields of the configuration, each by a tensor and an axis of it that has so many.
         per_head: Fields that count heads, likewise; the axis has so many times the length of a head.
         head: The length of a head.
-        exclude: What not to grow: what the class works out by itself.
     """
 
     make: Any
@@ -72,7 +70,6 @@ class Kind:
     per_head: Mapping[str, tuple[str, int]]
     options: Mapping[str, Any] = field(default_factory=dict)
     head: int = 8
-    exclude: tuple[str, ...] = HEADS
 
 
 def decoder(model: Any, config: Any, **options: Any) -> Kind:
@@ -287,7 +284,7 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[st
         say(rows[-1])
 
     for factor, grown in product((2, 1.5), ("all", "inner")):
-        only = {"exclude": kind.exclude} if grown == "all" else {"include": tuple(inner)}
+        only = {} if grown == "all" else {"include": tuple(inner)}
         target = Target(folder / "student.onnx", force=True)
         record = Widen(factor=factor, **only)(folder / "net.onnx", output=target, proof=Proof(wanted=False)).growth
         for way in WAYS:

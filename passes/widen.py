@@ -22,6 +22,7 @@ from onnx_n2n.width.growth import Growth
 from onnx_n2n.width.plan import plan
 from onnx_n2n.width.request import Request
 from onnx_n2n.width.rewrite import rewrite
+from onnx_n2n.width.tied import parted
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def carry_out(
     """
     if not growth.grown:
         return Change((growth,), kept=growth.kept)
-    trace = ChannelSources(analysis, growth, gained)
+    trace, notes = ChannelSources(analysis, growth, gained), tuple(parted(analysis, growth))
     step = rewrite(analysis, growth, noise=noise, seed=seed, gained=gained)
-    return Change((growth,), kept=growth.kept, trace=trace, steps=(step,))
+    return Change((growth,), kept=growth.kept, trace=trace, notes=notes, steps=(step,))
 
 
 class ChannelSources(Mapping[str, tuple[np.ndarray | None, ...]]):

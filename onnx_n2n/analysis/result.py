@@ -16,6 +16,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
+from onnx_n2n.graph.twins import Twins
 from onnx_n2n.rules.floors import Floors
 from onnx_n2n.rules.obligations import Ledger, Port
 from onnx_n2n.words import count
@@ -30,6 +31,7 @@ class Analysis:
         axes: The axes of each tensor of known rank.
         uses: The axes of a constant at one use of it, where its uses need not agree (biases, scales).
         constants: Which tensors are constant.
+        twins: Which of them are one parameter.
         contents: What small tensors say.
         sequences: The axes of each tensor of a sequence.
         shapes: What shape inference knows of each tensor.
@@ -45,6 +47,7 @@ class Analysis:
     axes: Mapping[ir.Value, tuple[Axis, ...]]
     uses: Mapping[tuple[ir.Node, int], tuple[Axis, ...]]
     constants: Constants
+    twins: Twins
     contents: Mapping[ir.Value, ShapeValue]
     sequences: Mapping[ir.Value, Sequence[tuple[Axis, ...]]]
     shapes: Mapping[ir.Value, Inferred]

@@ -29,6 +29,7 @@ from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
 from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.twins import Twins
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.floors import Floor, Floors
@@ -62,6 +63,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         axes=walk.known,
         uses=walk.uses,
         constants=walk.constants,
+        twins=walk.twins,
         contents=walk.contents,
         sequences=walk.sequences,
         shapes=walk.shapes,
@@ -81,6 +83,7 @@ class _Walk:
         self.graph = model.graph
         self.opsets = {plain(domain): version for domain, version in model.opset_imports.items()}
         self.constants = Constants(model)
+        self.twins = Twins.of(self.constants)
         self.shapes = infer_shapes(model)
         self.floors = Floors(self.constants, self._dtype)
         self.known: dict[ir.Value, tuple[Axis, ...]] = {}
@@ -373,6 +376,10 @@ class _Walk:
                 pin(element.axis, reason)
 
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
+        if value in self.twins.tables:  # the channels are the same; rows of the table are picked, and those of a head not
+            table, order = self.twins.tables[value]
+            rows, channels = self.known.setdefault(table, self._constant_axes(table))
+            return tuple(channels if axis else axis_of(size(rows)) for axis in order)
         tensor = self.constants[value]
         axes = tuple(axis_of(length) for length in tensor.shape.numpy())
         if self.constants.borrowed(value):

@@ -39,11 +39,15 @@ class Limit(enum.IntEnum):
 
 @dataclass(eq=False)
 class Factor:
-    """An atom of size, shared by all the axes tied to it. ``size`` is None when only run time knows it."""
+    """An atom of size, shared by all the axes tied to it. ``size`` is None when only run time knows it.
+
+    With ``cut_to`` it is as long as that axis, or shorter, and then longer than 1.
+    """
 
     size: int | None
     limits: dict[Limit, Reason] = field(default_factory=dict)
     bound: Axis | None = None
+    cut_to: Axis | None = None
     serial: int = field(default_factory=itertools.count().__next__)
 
     def __repr__(self) -> str:
@@ -174,6 +178,12 @@ def parts_of(axis: Axis) -> list[Axis]:
 def is_unit(axis: Axis) -> bool:
     """Say whether ``axis`` is known to have length 1."""
     return size(axis) == 1
+
+
+def is_cut(axis: Axis, other: Axis) -> bool:
+    """Say whether an axis is another one cut to a length above 1: where it is cut, both do not broadcast."""
+    axis = resolve(axis)
+    return isinstance(axis, Factor) and axis.cut_to is not None and same(axis.cut_to, other)
 
 
 def limit(axis: Axis, kind: Limit, reason: Reason) -> None:

@@ -46,14 +46,18 @@ class Setting:
         return f"{name}{'' if self.before is None else f'{self.before:g} -> '}{self.after:g}"
 
 
-def settings(model: ir.Model) -> Numbers:
+def settings(model: ir.Model, nodes: Iterable[ir.Node] | None = None) -> Numbers:
     """Return all numbers that nodes have of their own, by node and attribute, or slot.
 
     The epsilon of a norm is an attribute where the norm is one node, and an operand where it is written out.
+
+    Args:
+        model: The model.
+        nodes: Those of its nodes that count; all of them if they are not given.
     """
     found: dict[str, float] = {}
     constants = {value: tensor for graph in model.graphs() for value, tensor in constants_of(graph)}
-    for node in model.graph.all_nodes():
+    for node in model.graph.all_nodes() if nodes is None else nodes:
         for attribute in node.attributes.values():
             found.update((setting_of(node, each), number) for each, number in _numbers(attribute))
         for slot, value in enumerate(node.inputs):

@@ -17,6 +17,7 @@ from onnx_n2n.axes.algebra import (
     Sum,
     axis_of,
     blame,
+    is_cut,
     is_unit,
     leaves,
     limit,
@@ -429,6 +430,11 @@ class Context:
             self.tie(found[position], axis, "broadcast operands do not line up")
             return
         if same(found[position], axis):
+            return
+        if is_cut(axis, found[position]):
+            return
+        if is_cut(found[position], axis):
+            found[position] = axis
             return
         # One of the two might be 1 at run time: neither is the other.
         unknown = self.described(axis if theirs is None else found[position])

@@ -3,7 +3,20 @@
 import math
 from collections.abc import Sequence
 
-from onnx_n2n.axes.algebra import UNIT, Axis, Reason, Sum, axis_of, blame, is_unit, parts_of, product, size, spelled
+from onnx_n2n.axes.algebra import (
+    UNIT,
+    Axis,
+    Reason,
+    Sum,
+    axis_of,
+    blame,
+    is_cut,
+    is_unit,
+    parts_of,
+    product,
+    size,
+    spelled,
+)
 from onnx_n2n.axes.symbolic import ShapeDim, always_equal, meet
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
 from onnx_n2n.graph.names import reported
@@ -104,6 +117,8 @@ def _stretched(context: Context, axis: Axis, element: ShapeDim) -> Axis:
     """Return what becomes of an axis, which may turn out to have length 1, where an element says the length."""
     if size(axis) is not None or (element.axis is not None and always_equal(element.axis, axis)):
         return axis
+    if element.axis is not None and is_cut(axis, element.axis):
+        return element.axis
     length = int(element.value) if element.value is not None and element.value > 1 else None
     return context.pinned_axis(length, "it is stretched if its length turns out to be 1")
 

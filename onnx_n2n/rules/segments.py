@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from onnx_n2n.axes.algebra import EMPTY, Axis, Sum, blame, is_pinned, product, size, total
+from onnx_n2n.axes.algebra import EMPTY, Axis, Factor, Sum, blame, is_pinned, product, size, total
 from onnx_n2n.axes.symbolic import ShapeDim
 from onnx_n2n.axes.unify import Misaligned, split_product, split_sum
 from onnx_n2n.rules.context import Context, Refusal
@@ -128,7 +128,9 @@ def slice_(context: Context) -> None:
             count = _count(size(axes[axis]), start, end, step)
             if count is None and known is not None:
                 count = known[axis]
-            kept = context.pinned_axis(count, text, cause)
+            whole, kept = size(axes[axis]), context.pinned_axis(count, text, cause)
+            if isinstance(kept, Factor) and start.value == 0 and end.value is None and step == 1 and (whole or 0) > 1:
+                kept.cut_to = end.axis
         axes[axis] = kept
     context.result(axes)
 

@@ -35,7 +35,7 @@ class Mixing:
     """
 
     def __init__(self, analysis: Analysis) -> None:
-        self._constants = analysis.constants
+        self._constants, self._twins = analysis.constants, analysis.twins
         contractions = analysis.ledger.contractions
         self._readers = {
             (contraction.node, each.slot)
@@ -51,7 +51,7 @@ class Mixing:
             return False
         if self._constants.vector_like(value):
             return use in self._readers or self._adds(use)
-        uses = [(each.node, each.idx) for each in value.uses()]
+        uses = [each for each, _ in self._twins.uses(value)]
         return any(other in self._readers for other in uses) or all(map(self._adds, uses))
 
     def blends(self, use: Use) -> bool:

@@ -20,6 +20,7 @@ from onnx_n2n.width.multiples import multiples
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.reach.search import Fits, Reaches
 from onnx_n2n.width.request import Request
+from onnx_n2n.width.tied import parts
 
 
 def plan(analysis: Analysis, request: Request) -> Growth:
@@ -77,21 +78,23 @@ def _check_named(analysis: Analysis, name: str, wanted: int) -> None:
 
 
 def _length(analysis: Analysis, group: Group, request: Request, averaged: Collection[Factor]) -> int | Channels:
-    """Return the size that a group is to have, or quiet channels that give it.
+    """Return the size that a group is to have, or quiet channels that give it, or that keep a parameter one.
 
     Raises:
         GrowthError: If only whole multiples of its size are possible, and another one was asked for.
     """
     after = asked(group, request)
-    if group.limit is not Limit.UNIFORM or after % group.size == 0:
+    possible = group.limit is not Limit.UNIFORM or after % group.size == 0
+    if possible and not (after > group.size and parts(analysis, group.factor, after)):
         return after
-    try:
-        return quieted(group.size, after, quieten(analysis, group.factor), _seed(group, request))
-    except NotApplicable as loud:
-        if group.factor in averaged:
-            return after
-        why = f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}"
-        raise GrowthError(why) from loud
+    for tied in (True,) if possible else (True, False):
+        try:
+            return quieted(group.size, after, quieten(analysis, group.factor, tied=tied), _seed(group, request))
+        except NotApplicable as failure:
+            loud = failure
+    if possible or group.factor in averaged:
+        return after
+    raise GrowthError(f"only whole multiples of {group.size} are possible: {group.reason}, and {loud}") from loud
 
 
 def _round(

@@ -50,10 +50,10 @@ def rewrite(
         seed: Seed of that noise and of fresh weights.
         gained: The outputs that become longer by it.
     """
-    before = settings(analysis.model)
+    nodes, before = list(analysis.model.graph.all_nodes()), settings(analysis.model)
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
-    after, remade = settings(analysis.model), tuple(rewriter.remade)
+    after, remade = settings(analysis.model, nodes), tuple(rewriter.remade)  # what is new has no code to follow it
     widths = [each.size for each in growth.channels if each.size]
     widths += [length for each in remade for length, now in zip(each.before, each.after, strict=True) if length != now]
     stay = {name: (number, number) for name, number in derived(before, after, widths).items()}
@@ -305,8 +305,9 @@ class _Rewriter:
         quiet = channels.quiet
         if use in quiet.ones:
             return Row(None)
-        uses = [use] if self.analysis.constants.vector_like(value) else [(u.node, u.idx) for u in value.uses()]
-        written = (other for other in uses if other in quiet.rows and (other, position) not in self._summing)
+        alone = [(use, tuple(range(position + 1)))]
+        uses = alone if self.analysis.constants.vector_like(value) else self.analysis.twins.uses(value)
+        written = (other for other, at in uses if other in quiet.rows and (other, at[position]) not in self._summing)
         return next((Row(quiet.rows[other], quiet.forms_of_rows[other]) for other in written), None)
 
     def _gain(self, use: Use) -> Fraction:

@@ -184,10 +184,15 @@ class _Placer:
         )
 
     def _summand(self, contraction: Contraction) -> tuple[Summand, list[_Load] | None]:
-        """Return the operand to multiply, one that constants can carry for or else one that is computed, with these."""
+        """Return the operand to multiply, one that constants can carry for or else one that is computed, with these.
+
+        A head that is a table as well comes last: as a table it cannot carry anything, and both should stay one.
+        """
         if contraction.power is None:
             direct = [s for s in reversed(contraction.summands) if self._constant(contraction.node, s.slot)]
-            for summand in (*direct, *contraction.summands):
+            tied = [s for s in direct if self.analysis.twins.tied(stored(contraction.node.inputs[s.slot])[0])]
+            free = [s for s in direct if s not in tied]
+            for summand in (*free, *(s for s in contraction.summands if s not in direct), *tied):
                 found = self._carry(contraction, summand)
                 if found is not None:
                     return summand, found
@@ -283,6 +288,8 @@ class _Placer:
                 yield from self._back(contraction, node, replace(summand, slot=slot))
         elif operator in MAKERS:
             yield from self._made(contraction, node, rank, summand)
+        elif operator in NORMS:
+            yield from self._normed(contraction, node, value, rank, summand)
         else:
             yield None
 
@@ -331,6 +338,18 @@ class _Placer:
                     else [None]
                 )
 
+    def _normed(
+        self, contraction: Contraction, node: ir.Node, value: ir.Value, rank: int, summand: Summand
+    ) -> Iterator[_Load | None]:
+        """Take the gain and the bias of a norm, if they have a number for each channel."""
+        slots, from_end = NORMS[node.op_type]
+        for slot in slots if value is node.outputs[0] else ():
+            if slot < len(node.inputs) and node.inputs[slot] is not None:
+                at = self._aligned(node, slot, rank, summand).position if from_end else summand.position - 1
+                yield from self._back(contraction, node, replace(summand, slot=slot, position=at))
+        if value is not node.outputs[0]:
+            yield None
+
     def _relocate(self, node: ir.Node, summand: Summand) -> Summand | None:
         """Find the channels in the operand of a node that merges or splits axes, if they lie on one axis there."""
         axes = self.analysis.axes_of_use(node, 0) or ()
@@ -359,7 +378,7 @@ class _Placer:
 
     def _plain(self, node: ir.Node) -> bool:
         """Say whether an operator has a meaning that is known here."""
-        return not plain(node.domain) or operator_of(node) == ("com.microsoft", "DequantizeLinear")
+        return not plain(node.domain) or operator_of(node) in FUSED
 
     def _length(self, summand: Summand) -> int:
         edges = self.growth.length(summand.before) + self.growth.length(summand.after)
@@ -383,9 +402,24 @@ def _axis(node: ir.Node, standard: int) -> int:
     return standard if found is None else int(found.value)
 
 
+FUSED = {("com.microsoft", name) for name in (
+    "DequantizeLinear", "SimplifiedLayerNormalization", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"
+)}  # fmt: skip
+
 # The operands that make the channels of a linear map: slot, axis of the operand, and whether they come out last.
 MAKERS: dict[str, tuple[tuple[int, int, bool], ...]] = {
     "MatMul": ((1, -1, True),),
     "Gemm": ((1, 1, True), (2, -1, True)),
     "Conv": ((1, 0, False), (2, 0, False)),
+}
+
+# The gain and the bias of a norm, and whether their axes are the last ones of the tensor, or the one of its channels.
+NORMS: dict[str, tuple[tuple[int, ...], bool]] = {
+    "LayerNormalization": ((1, 2), True),
+    "RMSNormalization": ((1,), True),
+    "SimplifiedLayerNormalization": ((1,), True),
+    "SkipLayerNormalization": ((2, 3), True),
+    "SkipSimplifiedLayerNormalization": ((2,), True),
+    "InstanceNormalization": ((1, 2), False),
+    "BatchNormalization": ((1, 2), False),
 }

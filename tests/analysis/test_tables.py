@@ -70,3 +70,35 @@ def test_positions_of_a_square_grow(root: str) -> None:
         student, growth = grow(teacher, factor=1.5, init=init)
         assert growth.grown
         assert judge.error(student) < TOLERANCE
+
+
+# A table of positions is cut to how many there are, as BERT's is, and the sum with it is split by that count.
+POSITIONS = """
+    s = Shape(x) b = Gather(s, none) n = Gather(s, ones) p = Slice(table, {start}, n, axis{step}) {meet}
+    h = Add(x, e) q = MatMul(h, w) to = Concat<axis=0>(b, n, any, two) k = Reshape(q, to)
+    r = Relu(k) back = Concat<axis=0>(b, n, any) m = Reshape(r, back) y = MatMul(m, v)
+"""
+CUTS = {
+    "added": ({}, 2),
+    "stretched": ({"meet": "t = Concat<axis=0>(ones, n, four) e = Expand(p, t)"}, 2),
+    "from the second": ({"start": "ones"}, 0),
+    "every other": ({"step": ", twos"}, 0),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("rows", [7, 1])
+def test_what_is_cut_to_a_length_has_that_length_where_both_meet(name: str, rows: int) -> None:
+    """A table of one row could be repeated instead, and one that is cut elsewhere is shorter."""
+    parts, groups = CUTS[name]
+    body = POSITIONS.format(**{"start": "none", "step": "", "meet": "e = Identity(p)"} | parts)
+    numbers = {"none": np.array([0]), "ones": np.array([1]), "axis": np.array([1]), "any": np.array([-1]),
+               "two": np.array([2]), "twos": np.array([2]), "four": np.array([4])}  # fmt: skip
+    used = {key: each for key, each in numbers.items() if f"{key})" in body or f"{key}," in body}
+    teacher = model(body, "float[B,N,4] x", "y", table=(1, rows, 4), w=(4, 6), v=(6, 3), **used)
+    groups_of = {group: {(m.weight, m.axis) for m in group.members} for group in analyze(opened(teacher)).groups}
+    found = [group for group, axes in groups_of.items() if ("w", 1) in axes]
+    assert len(found) == (groups if rows > 1 else 0), [group.name for group in found]
+    if found:
+        student, _ = grow(teacher, groups={group.name: 2 * group.size for group in found})
+        assert Judge(teacher).error(student) < TOLERANCE

@@ -44,12 +44,31 @@ def vit(**changes: Any) -> Any:
     return transformers.ViTForImageClassification(transformers.ViTConfig(**options | changes))
 
 
+def opt(**changes: Any) -> Any:
+    options = {"hidden_size": 32, "ffn_dim": 40, "word_embed_proj_dim": 32, "num_attention_heads": 4}
+    options |= {"num_hidden_layers": 1, "vocab_size": 61, "max_position_embeddings": 32, "use_cache": False}
+    config = transformers.OPTConfig(**options | {"attn_implementation": "eager"} | changes)
+    return transformers.OPTForCausalLM(config)
+
+
+def bert(**changes: Any) -> Any:
+    """Return a network whose head reads what a layer makes of the stream."""
+    options = {"hidden_size": 32, "intermediate_size": 40, "num_attention_heads": 4, "num_hidden_layers": 1}
+    options |= {"vocab_size": 61, "max_position_embeddings": 32, "attn_implementation": "eager"}
+    return transformers.BertForMaskedLM(transformers.BertConfig(**options | changes))
+
+
 MAKERS = {"gpt2": gpt2, "llama": llama, "vit": vit}
+TIED = {
+    "gpt2": ("lm_head.weight", "transformer.wte.weight"),
+    "opt": ("lm_head.weight", "model.decoder.embed_tokens.weight"),
+    "bert": ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+}
 
 
 @functools.cache
 def net(kind: str) -> Any:
-    return drawn(MAKERS[kind])
+    return drawn({**MAKERS, "opt": opt, "bert": bert}[kind])
 
 
 @pytest.fixture(scope="session")
@@ -93,27 +112,30 @@ def wider(kind: str, state: dict[str, Any], found: Any) -> Any:
     if kind == "gpt2":
         width, inner = state["transformer.wte.weight"].shape[1], state["transformer.h.0.mlp.c_fc.weight"].shape[1]
         heads = state["transformer.h.0.attn.c_proj.weight"].shape[0] // 8
-        return gpt2(n_embd=width, n_inner=inner, n_head=heads, tie_word_embeddings=False,
-                    layer_norm_epsilon=epsilon(found, 1e-5))  # fmt: skip
+        return gpt2(n_embd=width, n_inner=inner, n_head=heads, layer_norm_epsilon=epsilon(found, 1e-5))
     if kind == "llama":
         layer = "model.layers.0."
         width, inner = state[f"{layer}mlp.gate_proj.weight"].shape[::-1]
         queries, keys = (state[f"{layer}self_attn.{each}_proj.weight"].shape[0] // 8 for each in "qk")
         return llama(hidden_size=width, intermediate_size=inner, num_attention_heads=queries, num_key_value_heads=keys,
                      rms_norm_eps=epsilon(found, 1e-6))  # fmt: skip
+    if kind == "opt":
+        width, inner = state["model.decoder.layers.0.fc1.weight"].shape[::-1]
+        return opt(hidden_size=width, word_embed_proj_dim=width, ffn_dim=inner, num_attention_heads=width // 8)
+    if kind == "bert":
+        inner, width = state["bert.encoder.layer.0.intermediate.dense.weight"].shape
+        return bert(hidden_size=width, intermediate_size=inner, num_attention_heads=width // 8,
+                    layer_norm_eps=epsilon(found, 1e-12))  # fmt: skip
     inner, width = state["vit.layers.0.mlp.fc1.weight"].shape
     return vit(hidden_size=width, intermediate_size=inner, num_attention_heads=width // 8,
                layer_norm_eps=epsilon(found, 1e-12))  # fmt: skip
-
-
-UNTIED = ("lm_head.weight",)  # as the configuration says with tie_word_embeddings=False
 
 
 @pytest.mark.parametrize("factor", [2, 1.5])
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_same_class_takes_the_wider_checkpoint(exports: Path, tmp_path: Path, kind: str, factor: float) -> None:
     change = Widen(factor=factor, init="net2net", noise=0)
-    state, found, proof = grown(exports, tmp_path, kind, change, untie=UNTIED)
+    state, found, proof = grown(exports, tmp_path, kind, change)
     larger = wider(kind, state, found).eval()
     assert sum(p.numel() for p in larger.parameters()) > 1.5 * sum(p.numel() for p in net(kind).parameters())
     larger.load_state_dict(state, strict=True)
@@ -134,7 +156,7 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
     arrays = {name: tensor.numpy() for name, tensor in net(kind).state_dict().items()}
     with pytest.raises(onnx_n2n.GrowthError, match="no parameter for 1 of the weights that grew"):
         grow(result.growth, arrays)
-    found = grow(result.growth, arrays, teacher=onnx_n2n.load(path), untie=UNTIED)
+    found = grow(result.growth, arrays, teacher=onnx_n2n.load(path))
     state = {name: torch.from_numpy(np.array(array)) for name, array in found.arrays.items()}
     larger = wider(kind, state, found).eval()
     larger.load_state_dict(state, strict=True)
@@ -143,16 +165,22 @@ def test_tables_that_an_export_cut_are_known_by_value(exports: Path, tmp_path: P
     assert (before - after).abs().max() < 1e-4 * before.abs().max()
 
 
-def test_tied_embeddings_are_untied_only_when_told(exports: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gpt2", "opt", "bert"])
+def test_tied_embeddings_stay_tied_unless_told(exports: Path, tmp_path: Path, kind: str) -> None:
+    """Both stand in the state dict, and the class ties them again when it is loaded."""
+    head, table = TIED[kind]
     change = Widen(factor=2, init="net2net", noise=0)
-    with pytest.raises(onnx_n2n.GrowthError, match="and would become different"):
-        grown(exports, tmp_path, "gpt2", change)
-    state, found, _ = grown(exports, tmp_path, "gpt2", change, untie=UNTIED)
-    assert found.untied == {"lm_head.weight": "transformer.wte.weight"}
-    assert not torch.equal(state["lm_head.weight"], state["transformer.wte.weight"])
-    # A stream that stays as it is leaves them tied.
-    _, found, _ = grown(exports, tmp_path, "gpt2", Widen(factor=2, init="net2net", exclude=("stream",)))
+    state, found, _ = grown(exports, tmp_path, kind, change)
     assert not found.untied
+    assert torch.equal(state[head], state[table])
+    assert state[table].shape[1] == 2 * net(kind).state_dict()[table].shape[1]
+    larger = wider(kind, state, found).eval()
+    larger.load_state_dict(state, strict=True)
+    with torch.no_grad():
+        before, after = net(kind)(example(net(kind))).logits, larger(example(net(kind))).logits
+    assert (before - after).abs().max() < 1e-5 * before.abs().max()
+    _, found, _ = grown(exports, tmp_path, kind, change, untie=[head])
+    assert found.untied == {head: table}
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -180,7 +208,7 @@ def test_a_later_epoch_goes_on_with_its_optimizer(exports: Path, tmp_path: Path)
         adam.step()
     torch.save({"model": trained.state_dict(), "optimizer": adam.state_dict()}, tmp_path / "old.pt")
     result = Widen(factor=2)(exported(exports, "gpt2"), output=Target(tmp_path / "student.onnx"))
-    found = grow_file(result.growth, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, untie=UNTIED)
+    found = grow_file(result.growth, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
     loaded = torch.load(tmp_path / "new.pt", weights_only=True)
     larger = wider("gpt2", loaded["model"], found).eval()
     larger.load_state_dict(loaded["model"], strict=True)
@@ -188,7 +216,7 @@ def test_a_later_epoch_goes_on_with_its_optimizer(exports: Path, tmp_path: Path)
     following.load_state_dict(loaded["optimizer"])
     state = {name: following.state.get(parameter, {}) for name, parameter in larger.named_parameters()}
     afresh = {name for name, moments in state.items() if not moments}
-    assert afresh == {"lm_head.weight", "transformer.wte.weight"}
+    assert not afresh
     assert all(m["exp_avg"].shape == dict(larger.named_parameters())[n].shape for n, m in state.items() if m)
     first = larger(TOKENS, labels=TOKENS).loss
     assert np.isclose(float(first), float(trained(TOKENS, labels=TOKENS).loss), rtol=1e-5)

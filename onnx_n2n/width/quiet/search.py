@@ -13,7 +13,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import plain
-from onnx_n2n.graph.passthrough import COPIES, REARRANGERS
+from onnx_n2n.graph.passthrough import COPIES, REARRANGERS, stored
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.forms import Form, number, power, shaped, tensor, times
 from onnx_n2n.rules.obligations import Contraction, Mean, Norm
@@ -34,19 +34,25 @@ SQUARES = frozenset({"Pow", "Abs"})  # inside a norm that is written out
 LARGEST = 1e3  # sum of absolute weights above which rounding would show
 
 
-def quieten(analysis: Analysis, factor: Factor) -> Quiet:
+def quieten(analysis: Analysis, factor: Factor, *, tied: bool = False) -> Quiet:
     """Find what new channels of ``factor`` must hold in every tensor so that all means over it are as before.
+
+    Args:
+        analysis: What is known of the model.
+        factor: The channels.
+        tied: Whether they must be zero where a head reads them that is a table too, so that both stay one parameter.
 
     Raises:
         NotApplicable: If there is no way.
     """
-    return _Search(analysis, factor).run()
+    return _Search(analysis, factor, tied).run()
 
 
 @dataclass
 class _Search:
     analysis: Analysis
     factor: Factor
+    tied: bool
     equations: Equations = field(default_factory=Equations)
     whole: dict[ir.Value, ir.Node] = field(default_factory=dict)  # the weights sum to 1: all channels get the same
     writers: dict[Use, ir.Value] = field(default_factory=dict)  # which tensor decides what a constant writes
@@ -102,6 +108,7 @@ class _Search:
             axes = [axis for axis, summed in contraction.summands[0].parts if summed]
             if any(map(self._on, axes)):
                 self.sums.setdefault(contraction.node, []).append(contraction)
+                self._keep_tied(contraction)
         for evenness in ledger.evenness:
             if not self._on(evenness.axis):
                 continue
@@ -115,6 +122,14 @@ class _Search:
                 self.means.append(evenness.by)
         self._by_node = {norm.node: norm for norm in self.norms}
         self._averaging = {mean.node for mean in self.means}
+
+    def _keep_tied(self, contraction: Contraction) -> None:
+        """Let what a head reads that is a table too be zero, so that the head needs no numbers of its own."""
+        read = [operand(contraction.node, summand.slot) for summand in contraction.summands]
+        if self.tied and any(self.analysis.twins.tied(stored(value)[0]) for value in read):
+            for value in read:
+                if stored(value)[0] not in self.analysis.constants:
+                    self.equations.fix(value, self.zero, contraction.node)
 
     def _read_interface(self) -> None:
         """New channels of an input are computed right behind it, along its last axis; those of outputs are left out."""

@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from helpers.wild import around, heads, layers, networks, parts, positive, sequences, shaping, ways
+from helpers.wild import around, heads, language, layers, networks, parts, positive, sequences, shaping, ways
 from helpers.wild.sheet import FREE, OTHER, Sheet, Skip, Value, read_by, typed
 from onnx_n2n.graph.inference import infer
 
 TABLE = {**layers.STEPS, **shaping.STEPS, **sequences.STEPS, around.carried: 4}
 STEPS = [step for step, often in TABLE.items() for _ in range(often)]
 # They came later: seeds that failed once without them draw what they drew.
-LATER = {**networks.STEPS, **parts.STEPS, **positive.STEPS, **ways.STEPS, **heads.STEPS}
+LATER = {**networks.STEPS, **parts.STEPS, **positive.STEPS, **ways.STEPS, **heads.STEPS, **language.STEPS}
 PIECES = [step for step, often in LATER.items() for _ in range(often)]
 MOST = 16  # steps
 
