@@ -376,7 +376,7 @@ class _Walk:
                 pin(element.axis, reason)
 
     def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
-        if value in self.twins.tables:  # the channels are the same; rows of the table are picked, and those of a head not
+        if value in self.twins.tables:  # channels are the same, and rows of the table are picked
             table, order = self.twins.tables[value]
             rows, channels = self.known.setdefault(table, self._constant_axes(table))
             return tuple(channels if axis else axis_of(size(rows)) for axis in order)
