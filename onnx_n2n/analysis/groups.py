@@ -79,6 +79,11 @@ class Group:
     part: Part | None = field(default=None, repr=False, compare=False)
 
     @property
+    def spare(self) -> bool:
+        """Whether its size says how many copies of each channel stand side by side."""
+        return self.size == 1
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers on the group, without repetition."""
         return tuple(dict.fromkeys(member.layer for member in self.members))
