@@ -242,11 +242,14 @@ OUTSIDE = {
     "two masks at once": ("Add", "h = MatMul(x, W) s = Tanh(h) a = Add(s, mask) b = Add(a, mask) y = MatMul(b, V)"),
     "a mask and more than rounding takes away": ("Add", "h = MatMul(x, W) s = Tanh(h) t = Mul(s, large) "
                                                  "a = Add(t, mask) y = MatMul(a, V)"),
+    "a mask and large mixtures": ("Add", "n = LayerNormalization(x, g, c) k = Mul(n, huge) h = MatMul(k, W) "
+                                  "a = Add(h, mask) y = MatMul(a, V)"),
     "infinity": ("Add", "h = MatMul(x, W) s = Tanh(h) a = Add(s, inf) y = MatMul(a, V)"),
     "an operator that says nothing": ("CumProd", "h = MatMul(x, W) a = CumProd(h, first) y = MatMul(a, V)"),
 }  # fmt: skip
 LARGEST = np.finfo(np.float32).max
 NUMBERS = {"mask": np.array([[0], [-LARGEST], [0], [0]], np.float32), "most": -LARGEST, "large": np.float32(2**103),
+           "huge": np.float32(1e38),
            "inf": np.float32(-np.inf), "masked": np.array([[True], [False], [False], [False]]), "tiny": 1e-6,
            "one": 1.0, "odd": 2.5, "last": np.array([1]), "first": np.array(0)}
 MORE = {"U": (3, 8), "g": (3,), "c": (3,), **NUMBERS}
