@@ -12,13 +12,14 @@ import onnx_ir as ir
 from onnx_n2n.analysis.facts import Walked, Weighed, WeightUse
 from onnx_n2n.analysis.naming import names_of
 from onnx_n2n.analysis.roles import Part, parts_in
-from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, size
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_unit, leaves, limit, pin, singled, size
+from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.passthrough import mover
 from onnx_n2n.rules.obligations import Ledger
 
 CUTTERS = frozenset({"Gather", "Slice"})
-CUT_AWAY = Reason("nothing reads what is cut away", "")
+CUT_AWAY = "nothing reads what it cuts away"
 TAKEN_APART = Reason("the model picks its channels one by one, so they cannot move", "")
 WEIGHT_SUFFIX = re.compile(r"[._/:](weights?|kernel|[wW](_\d+)?)$", re.IGNORECASE)
 MACHINE_MADE = re.compile(r"(onnx::|const|_?val_|_?\d+$|.*::\d+$)|.*(_quantized|_transposed)", re.IGNORECASE)
@@ -78,6 +79,11 @@ class Group:
     part: Part | None = field(default=None, repr=False, compare=False)
 
     @property
+    def spare(self) -> bool:
+        """Whether its size says how many copies of each channel stand side by side."""
+        return self.size == 1
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers on the group, without repetition."""
         return tuple(dict.fromkeys(member.layer for member in self.members))
@@ -119,17 +125,17 @@ def limit_groups(graph: ir.Graph, walked: Walked, ledger: Ledger) -> None:
     """Limit factors where only the whole model tells: means over their channels, and weights that are cut to pieces."""
     for evenness in ledger.evenness:
         limit(evenness.axis, Limit.UNIFORM, evenness.reason)
-    readers: dict[Factor, set[str]] = {}
+    readers: dict[Factor, list[ir.Node]] = {}
     passed: set[Factor] = set()
     for node in graph.all_nodes():
         for _, _, axes in weights_of(node, walked):
             for factor in (factor for axis in axes for factor in leaves(axis)):
-                readers.setdefault(factor, set()).add(_owner(node).op_type)
+                readers.setdefault(factor, []).append(_owner(node))
         made = (axis for value in node.outputs for axis in walked.known.get(value, ()))
         passed.update(factor for axis in made for factor in leaves(axis))
-    for factor, operators in readers.items():
-        if factor not in passed and operators <= CUTTERS:
-            pin(factor, CUT_AWAY)
+    for factor, nodes in readers.items():
+        if factor not in passed and all(node.op_type in CUTTERS for node in nodes):
+            pin(factor, Reason(f"{nodes[0].op_type}: {CUT_AWAY}", reported(nodes[0])))
 
 
 def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
@@ -183,7 +189,7 @@ def _why_pinned(axis: Axis) -> Reason | None:
     """Return the reason of the longest factor, if no factor may grow."""
     factors = list(leaves(axis))
     if not factors:
-        return None if is_unit(axis) else TAKEN_APART
+        return None if is_unit(axis) else singled(axis) or TAKEN_APART
     return max(factors, key=lambda factor: factor.size or 0).limits[Limit.PINNED] if is_pinned(axis) else None
 
 

@@ -25,6 +25,7 @@ from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
 from onnx_n2n.graph.constants import FLOATS, Constants
+from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.shapes import Inferred, derived_types, infer_shapes, known_length
@@ -108,7 +109,7 @@ class _Walk:
             return self.uses[node, slot]
         found = self.known.get(value)
         if found is None and value in self.constants:
-            found = self._constant_axes(value)
+            found = self._constant_axes(value, node)
             if self.constants.vector_like(value) and not all(map(is_unit, found)) and not _cut(value):
                 # One zero bias may serve eleven layers: every use gets axes, and if need be a copy, of its own.
                 self.uses[node, slot] = found
@@ -375,19 +376,20 @@ class _Walk:
             if element.axis is not None:
                 pin(element.axis, reason)
 
-    def _constant_axes(self, value: ir.Value) -> tuple[Axis, ...]:
+    def _constant_axes(self, value: ir.Value, reader: ir.Node | None = None) -> tuple[Axis, ...]:
         if value in self.twins.tables:  # channels are the same, and rows of the table are picked
             table, order = self.twins.tables[value]
-            rows, channels = self.known.setdefault(table, self._constant_axes(table))
+            rows, channels = self.known.setdefault(table, self._constant_axes(table, reader))
             return tuple(channels if axis else axis_of(size(rows)) for axis in order)
+        name = reported(reader) if reader is not None else ""
         tensor = self.constants[value]
         axes = tuple(axis_of(length) for length in tensor.shape.numpy())
         if self.constants.borrowed(value):
             for axis in axes:
-                pin(axis, Reason(f"constant {value.name!r} belongs to a function, which stays as it is"))
+                pin(axis, Reason(f"constant {value.name!r} belongs to a function, which stays as it is", name))
         if not self.constants.growable(value):
             for axis in axes:
-                pin(axis, Reason(f"constant {value.name!r} holds neither floating-point nor quantised numbers"))
+                pin(axis, Reason(f"constant {value.name!r} holds neither floating-point nor quantised numbers", name))
         return axes
 
     def _input_axis(self, dim: int | ir.SymbolicDim, value: ir.Value, symbols: dict[str, Axis]) -> Axis:

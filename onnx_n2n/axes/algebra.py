@@ -56,9 +56,15 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """Axes nested in each other, outer to inner, as Reshape merges them."""
+    """Axes nested in each other, outer to inner, as Reshape merges them.
+
+    Attributes:
+        parts: The axes.
+        single: Of a product without parts, why it is a single place: who cut it out, or joins it to others.
+    """
 
     parts: tuple[Axis, ...]
+    single: Reason | None = None
 
     def __repr__(self) -> str:
         return f"({' '.join(map(repr, self.parts))})"
@@ -195,6 +201,15 @@ def limit(axis: Axis, kind: Limit, reason: Reason) -> None:
 def pin(axis: Axis, reason: Reason) -> None:
     """Forbid every factor of ``axis`` to grow."""
     limit(axis, Limit.PINNED, reason)
+
+
+def singled(axis: Axis) -> Reason | None:
+    """Return who made single places of an axis, if anybody did; the first of them."""
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        return None
+    own = axis.single if isinstance(axis, Product) else None
+    return own or next((reason for part in axis.parts if (reason := singled(part))), None)
 
 
 def is_pinned(axis: Axis) -> bool:

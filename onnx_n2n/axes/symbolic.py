@@ -241,7 +241,7 @@ def _without_last(axis: Axis, one: ShapeDim, other: ShapeDim, reason: Reason) ->
     """Return the length of an axis less a number that stays: of its last places, which are as many."""
     value = (one.value or 0) - (other.value or 0)
     try:
-        rest, last = split_sum(axis, int(value))
+        rest, last = split_sum(axis, int(value), reason)
     except Misaligned:
         return settle(one, other, value=value, reason=reason)
     pin(last, reason)

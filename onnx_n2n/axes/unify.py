@@ -28,6 +28,7 @@ from onnx_n2n.axes.algebra import (
     product,
     resolve,
     same,
+    singled,
     size,
     total,
 )
@@ -95,7 +96,7 @@ def split_product(axis: Axis, outer: int, reason: Reason = UNSAID) -> tuple[Axis
     pairs = [split_product(part, part_length // inner, reason) for part, part_length in parts]
     tail = pairs[0][1]
     for _, other in pairs[1:]:
-        _unify(resolve(tail), resolve(other), Reason("segments of one axis share their inner factor"))
+        _unify(resolve(tail), resolve(other), Reason("segments of one axis share their inner factor", reason.node))
     return total(*(head for head, _ in pairs)), resolve(tail)
 
 
@@ -234,8 +235,13 @@ def split_inner(axis: Axis, inner: int, reason: Reason = UNSAID) -> tuple[Axis, 
     return product(*parts), product(*taken)
 
 
-def split_sum(axis: Axis, at: int) -> tuple[Axis, Axis]:
+def split_sum(axis: Axis, at: int, reason: Reason | None = None) -> tuple[Axis, Axis]:
     """Cut ``axis`` into its first ``at`` places and the rest.
+
+    Args:
+        axis: The axis.
+        at: The number of places.
+        reason: Why a single place that is cut out cannot grow, unless the whole axis could not before.
 
     Raises:
         Misaligned: If the cut falls inside a product, or the length is not known.
@@ -249,7 +255,8 @@ def split_sum(axis: Axis, at: int) -> tuple[Axis, Axis]:
     if length is None or not 0 < at < length:
         raise Misaligned
     if isinstance(axis, Factor):
-        left, right = axis_of(at), axis_of(length - at)
+        single = Product((), axis.limits.get(Limit.PINNED, reason))
+        left, right = (single if part == 1 else axis_of(part) for part in (at, length - at))
         _bind(axis, Sum((left, right)))
         return left, right
     if isinstance(axis, Product):
@@ -257,13 +264,13 @@ def split_sum(axis: Axis, at: int) -> tuple[Axis, Axis]:
         width = size(inner) or 1
         if at % width:
             raise Misaligned
-        left, right = split_sum(outer, at // width)
+        left, right = split_sum(outer, at // width, reason)
         return product(left, inner), product(right, inner)
     before = 0
     for place, part in enumerate(axis.parts):
         length = size(part) or 0
         if before + length > at:
-            left, right = split_sum(part, at - before)
+            left, right = split_sum(part, at - before, reason)
             return total(*axis.parts[:place], left), total(right, *axis.parts[place + 1 :])
         before += length
     raise Misaligned
@@ -426,6 +433,7 @@ def _drop_pinned(ours: list[Axis], theirs: list[Axis], end: int) -> bool:
 def _unify_sums(one: Sum, other: Sum, reason: Reason) -> None:
     """Walk two sums of the same length by their common cuts; a pair that does not align pins only itself."""
     ours, theirs = list(reversed(one.parts)), list(reversed(other.parts))
+    single = singled(one) or singled(other) or reason
     cuts = 2 * (len(ours) + len(theirs))  # an axis tied to itself at an offset would be cut into single places
     while ours and theirs:
         left, right = ours.pop(), theirs.pop()
@@ -433,10 +441,10 @@ def _unify_sums(one: Sum, other: Sum, reason: Reason) -> None:
         cuts -= 1
         try:
             if width > other_width:
-                left, rest = split_sum(left, other_width)
+                left, rest = split_sum(left, other_width, single)
                 ours.append(rest)
             elif other_width > width:
-                right, rest = split_sum(right, width)
+                right, rest = split_sum(right, width, single)
                 theirs.append(rest)
         except Misaligned:
             cuts = -1

@@ -28,8 +28,12 @@ class Inferred:
     dtype: ir.DataType | None
 
 
-# Operators of ONNX Runtime that only allow more types than those of the same name in the standard.
-TWINS = {("com.microsoft", "QuantizeLinear"), ("com.microsoft", "DequantizeLinear")}
+TWINS = {
+    "QuantizeLinear": "QuantizeLinear", "DequantizeLinear": "DequantizeLinear", "FusedConv": "Conv",
+    "FusedGemm": "Gemm", "BiasGelu": "Add", "Gelu": "Identity", "FastGelu": "Identity", "QuickGelu": "Identity",
+    "SkipLayerNormalization": "Identity", "SkipSimplifiedLayerNormalization": "Identity",
+}  # fmt: skip
+"""Operators of ONNX Runtime, and those of the standard whose first result has the same type and shape."""
 
 
 def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) -> dict[ir.Value, Inferred]:
@@ -107,8 +111,8 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
         bare.functions.clear()  # inference would walk every call anew
     for graph in bare.graphs():
         for node in graph:
-            if (node.domain, node.op_type) in TWINS:
-                node.domain = ""
+            if node.domain == "com.microsoft" and node.op_type in TWINS:
+                node.domain, node.op_type = "", TWINS[node.op_type]
         for name, value in list(graph.initializers.items()):
             tensor = value.const_value
             if tensor is not None and tensor.size > SMALL:

@@ -3,7 +3,7 @@
 What stands in attributes stays as it is, so axes that meet it are pinned.
 """
 
-from onnx_n2n.axes.algebra import UNIT, product, size, total
+from onnx_n2n.axes.algebra import UNIT, product, size
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.registry import declare, rule
@@ -83,7 +83,7 @@ def feature_vectorizer(context: Context) -> None:
     for slot, (batch, features) in enumerate(operands):
         context.tie(operands[0][0], batch)
         context.require_length("inputdimensions", slot, features)
-    context.result([operands[0][0], total(*(features for _, features in operands))])
+    context.result([operands[0][0], context.laid(features for _, features in operands)])
 
 
 @rule("ZipMap", domain=ML)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,9 +10,11 @@ import onnx_ir as ir
 
 from onnx_n2n.axes.algebra import (
     RUNTIME,
+    UNIT,
     Axis,
     Factor,
     Limit,
+    Product,
     Reason,
     Sum,
     axis_of,
@@ -25,8 +27,10 @@ from onnx_n2n.axes.algebra import (
     pin,
     resolve,
     same,
+    singled,
     size,
     spelled,
+    total,
 )
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue, always_equal
 from onnx_n2n.axes.unify import unify
@@ -276,6 +280,11 @@ class Context:
         if joined is None:
             return self.reason(f"it makes groups{meant} that end inside of others: {self.described(axis)}")
         return self.reason(f"it makes groups{meant} across a border in {self.described(joined)}")
+
+    def laid(self, axes: Iterable[Axis]) -> Axis:
+        """Return axes laid end to end; of single places among them that nobody cut out, this node says so."""
+        single = Product((), self.reason("it joins single channels, which cannot move"))
+        return total(*(single if same(axis, UNIT) and singled(axis) is None else axis for axis in axes))
 
     # --- statements
 

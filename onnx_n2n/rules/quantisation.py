@@ -3,7 +3,7 @@
 Sums of whole numbers need no shares in a scale: one copy has all of the weight (``quantised.py``).
 """
 
-from onnx_n2n.axes.algebra import Axis, is_unit, size, total
+from onnx_n2n.axes.algebra import Axis, is_unit, size
 from onnx_n2n.axes.unify import Misaligned, split_inner, split_product
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.declaration import Declaration
@@ -200,7 +200,7 @@ def concat(context: Context) -> None:
         for place, (one, two) in enumerate(zip(first, other, strict=True)):
             if place != axis:
                 context.tie(one, two)
-    context.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
+    context.result([*first[:axis], context.laid(operand[axis] for operand in operands), *first[axis + 1 :]])
 
 
 # --- packed weights

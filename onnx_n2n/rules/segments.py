@@ -10,6 +10,7 @@ from onnx_n2n.rules.registry import rule
 from onnx_n2n.rules.scanning import VALID
 
 FAR = 2**31 - 1  # an end at or beyond this says "to the end" whatever the length
+SINGLE = "it cuts out single channels, which cannot move"
 MOST_RUNS = 64  # indices in more runs than this are a table, not an arrangement
 
 
@@ -25,7 +26,7 @@ def concat(context: Context) -> None:
         for place, (one, two) in enumerate(zip(first, other, strict=True)):
             if place != axis:
                 context.tie(one, two)
-    context.result([*first[:axis], total(*(operand[axis] for operand in operands)), *first[axis + 1 :]])
+    context.result([*first[:axis], context.laid(operand[axis] for operand in operands), *first[axis + 1 :]])
 
 
 @rule("Split")
@@ -91,7 +92,7 @@ def _cut(context: Context, axis: Axis, lengths: list[int]) -> list[Axis]:
     rest, parts = axis, []
     try:
         for length in lengths:
-            part, rest = split_sum(rest, length)
+            part, rest = split_sum(rest, length, context.reason(SINGLE))
             parts.append(part)
     except Misaligned:
         context.pin(axis, "it cuts through a product")
@@ -156,8 +157,8 @@ def _keep(
         return None
     first, last = (int(min(max(n + length if n < 0 else n, 0), length)) for n in (start.value, end.value))
     try:
-        before, rest = split_sum(axis, first)
-        kept, after = split_sum(rest, max(last - first, 0))
+        before, rest = split_sum(axis, first, context.reason(SINGLE))
+        kept, after = split_sum(rest, max(last - first, 0), context.reason(SINGLE))
     except Misaligned:
         return None
     if start.axis is not None or start.value > 0:
@@ -189,7 +190,7 @@ def pad(context: Context) -> None:
             continue
         if laid and len(lengths) == 2 and min(lengths) >= 0:
             before, after = (context.pinned_axis(n, "it is padding") if n else EMPTY for n in lengths)
-            axes[axis] = total(before, axes[axis], after)
+            axes[axis] = context.laid((before, axes[axis], after))
             continue
         text = "it crops the axis, or repeats neighbouring places"
         if len(lengths) < 2:
@@ -252,8 +253,8 @@ def _runs(context: Context, axis: Axis, indices: np.ndarray) -> Axis | None:
     pieces = []
     try:
         for run in runs:
-            before, rest = split_sum(axis, int(run[0]))
-            pieces.append((before, split_sum(rest, len(run))[0]))
+            before, rest = split_sum(axis, int(run[0]), context.reason(SINGLE))
+            pieces.append((before, split_sum(rest, len(run), context.reason(SINGLE))[0]))
     except Misaligned:
         return None
     context.pick(1, axis, pieces)

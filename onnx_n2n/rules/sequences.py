@@ -1,6 +1,6 @@
 """Operators on sequences of tensors, of which every tensor keeps its own axes."""
 
-from onnx_n2n.axes.algebra import Axis, axis_of, total
+from onnx_n2n.axes.algebra import Axis, axis_of
 from onnx_n2n.axes.symbolic import ShapeDim, ShapeValue
 from onnx_n2n.rules.context import Context, Refusal
 from onnx_n2n.rules.registry import content, rule
@@ -81,5 +81,5 @@ def concat_from_sequence(context: Context) -> None:
         joined = axis_of(1 + len(others))
         context.pin(joined, "it has one place for every tensor of the sequence")
     else:
-        joined = total(*(axes[place] for axes in (first, *others)))
+        joined = context.laid(axes[place] for axes in (first, *others))
     context.result([*first[:place], joined, *first[place + (not new) :]])

@@ -8,10 +8,10 @@ from onnx_n2n.rules.registry import declare, rule
 
 declare("AveragePool LpPool", "n c *_ -> n c *_")
 declare("GridSample", "n c *_, n *_ -> n c *_")
-declare("LRN", "n _ *s -> n _ *s")
+declare("LRN", "n c *s -> n c *s", pinned="c")
 # Experimental operators of old converters that ONNX Runtime still runs.
 declare("Crop", "n c *_ -> n c *_")
-declare("ImageScaler", "n _ *s -> n _ *s")
+declare("ImageScaler", "n c *s -> n c *s", pinned="c", why="an attribute has a number for each of its places")
 
 MAX_POOL = Declaration.parse("n c *_ -> n c *_")
 

@@ -61,7 +61,9 @@ def asked(group: Group, request: Request) -> int:
     """Return the size that is asked for."""
     named = request.groups.get(group.name)
     aim = named if named is not None else math.floor(group.size * request.times + 0.5)
-    if aim != group.size and named is None and group.size > 1:  # one is a number of copies, not of channels
+    if named is None and group.spare:
+        aim = math.ceil(request.times)
+    elif named is None and aim != group.size:
         aim = -(-aim // request.multiple_of) * request.multiple_of
     if aim > MOST:
         raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")

@@ -24,7 +24,7 @@ def multiples(
     analysis: Analysis,
     groups: Sequence[Group],
     times: float,
-    asked: Mapping[Factor, int],
+    asked: Mapping[Factor, float],
     others: Mapping[Factor, int],
     multiple_of: int = 1,
 ) -> dict[Factor, int]:
@@ -38,7 +38,7 @@ def multiples(
         analysis: The analysis of the model.
         groups: The groups that grow by whole factors only.
         times: The factor that is asked for.
-        asked: For each group that grows the length that is asked for.
+        asked: For each group that grows the length that is asked for, a fraction for copies side by side.
         others: For each other group that grows the length that it gets.
         multiple_of: What the new sizes must be multiples of.
     """
@@ -49,7 +49,7 @@ def multiples(
     less: dict[Factor, int] = {}
     sets = _alike(analysis, groups)
     for alike in sets:
-        fits = [n for n in (high, low) if all(n * group.size % multiple_of == 0 for group in alike)]
+        fits = [n for n in (high, low) if all(group.spare or n * group.size % multiple_of == 0 for group in alike)]
         upper, lower = (*fits, 1, 1)[:2]
         lengths |= {group.factor: group.size * upper for group in alike}
         less |= {group.factor: group.size * lower for group in alike}
@@ -84,8 +84,13 @@ def _of_one_size(sets: Iterable[list[Group]]) -> list[list[Group]]:
     """Return sets of groups in which those of the same sizes are joined."""
     found: dict[tuple[int, ...], list[Group]] = {}
     for each in sets:
-        found.setdefault(tuple(sorted(group.size for group in each)), []).extend(each)
+        found.setdefault(tuple(sorted(map(_channels, each))), []).extend(each)
     return list(found.values())
+
+
+def _channels(group: Group) -> int:
+    """Return the size of a group, or how many channels have their copies beside them."""
+    return max((member.shape[member.axis] for member in group.members), default=1) if group.spare else group.size
 
 
 def _alike(analysis: Analysis, groups: Iterable[Group]) -> list[list[Group]]:

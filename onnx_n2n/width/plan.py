@@ -52,7 +52,7 @@ def plan(analysis: Analysis, request: Request) -> Growth:
     grown = [
         GrownGroup(
             group.name, group.size, len(channels[group.factor].index),
-            f"{notes[group.factor]} was asked for; {whole[group.factor]}" if group.factor in notes else "",
+            f"{round(notes[group.factor], 2)} was asked for; {whole[group.factor]}" if group.factor in notes else "",
             copied.get(group.factor, ""),
         )
         for group in analysis.groups
@@ -84,6 +84,8 @@ def _length(analysis: Analysis, group: Group, request: Request, averaged: Collec
         GrowthError: If only whole multiples of its size are possible, and another one was asked for.
     """
     after = asked(group, request)
+    if group.spare and group.name not in request.groups and after != request.times:
+        raise GrowthError("only whole multiples are possible: copies of each channel stand side by side")
     possible = group.limit is not Limit.UNIFORM or after % group.size == 0
     if possible and not (after > group.size and parts(analysis, group.factor, after)):
         return after
@@ -99,10 +101,12 @@ def _length(analysis: Analysis, group: Group, request: Request, averaged: Collec
 
 def _round(
     analysis: Analysis, request: Request, whole: Sequence[Group], lengths: dict[Factor, int | Channels]
-) -> dict[Factor, int]:
+) -> dict[Factor, float]:
     """Give groups that grow by whole factors only the sizes that fit best; return what was asked for instead."""
-    wanted = {group.factor: asked(group, request) for group in analysis.groups if group.factor in lengths}
-    wanted |= {group.factor: asked(group, request) for group in whole}
+    wanted: dict[Factor, float] = {
+        group.factor: asked(group, request) for group in analysis.groups if group.factor in lengths
+    }
+    wanted |= {group.factor: request.times if group.spare else asked(group, request) for group in whole}
     given = {factor: len(found.index) if isinstance(found, Channels) else found for factor, found in lengths.items()}
     chosen = multiples(analysis, whole, request.times, wanted, given, request.multiple_of) if whole else {}
     sizes = {group.factor: chosen[group.factor] * group.size for group in whole if chosen[group.factor] > 1}
@@ -134,7 +138,7 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
     averaged, reaches = _only_averaged(analysis), Reaches(analysis)
     found = {}
     for group in analysis.groups:
-        if group.size == 1:  # how many copies of every channel stand side by side
+        if group.spare:
             found[group.factor] = "by whole factors"
             continue
         if group.limit is not Limit.UNIFORM or group.factor in averaged:

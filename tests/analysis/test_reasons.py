@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,3 +125,44 @@ def test_a_length_that_is_not_known_is_said_to_be_whose_it_is(body: str, said: s
     """What belongs to an input of the model was lost nowhere: the reason names that input."""
     found = reasons(f"h = MatMul(x, a) k = MatMul(x, b) {body}", a=(3, 4), b=(3, 5), v=(5, 2))
     assert {text for text, _ in found if "line up" in text or "before run time" in text} == {said}
+
+
+@pytest.mark.parametrize(
+    ("body", "weight", "said"),
+    [
+        ("p, q, r = Split<axis=1>(h, ones) z = Concat<axis=1>(r, p, q)", "a", "Split: {cut} (node '-> p')"),
+        ("p, q, r = Split<axis=1>(h, ones) z = Concat<axis=1>(r, p, q)", "v", "Split: {cut} (node '-> p')"),
+        ("p = Slice(h, zero, one, one) q = Slice(h, one, three, one) t, u = Split<axis=1>(q, pair) "
+         "z = Concat<axis=1>(u, t, p)", "a", "Slice: {cut} (node '-> p')"),
+        ("p = MatMul(x, k) z = Concat<axis=1>(p, p, p)", "v", "Concat: {join} (node '-> z')"),
+        ("p = MatMul(x, k) s = Concat<axis=1>(p, p, p) z = Add(h, s)", "a", "Concat: {join} (node '-> s')"),
+        ("p, q = Split<axis=1>(h, first) r, s = Split<axis=1>(h, second) g = Relu(q) z = Concat<axis=1>(r, g)", "a",
+         "Split: {cut} (node '-> p')"),
+        ("s = Softmax(h) p, q, r = Split<axis=1>(s, ones) z = Concat<axis=1>(r, p, q)", "a",
+         "Softmax: it normalises over this axis (node '-> s')"),
+        ("p, q, r = Split<axis=1>(h, ones) s = Concat<axis=1>(r, p, q) z = Softmax(s)", "a",
+         "Split: {cut} (node '-> p')"),
+    ],
+)  # fmt: skip
+def test_who_made_single_channels_of_an_axis_is_named(body: str, weight: str, said: str) -> None:
+    """Both of what makes the channels, and of what reads them."""
+    numbers = {"ones": [1, 1, 1], "pair": [1, 1], "zero": [0], "one": [1], "three": [3], "first": [1, 2]}
+    weights = numbers | {"second": [2, 1], "a": (3, 3), "k": (3, 1), "v": (3, 2)}
+    teacher = model(f"h = MatMul(x, a) {body} y = MatMul(z, v)", "float[N,3] x", "y", opset=18, **weights)
+    found = {(pin.weight, pin.axis): str(pin.reason) for pin in analyze(opened(teacher)).pins}
+    cut, join = "it cuts out single channels, which cannot move", "it joins single channels, which cannot move"
+    assert found[weight, weight == "a"] == said.format(cut=cut, join=join)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("k = Cast<to=1>(whole) m = MatMul(x, k) y = MatMul(m, v)",
+         ("constant 'whole' holds neither floating-point nor quantised numbers", "-> k")),
+        ("k = Slice(w, zero, three, zero) m = MatMul(x, k) y = MatMul(m, v)",
+         ("Slice: nothing reads what it cuts away", "-> k")),
+    ],
+)  # fmt: skip
+def test_a_constant_that_stays_names_who_reads_it(body: str, said: tuple[str, str]) -> None:
+    weights = {"whole": np.ones((3, 4), np.int64), "w": (10, 4), "v": (4, 2), "zero": [0], "three": [3]}
+    assert said in reasons(body, **weights)

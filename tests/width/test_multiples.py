@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import onnx
@@ -124,3 +125,42 @@ def test_one_line_tells_of_all_of_them() -> None:
     assert len(lines) == 1
     assert lines[0].startswith("12 groups could grow by a whole factor only: ")
     assert "so that the total is near what was asked for" in lines[0]
+
+
+def straddled(widths: Sequence[int]) -> onnx.ModelProto:
+    """Layers whose norm makes groups across a concatenation's border: they grow by copies beside each channel only."""
+    body, last, weights = "", "x", {}
+    for k, (before, after) in enumerate(itertools.pairwise([3, *widths])):
+        body += f"a{k} = MatMul({last}, u{k}) p{k} = Relu(a{k}) b{k} = MatMul({last}, v{k}) q{k} = Tanh(b{k}) "
+        body += f"c{k} = Concat<axis=1>(p{k}, q{k}) g{k} = Reshape(c{k}, to) m{k} = InstanceNormalization(g{k}, s, s) "
+        body += f"z{k} = Reshape(m{k}, t{k}) "
+        weights |= {f"u{k}": (before, after - 2), f"v{k}": (before, 2), f"t{k}": [0, after]}
+        last = f"z{k}"
+    weights |= {"o": (widths[-1], 2), "s": (2,), "to": [0, 2, -1]}
+    return model(f"{body} y = MatMul({last}, o)", "float[4,3] x", "y", **weights)
+
+
+@pytest.mark.parametrize("multiple_of", [1, 16])
+@pytest.mark.parametrize(
+    ("factor", "counts"), [(1.2, {}), (1.5, {2: 4}), (1.8, {2: 6}), (2, {2: 6}), (2.3, {2: 6}), (3, {3: 6})]
+)
+def test_copies_side_by_side_take_part(factor: float, counts: dict[int, int], multiple_of: int) -> None:
+    """They are none of the channels that sizes must be multiples of, and their total counts as any other."""
+    teacher = straddled([6] * 6)
+    student, growth = grow(teacher, factor=factor, multiple_of=multiple_of)
+    assert Judge(teacher).error(student) < TOLERANCE
+    assert Counter(grown.after // grown.before for grown in growth.grown) == counts
+    assert all(kept.whole for kept in growth.kept)
+    assert len(growth.grown) + len(growth.kept) == 6
+    assert all(bool(grown.note) is (factor != int(factor)) for grown in growth.grown)
+
+
+def test_copies_side_by_side_of_as_many_channels_grow_alike() -> None:
+    """Layers of other widths need not do as they do."""
+    _, growth = grow(straddled([6, 6, 6, 10, 10, 10]), factor=1.5)
+    assert {grown.name for grown in growth.grown} in ({"u0", "u1", "u2"}, {"u3", "u4", "u5"})
+
+
+def test_named_copies_side_by_side_are_what_is_asked_for() -> None:
+    _, growth = grow(straddled([6] * 2), factor=1.5, groups={"u1": 3})
+    assert {grown.name: (grown.after, grown.note) for grown in growth.grown}["u1"] == (3, "")

@@ -109,6 +109,11 @@ PARTIAL = ["{y} = Div({x}, {p})", "{y} = Mul({p}, {x})", "{y}s = Sqrt({p}) {y} =
            "{y}s = Log({p}) {y} = Add({x}, {y}s)", "{y}s = Reciprocal({p}) {y} = Mul({x}, {y}s)",
            "{y}s = Pow({p}, power) {y} = Add({x}, {y}s)", "{y}s = Div(one, {p}) {y} = Add({y}s, {x})"]  # fmt: skip
 
+# Attention is masked by the largest number there is, or nearly.
+MASKS = ["{y}c = Clip({x}, low, high) {y} = Add({y}c, mask)", "{y}c = Tanh({x}) {y} = Where(masked, {y}c, most)",
+         "{y} = Add(mask, {x})", "{y}c = Tanh({x}) {y}m = Add({y}c, mask) {y} = Softmax({y}m)",
+         "{y}c = Tanh({x}) {y}m = Where(masked, most, {y}c) {y} = Add({y}m, {y}c)"]  # fmt: skip
+
 
 @st.composite
 def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
@@ -126,8 +131,8 @@ def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
     last, rows = "x", 6
     for number in range(draw(st.integers(2, 7))):
         now = f"t{number}"
-        choices = ["layer", "layer", "unary", "unary", "binary", "bias", "gain", "norm", "mean", "positive", "positive"]
-        choice = draw(st.sampled_from(choices))
+        choices = ["layer", "layer", "unary", "unary", "binary", "bias", "gain", "norm", "mean", "mask"]
+        choice = draw(st.sampled_from([*choices, "positive", "positive"]))
         if choice == "layer" or not there:
             body.append(f"{now} = MatMul({last}, {weight(f'w{number}', rows, width)})")
             there = there if rows == width else []
@@ -141,6 +146,13 @@ def nets(draw: st.DrawFn) -> tuple[onnx.ModelProto, bool]:
         elif choice == "norm":
             body.append(f"{now} = Clip({last}, low, high)")
             weights |= {"low": np.array(-3, kind), "high": np.array(6, kind)}
+        elif choice == "mask":
+            body.append(draw(st.sampled_from(MASKS)).format(x=last, y=now))
+            masked = rng.random((4, 1)) < 0.5
+            sign = draw(st.sampled_from([-1, 1]))
+            weights |= {"masked": masked, "most": np.array(sign * np.finfo(kind).max)}
+            weights |= {"mask": np.where(masked, weights["most"], kind(0)), "low": np.array(-3, kind)}
+            weights["high"] = np.array(6, kind)
         elif choice == "positive":
             base, use = draw(st.sampled_from(POSITIVE)), draw(st.sampled_from(PARTIAL))
             body.append(f"{base} {use}".format(x=last, p=f"{now}p", q=f"{now}q", y=now))
@@ -199,6 +211,12 @@ BOUNDS = {  # what is made of h, which lies between -1 and 1, and what its bound
 WITHIN = {
     "a function that keeps": "h = MatMul(x, W) a = Relu(h) y = MatMul(a, V)",
     "one that is bounded, raised": "h = MatMul(x, W) a = Tanh(h) b = Exp(a) y = MatMul(b, V)",
+    "a mask of the largest number": "n = LayerNormalization(x, g, c) h = MatMul(n, W) a = Add(most, h) "
+    "y = MatMul(a, V)",
+    "two masks": "h = MatMul(x, W) s = Tanh(h) t = Add(s, one) a = Add(t, mask) b = Softmax<axis=0>(a) "
+    "d = Add(b, mask) y = MatMul(d, V)",
+    "the largest number instead": "h = MatMul(x, W) s = Tanh(h) a = Where(masked, most, s) b = Where(masked, s, a) "
+    "y = MatMul(b, V)",
     "gates": "h = MatMul(x, W) a = Sigmoid(h) b = Mul(h, a) y = MatMul(b, V)",
     "a product behind norms": "n = LayerNormalization(x, g, c) h = MatMul(n, W) k = MatMul(n, U) a = Mul(h, k) "
     "y = MatMul(a, V)",
@@ -220,9 +238,20 @@ OUTSIDE = {
     "a product": ("Mul", "h = MatMul(x, W) k = MatMul(x, U) a = Mul(h, k) y = MatMul(a, V)"),
     "any number added": ("Add", "h = MatMul(x, W) r = Relu(h) s = ReduceSum<keepdims=1>(x, last) a = Add(r, s) "
                          "y = MatMul(a, V)"),
+    "any number and a mask": ("Add", "h = MatMul(x, W) r = Relu(h) a = Add(r, mask) y = MatMul(a, V)"),
+    "two masks at once": ("Add", "h = MatMul(x, W) s = Tanh(h) a = Add(s, mask) b = Add(a, mask) y = MatMul(b, V)"),
+    "a mask and more than rounding takes away": ("Add", "h = MatMul(x, W) s = Tanh(h) t = Mul(s, large) "
+                                                 "a = Add(t, mask) y = MatMul(a, V)"),
+    "a mask and large mixtures": ("Add", "n = LayerNormalization(x, g, c) k = Mul(n, huge) h = MatMul(k, W) "
+                                  "a = Add(h, mask) y = MatMul(a, V)"),
+    "infinity": ("Add", "h = MatMul(x, W) s = Tanh(h) a = Add(s, inf) y = MatMul(a, V)"),
     "an operator that says nothing": ("CumProd", "h = MatMul(x, W) a = CumProd(h, first) y = MatMul(a, V)"),
 }  # fmt: skip
-NUMBERS = {"tiny": 1e-6, "one": 1.0, "odd": 2.5, "last": np.array([1]), "first": np.array(0)}
+LARGEST = np.finfo(np.float32).max
+NUMBERS = {"mask": np.array([[0], [-LARGEST], [0], [0]], np.float32), "most": -LARGEST, "large": np.float32(2**103),
+           "huge": np.float32(1e38),
+           "inf": np.float32(-np.inf), "masked": np.array([[True], [False], [False], [False]]), "tiny": 1e-6,
+           "one": 1.0, "odd": 2.5, "last": np.array([1]), "first": np.array(0)}
 MORE = {"U": (3, 8), "g": (3,), "c": (3,), **NUMBERS}
 
 
@@ -242,6 +271,19 @@ def test_what_cannot_gets_copies_and_the_reason_names_the_node(name: str) -> Non
     assert [bool(grown.copies) for grown in growth.grown] == [True]
     assert not any(isinstance(channels, Fresh) for channels in growth.channels.values())
     assert student.graph.initializer
+
+
+@pytest.mark.parametrize(
+    ("weights", "within"),
+    [("Identity(p)", True), ("Where(n, none, p)", True), ("Where(n, p, none)", True), ("Where(n, one, p)", False),
+     ("Where(n, p, q)", False), ("Where(n, none, m)", False), ("Where(n, none, o)", False)],
+)  # fmt: skip
+def test_a_mean_of_many_numbers_keeps_where_some_of_its_weights_are_zero(weights: str, within: bool) -> None:
+    """Rows of weights that are not negative sum to one at most; two that are chosen from need not."""
+    body = "h = MatMul(x, W) r = Relu(h) t = Transpose<perm=[1,0]>(x) m = MatMul(x, t) p = Softmax(m) "
+    body += "d = Neg(m) q = Softmax(d) n = IsNaN(p) s = ReduceSum<keepdims=1>(x, last) o = Softmax(s) "
+    body += f"k0 = {weights} z = Identity(k0) l = MatMul(z, r) y = MatMul(l, V)"
+    assert isinstance(fits(body, "float[N,3] x", none=0.0, **WEIGHTS, **MORE), Fits) is within
 
 
 def test_a_sum_over_places_wants_positive_mixtures() -> None:

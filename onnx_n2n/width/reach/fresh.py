@@ -33,8 +33,16 @@ def unknown(_: Walk, __: ir.Node, ___: int) -> Reach:
 
 
 def add(walk: Walk, node: ir.Node, _: int) -> Reach:
-    """All operands are added."""
-    return total(walk.part(node, slot) for slot in walk.floats(node))
+    """All operands are added; what is small cannot lead out of the range where it is added to a mask."""
+    found = total(walk.part(node, slot) for slot in walk.floats(node))
+    return _beside(walk, node, found, walk.magnitudes.rounded(node.outputs[0]))
+
+
+def _beside(walk: Walk, node: ir.Node, found: Reach, most: float) -> Reach:
+    """Return what is known beside numbers of the teacher's, as large as there are, of what is at most so large."""
+    known = all(math.isfinite(walk.magnitudes[value]) for value in node.inputs if value is not None)
+    small = known and 0 < found.teacher <= 1 and not np.any(found.gain) and found.plus <= most
+    return Reach(teacher=1.0) if small else found
 
 
 def _scaled(reach: Reach, factor: Gain) -> Reach:
@@ -218,7 +226,8 @@ def reduce(walk: Walk, node: ir.Node, slot: int) -> Reach:
 def choose(walk: Walk, node: ir.Node, _: int) -> Reach:
     """Each result is that of one operand."""
     if node.op_type == "Where":
-        return walk.chosen(node, worst(walk.part(node, slot) for slot in (1, 2)), (0,))
+        found = worst(walk.part(node, slot) for slot in (1, 2))
+        return walk.chosen(node, _beside(walk, node, found, walk.magnitudes.largest(node.outputs[0])), (0,))
     found = worst(walk.part(node, slot) for slot in walk.floats(node))
     return replace(found, linear=False, below=found.below and "Min" not in node.op_type)
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import size
+from onnx_n2n.axes.algebra import same, size
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.rules.obligations import Contraction
@@ -31,6 +31,12 @@ WHOLE = frozenset(LARGEST) - {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.Data
 MADE = {"Conv": 0, "FusedConv": 0, "NhwcConv": 0, "ConvTranspose": 1}  # the axis of the weight that is not summed over
 ROOM = 1 / 8  # of the largest number: what an absolute bound may be, so that sums of some stay finite too
 
+LEFT = {
+    ir.DataType.FLOAT16: 2.0**-13, ir.DataType.BFLOAT16: 2.0**-10, ir.DataType.FLOAT: 2.0**-26,
+    ir.DataType.DOUBLE: 2.0**-55,
+}  # fmt: skip
+"""Less than half the step between the largest two numbers, as a part of these: rounding takes it away beside them."""
+
 
 class Magnitudes:
     """The largest absolute value of each tensor of a model, infinity where there is no bound.
@@ -44,7 +50,7 @@ class Magnitudes:
         self.analysis = analysis
         self.formulas = formulas
         self._found: dict[ir.Value, float] = {}
-        self.convex: set[ir.Value] = set()  # not negative, and summing to one along the last axis
+        self.convex: set[ir.Value] = set()  # not negative, and summing to one at most along the last axis
         self.contractions: dict[ir.Node, list[Contraction]] = {}
         for contraction in analysis.ledger.contractions:
             self.contractions.setdefault(contraction.node, []).append(contraction)
@@ -63,6 +69,10 @@ class Magnitudes:
         """
         dtype = self.dtype(value)
         return math.inf if dtype in WHOLE else LARGEST.get(dtype, LARGEST[ir.DataType.FLOAT16])  # type: ignore[arg-type]
+
+    def rounded(self, value: ir.Value) -> float:
+        """Return how much may be added to any number of a tensor so that rounding makes a finite one of the sum."""
+        return LEFT.get(self.dtype(value), 0.0) * self.largest(value)  # type: ignore[arg-type]
 
     def dtype(self, value: ir.Value) -> ir.DataType | None:
         """Return the element type of a tensor, if it is known."""
@@ -166,7 +176,7 @@ class Magnitudes:
         return math.inf
 
     def _follow(self, node: ir.Node) -> None:
-        """Note what sums to one along the last axis."""
+        """Note what sums to one at most along the last axis."""
         value = node.outputs[0] if node.outputs else None
         if value is None:
             return
@@ -175,8 +185,19 @@ class Magnitudes:
             axis = stated.value if stated is not None else -1
             if rank and axis % rank == rank - 1:
                 self.convex.add(value)
+        elif operator_of(node) == ("", "Where"):
+            if self._zeroed(node, 1, 2) or self._zeroed(node, 2, 1):
+                self.convex.add(value)
         elif node.op_type in {"Identity", "Cast", "Dropout"} and node.inputs[0] in self.convex:
             self.convex.add(value)
+
+    def _zeroed(self, node: ir.Node, slot: int, other: int) -> bool:
+        """Say whether a Where has zeros instead of some numbers that sum to one, as for rows that are masked."""
+        value, zeros = node.inputs[slot], node.inputs[other]
+        if value not in self.convex or zeros is None or self[zeros] != 0:
+            return False
+        before, after = (self.analysis.axes.get(each, ())[-1:] for each in (value, node.outputs[0]))
+        return bool(before and after) and same(before[0], after[0])
 
 
 def carried(node: ir.Node, body: ir.Graph) -> Iterator[tuple[ir.Value, ir.Value, ir.Value]]:

@@ -99,7 +99,10 @@ def _by_heads(s: Sheet, x: str, flat: list[str], sizes: Sizes, form: str) -> str
         k, v = (_repeated(s, each, sizes, size) for each, size in ((k, sizes.width), (v, sizes.values)))
     turned = s.add("Transpose", k, perm=[0, 1, 3, 2])
     scores = _masked(s, _scaled(s, s.add("MatMul", q, turned), q, sizes.width), sizes)
-    return _joined(s, s.add("MatMul", s.add("Softmax", scores, axis=-1), v), sizes)
+    shares = s.add("Softmax", scores, axis=-1)
+    if s.chance(30):
+        shares = s.add("Where", s.add("IsNaN", shares), s.scalar(0), shares)
+    return _joined(s, s.add("MatMul", shares, v), sizes)
 
 
 def _normed(s: Sheet, name: str, width: int) -> str:
@@ -183,7 +186,10 @@ def _masked(s: Sheet, scores: str, sizes: Sizes) -> str:
         later = s.add("Equal", s.add("Trilu", like, upper=0), s.scalar(0)) if s.opset >= 14 else None
         if later is None:
             raise Skip
-        return s.add("Where", later, s.scalar(-50), scores)
+        hidden = s.scalar(s.one_of([-50, -3.4e38]))
+        if s.chance():
+            return s.add("Add", scores, s.add("Where", later, hidden, s.scalar(0)))
+        return s.add("Where", later, hidden, scores)
     return scores
 
 
