@@ -1,0 +1,63 @@
+"""Small constants: what nodes make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
+
+from onnx_n2n.graph.constants import ARRANGED, evaluate
+
+LENGTHS = st.lists(st.integers(0, 3), max_size=3)
+OPERANDS = st.lists(st.integers(-4, 6), max_size=4)  # of which many have no meaning
+
+
+def folded(operator: str, arrays: list[np.ndarray], **attributes: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What a node makes of constants, and what the reference says; None where it fails."""
+    names = [f"x{number}" for number in range(len(arrays))]
+    proto = onnx.helper.make_node(operator, names, ["y"], **attributes)
+    types = [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in (*names, "y")]
+    graph = onnx.helper.make_graph([proto], "g", types[:-1], types[-1:])
+    feeds = dict(zip(names, arrays, strict=True))
+    try:
+        opset = onnx.helper.make_opsetid("", 21)
+        wanted = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=[opset])).run(None, feeds)[0]
+    except Exception:
+        wanted = None
+    return evaluate(ir.serde.deserialize_node(proto), feeds, 21), wanted
+
+
+def same(found: np.ndarray | None, wanted: np.ndarray | None) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    return found.dtype == wanted.dtype and found.shape == wanted.shape and np.array_equal(found, wanted)
+
+
+@given(lengths=LENGTHS, operand=OPERANDS, allowzero=st.sampled_from([{}, {"allowzero": 0}, {"allowzero": 1}]))
+def test_what_is_reshaped_here_is_what_the_reference_makes(
+    lengths: list[int], operand: list[int], allowzero: dict[str, int]
+) -> None:
+    data = np.arange(np.prod(lengths, dtype=int), dtype=np.int32).reshape(lengths)
+    assert same(*folded("Reshape", [data, np.array(operand, np.int64)], **allowzero))
+
+
+@given(lengths=LENGTHS, operand=OPERANDS)
+def test_what_is_unsqueezed_here_is_what_the_reference_makes(lengths: list[int], operand: list[int]) -> None:
+    data = np.arange(np.prod(lengths, dtype=int), dtype=np.int32).reshape(lengths)
+    assert same(*folded("Unsqueeze", [data, np.array(operand, np.int64)]))
+
+
+@pytest.mark.parametrize("lengths", [[], [1], [2, 3]])
+def test_both_are_tried_where_they_have_a_meaning(lengths: list[int]) -> None:
+    data = np.arange(np.prod(lengths, dtype=int), dtype=np.float32).reshape(lengths)
+    for operator, operand in (("Reshape", lengths[::-1]), ("Unsqueeze", [0]), ("Unsqueeze", [-1, 0])):
+        found, wanted = folded(operator, [data, np.array(operand, np.int64)])
+        assert found is not None
+        assert same(found, wanted), operator
+    assert set(ARRANGED) == {"Reshape", "Unsqueeze"}
