@@ -55,8 +55,8 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
 @ends_well
 def log(model: Path, *, as_json: bool) -> None:
     """Show what MODEL was made by: each pass with its options, and the digest of the model that it was given."""
-    from onnx_n2n.cli import tables
     from onnx_n2n.cli.console import terminal
+    from onnx_n2n.cli.logged import print_history
     from onnx_n2n.io.history import digest, history
 
     with readable(model) as file:
@@ -67,4 +67,4 @@ def log(model: Path, *, as_json: bool) -> None:
             entries = [asdict(entry) for entry in history(opened)]
             print_json({"model": str(model), "digest": own, "history": entries})
         else:
-            tables.print_history(terminal(stderr=False), history(opened), own)
+            print_history(terminal(stderr=False), history(opened), own)

@@ -1,8 +1,6 @@
-"""The tables of ``inspect``, ``log`` and ``explore``, and the JSON of what can grow."""
+"""The tables of ``inspect``."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -13,7 +11,6 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.depth.places import Places
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.io.history import Entry
 from onnx_n2n.width.choice import HEAD_SIZE
 from onnx_n2n.width.plan import ways
 
@@ -71,20 +68,6 @@ def print_places(console: Console, found: Places) -> None:
             table.add_row(str(len(names)), listed(names), reason)
         console.print("", table, sep="\n")
         print_rest(console, len(reasons), "reason")
-
-
-def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:
-    """Print which passes made a model, the oldest first; digests are short."""
-    if not entries:
-        console.print("no pass of onnx-n2n has made this model.")
-    else:
-        table = new_table("", "pass", "seed>", "given", "version")
-        for number, entry in enumerate(entries, 1):
-            seed = "-" if entry.seed is None else str(entry.seed)
-            text = f"{entry.text} did nothing: {entry.idle}" if entry.idle else entry.text
-            table.add_row(str(number), text, seed, entry.parent[:12], entry.version)
-        console.print(table)
-    console.print(f"This model is {digest[:12]}.")
 
 
 CLONES = """\

@@ -38,7 +38,10 @@ from onnx_n2n.errors import ExportError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [Path(str(package.__file__)).parent for package in (onnx_n2n, onnx_n2n.passes)]
-HEAVY = {"click", "google", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxruntime", "rich", "torch"}
+HEAVY = {
+    "click", "google", "joblib", "ml_dtypes", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxruntime", "rich",
+    "safetensors", "scipy", "sympy", "tensorflow", "torch",
+}  # fmt: skip
 NAMED = {"inspect": "analyze", "log": "", "grow-checkpoint": "grow_checkpoint", "export": "export.write"}
 FUNCTIONS = [name for name in onnx_n2n.__all__ if inspect.isfunction(getattr(onnx_n2n, name))]
 LONG = 400  # characters of a repr
@@ -142,6 +145,17 @@ def test_all_names_are_there_and_no_others() -> None:
     for home, names in onnx_n2n._HOMES.items():  # a name that lies elsewhere than one reads would be a second thing
         for name in names:
             assert getattr(importlib.import_module(f"onnx_n2n.{home}"), name) is getattr(onnx_n2n, name)
+
+
+def test_names_that_load_later_are_names_like_others() -> None:
+    from onnx_n2n import Widen
+
+    found: dict[str, Any] = {}
+    exec("from onnx_n2n import *", found)
+    assert set(onnx_n2n.__all__) <= found.keys()
+    assert (Widen.__module__, found["Widen"]) == ("onnx_n2n.passes.widen", Widen)
+    assert pickle.loads(pickle.dumps(Widen(factor=2))) == Widen(factor=2)
+    assert python("-c", "import onnx_n2n; help(onnx_n2n)").startswith("Help on package onnx_n2n:")
 
 
 THREADS = """
