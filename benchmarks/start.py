@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "resnet.onnx"
 TURNS = 10
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 COMMANDS = ("inspect", "log", "join", "verify", "export", "widen", "explore")
 
 NEEDED = {  # what is measured beside, as it cannot be less
@@ -51,7 +52,7 @@ CPU seconds of fresh processes, the least of {turns}.
 def seconds(arguments: tuple[str, ...], root: Path) -> float:
     """Return the CPU time of a fresh process, and of those that it starts, in a checkout."""
     begin = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], cwd=root, check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], cwd=root, env=ENVIRONMENT, check=True, capture_output=True)
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
 
@@ -62,7 +63,7 @@ def measured(roots: list[Path]) -> dict[str, list[float]]:
     for turn in range(TURNS + 1):
         for name, arguments in {**NEEDED, **OURS}.items():
             times = [seconds(arguments, root) for root in (roots if name in OURS else roots[:1])]
-            if turn:  # the first compiles modules
+            if turn:  # the first compiles modules, as installing does
                 found[name] = list(map(min, times, found.get(name, times)))
     return found
 
