@@ -53,11 +53,24 @@ def test_what_is_unsqueezed_here_is_what_the_reference_makes(lengths: list[int],
     assert same(*folded("Unsqueeze", [data, np.array(operand, np.int64)]))
 
 
-@pytest.mark.parametrize("lengths", [[], [1], [2, 3]])
-def test_both_are_tried_where_they_have_a_meaning(lengths: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("operator", "lengths", "operand", "attributes", "shape"),
+    [
+        ("Reshape", [2, 3], [3, -1], {}, (3, 2)),
+        ("Reshape", [2, 3], [0, -1], {}, (2, 3)),
+        ("Reshape", [2, 3], [0, -1], {"allowzero": 0}, (2, 3)),
+        ("Reshape", [2, 0], [0, 5], {"allowzero": 1}, (0, 5)),
+        ("Reshape", [], [1], {}, (1,)),
+        ("Unsqueeze", [2, 3], [-1, 0], {}, (1, 2, 3, 1)),
+        ("Unsqueeze", [], [0], {}, (1,)),
+    ],
+)
+def test_where_both_have_a_meaning(
+    operator: str, lengths: list[int], operand: list[int], attributes: dict[str, int], shape: tuple[int, ...]
+) -> None:
     data = np.arange(np.prod(lengths, dtype=int), dtype=np.float32).reshape(lengths)
-    for operator, operand in (("Reshape", lengths[::-1]), ("Unsqueeze", [0]), ("Unsqueeze", [-1, 0])):
-        found, wanted = folded(operator, [data, np.array(operand, np.int64)])
-        assert found is not None
-        assert same(found, wanted), operator
-    assert set(ARRANGED) == {"Reshape", "Unsqueeze"}
+    found, wanted = folded(operator, [data, np.array(operand, np.int64)], **attributes)
+    assert found is not None
+    assert found.shape == shape
+    assert same(found, wanted)
+    assert operator in ARRANGED
