@@ -16,7 +16,8 @@ LIBRARIES = {
     "google", "jax", "joblib", "keras", "ml_dtypes", "numpy", "onnx", "onnx.reference", "onnx_graphsurgeon", "onnx_ir",
     "onnxruntime", "onnxscript", "rich", "safetensors", "scipy", "sympy", "torch",
 }  # fmt: skip
-PARTS = {f"onnx_n2n.{name}" for name in ("checkpoint", "exact", "export", "passes", "search", "verification")}
+LATER = {f"onnx_n2n.{name}" for name in ("checkpoint", "exact.checking", "export", "search", "verification.verdict")}
+PARTS = {"onnx_n2n.exact", "onnx_n2n.passes", "onnx_n2n.verification", *LATER}
 IR = {"google", "ml_dtypes", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "sympy"}  # what onnx_ir needs, and graphs
 
 RUNS = {"numpy", "onnx_n2n.verification"}
@@ -25,7 +26,7 @@ HELP: dict[str, set[str]] = {
 }  # fmt: skip
 """What the help of commands may load: of all together, and of those that state no options of passes."""
 
-OPTIONS_OF_PASSES = IR | {"onnx.reference", "safetensors"} | PARTS - {"onnx_n2n.checkpoint", "onnx_n2n.search"}
+OPTIONS_OF_PASSES = IR | {"safetensors"} | PARTS - LATER
 WORK = {
     ("inspect", "resnet.onnx"): IR | {"rich"},
     ("log", "resnet.onnx"): IR | {"rich"},

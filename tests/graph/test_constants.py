@@ -18,7 +18,9 @@ LENGTHS = st.lists(st.integers(0, 3), max_size=3)
 OPERANDS = st.lists(st.integers(-4, 6), max_size=4)  # of which many have no meaning
 
 
-def folded(operator: str, arrays: list[np.ndarray], **attributes: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+def folded(
+    operator: str, arrays: list[np.ndarray], version: int = 21, **attributes: Any
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """What a node makes of constants, and what the reference says; None where it fails."""
     names = [f"x{number}" for number in range(len(arrays))]
     proto = onnx.helper.make_node(operator, names, ["y"], **attributes)
@@ -26,11 +28,11 @@ def folded(operator: str, arrays: list[np.ndarray], **attributes: Any) -> tuple[
     graph = onnx.helper.make_graph([proto], "g", types[:-1], types[-1:])
     feeds = dict(zip(names, arrays, strict=True))
     try:
-        opset = onnx.helper.make_opsetid("", 21)
+        opset = onnx.helper.make_opsetid("", version)
         wanted = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=[opset])).run(None, feeds)[0]
     except Exception:
         wanted = None
-    return evaluate(ir.serde.deserialize_node(proto), feeds, 21), wanted
+    return evaluate(ir.serde.deserialize_node(proto), feeds, version), wanted
 
 
 def same(found: np.ndarray | None, wanted: np.ndarray | None) -> bool:
@@ -74,3 +76,10 @@ def test_where_both_have_a_meaning(
     assert found.shape == shape
     assert same(found, wanted)
     assert operator in ARRANGED
+
+
+def test_axes_that_are_an_attribute_are_for_the_reference() -> None:
+    found, wanted = folded("Unsqueeze", [np.arange(3)], version=11, axes=[1])
+    assert found is not None
+    assert found.shape == (3, 1)
+    assert same(found, wanted)
