@@ -12,13 +12,12 @@ Importing this package imports nothing heavy: each name is loaded when it is fir
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from onnx_n2n import lazily
 from onnx_n2n.version import VERSION
 
 if TYPE_CHECKING:
@@ -80,24 +79,13 @@ _HOMES = {
     "search.exploration": ("Candidate", "explore"),
     "verification.verdict": ("Verdict", "verify"),
 }  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
 _PACKAGES = ("checkpoint", "errors", "exact", "export", "passes", "record")  # which open without an import of their own
 
-_LOADING = RLock()  # Python refuses imports of two threads that wait for each other, as for a package and its module
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME and name not in _PACKAGES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with _LOADING:
-        if name in _PACKAGES:
-            return import_module(f"onnx_n2n.{name}")
-        found = globals()[name] = getattr(import_module(f"onnx_n2n.{_HOME[name]}"), name)
-        return found
+__getattr__ = lazily.names(__name__, _HOMES, _PACKAGES)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_PACKAGES})
+    return sorted({*globals(), *__all__, *_PACKAGES})
 
 
 class _Checkout:

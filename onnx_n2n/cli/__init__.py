@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onnx_n2n import lazily
 
 if TYPE_CHECKING:
     from onnx_n2n.cli.commands import main
 
 __all__ = ["main"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the commands when they are asked for: what says an error starts without them."""
-    if name != "main":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("onnx_n2n.cli.commands").main
+__getattr__ = lazily.names(__name__, {"commands": __all__})  # what says an error starts without them

@@ -1,4 +1,7 @@
-"""Commands that carry a student back to where training goes on: as a grown checkpoint, or as an export."""
+"""Commands that carry a student back to where training goes on: as a grown checkpoint, or as an export.
+
+What works on them is imported where that is done, so that the help is there at once.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,9 @@ from typing import Any
 import click
 
 import onnx_n2n
-from onnx_n2n.cli import checkpoints
-from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.cli.exported import print_exported
 from onnx_n2n.cli.options import pairs, taking
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.atomic import STDOUT
@@ -63,6 +64,9 @@ def grow_checkpoint(
     It is a .safetensors file, one of torch.save, the index of several, or a folder with one of these. A folder or an
     index becomes a folder, with what else is in it.
     """
+    from onnx_n2n.cli import checkpoints
+    from onnx_n2n.cli.console import terminal
+
     found = onnx_n2n.grow_checkpoint(
         checkpoint, records, output, optimizer=optimizer, optimizer_order=orders, teacher=teacher, student=student,
         names=names, verify=verify, keep=keep, untie=untie, force=force,
@@ -104,6 +108,9 @@ def export(
     as_json: bool,
 ) -> None:
     """Carry MODEL back to a training framework, with the names its weights had there, and check what it computes."""
+    from onnx_n2n.cli.console import stages, terminal
+    from onnx_n2n.cli.exported import print_exported
+
     console = terminal()
     if output == STDOUT:
         raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with -o")

@@ -1,20 +1,52 @@
-"""All commands."""
+"""All commands; each is loaded when it is asked for, with what it needs."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 import click
 
 import onnx_n2n
-from onnx_n2n.cli.carry import export, grow_checkpoint
 from onnx_n2n.cli.errors import Commands
-from onnx_n2n.cli.explore import explore
-from onnx_n2n.cli.grow import deepen, enlarge, run, widen
-from onnx_n2n.cli.records import join
-from onnx_n2n.cli.show import inspect, log
-from onnx_n2n.cli.verify import verify
+
+# Where each is, and the first sentence of its help.
+COMMANDS = {
+    "inspect": ("show", "Show what in MODEL can grow and where depth can be added, and for everything else why not."),
+    "widen": ("grow", "Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."),
+    "deepen": ("grow", "Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."),
+    "enlarge": ("grow", "Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it "
+                "beside MODEL."),
+    "run": ("grow", "Apply several passes to MODEL one after the other, verify the outcome, and write it beside "
+            "MODEL."),
+    "log": ("show", "Show what MODEL was made by: each pass with its options, and the digest of the model that it was "
+            "given."),
+    "grow-checkpoint": ("carry", "Grow CHECKPOINT, a network's own parameters, as a student's weights have grown."),
+    "join": ("records", "Make one growth record of RECORDS, which were written one after the other, in this order."),
+    "verify": ("verify", "Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."),
+    "explore": ("explore", "Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each "
+                "verified."),
+    "export": ("carry", "Carry MODEL back to a training framework, with the names its weights had there, and check "
+               "what it computes."),
+}  # fmt: skip
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class Later(click.Command):
+    """A command that is known by its name and help, and loaded when it is asked for."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the command line of the command itself."""
+        return loaded(str(self.name)).make_context(*arguments, **options)
+
+
+def loaded(name: str) -> click.Command:
+    """Return a command with its options."""
+    command: click.Command = getattr(import_module(f"onnx_n2n.cli.{COMMANDS[name][0]}"), name.replace("-", "_"))
+    return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]},
+             commands=[Later(name, help=said) for name, (_, said) in COMMANDS.items()])
 @click.version_option(onnx_n2n.__version__, "--version", prog_name="onnx-n2n")
 def main() -> None:
     """Make trained ONNX models wider and deeper without changing what they compute.
@@ -22,7 +54,3 @@ def main() -> None:
     Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, nothing
     in it can grow as asked, or 'verify --exact' is undecided; 4 a bug.
     """
-
-
-for command in (inspect, widen, deepen, enlarge, run, log, grow_checkpoint, join, verify, explore, export):
-    main.add_command(command)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
-from onnx_n2n.cli.console import print_json, printing
 from onnx_n2n.cli.keywords import spoken
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.errors import EnvironmentWarning, LeftOutWarning, N2NError, OptionError
 
 BUG, INTERRUPTED = 4, 130

@@ -1,22 +1,24 @@
-"""The command that makes students for a budget."""
+"""The command that makes students for a budget; what it needs for that is imported when it is done."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import onnx_n2n
-from onnx_n2n.cli import reports, tables
-from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.cli.options import strictly, verifying
+from onnx_n2n.cli.options import taking, verifying
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.search.budget import Budget
-from onnx_n2n.search.exploration import TOLERANCE, Candidate
+from onnx_n2n.passes.functions import Running
+
+if TYPE_CHECKING:
+    from onnx_n2n.search.exploration import Candidate
 
 
 @click.command()
@@ -30,7 +32,7 @@ from onnx_n2n.search.exploration import TOLERANCE, Candidate
 @click.option("--verify/--no-verify", "verify", default=True, show_default=True, help="Run all models before writing.")
 @verifying
 @click.option("--force", is_flag=True, help="Overwrite students in the folder.")
-@strictly
+@taking(Running, "strict")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @ends_well
 def explore(
@@ -50,7 +52,10 @@ def explore(
     as_json: bool,
 ) -> None:
     """Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each verified."""
-    aim = Budget.read(budget)
+    from onnx_n2n.cli import candidates, reports
+    from onnx_n2n.cli.console import stages, terminal
+
+    aim = onnx_n2n.Budget.read(budget)
     console = terminal()
     check_streams(model, output)
     if output == STDOUT:
@@ -69,13 +74,15 @@ def explore(
         if as_json:
             print_json({"teacher": str(model), "budget": budget, **found.to_json()})
         else:
-            tables.print_candidates(console, found)
+            candidates.print_candidates(console, found)
             console.print(f"Written to {Path(str(written[0].path)).parent}", soft_wrap=True)
         reports.print_left_out(console, [left for each in found for left in each.left_out])
 
 
 def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:
     """Say why an exploration has found nothing."""
+    from onnx_n2n.search.exploration import TOLERANCE
+
     reasons: dict[str, list[str]] = {}
     for each in found:
         nearest = f" ({each.passes})" if each.passes else ""

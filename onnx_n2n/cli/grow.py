@@ -6,17 +6,21 @@ from pathlib import Path
 
 import click
 
-from onnx_n2n.cli import reports
-from onnx_n2n.cli.console import print_json, printing, stages, terminal
-from onnx_n2n.cli.options import growing, output_size
+from onnx_n2n.cli.options import growing
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
 from onnx_n2n.passes.functions import Deepening, Enlarging, Running, Sequencing, Widening
+from onnx_n2n.words import brief
 
 
 def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None = None) -> None:
     """Run a call on a file, or with its options another pass, and print what was done."""
+    from onnx_n2n.cli import reports
+    from onnx_n2n.cli.console import stages, terminal
+
     console = terminal()
     check_streams(model, None if call.output is None else Path(call.output), as_json=as_json)
     with readable(model) as file:
@@ -35,6 +39,17 @@ def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None =
                 written = "stdout" if result.model == STDOUT else result.model
                 console.print(f"Written to {written}", soft_wrap=True)
             reports.print_left_out(console, report.left_out)
+
+
+def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
+    """Read SIZE or NAME=SIZE."""
+    if value is None:
+        return None
+    name, _, size = value.rpartition("=")
+    length = whole(size)
+    if length is None:
+        raise click.BadParameter(f"{brief(repr(value))} is not of the form SIZE or NAME=SIZE.")
+    return Outputs(length, name)
 
 
 @click.command()

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
 from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.errors import OptionError
 from onnx_n2n.options import Option, named, options, whole
-from onnx_n2n.passes import Outputs
-from onnx_n2n.passes.functions import Running
 from onnx_n2n.verification.asking import Verifying
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.words import brief
+
+if TYPE_CHECKING:
+    from onnx_n2n.passes.functions import Running
 
 
 def named_size(text: str) -> tuple[str, int]:
@@ -27,17 +28,6 @@ def named_size(text: str) -> tuple[str, int]:
     if not name or length is None:
         raise OptionError(f"{brief(repr(text))} is not of the form NAME=SIZE")
     return name, length
-
-
-def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
-    """Read SIZE or NAME=SIZE."""
-    if value is None:
-        return None
-    name, _, size = value.rpartition("=")
-    length = whole(size)
-    if length is None:
-        raise click.BadParameter(f"{brief(repr(value))} is not of the form SIZE or NAME=SIZE.")
-    return Outputs(length, name)
 
 
 def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -102,7 +92,6 @@ def taking(kind: type, *names: str) -> Callable[[Command], Command]:
 
 
 verifying = taking(Verifying)
-strictly = taking(Running, "strict")
 
 
 def proof_of(*, wanted: bool, seed: int, **given: Any) -> Proof:

@@ -9,7 +9,7 @@ from itertools import compress
 
 import click
 
-from onnx_n2n.cli import main
+from onnx_n2n.cli.commands import COMMANDS, loaded
 from onnx_n2n.options import options
 from onnx_n2n.passes import Outputs, functions
 
@@ -30,11 +30,12 @@ Row = tuple[str, str, str]
 
 def table() -> str:
     """Return all options in Markdown, command by command; what all commands that make a student take stands once."""
-    rows = {name: list(_rows(name, command)) for name, command in main.commands.items()}
+    commands = {name: loaded(name) for name in COMMANDS}
+    rows = {name: list(_rows(name, command)) for name, command in commands.items()}
     growing = [rows[name] for name in rows if name in functions.__all__]
     shared = [row for row in growing[0] if all(row in others for others in growing)]
     lines = [HEAD]
-    for name, command in main.commands.items():
+    for name, command in commands.items():
         own = [row for row in rows[name] if name not in functions.__all__ or row not in shared]
         lines += [f"## {name}", "", inspect.cleandoc(command.help or ""), "", *_lines(own), ""]
     lines += ["## All commands that make a student", "", *_lines(shared), ""]

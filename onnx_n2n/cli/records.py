@@ -1,4 +1,4 @@
-"""The command that makes one growth record of several."""
+"""The command that makes one growth record of several; what it needs for that is imported when it is done."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from onnx_n2n.cli import checkpoints
-from onnx_n2n.cli.console import print_json, printing, terminal
+import onnx_n2n
 from onnx_n2n.cli.errors import ends_well
-from onnx_n2n.record import joining
-from onnx_n2n.record.obstacles import followable, obstacles
+from onnx_n2n.cli.output import print_json, printing
 
 
 @click.command()
@@ -21,7 +19,11 @@ from onnx_n2n.record.obstacles import followable, obstacles
 @ends_well
 def join(records: tuple[Path, ...], *, output: Path, force: bool, as_json: bool) -> None:
     """Make one growth record of RECORDS, which were written one after the other, in this order."""
-    record = joining.join(records, output=output, force=force)
+    from onnx_n2n.cli import checkpoints
+    from onnx_n2n.cli.console import terminal
+    from onnx_n2n.record.obstacles import followable, obstacles
+
+    record = onnx_n2n.join(records, output=output, force=force)
     found = obstacles(record)
     with printing():
         if as_json:

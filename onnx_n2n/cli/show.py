@@ -1,4 +1,7 @@
-"""Commands that show what a model is: what can grow in it, and what it was made by."""
+"""Commands that show what a model is: what can grow in it, and what it was made by.
+
+What works on models is imported where that is done, so that the help is there at once.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,9 @@ from pathlib import Path
 import click
 
 import onnx_n2n
-from onnx_n2n.analysis.redundant import count_clones
-from onnx_n2n.cli import tables
-from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import readable
-from onnx_n2n.depth.places import places
-from onnx_n2n.io.history import digest, history
-from onnx_n2n.width.plan import ways
 
 
 @click.command()
@@ -25,6 +23,12 @@ from onnx_n2n.width.plan import ways
 @ends_well
 def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
+    from onnx_n2n.analysis.redundant import count_clones
+    from onnx_n2n.cli import tables
+    from onnx_n2n.cli.console import stages, terminal
+    from onnx_n2n.depth.places import places
+    from onnx_n2n.width.plan import ways
+
     with readable(model) as file:
         with stages(terminal()) as progress:
             progress("analysing")
@@ -51,6 +55,10 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
 @ends_well
 def log(model: Path, *, as_json: bool) -> None:
     """Show what MODEL was made by: each pass with its options, and the digest of the model that it was given."""
+    from onnx_n2n.cli.console import terminal
+    from onnx_n2n.cli.logged import print_history
+    from onnx_n2n.io.history import digest, history
+
     with readable(model) as file:
         opened = onnx_n2n.load(file)
         own = digest(opened)
@@ -59,4 +67,4 @@ def log(model: Path, *, as_json: bool) -> None:
             entries = [asdict(entry) for entry in history(opened)]
             print_json({"model": str(model), "digest": own, "history": entries})
         else:
-            tables.print_history(terminal(stderr=False), history(opened), own)
+            print_history(terminal(stderr=False), history(opened), own)

@@ -1,8 +1,6 @@
-"""The tables of ``inspect``, ``log`` and ``explore``, and the JSON of what can grow."""
+"""The tables of ``inspect``."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -13,9 +11,6 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.depth.places import Places
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.io.history import Entry
-from onnx_n2n.search.budget import UNITS
-from onnx_n2n.search.exploration import Exploration
 from onnx_n2n.width.choice import HEAD_SIZE
 from onnx_n2n.width.plan import ways
 
@@ -75,20 +70,6 @@ def print_places(console: Console, found: Places) -> None:
         print_rest(console, len(reasons), "reason")
 
 
-def print_history(console: Console, entries: Sequence[Entry], digest: str) -> None:
-    """Print which passes made a model, the oldest first; digests are short."""
-    if not entries:
-        console.print("no pass of onnx-n2n has made this model.")
-    else:
-        table = new_table("", "pass", "seed>", "given", "version")
-        for number, entry in enumerate(entries, 1):
-            seed = "-" if entry.seed is None else str(entry.seed)
-            text = f"{entry.text} did nothing: {entry.idle}" if entry.idle else entry.text
-            table.add_row(str(number), text, seed, entry.parent[:12], entry.version)
-        console.print(table)
-    console.print(f"This model is {digest[:12]}.")
-
-
 CLONES = """\
 incoming: channels whose incoming weights are exactly those of another channel of the group
 outgoing: channels whose outgoing weights are; "-" where no weight makes or sums the channels
@@ -136,37 +117,3 @@ def _layers(group: Group) -> str:
     make, read = ([member.title for member in matrices if member.consumes is side] for side in (False, True))
     others = listed(name for name in make if name != group.name)
     return " ".join(filter(None, (others, f"-> {listed(read)}" if read else "")))
-
-
-def print_candidates(console: Console, found: Exploration) -> None:
-    """Print which students an exploration made, and why others are missing."""
-    teacher, cost = found.teacher, found.teacher.cost
-    shapes = ", ".join(f"{name} [{','.join(map(str, shape))}]" for name, shape in cost.inputs.items())
-    assumed = f", where {listed(cost.assumed)} {'is' if len(cost.assumed) == 1 else 'are'} taken as 1"
-    console.print(
-        f"Budget: {found.goal:,.0f} {UNITS[found.budget.unit]}. The model has {teacher.parameters:,} parameters, "
-        f"and {cost.total:,} multiply-adds in a run on {shapes}{assumed * bool(cost.assumed)}."
-    )
-    if cost.uncounted:
-        console.print(f"{count(len(cost.uncounted), 'node')} could not be counted: {listed(cost.uncounted)}.")
-    if cost.loops:
-        console.print(f"The bodies of {count(cost.loops, 'loop')} are counted once.")
-    table = new_table("candidate", "passes", "parameters>", ">", "multiply-adds>", ">", "")
-    for each in found:
-        sides = ((each.parameters, teacher.parameters), (each.multiply_adds, cost.total))
-        costs = [text for after, before in sides for text in _grown(after, before)]
-        proven = "not verified" if each.verdict is None else each.verdict.short
-        table.add_row(each.name, each.passes, *costs, each.failure or proven)
-    console.print("", table, "", sep="\n")
-    for each in found:
-        for idle in each.idle:
-            console.print(f"{each.name}: {idle.text} did nothing: {idle.reason}.", soft_wrap=True)
-    verdicts = [each.verdict for each in found if each.verdict is not None]
-    still = list(dict.fromkeys(repr(name) for verdict in verdicts for name in verdict.vacuous))
-    if still:
-        console.print(f"Warning: comparing {listed(still)} proves nothing. Give real inputs with --inputs.")
-
-
-def _grown(after: int | None, before: int) -> tuple[str, str]:
-    """Return what there is afterwards, and how many times as much that is."""
-    return ("-", "-") if after is None else (f"{after:,}", f"x{after / max(before, 1):.2f}")

@@ -1,4 +1,4 @@
-"""The command that compares two models."""
+"""The command that compares two models; what it needs for that is imported when it is done."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from typing import Any
 import click
 
 import onnx_n2n
-from onnx_n2n.cli import reports
-from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
+from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import STDIN, readable
 from onnx_n2n.errors import OptionError, VerificationError
-from onnx_n2n.graph.unfolding import bounded
-from onnx_n2n.io.carried import carried
 
 EXITS = {"equal": 0, "different": VerificationError.exit_code, "undecided": 3}  # by what the exact check says
 
@@ -58,6 +55,11 @@ def verify(
     as_json: bool,
 ) -> None:
     """Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."""
+    from onnx_n2n.cli import reports
+    from onnx_n2n.cli.console import stages, terminal
+    from onnx_n2n.graph.unfolding import bounded
+    from onnx_n2n.io.carried import carried
+
     console = terminal()
     if exact:
         running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
@@ -93,6 +95,9 @@ def verify(
 
 def _exactly(teacher: Path, student: Path, *, as_json: bool, **options: Any) -> None:
     """Compare two models in finite fields, and end with the exit code of the verdict."""
+    from onnx_n2n.cli import reports
+    from onnx_n2n.cli.console import stages, terminal
+
     _check_stdin(teacher, student)
     console = terminal()
     with readable(teacher) as old, readable(student) as new, stages(console) as progress:

@@ -13,9 +13,9 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.verification.compare import compare, decided, grain, yardstick
+from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import (
     CPU,
-    TIME_LIMIT,
     AnyModel,
     SessionModel,
     Timed,

@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
@@ -157,19 +156,43 @@ def evaluate(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.nd
         arrays = [feeds[str(value.name)] for value in node.inputs if value is not None]
         if elements(node, arrays) > SMALL or (node.op_type == "Pow" and np.any(2 * arrays[1] % 1)):
             return None  # roots, but for the square one, are rounded as run time pleases
-        proto = ir.serde.serialize_node(node)
-        graph = onnx.helper.make_graph(
-            [proto],
-            "fold",
-            [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
-            [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
-        )
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
-        with np.errstate(all="ignore"):  # a division by zero is the model's own affair
-            found = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]
+        if node.op_type in ARRANGED and len(arrays) == 2:
+            found = ARRANGED[node.op_type](node, *arrays)
+        else:
+            found = _referred(node, feeds, version)
     except Exception:  # a node that the reference cannot run is simply not known
         return None
     return found if found.size <= SMALL and found.dtype.kind not in "OSU" else None
+
+
+def _referred(node: ir.Node, feeds: dict[str, np.ndarray], version: int) -> np.ndarray:
+    """Return what the reference makes of a node, or raise whatever it raises."""
+    from onnx.reference import ReferenceEvaluator  # takes a tenth of a second to load and to begin
+
+    proto = ir.serde.serialize_node(node)
+    graph = onnx.helper.make_graph(
+        [proto],
+        "fold",
+        [onnx.helper.make_value_info(name, onnx.TypeProto()) for name in feeds],
+        [onnx.helper.make_value_info(proto.output[0], onnx.TypeProto())],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
+    with np.errstate(all="ignore"):  # a division by zero is the model's own affair
+        return np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])  # type: ignore[index]
+
+
+def _reshaped(node: ir.Node, data: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    copied = not node.attributes.get_int("allowzero", 0)
+    lengths = enumerate(shape.ravel().tolist())
+    return data.reshape([data.shape[place] if copied and not length else length for place, length in lengths])
+
+
+def _unsqueezed(_node: ir.Node, data: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    return np.expand_dims(data, tuple(axes.ravel().tolist()))
+
+
+# Exporters write one of these before most shapes. They are done here, so that few models need the reference.
+ARRANGED = {"Reshape": _reshaped, "Unsqueeze": _unsqueezed}
 
 
 def elements(node: ir.Node, arrays: Sequence[np.ndarray]) -> int:

@@ -6,11 +6,12 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
-
-import numpy as np
+from typing import TYPE_CHECKING, overload
 
 from onnx_n2n.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BLOCK = 1 << 16  # bytes that are fetched at a time where single ones are asked for
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
@@ -82,6 +83,8 @@ class Source:
         Raises:
             ModelError: The file has changed since it was first opened.
         """
+        import numpy as np  # not before there is something to read
+
         buffer = np.empty(self.size - start if length is None else length, np.uint8)
         try:
             with self.path.open("rb", buffering=0) as file:

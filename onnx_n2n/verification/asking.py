@@ -5,11 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from onnx_n2n.options import Options, option
-from onnx_n2n.verification.inputs import parse_shape
+from onnx_n2n.errors import OptionError
+from onnx_n2n.options import Options, option, whole
 from onnx_n2n.verification.options import Feeds, Proof
-from onnx_n2n.verification.sessions import TIME_LIMIT
+from onnx_n2n.verification.runtime import TIME_LIMIT
+from onnx_n2n.words import brief
+
+
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``name:1,3,224,224``; the name may hold colons, and ``name:`` is a scalar.
+
+    Raises:
+        OptionError: The text has another form.
+    """
+    name, _, sizes = text.rpartition(":")
+    shape = tuple(whole(size.strip()) for size in sizes.split(",")) if sizes.strip() else ()
+    if not name or None in shape:
+        raise OptionError(f"{brief(repr(text))} does not name an input and its shape", hint="Write name:1,3,224,224")
+    return name, cast("tuple[int, ...]", shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ from onnx_n2n.errors import OptionError, told
 from onnx_n2n.exact.files import File
 from onnx_n2n.io.rooms import room
 from onnx_n2n.record.record import Record
-from onnx_n2n.verification.sessions import TIME_LIMIT, AnyModel, opened
+from onnx_n2n.verification.runtime import TIME_LIMIT
+from onnx_n2n.verification.sessions import AnyModel, opened
 
 AnyRecord = Record | str | os.PathLike[str] | Mapping[str, Any]
 

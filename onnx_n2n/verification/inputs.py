@@ -6,33 +6,17 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onnx_n2n.errors import InputError, OptionError
+from onnx_n2n.errors import InputError
 from onnx_n2n.io.sources import kind_at
-from onnx_n2n.options import whole
 from onnx_n2n.verification.compare import GRAINS
 from onnx_n2n.verification.dims import symbols
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.sessions import Feed
-from onnx_n2n.words import brief
-
-
-def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read ``name:1,3,224,224``; the name may hold colons, and ``name:`` is a scalar.
-
-    Raises:
-        OptionError: The text has another form.
-    """
-    name, _, sizes = text.rpartition(":")
-    shape = tuple(whole(size.strip()) for size in sizes.split(",")) if sizes.strip() else ()
-    if not name or None in shape:
-        raise OptionError(f"{brief(repr(text))} does not name an input and its shape", hint="Write name:1,3,224,224")
-    return name, cast("tuple[int, ...]", shape)
 
 
 def read_inputs(path: Path) -> dict[str, np.ndarray]:

@@ -11,9 +11,7 @@ import numpy as np
 
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.sources import Source
-from onnx_n2n.verification.inputs import read_inputs
-from onnx_n2n.verification.runtime import importable
-from onnx_n2n.verification.sessions import TIME_LIMIT, providers
+from onnx_n2n.verification.runtime import TIME_LIMIT, importable
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
 
@@ -70,6 +68,9 @@ class Proof:
             InputError: The file cannot be read.
             N2NError: There is no ONNX Runtime.
         """
+        from onnx_n2n.verification.inputs import read_inputs  # not to state options: these know models
+        from onnx_n2n.verification.sessions import providers
+
         if exact and not verify:
             raise OptionError("`exact=True` does not go with `verify=False`", hint="leave one of them out")
         read: tuple[Source, ...] = ()

@@ -18,6 +18,7 @@ from onnx_n2n.errors import EnvironmentWarning, N2NError
 
 OLDEST = "1.23"  # the first that hands out tensors of types that numpy does not know, as bfloat16
 
+TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
 INSTALL = "run: pip install 'onnx-n2n[gpu]', or 'onnx-n2n[cpu]' for the smaller build without CUDA"
 
 

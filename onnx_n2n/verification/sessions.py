@@ -27,7 +27,7 @@ from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeL
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io import files, model
 from onnx_n2n.io.rooms import room
-from onnx_n2n.verification.runtime import runtime
+from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
 
 AnyModel = model.ModelLike | bytes
 Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
@@ -40,7 +40,6 @@ NVIDIA = (CUDA, f"Tensorrt{SUFFIX}")
 # What makes CUDA calculate in float32, and choose the same kernels every time.
 OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
-TIME_LIMIT = 30.0  # seconds that one run of a model may take if nobody says otherwise
 GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
 
 SMALLER = "give smaller inputs: shapes with `shapes={'name': (1, 3, 224, 224)}`, or arrays with `inputs='data.npz'`"

@@ -30,8 +30,8 @@ from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.randomness import Random, drawn, refuse
 from onnx_n2n.verification.rounding import again, blurred, sharpened
+from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import (
-    TIME_LIMIT,
     AnyModel,
     Provider,
     SessionModel,

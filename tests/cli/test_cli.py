@@ -227,9 +227,3 @@ def test_progress_is_for_terminals(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert b"verifying ..." in seen
     assert b"Written to" in seen
-
-
-def test_import_is_light() -> None:
-    code = "import sys, onnx_n2n; print(sorted({'onnxruntime', 'tensorflow', 'torch'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 import onnx_n2n
 from helpers.calling import call, files, net
-from onnx_n2n.cli import main
+from onnx_n2n.cli.commands import COMMANDS, loaded
 
 LONG = "9" * 5000  # more digits than Python reads as a number, and more letters than a file's name has
 VALUES = ["", "-1", "nan", "9" * 30, "é\n[", "=", "/"]
@@ -29,15 +29,15 @@ RUNS = {"inputs", "shapes", "provider", "time_limit", "seed"}  # of which some s
 
 
 def parameters() -> Iterator[tuple[str, str]]:
-    for name, command in main.commands.items():
-        for each in command.params:
+    for name in COMMANDS:
+        for each in loaded(name).params:
             if not (isinstance(each, click.Option) and each.is_flag):
                 yield name, str(each.name)
 
 
 def line(command: str, name: str, value: str) -> list[str]:
     """A command line that would do, but for one value."""
-    known = main.commands[command].params
+    known = loaded(command).params
     arguments = [str(each.name) for each in known if isinstance(each, click.Argument)]
     needed, flags = NEEDED.get(command, {}), {str(each.name): each.opts[-1] for each in known}
     given = needed if name in arguments else {**needed, flags[name]: value}

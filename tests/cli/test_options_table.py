@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_n2n.cli import main
+from onnx_n2n.cli.commands import COMMANDS, loaded
 from onnx_n2n.cli.options_table import table
 
 FILE = Path(__file__).parents[2] / "docs" / "options.md"
@@ -27,5 +27,5 @@ def test_table_names_its_command() -> None:
 
 def test_table_names_every_option() -> None:
     named = set(re.findall(r"-[-a-z]+", FILE.read_text("utf-8")))
-    flags = [parameter for command in main.commands.values() for parameter in command.params]
+    flags = [parameter for name in COMMANDS for parameter in loaded(name).params]
     assert all(named & {*flag.opts, *flag.secondary_opts} for flag in flags if flag.opts[0].startswith("-"))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import onnx_n2n
 from helpers.calling import MODELS, call
 from helpers.graphs import STABLE, model, opened
-from onnx_n2n.cli import main
+from onnx_n2n.cli.commands import loaded, main
 from onnx_n2n.errors import OptionError
 from onnx_n2n.options import Option, option, options
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Widen, base, functions, parse
@@ -102,7 +102,7 @@ def test_class_function_command_and_text_give_an_option_the_same_value(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_the_options_of_its_function(name: str) -> None:
-    there = {parameter.name for parameter in main.commands[name].params} - {"as_json", "verbose", "outputs"}
+    there = {parameter.name for parameter in loaded(name).params} - {"as_json", "verbose", "outputs"}
     assert there == set(inspect.signature(getattr(onnx_n2n, name)).parameters)
 
 

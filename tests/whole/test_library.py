@@ -32,14 +32,17 @@ from helpers.calling import MODELS
 from helpers.commands import SECONDS, begin
 from helpers.needing import needs
 from onnx_n2n import words
-from onnx_n2n.cli.commands import main
+from onnx_n2n.cli.commands import COMMANDS, loaded
 from onnx_n2n.cli.keywords import KEYWORD, spoken
 from onnx_n2n.errors import ExportError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [Path(str(package.__file__)).parent for package in (onnx_n2n, onnx_n2n.passes)]
-HEAVY = {"click", "google", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxruntime", "rich", "torch"}
-COMMANDS = {"inspect": "analyze", "log": "", "grow-checkpoint": "grow_checkpoint", "export": "export.write"}
+HEAVY = {
+    "click", "google", "joblib", "ml_dtypes", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "onnxruntime", "rich",
+    "safetensors", "scipy", "sympy", "tensorflow", "torch",
+}  # fmt: skip
+NAMED = {"inspect": "analyze", "log": "", "grow-checkpoint": "grow_checkpoint", "export": "export.write"}
 FUNCTIONS = [name for name in onnx_n2n.__all__ if inspect.isfunction(getattr(onnx_n2n, name))]
 LONG = 400  # characters of a repr
 
@@ -67,11 +70,11 @@ def test_what_the_readme_says_opens_after_a_plain_import() -> None:
 
 
 def test_every_command_is_a_function() -> None:
-    for command in main.commands:
+    for command in COMMANDS:
         found: Any = onnx_n2n
-        for name in filter(None, COMMANDS.get(command, command).split(".")):
+        for name in filter(None, NAMED.get(command, command).split(".")):
             found = getattr(found, name)
-        assert callable(found) or not COMMANDS[command], command
+        assert callable(found) or not NAMED[command], command
 
 
 ANY_MODEL = {"model", "teacher", "student"}  # open_model says what a model is
@@ -139,8 +142,20 @@ def test_all_names_are_there_and_no_others() -> None:
     assert all(getattr(onnx_n2n, name) is not None for name in dir(onnx_n2n))
     with pytest.raises(AttributeError, match="no attribute 'wide'"):
         _ = onnx_n2n.wide
-    for name, home in onnx_n2n._HOME.items():  # a name that lies elsewhere than one reads would be a second thing
-        assert getattr(importlib.import_module(f"onnx_n2n.{home}"), name) is getattr(onnx_n2n, name)
+    for home, names in onnx_n2n._HOMES.items():  # a name that lies elsewhere than one reads would be a second thing
+        for name in names:
+            assert getattr(importlib.import_module(f"onnx_n2n.{home}"), name) is getattr(onnx_n2n, name)
+
+
+def test_names_that_load_later_are_names_like_others() -> None:
+    from onnx_n2n import Widen
+
+    found: dict[str, Any] = {}
+    exec("from onnx_n2n import *", found)
+    assert set(onnx_n2n.__all__) <= found.keys()
+    assert (Widen.__module__, found["Widen"]) == ("onnx_n2n.passes.widen", Widen)
+    assert pickle.loads(pickle.dumps(Widen(factor=2))) == Widen(factor=2)
+    assert python("-c", "import onnx_n2n; help(onnx_n2n)").startswith("Help on package onnx_n2n:")
 
 
 THREADS = """
@@ -356,7 +371,7 @@ def test_the_library_speaks_of_keywords_and_not_of_options() -> None:
 
 
 def test_every_keyword_in_a_sentence_is_an_option_of_a_command() -> None:
-    options = {option for command in main.commands.values() for each in command.params for option in
+    options = {option for name in COMMANDS for each in loaded(name).params for option in
                (*each.opts, *each.secondary_opts)}  # fmt: skip
     found = 0
     for path in below_the_command_line():
