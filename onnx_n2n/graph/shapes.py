@@ -28,7 +28,7 @@ class Inferred:
     dtype: ir.DataType | None
 
 
-TWINS = {
+STANDARD = {
     "QuantizeLinear": "QuantizeLinear", "DequantizeLinear": "DequantizeLinear", "FusedConv": "Conv",
     "FusedGemm": "Gemm", "BiasGelu": "Add", "Gelu": "Identity", "FastGelu": "Identity", "QuickGelu": "Identity",
     "SkipLayerNormalization": "Identity", "SkipSimplifiedLayerNormalization": "Identity",
@@ -111,8 +111,8 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
         bare.functions.clear()  # inference would walk every call anew
     for graph in bare.graphs():
         for node in graph:
-            if node.domain == "com.microsoft" and node.op_type in TWINS:
-                node.domain, node.op_type = "", TWINS[node.op_type]
+            if node.domain == "com.microsoft" and node.op_type in STANDARD:
+                node.domain, node.op_type = "", STANDARD[node.op_type]
         for name, value in list(graph.initializers.items()):
             tensor = value.const_value
             if tensor is not None and tensor.size > SMALL:
