@@ -9,7 +9,7 @@ import pytest
 from helpers.graphs import TOLERANCE, Judge, grow, model, opened, run
 from helpers.probes import CASES, Case
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.graph.shapes import TWINS, derived_types, infer_shapes
+from onnx_n2n.graph.shapes import STANDARD, derived_types, infer_shapes
 
 NAMED = {f"{operator}-{number}": probe for operator, probes in CASES.items() for number, probe in enumerate(probes)}
 
@@ -72,7 +72,7 @@ def test_the_shape_behind_an_operator_of_the_optimiser_is_what_it_makes(kind: st
 
 
 def test_every_such_operator_is_tried() -> None:
-    assert {kind.strip() for kind in TWIN_NODES} == set(TWINS)
+    assert {kind.strip() for kind in TWIN_NODES} == set(STANDARD)
 
 
 def test_a_mean_over_places_behind_a_fused_convolution_has_a_length() -> None:
