@@ -337,7 +337,7 @@ class _Placer:
         whole = self.analysis.axes.get(node.outputs[0], ())[summand.position]
         if sum(same(axis, whole) for axis in axes) == 1:  # other axes than that of the channels are rearranged
             return replace(summand, slot=0, position=next(p for p, axis in enumerate(axes) if same(axis, whole)))
-        if list(leaves(summand.before)) or list(leaves(summand.after)):
+        if leaves(summand.before) or leaves(summand.after):
             return None
         channels = [leaf for axis, summed in summand.parts if summed for leaf in leaves(axis)]
         everywhere = [leaf for axis in axes for leaf in leaves(axis)]
