@@ -13,6 +13,7 @@ from onnx_n2n.cli import tables
 from onnx_n2n.cli.console import print_json, printing, stages, terminal
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.streams import readable
+from onnx_n2n.collector import still
 from onnx_n2n.depth.places import places
 from onnx_n2n.io.history import digest, history
 from onnx_n2n.width.plan import ways
@@ -25,7 +26,7 @@ from onnx_n2n.width.plan import ways
 @ends_well
 def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
-    with readable(model) as file:
+    with readable(model) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)

@@ -15,7 +15,7 @@ from helpers.imports import Imports, circle
 from helpers.needing import needs
 
 FLOORS = (
-    "version", "words", "errors", "exact", "options", "plugins", "axes", "graph", "io", "record", "rules", "analysis",
+    "version", "words", "collector", "errors", "exact", "options", "plugins", "axes", "graph", "io", "record", "rules", "analysis",
     "verification", "width", "depth", "kernels", "passes", "checkpoint", "search", "export", "onnx_n2n", "cli",
     "__main__",
 )  # fmt: skip
