@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py [--kinds chain densenet] [--most 5000] [--out benchmarks/results/scaling-DATE.json]
 
-Four kinds of graphs with few channels, each at four sizes: chains of residual pairs (size is nodes), networks of
-concatenations of four branches, DenseNets in which each layer concatenates all before it, and transformers (size is
+Graphs with few channels, each kind at four sizes: chains of residual pairs (size is nodes), concatenations of four
+branches, DenseNets in which each layer concatenates all before it, transformers, and dense layers with a norm (size is
 layers). Each is timed in a process of its own, after a small one, with the garbage collector as users have it.
 
 Growth is the exponent between one size and the next: 1 is a straight line. It is that of seconds against nodes; for
@@ -88,13 +88,24 @@ def transformer(layers: int) -> onnx.ModelProto:
     return build.model([1, 5, 3], dense(norm(x), WIDTH, 10))
 
 
+def normed(layers: int) -> onnx.ModelProto:
+    """Return dense layers with a norm over the channels of each."""
+    build = Builder()
+    x = build.linear("x", 8, WIDTH)
+    for _ in range(layers):
+        x = build.linear(x, WIDTH, WIDTH)
+        x = build.node("Relu", build.node("LayerNormalization", x, build.weight(WIDTH), build.weight(WIDTH), axis=-1))
+    return build.model([1, 8], build.linear(x, WIDTH, 10))
+
+
 KINDS: dict[str, tuple[Callable[[int], onnx.ModelProto], tuple[int, ...]]] = {
     "chain": (chain, (2500, 5000, 10000, 20000)),
     "inception": (inception, (125, 250, 500, 1000)),
     "densenet": (densenet, (50, 100, 200, 400)),
     "transformer": (transformer, (24, 48, 96, 192)),
+    "normed": (normed, (250, 500, 1000, 2000)),
 }
-SMALL = {"chain": 30, "inception": 2, "densenet": 3, "transformer": 1}
+SMALL = {"chain": 30, "inception": 2, "densenet": 3, "transformer": 1, "normed": 2}
 
 
 def inspect(model: onnx.ModelProto) -> None:

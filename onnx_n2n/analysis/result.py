@@ -96,6 +96,11 @@ class Analysis:
             for axes in touched.values()
         )
 
+    def beside(self, factors: Collection[Factor]) -> set[Factor]:
+        """Return the factors of all weights that some factors are on: what growing these costs depends on them."""
+        touched = (axes for factor in factors for axes in self._weights.get(factor, {}).values())
+        return {leaf for axes in touched for axis in axes for leaf in leaves(axis)}
+
     @cached_property
     def _weights(self) -> Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]:
         """For each factor the weights it is on, with all their axes."""

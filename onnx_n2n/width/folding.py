@@ -82,11 +82,11 @@ def _fold(analysis: Analysis, norm: ir.Node) -> dict[Use, Fold]:
         return {}
     made = [_channels(analysis, use) for use in uses]
     factors = {factor for _, factor in made}
-    if len(factors) != 1 or None in factors:
+    if len(factors) != 1:
         return {}
     (factor,) = factors
     inputs = analysis.axes_of_use(layer, 0) or ()
-    if any(holds(axis, factor) for axis in inputs):
+    if factor is None or any(holds(axis, factor) for axis in inputs):
         return {}
     ways: list[Literal["scaled", "base", "mixed"]] = ["scaled"] * len(uses[:-4])
     ways += ["base", "mixed", "scaled", "base"]

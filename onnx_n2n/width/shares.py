@@ -99,7 +99,10 @@ class _Placer:
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
     def __post_init__(self) -> None:
-        self.quiet = self.growth.quiet
+        self.silent: dict[ir.Value, set[Factor]] = {}  # in which tensors new channels are zero
+        for factor, quiet in self.growth.quiet.items():
+            for value in quiet.silent:
+                self.silent.setdefault(value, set()).add(factor)
 
     def run(self) -> Placement:
         products: list[Scaled] = []
@@ -177,11 +180,7 @@ class _Placer:
     def _silent(self, contraction: Contraction) -> frozenset[Factor]:
         """Return the factors whose new channels are zero in an operand, so that nothing is there to be shared."""
         values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
-        return frozenset(
-            factor
-            for factor, quiet in self.quiet.items()
-            if any(value is not None and quiet.silent(value) for value in values)
-        )
+        return frozenset(factor for value in values if value is not None for factor in self.silent.get(value, ()))
 
     def _summand(self, contraction: Contraction) -> tuple[Summand, list[_Load] | None]:
         """Return the operand to multiply, one that constants can carry for or else one that is computed, with these."""
