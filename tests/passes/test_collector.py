@@ -70,11 +70,11 @@ WORK: list[Callable[[onnx.ModelProto], object]] = [
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_it_is_started_as_often_for_a_large_graph_as_for_a_small_one(
+def test_it_is_started_once_or_twice_however_large_the_graph_is(
     work: Callable[[onnx.ModelProto], object],
 ) -> None:
     work(model("y = MatMul(x, W)", "float[2,3] x", "y", W=(3, 4)))
-    assert collections(work, 60) == collections(work, 20) <= 3
+    assert collections(work, 60) <= 3
 
 
 @pytest.mark.usefixtures("running")
