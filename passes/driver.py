@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.redundant import Clones, count_clones
 from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.collector import still
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
@@ -130,7 +131,8 @@ def deliver(
     """
     path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
-    loan = open_model(model)
+    with still():
+        loan = open_model(model)
     teacher = loan.model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
@@ -148,6 +150,7 @@ def deliver(
         def recorded() -> Record:
             return maker.recorded(working, done)
 
+        @still()
         def counted() -> Clones | None:
             return count_clones(analyze(working)) if done.modified else None
 
@@ -199,17 +202,18 @@ class _Maker:
             both: Whether the exact check is made of a student that a run shows to be wrong, too.
         """
         try:
-            working = private(self.loan.model)
-            self.progress("growing")
-            done = change.apply(working, self.proof, self.folder)
-            if not done.modified:
-                return Made(working, done, self.model, Proven())
-            try:
-                student = self._written(working)
-            except ModelError as failure:
-                if isinstance(failure.__cause__, OSError):  # of the disk
-                    raise
-                return Failure(failure)
+            with still():
+                working = private(self.loan.model)
+                self.progress("growing")
+                done = change.apply(working, self.proof, self.folder)
+                if not done.modified:
+                    return Made(working, done, self.model, Proven())
+                try:
+                    student = self._written(working)
+                except ModelError as failure:
+                    if isinstance(failure.__cause__, OSError):  # of the disk
+                        raise
+                    return Failure(failure)
             proven = self._proven(working, student, done, both=both)
             wrong = proven.failure
         except (N2NError, OSError, MemoryError, RecursionError):

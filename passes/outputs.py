@@ -143,7 +143,7 @@ def _reasons(analysis: Analysis, value: ir.Value, made: Mapping[Factor, Group]) 
     pinned = {leaf: leaf.limits.get(Limit.PINNED) for axis in axes for leaf in leaves(axis)}
     found = [(leaf, reason) for leaf, reason in pinned.items() if reason is not None]
     for leaf, reason in sorted(found, key=lambda each: (each[0] in given, not each[1].node, each[0].size is None)):
-        if leaf in given and any(next(leaves(axis), None) is None for axis in axes):
+        if leaf in given and not all(map(leaves, axes)):
             yield "it has a single one, and an axis of length 1 does not grow"
         if reason.text == f"graph output {value.name!r}":
             yield "what follows the layer that makes its entries puts them in another order"

@@ -110,6 +110,7 @@ def _made(graph: ir.Graph, walked: Walked, computed: set[ir.Value]) -> Iterator[
                 found = given if value in computed else weights
                 for axis in (walked.axes_of_use(node, slot) or ()) if value is not None else ():
                     found.update(leaves(axis))
+            weights -= given
             for output in node.outputs:
                 for axis in walked.known.get(output, ()):
-                    yield from (leaf for leaf in leaves(axis) if leaf in weights - given)
+                    yield from (leaf for leaf in leaves(axis) if leaf in weights)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from onnx_n2n.analysis import walk
 from onnx_n2n.analysis.result import Analysis
+from onnx_n2n.collector import still
 from onnx_n2n.io.model import ModelLike, open_model
 
 
+@still()
 def analyze(model: ModelLike) -> Analysis:
     """Work out what in a model may grow: its groups, and for every other weight axis the reason why not.
 

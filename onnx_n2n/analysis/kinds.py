@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Reason, Sum, resolve
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, Reason, Sum, bind, resolve
 from onnx_n2n.graph.names import reported
 from onnx_n2n.rules.facts import Known
 from onnx_n2n.rules.obligations import Ledger
@@ -120,7 +120,7 @@ class Summary:
         for factor, ends, refined in zip(form.factors, self.given, self.refined, strict=True):
             for kind, reason in ends.limits.items():
                 factor.limits.setdefault(kind, tell(reason))
-            factor.bound = None if refined is None else renamed(refined)
+            bind(factor, None if refined is None else renamed(refined))
         return renamed(self.outputs), renamed(self.ledger)
 
 

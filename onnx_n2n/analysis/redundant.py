@@ -23,6 +23,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.groups import consumed_axes, weights_of
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.collector import still
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.words import count
 
@@ -97,14 +98,14 @@ class Clones:
 
 @dataclass(frozen=True, eq=False)
 class _Slices:
-    """A weight in which the channels of a factor have slices: along ``axis``, and whether they are summed over."""
+    """Slices of a weight along ``axis``, for each channel of the factors in it, and whether they are summed over."""
 
-    weight: ir.Value
     position: int
     axis: Axis
     consumed: bool
 
 
+@still()
 def clones(model: ModelLike) -> Clones:
     """Count the channels of a model that are exact copies of others, whether it was just grown or not.
 
@@ -119,50 +120,58 @@ def clones(model: ModelLike) -> Clones:
 
 def count_clones(analysis: Analysis) -> Clones:
     """Count the channels of an analysed model that are exact copies of others."""
-    slices = _slices(analysis)
+    classes = _classes(analysis)
     found = []
     for group in analysis.groups:
-        here = slices.get(group.factor, [])
-        if not here:
-            continue
-        sides = []
-        for consumed in (False, True):
-            side = [entry for entry in here if entry.consumed is consumed]
-            sides.append(_classes(analysis, group.factor, side) if side else None)
+        sides = [classes.get((group.factor, consumed)) for consumed in (False, True)]
         known = [side for side in sides if side is not None]
+        if not known:
+            continue
         made, read = (None if side is None else _repeated(side) for side in sides)
         found.append(GroupClones(group.name, group.size, made, read, _repeated(list(zip(*known, strict=True)))))
     return Clones(tuple(found))
 
 
-def _slices(analysis: Analysis) -> dict[Factor, list[_Slices]]:
-    """Return for each factor the weights it is on; a weight that is used twice in the same way is listed once."""
+def _slices(analysis: Analysis) -> dict[ir.Value, list[_Slices]]:
+    """Return the slices of each weight; those of one that is used twice in the same way are listed once."""
     consumed = consumed_axes(analysis.ledger, analysis)
-    found: dict[Factor, dict[tuple[object, ...], _Slices]] = {}
+    found: dict[ir.Value, dict[tuple[int, str, bool], _Slices]] = {}
     for node in analysis.model.graph.all_nodes():
         for slot, value, axes in weights_of(node, analysis):
             for position, axis in enumerate(axes if value in analysis.constants else ()):
                 consumes = (node, slot, position) in consumed
-                for factor in leaves(axis):
-                    entry = _Slices(value, position, axis, consumes)
-                    found.setdefault(factor, {}).setdefault((value, position, repr(resolve(axis)), consumes), entry)
-    return {factor: list(entries.values()) for factor, entries in found.items()}
+                key, entry = (position, repr(resolve(axis)), consumes), _Slices(position, axis, consumes)
+                found.setdefault(value, {}).setdefault(key, entry)
+    return {value: list(entries.values()) for value, entries in found.items()}
 
 
-def _classes(analysis: Analysis, factor: Factor, side: list[_Slices]) -> list[int]:
-    """Return a number for each channel of a factor, equal for those whose slices of all weights are equal."""
-    classes = [0] * (factor.size or 0)
+def _classes(analysis: Analysis) -> dict[tuple[Factor, bool], list[int]]:
+    """Return a number for each channel of a factor, equal for those whose slices of all weights are equal.
+
+    There are two numbers: those of the weights that make the channels, and those of the weights that sum over them.
+    """
+    slices, grouped = _slices(analysis), {group.factor for group in analysis.groups}
+    sides = {
+        weight: [(each, factor) for each in entries for factor in dict.fromkeys(leaves(each.axis)) if factor in grouped]
+        for weight, entries in slices.items()
+    }
+    found = {(factor, each.consumed): [0] * (factor.size or 0) for side in sides.values() for each, factor in side}
     for whole in (False, True):  # first only a sample of every weight, so that few channels are left to be read in full
-        for entry in side:
-            counts = Counter(classes)
-            left = [channel for channel, number in enumerate(classes) if counts[number] > 1]
-            if not left:
-                return classes
-            array = np.moveaxis(analysis.constants[entry.weight].numpy(), entry.position, 0)
-            for places in _places(array, entry.axis, factor) if array.size else ():
-                keys = dict(zip(left, (_digests if whole else _samples)(places, left), strict=True))
-                classes = _numbered([(number, keys.get(channel)) for channel, number in enumerate(classes)])
-    return classes
+        for weight, side in sides.items():
+            alike = [each for each in side if _repeated(found[each[1], each[0].consumed])]
+            array = analysis.constants[weight].numpy() if alike else np.zeros(0)  # may be made when it is asked for
+            for each, factor in alike if array.size else ():
+                for places in _places(np.moveaxis(array, each.position, 0), each.axis, factor):
+                    _tell_apart(found[factor, each.consumed], places, whole=whole)
+    return found
+
+
+def _tell_apart(classes: list[int], places: np.ndarray, *, whole: bool) -> None:
+    """Give channels of one class classes of their own where their slices of a weight differ."""
+    counts = Counter(classes)
+    left = [channel for channel, number in enumerate(classes) if counts[number] > 1]
+    keys = dict(zip(left, (_digests if whole else _samples)(places, left), strict=True))
+    classes[:] = _numbered([(number, keys.get(channel)) for channel, number in enumerate(classes)])
 
 
 def _places(array: np.ndarray, axis: Axis, factor: Factor) -> Iterator[np.ndarray]:
@@ -180,11 +189,8 @@ def _places(array: np.ndarray, axis: Axis, factor: Factor) -> Iterator[np.ndarra
         for place, part in enumerate(axis.parts):
             yield from _places(np.moveaxis(split, place, 0), part, factor)
     else:
-        start = 0
-        for part in axis.parts:
-            length = size(part) or 0
-            yield from _places(array[start : start + length], part, factor)
-            start += length
+        for number in axis.having.get(factor, ()):
+            yield from _places(array[axis.starts[number] : axis.starts[number + 1]], axis.parts[number], factor)
 
 
 def _samples(places: np.ndarray, channels: list[int]) -> list[bytes]:

@@ -16,9 +16,10 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
+from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.twins import Twins
 from onnx_n2n.rules.floors import Floors
-from onnx_n2n.rules.obligations import Ledger, Port
+from onnx_n2n.rules.obligations import Contraction, Evenness, Ledger, Port
 from onnx_n2n.words import count
 
 
@@ -98,6 +99,11 @@ class Analysis:
             for axes in touched.values()
         )
 
+    def beside(self, factors: Collection[Factor]) -> set[Factor]:
+        """Return the factors of all weights that some factors are on: what growing these costs depends on them."""
+        touched = (axes for factor in factors for axes in self._weights.get(factor, {}).values())
+        return {leaf for axes in touched for axis in axes for leaf in leaves(axis)}
+
     @cached_property
     def _weights(self) -> Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]:
         """For each factor the weights it is on, with all their axes."""
@@ -109,6 +115,47 @@ class Analysis:
                     for axis in axes:
                         for factor in leaves(axis):
                             found.setdefault(factor, {})[value] = axes
+        return found
+
+    @cached_property
+    def nodes(self) -> Mapping[Factor, Mapping[ir.Node, Sequence[int]]]:
+        """For each factor the nodes that have to do with it, in graph order, with the input slots that have it.
+
+        These read it, make it, or have such nodes in their bodies.
+        """
+        found: dict[Factor, dict[ir.Node, list[int]]] = {}
+        around: dict[ir.Graph, tuple[ir.Node, ...]] = {self.model.graph: ()}
+        for node in self.model.graph.all_nodes():
+            nodes = (*around[node.graph], node)  # type: ignore[index]
+            around |= dict.fromkeys(bodies_of(node), nodes)
+            slots: dict[Factor, list[int]] = {}
+            for value in node.outputs:
+                slots |= {factor: [] for axis in self.axes.get(value, ()) for factor in leaves(axis)}
+            for slot in range(len(node.inputs)):
+                for factor in {factor for axis in self.axes_of_use(node, slot) or () for factor in leaves(axis)}:
+                    slots.setdefault(factor, []).append(slot)
+            for factor, read in slots.items():
+                here = found.setdefault(factor, {})
+                for each in nodes:
+                    here.setdefault(each, [])
+                here[node] += read
+        return found
+
+    @cached_property
+    def contractions(self) -> Mapping[ir.Node, Sequence[Contraction]]:
+        """For each node what it sums over."""
+        found: dict[ir.Node, list[Contraction]] = {}
+        for contraction in self.ledger.contractions:
+            found.setdefault(contraction.node, []).append(contraction)
+        return found
+
+    @cached_property
+    def evenness(self) -> Mapping[Factor, Sequence[Evenness]]:
+        """For each factor the means over axes that have it."""
+        found: dict[Factor, list[Evenness]] = {}
+        for evenness in self.ledger.evenness:
+            for factor in dict.fromkeys(leaves(evenness.axis)):
+                found.setdefault(factor, []).append(evenness)
         return found
 
     def to_json(self, ways: Mapping[Factor, str] | None = None) -> dict[str, Any]:
@@ -174,9 +221,12 @@ def lookup(
 
 
 def _length(axis: Axis, lengths: Mapping[Factor, float]) -> float:
-    """Return how long an axis is when some factors have other lengths."""
+    """Return how long an axis is when some factors have other lengths; of a sum only the parts that change count."""
     axis = resolve(axis)
     if isinstance(axis, Factor):
         return lengths.get(axis, axis.size or 0)
-    found = [_length(part, lengths) for part in axis.parts]
-    return math.prod(found) if isinstance(axis, Product) else sum(found)
+    if isinstance(axis, Product):
+        return math.prod(_length(part, lengths) for part in axis.parts)
+    changed = {number for factor in axis.having.keys() & lengths.keys() for number in axis.having[factor]}
+    gained = (_length(axis.parts[number], lengths) - (size(axis.parts[number]) or 0) for number in changed)
+    return axis.starts[-1] + sum(gained)

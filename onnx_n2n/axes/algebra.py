@@ -5,7 +5,8 @@ An axis is an expression over factors::
     Axis = Factor | Product of axes (outer to inner) | Sum of axes (one after the other)
 
 Concat, Split, Slice and Pad make sums; Reshape, Flatten, convolution groups and head splits make products. A factor is
-a union-find node: binding it to an expression refines every axis that mentions it (``alignment.py``).
+a union-find node: binding it to an expression refines every axis that mentions it (``unify.py``). Until the next
+binding, the normal form of an axis is worked out once.
 
 An axis of length 1 is the empty product ``UNIT``: it has no factors, so it never grows.
 """
@@ -13,9 +14,11 @@ An axis of length 1 is the empty product ``UNIT``: it has no factors, so it neve
 from __future__ import annotations
 
 import enum
-import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, chain, count
 
 
 @dataclass(frozen=True)
@@ -48,33 +51,78 @@ class Factor:
     limits: dict[Limit, Reason] = field(default_factory=dict)
     bound: Axis | None = None
     cut_to: Axis | None = None
-    serial: int = field(default_factory=itertools.count().__next__)
+    serial: int = field(default_factory=count().__next__)
 
     def __repr__(self) -> str:
         return f"f{self.serial}:{'?' if self.size is None else self.size}{'!' if Limit.PINNED in self.limits else ''}"
 
 
-@dataclass(frozen=True, eq=False)
-class Product:
-    """Axes nested in each other, outer to inner, as Reshape merges them.
+@dataclass(eq=False)
+class _Compound:
+    """What is made of parts. These never change; only the normal form does, when a factor in it is bound.
 
     Attributes:
-        parts: The axes.
-        single: Of a product without parts, why it is a single place: who cut it out, or joins it to others.
+        parts: The parts.
+        normal: The normal form, None if that is the axis itself.
+        since: As of which binding that is so.
     """
 
     parts: tuple[Axis, ...]
+    normal: Axis | None = field(default=None, init=False, repr=False)
+    since: object = field(default=None, init=False, repr=False)
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """The factors that stand in it, left to right, with repetitions."""
+        return tuple(chain.from_iterable((p,) if isinstance(p, Factor) else p.factors for p in self.parts))
+
+    @cached_property
+    def members(self) -> frozenset[Factor]:
+        """The same factors, to look one up."""
+        return frozenset(self.factors)
+
+
+@dataclass(eq=False)
+class Product(_Compound):
+    """Axes nested in each other, outer to inner, as Reshape merges them.
+
+    Attributes:
+        single: Of a product without parts, why it is a single place: who cut it out, or joins it to others.
+    """
+
     single: Reason | None = None
+
+    @cached_property
+    def length(self) -> int | None:
+        """The product of the lengths of its parts; None if one is not known."""
+        return _known(math.prod, self.parts)
 
     def __repr__(self) -> str:
         return f"({' '.join(map(repr, self.parts))})"
 
 
-@dataclass(frozen=True, eq=False)
-class Sum:
+@dataclass(eq=False)
+class Sum(_Compound):
     """Axes laid end to end, as Concat joins them."""
 
-    parts: tuple[Axis, ...]
+    @cached_property
+    def length(self) -> int | None:
+        """The sum of the lengths of its parts; None if one is not known."""
+        return _known(sum, self.parts)
+
+    @cached_property
+    def having(self) -> Mapping[Factor, Sequence[int]]:
+        """For each factor the numbers of the parts that have it."""
+        found: dict[Factor, list[int]] = {}
+        for number, part in enumerate(self.parts):
+            for factor in (part,) if isinstance(part, Factor) else part.members:
+                found.setdefault(factor, []).append(number)
+        return found
+
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        """Where each part begins, if all lengths are known."""
+        return list(accumulate((size(part) or 0 for part in self.parts), initial=0))
 
     def __repr__(self) -> str:
         return f"[{' | '.join(map(repr, self.parts))}]"
@@ -120,6 +168,15 @@ def resolve(axis: Axis) -> Axis:
         while isinstance(step, Factor) and step is not found:  # shorten the way for the next who asks
             step.bound, step = found, step.bound
         return found
+    last = _Bindings.last
+    if axis.since is not last:
+        normal = _normalised(axis)
+        axis.normal, axis.since = None if normal is axis else normal, last
+    return axis.normal or axis
+
+
+def _normalised(axis: Product | Sum) -> Axis:
+    """Return the normal form of a product or sum; the axis itself if it is that."""
     kind = type(axis)
     parts: list[Axis] = []
     pending = list(reversed(axis.parts))
@@ -147,32 +204,39 @@ def _end(factor: Factor) -> Axis:
     return end
 
 
+class _Bindings:
+    """The last binding there was, of any factor: normal forms that are older may be none any more."""
+
+    last: object = object()
+
+
+def bind(factor: Factor, axis: Axis | None) -> None:
+    """Let a factor stand for an axis, or for itself again."""
+    factor.bound, _Bindings.last = axis, object()
+
+
 def size(axis: Axis) -> int | None:
     """Return the length of ``axis``, or None when only run time knows it."""
-    return _size(resolve(axis))
-
-
-def _size(axis: Axis) -> int | None:
-    """Return the length of an axis in normal form, whose parts are in normal form too."""
-    if isinstance(axis, Factor):
-        return axis.size
-    known = 1 if isinstance(axis, Product) else 0
-    for part in axis.parts:
-        found = _size(part)
-        if found is None:
-            return None
-        known = known * found if isinstance(axis, Product) else known + found
-    return known
-
-
-def leaves(axis: Axis) -> Iterator[Factor]:
-    """Yield the factors of ``axis``, left to right, with repetitions."""
     axis = resolve(axis)
-    if isinstance(axis, Factor):
-        yield axis
-    else:
-        for part in axis.parts:
-            yield from leaves(part)
+    return axis.size if isinstance(axis, Factor) else axis.length
+
+
+def _known(joined: Callable[[list[int]], int], parts: tuple[Axis, ...]) -> int | None:
+    """Return the product or the sum of the lengths of parts in normal form; None if one is not known."""
+    lengths = [part.size if isinstance(part, Factor) else part.length for part in parts]
+    return None if None in lengths else joined(lengths)  # type: ignore[arg-type]
+
+
+def leaves(axis: Axis) -> tuple[Factor, ...]:
+    """Return the factors of ``axis``, left to right, with repetitions."""
+    axis = resolve(axis)
+    return (axis,) if isinstance(axis, Factor) else axis.factors
+
+
+def holds(axis: Axis, factor: Factor) -> bool:
+    """Say whether ``factor`` is one of the factors of ``axis``."""
+    axis = resolve(axis)
+    return axis is factor if isinstance(axis, Factor) else factor in axis.members
 
 
 def parts_of(axis: Axis) -> list[Axis]:

@@ -84,7 +84,7 @@ class ShapeValue:
 def length_of(axis: Axis) -> ShapeDim:
     """Return the element that says the length of ``axis``."""
     length = size(axis)
-    return ShapeDim(length) if length is not None and not list(leaves(axis)) else ShapeDim(length, axis)
+    return ShapeDim(length) if length is not None and not leaves(axis) else ShapeDim(length, axis)
 
 
 def always_equal(one: Axis, other: Axis) -> bool:

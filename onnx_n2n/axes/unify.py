@@ -19,7 +19,9 @@ from onnx_n2n.axes.algebra import (
     Reason,
     Sum,
     axis_of,
+    bind,
     blame,
+    holds,
     is_pinned,
     leaves,
     limit,
@@ -316,9 +318,9 @@ def _split_front(axis: Product, outer: int, place: int, reason: Reason) -> tuple
 
 
 def _bind(factor: Factor, axis: Axis) -> None:
-    if any(leaf is factor for leaf in leaves(axis)):
+    if holds(axis, factor):
         raise Misaligned
-    factor.bound = axis
+    bind(factor, axis)
     for kind, reason in factor.limits.items():
         limit(axis, kind, reason)
 

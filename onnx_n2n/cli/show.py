@@ -14,6 +14,7 @@ import onnx_n2n
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import readable
+from onnx_n2n.collector import still
 
 
 @click.command()
@@ -29,7 +30,7 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     from onnx_n2n.depth.places import places
     from onnx_n2n.width.plan import ways
 
-    with readable(model) as file:
+    with readable(model) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)

@@ -16,7 +16,6 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.depth.moves import again, back
 from onnx_n2n.depth.neighbours import Neighbour
 from onnx_n2n.depth.splice import Splice
-from onnx_n2n.graph.constants import computed_from_constants
 from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.record.division import Type
 from onnx_n2n.record.forms import plus, root, student
@@ -167,7 +166,7 @@ def _convolution(
 def _given(setting: PlaceSettings, value: ir.Value) -> bool:
     """Say whether a bias is a constant, or made of nothing else: torch.export writes out zeros for one there is not."""
     constants = setting.analysis.constants
-    return stored(value)[0] in constants or computed_from_constants(constants, value)
+    return stored(value)[0] in constants or constants.computed(value)
 
 
 def _product(splice: Splice, setting: PlaceSettings, value: ir.Value, weight: np.ndarray, word: str) -> ir.Value:

@@ -12,7 +12,6 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, same, size
 from onnx_n2n.depth.moves import MOVES, Labels, relabelled
 from onnx_n2n.errors import NotApplicable
-from onnx_n2n.graph.constants import computed_from_constants
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import COPIES, stored
 
@@ -294,4 +293,4 @@ def _holds(analysis: Analysis, maker: ir.Node, slot: int) -> bool:
     turned = {"Identity", "Transpose"} if maker.op_type == "MatMul" else {"Identity"}
     if weight in analysis.constants:
         return all(node.op_type in turned for node in moved)
-    return computed_from_constants(analysis.constants, maker.inputs[slot])
+    return analysis.constants.computed(maker.inputs[slot])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import onnx_ir as ir
 
 from onnx_n2n.graph.operators import measures, operator_of, plain
 from onnx_n2n.graph.quantised import NARROW, only_quantised
+from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.graph.uses import reads
 
 SMALL = 4096  # elements up to which a constant is read during analysis, and folded
@@ -24,6 +26,7 @@ class Constants:
         self._tensors: dict[ir.Value, ir.TensorProtocol] = {}
         self._borrowed: dict[ir.Value, ir.TensorProtocol] = {}
         self._folded: dict[ir.Value, np.ndarray | None] = {}
+        self._graph = model.graph
         self._opset = model.opset_imports.get("") or model.opset_imports.get("ai.onnx") or 1
         for graph in model.graphs():
             self._tensors.update(constants_of(graph))
@@ -97,6 +100,24 @@ class Constants:
     def array(self, value: ir.Value) -> np.ndarray | None:
         """Return a constant of any size."""
         return self[value].numpy() if value in self else self.small(value)
+
+    def computed(self, value: ir.Value | None) -> bool:
+        """Say whether a tensor of the model is no constant itself, but nodes make it of nothing else."""
+        return value in self._computed
+
+    @cached_property
+    def _computed(self) -> frozenset[ir.Value]:
+        found: set[ir.Value] = set()
+
+        def visit(graph: ir.Graph) -> None:
+            for node in graph:
+                for body in bodies_of(node):
+                    visit(body)
+                if all(value in self or value in found for value in reads(node)):
+                    found.update(value for value in node.outputs if value not in self)
+
+        visit(self._graph)
+        return frozenset(found)
 
     def _fold(self, value: ir.Value) -> np.ndarray | None:
         """Return what a value is, once it is known what its operands are."""
@@ -248,21 +269,6 @@ def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
         if name in {"value_int", "value_ints"}:
             return ir.Tensor(np.asarray(attribute.value, np.int64))
     return None
-
-
-def computed_from_constants(constants: Constants, value: ir.Value | None) -> bool:
-    """Say whether a tensor is no constant itself, but nodes make it of nothing else."""
-    if value is None or value in constants:
-        return False
-    waiting, seen = [value], set[ir.Value]()
-    while waiting:
-        each = waiting.pop()
-        node = each.producer()
-        if node is None or len(seen) > SMALL:
-            return False
-        seen.add(each)
-        waiting += [operand for operand in reads(node) if operand not in constants and operand not in seen]
-    return True
 
 
 def hold(value: ir.Value, tensor: ir.TensorProtocol) -> None:

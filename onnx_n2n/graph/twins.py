@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
@@ -54,12 +55,15 @@ class Twins:
             axes = tuple(own.index(axis) for axis in order)
             yield from (((use.node, use.idx), axes) for use in other.uses())
 
-    def tied(self, value: ir.Value | None) -> bool:
-        """Say whether a constant is a table in one place and something else in another."""
-        if value is None or value not in self.constants or not _matrix(self.constants, value):
-            return False
-        kinds = {_looked_up(use) for use, _ in self.uses(value) if not measures(use[0])}
-        return len(kinds) == 2
+    @cached_property
+    def tied(self) -> frozenset[ir.Value]:
+        """The constants that are a table in one place and something else in another."""
+        matrices = (value for value in self.constants if _matrix(self.constants, value))
+        return frozenset(
+            value
+            for value in matrices
+            if len({_looked_up(use) for use, _ in self.uses(value) if not measures(use[0])}) == 2
+        )
 
     def _first(self, value: ir.Value) -> tuple[ir.Value, tuple[int, ...]]:
         return self.tables.get(value, (value, tuple(range(len(self.constants[value].shape)))))

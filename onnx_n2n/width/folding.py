@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Factor, leaves, resolve
+from onnx_n2n.axes.algebra import Factor, holds, resolve
 from onnx_n2n.graph.operators import measures, operator_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.mixture import Mixture
@@ -82,11 +82,11 @@ def _fold(analysis: Analysis, norm: ir.Node) -> dict[Use, Fold]:
         return {}
     made = [_channels(analysis, use) for use in uses]
     factors = {factor for _, factor in made}
-    if len(factors) != 1 or None in factors:
+    if len(factors) != 1:
         return {}
     (factor,) = factors
     inputs = analysis.axes_of_use(layer, 0) or ()
-    if any(leaf is factor for axis in inputs for leaf in leaves(axis)):
+    if factor is None or any(holds(axis, factor) for axis in inputs):
         return {}
     ways: list[Literal["scaled", "base", "mixed"]] = ["scaled"] * len(uses[:-4])
     ways += ["base", "mixed", "scaled", "base"]

@@ -65,14 +65,28 @@ def _lower(
     analysis: Analysis, choices: list[dict[Factor, int]], lengths: dict[Factor, int], total: float, aim: float
 ) -> float:
     """Take those of some lengths that bring a total near, the best first, and return what it is then."""
-    while choices and _apart(total, aim) > NEAR:
-        totals = [total + analysis.gain({**lengths, **each}, each) - analysis.gain(lengths, each) for each in choices]
-        best = min(range(len(choices)), key=lambda place: _apart(totals[place], aim))
-        if _apart(totals[best], aim) >= _apart(total, aim):
+    number_of = {factor: number for number, each in enumerate(choices) for factor in each}
+    gains = {number: _gain(analysis, lengths, each) for number, each in enumerate(choices)}
+    while gains and _apart(total, aim) > NEAR:
+        best = min(gains, key=lambda number: _apart(total + gains[number], aim))
+        found = total + gains.pop(best)
+        if _apart(found, aim) >= _apart(total, aim):
             break
-        lengths |= choices.pop(best)
-        total = totals[best]
+        lengths |= choices[best]
+        total = found
+        beside = {number_of.get(factor) for factor in analysis.beside(choices[best])}
+        gains |= {number: _gain(analysis, lengths, choices[number]) for number in gains.keys() & beside}
     return total
+
+
+def _gain(analysis: Analysis, lengths: dict[Factor, int], other: Mapping[Factor, int]) -> float:
+    """Return by how much the total becomes more if some of the lengths become other ones."""
+    before = {factor: lengths[factor] for factor in other}
+    total = analysis.gain(lengths, other)
+    lengths |= other
+    gained = analysis.gain(lengths, other) - total
+    lengths |= before
+    return gained
 
 
 def _apart(total: float, aim: float) -> float:

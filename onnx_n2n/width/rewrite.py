@@ -78,6 +78,11 @@ class _Rewriter:
         self.forms = Forms({}, {})
         self._ranks: dict[ir.Value, int] = {}  # of operands that carry shares already
         self._quiet = growth.quiet
+        self._gains: dict[Use, Fraction] = {}  # of squares, so that norms make up for what joined them quietly
+        for factor, quiet in self._quiet.items():
+            for use in quiet.gains:
+                shrunk = Fraction(factor.size or 0, growth.length(factor))
+                self._gains[use] = self._gains.get(use, Fraction(1)) * shrunk
         alone = [each for each in analysis.ledger.contractions if len(each.summands) == 1]
         self._recurrent = {(each.node, each.summands[0].slot) for each in alone}  # an operator's own state is read
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
@@ -286,7 +291,7 @@ class _Rewriter:
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
         noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
-        gain = self._gain(use)
+        gain = self._gains.get(use, Fraction(1))
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
         return Recipe(*made, scale, noise, seed, zero, tuple(mixed), squared=squared)
@@ -309,14 +314,6 @@ class _Rewriter:
         uses = alone if self.analysis.constants.vector_like(value) else self.analysis.twins.uses(value)
         written = (other for other, at in uses if other in quiet.rows and (other, at[position]) not in self._summing)
         return next((Row(quiet.rows[other], quiet.forms_of_rows[other]) for other in written), None)
-
-    def _gain(self, use: Use) -> Fraction:
-        """Return what the square of a gain is multiplied by, so that its norm makes up for what joined it quietly."""
-        squared = Fraction(1)
-        for factor, quiet in self._quiet.items():
-            if use in quiet.gains:
-                squared *= Fraction(factor.size or 0, self.growth.length(factor))
-        return squared
 
     def _keep_means(self) -> None:
         """Let norms and means make up for what joined the axis that they are taken over."""

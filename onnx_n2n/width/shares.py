@@ -99,7 +99,10 @@ class _Placer:
     taken: set[Use] = field(default_factory=set)  # numbers that carry shares already
 
     def __post_init__(self) -> None:
-        self.quiet = self.growth.quiet
+        self.silent: dict[ir.Value, set[Factor]] = {}  # in which tensors new channels are zero
+        for factor, quiet in self.growth.quiet.items():
+            for value in quiet.silent:
+                self.silent.setdefault(value, set()).add(factor)
 
     def run(self) -> Placement:
         products: list[Scaled] = []
@@ -177,11 +180,7 @@ class _Placer:
     def _silent(self, contraction: Contraction) -> frozenset[Factor]:
         """Return the factors whose new channels are zero in an operand, so that nothing is there to be shared."""
         values = [contraction.node.inputs[summand.slot] for summand in contraction.summands]
-        return frozenset(
-            factor
-            for factor, quiet in self.quiet.items()
-            if any(value is not None and quiet.silent(value) for value in values)
-        )
+        return frozenset(factor for value in values if value is not None for factor in self.silent.get(value, ()))
 
     def _summand(self, contraction: Contraction) -> tuple[Summand, list[_Load] | None]:
         """Return the operand to multiply, one that constants can carry for or else one that is computed, with these.
@@ -190,7 +189,7 @@ class _Placer:
         """
         if contraction.power is None:
             direct = [s for s in reversed(contraction.summands) if self._constant(contraction.node, s.slot)]
-            tied = [s for s in direct if self.analysis.twins.tied(stored(contraction.node.inputs[s.slot])[0])]
+            tied = [s for s in direct if stored(contraction.node.inputs[s.slot])[0] in self.analysis.twins.tied]
             free = [s for s in direct if s not in tied]
             for summand in (*free, *(s for s in contraction.summands if s not in direct), *tied):
                 found = self._carry(contraction, summand)
@@ -356,7 +355,7 @@ class _Placer:
         whole = self.analysis.axes.get(node.outputs[0], ())[summand.position]
         if sum(same(axis, whole) for axis in axes) == 1:  # other axes than that of the channels are rearranged
             return replace(summand, slot=0, position=next(p for p, axis in enumerate(axes) if same(axis, whole)))
-        if list(leaves(summand.before)) or list(leaves(summand.after)):
+        if leaves(summand.before) or leaves(summand.after):
             return None
         channels = [leaf for axis, summed in summand.parts if summed for leaf in leaves(axis)]
         everywhere = [leaf for axis in axes for leaf in leaves(axis)]

@@ -22,6 +22,7 @@ from onnx_n2n.axes.algebra import (
     Reason,
     Sum,
     axis_of,
+    holds,
     is_pinned,
     leaves,
     limit,
@@ -134,6 +135,40 @@ def test_tied_axes_are_equal_in_any_growth(pair: list[Axis]) -> None:
     assert_equal_in_any_growth(one, other)
 
 
+def rebuilt(axis: Axis) -> Axis:
+    """Return the same expression, of which nothing has been worked out yet."""
+    return axis if isinstance(axis, Factor) else type(axis)(tuple(map(rebuilt, axis.parts)))
+
+
+@STABLE
+@given(several(3), st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=4), st.data())
+def test_what_is_known_of_an_axis_is_known_as_of_now(
+    three: list[Axis], pairs: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Whatever was asked before a factor was bound, the answer is that of an expression which nobody has asked yet."""
+    factors = {leaf for axis in three for leaf in leaves(axis)}
+    for left, right in pairs:
+        unify(three[left], three[right], WHY)
+        with contextlib.suppress(Misaligned):
+            split_product(three[left], data.draw(st.integers(1, size(three[left]) or 1)))
+        for axis in three:
+            fresh = rebuilt(axis)
+            assert repr(resolve(axis)) == repr(resolve(fresh))
+            assert (size(axis), leaves(axis)) == (size(fresh), leaves(fresh))
+            assert {factor for factor in factors if holds(axis, factor)} == factors.intersection(leaves(fresh))
+
+
+@STABLE
+@given(some_axis)
+def test_parts_of_a_sum_are_found_by_their_factors(axis: Axis) -> None:
+    found = resolve(axis)
+    assume(isinstance(found, Sum))
+    assert isinstance(found, Sum)
+    assert found.starts == [sum(size(part) or 0 for part in found.parts[:n]) for n in range(len(found.parts) + 1)]
+    for factor in leaves(found):
+        assert found.having[factor] == [n for n, part in enumerate(found.parts) if factor in leaves(part)]
+
+
 @STABLE
 @given(several(4), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=6), st.data())
 def test_later_ties_splits_and_pins_keep_earlier_ties(
@@ -147,7 +182,7 @@ def test_later_ties_splits_and_pins_keep_earlier_ties(
         with contextlib.suppress(Misaligned):
             step(chosen, cut)
         if data.draw(st.integers(0, 9)) == 0:
-            pin(next(leaves(chosen), chosen), WHY)
+            pin(next(iter(leaves(chosen)), chosen), WHY)
     for left, right in pairs:
         assert_equal_in_any_growth(four[left], four[right])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -18,14 +19,15 @@ from helpers.graphs import STABLE, grow, model, opened
 from helpers.probes import CASES
 from helpers.ranges import exposing, finite, session
 from onnx_n2n.analysis.walk import analyze
-from onnx_n2n.axes.algebra import Reason
+from onnx_n2n.axes.algebra import Factor, Product, Reason, Sum
 from onnx_n2n.passes import Deepen
 from onnx_n2n.rules import Keeps, declare, ranged, registry
-from onnx_n2n.width.growth import Fresh
+from onnx_n2n.width.growth import Copies, Fresh, Growth
 from onnx_n2n.width.plan import ways
 from onnx_n2n.width.reach import formulas
 from onnx_n2n.width.reach.magnitudes import Magnitudes
 from onnx_n2n.width.reach.search import Fits, Reaches
+from onnx_n2n.width.reach.walk import _channels
 
 SCALES = (1.0, 30.0, 60.0, 100.0, 1e4, 1e10, 1e18, 1e30, 3e37, 3e38)
 HALF = (1.0, 6.0, 60.0, 1e3, 1e4, 6e4)
@@ -368,6 +370,29 @@ def test_bounds_are_worked_out_from_constants(made: str, bound: float) -> None:
     analysis = analyze(opened(proto))
     (value,) = analysis.model.graph.outputs
     assert Magnitudes(analysis, formulas.BOUNDS)[value] == pytest.approx(bound)
+
+
+def test_channels_that_a_body_keeps_to_itself_are_followed_there() -> None:
+    lost = "h = MatMul(x, W) a = Mul(h, h) e = Exp(a) p = MatMul(e, V)"
+    other = "else_branch = f () => (float[4,2] q) { q = MatMul(x, U) }"
+    body = f"z = If <then_branch = t () => (float[4,2] p) {{ {lost} }}, {other}> (c) y = Neg(z)"
+    found = fits(body, c=np.array(True), **WEIGHTS, U=(3, 2))
+    assert isinstance(found, Reason)
+    assert found == fits(f"{lost} y = Neg(p)", **WEIGHTS)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_places_of_an_axis_are_those_of_its_channels(order: tuple[int, ...]) -> None:
+    """As an axis says of which only this factor has shares, all of them different."""
+    one, two, three = Factor(2), Factor(3), Factor(5)
+    parts = [(one, two, three)[place] for place in order]
+    for axis in (Product(tuple(parts)), Sum((parts[0], Product(tuple(parts[1:])), parts[0]))):
+        for factor in (one, two, three):
+            places, channels = _channels(axis, factor)
+            numbers = np.arange(factor.size or 0)
+            shares = Growth({factor: Copies(numbers, numbers + 2.0)}, (), ()).share(axis)
+            assert places.tolist() == np.flatnonzero(shares >= 2).tolist()
+            assert channels.tolist() == (shares[places] - 2).tolist()
 
 
 @functools.cache

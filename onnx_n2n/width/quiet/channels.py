@@ -42,10 +42,10 @@ class Quiet:
         """The uses of all gains."""
         return frozenset([(norm.node, norm.gain) for norm in self.norms] + [gain for _, gain in self.written])
 
-    def silent(self, value: ir.Value) -> bool:
-        """Say whether the new channels of a tensor are zero."""
-        held = self.holds.get(value)
-        return held is not None and not held.any()
+    @property
+    def silent(self) -> list[ir.Value]:
+        """The tensors in which new channels are zero."""
+        return [value for value, held in self.holds.items() if not held.any()]
 
 
 def title(node: ir.Node) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve
+from onnx_n2n.axes.algebra import Axis, Factor, Product, holds, resolve
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import plain
@@ -66,7 +66,7 @@ class _Search:
         self.zero, self.mean = np.zeros(size), np.full(size, 1 / size)
         self._read_ledger()
         self._read_interface()
-        for node in self.analysis.model.graph.all_nodes():
+        for node in self.analysis.nodes.get(self.factor, ()):
             self._visit(node)
         holds = self.equations.solve(self.mean, (node for node, _ in self.writers))
         for value, held in holds.items():
@@ -102,16 +102,13 @@ class _Search:
     # --- what nodes ask for
 
     def _read_ledger(self) -> None:
-        ledger = self.analysis.ledger
         self.sums: dict[ir.Node, list[Contraction]] = {}
-        for contraction in ledger.contractions:
-            axes = [axis for axis, summed in contraction.summands[0].parts if summed]
-            if any(map(self._on, axes)):
-                self.sums.setdefault(contraction.node, []).append(contraction)
-                self._keep_tied(contraction)
-        for evenness in ledger.evenness:
-            if not self._on(evenness.axis):
-                continue
+        for node in self.analysis.nodes.get(self.factor, ()):
+            for contraction in self.analysis.contractions.get(node, ()):
+                if any(summed and self._on(axis) for axis, summed in contraction.summands[0].parts):
+                    self.sums.setdefault(node, []).append(contraction)
+                    self._keep_tied(contraction)
+        for evenness in self.analysis.evenness.get(self.factor, ()):
             if evenness.by is None:
                 raise NotApplicable(evenness.reason.text)
             if resolve(evenness.axis) is not self.factor:
@@ -126,7 +123,7 @@ class _Search:
     def _keep_tied(self, contraction: Contraction) -> None:
         """Let what a head reads that is a table too be zero, so that the head needs no numbers of its own."""
         read = [operand(contraction.node, summand.slot) for summand in contraction.summands]
-        if self.tied and any(self.analysis.twins.tied(stored(value)[0]) for value in read):
+        if self.tied and any(stored(value)[0] in self.analysis.twins.tied for value in read):
             for value in read:
                 if stored(value)[0] not in self.analysis.constants:
                     self.equations.fix(value, self.zero, contraction.node)
@@ -361,7 +358,7 @@ class _Search:
         return value
 
     def _on(self, axis: Axis) -> bool:
-        return any(leaf is self.factor for leaf in leaves(axis))
+        return holds(axis, self.factor)
 
     def _touches(self, axes: tuple[Axis, ...] | None) -> bool:
         return any(map(self._on, axes or ()))

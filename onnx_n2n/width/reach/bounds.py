@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated
 from onnx_n2n.width.reach.magnitudes import LARGEST, Magnitudes
-from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
+from onnx_n2n.width.reach.reading import MANY, clipped, exponent, normalised, smallest, steps, terms, unread
 
 HIGHEST = 710.0  # the logarithm of the largest number of any type
 GATED = frozenset({"sigmoid", "hardsigmoid"})  # between 0 and 1
@@ -223,7 +223,7 @@ def recur(found: Magnitudes, node: ir.Node, slot: int) -> float:
 
 def batch_norm(found: Magnitudes, node: ir.Node, _: int) -> float:
     """Return the bound of a BatchNormalization in evaluation."""
-    parts = affine(found.analysis, node)
+    parts = found.affine(node)
     first = node.inputs[0]
     if parts is None or first is None:
         return math.inf

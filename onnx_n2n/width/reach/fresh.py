@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.axes.algebra import leaves
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.record.mixture import MOST
 from onnx_n2n.rules.ranges import GELU, Bounded, Keeps, Moves, activated, attribute
@@ -19,7 +18,7 @@ from onnx_n2n.width.reach import bounds
 from onnx_n2n.width.reach.bounds import SATURATING, packed, padding
 from onnx_n2n.width.reach.magnitudes import ROOM
 from onnx_n2n.width.reach.reach import COPIED, LOST, MIXED, SPOILED, SQUARED, Gain, Reach, keeps, total, worst
-from onnx_n2n.width.reach.reading import MANY, affine, clipped, exponent, normalised, smallest, steps, terms, unread
+from onnx_n2n.width.reach.reading import MANY, clipped, exponent, normalised, smallest, steps, terms, unread
 from onnx_n2n.width.reach.walk import Walk
 
 ADDING = frozenset({"Conv", "ConvTranspose", "Gemm", "NhwcConv", "FusedConv", "FusedGemm"})
@@ -196,7 +195,7 @@ def _passes(walk: Walk, node: ir.Node, slot: int) -> bool:
     """Say whether an operand brings the factor into the result: somewhere it is not summed over."""
     axes = walk.analysis.axes_of_use(node, slot) or ()
     summands = [
-        each for contraction in walk.magnitudes.contractions.get(node, ()) for each in contraction.summands
+        each for contraction in walk.analysis.contractions.get(node, ()) for each in contraction.summands
         if each.slot == slot
     ]  # fmt: skip
     for place, axis in enumerate(axes):
@@ -205,8 +204,7 @@ def _passes(walk: Walk, node: ir.Node, slot: int) -> bool:
             if walk.on(axis):
                 return True
             continue
-        summed = {leaf for each in here for part, on in each.parts if on for leaf in leaves(part)}
-        if walk.on(axis) and walk.factor not in summed:
+        if walk.on(axis) and not any(on and walk.on(part) for each in here for part, on in each.parts):
             return True
     return False
 
@@ -292,7 +290,7 @@ def normalise(walk: Walk, node: ir.Node, slot: int) -> Reach:
 
 def batch_norm(walk: Walk, node: ir.Node, _: int) -> Reach:
     """Each channel is multiplied by a number, and another is added; a mixture that is folded stays one."""
-    parts, reach = affine(walk.analysis, node), walk.operand(node, 0)
+    parts, reach = walk.magnitudes.affine(node), walk.operand(node, 0)
     if parts is None or reach is None:
         return LOST
     if reach.linear and (node, 1) in walk.folds:

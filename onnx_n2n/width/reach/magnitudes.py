@@ -16,9 +16,9 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.subgraphs import bodies_of
-from onnx_n2n.rules.obligations import Contraction
 from onnx_n2n.rules.ranges import Bounded, Keeps, Kind, Moves, Overflows
 from onnx_n2n.rules.registry import range_of
+from onnx_n2n.width.reach.reading import affine
 
 CHUNK = 1 << 22  # elements that are looked at together
 LARGEST = {
@@ -50,10 +50,8 @@ class Magnitudes:
         self.analysis = analysis
         self.formulas = formulas
         self._found: dict[ir.Value, float] = {}
+        self._affine: dict[ir.Node, tuple[np.ndarray, np.ndarray] | None] = {}
         self.convex: set[ir.Value] = set()  # not negative, and summing to one at most along the last axis
-        self.contractions: dict[ir.Node, list[Contraction]] = {}
-        for contraction in analysis.ledger.contractions:
-            self.contractions.setdefault(contraction.node, []).append(contraction)
         self._visit(analysis.model.graph)
 
     def __getitem__(self, value: ir.Value) -> float:
@@ -83,6 +81,12 @@ class Magnitudes:
         """Say whether a tensor stays far below the largest number of its type, whatever the model is given."""
         return self[value] <= ROOM * self.largest(value)
 
+    def affine(self, node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what a BatchNormalization multiplies channels by, and what it adds."""
+        if node not in self._affine:
+            self._affine[node] = affine(self.analysis, node)
+        return self._affine[node]
+
     def summed(self, node: ir.Node) -> float:
         """Return how many products each number is the sum of that a node of a contraction makes."""
         if node.op_type in MADE:
@@ -91,11 +95,11 @@ class Magnitudes:
             return math.prod(lengths[:made] + lengths[made + 1 :]) if len(lengths) > made else math.inf
         lengths = [
             size(axis) or math.inf
-            for contraction in self.contractions.get(node, ())
+            for contraction in self.analysis.contractions.get(node, ())
             for axis, on in contraction.summands[0].parts
             if on
         ]
-        return math.prod(lengths) if node in self.contractions else math.inf
+        return math.prod(lengths) if node in self.analysis.contractions else math.inf
 
     def _constant(self, value: ir.Value) -> float:
         array = self.analysis.constants.array(value)

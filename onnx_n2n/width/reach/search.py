@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import onnx_ir as ir
 
 from onnx_n2n.analysis.failures import RAISE
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Factor, Reason, leaves
+from onnx_n2n.axes.algebra import Factor, Reason
 from onnx_n2n.errors import N2NError
 from onnx_n2n.record.mixture import MOST
 from onnx_n2n.width.folding import folds
@@ -62,11 +61,6 @@ class Reaches:
         self._model = self._tried(
             lambda: Walked(analysis, Mixing(analysis), folds(analysis), Magnitudes(analysis, BOUNDS), FRESH)
         )
-        self._nodes: dict[Factor, set[ir.Node]] = {}
-        for node in analysis.model.graph.all_nodes():
-            inside = {leaf for value in node.outputs for axis in analysis.axes.get(value, ()) for leaf in leaves(axis)}
-            for leaf in inside:
-                self._nodes.setdefault(leaf, set()).add(node)
 
     def of(self, factor: Factor) -> Fits | Reason:
         """Say whether a factor may have fresh channels; else why not: the first node that may lead out of the range."""
@@ -76,8 +70,7 @@ class Reaches:
     def _walked(self, model: Walked, factor: Factor) -> Fits | Reason:
         reason: Reason | None = None
         for positive in (False, True):  # signs of both kinds are worth more than larger rows
-            walk = Walk(model, factor, self._nodes.get(factor, set()), positive=positive)
-            found = walk.run(SHARE / LEAST)
+            found = Walk(model, factor, positive=positive).run(SHARE / LEAST)
             if not isinstance(found, Reason):
                 return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive)
             reason = reason or found

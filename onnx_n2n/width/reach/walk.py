@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
+from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, holds, leaves, resolve, size
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import EXPANDERS
 from onnx_n2n.graph.subgraphs import bodies_of
@@ -42,6 +42,18 @@ class Walked:
     magnitudes: Magnitudes
     formulas: Mapping[str, Formula]
 
+    @cached_property
+    def given(self) -> Mapping[Factor, Sequence[ir.Value]]:
+        """For each factor the graph inputs that have it inside: new channels of these are copies."""
+        inputs, known = self.analysis.model.graph.inputs, self.analysis.axes
+        axes = [(value, axis) for value in inputs for axis in known.get(value, ())]
+        axes += [(port.value, port.axis) for port in self.analysis.ports if port.inward]
+        found: dict[Factor, list[ir.Value]] = {}
+        for value, axis in axes:
+            for factor in leaves(axis):
+                found.setdefault(factor, []).append(value)
+        return found
+
 
 class Walk:
     """One walk: what is known of each tensor that has the channels of a factor.
@@ -49,29 +61,26 @@ class Walk:
     Args:
         model: The model.
         factor: Whose fresh channels are followed.
-        nodes: The nodes that make tensors with the factor.
         positive: Whether mixtures have positive weights only.
     """
 
-    def __init__(self, model: Walked, factor: Factor, nodes: set[ir.Node], *, positive: bool) -> None:
+    def __init__(self, model: Walked, factor: Factor, *, positive: bool) -> None:
         self.analysis, self.magnitudes, self.mixing = model.analysis, model.magnitudes, model.mixing
         self.folds, self.formulas = model.folds, model.formulas
-        self.factor, self.nodes, self.positive = factor, nodes, positive
-        self.found: dict[ir.Value, Reach] = {}
+        self.factor, self.positive = factor, positive
+        self.slots = self.analysis.nodes.get(factor, {})
+        self.nodes: dict[ir.Graph, list[ir.Node]] = {}
+        for node in self.slots:
+            self.nodes.setdefault(node.graph, []).append(node)  # type: ignore[arg-type]
+        self.found: dict[ir.Value, Reach] = dict.fromkeys(model.given.get(factor, ()), COPIED)
         self.whys: dict[ir.Value, Reason] = {}
 
     def run(self, most: float) -> Gain | Reason:
         """Return the largest gain of all tensors, or why one leaves the range or has more than the ``most`` allowed."""
-        for value in self.analysis.model.graph.inputs:
-            if self.touches(self.analysis.axes.get(value)):
-                self.found[value] = COPIED
-        for port in self.analysis.ports:
-            if port.inward and self.on(port.axis):
-                self.found[port.value] = COPIED
         self.visit(self.analysis.model.graph)
         gain: Gain = 0.0
-        for node in self.analysis.model.graph.all_nodes():
-            for value in node.outputs if node in self.nodes else ():
+        for node in self.slots:
+            for value in node.outputs:
                 reach = self.found.get(value)
                 if reach is None or not (value.uses() or value.is_graph_output()):
                     continue
@@ -84,12 +93,12 @@ class Walk:
         return gain
 
     def visit(self, graph: ir.Graph) -> None:
-        """Walk over the nodes of a graph."""
-        for node in graph:
+        """Walk over those nodes of a graph that have to do with the factor."""
+        for node in self.nodes.get(graph, ()):
             bodies = list(bodies_of(node))
             if bodies:
                 self._bodies(node, bodies)
-            elif node in self.nodes:
+            else:
                 self._visit(node)
 
     def _visit(self, node: ir.Node) -> None:
@@ -111,7 +120,7 @@ class Walk:
 
     def on(self, axis: Axis) -> bool:
         """Say whether an axis has the factor."""
-        return any(leaf is self.factor for leaf in leaves(axis))
+        return holds(axis, self.factor)
 
     def touches(self, axes: Sequence[Axis] | None) -> bool:
         """Say whether a tensor has the factor."""
@@ -124,7 +133,7 @@ class Walk:
     def operand(self, node: ir.Node, slot: int) -> Reach | None:
         """Return what is known of the fresh channels of an operand, None if it has none."""
         value = node.inputs[slot]
-        if value is None or not self.touches(self.analysis.axes_of_use(node, slot)):
+        if value is None or slot not in self.slots.get(node, ()):
             return None
         if self.magnitudes[value] == 0:
             return NOTHING
@@ -164,11 +173,11 @@ class Walk:
         alike = all(self.operand(node, slot) is None for slot in slots if slot < len(node.inputs))
         return reach if alike else replace(reach, copy=False, linear=False, below=False)
 
-    def floats(self, node: ir.Node) -> list[int]:
-        """Return the slots of the operands that are no whole numbers."""
+    def floats(self, node: ir.Node, among: Iterable[int] | None = None) -> list[int]:
+        """Return the slots of the operands that are no whole numbers, of all or ``among`` some."""
         return [
-            slot for slot, value in enumerate(node.inputs)
-            if value is not None and self.magnitudes.dtype(value) not in WHOLE
+            slot for slot in (range(len(node.inputs)) if among is None else among)
+            if (value := node.inputs[slot]) is not None and self.magnitudes.dtype(value) not in WHOLE
         ]  # fmt: skip
 
     def sizes(self, node: ir.Node, slot: int) -> Gain:
@@ -188,11 +197,11 @@ class Walk:
 
         If fresh places of it are mixtures, any channel may be the second of what is made of the first.
         """
-        channels = _channels(axis, self.factor)
-        if use in self.folds or self.mixing.blends(use) or len(channels) != len(sizes) or not (channels >= 0).any():
+        if use in self.folds or self.mixing.blends(use) or size(axis) != len(sizes) or not self.on(axis):
             return float(sizes.max(initial=0))
         found = np.zeros(self.factor.size or 0)
-        np.maximum.at(found, channels[channels >= 0], sizes[channels >= 0])
+        places, channels = _channels(axis, self.factor)
+        np.maximum.at(found, channels, sizes[places])
         return found
 
     def _size(self, value: ir.Value) -> tuple[float, float, float]:
@@ -201,7 +210,8 @@ class Walk:
     # --- nodes
 
     def _result(self, node: ir.Node, slot: int) -> Reach:
-        fresh = [reach for each in range(len(node.inputs)) if (reach := self.operand(node, each)) is not None]
+        reading = self.slots[node]
+        fresh = [reach for each in reading if (reach := self.operand(node, each)) is not None]
         if fresh and all(reach.copy for reach in fresh):
             return NOTHING if all(reach.linear for reach in fresh) and node.op_type == "Identity" else COPIED
         said = range_of(node)
@@ -209,10 +219,10 @@ class Walk:
             case Bounded():
                 return Reach(plus=said.by)
             case Moves(slots):
-                moved = [self.operand(node, each) for each in (self.floats(node) if slots is None else slots)]
+                moved = [self.operand(node, each) for each in (self.floats(node, reading) if slots is None else slots)]
                 # What has not got the channels is laid beside them, or gives all of them the same number.
                 found = worst(reach for reach in moved if reach is not None) if any(moved) else COPIED
-                return self.chosen(node, found, set(range(len(node.inputs))) - set(slots or range(len(node.inputs))))
+                return self.chosen(node, found, set(range(len(node.inputs))).difference(slots) if slots else ())
             case Keeps():
                 return keeps(worst(self.part(node, each) for each in self.floats(node)), said, positive=self.positive)
             case Overflows(exponential=True) if self.positive and all(reach.linear for reach in fresh):
@@ -268,16 +278,26 @@ class Walk:
                 self.learn(node, value, worst((self.found[value], self.found[inner])))
 
 
-def _channels(axis: Axis, factor: Factor) -> np.ndarray:
-    """Return int64[n]: which channel of a factor each place of an axis is of, -1 for none."""
+def _channels(axis: Axis, factor: Factor) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64[n] twice: the places of an axis that have a factor, and which channel of it each of them is of."""
     axis = resolve(axis)
     if isinstance(axis, Factor):
-        length = axis.size or 0
-        return np.arange(length) if axis is factor else np.full(length, -1)
-    found = [_channels(part, factor) for part in axis.parts]
+        places = np.arange((axis.size or 0) if axis is factor else 0)
+        return places, places
     if isinstance(axis, Product):
-        return reduce(lambda outer, inner: np.maximum.outer(outer, inner).ravel(), found, np.full(1, -1))
-    return np.concatenate([np.zeros(0, np.int64), *found])
+        found = np.full(1, -1)
+        for part in axis.parts:
+            inner = np.full(size(part) or 0, -1)
+            places, channels = _channels(part, factor)
+            inner[places] = channels
+            found = np.maximum.outer(found, inner).ravel()
+        return np.flatnonzero(found >= 0), found[found >= 0]
+    pairs = [(axis.starts[n], *_channels(axis.parts[n], factor)) for n in axis.having.get(factor, ())]
+    none = np.zeros(0, np.int64)
+    return (
+        np.concatenate([none, *(start + places for start, places, _ in pairs)]),
+        np.concatenate([none, *(channels for *_, channels in pairs)]),
+    )
 
 
 Formula = Callable[[Walk, ir.Node, int], Reach]
