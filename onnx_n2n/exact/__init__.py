@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from onnx_n2n import lazily
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnx_n2n.exact.checking import check
@@ -12,4 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "check"]
 
-__getattr__ = lazily.names(__name__, {"checking": ["check"], "verdict": ["Verdict"]})
+_HOMES = {"Verdict": "verdict", "check": "checking"}  # not by `lazily`: this package needs nothing else of ours
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -273,6 +273,19 @@ class Pair:
         constants, largest = self.growth.rounded(self.teacher, self.student)
         return replace(equal, constants=constants, largest_rounding=largest)
 
+    def unlike(self, shapes: sizes.Shapes) -> Verdict | None:
+        """Return the verdict on some more shapes if something is not equal there; None where nothing can be said."""
+        attempt = (shapes,)
+        try:
+            world = Field(self.primes(attempt), self.roots, laws=True)
+            outside = Outside((self.survey(shapes, 0).open, self.survey(shapes, 1).open))
+            unequal = self.at(shapes, *self.lengths(attempt), outside, world)
+        except Differs as how:
+            return Verdict("different", shapes=attempt, output=how.output, reason=how.reason)
+        except Undecided:
+            return None
+        return None if unequal is None else replace(self.explained(unequal), primes=len(world.primes))
+
     def _certain(
         self, attempt: sizes.Attempt, place: int, lengths: tuple[Lengths, Lengths], outside: Outside, means: Means
     ) -> Verdict | float:

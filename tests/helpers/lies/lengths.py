@@ -130,6 +130,14 @@ LIES = [
          "Relu(v) }>", "s = Shape<end=1>(x) e = Div(s, k) d = Squeeze(e, first) y = Loop(d, , x) <body = b (int64 i, "
          "bool c, float[N, 8] v) => (bool g, float[N, 8] u) { g = Identity(c) u = Sin(v) }>", k=np.array([100000]),
          first=np.array([0]), feeds={"x": normal(100002, 8)}),
+    # what is so only of one that is alone
+    pair("a product over a batch, of what is not zero only alone", SAME, "e = EyeLike(x) m = Mul(x, e) p = "
+         "ReduceProd(m, first) q = MatMul(p, W) y = Add(x, q)", first=np.array([0]), W=W,
+         changed={"W": normal(8, 8, seed=2)}, feeds={"x": normal(1, 8)}),
+    pair("the largest of a batch, of which others are zero", "(float[N, 8] x) => (float[1, 8] y)",
+         "e = EyeLike(x) m = Mul(x, e) y = ReduceMax(m, first)",
+         "e = EyeLike(x) m = Mul(x, e) g = ReduceMax(m, first) y = Relu(g)", first=np.array([0]),
+         feeds={"x": -np.ones((1, 8), "f4")}),
     # numbers that a node states, and that no run reaches
     pair("cropped and padded twice", "(float[N, L] x) => (float[N, 100] y)", "y = CenterCropPad<axes=[1]>(x, k)",
          "a = CenterCropPad<axes=[1]>(x, n) y = CenterCropPad<axes=[1]>(a, k)", k=np.array([100]), n=np.array([200]),
