@@ -66,7 +66,7 @@ def test_what_meets_padding_at_any_batch_is_dead_after_three_runs_without_number
     model = made(IMAGE, W=KERNEL)
     assert check(model, model)
     assert made_for == [5, 5, 5]  # two sets of lengths, and one alone; no run with numbers left anything unread
-    assert len(pairs[-1].surveys) == 2 * (3 + 2)  # of both models, and two to see whether they take other batches
+    assert len(pairs[-1].surveys) == 2 * (3 + 1)  # of both models, and two to see whether they take other batches
 
 
 def test_a_survey_says_which_nodes_meet_what_is_unread() -> None:
