@@ -279,7 +279,7 @@ class Pair:
         try:
             world = Field(self.primes(attempt), self.roots, laws=True)
             outside = Outside((self.survey(shapes, 0).open, self.survey(shapes, 1).open))
-            unequal = self.at(shapes, *self.lengths(attempt), outside, world)
+            unequal = self.at(shapes, self.lengths(attempt)[0], outside, world)
         except Differs as how:
             return Verdict("different", shapes=attempt, output=how.output, reason=how.reason)
         except Undecided:
