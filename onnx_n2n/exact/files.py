@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,6 +74,13 @@ class File:
         given = {each.name for each in self.proto.graph.initializer}
         given |= {each.values.name for each in self.proto.graph.sparse_initializer}
         return (_declared(each) for each in self.proto.graph.input if each.name not in given)
+
+
+def let_go(array: np.ndarray | None) -> None:
+    """Give back the memory of an array that is mapped; its pages are read again when they are needed."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _declared(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

@@ -16,7 +16,7 @@ from onnx import helper
 from onnx_n2n.exact import registry
 from onnx_n2n.exact.by_length import decisions, emptied
 from onnx_n2n.exact.defined import doubtful, function_of
-from onnx_n2n.exact.files import File, dense, domain_of, opsets
+from onnx_n2n.exact.files import File, dense, domain_of, let_go, opsets
 from onnx_n2n.exact.lengths import Lengths, Trail
 from onnx_n2n.exact.numeric import Numbers
 from onnx_n2n.exact.reads import Ids, Reads
@@ -88,6 +88,8 @@ class Run:
                 if name:
                     scope.values[name] = value
             for name in names:
+                read = scope.values.get(name)
+                let_go(read.known if isinstance(read, Tensor) else None)
                 last[name] -= 1
                 if not last[name] and name in getattr(scope.values, "maps", [scope.values])[0]:
                     del scope.values[name]

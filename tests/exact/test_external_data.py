@@ -13,7 +13,8 @@ from onnx import numpy_helper
 
 from helpers.lying import Pair, but, normal, pair
 from onnx_n2n.exact import check
-from onnx_n2n.exact.files import File
+from onnx_n2n.exact import pair as both
+from onnx_n2n.exact.files import File, let_go, load
 
 ROWS = "(float[N, 8] x) => (float[N, 5] y)"
 NET = "a = MatMul(x, W) b = Relu(a) y = MatMul(b, V)"
@@ -94,3 +95,29 @@ def test_external_data_that_is_cut_off(tmp_path: Path) -> None:
         assert check(teacher, student).state != "equal"
     except Exception as why:
         assert "data" in str(why)  # noqa: PT017
+
+
+def _resident(path: Path) -> int:
+    """Return how many KiB of a file's mapped pages are in memory."""
+    found, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if not line.startswith(tuple("0123456789abcdef")):
+            found += int(line.split()[1]) if ours and line.startswith("Rss:") else 0
+        else:
+            ours = line.endswith(str(path))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells which pages are in memory")
+def test_pages_of_constants_are_given_back_once_a_node_has_read_them(tmp_path: Path) -> None:
+    arrays = {"W": np.ones((8, 1 << 15), np.float32), "V": np.ones((1 << 15, 5), np.float32)}
+    file, place = load(_external(tmp_path, "t", arrays)), tmp_path / "t" / "data.bin"
+    first, second = (file.array(each) for each in file.proto.graph.initializer)
+    assert np.all(first == 1)
+    assert _resident(place) >= first.nbytes >> 10
+    let_go(first)
+    assert _resident(place) < 64
+    assert np.all(second == 1)
+    assert np.all(first == 1)
+    both.Pair(file, file).survey({"x": (2, 8)}, 0)
+    assert _resident(place) < 64
