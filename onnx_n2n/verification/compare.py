@@ -184,7 +184,7 @@ def _stick(
 
 def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdict:
     """Hold a student's output, per feed, against what the teacher asks."""
-    worst, error, tolerance, ok, undecided = (-1.0, 0.0), 0.0, stick.tolerance, True, True
+    worst, error, tolerance, ok, undecided = (-1.0, False), 0.0, stick.tolerance, True, True
     feeds = zip(stick.truth, stick.forms, stick.limits, stick.edges, student, strict=True)
     for old, form, limit, edge, value in feeds:
         new = _array(value)
@@ -201,9 +201,9 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
         # An entry without any tolerance has to be equal.
         with np.errstate(over="ignore"):
             share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
-        # Of several that are beyond all measure, the one that is furthest off.
-        place = np.unravel_index(np.argmax(np.where(share == share.max(), gap, -1.0)), share.shape)
-        if (found := (float(share[place]), float(gap[place]))) > worst:
+        # Of several that are beyond all measure, one that is infinitely far off.
+        place = np.unravel_index(np.argmax((share == share.max()) * (1 + np.isinf(gap))), share.shape)
+        if (found := (float(share[place]), bool(np.isinf(gap[place])))) > worst:
             worst = found
             error, tolerance = (_fraction(float(array[place]), stick.scale) for array in (gap, limit))
     return OutputVerdict(
