@@ -1,10 +1,10 @@
-"""Peak memory and processor time of widening a large model, against reading the teacher's and writing the student's bytes.
+"""Peak memory and processor time of widening large models, against reading and writing their bytes.
 
-    python benchmarks/memory.py [--sizes 100 400 1600] [--folder /where/there/is/room] > benchmarks/results/memory-DATE.md
+    python benchmarks/memory.py [--sizes 100 400 1600] [--layers 24] [--folder WHERE] > memory-DATE.md
 
 Each model is a chain of MatMuls with random weights in external data, of about so many million parameters. It is
-widened by 1.25 without verification, and its bytes are read and written, each in a process of its own. All that is made
-is removed.
+widened by 1.25 without verification. Then as many bytes as the teacher has are read, and as many as the student has are
+written. Each is done in a process of its own. All that is made is removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-LAYERS = 24
 FACTOR = 1.25
 MB = 1e6
 MEASURED = """
@@ -52,12 +51,12 @@ with open(sys.argv[3], "wb", buffering=0) as file:
 IMPORT = "import onnx_n2n; onnx_n2n.widen"
 
 
-def make(folder: Path, millions: int) -> Path:
+def make(folder: Path, millions: int, layers: int) -> Path:
     """Write a chain of MatMuls, one weight after the other."""
-    width = 32 * round(math.sqrt(millions * 1e6 / LAYERS) / 32)
+    width = 32 * round(math.sqrt(millions * 1e6 / layers) / 32)
     rng, nodes, weights = np.random.default_rng(0), [], []
     with (folder / "weights.bin").open("wb") as file:
-        for n in range(LAYERS):
+        for n in range(layers):
             weight = TensorProto(name=f"w{n}", data_type=TensorProto.FLOAT, dims=[width, width])
             weight.data_location = TensorProto.EXTERNAL
             for key, value in {"location": "weights.bin", "offset": file.tell(), "length": 4 * width * width}.items():
@@ -67,7 +66,7 @@ def make(folder: Path, millions: int) -> Path:
             weights.append(weight)
             nodes.append(helper.make_node("MatMul", [f"x{n}", f"w{n}"], [f"h{n}"], name=f"layer{n}"))
             nodes.append(helper.make_node("Relu", [f"h{n}"], [f"x{n + 1}"]))
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width]) for name in ("x0", f"x{LAYERS}")]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width]) for name in ("x0", f"x{layers}")]
     graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "teacher.onnx")
@@ -86,27 +85,29 @@ def main() -> None:
     """Measure all, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10], help="millions of parameters")
+    parser.add_argument("--layers", type=int, default=24, help="in how many weights these are")
     parser.add_argument("--folder", type=Path, help="where to make the models")
     asked = parser.parse_args()
     print(f"# Widening large models: memory and time ({date.today()})\n")
-    print(f"`benchmarks/memory.py`, Python {platform.python_version()}, {os.cpu_count()} CPUs. Float32, factor {FACTOR}, "
-          f"{LAYERS} layers, without verification.\nImporting the library takes {measured(IMPORT)[0]:.0f} MB.\n")  # fmt: skip
-    print("| parameters | teacher | student | largest tensors | peak memory | CPU | CPU of reading and writing | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"`benchmarks/memory.py`, Python {platform.python_version()}, {os.cpu_count()} CPUs. "
+          f"Float32, factor {FACTOR}, without verification.\nImporting the library takes {measured(IMPORT)[0]:.0f} MB. "
+          "Teacher and student with the size of one weight.\n")  # fmt: skip
+    print("| parameters | teacher | student | peak memory | CPU | CPU of reading and writing | ratio |")
+    print("|---|---|---|---|---|---|---|")
     for millions in asked.sizes:
         with tempfile.TemporaryDirectory(dir=asked.folder) as name:
-            teacher, out = make(Path(name), millions), Path(name) / "out"
+            teacher, out = make(Path(name), millions, asked.layers), Path(name) / "out"
+            before = (teacher.parent / "weights.bin").stat().st_size
             out.mkdir()
-            teacher_size = (teacher.parent / "weights.bin").stat().st_size
             peak, seconds = measured(WIDEN.format(factor=FACTOR), teacher, out / "student.onnx")
-            sizes = [tensor.dims for tensor in onnx.load(out / "student.onnx", load_external_data=False).graph.initializer]
-            largest = max(4 * math.prod(dims) for dims in sizes)
-            student_size = sum(path.stat().st_size for path in out.iterdir())
+            weights = onnx.load(out / "student.onnx", load_external_data=False).graph.initializer
+            largest = max(4 * math.prod(weight.dims) for weight in weights)
+            after = sum(path.stat().st_size for path in out.iterdir())
             shutil.rmtree(out)
-            _, copying = measured(COPY, teacher, out, student_size)
-            print(f"| {millions} M | {teacher_size / MB:,.0f} MB | {student_size / MB:,.0f} MB | "
-                  f"{teacher_size / LAYERS / MB:,.0f} and {largest / MB:,.0f} MB | {peak:,.0f} MB | {seconds:.1f} s | "
-                  f"{copying:.1f} s | {seconds / copying:.1f} |", flush=True)  # fmt: skip
+            _, copying = measured(COPY, teacher, out, after)
+            print(f"| {millions} M | {before / MB:,.0f} MB, {before / asked.layers / MB:,.0f} | {after / MB:,.0f} MB, "
+                  f"{largest / MB:,.0f} | {peak:,.0f} MB | {seconds:.1f} s | {copying:.1f} s | "
+                  f"{seconds / copying:.1f} |", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
