@@ -19,7 +19,7 @@ Part = tuple[int, int, np.ndarray]
 """An axis of a weight, a place along it, and the numbers from there on."""
 
 Parts = Callable[[], Iterator[Part]]
-"""Makes a weight part by part, along one axis."""
+"""Makes a weight part by part, along one axis, up to its end."""
 
 WHOLE = 1 << 28  # bytes up to which a weight is made as a whole before it is written
 
@@ -72,7 +72,6 @@ class Grown(ir.LazyTensor):
             for number, each in enumerate(rows):
                 file.seek(start + number * row + place * offset)
                 file.write(each.data)
-        file.seek(start + self.nbytes)
 
 
 def grown_in(model: ir.Model) -> Iterator[Grown]:

@@ -18,6 +18,7 @@ import onnx_n2n
 from helpers.graphs import STABLE, model
 from onnx_n2n.errors import ModelError
 from onnx_n2n.graph import grown
+from onnx_n2n.graph.constants import SMALL
 from onnx_n2n.graph.grown import Grown, Part
 from onnx_n2n.record.recipe import Recipe
 from onnx_n2n.width import rewrite
@@ -71,7 +72,7 @@ def test_a_student_written_in_parts_has_the_same_bytes(
             yield part
 
     monkeypatch.setattr(Recipe, "parts", watched)
-    for whole, elements in ((1 << 28, 1 << 24), (1 << 12, 1 << 18)):
+    for whole, elements in ((1 << 28, 1 << 18), (1 << 12, 1 << 18)):
         monkeypatch.setattr(grown, "WHOLE", whole)
         monkeypatch.setattr(rewrite, "PART", elements)
         place = tmp_path / str(whole)
@@ -81,6 +82,26 @@ def test_a_student_written_in_parts_has_the_same_bytes(
     assert written[0] == written[1]
     assert len(written[0]) == 1 + external
     assert [number for _, number, _ in given_ if number] == [256, 512, 768]
+
+
+@pytest.mark.parametrize("size", [SMALL, SMALL + 1])
+@pytest.mark.parametrize("kept", [False, True])
+def test_small_and_kept_weights_are_made_once(size: int, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grown, "WHOLE", -1)
+    made = []
+
+    def make() -> ir.TensorProtocol:
+        made.append(1)
+        return like
+
+    like = ir.Tensor(np.ones(size, np.float32), name="w")
+    weight = Grown(make, lambda: iter([(0, 0, make().numpy())]), like, like.shape, "w")
+    if kept:
+        weight.keep()
+    for _ in range(2):
+        assert weight.numpy().all()
+        weight.tofile(io.BytesIO())
+    assert len(made) == (1 if kept or size == SMALL else 4)
 
 
 def test_what_is_stored_is_read_and_made_again_only_where_that_fails() -> None:

@@ -15,6 +15,7 @@ import pytest
 import onnx_n2n
 from helpers.graphs import TOLERANCE, Judge, model
 from onnx_n2n.graph.constants import SMALL
+from onnx_n2n.graph.grown import grown_in
 from onnx_n2n.record.recipe import Recipe
 
 WIDTH = 80
@@ -103,9 +104,14 @@ def test_what_is_asked_for_later_does_not_depend_on_what_became_of_the_student(k
     assert found.report.clones == expected.report.clones
 
 
-def test_a_student_is_read_where_it_was_moved_to_and_made_where_it_was_not(tmp_path: Path, made: Counter[int]) -> None:
+def test_a_student_is_read_where_it_was_moved_to_and_made_where_it_was_not(
+    tmp_path: Path, made: Counter[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = given("file", tmp_path)
-    found = onnx_n2n.widen(path, 1.5, output=tmp_path / "student.onnx", verify=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = onnx_n2n.widen(path, 1.5, output="student.onnx", verify=False)
+    monkeypatch.chdir("elsewhere")
     first = found.growth.student
     assert set(made.values()) == {1}
     again = onnx_n2n.widen(path, 1.5, output=tmp_path / "student.onnx", force=True, verify=False, seed=1)
@@ -115,6 +121,13 @@ def test_a_student_is_read_where_it_was_moved_to_and_made_where_it_was_not(tmp_p
     (tmp_path / "student.onnx").unlink()
     assert again.report.clones is not None
     assert made
+
+
+def test_the_student_of_a_model_in_a_file_stays_out_of_memory(tmp_path: Path) -> None:
+    student = onnx_n2n.widen(given("ir of a file", tmp_path), 1.5, verify=False).model
+    large = [weight for weight in grown_in(student) if weight.size > SMALL]
+    assert len(large) == 3
+    assert not any(weight.cache for weight in large)
 
 
 def test_the_callers_model_is_what_it_was(tmp_path: Path) -> None:
