@@ -7,13 +7,16 @@ when the student is wrong.
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
@@ -22,12 +25,14 @@ from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.collector import still
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
+from onnx_n2n.graph.grown import grown_in
 from onnx_n2n.io.atomic import STDOUT, Draft, drafting
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import Loan, ModelLike, open_model
+from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
 from onnx_n2n.passes.proving import Proven, checked
@@ -92,12 +97,14 @@ class Made:
         done: How.
         student: The student as the kind that was given; a file that is a draft.
         proven: What shows that it is right.
+        recorded: Makes its record, once.
     """
 
     working: ir.Model
     done: Change
     student: Any
     proven: Proven
+    recorded: Callable[[], Record]
 
     @property
     def modified(self) -> bool:
@@ -147,9 +154,6 @@ def deliver(
             change, made, found = rest.change, rest.made, rest.found
         working, done = made.working, made.done
 
-        def recorded() -> Record:
-            return maker.recorded(working, done)
-
         @still()
         def counted() -> Clones | None:
             return count_clones(analyze(working)) if done.modified else None
@@ -161,14 +165,17 @@ def deliver(
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
             for to in draft.also.values():
-                record = recorded()
+                record = made.recorded()
                 to.write_bytes(record.to_bytes())
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
+        if isinstance(model, onnx.ModelProto):
+            for weight in grown_in(working):
+                weight.store(None)  # the student, which has it, is the caller's, who may change it
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
         report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact)
-        return Result(student, done, report, str(change), recorded)
+        return Result(student, done, report, str(change), made.recorded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +197,7 @@ class _Maker:
         """Say what a pass changes."""
         return change.parts(private(self.loan.model), self.proof, self.folder)
 
-    def recorded(self, working: ir.Model, done: Change) -> Record:
-        """Return the record of a student."""
+    def _recorded(self, working: ir.Model, done: Change) -> Record:
         return Record(done.steps, digest(working), origins(self.loan.model))
 
     def attempt(self, change: Driven, *, both: bool = False) -> Made | Failure:
@@ -206,45 +212,59 @@ class _Maker:
                 working = private(self.loan.model)
                 self.progress("growing")
                 done = change.apply(working, self.proof, self.folder)
+                recorded = cache(partial(self._recorded, working, done))
                 if not done.modified:
-                    return Made(working, done, self.model, Proven())
+                    return Made(working, done, self.model, Proven(), recorded)
                 try:
                     student = self._written(working)
                 except ModelError as failure:
                     if isinstance(failure.__cause__, OSError):  # of the disk
                         raise
                     return Failure(failure)
-            proven = self._proven(working, student, done, both=both)
+            proven = self._proven(working, student, done, recorded, both=both)
             wrong = proven.failure
         except (N2NError, OSError, MemoryError, RecursionError):
             raise
         except Exception as bug:
             return Failure(bug)
         if wrong is None:
-            return Made(working, done, student, proven)
+            return Made(working, done, student, proven, recorded)
         return Failure(wrong, None if proven.verdict is None else proven.verdict.wrong)
 
     def _written(self, working: ir.Model) -> Any:
         if self.draft is None:
+            if isinstance(self.model, ir.Model) and not carried(self.loan.model).files.read:
+                for weight in grown_in(working):
+                    weight.keep()
             return self.loan.give_back(working)
         self.progress("writing a draft")
         discard_draft(self.draft.path)  # of another attempt
-        write_draft(working, self.draft.path, self.draft.place)
+        write_draft(working, self.draft.path, self.draft.place, back=True)
         return self.draft.path
 
-    def _proven(self, working: ir.Model, student: Any, done: Change, *, both: bool) -> Proven:
+    def _proven(
+        self, working: ir.Model, student: Any, done: Change, recorded: Callable[[], Record], *, both: bool
+    ) -> Proven:
         if not self.proof.wanted:
             return Proven()
-        teacher: Any = self.model if self.path is None else self.path
-        if isinstance(self.model, gs.Graph):
-            teacher, student = self.loan.model, working
-        run = self._run(teacher, student, done) if self.proof.runs else None
-        if self.proof.exact is None or (run is not None and not run.ok and not both):
-            return Proven(run)
-        self.progress("comparing in exact arithmetic")
-        weights = parameters(self.loan.model) + parameters(working)
-        record, alone = self.recorded(working, done), run is None
-        return Proven(run, checked(teacher, student, done, record, self.proof, weights=weights, alone=alone))
+        with self._compared(working, student) as (teacher, draft):
+            run = self._run(teacher, draft, done) if self.proof.runs else None
+            if self.proof.exact is None or (run is not None and not run.ok and not both):
+                return Proven(run)
+            self.progress("comparing in exact arithmetic")
+            weights, alone = parameters(self.loan.model) + parameters(working), run is None
+            return Proven(run, checked(teacher, draft, done, recorded(), self.proof, weights=weights, alone=alone))
+
+    @contextmanager
+    def _compared(self, working: ir.Model, student: Any) -> Iterator[tuple[Any, Any]]:
+        """Lend teacher and student as they are compared; of graphs in memory there is one draft for all who compare."""
+        if not isinstance(self.model, gs.Graph | ir.Model):
+            yield self.model if self.path is None else self.path, student
+            return
+        with room(Path(tempfile.gettempdir())) as inside:
+            draft = inside / "student.onnx"
+            write_draft(working, draft, draft, back=isinstance(self.model, ir.Model))
+            yield self.loan.model, draft
 
     def _run(self, teacher: Any, student: Any, done: Change) -> Verdict:
         # ONNX Runtime takes its time to load, and only this needs it.

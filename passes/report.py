@@ -172,7 +172,8 @@ class Report:
     def clones(self) -> Clones | None:
         """Which channels of the student are exact copies of others, or None when nothing was changed.
 
-        They are counted when this is asked for, so the teacher must still be there, as it was.
+        They are counted when this is asked for. What grew is read from the student's file; where that is not there any
+        more as it was written, it is made again, and the teacher must still be there, as it was.
         """
         return self.counted()
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.graph.constants import hold
-
-Make = Callable[[], ir.TensorProtocol]
-"""Makes a tensor when it is asked for."""
+from onnx_n2n.graph.grown import Grown, Make, Parts
 
 
 class Names:
@@ -51,17 +49,18 @@ class Names:
         return self.register(ir.tensor(array, name=self.value(wish)))
 
     def grown(
-        self, value: ir.Value, like: ir.TensorProtocol, shape: Sequence[int], make: Make, *, replace: bool
+        self,
+        value: ir.Value,
+        like: ir.TensorProtocol,
+        shape: Sequence[int],
+        make: Make,
+        parts: Parts | None = None,
+        *,
+        replace: bool,
     ) -> ir.Value:
         """Store what becomes of a constant that was ``like``: in its place, or as an initializer named after it."""
-        tensor = ir.LazyTensor(
-            make,
-            dtype=like.dtype,
-            shape=ir.Shape(shape),
-            name=str(value.name) if replace else self.value(str(value.name)),
-            doc_string=like.doc_string,
-            metadata_props=dict(like.metadata_props),
-        )
+        name = str(value.name) if replace else self.value(str(value.name))
+        tensor = Grown(make, parts, like, ir.Shape(shape), name)
         if not replace:
             return self.register(tensor)
         hold(value, tensor)

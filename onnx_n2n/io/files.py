@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, told
+from onnx_n2n.graph.grown import Grown
 from onnx_n2n.io import incoming, wire
 from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
 from onnx_n2n.io.carried import Files, carried
 from onnx_n2n.io.messages import tensors
-from onnx_n2n.io.outgoing import to_sketch
+from onnx_n2n.io.outgoing import keep, to_sketch
 from onnx_n2n.io.rooms import is_plain, same_bytes
 from onnx_n2n.io.sources import Pages, Source
 from onnx_n2n.io.stand_ins import Read
@@ -38,7 +41,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     lazy = []
     for position, (start, length) in places.items():
         tensor = proto.graph.initializer[position]
-        lazy.append((tensor, _reader(tensor, source, start, length)))
+        lazy.append((tensor, _reader(wire.outline(tensor), source, start, length)))
     return from_proto(proto, lazy, source.path.parent, source.path.resolve().parent, source=source)
 
 
@@ -92,16 +95,18 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         draft.publish()
 
 
-def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
+def write_draft(model: ir.Model, draft: Path, place: Path, *, back: bool = False) -> None:
     """Write a model to a file that is not there yet, and its external weights beside it.
 
     The name of the data file is its own for each student. So a model never points to the weights of another one, not
     even for the moment in which one takes the other's place.
 
     Args:
-        model: Stays as it is.
+        model: Stays what it is.
         draft: Where to write.
         place: Where the file will be; ``-`` for stdout, which takes a single file.
+        back: Whether what grew is read from there afterwards, at the draft's place or where the file will be, and only
+            made again where neither has it.
 
     Raises:
         ModelError: See :func:`onnx_n2n.save`.
@@ -115,6 +120,8 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
             large[position] = tensor
         else:
             wire.fill(slot, tensor)
+            if back:
+                keep(tensor, slot)
     with told("the model cannot be serialised"):
         size = proto.ByteSize()
     if size > LIMIT:
@@ -126,14 +133,34 @@ def write_draft(model: ir.Model, draft: Path, place: Path) -> None:
     apart = large and place != STDOUT and (carried(model).files.external or whole > LIMIT)
     try:
         if apart:
-            _write_pair(proto, large, draft, place)
+            data, starts = _write_pair(proto, large, draft, place)
         else:
             for position in large:
                 wire.unlocate(proto.graph.initializer[position])
+            data = draft
             with draft.open("xb") as file:
-                wire.pour(file, proto, large)
+                starts = wire.pour(file, proto, large)
     except OSError as failure:
         raise unwritten(place, failure) from failure
+    if back:
+        _read_back({start: large[position] for position, start in starts.items()}, data, place.absolute())
+
+
+def _read_back(written: dict[int, ir.TensorProtocol], data: Path, place: Path) -> None:
+    """Let what grew be read from a file, by where it starts there."""
+    source = Source.of(data)
+    files = source, replace(source, path=place.with_name(data.name))
+    for start, tensor in written.items():
+        if isinstance(tensor, Grown):
+            tensor.store(partial(_either, *(_reader(tensor, file, start, tensor.nbytes) for file in files)))
+
+
+def _either(here: Read, there: Read) -> ir.TensorProtocol:
+    """Return a tensor from a draft, or from where the draft has gone."""
+    try:
+        return here()
+    except ModelError:
+        return there()
 
 
 def discard_draft(draft: Path) -> None:
@@ -169,7 +196,10 @@ def remove(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path) -> None:
+def _write_pair(
+    proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path
+) -> tuple[Path, dict[int, int]]:
+    """Write a model with a data file, and return that file, and where in it each large tensor starts."""
     data, spans, end = draft.with_name(_DATA), {}, 0
     with data.open("xb") as file:
         for position, tensor in large.items():
@@ -180,8 +210,9 @@ def _write_pair(proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], dra
     name = _data_name(proto, data, place)
     for position, start in spans.items():
         wire.locate(proto.graph.initializer[position], name, start, large[position].nbytes)
-    data.rename(draft.with_name(name))
+    data = data.rename(draft.with_name(name))
     draft.write_bytes(proto.SerializeToString())
+    return data, spans
 
 
 def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
@@ -201,15 +232,14 @@ def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
         found.update(b"another")
 
 
-def _reader(tensor: onnx.TensorProto, source: Source, start: int, length: int) -> Read:
+def _reader(like: ir.TensorProtocol, source: Source, start: int, length: int) -> Read:
     """Return what reads a tensor from a file."""
-    like = wire.outline(tensor)
     wire.check_length(like, length)
 
     def read() -> ir.TensorProtocol:
         raw = source.read(start, length)
         if like.dtype.bitwidth < 8:
-            return ir.PackedTensor(raw, like.dtype, shape=like.shape)
+            return ir.PackedTensor(raw, like.dtype, shape=like.shape.numpy())
         return ir.Tensor(raw.view(like.dtype.numpy()).reshape(like.shape.numpy()), like.dtype)
 
     return read
@@ -232,4 +262,4 @@ def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], source
         sources[file] = Source.of(file, name)
     if start < 0 or length < 0 or start + length > sources[file].size:
         raise ModelError(f"{name} is too short: {sources[file].size} bytes, where {start + length} are needed")
-    return _reader(tensor, sources[file], start, length)
+    return _reader(wire.outline(tensor), sources[file], start, length)

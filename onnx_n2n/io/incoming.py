@@ -22,7 +22,7 @@ from onnx_n2n.errors import ModelError, told
 from onnx_n2n.graph.subgraphs import nested, nested_protos, roots_of
 from onnx_n2n.io.carried import NO_FILES, Carried, Files, carried, carry, carry_types, take_types
 from onnx_n2n.io.messages import copy_fields, tensors
-from onnx_n2n.io.stand_ins import STUB, Kept, Read, all_graphs, all_values, change_tensors, description
+from onnx_n2n.io.stand_ins import STUB, Kept, Mapped, Read, all_graphs, all_values, change_tensors, description
 from onnx_n2n.io.validity import check
 from onnx_n2n.io.wire import LARGE, check_length, locate, outline
 
@@ -141,7 +141,7 @@ def private(model: ir.Model) -> ir.Model:
             return ir.StringTensor(tensor.raw, **said)
         if isinstance(tensor, ir.ExternalTensor):
             place = (tensor.location, tensor.offset, tensor.length)
-            return ir.ExternalTensor(*place, base_dir=tensor.base_dir, **said)
+            return Mapped(*place, base_dir=tensor.base_dir, **said)
         return ir.LazyTensor(lambda: tensor, **said)
 
     change_tensors(copy, own)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import onnx
 import onnx_ir as ir
 
 from onnx_n2n.errors import told
+from onnx_n2n.graph.grown import Grown
 from onnx_n2n.graph.subgraphs import nested, nested_protos
 from onnx_n2n.io.carried import carried, return_types, tidy_shapes
 from onnx_n2n.io.incoming import cloned
@@ -57,6 +59,8 @@ def to_sketch(model: ir.Model) -> Sketch:
 def to_proto(model: ir.Model) -> onnx.ModelProto:
     """Turn the working representation into a proto that holds all of its weights, but those still in external files.
 
+    What grew is read from the proto afterwards.
+
     Raises:
         ModelError: The model is not valid, or one of its tensors cannot be read.
     """
@@ -68,7 +72,14 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
             slot.external_data.extend(tensor.origin.external_data)
         else:
             fill(slot, tensor)
+            keep(tensor, slot)
     return sketch.proto
+
+
+def keep(tensor: ir.TensorProtocol, slot: onnx.TensorProto) -> None:
+    """Read a tensor from a message from now on, if it would be made again otherwise."""
+    if isinstance(tensor, Grown):
+        tensor.store(partial(ir.serde.TensorProtoTensor, slot))
 
 
 def _return_sparse(proto: onnx.GraphProto, sketch: Sketch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -28,6 +29,27 @@ class Kept(ir.LazyTensor):
     def __init__(self, read: Read, like: ir.TensorProtocol, origin: onnx.SparseTensorProto | onnx.TensorProto) -> None:
         super().__init__(read, **description(like))
         self.origin = origin
+
+
+class Mapped(ir.ExternalTensor):
+    """An external tensor whose file is mapped only for as long as somebody has the array."""
+
+    __slots__ = ()
+
+    def _alone(self) -> ir.ExternalTensor:
+        place = (self.location, self.offset, self.length, self.dtype)
+        return ir.ExternalTensor(*place, shape=self.shape, name=self.name, base_dir=self.base_dir)
+
+    def numpy(self) -> np.ndarray:
+        """Return the numbers as they are in the file."""
+        return self._alone().numpy()
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return self.numpy().__array__(dtype)
+
+    def tobytes(self) -> bytes:
+        """Return the bytes that are in the file."""
+        return self._alone().tobytes()
 
 
 def description(tensor: ir.TensorProtocol) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
         raise ValueError(str(error)) from error
 
 
-def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol]) -> None:
+def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol]) -> dict[int, int]:
     """Write a model, byte for byte as protobuf would, fetching one large tensor at a time.
 
     Args:
@@ -73,10 +73,13 @@ def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.Tensor
         model: Taken apart on the way: do not use it again.
         weights: The tensors to write as ``raw_data``, by position in ``model.graph.initializer``.
 
+    Returns:
+        Where their bytes start in the file.
+
     Raises:
         ModelError: A tensor has fewer or more bytes than its type and shape say.
     """
-    pieces: list[bytes | ir.TensorProtocol] = []
+    pieces: list[bytes | int] = []  # a number is the position of a tensor
     for position, initializer in enumerate(model.graph.initializer):
         message = initializer.SerializeToString()
         if position not in weights:
@@ -85,18 +88,21 @@ def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.Tensor
         tensor = weights[position]
         before, after = _around(message, _RAW_DATA)
         before += _head(_RAW_DATA, tensor.nbytes)
-        pieces += [_head(_INITIALIZER, len(before) + tensor.nbytes + len(after)) + before, tensor, after]
+        pieces += [_head(_INITIALIZER, len(before) + tensor.nbytes + len(after)) + before, position, after]
     del model.graph.initializer[:]
     graph_before, graph_after = _around(model.graph.SerializeToString(), _INITIALIZER)
     model.ClearField("graph")
     model_before, model_after = _around(model.SerializeToString(), _GRAPH)
     pieces = [graph_before, *pieces, graph_after]
-    size = sum(len(piece) if isinstance(piece, bytes) else piece.nbytes for piece in pieces)
+    size = sum(len(piece) if isinstance(piece, bytes) else weights[piece].nbytes for piece in pieces)
+    starts: dict[int, int] = {}
     for piece in (model_before + _head(_GRAPH, size), *pieces, model_after):
         if isinstance(piece, bytes):
             file.write(piece)
         else:
-            write_tensor(file, piece)
+            starts[piece] = file.tell()
+            write_tensor(file, weights[piece])
+    return starts
 
 
 def write_tensor(file: BinaryIO, tensor: ir.TensorProtocol) -> None:

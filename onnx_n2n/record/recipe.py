@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx_n2n.record.mixture import Mixture
 
 SPREAD = 52.3  # standard deviation of the difference of two integers drawn evenly from -64..63
 BLOCK = 1 << 18  # elements that are worked on at a time
+PART = 1 << 24  # elements of a part of a weight that is too large to be made as a whole
 SAMPLE = 1 << 20  # elements from which the standard deviation of a larger weight is taken
 
 
@@ -114,27 +116,38 @@ class Recipe:
         return tuple(n if index is None else len(index) for n, index in zip(before, self.index, strict=True))
 
     def make(self, teacher: np.ndarray) -> np.ndarray:
-        """Return the grown weight, of the teacher's dtype.
+        """Return the grown weight, of the teacher's dtype."""
+        ((_, _, grown),) = self.parts(teacher)
+        return grown
+
+    def parts(self, teacher: np.ndarray, elements: float = math.inf) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield the grown weight in parts along one axis: the axis, where on it a part starts, and the part.
 
         Works through blocks that fit into a cache, each with random numbers of its own, so that the outcome does not
         depend on how many of them are made side by side.
+
+        Args:
+            teacher: The teacher's weight.
+            elements: About how many elements a part may have. A weight that sums over all of its axes is one part.
         """
         teacher = np.require(teacher, requirements="A")  # numpy copies a mapped tensor anew for every block otherwise
         shape = self.shape(teacher.shape)
         for axis, row in enumerate(self.rows):
             teacher = teacher if row is None else row.append(teacher, axis)
-        grown = np.empty(shape, teacher.dtype)
+        size = math.prod(shape)
         deviation = _deviation(teacher) if self.drawn else 0.0
         divisions = [Division(part.axis, part.share, part.key) for part in self.summed]
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
-        if across is None or grown.size <= BLOCK:
+        if across is None or size <= BLOCK:
+            grown = np.empty(shape, teacher.dtype)
             grown[...] = self._block(teacher, self.index, self.fresh, self.mixed, deviation, divisions, 0)
-            return grown
-        rows = max(1, BLOCK * shape[across] // grown.size)
+            yield 0, 0, grown
+            return
+        rows = max(1, BLOCK * shape[across] // size)
 
-        def fill(start: int) -> None:
+        def fill(part: np.ndarray, first: int, start: int) -> None:
             places = np.arange(start, min(start + rows, shape[across]))
-            here = (slice(None),) * across + (slice(start, start + rows),)
+            here = (slice(None),) * across + (slice(start - first, start - first + rows),)
             index, fresh, mixed = list(self.index), list(self.fresh), list(self.mixed)
             found = index[across]
             index[across] = places if found is None else found[places]
@@ -142,11 +155,15 @@ class Recipe:
                 fresh[across] = flags[places]
                 if across < len(mixed) and (mixture := mixed[across]) is not None:
                     mixed[across] = mixture.part(flags, places)
-            grown[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, divisions, start)
+            part[here] = self._block(teacher, tuple(index), tuple(fresh), tuple(mixed), deviation, divisions, start)
 
+        length = rows * max(1, math.ceil(min(shape[across], elements * shape[across] / size) / rows))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in all that matters here
-            list(pool.map(fill, range(0, shape[across], rows)))
-        return grown
+            for first in range(0, shape[across], length):
+                last = min(first + length, shape[across])
+                part = np.empty((*shape[:across], last - first, *shape[across + 1 :]), teacher.dtype)
+                list(pool.map(partial(fill, part, first), range(first, last, rows)))
+                yield across, first, part
 
     def _block(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +17,7 @@ from onnx_n2n.analysis.groups import layer_name
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, leaves, resolve, size
 from onnx_n2n.graph.constants import FLOATS
+from onnx_n2n.graph.grown import Part
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.quantised import zero_point
@@ -24,7 +25,7 @@ from onnx_n2n.graph.subgraphs import values_of
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
 from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
-from onnx_n2n.record.recipe import Recipe, Row, Summed
+from onnx_n2n.record.recipe import PART, Recipe, Row, Summed
 from onnx_n2n.record.settings import changed, setting_of, settings
 from onnx_n2n.record.steps import Remade, Step
 from onnx_n2n.rules.obligations import Default, Mean
@@ -341,7 +342,11 @@ class _Rewriter:
         def make() -> ir.TensorProtocol:
             return ir.Tensor(recipe.make(teacher.numpy()), dtype=teacher.dtype)
 
-        return self.names.grown(value, teacher, recipe.shape(tuple(teacher.shape.numpy())), make, replace=replace)
+        def parts() -> Iterator[Part]:
+            return recipe.parts(teacher.numpy(), PART)
+
+        shape = recipe.shape(tuple(teacher.shape.numpy()))
+        return self.names.grown(value, teacher, shape, make, parts, replace=replace)
 
 
 def _number(name: str, value: float) -> ir.Attr:

@@ -21,6 +21,7 @@ from onnx.numpy_helper import from_array, to_array
 from helpers.saying import everything, grown, load_skeleton, run, small, weight, written
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io import files
+from onnx_n2n.io.history import digest
 from onnx_n2n.io.model import load, open_model, save
 
 
@@ -69,6 +70,23 @@ def test_external_weights_of_an_ir_model_stay_external(tmp_path: Path):
         save(student, tmp_path / name)
         assert data_of(tmp_path / name).stat().st_size == 4 * 32 * 32
     np.testing.assert_equal(run(tmp_path / "student.onnx", 32), run(source, 32))
+
+
+def test_files_are_mapped_only_while_they_are_read(tmp_path: Path):
+    model = small()
+    model.graph.initializer.extend(weight(f"weight_{n}", 40, 40) for n in range(3))
+    source = written(model, tmp_path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    caller = ir.load(source)
+    working = open_model(caller).model
+    assert digest(working) == digest(load(source))
+    save(working, tmp_path / "student.onnx")
+    graphs = caller.graph, working.graph
+    external = [graph.initializers[f"weight_{n}"].const_value for graph in graphs for n in range(3)]
+    for tensor in external:
+        assert isinstance(tensor, ir.ExternalTensor)
+        assert tensor.raw is None
+    for theirs, ours in zip(external[:3], external[3:], strict=True):
+        assert theirs.tobytes() == ours.tobytes() == ours.numpy().tobytes() == np.asarray(ours).tobytes()
 
 
 def test_a_model_too_large_for_one_file_gets_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

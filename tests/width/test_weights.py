@@ -170,6 +170,15 @@ def large() -> tuple[np.ndarray, Recipe]:
     return weight(600, 600), summing(copies(600, 900, np.random.default_rng(0)), 1, 2)
 
 
+@pytest.mark.parametrize(("elements", "starts"), [(1, [0, 291, 582]), (1 << 18, [0, 582]), (1 << 30, [0])])
+def test_parts_are_the_weight(elements: int, starts: list[int]) -> None:
+    teacher, recipe = large()
+    expected = recipe.make(teacher)
+    parts = list(recipe.parts(teacher, elements))
+    np.testing.assert_array_equal(np.concatenate([part for _, _, part in parts], axis=0), expected)
+    assert [(axis, start) for axis, start, _ in parts] == [(0, start) for start in starts]
+
+
 @pytest.mark.parametrize("workers", [1, 7])
 def test_the_seed_decides_and_the_number_of_processors_does_not(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     teacher, recipe = large()
