@@ -277,14 +277,18 @@ class Pair:
         """Return the verdict on some more shapes if something is not equal there; None where nothing can be said."""
         attempt = (shapes,)
         try:
-            world = Field(self.primes(attempt), self.roots, laws=True)
             outside = Outside((self.survey(shapes, 0).open, self.survey(shapes, 1).open))
-            unequal = self.at(shapes, self.lengths(attempt)[0], outside, world)
+            for laws in (False, True):
+                world = Field(self.primes(attempt), self.roots, laws=laws)
+                unequal = self.at(shapes, self.lengths(attempt)[0], outside, world)
+                if unequal is None:
+                    return None
         except Differs as how:
             return Verdict("different", shapes=attempt, output=how.output, reason=how.reason)
         except Undecided:
             return None
-        return None if unequal is None else replace(self.explained(unequal), primes=len(world.primes))
+        assert unequal is not None
+        return replace(self.explained(unequal), primes=len(world.primes))
 
     def _certain(
         self, attempt: sizes.Attempt, place: int, lengths: tuple[Lengths, Lengths], outside: Outside, means: Means
