@@ -27,6 +27,7 @@ from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeL
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io import files, model
 from onnx_n2n.io.rooms import room
+from onnx_n2n.verification import mapped
 from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
 
 AnyModel = model.ModelLike | bytes
@@ -53,7 +54,7 @@ class SessionModel:
 
     Attributes:
         data: A file, or what would be in one.
-        folder: Where the external data of bytes is, and where test data sets may be.
+        folder: Where the external data of bytes is.
     """
 
     data: Path | bytes
@@ -111,18 +112,27 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[SessionModel
         ModelError: The model cannot be written out for ONNX Runtime to read.
     """
     if isinstance(given, str | os.PathLike):
-        yield SessionModel(Path(given), Path(given).parent)
+        yield _file(Path(given))
         return
-    if isinstance(given, onnx.ModelProto):
-        with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
-            given = given.SerializeToString()
-    if isinstance(given, bytes):
-        yield SessionModel(given, folder)
-        return
-    with room(Path(tempfile.gettempdir())) as temporary:
-        path = temporary / "model.onnx"
+    with contextlib.ExitStack() as stack:
+        if isinstance(given, onnx.ModelProto):
+            inside = stack.enter_context(room(Path(tempfile.gettempdir())))
+            if (apart := mapped.of_proto(given, inside)) is not None:
+                yield SessionModel(apart, inside)
+                return
+            with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
+                given = given.SerializeToString()
+        if isinstance(given, bytes):
+            yield SessionModel(given, folder)
+            return
+        path = stack.enter_context(room(Path(tempfile.gettempdir()))) / "model.onnx"
         model.save(given, path)
-        yield SessionModel(path, folder)
+        yield _file(path)
+
+
+def _file(path: Path) -> SessionModel:
+    apart = mapped.of_file(path)
+    return SessionModel(path if apart is None else apart, path.parent)
 
 
 def first_line(failure: BaseException) -> str:
@@ -203,6 +213,8 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     options = ort.SessionOptions()
     options.log_severity_level = _SILENT
     options.use_deterministic_compute = True
+    options.enable_cpu_mem_arena = False  # it keeps a copy of what a run needs for a moment, as weights in single
+    options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of all weights, for a few runs
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     place = source.data if isinstance(source.data, Path) else source.folder

@@ -203,8 +203,9 @@ def verify(
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
         new, other, retrained = _read(second, modes)
         fine = grain(model)
+        beside = Path(teacher).parent if isinstance(teacher, str | os.PathLike) else folder
         find = partial(
-            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
+            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=beside, seed=seed, grain=fine
         )
         start = time.process_time()
         used, trial = _tried(old, providers(provider), find, seed, time_limit)
