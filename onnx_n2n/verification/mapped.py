@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io import wire
@@ -26,8 +27,8 @@ _WEIGHTS = "weights"
 def of_file(path: Path) -> bytes | None:
     """Return what a file holds, with its large weights left in it; None where it is better opened as it is.
 
-    That is a small file, one that cannot be read so (who opens it says why), and a link, since ONNX Runtime follows none
-    out of the folder.
+    That is a small file, one that cannot be read so (who opens it says why), and a link, since ONNX Runtime follows
+    none out of the folder.
     """
     try:
         source = Source.of(path)
@@ -69,3 +70,9 @@ def of_proto(model: onnx.ModelProto, folder: Path) -> bytes | None:
         return proto.SerializeToString()
     except (ModelError, OSError):
         return None
+
+
+def weight(model: ir.Model) -> int:
+    """Return how many bytes the weights of a model have."""
+    held = (value.const_value for value in model.graph.initializers.values())
+    return sum(tensor.nbytes for tensor in held if tensor is not None and tensor.dtype != ir.DataType.STRING)

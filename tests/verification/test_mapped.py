@@ -1,4 +1,4 @@
-"""Laws of weights that stay in files: what a session is opened with holds none of them, and all verdicts are the same."""
+"""Laws of weights that stay in files: a session is opened without them, and all verdicts are the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def net(by: float = 1.0, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
-    graph = parser.parse_graph(f"g (float[N,{SIDE}] x) => (float[N,{SIDE}] y) {{ c = Cast<to=1>(w)\n y = MatMul(x, c) }}")
+    body = "c = Cast<to=1>(w)\n y = MatMul(x, c)"
+    graph = parser.parse_graph(f"g (float[N,{SIDE}] x) => (float[N,{SIDE}] y) {{ {body} }}")
     values = by * np.random.default_rng(0).standard_normal((SIDE, SIDE))
     graph.initializer.append(numpy_helper.from_array(values.astype(helper.tensor_dtype_to_np_dtype(kind)), "w"))
     graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.float32), "small"))
