@@ -29,7 +29,7 @@ from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
-from onnx_n2n.passes.proving import Proven, checked
+from onnx_n2n.passes.proving import Proven, attempted, checked
 from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
@@ -164,7 +164,7 @@ def deliver(
             draft.publish()
             student = draft.place
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
-        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact)
+        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact, proven.why)
         return Result(student, done, report, str(change), recorded)
 
 
@@ -234,13 +234,13 @@ class _Maker:
         teacher: Any = self.model if self.path is None else self.path
         if isinstance(self.model, gs.Graph):
             teacher, student = self.loan.model, working
-        run = self._run(teacher, student, done) if self.proof.runs else None
+        run, unrun = attempted(lambda: self._run(teacher, student, done), self.proof)
         if self.proof.exact is None or (run is not None and not run.ok and not both):
             return Proven(run)
         self.progress("comparing in exact arithmetic")
         weights = parameters(self.loan.model) + parameters(working)
         record, alone = self.recorded(working, done), run is None
-        return Proven(run, checked(teacher, student, done, record, self.proof, weights=weights, alone=alone))
+        return Proven(run, checked(teacher, student, done, record, self.proof, weights=weights, alone=alone), unrun)
 
     def _run(self, teacher: Any, student: Any, done: Change) -> Verdict:
         # ONNX Runtime takes its time to load, and only this needs it.

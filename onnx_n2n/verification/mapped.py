@@ -38,7 +38,7 @@ def of_file(path: Path) -> bytes | None:
         for position, (start, length) in places.items():
             wire.check_length(wire.outline(proto.graph.initializer[position]), length)
             wire.locate(proto.graph.initializer[position], path.name, start, length)
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
     except (ModelError, ValueError):
         return None
 
@@ -67,7 +67,7 @@ def of_proto(model: onnx.ModelProto, folder: Path) -> bytes | None:
                 file.write(data)
                 end = start + len(data)
                 wire.locate(slot, _WEIGHTS, start, len(data))
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
     except (ModelError, OSError):
         return None
 

@@ -28,6 +28,7 @@ from onnx_n2n.verification.inputs import nudges, read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
 from onnx_n2n.verification.mapped import LARGE, weight
+from onnx_n2n.verification.memory import suffices, within_memory
 from onnx_n2n.verification.randomness import Random, drawn
 from onnx_n2n.verification.rounding import again, blurred, sharpened
 from onnx_n2n.verification.runs import clear, judged, random_of, tried_on, yardsticks
@@ -37,10 +38,10 @@ from onnx_n2n.verification.sessions import (
     Provider,
     SessionModel,
     Timed,
+    beside,
     opened,
     providers,
     session,
-    within_memory,
 )
 from onnx_n2n.verification.shaken import unsteady
 from onnx_n2n.verification.stressed import Failure, Tried, answered, asked, stressed, stressed_as_stored
@@ -175,9 +176,11 @@ def verify(
 
     Raises:
         InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
-            what is finite, or there is not enough memory.
+            what is finite.
         TimeLimitError: A run takes longer than it may; an ``InputError`` too.
+        MemoryShortageError: There is not enough memory; an ``InputError`` too.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
+        KernelError: It has no kernel for a node of the teacher; a ``ModelError`` too.
         OptionError: The provider that was asked for cannot be had, the time limit is not above zero, or the seed is
             below zero.
     """
@@ -202,11 +205,10 @@ def verify(
         modes = Modes()
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
         new, other, retrained = _read(second, modes)
+        suffices(max(weight(each) for each in (model, other) if each is not None))
         fine = grain(model)
-        beside = Path(teacher).parent if isinstance(teacher, str | os.PathLike) else folder
-        find = partial(
-            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=beside, seed=seed, grain=fine
-        )
+        sets = beside(teacher, folder)
+        find = partial(find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=sets, seed=seed, grain=fine)
         start = time.process_time()
         wants = wanted(model, shapes or {})
 

@@ -118,3 +118,12 @@ def test_a_tensor_of_another_length_than_its_shape_is_left_to_the_runtime(path: 
     twice.graph.initializer.add().CopyFrom(twice.graph.initializer[0])
     (path.parent / "empty").mkdir()
     assert mapped.of_proto(twice, path.parent / "empty") is None
+
+
+def test_test_data_sets_are_found_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_data_set_0").mkdir()
+    tensor = numpy_helper.from_array(np.ones((3, SIDE), np.float32), "x")
+    onnx.save_tensor(tensor, tmp_path / "test_data_set_0" / "input_0.pb")
+    assert verify(net(), net(), folder=tmp_path).inputs.startswith("test_data_set_0")
+    onnx.save(net(), tmp_path / "net.onnx")
+    assert verify(tmp_path / "net.onnx", net()).inputs.startswith("test_data_set_0")
