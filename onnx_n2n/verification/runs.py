@@ -1,7 +1,7 @@
 """The runs that a verdict is made of. Teacher and student are opened once each, one after the other.
 
 Either is opened again only where that says more: a teacher to learn all of its rounding error, when a student is not
-clearly the same; both, with each tensor rounded, if they are of half precision.
+the same by a part of it; both, with each tensor rounded, if they are of half precision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, Yardstick, same
 from onnx_n2n.verification.inputs import nudges
 from onnx_n2n.verification.randomness import Random, drawn, refuse
-from onnx_n2n.verification.rounding import blurred
 from onnx_n2n.verification.sessions import SessionModel, Timed, run, session
 from onnx_n2n.verification.stressed import Answer, Edge, answered
 from onnx_n2n.verification.trial import Trial, with_noise
@@ -76,17 +75,12 @@ def yardsticks(case: Case) -> list[Yardstick]:
     return case.sticks(optimised, trial.nudged)
 
 
-def clear(outputs: Sequence[OutputVerdict]) -> bool:
-    """Whether a student passes, and not because rounding is granted as much as other inputs do."""
-    return all(output.ok for output in outputs) and not blurred(tuple(outputs))
-
-
 def judged(
     case: Case, sticks: Sequence[Yardstick], edge: Edge, spent: Callable[[], float]
 ) -> tuple[tuple[OutputVerdict, ...], Sequence[Sequence[Any]], list[Answer] | None, str | None]:
     """The student's outputs, compared and as they are, and if it does not run the reason why.
 
-    If it passes clearly, it is asked for what is beyond the ordinary feeds while it is open.
+    If it passes, it is asked for what is beyond the ordinary feeds while it is open.
     """
     names = case.trial.names
     answers: list[list[Any]] = [[None] * len(names)] * len(case.trial.feeds)
@@ -99,4 +93,5 @@ def judged(
     except (RunError, ModelError) as failure:
         return case.compared(sticks, answers), answers, None, f"unknown: {failure.reason}"
     outputs = case.compared(sticks, answers)
-    return outputs, answers, answered(case, grown, edge, spent()) if clear(outputs) else None, None
+    passes = all(output.ok for output in outputs)
+    return outputs, answers, answered(case, grown, edge, spent()) if passes else None, None

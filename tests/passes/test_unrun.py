@@ -15,9 +15,10 @@ from onnx import helper, numpy_helper, parser
 
 import onnx_n2n
 from helpers.calling import call, files, net
-from onnx_n2n import exact
+from onnx_n2n import exact, passes
 from onnx_n2n.errors import InputError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.verification import exactly, mapped, memory, verdict
+from onnx_n2n.verification.options import Proof
 
 pytestmark = pytest.mark.unasked
 
@@ -102,6 +103,11 @@ def test_it_is_said_by_the_command_line(folder: Path) -> None:
 def test_who_says_how_to_run_is_told_that_it_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises(KernelError, match="MatMul"):
         onnx_n2n.widen(bfloat16(), **options)
+
+
+def test_where_the_exact_check_is_never_made_it_does_not_verify() -> None:
+    with pytest.raises(KernelError, match="MatMul"):
+        passes.Widen()(bfloat16(), proof=Proof(exact=None))
 
 
 def test_verify_itself_says_that_it_cannot_run() -> None:

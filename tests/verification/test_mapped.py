@@ -68,7 +68,9 @@ def test_every_type_can_be_mapped(kind: str, tmp_path: Path) -> None:
     teacher = net(2, TensorProto.DataType.Value(kind))
     onnx.save(teacher, tmp_path / "net.onnx")
     assert mapped.of_file(tmp_path / "net.onnx") or kind == "UINT4"  # that takes less than what is large
-    assert mapped.of_proto(teacher, tmp_path)
+    apart = onnx.ModelProto.FromString(mapped.of_proto(teacher, tmp_path) or b"")
+    assert (tmp_path / "weights").stat().st_size >= 2048
+    assert apart.graph.initializer[0].data_location == TensorProto.EXTERNAL
     whole = teacher.SerializeToString()
     assert verify(tmp_path / "net.onnx", whole).error == verify(teacher, whole).error == 0
 
@@ -127,3 +129,16 @@ def test_test_data_sets_are_found_in_the_folder_that_is_named(tmp_path: Path) ->
     assert verify(net(), net(), folder=tmp_path).inputs.startswith("test_data_set_0")
     onnx.save(net(), tmp_path / "net.onnx")
     assert verify(tmp_path / "net.onnx", net()).inputs.startswith("test_data_set_0")
+
+
+def test_tensors_that_are_written_begin_on_a_page(tmp_path: Path) -> None:
+    several = net()
+    for k in range(3):
+        several.graph.initializer.append(numpy_helper.from_array(np.ones(1025 + k, np.uint8), f"w{k}"))
+    apart = onnx.ModelProto.FromString(mapped.of_proto(several, tmp_path) or b"")
+    places = [
+        {entry.key: entry.value for entry in tensor.external_data} for tensor in apart.graph.initializer
+    ]
+    assert [int(place["offset"]) % 4096 for place in places if place] == [0] * 4
+    assert len({place["offset"] for place in places if place}) == 4
+    assert verify(several, several.SerializeToString()).ok

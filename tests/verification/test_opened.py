@@ -13,7 +13,7 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper, parser
 
-from onnx_n2n.verification import mapped, runs, sessions, shaken, stressed, trial, verdict, verify
+from onnx_n2n.verification import case, compare, mapped, runs, sessions, shaken, stressed, trial, verdict, verify
 
 A, B = (np.random.default_rng(seed).standard_normal(shape) for seed, shape in enumerate([(6, 8), (8, 4)]))
 
@@ -73,10 +73,16 @@ def test_a_small_teacher_without_real_inputs_is_opened_twice(
     assert opened == {"teacher": 1, "student": 1}
 
 
-def test_a_student_that_is_not_the_same_is_looked_at_more_closely(opened: Counter[str]) -> None:
+def test_a_student_that_is_not_the_same_is_looked_at_more_closely(
+    opened: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The teacher's rounding error by all means (optimised), and by moving its weights; a trace names the tensor."""
     assert not verify(net("teacher"), net("student", by=1.01)).ok
     assert opened == {"teacher": 3, "student": 1}
+    opened.clear()
+    monkeypatch.setattr(trial, "CHEAP_SECONDS", -1.0)  # not all feeds were run one rounding step off
+    assert not verify(net("teacher"), net("student", by=1.01)).ok
+    assert opened == {"teacher": 4, "student": 1}
 
 
 def test_what_passes_by_a_part_of_the_rounding_error_passes_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +112,39 @@ def test_an_expensive_teacher_runs_on_two_feeds_and_one_that_is_a_rounding_step_
     monkeypatch.setattr(trial, "CHEAP_SECONDS", 10.0)
     assert verify(net("teacher"), net("student")).inputs.startswith("drawn (3 feeds)")
     assert len(feeds) == 6
+
+
+def test_sessions_keep_no_copies_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    ort, seen = sessions.runtime(), []
+    open_ = ort.InferenceSession
+
+    def session(data: bytes, options: Any, **more: Any) -> Any:
+        seen.append((options.enable_cpu_mem_arena, options.get_session_config_entry("session.disable_prepacking")))
+        return open_(data, options, **more)
+
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    assert verify(net("teacher"), net("student")).ok
+    assert seen == [(False, "1")] * 2
+
+
+def test_a_run_at_the_edge_may_take_as_long_as_all_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def counted(model: sessions.Timed, *_: Any) -> Any:
+        limits.append(model.limit)
+        return ()
+
+    monkeypatch.setattr(stressed, "run", counted)
+    monkeypatch.setattr(stressed, "stress", counted)
+    source = sessions.SessionModel(net("teacher").SerializeToString(), None)
+    feed = trial.Trial(("y",), ({},), ([None],), "")
+    made = case.Case(source, source, feed, sessions.CPU, compare.GRAINS[ir.DataType.FLOAT], 0, 30.0, {}, (), ())
+    for seconds, limit in ((0.1, stressed.LEAST), (7.0, 7.0), (100.0, 30.0)):
+        limits.clear()
+        model = sessions.Timed(None, 30.0)
+        assert stressed.asked(made, ir.from_proto(net("teacher")), (), model, seconds) == ()
+        stressed.answered(made, model, (("", feed),), seconds)
+        assert limits == [limit] * 2
 
 
 def test_the_weight_of_a_model_is_that_of_its_tensors() -> None:
