@@ -52,6 +52,10 @@ class ModelError(N2NError):
     """The model cannot be read, is not valid ONNX, or cannot be written."""
 
 
+class KernelError(ModelError):
+    """ONNX Runtime has no kernels to run the model here, as those of bfloat16 on a CPU."""
+
+
 class GrowthError(N2NError):
     """The model is fine, but nothing in it can grow as asked."""
 
@@ -66,6 +70,10 @@ class RunError(InputError):
 
 class TimeLimitError(InputError):
     """One run of a model took longer than is allowed, and was stopped. No other feed is tried."""
+
+
+class MemoryShortageError(InputError):
+    """There is not enough memory to run the models."""
 
 
 class ExportError(N2NError):

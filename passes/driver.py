@@ -35,7 +35,7 @@ from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
-from onnx_n2n.passes.proving import Proven, checked
+from onnx_n2n.passes.proving import Proven, attempted, checked
 from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
@@ -174,7 +174,7 @@ def deliver(
             for weight in grown_in(working):
                 weight.store(None)  # the student, which has it, is the caller's, who may change it
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
-        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact)
+        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact, proven.why)
         return Result(student, done, report, str(change), made.recorded)
 
 
@@ -248,12 +248,13 @@ class _Maker:
         if not self.proof.wanted:
             return Proven()
         with self._compared(working, student) as (teacher, draft):
-            run = self._run(teacher, draft, done) if self.proof.runs else None
+            run, unrun = attempted(lambda: self._run(teacher, draft, done), self.proof)
             if self.proof.exact is None or (run is not None and not run.ok and not both):
                 return Proven(run)
             self.progress("comparing in exact arithmetic")
             weights, alone = parameters(self.loan.model) + parameters(working), run is None
-            return Proven(run, checked(teacher, draft, done, recorded(), self.proof, weights=weights, alone=alone))
+            exact = checked(teacher, draft, done, recorded(), self.proof, weights=weights, alone=alone)
+            return Proven(run, exact, unrun)
 
     @contextmanager
     def _compared(self, working: ir.Model, student: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,16 +1,17 @@
 """What shows that a student is right: a run of both models, the exact check, or both; and what if they contradict.
 
 The exact check is made with the record of the change, where it is asked for, or cheap. Where there is no ONNX Runtime,
-it is all there is.
+or it cannot run the models for want of memory or of kernels, it is all there is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from onnx_n2n.errors import N2NError, VerificationError
+from onnx_n2n.errors import KernelError, MemoryShortageError, N2NError, VerificationError
 from onnx_n2n.exact.limit import too_long
 from onnx_n2n.passes.report import Change
 from onnx_n2n.record.record import Record
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CHEAP = 10.0  # seconds that nobody has asked for
 LARGEST = 1 << 23  # weights of both models with which the check can be done by then
 
+INSTEAD = "verify it on another machine, with `onnx_n2n.verify`"
+NO_RUNTIME = N2NError("there is no ONNX Runtime to verify the student with", hint=INSTALL)
 REPORTED = "nothing was written. This is a bug in onnx-n2n: please report it with the model"
 
 
@@ -34,10 +37,17 @@ class Proven:
     Attributes:
         verdict: What running both models showed; None if they were not run.
         exact: What the exact check says; None if it was not made.
+        unrun: Why they could not be run; None if they were, or need not be.
     """
 
     verdict: Verdict | None = None
     exact: Exactly | None = None
+    unrun: N2NError | None = None
+
+    @property
+    def why(self) -> str:
+        """The same as a sentence without its full stop; empty if there is nothing to say."""
+        return "" if self.unrun is None else self.unrun.reason
 
     @property
     def failure(self) -> VerificationError | None:
@@ -58,11 +68,30 @@ class Proven:
                 said = f"running both models shows no difference ({run.short}), but the exact check does"
             return VerificationError(f"{said}: {exact.sentence}", hint=REPORTED)
         if run is None:
-            raise N2NError(
-                f"there is no ONNX Runtime to verify the student with, and the exact check says: {exact.sentence}",
-                hint=f"{INSTALL}. Or go without with `verify=False`",
-            )
+            unrun = self.unrun or NO_RUNTIME
+            hint = f"{unrun.hint}. Or go without with `verify=False`"
+            raise type(unrun)(f"{unrun.reason}, and the exact check says: {exact.sentence}", hint=hint)
         return None
+
+
+def attempted(run: Callable[[], Verdict], proof: Proof) -> tuple[Verdict | None, N2NError | None]:
+    """Run both models, or say why they cannot be run where the exact check may verify instead.
+
+    Args:
+        run: Runs them.
+        proof: What is asked for.
+
+    Raises:
+        N2NError: They cannot be run and have to be, or running them fails for another reason.
+    """
+    if not proof.runs:
+        return None, NO_RUNTIME
+    try:
+        return run(), None
+    except (KernelError, MemoryShortageError) as failure:
+        if not proof.replaceable:
+            raise
+        return None, type(failure)(failure.reason, hint=INSTEAD)
 
 
 def checked(

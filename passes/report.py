@@ -157,6 +157,7 @@ class Report:
         obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
         counted: Counts the redundant channels of the student.
         exact: What the exact check says, or None when nothing was to be verified.
+        unrun: Why the models could not be run, so that the exact check alone verifies; else empty.
     """
 
     change: Change
@@ -167,6 +168,7 @@ class Report:
     obstacles: tuple[Obstacle, ...] | None = None
     counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
     exact: Exactly | None = None
+    unrun: str = ""
 
     @cached_property
     def clones(self) -> Clones | None:
@@ -216,6 +218,7 @@ class Report:
             "followable": None if self.obstacles is None else followable(self.obstacles),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.verdict is None else self.verdict.to_json(),
+            "not_run": self.unrun or None,
             "exact": None if self.exact is None else self.exact.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),
         }

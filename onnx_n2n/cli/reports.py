@@ -64,6 +64,8 @@ def print_report(console: Console, report: Report) -> None:
         print_verdict(console, report.verdict)
     elif report.exact is None:
         console.print("Not verified.")
+    if report.unrun:
+        console.print(f"The models were not run: {report.unrun}. The exact check verifies instead.", soft_wrap=True)
     if report.exact:
         print_exact(console, report.exact)
     elif report.exact is not None:  # the run has verified it

@@ -35,7 +35,8 @@ def measure(
     """
     from onnx_n2n.verification.compare import grain
     from onnx_n2n.verification.evaluation import evaluated
-    from onnx_n2n.verification.sessions import Timed, opened, providers, run, session, within_memory
+    from onnx_n2n.verification.memory import within_memory
+    from onnx_n2n.verification.sessions import Timed, opened, providers, run, session
     from onnx_n2n.verification.trial import find_trial
 
     with within_memory(), opened(model, folder) as given:

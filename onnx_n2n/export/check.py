@@ -13,16 +13,17 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
 from onnx_n2n.verification.compare import compare, decided, grain, yardstick
+from onnx_n2n.verification.memory import within_memory
 from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import (
     CPU,
     AnyModel,
     SessionModel,
     Timed,
+    beside,
     first_line,
     opened,
     session,
-    within_memory,
 )
 from onnx_n2n.verification.trial import find_trial, with_noise
 
@@ -93,8 +94,8 @@ def agreement(
     with _at_rest(model, folder) as (source, skeleton):
         fine = grain(skeleton)
         running = Timed(session(source, CPU), time_limit)
-        trial = find_trial(running, skeleton, inputs, shapes or {}, source.folder, seed, fine)
-        trial = with_noise(running, trial, seed)
+        trial = find_trial(running, skeleton, inputs, shapes or {}, beside(model, folder), seed, fine)
+        trial = with_noise(running, trial, seed, every=True)
     answers = [_answer(run, feed) for feed in trial.feeds]
     least = max(TOLERANCE, fine.floor)
     found, undecided, idle = Agreement(True, 0.0, least, "", trial.origin), [], []
@@ -125,7 +126,7 @@ def feeds(model: AnyModel, seed: int = 0) -> Sequence[Mapping[str, np.ndarray]]:
     """
     with _at_rest(model, None) as (source, skeleton):
         running = Timed(session(source, CPU))
-        return find_trial(running, skeleton, None, {}, source.folder, seed, grain(skeleton)).feeds
+        return find_trial(running, skeleton, None, {}, beside(model, None), seed, grain(skeleton)).feeds
 
 
 @contextmanager

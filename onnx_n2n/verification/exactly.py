@@ -64,6 +64,9 @@ def exactly(
 @contextlib.contextmanager
 def _file(model: AnyModel, folder: Path | None) -> Iterator[Path | File]:
     """Lend a model as the check reads it: a file as it is written, else what would be in one."""
+    if isinstance(model, str | os.PathLike):
+        yield Path(model)
+        return
     with opened(model, folder) as source:
         if isinstance(source.data, Path):
             yield source.data

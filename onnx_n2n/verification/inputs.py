@@ -116,6 +116,11 @@ class Given:
         return _scaled(moved, rng.uniform(0.5, 1.5, array.shape)) if real else moved
 
 
+def nudges(feed: Feed) -> bool:
+    """Whether there is anything in a feed that can be a rounding step off."""
+    return any(array.dtype != object and ir.DataType.from_numpy(array.dtype) in GRAINS for array in feed.values())
+
+
 def nudged(feed: Feed, seed: int) -> dict[str, np.ndarray]:
     """The feed with every real entry one rounding step up or down: what differs afterwards is rounding."""
     rng = np.random.default_rng(seed)

@@ -85,7 +85,12 @@ class Proof:
     @property
     def runs(self) -> bool:
         """Whether models are run to verify; else the exact check is made instead, as there is no ONNX Runtime."""
-        return self.exact is None or self.inputs is not None or self.provider != Proof().provider or importable()
+        return not self.replaceable or importable()
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether the exact check may verify where models cannot be run: nothing is said of how to run them."""
+        return self.exact is not None and self.inputs is None and self.provider == Proof().provider
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -23,10 +23,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onnx_n2n.errors import InputError, ModelError, OptionError, RunError, TimeLimitError
+from onnx_n2n.errors import KernelError, ModelError, OptionError, RunError, TimeLimitError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io import files, model
 from onnx_n2n.io.rooms import room
+from onnx_n2n.verification import mapped
+from onnx_n2n.verification.memory import SMALLER
 from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
 
 AnyModel = model.ModelLike | bytes
@@ -40,9 +42,9 @@ NVIDIA = (CUDA, f"Tensorrt{SUFFIX}")
 # What makes CUDA calculate in float32, and choose the same kernels every time.
 OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
-GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
+NO_KERNEL = "Could not find an implementation for"  # what ONNX Runtime says of a node whose types it knows
 
-SMALLER = "give smaller inputs: shapes with `shapes={'name': (1, 3, 224, 224)}`, or arrays with `inputs='data.npz'`"
+GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
 
 _SILENT, _WARNINGS = 4, 2  # from which severity on ONNX Runtime's loggers report; warnings are its default
 
@@ -53,7 +55,7 @@ class SessionModel:
 
     Attributes:
         data: A file, or what would be in one.
-        folder: Where the external data of bytes is, and where test data sets may be.
+        folder: Where the external data of bytes is.
     """
 
     data: Path | bytes
@@ -111,18 +113,32 @@ def opened(given: AnyModel, folder: Path | None = None) -> Iterator[SessionModel
         ModelError: The model cannot be written out for ONNX Runtime to read.
     """
     if isinstance(given, str | os.PathLike):
-        yield SessionModel(Path(given), Path(given).parent)
+        yield _file(Path(given))
         return
-    if isinstance(given, onnx.ModelProto):
-        with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
-            given = given.SerializeToString()
-    if isinstance(given, bytes):
-        yield SessionModel(given, folder)
-        return
-    with room(Path(tempfile.gettempdir())) as temporary:
-        path = temporary / "model.onnx"
+    with contextlib.ExitStack() as stack:
+        if isinstance(given, onnx.ModelProto):
+            inside = stack.enter_context(room(Path(tempfile.gettempdir())))
+            if (apart := mapped.of_proto(given, inside)) is not None:
+                yield SessionModel(apart, inside)
+                return
+            with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
+                given = given.SerializeToString()
+        if isinstance(given, bytes):
+            yield SessionModel(given, folder)
+            return
+        path = stack.enter_context(room(Path(tempfile.gettempdir()))) / "model.onnx"
         model.save(given, path)
-        yield SessionModel(path, folder)
+        yield _file(path)
+
+
+def beside(model: AnyModel, folder: Path | None) -> Path | None:
+    """The folder where test data sets of a model may be: that of its file, or the one that is named."""
+    return Path(model).parent if isinstance(model, str | os.PathLike) else folder
+
+
+def _file(path: Path) -> SessionModel:
+    apart = mapped.of_file(path)
+    return SessionModel(path if apart is None else apart, path.parent)
 
 
 def first_line(failure: BaseException) -> str:
@@ -197,12 +213,15 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     """Open a model for running, without graph optimisations unless they are asked for.
 
     Raises:
+        KernelError: ONNX Runtime has no kernel for one of its nodes.
         ModelError: ONNX Runtime refuses the model, or opens it elsewhere than on the provider.
     """
     ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = _SILENT
     options.use_deterministic_compute = True
+    options.enable_cpu_mem_arena = False  # it keeps a copy of what a run needs for a moment, as weights in single
+    options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of all weights, for a few runs
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     place = source.data if isinstance(source.data, Path) else source.folder
@@ -219,8 +238,10 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
         with contextlib.nullcontext() if provider == CPU else _quiet(ort):
             found = ort.InferenceSession(data, options, providers=chain, enable_fallback=False)
     except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-        hint = "`verify=False` goes without running it, unproven"
-        raise ModelError(f"ONNX Runtime cannot open the model: {first_line(failure)}", hint=hint) from failure
+        reason = f"ONNX Runtime cannot open the model: {first_line(failure)}"
+        if NO_KERNEL in str(failure):
+            raise KernelError(reason, hint="the exact check runs no model (`exact=True`)") from failure
+        raise ModelError(reason, hint="`verify=False` goes without running it, unproven") from failure
     if (got := found.get_providers()[0]) != provider:
         raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")
     return found
@@ -294,19 +315,6 @@ def _answer(session: Any, feed: Feed, names: Sequence[str], options: Any) -> lis
         return list(session.run(list(names), dict(feed), options))
     values = {name: _to_runtime(array) for name, array in feed.items()}
     return [_from_runtime(value) for value in session.run_with_ort_values(list(names), values, options)]
-
-
-@contextlib.contextmanager
-def within_memory() -> Iterator[None]:
-    """Say in a sentence that there is not enough memory.
-
-    Raises:
-        InputError: It ran out.
-    """
-    try:
-        yield
-    except MemoryError as failure:
-        raise InputError("there is not enough memory to run the models and compare them", hint=SMALLER) from failure
 
 
 def described(feed: Feed) -> str:

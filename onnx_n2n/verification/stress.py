@@ -33,8 +33,8 @@ PROBE = 16  # times as long as an ordinary feed, at first: how long that takes t
 LARGEST = 2**22  # bytes of all inputs, or all outputs, of a long feed; a quarter of it for many examples
 
 # What the teacher may take, in seconds of all processors (how busy these are is no matter) or as a share of what
-# everything took before; a first scale is always run.
-SCALE_SECONDS, LONG_SECONDS, SHARE = 0.02, 0.03, 0.02
+# it took before; a first scale is always run.
+SCALE_SECONDS, LONG_SECONDS, SHARE = 0.02, 0.03, 0.04
 
 
 def stress(
@@ -47,7 +47,7 @@ def stress(
         model: The teacher, to be read.
         wants: What its inputs take.
         trial: The ordinary feeds.
-        seconds: How long everything took so far.
+        seconds: How long the teacher took so far.
         seed: Seed of everything drawn.
 
     Yields:

@@ -15,15 +15,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import (
-    GRAINS,
-    OutputVerdict,
-    Yardstick,
-    compare,
-    finite,
-    where_finite,
-    yardstick,
-)
+from onnx_n2n.verification.compare import OutputVerdict, Yardstick, compare, finite, where_finite, yardstick
 from onnx_n2n.verification.decisions import decides
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.localise import AT_A_TIME, computed
@@ -37,6 +29,7 @@ LEAST = 1.0  # seconds that one run may take at least, where everything before t
 
 Outputs = tuple[OutputVerdict, ...]
 Answer = list[Any] | InputError  # a RunError, or it took too long
+Edge = tuple[tuple[str, Trial], ...]
 
 
 @dataclass(frozen=True)
@@ -71,47 +64,76 @@ class Failure:
     reason: str | None = None
 
 
-def stressed(
-    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
-) -> tuple[tuple[Tried, ...], Failure | None]:
-    """Hold a student, which is right on the ordinary feeds, against its teacher on those beyond.
-
-    Models of half precision run as their files have them, each tensor rounded.
+def asked(case: Case, model: ir.Model, wants: Sequence[Wanted], teacher: Timed, seconds: float) -> Edge:
+    """Ask the teacher, which is open, for its answers beyond the ordinary.
 
     Args:
         case: The two models.
         model: The teacher, to be read.
         wants: What its inputs take.
+        teacher: The teacher.
+        seconds: How long it took so far.
+    """
+    quick = replace(teacher, limit=_limit(case, seconds))  # how often a Loop runs may depend on the feed
+    return tuple(stress(quick, model, wants, case.trial, seconds, case.seed))
+
+
+def answered(case: Case, student: Timed, edge: Edge, seconds: float) -> list[Answer]:
+    """The answers of a student, which is open, to the same."""
+    quick = replace(student, limit=_limit(case, seconds))
+    return [_answer(quick, trial) for _, trial in edge]
+
+
+def stressed(
+    case: Case, model: ir.Model, edge: Edge, answers: Sequence[Answer], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
+    """Hold a student, which is right on the ordinary feeds, against its teacher on those beyond.
+
+    Args:
+        case: The two models.
+        model: The teacher, to be read.
+        edge: What is special about each feed, for people; and the feed with the teacher's answer.
+        answers: What the student answers.
         seconds: How long everything took so far.
 
     Raises:
         ModelError: ONNX Runtime refuses a model that it has opened before.
     """
-    if case.grain.epsilon > GRAINS[ir.DataType.FLOAT].epsilon:
-        with contextlib.suppress(ModelError):
-            return _stressed(replace(case, old=as_stored(case.old), new=as_stored(case.new)), model, wants, seconds)
-    return _stressed(case, model, wants, seconds)
-
-
-def _stressed(
-    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
-) -> tuple[tuple[Tried, ...], Failure | None]:
-    quick = replace(case, limit=min(case.limit, max(LEAST, seconds)))  # how often a Loop runs may depend on the feed
-    teacher = Timed(session(case.old, case.used), quick.limit)
-    given = list(stress(teacher, model, wants, case.trial, seconds, case.seed))
-    if not given:
-        return (), None
-    del teacher
-    student = Timed(session(case.new, case.used), quick.limit)
-    answers = [_answer(student, trial) for _, trial in given]
-    del student
+    quick = replace(case, limit=_limit(case, seconds))
     tried, failed = [], None
-    for (what, trial), answer in zip(given, answers, strict=True):
+    for (what, trial), answer in zip(edge, answers, strict=True):
         same, why, outputs = _held(replace(quick, trial=trial), case.trial.feeds[0], model, answer)
         tried.append(Tried(what, finite(trial.truth[0]), same, why))
         if same is False and failed is None:
             failed = Failure(outputs, replace(case, trial=trial), None if outputs else f"unknown: {why}")
     return tuple(tried), failed
+
+
+def stressed_as_stored(
+    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
+    """Do all of that with models of half precision, which run as their files have them, each tensor rounded.
+
+    Raises:
+        ModelError: ONNX Runtime refuses a model that it has opened before.
+    """
+    with contextlib.suppress(ModelError):
+        return _opened(replace(case, old=as_stored(case.old), new=as_stored(case.new)), model, wants, seconds)
+    return _opened(case, model, wants, seconds)
+
+
+def _opened(
+    case: Case, model: ir.Model, wants: Sequence[Wanted], seconds: float
+) -> tuple[tuple[Tried, ...], Failure | None]:
+    edge = asked(case, model, wants, Timed(session(case.old, case.used), case.limit), seconds)
+    if not edge:
+        return (), None
+    answers = answered(case, Timed(session(case.new, case.used), case.limit), edge, seconds)
+    return stressed(case, model, edge, answers, seconds)
+
+
+def _limit(case: Case, seconds: float) -> float:
+    return min(case.limit, max(LEAST, seconds))
 
 
 def _answer(student: Timed, trial: Trial) -> Answer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,31 +19,33 @@ from onnx_n2n.errors import ModelError, OptionError, RunError
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import OutputVerdict, Yardstick, decided, grain, same
+from onnx_n2n.verification.compare import GRAINS, OutputVerdict, decided, grain
 from onnx_n2n.verification.decisions import Named, decides
 from onnx_n2n.verification.draw import wanted
 from onnx_n2n.verification.evaluation import Modes, evaluated
 from onnx_n2n.verification.exactly import AnyRecord, exactly
-from onnx_n2n.verification.inputs import read_inputs
+from onnx_n2n.verification.inputs import nudges, read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Index, Wrong, first_wrong
-from onnx_n2n.verification.randomness import Random, drawn, refuse
+from onnx_n2n.verification.mapped import LARGE, weight
+from onnx_n2n.verification.memory import suffices, within_memory
+from onnx_n2n.verification.randomness import Random, drawn
 from onnx_n2n.verification.rounding import again, blurred, sharpened
+from onnx_n2n.verification.runs import judged, random_of, tried_on, yardsticks
 from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import (
     AnyModel,
     Provider,
     SessionModel,
     Timed,
+    beside,
     opened,
     providers,
-    run,
     session,
-    within_memory,
 )
 from onnx_n2n.verification.shaken import unsteady
-from onnx_n2n.verification.stressed import Failure, Tried, stressed
-from onnx_n2n.verification.trial import Trial, find_trial, with_noise
+from onnx_n2n.verification.stressed import Failure, Tried, answered, asked, stressed, stressed_as_stored
+from onnx_n2n.verification.trial import find_trial
 from onnx_n2n.words import brief
 
 
@@ -175,9 +176,11 @@ def verify(
 
     Raises:
         InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
-            what is finite, or there is not enough memory.
+            what is finite.
         TimeLimitError: A run takes longer than it may; an ``InputError`` too.
+        MemoryShortageError: There is not enough memory; an ``InputError`` too.
         ModelError: A file is not there, or ONNX Runtime refuses the teacher.
+        KernelError: It has no kernel for a node of the teacher; a ``ModelError`` too.
         OptionError: The provider that was asked for cannot be had, the time limit is not above zero, or the seed is
             below zero.
     """
@@ -202,17 +205,28 @@ def verify(
         modes = Modes()
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
         new, other, retrained = _read(second, modes)
+        suffices(max(weight(each) for each in (model, other) if each is not None))
         fine = grain(model)
-        find = partial(
-            find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=old.folder, seed=seed, grain=fine
-        )
+        sets = beside(teacher, folder)
+        find = partial(find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=sets, seed=seed, grain=fine)
         start = time.process_time()
-        used, trial = _tried(old, providers(provider), find, seed, time_limit)
-        random = _random(old, model, used, trial, time_limit)
+        wants = wanted(model, shapes or {})
+
+        def spent() -> float:
+            return time.process_time() - start
+
+        teacher_, used, trial = tried_on(old, providers(provider), find, seed, time_limit)
+        random = random_of(teacher_, model, trial)
         trial = trial.without([each.output for each in random])
         case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained, drawn(model).keys())
-        sticks = _yardsticks(case)
-        outputs, answers, reason = _judged(case, sticks)
+        half = fine.epsilon > GRAINS[ir.DataType.FLOAT].epsilon
+        edge = () if half else asked(case, model, wants, teacher_, spent())
+        del teacher_  # one model at a time is open
+        partly = nudges(trial.feeds[0]) or weight(model) > LARGE  # a second session of a small one costs nothing
+        sticks = case.sticks([], trial.nudged) if partly else yardsticks(case)
+        outputs, answers, beyond, reason = judged(case, sticks, edge, spent)
+        if partly and reason is None and not all(output.ok for output in outputs):
+            outputs = case.compared(yardsticks(case), answers)
         found: Wrong | None = None
         rounded: tuple[Named, ...] = ()
         if reason is None and not all(output.ok for output in outputs):
@@ -226,8 +240,12 @@ def verify(
         vacuous = tuple(output.name for output in outputs if output.vacuous)
         tried: tuple[Tried, ...] = ()
         failed: Failure | None = None
-        if ok:
-            tried, failed = stressed(case, model, wanted(model, shapes or {}), time.process_time() - start)
+        if ok and half:
+            tried, failed = stressed_as_stored(case, model, wants, spent())
+        elif ok and edge:
+            if beyond is None:
+                beyond = answered(case, Timed(session(new, used), time_limit), edge, spent())
+            tried, failed = stressed(case, model, edge, beyond, spent())
         differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
         if failed is not None:
             ok, case, outputs, reason = False, failed.case, failed.outputs or outputs, failed.reason
@@ -255,26 +273,6 @@ def verify(
     )
 
 
-# One model at a time is open: each of these functions opens what it needs, and lets go of it.
-
-
-def _tried(
-    old: SessionModel, choices: Sequence[str], find: Callable[[Timed], Trial], seed: int, limit: float
-) -> tuple[str, Trial]:
-    """The provider that the teacher runs on, and feeds that it takes there.
-
-    A teacher that fails on the device, for want of memory or of a kernel, may still run beside it.
-    """
-    for choice in choices:
-        try:
-            opened = Timed(session(old, choice), limit)
-            return opened.session.get_providers()[0], with_noise(opened, find(opened), seed)
-        except (RunError, ModelError):
-            if choice == choices[-1]:
-                raise
-    raise AssertionError("there is always a provider")
-
-
 def _evaluated(
     source: SessionModel, skeleton: ir.Model, **modes: Modes
 ) -> tuple[SessionModel, ir.Model, tuple[Named, ...]]:
@@ -289,53 +287,6 @@ def _read(student: SessionModel, modes: Modes) -> tuple[SessionModel, ir.Model |
         return _evaluated(student, student.skeleton(), teacher=modes)
     except ModelError:
         return student, None, ()
-
-
-def _random(old: SessionModel, model: ir.Model, used: str, trial: Trial, limit: float) -> tuple[Random, ...]:
-    """The outputs that are another in every run, because of what some node draws.
-
-    Raises:
-        InputError: All of them are.
-    """
-    origins = drawn(model)
-    if origins.keys().isdisjoint(trial.names):
-        return ()
-    again = Timed(session(old, used), limit)
-    runs = [run(again, trial.feeds[0], trial.names) for _ in range(2)]
-    found = tuple(
-        Random(name, origins[name].name or "", origins[name].op_type)
-        for k, name in enumerate(trial.names)
-        if name in origins and not all(same(trial.truth[0][k], values[k]) for values in runs)
-    )
-    if len(found) == len(trial.names):
-        refuse(found)
-    return found
-
-
-def _yardsticks(case: Case) -> list[Yardstick]:
-    """What the teacher asks of each output; where none tells anything by its movement, no error is granted."""
-    optimised: list[list[Any]] = []
-    with contextlib.suppress(RunError, ModelError):  # an optimiser may fail where the plain graph does not
-        quick = Timed(session(case.old, case.used, optimise=True), case.limit)
-        optimised = [run(quick, feed, case.trial.names) for feed in case.trial.feeds]
-    return case.sticks(optimised, case.trial.nudged)
-
-
-def _judged(
-    case: Case, sticks: Sequence[Yardstick]
-) -> tuple[tuple[OutputVerdict, ...], Sequence[Sequence[Any]], str | None]:
-    """The student's outputs, compared and as they are, and if it does not run the reason why."""
-    reason, names = None, case.trial.names
-    answers: list[list[Any]] = [[None] * len(names)] * len(case.trial.feeds)
-    try:
-        grown = Timed(session(case.new, case.used), case.limit)
-        have = {value.name for value in grown.session.get_outputs()}
-        there = [name for name in names if name in have] or names  # ONNX Runtime says which of these is not there
-        runs = [dict(zip(there, run(grown, feed, there), strict=True)) for feed in case.trial.feeds]
-        answers = [[values.get(name) for name in names] for values in runs]
-    except (RunError, ModelError) as failure:
-        reason = f"unknown: {failure.reason}"
-    return case.compared(sticks, answers), answers, reason
 
 
 def _differences(

@@ -25,7 +25,8 @@ from onnx_n2n.verification import trial as trials
 from onnx_n2n.verification import verify
 from onnx_n2n.verification.dims import resolved, sizings, symbols
 from onnx_n2n.verification.draw import LARGEST_FEED, WIDTH, Drawn, drawable, wanted
-from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, run, session, within_memory
+from onnx_n2n.verification.memory import within_memory
+from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, run, session
 
 TRIPS = 10**18
 SIN = "k2 = Identity(k)\n b = Sin(a)"
