@@ -244,7 +244,7 @@ def explore(
     bounded(teacher)  # what a student costs is counted with all functions written out
     size = sized(teacher, shapes_of(proof))
     goal = budget.goal(size)
-    task = _Task(path, budget.unit, goal, proof, strict, os.getpid())
+    task = _Task(path, budget.unit, goal, proof, strict, os.getpid(), Path.cwd())
     parallel = Parallel(n_jobs=jobs if jobs is None else min(jobs, len(candidates)))
     with _ready(place):
         targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
@@ -291,14 +291,30 @@ def _seeded(direction: Direction, seed: int) -> Direction:
 
 @dataclass(frozen=True)
 class _Task:
-    """What all candidates have in common."""
+    """What all candidates have in common.
+
+    Attributes:
+        model: The teacher.
+        unit: What its students are measured by.
+        goal: How much of that they are to have.
+        proof: How they are verified.
+        strict: Whether a wrong one is an error at once.
+        process: The process that has begun the exploration.
+        folder: Its working directory, which paths are relative to.
+    """
 
     model: Path
     unit: Unit
     goal: float
     proof: Proof
     strict: bool
-    process: int  # that has begun the exploration: its workers go with it
+    process: int
+    folder: Path
+
+    def begin(self) -> None:
+        """Let a worker be where the exploration was begun, and go with it: it may have worked on another one before."""
+        die_with(self.process)
+        os.chdir(self.folder)
 
 
 @dataclass(frozen=True)
@@ -319,7 +335,7 @@ class _Draft:
 
 def _draft(task: _Task, direction: Direction) -> _Draft:
     """Find how much the passes must do."""
-    die_with(task.process)
+    task.begin()
     scale = Scale(task.unit, task.proof, task.model.parent)
     try:
         growth, size = fit(load(task.model), direction.passes, task.goal, scale)
@@ -343,7 +359,7 @@ def _distinct(drafts: Sequence[_Draft]) -> list[_Draft]:
 
 def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
     """Make, verify and write a student."""
-    die_with(task.process)
+    task.begin()
     found = _delivered(task, draft, target)
     if found.failure is not None and target.path is not None and target.force:
         _clear(target.path, carried(load(task.model)).files.read + task.proof.read)

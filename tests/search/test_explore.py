@@ -120,6 +120,16 @@ def test_same_seed_gives_the_same_bytes_however_many_work(folder: Path) -> None:
     assert all(one[name] != other[name] for name in one)
 
 
+def test_workers_are_where_the_exploration_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept for the next one, which may be begun in another folder."""
+    first = explore("net.onnx", "params=4x", verify=False, jobs=2)
+    (folder / "inside").mkdir()
+    monkeypatch.chdir(folder / "inside")
+    onnx.save(net(), "other.onnx")
+    second = explore("other.onnx", "params=4x", verify=False, jobs=2)
+    assert [each.failure for each in (*first, *second)] == [None] * 2 * len(NAMES)
+
+
 def test_candidates_that_come_out_alike_are_written_once(folder: Path) -> None:
     twice = [DIRECTIONS[0], replace(DIRECTIONS[0], name="again"), DIRECTIONS[4]]
     found = explore("net.onnx", "params=2x", candidates=twice, verify=False)
