@@ -28,6 +28,7 @@ class Twins:
     """Which constants hold the numbers of a table.
 
     Attributes:
+        constants: All constants.
         tables: For each constant that holds the numbers of a table that stands before it that table, and which axis of
             it each axis is.
     """

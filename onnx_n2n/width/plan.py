@@ -89,7 +89,7 @@ def _length(analysis: Analysis, group: Group, request: Request, averaged: Collec
     possible = group.limit is not Limit.UNIFORM or after % group.size == 0
     if possible and not (after > group.size and parts(analysis, group.factor, after)):
         return after
-    for tied in (True,) if possible else (True, False):
+    for tied in (True,) if possible or not analysis.twins.tied else (True, False):
         try:
             return quieted(group.size, after, quieten(analysis, group.factor, tied=tied), _seed(group, request))
         except NotApplicable as failure:
