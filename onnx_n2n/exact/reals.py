@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import onnx
 from numpy.typing import ArrayLike
 
 from onnx_n2n.exact import functions
@@ -27,6 +28,12 @@ UNITS = {
     "float8_e5m2": (2.0**-2, 2.0**-16),
     "float8_e5m2fnuz": (2.0**-2, 2.0**-17),
     "float4_e2m1fn": (2.0**-1, 2.0**-1),
+}
+# The largest number of each type that models calculate in.
+LARGEST = {
+    onnx.TensorProto.FLOAT16: 65504.0,
+    onnx.TensorProto.BFLOAT16: (2 - 2.0**-7) * 2.0**127,
+    onnx.TensorProto.FLOAT: (2 - 2.0**-23) * 2.0**127,
 }
 Together = Literal["none", "all", "first", "last"]
 
@@ -166,6 +173,11 @@ class RealLine(World[Reals]):
     def places(self, array: np.ndarray) -> Reals:
         """Return numbers that say how long or where something is."""
         return self.enter(array)
+
+    def held(self, x: Reals, type_: int) -> Reals:
+        """Return numbers as a type holds them: infinite beyond its largest one."""
+        beyond = np.abs(x.values) > LARGEST.get(type_, np.inf)
+        return x._with(np.where(beyond, np.copysign(np.inf, x.values), x.values)) if beyond.any() else x
 
     def texts(self, array: np.ndarray) -> Reals:
         """Return a number for each text."""

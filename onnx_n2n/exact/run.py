@@ -165,8 +165,13 @@ class Run:
         return [self._settled(each) for each in results]
 
     def _settled(self, value: Value) -> Value:
-        """Return a tensor whose numbers are just what is known of it as one that is certain."""
-        if not isinstance(value, Tensor) or value.numbers is None or value.known is None or value.real or value.rough:
+        """Return a tensor as its type holds it, and as certain if its numbers are just what is known of it."""
+        if not isinstance(value, Tensor) or value.numbers is None:
+            return value
+        if value.real:
+            held = self.world.held(value.numbers, value.type)
+            return value if held is value.numbers else value.but(numbers=held)
+        if value.known is None or value.rough:
             return value
         same = self.world.stand_for(value.numbers, value.known)
         return Tensor(value.type, value.known, ids=value.ids) if same.all() else value

@@ -125,20 +125,44 @@ def _trimmed(lengths: Lengths, which: Sequence[str], stride: int) -> Lengths:
     return lengths | {name: (lengths[name] - 1) // stride * stride + 1 for name in which}
 
 
-def beside(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes) -> Iterator[Shapes]:
-    """Return shapes in which all batches, or all other lengths that are free, are others: longer by one, or 1."""
-    axes = [axis for each in inputs for axis in _free(each)]
-    known = {axis.name: shapes[axis.value][axis.place] for axis in axes}
+def longer(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes) -> Iterator[Shapes]:
+    """Return shapes in which all batches, or all other lengths that are free, are longer by one."""
+    known = _lengths(inputs, shapes)
     for which in names(inputs, fixed):
-        for lengths in ({name: known.get(name, 0) + 1 for name in which}, dict.fromkeys(which, 1)):
-            found = {name: list(shape) for name, shape in shapes.items()}
-            try:
-                for axis in axes:
-                    found[axis.value][axis.place] = axis.length(known | lengths)
-            except (Undecided, KeyError):
-                continue
-            if which:
-                yield {name: tuple(shape) for name, shape in found.items()}
+        yield from _changed(inputs, shapes, known | {name: known.get(name, 0) + 1 for name in which})
+
+
+def level(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> Iterator[Shapes]:
+    """Return shapes in which all batches, or all other lengths that are free, are equally long, and few.
+
+    A length of 1 is particular: what is alone is its own sum, product and maximum. Where a model states places from
+    both ends of an axis, the same place may be meant twice: at a length below twice the least one that has them all.
+    """
+    known = _lengths(inputs, attempt[0])
+    for which in names(inputs, fixed):
+        least = min((known.get(name, 1) for name in which), default=1)
+        for length in range(1, 2 * least if least <= LARGER else 2):
+            yield from (
+                found
+                for found in _changed(inputs, attempt[0], known | dict.fromkeys(which, length))
+                if found not in attempt
+            )
+
+
+def _lengths(inputs: Sequence[onnx.ValueInfoProto], shapes: Shapes) -> Lengths:
+    return {axis.name: shapes[axis.value][axis.place] for each in inputs for axis in _free(each)}
+
+
+def _changed(inputs: Sequence[onnx.ValueInfoProto], shapes: Shapes, lengths: Lengths) -> Iterator[Shapes]:
+    """Return shapes with other lengths by name, if these are lengths and there is a free one."""
+    found = {name: list(shape) for name, shape in shapes.items()}
+    try:
+        for axis in (axis for each in inputs for axis in _free(each)):
+            found[axis.value][axis.place] = axis.length(lengths)
+    except (Undecided, KeyError):
+        return
+    if (changed := {name: tuple(shape) for name, shape in found.items()}) != shapes:
+        yield changed
 
 
 def _shaped(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, sets: Iterable[Pair]) -> Iterator[Attempt]:

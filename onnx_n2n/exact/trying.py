@@ -125,13 +125,14 @@ class Tried:
             found = replace(self.pair, dead=True).on(attempt)
         if found.state != "equal":
             return found
-        for shapes in sizes.beside(list(self.pair.teacher.inputs), self.fixed, attempt[0]):
+        inputs = list(self.pair.teacher.inputs)
+        level = list(sizes.level(inputs, self.fixed, attempt))
+        for shapes in (*sizes.longer(inputs, self.fixed, attempt[0]), *level):
             if (why := self.pair.misfit(shapes)) is not None:
                 return Verdict("undecided", shapes=attempt, node=why.node, operator=why.operator, reason=why.reason)
-            # One that is alone is particular: it is its own sum, product and maximum.
-            alone = replace(self.pair, dead=True).unlike(shapes) if _ones(shapes) > _ones(attempt[0]) else None
-            if alone is not None:
-                return alone
+        for shapes in level:
+            if (unlike := replace(self.pair, dead=True).unlike(shapes)) is not None:
+                return unlike
         return found
 
     def _dead(self, attempt: sizes.Attempt) -> bool:
@@ -141,10 +142,6 @@ class Tried:
         made = max(self.pair.survey(attempt[0], side).made for side in (0, 1)) / _size(attempt[0])
         large = [shapes for each in self.batches for shapes in each if made * _size(shapes) < LARGEST]
         return self.pair.dead_at(*attempt, max(large, key=_size, default=attempt[0]))
-
-
-def _ones(shapes: sizes.Shapes) -> int:
-    return sum(shape.count(1) for shape in shapes.values())
 
 
 def _size(shapes: sizes.Shapes) -> int:

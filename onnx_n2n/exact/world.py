@@ -66,6 +66,10 @@ class World(ABC, Generic[Kind]):
     def places(self, array: np.ndarray) -> Kind:
         """Return what stands for numbers that say how long or where something is, the same for equal ones."""
 
+    def held(self, x: Kind, type_: int) -> Kind:  # noqa: ARG002
+        """Return what a node makes as an element type holds it, as ONNX numbers them; exact numbers have no largest."""
+        return x
+
     @abstractmethod
     def texts(self, array: np.ndarray) -> Kind:
         """Return a number for each text, the same for equal ones."""

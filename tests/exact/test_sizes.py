@@ -239,13 +239,28 @@ def test_a_length_below_zero_is_a_free_axis() -> None:
 
 
 @given(st.lists(NAMES, min_size=1, max_size=3))
-def test_other_lengths_are_longer_by_one_or_one(shapes: list[list[str | int]]) -> None:
+def test_other_lengths_are_longer_by_one_or_few(shapes: list[list[str | int]]) -> None:
     given_ = values(*shapes)
     attempt = next(sizes.attempts(given_))
-    batches, others = sizes.names(given_)
-    found = list(sizes.beside(given_, None, attempt[0]))
-    assert len(found) == 2 * (bool(batches) + bool(others))
-    for each in found:
-        for name, shape in each.items():
-            assert all(new in {old, old + 1, 1} for new, old in zip(shape, attempt[0][name], strict=True))
+    kinds = [each for each in sizes.names(given_) if each]
+    longer, level = (list(sizes.longer(given_, None, attempt[0])), list(sizes.level(given_, None, attempt)))
+    assert len(longer) == len(kinds)
+    for each in longer:
         assert each != attempt[0]
+        for name, shape in each.items():
+            assert all(new in {old, old + 1} for new, old in zip(shape, attempt[0][name], strict=True))
+    assert all(each not in attempt for each in level)
+    for which in kinds:  # every length below twice a small one is met, by these or by the attempt
+        runs = [_by_name(shapes, each) for each in (*attempt, *level)]
+        least = min(runs[0][name] for name in which)
+        few = range(1, 2 * least) if least <= sizes.LARGER else [1]
+        assert {*few} <= {lengths[which[0]] for lengths in runs}
+
+
+def _by_name(shapes: list[list[str | int]], found: sizes.Shapes) -> dict[str, int]:
+    return {
+        str(each or f"x{place}[{axis}]"): found[f"x{place}"][axis]
+        for place, shape in enumerate(shapes)
+        for axis, each in enumerate(shape)
+        if isinstance(each, str)
+    }

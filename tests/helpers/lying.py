@@ -7,7 +7,7 @@ cannot pass for one. A *truth* is a pair that computes the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,24 +98,9 @@ def pair(
     )  # fmt: skip
 
 
-def cases(pairs: Sequence[Pair], known: Mapping[str, Collection[str]] | None = None) -> list[ParameterSet]:
-    """Return the cases of a test over pairs.
-
-    Args:
-        pairs: The pairs.
-        known: For each fault of the check that is not mended yet, the names of the pairs that it gets wrong. When it is
-            mended, their tests fail, and the names have to go.
-    """
-    reasons = {name: reason for reason, names in (known or {}).items() for name in names}
-    assert reasons.keys() <= {each.name for each in pairs}
-    return [
-        pytest.param(
-            each,
-            id=each.name,
-            marks=[pytest.mark.xfail(strict=True, reason=reasons[each.name])] if each.name in reasons else [],
-        )
-        for each in pairs
-    ]
+def cases(pairs: Sequence[Pair]) -> list[ParameterSet]:
+    """Return the cases of a test over pairs."""
+    return [pytest.param(each, id=each.name) for each in pairs]
 
 
 def made(

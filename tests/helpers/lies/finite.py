@@ -8,6 +8,7 @@ from helpers.lying import but, normal, pair
 
 W, V = normal(8, 8), normal(8, 5)
 SAME = "(float[N, 8] x) => (float[N, 8] y)"
+HALF = "(float16[N, 8] x) => (float16[N, 8] y)"
 TEXT = "(float[N, L, 8] x) => (float[N, L, 8] y)"
 
 
@@ -37,6 +38,13 @@ LIES = [
          k=np.float32(1000)),
     pair("a constant that overflows by a product", SAME, "y = Relu(x)", "e = Mul(k, k) f = Sub(e, e) a = Relu(x) y = "
          "Add(a, f)", k=np.float32(3e38)),
+    pair("a constant that overflows by a sum, in half precision", HALF, "y = Relu(x)",
+         "e = ReduceSum(k, o) f = Sub(e, e) a = Relu(x) y = Add(a, f)", k=np.full(3, 3e4, "f2"), o=np.array([0]),
+         specified=True),
+    pair("a product that overflows in half precision", HALF, "y = Abs(x)", "a = Abs(x) e = Mul(a, k) f = Mul(e, k) "
+         "g = Div(f, k) y = Div(g, k)", k=np.float16(1024), specified=True),
+    pair("a constant that overflows by a cast", SAME, "y = Relu(x)", "e = Cast<to=10>(k) f = Cast<to=1>(e) "
+         "g = Sub(f, f) a = Relu(x) y = Add(a, g)", k=np.float32(1e6)),
     pair("a constant's logarithm below nothing", SAME, "y = Relu(x)", "e = Log(k) f = Sub(e, e) a = Relu(x) y = "
          "Add(a, f)", k=np.float32(-1)),
     pair("a constant's root below nothing", SAME, "y = Relu(x)", "e = Sqrt(k) f = Sub(e, e) a = Relu(x) y = Add(a, f)",

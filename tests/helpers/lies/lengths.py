@@ -134,6 +134,10 @@ LIES = [
     pair("a product over a batch, of what is not zero only alone", SAME, "e = EyeLike(x) m = Mul(x, e) p = "
          "ReduceProd(m, first) q = MatMul(p, W) y = Add(x, q)", first=np.array([0]), W=W,
          changed={"W": normal(8, 8, seed=2)}, feeds={"x": normal(1, 8)}),
+    # what is so only where places from both ends of an axis meet
+    pair("a place from the end that is the second one of three", "(float[N, 8] x) => (float[5, 8] y)",
+         "s = ScatterND(x, k, W) y = Gather<axis=0>(s, i)", k=np.array([[-2]]), W=normal(1, 8),
+         i=np.array([1, 1, -3, 2, 0]), changed={"W": normal(1, 8, seed=2)}, feeds={"x": normal(3, 8)}),
     pair("the largest of a batch, of which others are zero", "(float[N, 8] x) => (float[1, 8] y)",
          "e = EyeLike(x) m = Mul(x, e) y = ReduceMax(m, first)",
          "e = EyeLike(x) m = Mul(x, e) g = ReduceMax(m, first) y = Relu(g)", first=np.array([0]),
