@@ -163,6 +163,7 @@ def _classes(analysis: Analysis) -> dict[tuple[Factor, bool], list[int]]:
             for each, factor in alike if array.size else ():
                 for places in _places(np.moveaxis(array, each.position, 0), each.axis, factor):
                     _tell_apart(found[factor, each.consumed], places, whole=whole)
+            del array  # before the next one is read
     return found
 
 

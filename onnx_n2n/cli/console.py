@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -35,21 +34,18 @@ def terminal(*, stderr: bool = True) -> Console:
     )
 
 
-@dataclass
 class _Shown:
     """The stage at work on a terminal, and how far it is."""
 
-    live: Live
-    stage: str = ""
+    def __init__(self, live: Live) -> None:
+        self.live, self.stage, self.line = live, "", Spinner("dots")
 
     def __call__(self, stage: str) -> None:
-        self.stage = stage
-        self.live.update(Spinner("dots", f"{stage} ..."), refresh=True)  # at once: no stage is too short to be seen
+        self.stage, self.line = stage, Spinner("dots", f"{stage} ...")
+        self.live.update(self.line, refresh=True)  # at once: no stage is too short to be seen
 
     def reached(self, how_far: Reached) -> None:
-        line = self.live.renderable
-        assert isinstance(line, Spinner)
-        line.update(text=f"{self.stage}: {how_far}")  # drawn with the next turn of the spinner, four times a second
+        self.line.update(text=f"{self.stage}: {how_far}")  # drawn when the spinner turns, four times a second
 
 
 @contextmanager

@@ -10,12 +10,13 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_n2n
-from helpers.calling import MODELS, files, net
+from helpers.calling import files, net
 from helpers.graphs import model
 from onnx_n2n import Deepen, Enlarge, Outputs, Sequential, Widen, words
 from onnx_n2n.errors import ModelError, OptionError
@@ -23,30 +24,31 @@ from onnx_n2n.io import space
 from onnx_n2n.passes import Pass
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.estimate import BLOCKS, LIBRARIES
-from onnx_n2n.verification import sessions
 from onnx_n2n.verification.options import Proof
 
 UNPROVEN = Proof(wanted=False)
 PASSES = [
-    Widen(factor=1.5), Widen(factor=2, init="net2net"), Deepen(count=2), Enlarge(), Outputs(20),
+    Widen(factor=1.5), Widen(factor=2, init="net2net"), Deepen(count=2), Enlarge(), Outputs(7, "y"),
     Sequential(Widen(factor=1.4), Deepen(every=2)),
 ]  # fmt: skip
 
 
-@pytest.fixture
-def unrunnable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a model is run")
+BODY = """
+    h = Conv<pads=[1,1,1,1]>(x, w) r = Relu(h) i = Conv<pads=[1,1,1,1]>(r, v) s = Relu(i)
+    m = GlobalAveragePool(s) f = Flatten(m) y = MatMul(f, u)
+"""
 
-    monkeypatch.setattr(sessions, "Runner", fail, raising=False)
-    monkeypatch.setattr(sessions.Session, "__init__", fail)
+
+def convolutions() -> onnx.ModelProto:
+    """Return a network in which all passes find something."""
+    return model(BODY, "float[N,3,8,8] x", "y", w=(20, 3, 3, 3), v=(20, 20, 3, 3), u=(20, 5))
 
 
 @pytest.mark.parametrize("kind", ["file", "external"])
 @pytest.mark.parametrize("change", PASSES, ids=str)
 def test_a_dry_run_says_what_is_done_and_writes_nothing(change: Pass, kind: str, tmp_path: Path) -> None:
     teacher, record = tmp_path / "teacher.onnx", tmp_path / "growth"
-    onnx.save(onnx.load(MODELS / "resnet.onnx"), teacher, save_as_external_data=kind == "external", size_threshold=0)
+    onnx.save(convolutions(), teacher, save_as_external_data=kind == "external", size_threshold=0)
     before, target = files(tmp_path), Target(tmp_path / "student.onnx", record=record)
     planned = change(teacher, output=target, dry_run=True)
     assert files(tmp_path) == before
@@ -59,7 +61,7 @@ def test_a_dry_run_says_what_is_done_and_writes_nothing(change: Pass, kind: str,
     after = files(tmp_path)
     written = sum(len(after[name] or b"") for name in after if name not in before and name != record.name)
     pages = 4096 * len(onnx.load(target.path, load_external_data=False).graph.initializer)
-    assert abs(estimate.write - written) <= (pages if kind == "external" else written // 100)
+    assert abs(estimate.write - written) <= (pages if kind == "external" else written // 50)
     assert planned.report.obstacles == done.report.obstacles
     assert done.report.obstacles is not None
     assert said(planned) == said(done)
@@ -72,16 +74,24 @@ def said(result: Any) -> dict[str, Any]:
     return {name: found[name] for name in found if name not in {"clones", "estimate"}} | {"pass": result.passes}
 
 
-@pytest.mark.usefixtures("unrunnable")
-def test_nothing_is_run(tmp_path: Path) -> None:
+def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, session = list[Any](), onnxruntime.InferenceSession
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments)
+        return session(*arguments, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
     onnx.save(net(), tmp_path / "net.onnx")
     found = onnx_n2n.widen(tmp_path / "net.onnx", 2, dry_run=True)
     assert found.report.estimate is not None
     assert found.report.estimate.weights is not None
     assert found.report.verdict is found.report.exact is found.report.clones is None
     assert "only planned" in repr(found)
-    with pytest.raises(AssertionError, match="a model is run"):
-        onnx_n2n.widen(tmp_path / "net.onnx", 2)
+    probes = len(opened)  # of the provider, with a model of one node
+    assert probes <= 1
+    onnx_n2n.widen(tmp_path / "net.onnx", 2)
+    assert len(opened) > 2
 
 
 @pytest.mark.parametrize("of", [lambda proto: proto, gs.import_onnx, ir.from_proto], ids=["proto", "gs", "ir"])
