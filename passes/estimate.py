@@ -19,7 +19,7 @@ from onnx_n2n.record.recipe import PART
 from onnx_n2n.words import in_bytes
 
 LIBRARIES = 120_000_000  # bytes of this library and of those that it imports, with what it notes of a graph
-BLOCKS = 32_000_000  # bytes of what all cores make of a weight at a time
+BLOCKS = 64_000_000  # bytes of what all cores make of a weight at a time, and of what the allocator keeps
 LAZY = (ir.LazyTensor, ir.ExternalTensor)  # tensors that are on the disk, or made, until somebody asks for them
 
 

@@ -194,7 +194,7 @@ widen resnet.onnx --factor 1.3 -o out.onnx --force --record growth
 widen net.onnx -o out.onnx --force --no-verify
 widen net.onnx --init net2net --noise 0 -o out.onnx --force --exact
 widen net.onnx --inputs zeros.npz -o out.onnx --force
-widen net.onnx -o dry.onnx --dry-run --record growth
+widen net.onnx -o dry.onnx --dry-run --record planned
 widen nothing.onnx
 deepen resnet.onnx --count 2 -o out.onnx --force
 enlarge resnet.onnx -o out.onnx --force

@@ -13,7 +13,7 @@ from helpers.calling import call, files
 from onnx_n2n.cli import commands
 from onnx_n2n.io import space
 
-LINES = ["widen net.onnx", "widen net.onnx --record growth", "deepen net.onnx", "enlarge net.onnx",
+LINES = ["widen net.onnx", "widen net.onnx --record growth", "deepen net.onnx", "enlarge net.onnx --kernel 3x3",
          "run net.onnx -p widen,deepen"]  # fmt: skip
 
 

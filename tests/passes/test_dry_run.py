@@ -20,10 +20,11 @@ from helpers.calling import files, net
 from helpers.graphs import model
 from onnx_n2n import Deepen, Enlarge, Outputs, Sequential, Widen, words
 from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.graph import grown
 from onnx_n2n.io import space
-from onnx_n2n.passes import Pass
+from onnx_n2n.passes import Pass, estimate
 from onnx_n2n.passes.driver import Target
-from onnx_n2n.passes.estimate import BLOCKS, LIBRARIES
+from onnx_n2n.record import recipe
 from onnx_n2n.verification.options import Proof
 
 UNPROVEN = Proof(wanted=False)
@@ -166,24 +167,49 @@ def large(*, inside: bool = False) -> onnx.ModelProto:
     return found
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what does not depend on the model."""
+    monkeypatch.setattr(estimate, "LIBRARIES", 0)
+    monkeypatch.setattr(estimate, "BLOCKS", 0)
+    monkeypatch.setattr(recipe, "BLOCK", 1 << 14)
+
+
 @pytest.mark.parametrize(
     ("change", "inside"), [(Widen(factor=1.3), False), (Widen(factor=1.3), True), (Deepen(count=3), False)], ids=str
 )
+@pytest.mark.usefixtures("alone")
 def test_memory_is_what_it_takes(change: Pass, inside: bool, tmp_path: Path) -> None:
-    """All that numpy, onnx and Python take is traced, but not what protobuf and the libraries themselves do."""
+    """All that numpy and Python take is traced, but not what protobuf and the libraries themselves do."""
     onnx.save(large(inside=inside), tmp_path / "teacher.onnx")
-    estimate = change(tmp_path / "teacher.onnx", dry_run=True, proof=UNPROVEN).report.estimate
-    assert estimate is not None
+    found = change(tmp_path / "teacher.onnx", dry_run=True, proof=UNPROVEN).report.estimate
+    assert found is not None
     tracemalloc.start()
     try:
         assert change(tmp_path / "teacher.onnx", proof=UNPROVEN).modified
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    said, weight = estimate.memory - LIBRARIES - BLOCKS, 4 * SIDE * SIDE
-    assert said > 2 * weight
-    assert peak - BLOCKS <= said + 5_000_000  # two digits of the sum count
-    assert inside or said <= peak + weight
+    assert found.memory > 8 * SIDE * SIDE
+    assert peak <= found.memory + 5_000_000  # with what is loaded and noted of the graph
+    assert inside or found.memory <= 1.2 * peak
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_weight_that_is_made_in_parts_is_never_there_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(large(), tmp_path / "teacher.onnx")
+
+    def memory() -> int:
+        found = onnx_n2n.widen(tmp_path / "teacher.onnx", 4, dry_run=True, verify=False).report.estimate
+        assert found is not None
+        return found.memory
+
+    whole, weight = memory(), 4 * SIDE * SIDE
+    monkeypatch.setattr(grown, "WHOLE", 1_000_000)
+    monkeypatch.setattr(estimate, "PART", 1_000_000)
+    assert whole - memory() == pytest.approx(weight, abs=1_000_000)  # what is longest is read for the report
 
 
 def test_a_target_may_be_a_text(tmp_path: Path) -> None:
