@@ -20,6 +20,7 @@ from onnx_n2n.words import in_bytes
 
 LIBRARIES = 120_000_000  # bytes of this library and of those that it imports, with what it notes of a graph
 BLOCKS = 64_000_000  # bytes of what all cores make of a weight at a time, and of what the allocator keeps
+DOUBLE = 8  # bytes of a number in double precision
 LAZY = (ir.LazyTensor, ir.ExternalTensor)  # tensors that are on the disk, or made, until somebody asks for them
 
 
@@ -87,7 +88,7 @@ def estimated(teacher: ir.Model, student: ir.Model, place: Path | None, *, runs:
         sum(source.size for source in carried(teacher).files.read),
         0 if place is None else size.whole,
         None if place is None else space.free(folder_of(place)),
-        _about(LIBRARIES + BLOCKS + (_streamed(before, after, size.around) if place else _whole(before, after))),
+        _about(LIBRARIES + (_streamed(before, after, size.around) if place else _whole(before, after))),
         max(_bytes(before), _bytes(after)) if runs else None,
     )
 
@@ -108,16 +109,16 @@ def _bytes(tensors: Iterable[ir.TensorProtocol]) -> int:
 def _streamed(before: tuple[ir.TensorProtocol, ...], after: tuple[ir.TensorProtocol, ...], around: int) -> int:
     """Return what is in memory at most where weights are read, made and written one after the other.
 
-    That is one weight of the teacher with what it becomes, or one of the student, as it is read for the report. What
-    cannot be left on the disk is there all the time: weights of added layers, and what is outside of the initializers,
-    of the student as a tensor, in a message and serialised.
+    That is one weight of the teacher with what it becomes; or one of an added layer, which is made in double precision;
+    or one of the student, as it is read for the report. What cannot be left on the disk is there all the time: weights
+    of added layers, and what is outside of the initializers, of the student as a tensor, in a message and serialised.
     """
-    largest = max((tensor.nbytes for tensor in before), default=0)
-    made = max((_made(tensor) for tensor in after if isinstance(tensor, Grown)), default=0)
-    longest = max((tensor.nbytes for tensor in after), default=0)
-    added = _bytes(tensor for tensor in after if not isinstance(tensor, LAZY))
+    largest, longest = (max(map(_size, tensors), default=0) for tensors in (before, after))
+    made = max((BLOCKS + _made(tensor) for tensor in after if isinstance(tensor, Grown)), default=0)
+    added = [tensor for tensor in after if not isinstance(tensor, LAZY)]
+    double = max((DOUBLE * tensor.size for tensor in added), default=0)
     inside = _bytes(tensor for tensor in before if not isinstance(tensor, LAZY))
-    return max(largest + made, longest) + added + inside + 3 * around
+    return max(largest + made, double, longest) + _bytes(added) + inside + 3 * around
 
 
 def _made(tensor: Grown) -> int:
@@ -128,7 +129,7 @@ def _made(tensor: Grown) -> int:
 
 def _whole(before: tuple[ir.TensorProtocol, ...], after: tuple[ir.TensorProtocol, ...]) -> int:
     """Return what is in memory at most where a student stays there: all of it, and one weight on its way into it."""
-    return _bytes(after) + max(map(_size, before), default=0) + 2 * max(map(_size, after), default=0)
+    return BLOCKS + _bytes(after) + max(map(_size, before), default=0) + 2 * max(map(_size, after), default=0)
 
 
 def _size(tensor: ir.TensorProtocol) -> int:
