@@ -14,3 +14,24 @@ def brief(text: str, most: int = LINE) -> str:
     """Return a text on one line, cut where it is longer than that."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
+
+
+def in_bytes(number: int) -> str:
+    """Return how many bytes there are, with two digits or more: ``9.8 GB``, ``490 kB``, ``12 bytes``."""
+    unit, size = _unit(number)
+    return f"{_scaled(number, size)} {unit}"
+
+
+def part_of_bytes(number: int, whole: int) -> str:
+    """Return how many bytes there are of a number of them, in one unit: ``1.2 of 9.8 GB``."""
+    unit, size = _unit(whole)
+    return f"{_scaled(number, size)} of {_scaled(whole, size)} {unit}"
+
+
+def _unit(number: int) -> tuple[str, int]:
+    sizes = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
+    return next(((unit, size) for unit, size in sizes.items() if number >= size), ("bytes", 1))
+
+
+def _scaled(number: int, size: int) -> str:
+    return f"{number:,}" if size == 1 else f"{number / size:.{1 if number < 100 * size else 0}f}"

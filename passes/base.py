@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -18,7 +18,9 @@ from onnx_n2n.io.model import ModelLike
 from onnx_n2n.options import Options, options
 from onnx_n2n.passes.driver import Target, deliver
 from onnx_n2n.passes.leaving_out import Part
+from onnx_n2n.passes.rehearsal import rehearse
 from onnx_n2n.passes.report import Change, Idle, Result
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.verification.options import Proof
 
 OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)
@@ -96,7 +98,8 @@ class Pass(Options, ABC):
         proof: Proof = Proof(),  # noqa: B008 - immutable
         output: Target = Target(),  # noqa: B008 - immutable
         strict: bool = False,
-        progress: Callable[[str], None] = lambda _: None,
+        progress: Progress = unheard,
+        dry_run: bool = False,
     ) -> Result[Any]:
         """Apply the pass to a model and verify the outcome.
 
@@ -106,20 +109,26 @@ class Pass(Options, ABC):
             output: Where the student of a path is written; beside the teacher if it does not say.
             strict: Whether a student that fails verification is an error at once. Otherwise what makes it wrong is left
                 out, with a warning, and the rest is verified again.
-            progress: Is told each stage as it begins.
+            progress: Is told each stage as it begins, as a text. If it also has a method ``reached``, as a
+                :class:`onnx_n2n.progress.Meter` has, that is told how many bytes and tensors of a file are written.
+            dry_run: Whether only to say what would be done, and what it takes: ``result.report.estimate``. No student
+                is made, verified or written, so that ``result.model`` is None. Models are run only for statistics that
+                ``Deepen`` takes.
 
         Returns:
             The student, as the same kind of model, with what was done to it.
 
         Raises:
             OptionError: An option has no meaning, or the output cannot be written.
-            ModelError: The model cannot be read.
+            ModelError: The model cannot be read, or there is no room for the student on the disk.
             GrowthError: What is asked for by name does not exist, or cannot be had.
             InputError: The teacher cannot be run on the inputs.
             VerificationError: The student differs from the teacher. Nothing was written.
         """
         self.check()
         target = output.beside(self.suffix)
+        if dry_run:
+            return rehearse(model, self, target=target, proof=proof, read=self.files(), progress=progress)
         return deliver(
             model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress
         )

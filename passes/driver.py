@@ -26,7 +26,7 @@ from onnx_n2n.collector import still
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.graph.grown import grown_in
-from onnx_n2n.io.atomic import STDOUT, Draft, drafting
+from onnx_n2n.io.atomic import STDOUT, Draft, check_all, drafting
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
@@ -37,6 +37,7 @@ from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
 from onnx_n2n.passes.proving import Proven, attempted, checked
 from onnx_n2n.passes.report import Change, Report, Result
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
 from onnx_n2n.record.record import Record
@@ -52,9 +53,9 @@ class Target:
     A path of ``-`` is stdout. The growth record goes to ``record``, if there is one.
     """
 
-    path: Path | None = None
+    path: str | os.PathLike[str] | None = None
     force: bool = False
-    record: Path | None = None
+    record: str | os.PathLike[str] | None = None
     suffix: str = "student"
 
     def beside(self, suffix: str) -> Target:
@@ -71,11 +72,22 @@ class Target:
         Raises:
             OptionError: Something is there already, or nothing can be written there.
         """
-        place = self.path or teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
-        also = () if self.record is None else (self.record,)
+        place, also = self._places(teacher)
+        return drafting(place, also=also, force=self.force, read=read, companions=data_files)
+
+    def check(self, teacher: Path, read: Iterable[Source]) -> Path:
+        """Make sure that a student of a file can be written, and return where it would be; see :meth:`draft`."""
+        place, also = self._places(teacher)
+        check_all(place, also, force=self.force, read=read, companions=data_files)
+        return place
+
+    def _places(self, teacher: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Return where the student goes, and where what goes along with it does."""
+        beside = teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
+        also = () if self.record is None else (Path(self.record),)
         if STDOUT in also:
             raise OptionError("a growth record cannot be written to stdout", hint="name a file with `record=`")
-        return drafting(place, also=also, force=self.force, read=read, companions=data_files)
+        return beside if self.path is None else Path(self.path), also
 
 
 class Driven(Changer, Protocol):
@@ -120,7 +132,7 @@ def deliver(
     proof: Proof,
     read: Iterable[Path] = (),
     strict: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = unheard,
 ) -> Result[Any]:
     """Apply a pass to a copy of a model, verify the outcome, and return it as the kind that was given.
 
@@ -131,7 +143,7 @@ def deliver(
         proof: How to verify.
         read: Files that the pass reads besides the model.
         strict: Whether a wrong student is an error at once; otherwise what makes it wrong is left out.
-        progress: Is told each stage as it begins.
+        progress: Is told each stage as it begins; a :class:`onnx_n2n.progress.Meter` also how far it is.
 
     Raises:
         N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
@@ -187,7 +199,7 @@ class _Maker:
     path: Path | None
     draft: Draft | None
     proof: Proof
-    progress: Callable[[str], None]
+    progress: Progress
 
     @property
     def folder(self) -> Path | None:
@@ -239,7 +251,7 @@ class _Maker:
             return self.loan.give_back(working)
         self.progress("writing a draft")
         discard_draft(self.draft.path)  # of another attempt
-        write_draft(working, self.draft.path, self.draft.place, back=True)
+        write_draft(working, self.draft.path, self.draft.place, back=True, progress=self.progress)
         return self.draft.path
 
     def _proven(

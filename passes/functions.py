@@ -25,6 +25,7 @@ from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.report import Result
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.verification.asking import Verifying
 
 __all__ = ["deepen", "enlarge", "outputs", "run", "widen"]
@@ -52,6 +53,10 @@ class Running(Verifying):
     )
     force: bool = option(False, "Overwrite the output.")
     strict: bool = option(False, "Fail if a student is wrong, instead of leaving out what makes it wrong.")
+    dry_run: bool = option(
+        False, "Only say what would be done, and what is read, written and held in memory; nothing is verified or "
+        "written.",
+    )  # fmt: skip
 
     @property
     def asked(self) -> Pass:
@@ -59,9 +64,7 @@ class Running(Verifying):
         kind = next(base for base in type(self).__mro__[1:] if issubclass(base, Pass))
         return kind(**part_of(self, kind))
 
-    def run(
-        self, change: Pass, model: ModelLike, progress: Callable[[str], None] = lambda _: None
-    ) -> Result[Any]:
+    def run(self, change: Pass, model: ModelLike, progress: Progress = unheard) -> Result[Any]:
         """Apply a pass to a model.
 
         Raises:
@@ -76,7 +79,9 @@ class Running(Verifying):
         proof = self.proof(wanted=self.verify, seed=getattr(change, "seed", 0), exact=self.exact)
         output, record = (None if place is None else Path(place) for place in (self.output, self.record))
         target = Target(output, self.force, record)
-        return change(model, proof=proof, output=target, strict=self.strict, progress=progress)
+        return change(
+            model, proof=proof, output=target, strict=self.strict, progress=progress, dry_run=self.dry_run
+        )
 
 
 @dataclass(frozen=True)
@@ -155,11 +160,12 @@ Args:
 {options}
 
 Returns:
-    The student, as the same kind of model, with what was done to it. That of a path is written to a file.
+    The student, as the same kind of model, with what was done to it. That of a path is written to a file. With
+    ``dry_run=True`` there is no student, and ``result.report.estimate`` says what it takes.
 
 Raises:
     OptionError: An option has no meaning, or the output cannot be written.
-    ModelError: The model cannot be read.
+    ModelError: The model cannot be read, or there is no room for the student on the disk.
     GrowthError: What is asked for by name does not exist, or cannot be had.
     InputError: The teacher cannot be run on the inputs.
     VerificationError: The student differs from the teacher. Nothing was written.

@@ -20,6 +20,7 @@ from onnx_n2n.words import brief, count
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
     from onnx_n2n.exact import Verdict as Exactly
+    from onnx_n2n.passes.estimate import Estimate
     from onnx_n2n.passes.leaving_out import LeftOut
     from onnx_n2n.verification import Verdict
 
@@ -158,6 +159,7 @@ class Report:
         counted: Counts the redundant channels of the student.
         exact: What the exact check says, or None when nothing was to be verified.
         unrun: Why the models could not be run, so that the exact check alone verifies; else empty.
+        estimate: What the pass takes, where it is only said what it would do; else None.
     """
 
     change: Change
@@ -169,10 +171,11 @@ class Report:
     counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
     exact: Exactly | None = None
     unrun: str = ""
+    estimate: Estimate | None = None
 
     @cached_property
     def clones(self) -> Clones | None:
-        """Which channels of the student are exact copies of others, or None when nothing was changed.
+        """Which channels of the student are exact copies of others, or None when nothing was changed, or only planned.
 
         They are counted when this is asked for. What grew is read from the student's file; where that is not there any
         more as it was written, it is made again, and the teacher must still be there, as it was.
@@ -193,6 +196,7 @@ class Report:
         parts += [f"{len(self.left_out)} LEFT OUT"] * bool(self.left_out)
         proven = [] if self.verdict is None else [self.verdict.short]
         proven += [f"exact check: {self.exact.state}"] if self.exact is not None else []
+        proven += ["only planned"] if self.estimate is not None else []
         return "; ".join([*parts, *(proven or ["not verified"])])
 
     def of(self, model: str) -> Report:
@@ -221,6 +225,7 @@ class Report:
             "not_run": self.unrun or None,
             "exact": None if self.exact is None else self.exact.to_json(),
             "clones": None if self.clones is None else self.clones.to_json(),
+            "estimate": None if self.estimate is None else self.estimate.to_json(),
         }
 
 
@@ -230,7 +235,7 @@ class Result(Generic[M]):
 
     Attributes:
         model: The student, of the same kind as the teacher: for a path, the path of the file that was written. When
-            nothing was modified, the teacher as it was given.
+            nothing was modified, the teacher as it was given. None where it is only said what would be done.
         change: What was done.
         report: The same for people, and how far the two models agree.
         passes: The passes that make the student, as text: those that were asked for, without what was left out.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,11 +159,22 @@ def _classes(analysis: Analysis) -> dict[tuple[Factor, bool], list[int]]:
     for whole in (False, True):  # first only a sample of every weight, so that few channels are left to be read in full
         for weight, side in sides.items():
             alike = [each for each in side if _repeated(found[each[1], each[0].consumed])]
-            array = analysis.constants[weight].numpy() if alike else np.zeros(0)  # may be made when it is asked for
-            for each, factor in alike if array.size else ():
-                for places in _places(np.moveaxis(array, each.position, 0), each.axis, factor):
-                    _tell_apart(found[factor, each.consumed], places, whole=whole)
+            if alike:  # the weight may be read or made now
+                _compare(analysis.constants[weight].numpy(), alike, found, whole=whole)
     return found
+
+
+def _compare(
+    array: np.ndarray,
+    alike: Sequence[tuple[_Slices, Factor]],
+    found: Mapping[tuple[Factor, bool], list[int]],
+    *,
+    whole: bool,
+) -> None:
+    """Tell channels apart by a weight, which nothing holds afterwards."""
+    for each, factor in alike if array.size else ():
+        for places in _places(np.moveaxis(array, each.position, 0), each.axis, factor):
+            _tell_apart(found[factor, each.consumed], places, whole=whole)
 
 
 def _tell_apart(classes: list[int], places: np.ndarray, *, whole: bool) -> None:

@@ -18,9 +18,11 @@ from onnx_n2n.checkpoint.torch import files
 from onnx_n2n.checkpoint.torch.growing import Growing
 from onnx_n2n.checkpoint.torch.shards import TorchShards
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.io import safetensors_files
+from onnx_n2n.io import safetensors_files, space
 from onnx_n2n.io.atomic import check, drafting, unwritten
+from onnx_n2n.io.lazy import specs_of
 from onnx_n2n.io.sources import Source
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.record import Record
 
 SAFETENSORS = ".safetensors"
@@ -43,6 +45,7 @@ def grow_file(
     untie: Sequence[str] = (),
     prove: Callable[[Grown, Arrays], None] = lambda *_: None,
     verify: bool = True,
+    progress: Progress = unheard,
 ) -> Grown:
     """Grow the checkpoint in a file or folder, and write it to another, in the same format and with all else in it.
 
@@ -64,9 +67,10 @@ def grow_file(
         untie: Globs of names that the network's code no longer ties to others.
         prove: Is given what has grown and what was there before anything is written; also for each copy of the network.
         verify: Whether to prove that grown moments are those of before, which needs no model.
+        progress: Is told each stage as it begins, and how far the writing of safetensors is.
 
     Raises:
-        ModelError: The checkpoint cannot be read, or there are several.
+        ModelError: The checkpoint cannot be read, there are several, or the disk has no room for what it becomes.
         OptionError: Nothing can be written at the target; there are orders, and optimizers do not grow; or a glob names
             nothing, or only what grows.
         GrowthError: It does not fit the record, or has no optimizer, or one that cannot grow.
@@ -92,14 +96,14 @@ def grow_file(
     ways = Growing(record, growing, growing_again, optimizer, keep, orders, verify)
     if single:
         with drafting(target, force=force, read=(*place.read, *read)) as draft:
-            found, write = _grown(place, ways, single=single)
-            _written(write, draft.path, target)
+            found, write = _grown(place, ways, progress, single=single)
+            _written(found, write, draft.path, target, progress)
             draft.publish()
         return found
     rest = Companions.of(place)
     with growing_folder(target, place, rest, force=force, read=read) as folder:
-        found, write = _grown(place, ways, single=single)
-        _written(write, folder, target)
+        found, write = _grown(place, ways, progress, single=single)
+        _written(found, write, folder, target, progress)
     copied = tuple(each.path.name for each in rest.copied)
     stale = tuple(name for name in copied if name == SIZES and found.grown)
     return replace(found, copied=copied, stale=stale, left_out=rest.left_out)
@@ -135,8 +139,11 @@ def _single(place: Location, target: Path) -> bool:
     return place.folder is None or target.suffix in {SAFETENSORS, *TORCH}
 
 
-def _grown(place: Location, ways: Growing, *, single: bool) -> tuple[Grown, Callable[[Path], object]]:
+def _grown(
+    place: Location, ways: Growing, progress: Progress, *, single: bool
+) -> tuple[Grown, Callable[[Path], object]]:
     """Grow, and return how to write what became of it: to a single file, or into a folder."""
+    progress("growing the checkpoint")
     if place.index is None and place.suffix != SAFETENSORS:
         (source,) = place.files
         found, write = files.grown(ways, source)
@@ -148,10 +155,14 @@ def _grown(place: Location, ways: Growing, *, single: bool) -> tuple[Grown, Call
     found = ways.grow(shards.arrays, ways.keep, True)
     was = {now: name for name, now in found.renamed.items()}
     check_keep(ways.keep, [was.get(name, name) for name in (*found.kept, *found.left)], shards.arrays)
-    return found, partial(shards.write_one if single else shards.write_all, found)
+    return found, partial(shards.write_one if single else shards.write_all, found, progress)
 
 
-def _written(write: Callable[[Path], object], draft: Path, target: Path) -> None:
+def _written(
+    found: Grown, write: Callable[[Path], object], draft: Path, target: Path, progress: Progress
+) -> None:
+    progress("writing the checkpoint")
+    space.suffices(target, draft.parent, sum(spec.nbytes for spec in specs_of(found.arrays).values()))
     try:
         write(draft)
     except (OSError, RuntimeError) as failure:  # PyTorch raises the latter where the disk is full

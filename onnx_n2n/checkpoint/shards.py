@@ -12,9 +12,10 @@ import numpy as np
 from onnx_n2n.checkpoint.growth import Grown
 from onnx_n2n.checkpoint.shard_index import Index
 from onnx_n2n.errors import ModelError
-from onnx_n2n.io.lazy import Lazy, Spec, specs_of
+from onnx_n2n.io.lazy import Lazy, Spec, counted, specs_of
 from onnx_n2n.io.sources import Source
 from onnx_n2n.io.tensorfile import shown
+from onnx_n2n.progress import Progress
 
 Metadata = Mapping[str, str]
 
@@ -68,7 +69,7 @@ class Shards:
         )
         return cls(arrays, files, {file: metadata for file, (_, metadata) in opened.items()}, format_, index)
 
-    def write_one(self, found: Grown, path: Path) -> None:
+    def write_one(self, found: Grown, progress: Progress, path: Path) -> None:
         """Write all that has grown to one file.
 
         Raises:
@@ -80,11 +81,12 @@ class Shards:
                 if metadata.setdefault(key, text) != text:
                     reason = f"the metadata of the files differ: {shown(key)} is another text in {file!r}"
                     raise ModelError(reason, hint="name a folder with `output=`, so that each file keeps its own")
-        self.format.write(path, _as_before(found, self.arrays.specs), metadata)
+        self.format.write(path, counted(_as_before(found, self.arrays.specs), progress), metadata)
 
-    def write_all(self, found: Grown, folder: Path) -> None:
+    def write_all(self, found: Grown, progress: Progress, folder: Path) -> None:
         """Write what has grown to files of the same names in a folder, with their index."""
-        arrays, files, last = _as_before(found, self.arrays.specs), dict[str, str](), next(iter(self.metadata))
+        arrays, files = counted(_as_before(found, self.arrays.specs), progress), dict[str, str]()
+        last = next(iter(self.metadata))
         for name in arrays:
             last = files[name] = self.files.get(found.like(name, self.files), last)
         for file, metadata in self.metadata.items():

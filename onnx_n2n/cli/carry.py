@@ -65,12 +65,13 @@ def grow_checkpoint(
     index becomes a folder, with what else is in it.
     """
     from onnx_n2n.cli import checkpoints
-    from onnx_n2n.cli.console import terminal
+    from onnx_n2n.cli.console import stages, terminal
 
-    found = onnx_n2n.grow_checkpoint(
-        checkpoint, records, output, optimizer=optimizer, optimizer_order=orders, teacher=teacher, student=student,
-        names=names, verify=verify, keep=keep, untie=untie, force=force,
-    )  # fmt: skip
+    with stages(terminal()) as progress:
+        found = onnx_n2n.grow_checkpoint(
+            checkpoint, records, output, optimizer=optimizer, optimizer_order=orders, teacher=teacher, student=student,
+            names=names, verify=verify, keep=keep, untie=untie, force=force, progress=progress,
+        )  # fmt: skip
     with printing():
         if as_json:
             proof = None if found.proof is None else found.proof.to_json()
@@ -115,10 +116,9 @@ def export(
     if output == STDOUT:
         raise OptionError("an export is a folder and cannot be written to stdout", hint="name one with -o")
     with readable(model) as file, stages(console) as progress:
-        progress("exporting")
         found = onnx_n2n.export.write(
             file, output, to=to, verify=verify, inputs=inputs, shapes=shapes, freeze=freeze,
-            train=train, time_limit=time_limit, force=force,
+            train=train, time_limit=time_limit, force=force, progress=progress,
         )  # fmt: skip
     with printing():
         if as_json:

@@ -9,6 +9,7 @@ import click
 
 import onnx_n2n
 from onnx_n2n.cli.errors import Commands
+from onnx_n2n.errors import N2NError
 
 # Where each is, and the first sentence of its help.
 COMMANDS = {
@@ -35,8 +36,17 @@ class Later(click.Command):
     """A command that is known by its name and help, and loaded when it is asked for."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        """Read the command line of the command itself."""
-        return loaded(str(self.name)).make_context(*arguments, **options)
+        """Read the command line of the command itself.
+
+        Raises:
+            N2NError: The system does not let it be loaded.
+        """
+        try:
+            command = loaded(str(self.name))
+        except OSError as failure:
+            reason = f"the command {self.name!r} cannot be loaded: {failure.strerror or failure}"
+            raise N2NError(reason, hint="nothing was read or written; run it again") from failure
+        return command.make_context(*arguments, **options)
 
 
 def loaded(name: str) -> click.Command:

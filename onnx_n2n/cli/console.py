@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from onnx_n2n.cli.keywords import spoken
+from onnx_n2n.progress import Progress, Reached, unheard
 
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
@@ -33,11 +34,25 @@ def terminal(*, stderr: bool = True) -> Console:
     )
 
 
+class _Shown:
+    """The stage at work on a terminal, and how far it is."""
+
+    def __init__(self, live: Live) -> None:
+        self.live, self.stage, self.line = live, "", Spinner("dots")
+
+    def __call__(self, stage: str) -> None:
+        self.stage, self.line = stage, Spinner("dots", f"{stage} ...")
+        self.live.update(self.line, refresh=True)  # at once: no stage is too short to be seen
+
+    def reached(self, how_far: Reached) -> None:
+        self.line.update(text=f"{self.stage}: {how_far}")  # drawn when the spinner turns, four times a second
+
+
 @contextmanager
-def stages(console: Console) -> Iterator[Callable[[str], None]]:
+def stages(console: Console) -> Iterator[Progress]:
     """Show the stage at work, on a terminal only."""
     if not console.file.isatty():
-        yield lambda _: None
+        yield unheard
         return
-    with Live(console=console, transient=True) as live:  # drawn at once, so that no stage is too short to be seen
-        yield lambda stage: live.update(Spinner("dots", f"{stage} ..."), refresh=True)
+    with Live(console=console, transient=True) as live:
+        yield _Shown(live)

@@ -29,15 +29,20 @@ def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None =
         if not result.modified:
             raise result.change.nothing
         report = result.report.of(str(model))  # what it counts, it reads from the teacher
+        planned = report.estimate
+        place = result.model if planned is None else planned.place
         with printing():
             if as_json:
                 steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
-                named = {"teacher": str(model), "student": str(result.model), "pass": result.passes, "steps": steps}
-                print_json(named | {"digest": result.growth.student, "record": call.record} | report.to_json())
+                named = {"teacher": str(model), "student": str(place), "pass": result.passes, "steps": steps}
+                digest = result.growth.student if planned is None else None
+                print_json(named | {"digest": digest, "record": call.record} | report.to_json())
             else:
                 reports.print_report(console, report)
-                written = "stdout" if result.model == STDOUT else result.model
-                console.print(f"Written to {written}", soft_wrap=True)
+                if planned is None:
+                    console.print(f"Written to {'stdout' if place == STDOUT else place}", soft_wrap=True)
+                for sentence in () if planned is None else planned.sentences:
+                    console.print(sentence, soft_wrap=True)
             reports.print_left_out(console, report.left_out)
 
 

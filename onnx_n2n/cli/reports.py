@@ -62,7 +62,7 @@ def print_report(console: Console, report: Report) -> None:
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
     if report.verdict is not None:
         print_verdict(console, report.verdict)
-    elif report.exact is None:
+    elif report.exact is None and report.estimate is None:
         console.print("Not verified.")
     if report.unrun:
         console.print(f"The models were not run: {report.unrun}. The exact check verifies instead.", soft_wrap=True)

@@ -21,6 +21,7 @@ from onnx_n2n.export.frameworks import Framework, missing
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.model import ModelLike
 from onnx_n2n.options import taken
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.verification import TIME_LIMIT, read_inputs
 from onnx_n2n.verification.options import Feeds
 
@@ -117,6 +118,7 @@ def write(
     train: Iterable[str] = (),
     time_limit: float = TIME_LIMIT,
     force: bool = False,
+    progress: Progress = unheard,
 ) -> Exported:
     """Carry a model to a framework, check what it computes there, and write a folder that :func:`load` opens.
 
@@ -134,6 +136,8 @@ def write(
         train: Globs of those that are trained; they hold where both match.
         time_limit: How many seconds one run in ONNX Runtime may take; infinity is no limit.
         force: Whether to overwrite an export that is there.
+        progress: Is told each stage as it begins, as a text. A :class:`onnx_n2n.progress.Meter` is also told how many
+            bytes and tensors are written.
 
     Raises:
         ExportError: The framework is missing, or has no counterpart of an operator. Nothing was written.
@@ -147,7 +151,7 @@ def write(
     feed = read_inputs(Path(inputs)) if isinstance(inputs, str | os.PathLike) else inputs
     return export(
         model, to, folder, force=force, verify=verify, freeze=freeze, train=train, time_limit=time_limit, inputs=feed,
-        shapes=dict(shapes or {}),
+        shapes=dict(shapes or {}), progress=progress,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.options import taken
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.joining import AnyRecord, join
 
 
@@ -36,6 +37,7 @@ def grow_checkpoint(
     keep: Sequence[str] = (),
     untie: Sequence[str] = (),
     force: bool = False,
+    progress: Progress = unheard,
 ) -> Grown:
     """Grow a network's own parameters, as a student's weights have grown.
 
@@ -60,12 +62,14 @@ def grow_checkpoint(
         keep: Globs of tensors that the record does not know, and of optimizers, that stay as they are.
         untie: Globs of names that the network's code no longer ties to others, so that they may become different.
         force: Whether to overwrite what is there.
+        progress: Is told each stage as it begins, as a text. A :class:`onnx_n2n.progress.Meter` is also told how many
+            bytes and tensors are written.
 
     Returns:
         What became of each parameter, with the values.
 
     Raises:
-        ModelError: The checkpoint or a record cannot be read.
+        ModelError: The checkpoint or a record cannot be read, or there is no room on the disk for what it becomes.
         OptionError: Nothing can be written at the output, or a glob names nothing, or only what grows.
         GrowthError: The checkpoint does not fit the record, or has no optimizer, or one that cannot grow.
         VerificationError: PyTorch shows that the student with the grown checkpoint computes something else.
@@ -96,6 +100,7 @@ def grow_checkpoint(
             return
         with missing("torch"):
             from onnx_n2n.export.torch.growth import prove as run
+        progress("comparing gradients in PyTorch")
         proofs.append(run(before, after, found, arrays))
 
     whole = join(given)
@@ -106,5 +111,6 @@ def grow_checkpoint(
         found = grow_file(
             whole, Path(checkpoint), Path(output or ""), force=force, read=read, optimizer=optimizer, orders=orders,
             keep=keep, given=names, teacher=before, student=after, untie=untie, prove=prove, verify=verify,
+            progress=progress,
         )  # fmt: skip
     return replace(found, proof=proofs[0] if proofs else None)

@@ -32,11 +32,14 @@ from onnx_n2n.export.frameworks import Framework, missing
 from onnx_n2n.export.names import arguments
 from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Account, Program
+from onnx_n2n.io import space, tensorfile
 from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
+from onnx_n2n.io.lazy import counted
 from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.words import count
 
 FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax", "keras", "safetensors")
@@ -116,6 +119,7 @@ def export(
     verify: bool = True,
     freeze: Iterable[str] = (),
     train: Iterable[str] = (),
+    progress: Progress = unheard,
     **feeding: Any,
 ) -> Exported:
     """Carry a model to a framework, check what it computes there, and write a folder.
@@ -128,6 +132,7 @@ def export(
         verify: Whether to run the export beside ONNX Runtime first.
         freeze: Globs of names of tensors, in the file or in the framework, that stay as they are in training.
         train: Globs of those that are trained; they hold where both match.
+        progress: Is told each stage as it begins, and how far the writing is.
         feeding: What :func:`onnx_n2n.export.check.agreement` takes to find inputs.
 
     Raises:
@@ -138,10 +143,12 @@ def export(
     choice = Choice(freeze, train)
     target, read = Path(folder), carried(open_model(model).model).files.read
     check_folder(target, _own, force=force, read=read)
+    progress("converting the model")
     with missing(to):
         program, run, write = CONVERTERS[to](model, choice)
     found = None
     if verify and run is not None:
+        progress("comparing with ONNX Runtime")
         found = agreement(model, run, **feeding)
         if not found.ok:
             raise VerificationError(
@@ -167,7 +174,7 @@ def export(
     record.pop("folder")
     with making_folder(target, _own, force=force, read=read) as draft:
         try:
-            write(draft)
+            write(draft, progress)
             (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         except OSError as failure:
             raise unwritten(target, failure) from failure
@@ -216,7 +223,7 @@ def _recorded(program: Program) -> dict[str, Any]:
     }
 
 
-Write = Callable[[Path], None]
+Write = Callable[[Path, Progress], None]
 Converted = tuple[Program, Any, Write]
 """The program, what runs it if anything can, and what writes it to a folder."""
 
@@ -242,7 +249,7 @@ def _keras(model: ModelLike, choice: Choice) -> Converted:
 
     program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     network = model_of(program, model)
-    return program, runner(network), lambda folder: network.save(folder / KERAS)
+    return program, runner(network), lambda folder, _: network.save(folder / KERAS)
 
 
 def _safetensors(model: ModelLike, choice: Choice) -> Converted:
@@ -252,12 +259,15 @@ def _safetensors(model: ModelLike, choice: Choice) -> Converted:
 
 def _written(tensors: Mapping[str, np.ndarray], model: ModelLike | None = None) -> Write:
     """Return what writes tensors, and the model that says what is computed with them."""
-    from safetensors.numpy import save_file
 
-    def write(folder: Path) -> None:
+    def write(folder: Path, progress: Progress) -> None:
         if model is not None:
-            write_draft(open_model(model).model, folder / MODEL, folder / MODEL)
-        save_file({name: np.array(array, order="C") for name, array in tensors.items()}, folder / WEIGHTS)
+            progress("writing the model")
+            write_draft(open_model(model).model, folder / MODEL, folder / MODEL, progress=progress)
+        progress("writing the weights")
+        space.suffices(folder / WEIGHTS, folder, sum(array.nbytes for array in tensors.values()))
+        with (folder / WEIGHTS).open("xb") as file:
+            tensorfile.write(file, counted(tensors, progress))
 
     return write
 

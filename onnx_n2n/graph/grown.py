@@ -55,6 +55,11 @@ class Grown(ir.LazyTensor):
 
         self._func = make if read is None else found
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether it is made part by part when it is written."""
+        return self._parts is not None and self.nbytes > WHOLE and self.dtype.bitwidth >= 8
+
     def keep(self) -> None:
         """Keep it in memory once it is made."""
         self.cache = True
@@ -62,10 +67,11 @@ class Grown(ir.LazyTensor):
     def tofile(self, file: BinaryIO) -> None:
         """Write its bytes to a file: of a large one part by part, so that it is never in memory as a whole."""
         stored = self._func is not self._make
-        if stored or self.cache or self._parts is None or self.nbytes <= WHOLE or self.dtype.bitwidth < 8:
+        if stored or self.cache or not self.in_parts:
             super().tofile(file)
             return
         start, shape = file.tell(), self.shape.numpy()
+        assert self._parts is not None
         for axis, place, part in self._parts():
             row, offset = (prod(shape[cut:]) * part.itemsize for cut in (axis, axis + 1))
             rows = np.ascontiguousarray(part).view(np.uint8).reshape(prod(shape[:axis]), -1)

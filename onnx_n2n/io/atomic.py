@@ -135,21 +135,33 @@ def drafting(
         OptionError: Something else is at a place, or nothing can be written there.
     """
     read, also = tuple(read), tuple(also)
+    check_all(place, also, force=force, read=read, companions=companions)
 
     def check_(each: Path) -> None:
         check_draft(each, force=force, read=read, companions=companions if each == place else _none)
 
-    for each in (place, *also):
-        check_(each)
-    if len({(os.path.realpath(each.parent), each.name) for each in (place, *also)}) <= len(also):
-        raise OptionError(f"{str(place)!r} cannot be two files at once", hint="name two files")
     with contextlib.ExitStack() as stack:
-        folders = {each: _folder(each) for each in (place, *also)}
+        folders = {each: folder_of(each) for each in (place, *also)}
         rooms = {folder: stack.enter_context(room(folder)) for folder in dict.fromkeys(folders.values())}
         drafts = {each: rooms[folder] / each.name for each, folder in folders.items()}
         if place == STDOUT:
             drafts[place] = stack.enter_context(room(folders[place])) / "stdout"  # apart: a record may be called so
         yield Draft(drafts.pop(place), place, drafts, check_, read, companions)
+
+
+def check_all(
+    place: Path, also: Iterable[Path] = (), *, force: bool, read: Iterable[Source], companions: Companions = _none
+) -> None:
+    """Make sure that a file can be written with what goes along with it; the arguments are those of :func:`drafting`.
+
+    Raises:
+        OptionError: Something else is at a place, or nothing can be written there.
+    """
+    read, also = tuple(read), tuple(also)
+    for each in (place, *also):
+        check_draft(each, force=force, read=read, companions=companions if each == place else _none)
+    if len({(os.path.realpath(each.parent), each.name) for each in (place, *also)}) <= len(also):
+        raise OptionError(f"{str(place)!r} cannot be two files at once", hint="name two files")
 
 
 def check_draft(place: Path, *, force: bool, read: Iterable[Source], companions: Companions) -> None:
@@ -240,7 +252,8 @@ def check_unread(place: Path, read: Iterable[Source]) -> None:
             raise OptionError(f"{str(place)!r} is an input, and inputs are never written", hint=ANOTHER)
 
 
-def _folder(place: Path) -> Path:
+def folder_of(place: Path) -> Path:
+    """Return the folder in which the draft of a file is made."""
     return Path(tempfile.gettempdir() if place == STDOUT else os.path.realpath(place.parent))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, told
 from onnx_n2n.graph.grown import Grown
-from onnx_n2n.io import incoming, wire
+from onnx_n2n.io import incoming, space, wire
 from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
 from onnx_n2n.io.carried import Files, carried
 from onnx_n2n.io.messages import tensors
@@ -22,6 +22,7 @@ from onnx_n2n.io.outgoing import keep, to_sketch
 from onnx_n2n.io.rooms import is_plain, same_bytes
 from onnx_n2n.io.sources import Pages, Source
 from onnx_n2n.io.stand_ins import Read
+from onnx_n2n.progress import Done, Progress, counting, unheard
 
 LIMIT = 1_900_000_000
 """Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
@@ -95,7 +96,9 @@ def write(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False)
         draft.publish()
 
 
-def write_draft(model: ir.Model, draft: Path, place: Path, *, back: bool = False) -> None:
+def write_draft(
+    model: ir.Model, draft: Path, place: Path, *, back: bool = False, progress: Progress = unheard
+) -> None:
     """Write a model to a file that is not there yet, and its external weights beside it.
 
     The name of the data file is its own for each student. So a model never points to the weights of another one, not
@@ -107,16 +110,16 @@ def write_draft(model: ir.Model, draft: Path, place: Path, *, back: bool = False
         place: Where the file will be; ``-`` for stdout, which takes a single file.
         back: Whether what grew is read from there afterwards, at the draft's place or where the file will be, and only
             made again where neither has it.
+        progress: Is told how far it is.
 
     Raises:
         ModelError: See :func:`onnx_n2n.save`.
     """
     sketch = to_sketch(model)
     proto, large = sketch.proto, dict[int, ir.TensorProtocol]()
-    for position, slot in enumerate(tensors(proto)):  # the initializers of the main graph come first
+    for position, slot in enumerate(tensors(proto)):
         tensor = sketch.tensor(slot)
-        top = position < len(proto.graph.initializer)
-        if top and tensor.dtype != ir.DataType.STRING and tensor.nbytes > wire.LARGE:
+        if _is_large(proto, position, tensor):
             large[position] = tensor
         else:
             wire.fill(slot, tensor)
@@ -127,23 +130,76 @@ def write_draft(model: ir.Model, draft: Path, place: Path, *, back: bool = False
     if size > LIMIT:
         raise ModelError(f"{size} bytes are outside of the main graph's initializers, and an ONNX file holds fewer")
     whole = size + sum(tensor.nbytes for tensor in large.values())
-    if place == STDOUT and whole > LIMIT:
-        reason = f"the model has {whole} bytes, and a single file holds fewer"
-        raise ModelError(reason, hint="Name a file with `output=`")
+    check_size(place, draft.parent, whole)
     apart = large and place != STDOUT and (carried(model).files.external or whole > LIMIT)
+    done = counting(progress, (tensor.nbytes for tensor in large.values()))
     try:
         if apart:
-            data, starts = _write_pair(proto, large, draft, place)
+            data, starts = _write_pair(proto, large, draft, place, done)
         else:
             for position in large:
                 wire.unlocate(proto.graph.initializer[position])
             data = draft
             with draft.open("xb") as file:
-                starts = wire.pour(file, proto, large)
+                starts = wire.pour(file, proto, large, done)
     except OSError as failure:
         raise unwritten(place, failure) from failure
     if back:
         _read_back({start: large[position] for position, start in starts.items()}, data, place.absolute())
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large the file of a model is.
+
+    Attributes:
+        around: Its bytes beside those of large weights of the main graph.
+        large: The bytes of these.
+    """
+
+    around: int
+    large: int
+
+    @property
+    def whole(self) -> int:
+        """All bytes."""
+        return self.around + self.large
+
+
+def extent(model: ir.Model) -> Extent:
+    """Return how large the file of a model will be, but for some bytes for each weight; none of these is made."""
+    sketch, around, large = to_sketch(model), 0, 0
+    for position, slot in enumerate(tensors(sketch.proto)):
+        tensor = sketch.tensor(slot)
+        wire.unlocate(slot)
+        if _is_large(sketch.proto, position, tensor):
+            large += tensor.nbytes
+        else:
+            around += tensor.nbytes
+    return Extent(around + sketch.proto.ByteSize(), large)
+
+
+def _is_large(proto: onnx.ModelProto, position: int, tensor: ir.TensorProtocol) -> bool:
+    """Say whether a tensor is streamed; initializers of the main graph come first."""
+    top = position < len(proto.graph.initializer)
+    return top and tensor.dtype != ir.DataType.STRING and tensor.nbytes > wire.LARGE
+
+
+def check_size(place: Path, folder: Path, whole: int) -> None:
+    """Make sure that there is room for a model of so many bytes.
+
+    Args:
+        place: Where its file will be; ``-`` for stdout.
+        folder: Where its draft will be.
+        whole: Its bytes.
+
+    Raises:
+        ModelError: There is not.
+    """
+    if place == STDOUT and whole > LIMIT:
+        reason = f"the model has {whole} bytes, and a single file holds fewer"
+        raise ModelError(reason, hint="Name a file with `output=`")
+    space.suffices(place, folder, whole)
 
 
 def _read_back(written: dict[int, ir.TensorProtocol], data: Path, place: Path) -> None:
@@ -197,7 +253,7 @@ def remove(path: Path) -> None:
 
 
 def _write_pair(
-    proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path
+    proto: onnx.ModelProto, large: dict[int, ir.TensorProtocol], draft: Path, place: Path, done: Done
 ) -> tuple[Path, dict[int, int]]:
     """Write a model with a data file, and return that file, and where in it each large tensor starts."""
     data, spans, end = draft.with_name(_DATA), {}, 0
@@ -207,6 +263,7 @@ def _write_pair(
             spans[position] = file.tell()
             wire.write_tensor(file, tensor)
             end = file.tell()
+            done(tensor.nbytes)
     name = _data_name(proto, data, place)
     for position, start in spans.items():
         wire.locate(proto.graph.initializer[position], name, start, large[position].nbytes)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from onnx_n2n.progress import Progress, counting
+
 FIRST = 64  # numbers by which most arrays of one shape are told apart
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -77,6 +79,19 @@ def specs_of(arrays: Mapping[str, np.ndarray]) -> Mapping[str, Spec]:
 def start_of(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """Return the first numbers of an array, without making all of one that is lazy, if there is a way."""
     return arrays.start(name) if isinstance(arrays, Lazy) else arrays[name].reshape(-1)[:FIRST]
+
+
+def counted(arrays: Mapping[str, np.ndarray], progress: Progress) -> Lazy:
+    """Return the same arrays, of which each is counted when it is asked for, as when it is written."""
+    specs = specs_of(arrays)
+    done = counting(progress, (spec.nbytes for spec in specs.values()))
+
+    def make(name: str) -> np.ndarray:
+        array = arrays[name]
+        done(array.nbytes)
+        return array
+
+    return Lazy(specs, make)
 
 
 def made_of(

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.sources import Pages
+from onnx_n2n.progress import Done
 
 Data = bytes | Pages
 
@@ -65,13 +66,16 @@ def skim(data: Data) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
         raise ValueError(str(error)) from error
 
 
-def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol]) -> dict[int, int]:
+def pour(
+    file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.TensorProtocol], done: Done = lambda _: None
+) -> dict[int, int]:
     """Write a model, byte for byte as protobuf would, fetching one large tensor at a time.
 
     Args:
         file: An empty file, open for writing.
         model: Taken apart on the way: do not use it again.
         weights: The tensors to write as ``raw_data``, by position in ``model.graph.initializer``.
+        done: Is told of each tensor that is written.
 
     Returns:
         Where their bytes start in the file.
@@ -102,6 +106,7 @@ def pour(file: BinaryIO, model: onnx.ModelProto, weights: Mapping[int, ir.Tensor
         else:
             starts[piece] = file.tell()
             write_tensor(file, weights[piece])
+            done(weights[piece].nbytes)
     return starts
 
 

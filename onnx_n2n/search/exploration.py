@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +30,7 @@ from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.passes.report import Idle
+from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.search.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
 from onnx_n2n.verification import TIME_LIMIT, Verdict
@@ -181,7 +182,7 @@ def explore(
     time_limit: float = TIME_LIMIT,
     force: bool = False,
     strict: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = unheard,
 ) -> Exploration:
     """Make students of a model that cost about as much as a budget: wider, deeper, and both.
 
@@ -362,7 +363,7 @@ def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
     task.begin()
     found = _delivered(task, draft, target)
     if found.failure is not None and target.path is not None and target.force:
-        _clear(target.path, carried(load(task.model)).files.read + task.proof.read)
+        _clear(Path(target.path), carried(load(task.model)).files.read + task.proof.read)
     return found
 
 

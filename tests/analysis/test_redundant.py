@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 import onnx_n2n
 from helpers.graphs import STABLE, model
-from onnx_n2n.analysis.redundant import BLOCK, _digests, _places, clones
+from onnx_n2n.analysis.redundant import BLOCK, _digests, _places, clones, count_clones
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.axes.algebra import Factor, Product, Sum
 from onnx_n2n.io.model import open_model
 from onnx_n2n.width.growth import Copies, Growth
@@ -228,3 +230,17 @@ def test_report_counts_the_student() -> None:
     unproven = onnx_n2n.widen(teacher, 2, init="net2net", noise=0.0, verify=False)
     assert unproven.report.clones == clones(unproven.model)
     assert onnx_n2n.widen(teacher, 1, verify=False).report.clones is None  # nothing has changed
+
+
+def test_one_weight_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    side = 700
+    w, v, u = (np.random.default_rng(n).standard_normal((side, side), np.float32) for n in range(3))
+    body = "a = MatMul(x, w) b = Relu(a) c = MatMul(b, v) d = Relu(c) y = MatMul(d, u)"
+    onnx.save(model(body, f"float[N,{side}] x", "y", w=w, v=v, u=u), tmp_path / "net.onnx")
+    analysis = analyze(onnx_n2n.load(tmp_path / "net.onnx"))
+    tracemalloc.start()
+    try:
+        assert count_clones(analysis).channels == 2 * side
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * w.nbytes
+    finally:
+        tracemalloc.stop()

@@ -30,6 +30,7 @@ from onnx_n2n.verification.decisions import Named
 from onnx_n2n.verification.interfaces import Difference
 from onnx_n2n.verification.localise import Wrong
 from onnx_n2n.verification.randomness import Random
+from onnx_n2n.words import in_bytes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
 NUMBER = re.compile(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?(?![\w])")
@@ -108,6 +109,8 @@ def derived(document: dict[str, Any]) -> set[str]:
     found = {f"{count:,}" for count in alike(document)}
     for group in document.get("groups", ()):
         found.add(f"{100 * group['parameters_to_double'] / document['parameters']:.1f}")
+    for size in (document.get("estimate") or {}).values():
+        found.add(in_bytes(size).split()[0])
     if isinstance(sizes := document.get("parameters"), dict):
         found.add(f"{sizes['after'] / sizes['before']:.2f}")
     for each in document.get("candidates", ()):
@@ -191,6 +194,7 @@ widen resnet.onnx --factor 1.3 -o out.onnx --force --record growth
 widen net.onnx -o out.onnx --force --no-verify
 widen net.onnx --init net2net --noise 0 -o out.onnx --force --exact
 widen net.onnx --inputs zeros.npz -o out.onnx --force
+widen net.onnx -o dry.onnx --dry-run --record planned
 widen nothing.onnx
 deepen resnet.onnx --count 2 -o out.onnx --force
 enlarge resnet.onnx -o out.onnx --force

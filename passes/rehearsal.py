@@ -1,0 +1,71 @@
+"""What a pass would do to a model, found out without a student: nothing is verified, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from onnx_n2n.collector import still
+from onnx_n2n.graph.constants import parameters
+from onnx_n2n.io.carried import carried
+from onnx_n2n.io.history import digest
+from onnx_n2n.io.incoming import private
+from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.io.sources import Source
+from onnx_n2n.passes.driver import Driven, Target
+from onnx_n2n.passes.estimate import estimated
+from onnx_n2n.passes.report import Report, Result
+from onnx_n2n.progress import Progress, unheard
+from onnx_n2n.record.obstacles import obstacles
+from onnx_n2n.record.provenance import origins
+from onnx_n2n.record.record import Record
+from onnx_n2n.verification.options import Proof
+
+
+@still()
+def rehearse(
+    model: ModelLike,
+    change: Driven,
+    *,
+    target: Target,
+    proof: Proof,
+    read: Iterable[Path] = (),
+    progress: Progress = unheard,
+) -> Result[None]:
+    """Say what a pass would do to a model, and what it would take.
+
+    This takes about as long as reading the teacher: weights are made only where one of several passes looks at those of
+    the pass before. Models are run only by passes that cannot do without: where ``deepen`` takes statistics.
+
+    Args:
+        model: The teacher.
+        change: The pass.
+        target: Where the student would be written, when the teacher is a file.
+        proof: How it would be verified.
+        read: Files that the pass reads besides the model.
+        progress: Is told each stage as it begins.
+
+    Raises:
+        OptionError: The output could not be written.
+        ModelError: The model cannot be read, or there is no room for the student on the disk.
+        GrowthError: What is asked for by name does not exist, or cannot be had.
+    """
+    path = Path(model) if isinstance(model, str | os.PathLike) else None
+    progress("reading the model")
+    teacher = open_model(model).model
+    sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
+    place = None if path is None else target.check(path, sources)
+    working = private(teacher)
+    progress("planning")
+    done = change.apply(working, proof, None if path is None else path.parent)
+    sizes = parameters(teacher), parameters(working)
+    if not done.modified:
+        return Result(None, done, Report(done, *sizes, None), str(change), lambda: Record((), digest(teacher)))
+    estimate = estimated(teacher, working, place, runs=proof.wanted and proof.runs)
+    unnamed = Record(done.steps, "", origins(teacher)) if target.record is not None else None  # by no digest
+    barred = None if unnamed is None else obstacles(unnamed)
+    report = Report(done, *sizes, None, obstacles=barred, estimate=estimate)
+    recorded = cache(lambda: Record(done.steps, digest(working), origins(teacher)))
+    return Result(None, done, report, str(change), recorded)
