@@ -73,6 +73,38 @@ def test_a_small_teacher_without_real_inputs_is_opened_twice(
     assert opened == {"teacher": 1, "student": 1}
 
 
+def no_kernel(given: str) -> onnx.ModelProto:
+    found = net("student", given=given)
+    found.graph.node[-1].op_type = "Unheard"
+    return found
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(("student", "ok"), [(net("s", given="int64"), True), (no_kernel("int64"), False)])
+def test_a_rounding_error_that_was_not_measured_is_no_number(
+    large: bool, student: onnx.ModelProto, ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "LARGE", 0 if large else 1 << 30)
+    found = verify(net("teacher", given="int64"), student)
+    assert found.ok == ok
+    errors = [found.rounding_error, *(each.rounding_error for each in found.outputs)]
+    told = found.to_json()
+    assert [told["rounding_error"], told["outputs"][0]["rounding_error"]] == errors
+    assert ("rounding error not measured" in repr(found)) == large
+    assert all((error is None) == large for error in errors)
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 6)), np.ones((0, 6))])
+def test_inputs_that_have_no_rounding_step_measure_nothing(
+    values: np.ndarray, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = {"x": values.astype(np.float32)}
+    assert verify(net("teacher"), net("student"), inputs=feed).rounding_error is not None
+    assert opened == {"teacher": 2, "student": 1}  # the optimised one
+    monkeypatch.setattr(verdict, "LARGE", 0)
+    assert verify(net("teacher"), net("student"), inputs=feed).rounding_error is None
+
+
 def test_a_student_that_is_not_the_same_is_looked_at_more_closely(
     opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
