@@ -146,17 +146,18 @@ def test_an_expensive_teacher_runs_on_two_feeds_and_one_that_is_a_rounding_step_
     assert len(feeds) == 6
 
 
-def test_sessions_keep_no_copies_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_keep_no_copies_of_weights_and_wait_idly(monkeypatch: pytest.MonkeyPatch) -> None:
     ort, seen = sessions.runtime(), []
     open_ = ort.InferenceSession
 
     def session(data: bytes, options: Any, **more: Any) -> Any:
-        seen.append((options.enable_cpu_mem_arena, options.get_session_config_entry("session.disable_prepacking")))
+        entries = ("session.disable_prepacking", "session.intra_op.allow_spinning")
+        seen.append((options.enable_cpu_mem_arena, *map(options.get_session_config_entry, entries)))
         return open_(data, options, **more)
 
     monkeypatch.setattr(ort, "InferenceSession", session)
     assert verify(net("teacher"), net("student")).ok
-    assert seen == [(False, "1")] * 2
+    assert seen == [(False, "1", "0")] * 2
 
 
 def test_a_run_at_the_edge_may_take_as_long_as_all_before(monkeypatch: pytest.MonkeyPatch) -> None:
