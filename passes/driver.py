@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx
-import onnx_graphsurgeon as gs
 import onnx_ir as ir
 
 from onnx_n2n.analysis.redundant import Clones, count_clones
@@ -32,6 +31,7 @@ from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import Loan, ModelLike, open_model
+from onnx_n2n.io.outgoing import to_proto
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
@@ -41,7 +41,9 @@ from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
 from onnx_n2n.record.record import Record
+from onnx_n2n.verification import mapped
 from onnx_n2n.verification.options import Proof
+from onnx_n2n.verification.sessions import SessionModel
 
 if TYPE_CHECKING:
     from onnx_n2n.verification import Verdict
@@ -227,13 +229,15 @@ class _Maker:
                 recorded = cache(partial(self._recorded, working, done))
                 if not done.modified:
                     return Made(working, done, self.model, Proven(), recorded)
+            with self._beside() as apart:
                 try:
-                    student = self._written(working)
+                    with still():
+                        student = self._written(working, apart)
                 except ModelError as failure:
                     if isinstance(failure.__cause__, OSError):  # of the disk
                         raise
                     return Failure(failure)
-            proven = self._proven(working, student, done, recorded, both=both)
+                proven = self._proven(working, student, apart, done, recorded, both=both)
             wrong = proven.failure
         except (N2NError, OSError, MemoryError, RecursionError):
             raise
@@ -243,7 +247,18 @@ class _Maker:
             return Made(working, done, student, proven, recorded)
         return Failure(wrong, None if proven.verdict is None else proven.verdict.wrong)
 
-    def _written(self, working: ir.Model) -> Any:
+    @contextmanager
+    def _beside(self) -> Iterator[mapped.Apart | None]:
+        """Lend a place for what is compared of a student in memory, written once for all who compare."""
+        if self.path is not None or not self.proof.wanted:
+            yield None
+            return
+        with room(Path(tempfile.gettempdir())) as inside:
+            yield mapped.Apart(inside)
+
+    def _written(self, working: ir.Model, apart: mapped.Apart | None) -> Any:
+        if apart is not None and isinstance(self.model, onnx.ModelProto) and mapped.weight(working) >= mapped.LARGE:
+            return to_proto(working, also=apart.add)
         if self.draft is None:
             if isinstance(self.model, ir.Model) and not carried(self.loan.model).files.read:
                 for weight in grown_in(working):
@@ -255,29 +270,36 @@ class _Maker:
         return self.draft.path
 
     def _proven(
-        self, working: ir.Model, student: Any, done: Change, recorded: Callable[[], Record], *, both: bool
+        self,
+        working: ir.Model,
+        student: Any,
+        apart: mapped.Apart | None,
+        done: Change,
+        recorded: Callable[[], Record],
+        *,
+        both: bool,
     ) -> Proven:
         if not self.proof.wanted:
             return Proven()
-        with self._compared(working, student) as (teacher, draft):
-            run, unrun = attempted(lambda: self._run(teacher, draft, done), self.proof)
-            if self.proof.exact is None or (run is not None and not run.ok and not both):
-                return Proven(run)
-            self.progress("comparing in exact arithmetic")
-            weights, alone = parameters(self.loan.model) + parameters(working), run is None
-            exact = checked(teacher, draft, done, recorded(), self.proof, weights=weights, alone=alone)
-            return Proven(run, exact, unrun)
+        teacher, draft = self._compared(working, student, apart)
+        run, unrun = attempted(lambda: self._run(teacher, draft, done), self.proof)
+        if self.proof.exact is None or (run is not None and not run.ok and not both):
+            return Proven(run)
+        self.progress("comparing in exact arithmetic")
+        weights, alone = parameters(self.loan.model) + parameters(working), run is None
+        exact = checked(teacher, draft, done, recorded(), self.proof, weights=weights, alone=alone)
+        return Proven(run, exact, unrun)
 
-    @contextmanager
-    def _compared(self, working: ir.Model, student: Any) -> Iterator[tuple[Any, Any]]:
-        """Lend teacher and student as they are compared; of graphs in memory there is one draft for all who compare."""
-        if not isinstance(self.model, gs.Graph | ir.Model):
-            yield self.model if self.path is None else self.path, student
-            return
-        with room(Path(tempfile.gettempdir())) as inside:
-            draft = inside / "student.onnx"
-            write_draft(working, draft, draft, back=isinstance(self.model, ir.Model))
-            yield self.loan.model, draft
+    def _compared(self, working: ir.Model, student: Any, apart: mapped.Apart | None) -> tuple[Any, Any]:
+        """Return teacher and student as they are compared."""
+        if apart is None:
+            return self.path, student
+        if isinstance(self.model, onnx.ModelProto):
+            data = mapped.of_proto(student, apart)
+            return self.model, student if data is None else SessionModel(data, apart.folder)
+        draft = apart.folder / "student.onnx"
+        write_draft(working, draft, draft, back=isinstance(self.model, ir.Model))
+        return self.loan.model, draft
 
     def _run(self, teacher: Any, student: Any, done: Change) -> Verdict:
         # ONNX Runtime takes its time to load, and only this needs it.

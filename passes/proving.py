@@ -130,5 +130,5 @@ def _apart(verdict: Verdict) -> str:
     wrong = f"; the first tensor that is wrong is {verdict.first_wrong}" if verdict.first_wrong else ""
     return (
         f"the student does not compute what the teacher computes: error {verdict.error:.1e} against the teacher's "
-        f"rounding error {verdict.rounding_error:.1e}{wrong}"
+        f"{verdict.rounding}{wrong}"
     )

@@ -147,7 +147,7 @@ def grow_model(
     found = {
         "passes": ",".join(said),
         "error": float(verdict.error),
-        "noise": float(verdict.rounding_error),
+        "noise": verdict.rounding_error,
         "parameters": [result.report.parameters_before, result.report.parameters_after],
         "multiply_adds": [cost(folder / f"{role}.onnx", data) for role in ("teacher", "student")],
         "epsilon": _epsilon(result.growth, teacher),

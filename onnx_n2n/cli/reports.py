@@ -131,7 +131,7 @@ def print_verdict(console: Console, verdict: Verdict, *, tried: bool = False) ->
     state = "Not the same" if not verdict.ok else "Ran alike" if idle else "Verified"
     apart = f"error {verdict.error:.1e}, " if not verdict.differences or math.isfinite(verdict.error) else ""
     console.print(
-        f"{state}: {apart}the teacher's rounding error {verdict.rounding_error:.1e}, "
+        f"{state}: {apart}the teacher's {verdict.rounding}, "
         f"on {verdict.provider.removesuffix('ExecutionProvider')}; inputs {verdict.inputs}."
     )
     _print_tried(console, [each for each in verdict.tried if tried or not each.same])

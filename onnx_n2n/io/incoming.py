@@ -55,7 +55,7 @@ def skeleton(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[tuple[onnx.T
         ours.name, ours.data_type, ours.doc_string = theirs.name, theirs.data_type, theirs.doc_string
         ours.dims.extend(theirs.dims)
         ours.metadata_props.extend(theirs.metadata_props)
-        lazy.append((ours, partial(_checked, ir.serde.TensorProtoTensor(theirs))))
+        lazy.append((ours, partial(_fetched, theirs)))
     return copy, lazy
 
 
@@ -166,6 +166,16 @@ def cloned(model: ir.Model) -> ir.Model:
             "the nodes of the model are out of order, or one uses a value that nothing makes",
             hint="model.graph.sort() puts nodes in order",
         ) from error
+
+
+def _fetched(theirs: onnx.TensorProto) -> ir.TensorProtocol:
+    """Return the values of a large tensor in a message, which copies its bytes whenever it is asked for them: once."""
+    like = outline(theirs)
+    if not theirs.HasField("raw_data") or like.dtype.bitwidth < 8:
+        return _checked(like)
+    raw = np.frombuffer(theirs.raw_data, np.uint8)
+    check_length(like, raw.size)
+    return ir.Tensor(raw.view(like.dtype.numpy()).reshape(like.shape.numpy()), like.dtype)
 
 
 def _checked(tensor: ir.TensorProtocol) -> ir.TensorProtocol:

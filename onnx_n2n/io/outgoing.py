@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,7 @@ from onnx_n2n.io.carried import carried, return_types, tidy_shapes
 from onnx_n2n.io.incoming import cloned
 from onnx_n2n.io.messages import replace, tensors
 from onnx_n2n.io.stand_ins import STUB, Kept, change_tensors, description
-from onnx_n2n.io.wire import fill
+from onnx_n2n.io.wire import LARGE, fill
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,30 @@ def to_sketch(model: ir.Model) -> Sketch:
     return sketch
 
 
-def to_proto(model: ir.Model) -> onnx.ModelProto:
+def to_proto(model: ir.Model, also: Callable[[str, bytes], None] = lambda *_: None) -> onnx.ModelProto:
     """Turn the working representation into a proto that holds all of its weights, but those still in external files.
 
     What grew is read from the proto afterwards.
+
+    Args:
+        model: Is not changed.
+        also: Is told each large initializer of the main graph, by name, as soon as its bytes are there.
 
     Raises:
         ModelError: The model is not valid, or one of its tensors cannot be read.
     """
     sketch = to_sketch(model)
-    for slot in tensors(sketch.proto):
+    top = len(sketch.proto.graph.initializer)
+    for position, slot in enumerate(tensors(sketch.proto)):  # the initializers of the main graph come first
         tensor = sketch.tensor(slot)
         if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
             del slot.external_data[:]
             slot.external_data.extend(tensor.origin.external_data)
         else:
-            fill(slot, tensor)
+            data = fill(slot, tensor)
             keep(tensor, slot)
+            if position < top and len(data) > LARGE:
+                also(slot.name, data)
     return sketch.proto
 
 

@@ -151,8 +151,8 @@ def outline(tensor: onnx.TensorProto) -> ir.serde.TensorProtoTensor:
     raise ModelError(f"tensor {tensor.name!r} has no valid type or shape", shapes=said)
 
 
-def fill(slot: onnx.TensorProto, tensor: ir.TensorProtocol) -> None:
-    """Put the values of a tensor where its stub is.
+def fill(slot: onnx.TensorProto, tensor: ir.TensorProtocol) -> bytes:
+    """Put the values of a tensor where its stub is, and return their bytes; none of strings.
 
     Raises:
         ModelError: The tensor has fewer or more bytes than its type and shape say.
@@ -160,10 +160,11 @@ def fill(slot: onnx.TensorProto, tensor: ir.TensorProtocol) -> None:
     unlocate(slot)
     if isinstance(tensor, ir.StringTensor):
         slot.string_data.extend(tensor.string_data())
-        return
+        return b""
     data = tensor.tobytes() if tensor.nbytes else b""
     check_length(tensor, len(data))
     slot.raw_data = data
+    return data
 
 
 def locate(slot: onnx.TensorProto, location: str, offset: int | None = None, length: int | None = None) -> None:

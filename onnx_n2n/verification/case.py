@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, compare, vacuous, yardstick
+from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, compare, ungranted, yardstick
 from onnx_n2n.verification.localise import Index
 from onnx_n2n.verification.sessions import SessionModel
 from onnx_n2n.verification.trial import Trial
@@ -53,7 +53,7 @@ class Case:
             yardstick(truth, self.grain, [values[k] for values in optimised], [values[k] for values in nudged])
             for k, truth in enumerate(zip(*self.trial.truth, strict=True))
         ]
-        return [vacuous(stick, self.grain) for stick in found] if all(stick.vacuous for stick in found) else found
+        return [ungranted(stick, self.grain) for stick in found] if all(stick.vacuous for stick in found) else found
 
     def compared(self, sticks: Sequence[Yardstick], answers: Sequence[Sequence[Any]]) -> tuple[OutputVerdict, ...]:
         """Hold the student's outputs, per feed, against what the teacher asks."""

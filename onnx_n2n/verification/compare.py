@@ -65,9 +65,9 @@ class Yardstick:
         limits: The largest acceptable difference, entry by entry, per feed; always finite.
         edges: Where the teacher itself gives something finite or not, or of another shape, by rounding; per feed.
         scale: What errors are a fraction of.
-        rounding_error: How far the teacher is from itself, as a fraction of ``scale``.
+        rounding_error: How far the teacher is from itself, as a fraction of ``scale``; None if not measured.
         tolerance: The largest acceptable error, as a fraction of ``scale``, of entries near zero.
-        movement: How far the output moves between two feeds.
+        movement: How far the output moves between two feeds; None where there is one.
         vacuous: Whether the output of another feed is within the limits of all the others.
     """
 
@@ -76,9 +76,9 @@ class Yardstick:
     limits: tuple[np.ndarray, ...]
     edges: tuple[np.ndarray, ...]
     scale: float
-    rounding_error: float
+    rounding_error: float | None
     tolerance: float
-    movement: float
+    movement: float | None
     vacuous: bool
 
 
@@ -93,8 +93,8 @@ class OutputVerdict:
             its own size where the comparison is vacuous. Of entries that are no real numbers, the fraction that
             differs. Infinite where shapes, types or non-finite entries differ.
         rounding_error: The same for the teacher against itself: optimised against not, and with inputs one rounding
-            step off.
-        movement: How far the teacher's output moves between two inputs.
+            step off. None where neither was run, because the comparison did not need it.
+        movement: How far the teacher's output moves between two inputs; None where it runs on one only.
         tolerance: The largest acceptable error.
         ok: Whether the student passes.
         vacuous: Whether a student that gave the output of another input would have passed too.
@@ -105,8 +105,8 @@ class OutputVerdict:
     name: str
     dtype: str
     error: float
-    rounding_error: float
-    movement: float
+    rounding_error: float | None
+    movement: float | None
     tolerance: float
     ok: bool
     vacuous: bool
@@ -142,12 +142,13 @@ def yardstick(
     real, own = is_real(arrays[0]), _own_size(arrays)
     moves = [_gap(value, truth[0]) for value in truth[1:]]
     movement = max(
-        (_moved(move, arrays[0], array, own) for move, array in zip(moves, arrays[1:], strict=True)), default=0.0
+        (_moved(move, arrays[0], array, own) for move, array in zip(moves, arrays[1:], strict=True)), default=None
     )
     scale = (movement or own) if real else 1.0
     quick, near = ([_gap(old, new) for old, new in zip(truth, values, strict=False)] for values in (optimised, nudged))
     believed = OPTIMISER_FLOORS * grain.floor * scale if real else 1.0
-    drift = max(min(_largest(quick), believed), _largest(near))
+    measured = any(gap is not None for gap in (*quick, *near))
+    drift = max(min(_largest(quick), believed), _largest(near)) if measured else None
     edges = tuple(
         _unlike(one) | _unlike(other)
         for _, one, other in itertools.zip_longest(arrays, quick, near, fillvalue=np.zeros(()))
@@ -156,13 +157,16 @@ def yardstick(
     stick = _stick(arrays, forms, edges, scale, drift, movement, grain)
     stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, stick.limits[1:], strict=True))
     never = real and not any(np.isfinite(array.astype(np.float64)).any() for array in arrays)
-    return vacuous(stick, grain, drift) if stuck or never else stick
+    if not (stuck or never):
+        return stick
+    # It tells nothing by its movement: it is measured against the output's own size.
+    return replace(_stick(arrays, forms, edges, own if real else 1.0, drift, movement, grain), vacuous=True)
 
 
-def vacuous(stick: Yardstick, grain: Grain, drift: float = 0.0) -> Yardstick:
-    """The yardstick of an output that tells nothing by its movement: measured against the output's own size."""
-    scale = _own_size(stick.truth) if is_real(stick.truth[0]) else 1.0
-    return replace(_stick(stick.truth, stick.forms, stick.edges, scale, drift, stick.movement, grain), vacuous=True)
+def ungranted(stick: Yardstick, grain: Grain) -> Yardstick:
+    """The yardstick of an output that tells nothing by its movement, to which no rounding error is granted."""
+    bare = _stick(stick.truth, stick.forms, stick.edges, stick.scale, None, stick.movement, grain)
+    return replace(bare, rounding_error=stick.rounding_error, vacuous=True)
 
 
 def _stick(
@@ -170,15 +174,16 @@ def _stick(
     forms: tuple[Hashable, ...],
     edges: tuple[np.ndarray, ...],
     scale: float,
-    drift: float,
-    movement: float,
+    drift: float | None,
+    movement: float | None,
     grain: Grain,
 ) -> Yardstick:
-    """The yardstick of a teacher that is ``drift`` away from itself."""
-    allowed = max(grain.floor * scale if is_real(arrays[0]) else 0.0, NOISE_FACTOR * drift)
+    """The yardstick of a teacher that is ``drift`` away from itself, if that is known."""
+    allowed = max(grain.floor * scale if is_real(arrays[0]) else 0.0, NOISE_FACTOR * (drift or 0.0))
     with np.errstate(over="ignore"):
         limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
-    rounding_error, tolerance = (_fraction(min(part, LARGEST), scale) for part in (drift, allowed))
+    tolerance = _fraction(min(allowed, LARGEST), scale)
+    rounding_error = None if drift is None else _fraction(min(drift, LARGEST), scale)
     return Yardstick(arrays, forms, limits, edges, scale, rounding_error, tolerance, movement, vacuous=False)
 
 

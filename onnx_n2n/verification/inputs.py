@@ -117,8 +117,9 @@ class Given:
 
 
 def nudges(feed: Feed) -> bool:
-    """Whether there is anything in a feed that can be a rounding step off."""
-    return any(array.dtype != object and ir.DataType.from_numpy(array.dtype) in GRAINS for array in feed.values())
+    """Whether there is anything in a feed that can be a rounding step off: zero cannot, nor can what is empty."""
+    reals = (each for each in feed.values() if each.dtype != object and ir.DataType.from_numpy(each.dtype) in GRAINS)
+    return any(bool(np.any(array)) for array in reals)
 
 
 def nudged(feed: Feed, seed: int) -> dict[str, np.ndarray]:

@@ -43,8 +43,46 @@ def of_file(path: Path) -> bytes | None:
         return None
 
 
-def of_proto(model: onnx.ModelProto, folder: Path) -> bytes | None:
-    """Return a model whose large weights are written into a folder, once; None where it is better serialised whole.
+class Apart:
+    """A file in a folder that takes the large weights of a model, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin no file yet.
+
+        Args:
+            folder: Where it will be.
+        """
+        self.folder, self._end = folder, 0
+        self._places: dict[str, tuple[int, int]] = {}
+        self._failure: OSError | None = None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write a weight, by its name; once the disk does not take one, whoever wants to locate it learns that."""
+        path, start = self.folder / _WEIGHTS, -(-self._end // _PAGE) * _PAGE
+        try:
+            with path.open("r+b" if self._places else "xb") as file:
+                file.seek(start)
+                file.write(data)
+        except OSError as failure:
+            self._failure = failure
+        self._places[name], self._end = (start, len(data)), start + len(data)
+
+    def locate(self, slot: onnx.TensorProto) -> None:
+        """Make a tensor say where its weight is.
+
+        Raises:
+            OSError: The disk has not taken all weights.
+        """
+        if self._failure is not None:
+            raise self._failure
+        wire.locate(slot, _WEIGHTS, *self._places[slot.name])
+
+
+def of_proto(model: onnx.ModelProto, apart: Apart) -> bytes | None:
+    """Return a model without its large weights, once all of them are apart; None where it is better serialised whole.
 
     That is a small model, one with data in files already, and one that cannot be taken apart.
     """
@@ -54,19 +92,16 @@ def of_proto(model: onnx.ModelProto, folder: Path) -> bytes | None:
         return None
     try:
         proto, lazy = skeleton(model)
-        theirs, end = {tensor.name: tensor for tensor in model.graph.initializer}, 0
+        theirs = {tensor.name: tensor for tensor in model.graph.initializer}
         if len(theirs) < len(model.graph.initializer):
             return None
-        with (folder / _WEIGHTS).open("xb") as file:
-            for slot, _ in lazy:  # their own way to read copies twice
+        for slot, _ in lazy:
+            if slot.name not in apart:
                 outline = wire.outline(theirs[slot.name])
                 data = outline.tobytes()
                 wire.check_length(outline, len(data))
-                start = -(-end // _PAGE) * _PAGE
-                file.seek(start)
-                file.write(data)
-                end = start + len(data)
-                wire.locate(slot, _WEIGHTS, start, len(data))
+                apart.add(slot.name, data)
+            apart.locate(slot)
         return bytes(proto.SerializeToString())
     except (ModelError, OSError):
         return None

@@ -46,7 +46,7 @@ def again(
 
 def blurred(outputs: Outputs) -> bool:
     """Whether there is an output that rounding moves in the teacher as far as other inputs do, so that all passes."""
-    return any(output.vacuous and output.movement > 0 for output in outputs)
+    return any(output.vacuous and output.movement for output in outputs)
 
 
 def sharpened(case: Case, outputs: Outputs) -> tuple[Outputs, Wrong | None, tuple[Named, ...]]:
@@ -111,9 +111,10 @@ def _within_quanta(case: Case, outputs: Outputs, answers: Sequence[Sequence[Any]
             rounding_error, noises = map(max, zip(*(apart(truth, values) for values in near), strict=True))
             if largest > FEW * rounding_error or mean > FEW * noises:
                 return outputs
-            if is_real(truth[0]) and not selects and largest <= rounding_error < output.movement and mean <= noises:
-                share = rounding_error / output.movement
-                told = {"error": largest / output.movement, "rounding_error": share, "tolerance": share}
+            movement = output.movement or 0.0
+            if is_real(truth[0]) and not selects and largest <= rounding_error < movement and mean <= noises:
+                share = rounding_error / movement
+                told = {"error": largest / movement, "rounding_error": share, "tolerance": share}
                 output = replace(output, ok=True, undecided=False, **told)
         open_ = open_ or output.name * (not output.ok)
         found.append(output)

@@ -102,23 +102,26 @@ class SessionModel:
 
 
 @contextlib.contextmanager
-def opened(given: AnyModel, folder: Path | None = None) -> Iterator[SessionModel]:
+def opened(given: AnyModel | SessionModel, folder: Path | None = None) -> Iterator[SessionModel]:
     """Bring a model into a form that ONNX Runtime opens; a temporary file lives as long as the context.
 
     Args:
-        given: The model. External data of a file is relative to the file.
+        given: The model, which may be in that form. External data of a file is relative to the file.
         folder: Where external data of ``bytes`` or of a ``ModelProto`` is; else the working directory.
 
     Raises:
         ModelError: The model cannot be written out for ONNX Runtime to read.
     """
+    if isinstance(given, SessionModel):
+        yield given
+        return
     if isinstance(given, str | os.PathLike):
         yield _file(Path(given))
         return
     with contextlib.ExitStack() as stack:
         if isinstance(given, onnx.ModelProto):
             inside = stack.enter_context(room(Path(tempfile.gettempdir())))
-            if (apart := mapped.of_proto(given, inside)) is not None:
+            if (apart := mapped.of_proto(given, mapped.Apart(inside))) is not None:
                 yield SessionModel(apart, inside)
                 return
             with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
@@ -222,6 +225,7 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     options.use_deterministic_compute = True
     options.enable_cpu_mem_arena = False  # it keeps a copy of what a run needs for a moment, as weights in single
     options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of all weights, for a few runs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait take no processor
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     place = source.data if isinstance(source.data, Path) else source.folder

@@ -28,15 +28,11 @@ def measured(case: Case) -> list[Yardstick]:
     Inputs and weights are moved by a rounding step, and by as many as a student may be off.
     """
     epsilon = case.grain.epsilon
-    near, around = (
-        [answers[0] for answers in _moved(case, steps * epsilon)] or [case.trial.truth[0]]
-        for steps in (1.0, NOISE_FACTOR)
-    )
+    near, around = ([answers[0] for answers in _moved(case, steps * epsilon)] for steps in (1.0, NOISE_FACTOR))
     found = []
     for k, value in enumerate(case.trial.truth[0]):
         some, more = ([values[k] for values in runs] for runs in (near, around))
-        stick = yardstick([value] * len(some), case.grain, nudged=some)
-        wide = yardstick([value] * len(more), case.grain, nudged=more)
+        stick, wide = (yardstick([value] * (len(each) or 1), case.grain, nudged=each) for each in (some, more))
         edge = np.logical_or.reduce(np.broadcast_arrays(*stick.edges, *wide.edges))
         found.append(
             replace(stick, truth=stick.truth[:1], forms=stick.forms[:1], limits=stick.limits[:1], edges=(edge,))

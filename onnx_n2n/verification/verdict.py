@@ -57,7 +57,8 @@ class Verdict:
         ok: Whether the student computes what the teacher computes.
         provider: The execution provider that the sessions really used.
         error: The worst error of any output, see ``OutputVerdict``.
-        rounding_error: The worst rounding error of any output of the teacher.
+        rounding_error: The worst rounding error that was measured of any output of the teacher; None where none was,
+            because the verdict was clear without it: a large teacher without real inputs is not run for that alone.
         outputs: The comparison of every output.
         vacuous: Names of the outputs whose comparison could not have failed.
         inputs: How the inputs came about, for people.
@@ -74,7 +75,7 @@ class Verdict:
     ok: bool
     provider: str
     error: float
-    rounding_error: float
+    rounding_error: float | None
     outputs: tuple[OutputVerdict, ...]
     vacuous: tuple[str, ...]
     inputs: str
@@ -97,12 +98,18 @@ class Verdict:
         state = "not the same" if not self.ok else "ran alike" if idle else "verified"
         return f"{state}, error {self.error:.1e}"
 
+    @property
+    def rounding(self) -> str:
+        """The teacher's rounding error for people: ``rounding error 1.2e-07``, or that it was not measured."""
+        size = self.rounding_error
+        return "rounding error not measured" if size is None else f"rounding error {size:.1e}"
+
     def __repr__(self) -> str:
         wrong = f"; first wrong: {brief(self.first_wrong)}" if self.first_wrong else ""
-        return f"<Verdict: {self.short}, teacher's rounding error {self.rounding_error:.1e}, on {self.provider}{wrong}>"
+        return f"<Verdict: {self.short}, teacher's {self.rounding}, on {self.provider}{wrong}>"
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as JSON takes it: numbers that are not finite become null."""
+        """The verdict as JSON takes it: numbers that are not finite become null, as those that were not measured."""
         found: dict[str, Any] = finite(dataclasses.asdict(self))
         return found
 
@@ -255,11 +262,12 @@ def verify(
             if found is None and trace:
                 located = _located(case)
                 reason, found = (located, None) if isinstance(located, str) else (reason, located)
+    measured = [output.rounding_error for output in outputs]
     return Verdict(
         ok=ok,
         provider=used,
         error=max(output.error for output in outputs),
-        rounding_error=max(output.rounding_error for output in outputs),
+        rounding_error=max((each for each in measured if each is not None), default=None),
         outputs=outputs,
         vacuous=vacuous,
         inputs=trial.origin,

@@ -14,9 +14,11 @@ import pytest
 
 import onnx_n2n
 from helpers.graphs import TOLERANCE, Judge, model
+from onnx_n2n import verification
 from onnx_n2n.graph.constants import SMALL
 from onnx_n2n.graph.grown import grown_in
 from onnx_n2n.record.recipe import Recipe
+from onnx_n2n.verification import mapped, sessions
 
 WIDTH = 80
 assert WIDTH * WIDTH > SMALL, "smaller weights are kept once they were made"
@@ -74,6 +76,35 @@ def test_each_weight_is_made_once(kind: str, tmp_path: Path, made: Counter[int])
     if kind != "graphsurgeon":  # which names its graph anew
         assert digest == onnx_n2n.io.history.digest(onnx_n2n.io.model.open_model(found.model).model)
     assert Judge(teacher()).error(proto_of(found.model)) < TOLERANCE
+
+
+@pytest.mark.parametrize("exact", [True, None])
+def test_a_student_in_a_message_is_written_once_as_it_is_made(exact: bool | None, monkeypatch: Any) -> None:
+    """For all who compare: runs and the exact check. What the disk does not take is compared all the same."""
+    monkeypatch.setattr(mapped, "LARGE", 0)
+    added, seen, verify = Counter[tuple[str, int]](), list[Any](), verification.verify
+    add = mapped.Apart.add
+
+    def counted(self: mapped.Apart, name: str, data: bytes) -> None:
+        added[name, len(data)] += 1
+        add(self, name, data)
+
+    def looked(first: Any, second: Any, **options: Any) -> Any:
+        seen.append(second)
+        return verify(first, second, **options)
+
+    monkeypatch.setattr(mapped.Apart, "add", counted)
+    monkeypatch.setattr(verification, "verify", looked)
+    found = onnx_n2n.widen(teacher(), 1.5, exact=exact)
+    assert found.report.verdict is not None
+    assert (found.report.exact is None) == (exact is None)
+    assert [added[weight.name, len(weight.raw_data)] for weight in found.model.graph.initializer] == [1, 1]
+    assert isinstance(seen[0], sessions.SessionModel)
+    monkeypatch.setattr(mapped, "_WEIGHTS", "nowhere/weights")
+    again = onnx_n2n.widen(teacher(), 1.5, exact=exact)
+    assert again.model == found.model
+    assert again.report.verdict == found.report.verdict
+    assert isinstance(seen[1], onnx.ModelProto)
 
 
 def proto_of(student: Any) -> onnx.ModelProto:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnx_n2n.verification.compare import GRAINS, compare, yardstick
+from onnx_n2n.verification.compare import GRAINS, compare, ungranted, yardstick
 
 
 def test_the_tolerance_follows_the_noise_and_the_optimiser_is_believed_only_so_far() -> None:
@@ -62,3 +62,18 @@ def test_values_under_keys_of_text_may_differ_by_rounding() -> None:
     stick = yardstick(truth, GRAINS[ir.DataType.FLOAT])
     assert not stick.vacuous
     assert compare("y", stick, [[{"a": 0.25 + 1e-6, "b": 0.75}], truth[1]]).ok
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_only_what_was_run_is_a_number(moves: bool) -> None:
+    """A rounding error takes another run of the same shape, a movement a second input."""
+    fine, one = GRAINS[ir.DataType.FLOAT], floats(1, 2)
+    truth = [one, one + 1 if moves else one]
+    bare = yardstick(truth, fine)
+    assert (bare.rounding_error, yardstick([one], fine).movement) == (None, None)
+    assert yardstick(truth, fine, nudged=[floats(1)]).rounding_error is None
+    for runs in ({"optimised": truth}, {"nudged": truth[:1]}):
+        found = yardstick(truth, fine, **runs)
+        assert (found.rounding_error, found.movement, found.vacuous) == (0.0, float(moves), not moves)
+        assert np.array_equal(found.limits, bare.limits)
+    assert ungranted(yardstick([one], fine, nudged=[1.01 * one]), fine).rounding_error == pytest.approx(0.01, rel=1e-3)

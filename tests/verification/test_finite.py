@@ -67,7 +67,8 @@ def test_what_is_finite_on_one_side_only_never_passes_and_what_passes_is_near(ca
     assert same.ok  # however large the rounding error is, and whatever is not finite
     assert same.error == 0
     assert all(np.isfinite(limit).all() for limit in stick.limits)
-    assert np.isfinite([stick.rounding_error, stick.tolerance, verdict.tolerance]).all()
+    assert (stick.rounding_error is None) == (not optimised and not near)
+    assert np.isfinite([stick.rounding_error or 0.0, stick.tolerance, verdict.tolerance]).all()
     pairs = [(old.astype(np.float64), new.astype(np.float64)) for old, new in zip(truth, student, strict=True)]
     alike = all(np.array_equal(old[~np.isfinite(old)], new[~np.isfinite(old)], equal_nan=True) for old, new in pairs)
     if not alike or any(np.isfinite(old).tolist() != np.isfinite(new).tolist() for old, new in pairs):

@@ -68,7 +68,7 @@ def test_every_type_can_be_mapped(kind: str, tmp_path: Path) -> None:
     teacher = net(2, TensorProto.DataType.Value(kind))
     onnx.save(teacher, tmp_path / "net.onnx")
     assert mapped.of_file(tmp_path / "net.onnx") or kind == "UINT4"  # that takes less than what is large
-    apart = onnx.ModelProto.FromString(mapped.of_proto(teacher, tmp_path) or b"")
+    apart = onnx.ModelProto.FromString(mapped.of_proto(teacher, mapped.Apart(tmp_path)) or b"")
     assert (tmp_path / "weights").stat().st_size >= 2048
     assert apart.graph.initializer[0].data_location == TensorProto.EXTERNAL
     whole = teacher.SerializeToString()
@@ -94,7 +94,7 @@ def test_data_in_files_stays_there(path: Path, monkeypatch: pytest.MonkeyPatch) 
     onnx.save(net(), path, save_as_external_data=True, location="weights", size_threshold=wire.LARGE)
     hollow = onnx.load(path, load_external_data=False)
     monkeypatch.chdir(path.parent)
-    assert mapped.of_proto(hollow, path.parent) is None
+    assert mapped.of_proto(hollow, mapped.Apart(path.parent)) is None
     assert verify(path, hollow).ok
 
 
@@ -113,13 +113,13 @@ def test_a_tensor_of_another_length_than_its_shape_is_left_to_the_runtime(path: 
     wrong.graph.initializer[0].dims[0] += 1
     path.write_bytes(wrong.SerializeToString())
     assert mapped.of_file(path) is None
-    assert mapped.of_proto(wrong, path.parent) is None
+    assert mapped.of_proto(wrong, mapped.Apart(path.parent)) is None
     assert not verify(net(), path).ok
     assert not verify(net(), wrong).ok
     twice = net()
     twice.graph.initializer.add().CopyFrom(twice.graph.initializer[0])
     (path.parent / "empty").mkdir()
-    assert mapped.of_proto(twice, path.parent / "empty") is None
+    assert mapped.of_proto(twice, mapped.Apart(path.parent / "empty")) is None
 
 
 def test_test_data_sets_are_found_in_the_folder_that_is_named(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_tensors_that_are_written_begin_on_a_page(tmp_path: Path) -> None:
     several = net()
     for k in range(3):
         several.graph.initializer.append(numpy_helper.from_array(np.ones(1025 + k, np.uint8), f"w{k}"))
-    apart = onnx.ModelProto.FromString(mapped.of_proto(several, tmp_path) or b"")
+    apart = onnx.ModelProto.FromString(mapped.of_proto(several, mapped.Apart(tmp_path)) or b"")
     places = [
         {entry.key: entry.value for entry in tensor.external_data} for tensor in apart.graph.initializer
     ]

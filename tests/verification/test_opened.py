@@ -73,6 +73,38 @@ def test_a_small_teacher_without_real_inputs_is_opened_twice(
     assert opened == {"teacher": 1, "student": 1}
 
 
+def no_kernel(given: str) -> onnx.ModelProto:
+    found = net("student", given=given)
+    found.graph.node[-1].op_type = "Unheard"
+    return found
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(("student", "ok"), [(net("s", given="int64"), True), (no_kernel("int64"), False)])
+def test_a_rounding_error_that_was_not_measured_is_no_number(
+    large: bool, student: onnx.ModelProto, ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "LARGE", 0 if large else 1 << 30)
+    found = verify(net("teacher", given="int64"), student)
+    assert found.ok == ok
+    errors = [found.rounding_error, *(each.rounding_error for each in found.outputs)]
+    told = found.to_json()
+    assert [told["rounding_error"], told["outputs"][0]["rounding_error"]] == errors
+    assert ("rounding error not measured" in repr(found)) == large
+    assert all((error is None) == large for error in errors)
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 6)), np.ones((0, 6))])
+def test_inputs_that_have_no_rounding_step_measure_nothing(
+    values: np.ndarray, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = {"x": values.astype(np.float32)}
+    assert verify(net("teacher"), net("student"), inputs=feed).rounding_error is not None
+    assert opened == {"teacher": 2, "student": 1}  # the optimised one
+    monkeypatch.setattr(verdict, "LARGE", 0)
+    assert verify(net("teacher"), net("student"), inputs=feed).rounding_error is None
+
+
 def test_a_student_that_is_not_the_same_is_looked_at_more_closely(
     opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,17 +146,18 @@ def test_an_expensive_teacher_runs_on_two_feeds_and_one_that_is_a_rounding_step_
     assert len(feeds) == 6
 
 
-def test_sessions_keep_no_copies_of_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_keep_no_copies_of_weights_and_wait_idly(monkeypatch: pytest.MonkeyPatch) -> None:
     ort, seen = sessions.runtime(), []
     open_ = ort.InferenceSession
 
     def session(data: bytes, options: Any, **more: Any) -> Any:
-        seen.append((options.enable_cpu_mem_arena, options.get_session_config_entry("session.disable_prepacking")))
+        entries = ("session.disable_prepacking", "session.intra_op.allow_spinning")
+        seen.append((options.enable_cpu_mem_arena, *map(options.get_session_config_entry, entries)))
         return open_(data, options, **more)
 
     monkeypatch.setattr(ort, "InferenceSession", session)
     assert verify(net("teacher"), net("student")).ok
-    assert seen == [(False, "1")] * 2
+    assert seen == [(False, "1", "0")] * 2
 
 
 def test_a_run_at_the_edge_may_take_as_long_as_all_before(monkeypatch: pytest.MonkeyPatch) -> None:
