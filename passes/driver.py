@@ -31,6 +31,7 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
+from onnx_n2n.io.kinds import Plain, plain
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
@@ -136,14 +137,15 @@ def deliver(
     Raises:
         N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
     """
-    path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
+    given = plain(model)
+    path = Path(given.model) if isinstance(given.model, str | os.PathLike) else None
     with still():
-        loan = open_model(model)
+        loan = open_model(given.model)
     teacher = loan.model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
-        maker = _Maker(model, loan, path, draft, proof, progress)
+        maker = _Maker(given.model, loan, path, draft, proof, progress)
         found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change, both=True)
         if isinstance(made, Failure):
@@ -160,7 +162,7 @@ def deliver(
 
         place = None if draft is None else draft.place
         left = tuple(reported(each, path, place, proof.options) for each in found)
-        student, barred = made.student, None
+        student, barred = given.back(made.student) if path is None or done.modified else model, None
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
@@ -170,7 +172,7 @@ def deliver(
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
-        if isinstance(model, onnx.ModelProto):
+        if isinstance(given.model, onnx.ModelProto):
             for weight in grown_in(working):
                 weight.store(None)  # the student, which has it, is the caller's, who may change it
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
@@ -182,7 +184,7 @@ def deliver(
 class _Maker:
     """What makes and verifies students of a teacher, as often as it takes: each of a copy of its own."""
 
-    model: ModelLike
+    model: Plain
     loan: Loan[Any]
     path: Path | None
     draft: Draft | None
@@ -214,7 +216,8 @@ class _Maker:
                 done = change.apply(working, self.proof, self.folder)
                 recorded = cache(partial(self._recorded, working, done))
                 if not done.modified:
-                    return Made(working, done, self.model, Proven(), recorded)
+                    same = working if isinstance(self.model, ir.Model) else self.model
+                    return Made(working, done, same, Proven(), recorded)
                 try:
                     student = self._written(working)
                 except ModelError as failure:

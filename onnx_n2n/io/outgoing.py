@@ -76,6 +76,16 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     return sketch.proto
 
 
+def to_bytes(model: ir.Model) -> bytes:
+    """Turn the working representation into what would be in its file.
+
+    Raises:
+        ModelError: As for :func:`to_proto`, or it is larger than one file may be.
+    """
+    with told("the model cannot be serialised"):
+        return to_proto(model).SerializeToString()
+
+
 def keep(tensor: ir.TensorProtocol, slot: onnx.TensorProto) -> None:
     """Read a tensor from a message from now on, if it would be made again otherwise."""
     if isinstance(tensor, Grown):
