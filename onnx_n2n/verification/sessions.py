@@ -31,7 +31,7 @@ from onnx_n2n.verification import mapped
 from onnx_n2n.verification.memory import SMALLER
 from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
 
-AnyModel = model.ModelLike | bytes
+AnyModel = model.ModelLike
 Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
 Feed = Mapping[str, np.ndarray]
 
