@@ -52,18 +52,23 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     return from_proto(proto, lazy, source.path.parent, source.path.resolve().parent, source=source)
 
 
-def from_bytes(data: bytes) -> ir.Model:
+def from_bytes(data: bytes, folder: Path | None = None) -> ir.Model:
     """Read what would be in an ONNX file; its large weights stay in the bytes.
 
+    Args:
+        data: All that would be in the file.
+        folder: Where its external weights are; it has none if this is not given.
+
     Raises:
-        ModelError: It is not a model, or not all of it: weights are in other files, whose folder bytes do not know.
+        ModelError: It is not a model, or not all of it: weights are in other files, and nobody says where.
     """
     proto, places = _skim(data, "the model in memory")
     for tensor in tensors(proto):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        if folder is None and tensor.data_location == onnx.TensorProto.EXTERNAL:
             reason = f"tensor {tensor.name!r} is in another file, and a model that comes as bytes has no folder"
             raise ModelError(reason, hint="Pass the path of the model's file")
-    return from_proto(proto, _readers(proto, places, lambda start, length: _part(data, start, length)))
+    lazy = _readers(proto, places, lambda start, length: _part(data, start, length))
+    return from_proto(proto, lazy, folder or Path())
 
 
 def _part(data: bytes, start: int, length: int) -> np.ndarray:

@@ -74,11 +74,7 @@ class SessionModel:
     def _read(self) -> ir.Model:
         if isinstance(self.data, Path):
             return model.load(self.data)
-        try:
-            proto = onnx.load_model_from_string(self.data)
-        except Exception as error:  # protobuf's DecodeError, whose module has no types
-            raise ModelError(f"the model cannot be read: {first_line(error)}") from error
-        return files.from_proto(proto, [], self.folder or Path())
+        return files.from_bytes(self.data, self.folder or Path())
 
     def proto(self) -> onnx.ModelProto:
         """The model as a message, to be changed; weights in files of their own stay there."""
