@@ -90,7 +90,7 @@ class Pass(Options, ir.passes.FunctionalPass):
         history.record(model, *idle, history.Entry(str(self), seed, parent))
         return replace(done, steps=tuple(replace(s, text=str(self), seed=seed, parent=parent) for s in done.steps))
 
-    def __call__(  # type: ignore[override]  # takes all that one of onnx_ir takes; that has no name
+    def __call__(
         self,
         model: ModelLike | ir.passes.PassResult,
         *,

@@ -24,7 +24,6 @@ from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.report import Change, Trace
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.verification.options import Proof
-from onnx_n2n.words import brief
 
 PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
@@ -53,10 +52,10 @@ class Sequential(Pass):
         """
         if not self.passes:
             raise OptionError("there is no pass to run", hint="say which, as in widen{factor=1.5},widen")
+        if strange := [type(each).__name__ for each in self.passes if not isinstance(each, Pass)]:
+            hint = "put both into an `onnx_ir.passes.Sequential`, which takes ours too"
+            raise OptionError(f"{strange[0]} is no pass of onnx-n2n", hint=hint)
         for each in self.passes:
-            if not isinstance(each, Pass):
-                hint = "onnx_ir.passes.Sequential takes passes of onnx_ir and of onnx-n2n"
-                raise OptionError(f"{brief(repr(each))} is no pass of onnx-n2n", hint=hint)
             each.check()
 
     def files(self) -> tuple[Path, ...]:

@@ -83,7 +83,8 @@ def to_bytes(model: ir.Model) -> bytes:
         ModelError: As for :func:`to_proto`, or it is larger than one file may be.
     """
     with told("the model cannot be serialised"):
-        return to_proto(model).SerializeToString()
+        data: bytes = to_proto(model).SerializeToString()
+    return data
 
 
 def keep(tensor: ir.TensorProtocol, slot: onnx.TensorProto) -> None:

@@ -46,5 +46,9 @@ def transformers(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     return optimiser.optimize_model(str(folder / "model.onnx"), model_type="bert", opt_level=0).model
 
 
-EXACT: dict[str, Tool] = {each.__name__: each for each in (onnxslim, onnxsim, onnxscript, onnx_ir, polygraphy, transformers)}
-"""Tools that change no number by more than rounding does."""
+EXACT: dict[str, Tool] = {
+    each.__name__: each for each in (onnxslim, onnxsim, onnxscript, onnx_ir, polygraphy, transformers)
+}
+"""Tools that change no output by more than rounding does."""
+
+TOOLS = EXACT | {"quantiser": quantiser}
