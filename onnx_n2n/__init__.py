@@ -3,8 +3,9 @@
     import onnx, onnx_n2n
     student = onnx_n2n.widen(onnx.load("model.onnx"), 1.5).model
 
-A model is a path, an ``onnx.ModelProto``, a graphsurgeon ``Graph`` or an ``onnx_ir.Model``; what comes back is of the
-same kind, and the argument is never changed. Every command of the command line is a function here.
+A model is a path, of a folder with a ``model.onnx`` too, bytes, a binary file object, an ``onnx.ModelProto``, a
+graphsurgeon ``Graph``, an ``onnx_ir.Model`` or a ``torch.onnx.ONNXProgram``; what comes back is of the same kind, and
+the argument is never changed. Every command of the command line is a function here.
 
 Importing this package imports nothing heavy: each name is loaded when it is first used.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,11 +28,12 @@ P = TypeVar("P", bound="Pass")
 S = TypeVar("S", bound="Selective")
 
 
-class Pass(Options, ABC):
+class Pass(Options, ir.passes.FunctionalPass):
     """A change of a model that keeps what it computes.
 
     A pass is a frozen dataclass whose fields are its options. It prints as ``widen{factor=1.5}``, with the options that
-    are not the usual ones, and :func:`onnx_n2n.passes.parse` reads that.
+    are not the usual ones, and :func:`onnx_n2n.passes.parse` reads that. It is one of ``onnx_ir``'s passes too, of the
+    kind that leaves the model that it gets alone.
     """
 
     suffix: ClassVar[str]  # of the file that a student is written to
@@ -93,7 +94,7 @@ class Pass(Options, ABC):
 
     def __call__(
         self,
-        model: ModelLike,
+        model: ModelLike | ir.passes.PassResult,
         *,
         proof: Proof = Proof(),  # noqa: B008 - immutable
         output: Target = Target(),  # noqa: B008 - immutable
@@ -104,7 +105,7 @@ class Pass(Options, ABC):
         """Apply the pass to a model and verify the outcome.
 
         Args:
-            model: A path, ``ModelProto``, graphsurgeon graph or ``onnx_ir`` model; it is not changed.
+            model: A model of any kind, or the result of another pass; it is not changed.
             proof: How to verify the student before it is handed over.
             output: Where the student of a path is written; beside the teacher if it does not say.
             strict: Whether a student that fails verification is an error at once. Otherwise what makes it wrong is left
@@ -126,12 +127,18 @@ class Pass(Options, ABC):
             VerificationError: The student differs from the teacher. Nothing was written.
         """
         self.check()
+        if isinstance(model, ir.passes.PassResult):
+            model = model.model
         target = output.beside(self.suffix)
         if dry_run:
             return rehearse(model, self, target=target, proof=proof, read=self.files(), progress=progress)
         return deliver(
             model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress
         )
+
+    def call(self, model: ir.Model) -> Result[ir.Model]:
+        """Apply the pass as ``onnx_ir`` does."""
+        return self(model)
 
     def __str__(self) -> str:
         changed = ((each, getattr(self, each.name)) for each in options(type(self)))

@@ -30,6 +30,7 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
+from onnx_n2n.io.kinds import Plain, plain
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.outgoing import to_proto
 from onnx_n2n.io.rooms import room
@@ -150,14 +151,15 @@ def deliver(
     Raises:
         N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
     """
-    path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
+    given = plain(model)
+    path = Path(given.model) if isinstance(given.model, str | os.PathLike) else None
     with still():
-        loan = open_model(model)
+        loan = open_model(given.model)
     teacher = loan.model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
-        maker = _Maker(model, loan, path, draft, proof, progress)
+        maker = _Maker(given.model, loan, path, draft, proof, progress)
         found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change, both=True)
         if isinstance(made, Failure):
@@ -174,7 +176,7 @@ def deliver(
 
         place = None if draft is None else draft.place
         left = tuple(reported(each, path, place, proof.options) for each in found)
-        student, barred = made.student, None
+        student, barred = given.back(made.student) if path is None or done.modified else model, None
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
@@ -184,7 +186,7 @@ def deliver(
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
-        if isinstance(model, onnx.ModelProto):
+        if isinstance(given.model, onnx.ModelProto):
             for weight in grown_in(working):
                 weight.store(None)  # the student, which has it, is the caller's, who may change it
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
@@ -196,7 +198,7 @@ def deliver(
 class _Maker:
     """What makes and verifies students of a teacher, as often as it takes: each of a copy of its own."""
 
-    model: ModelLike
+    model: Plain
     loan: Loan[Any]
     path: Path | None
     draft: Draft | None
@@ -228,7 +230,8 @@ class _Maker:
                 done = change.apply(working, self.proof, self.folder)
                 recorded = cache(partial(self._recorded, working, done))
                 if not done.modified:
-                    return Made(working, done, self.model, Proven(), recorded)
+                    same = working if isinstance(self.model, ir.Model) else self.model
+                    return Made(working, done, same, Proven(), recorded)
             with self._beside() as apart:
                 try:
                     with still():

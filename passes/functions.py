@@ -156,12 +156,14 @@ DOC = """\
 {about}
 
 Args:
-    model: The teacher: a path, ``ModelProto``, graphsurgeon graph or ``onnx_ir`` model; it is not changed.
+    model: The teacher; it is not changed. A path, of a folder with a ``model.onnx`` too, bytes, a binary file object, a
+        ``ModelProto``, graphsurgeon graph, ``onnx_ir`` model or ``torch.onnx.ONNXProgram``.
 {options}
 
 Returns:
-    The student, as the same kind of model, with what was done to it. That of a path is written to a file. With
-    ``dry_run=True`` there is no student, and ``result.report.estimate`` says what it takes.
+    The student, as the same kind of model, with what was done to it. That of a path is written to a file beside it,
+    that of a file object is an ``io.BytesIO``. With ``dry_run=True`` there is no student, and
+    ``result.report.estimate`` says what it takes.
 
 Raises:
     OptionError: An option has no meaning, or the output cannot be written.

@@ -12,6 +12,7 @@ from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
+from onnx_n2n.io.kinds import plain
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.driver import Driven, Target
@@ -52,9 +53,10 @@ def rehearse(
         ModelError: The model cannot be read, or there is no room for the student on the disk.
         GrowthError: What is asked for by name does not exist, or cannot be had.
     """
-    path = Path(model) if isinstance(model, str | os.PathLike) else None
     progress("reading the model")
-    teacher = open_model(model).model
+    given = plain(model).model
+    path = Path(given) if isinstance(given, str | os.PathLike) else None
+    teacher = open_model(given).model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     place = None if path is None else target.check(path, sources)
     working = private(teacher)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.history import Entry
@@ -229,35 +230,36 @@ class Report:
         }
 
 
-@dataclass(frozen=True)
-class Result(Generic[M]):
-    """What a pass returns.
+@dataclass(repr=False)  # not frozen, because what it is of onnx_ir's is not
+class Result(ir.passes.PassResult, Generic[M]):
+    """What a pass returns; one of ``onnx_ir``'s results too.
 
     Attributes:
         model: The student, of the same kind as the teacher: for a path, the path of the file that was written. When
-            nothing was modified, the teacher as it was given. None where it is only said what would be done.
+            nothing was modified, the teacher as it was given; of an ``ir.Model`` a copy, as ``onnx_ir`` asks for.
+            None where it is only said what would be done.
+        modified: Whether the student differs from the teacher.
         change: What was done.
         report: The same for people, and how far the two models agree.
         passes: The passes that make the student, as text: those that were asked for, without what was left out.
         recorded: Makes the growth record.
     """
 
-    model: M
+    model: M  # type: ignore[assignment]  # there, it is always an ir.Model
+    modified: bool = field(init=False)
     change: Change
     report: Report
     passes: str
-    recorded: Callable[[], Record] = field(repr=False, compare=False)
+    recorded: Callable[[], Record] = field(compare=False)
+
+    def __post_init__(self) -> None:
+        self.modified = self.change.modified
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"recorded": Known(self.growth)}
 
     def __repr__(self) -> str:
         return f"<Result: {self.report.short}; {brief(self.passes)}>"
-
-    @property
-    def modified(self) -> bool:
-        """Whether the student differs from the teacher."""
-        return self.change.modified
 
     @cached_property
     def growth(self) -> Record:

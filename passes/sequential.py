@@ -52,6 +52,9 @@ class Sequential(Pass):
         """
         if not self.passes:
             raise OptionError("there is no pass to run", hint="say which, as in widen{factor=1.5},widen")
+        if strange := [type(each).__name__ for each in self.passes if not isinstance(each, Pass)]:
+            hint = "put both into an `onnx_ir.passes.Sequential`, which takes ours too"
+            raise OptionError(f"{strange[0]} is no pass of onnx-n2n", hint=hint)
         for each in self.passes:
             each.check()
 

@@ -37,6 +37,7 @@ from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, write_draft
 from onnx_n2n.io.folders import check_folder, making_folder
+from onnx_n2n.io.kinds import plain
 from onnx_n2n.io.lazy import counted
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.progress import Progress, unheard
@@ -140,7 +141,7 @@ def export(
         OptionError: There is something at the folder already, or a glob matches no tensor, or what cannot be trained.
         VerificationError: The export computes something else. Nothing was written.
     """
-    choice = Choice(freeze, train)
+    choice, model = Choice(freeze, train), plain(model).model  # it is opened several times
     target, read = Path(folder), carried(open_model(model).model).files.read
     check_folder(target, _own, force=force, read=read)
     progress("converting the model")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -17,6 +19,7 @@ from onnx_n2n.graph.grown import Grown
 from onnx_n2n.io import incoming, space, wire
 from onnx_n2n.io.atomic import STDOUT, drafting, unwritten
 from onnx_n2n.io.carried import Files, carried
+from onnx_n2n.io.kinds import file_of
 from onnx_n2n.io.messages import tensors
 from onnx_n2n.io.outgoing import keep, to_sketch
 from onnx_n2n.io.rooms import is_plain, same_bytes
@@ -27,6 +30,9 @@ from onnx_n2n.progress import Done, Progress, counting, unheard
 LIMIT = 1_900_000_000
 """Bytes above which weights go into a file of their own: protobuf reads no message of 2 GiB."""
 
+Fetch = Callable[[int, int], np.ndarray]
+"""Returns bytes as uint8[length], from a start on and as many as are asked for."""
+
 _DATA = "data"  # beside a draft, until its name is known
 _PAGE = 4096  # a runtime can map a tensor that starts on a page
 
@@ -34,28 +40,60 @@ _PAGE = 4096  # a runtime can map a tensor that starts on a page
 def read(path: str | os.PathLike[str]) -> ir.Model:
     """Read an ONNX file; its large weights, embedded or external, stay on disk.
 
+    Args:
+        path: The file, or a folder with a ``model.onnx``.
+
     Raises:
         ModelError: See :func:`onnx_n2n.load`.
     """
+    path = file_of(path)
     source = Source.of(Path(path), repr(os.fspath(path)))
-    proto, places = _skim(source)
-    lazy = []
-    for position, (start, length) in places.items():
-        tensor = proto.graph.initializer[position]
-        lazy.append((tensor, _reader(wire.outline(tensor), source, start, length)))
+    proto, places = _skim(Pages(source), source.name)
+    lazy = _readers(proto, places, source.read)
     return from_proto(proto, lazy, source.path.parent, source.path.resolve().parent, source=source)
 
 
-def _skim(source: Source) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
-    if source.size == 0:
-        raise ModelError(f"{source.name} is empty")
-    data = Pages(source)
+def from_bytes(data: bytes, folder: Path | None = None) -> ir.Model:
+    """Read what would be in an ONNX file; its large weights stay in the bytes.
+
+    Args:
+        data: All that would be in the file.
+        folder: Where its external weights are; it has none if this is not given.
+
+    Raises:
+        ModelError: It is not a model, or not all of it: weights are in other files, and nobody says where.
+    """
+    proto, places = _skim(data, "the model in memory")
+    for tensor in tensors(proto):
+        if folder is None and tensor.data_location == onnx.TensorProto.EXTERNAL:
+            reason = f"tensor {tensor.name!r} is in another file, and a model that comes as bytes has no folder"
+            raise ModelError(reason, hint="Pass the path of the model's file")
+    lazy = _readers(proto, places, lambda start, length: _part(data, start, length))
+    return from_proto(proto, lazy, folder or Path())
+
+
+def _part(data: bytes, start: int, length: int) -> np.ndarray:
+    """Return bytes of some, as uint8 in memory of their own, so that numbers in them are aligned."""
+    return np.frombuffer(data, np.uint8, length, start).copy()
+
+
+def _skim(data: wire.Data, name: str) -> tuple[onnx.ModelProto, dict[int, tuple[int, int]]]:
+    if not len(data):
+        raise ModelError(f"{name} is empty")
     if data[:20] == b"version https://git-":
-        raise ModelError(f"{source.name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
+        raise ModelError(f"{name} is a Git LFS pointer, not the model itself", hint="'git lfs pull' fetches it")
     try:
         return wire.skim(data)
     except ValueError as error:
-        raise ModelError(f"{source.name} is not an ONNX file, or is cut short: {error}") from error
+        raise ModelError(f"{name} is not an ONNX file, or is cut short: {error}") from error
+
+
+def _readers(
+    proto: onnx.ModelProto, places: dict[int, tuple[int, int]], fetch: Fetch
+) -> list[tuple[onnx.TensorProto, Read]]:
+    """Return the initializers that were not parsed, each with what reads it."""
+    slots = ((proto.graph.initializer[position], place) for position, place in places.items())
+    return [(slot, _reader(wire.outline(slot), fetch, *place)) for slot, place in slots]
 
 
 @told("the model cannot be represented")
@@ -208,7 +246,7 @@ def _read_back(written: dict[int, ir.TensorProtocol], data: Path, place: Path) -
     files = source, replace(source, path=place.with_name(data.name))
     for start, tensor in written.items():
         if isinstance(tensor, Grown):
-            tensor.store(partial(_either, *(_reader(tensor, file, start, tensor.nbytes) for file in files)))
+            tensor.store(partial(_either, *(_reader(tensor, file.read, start, tensor.nbytes) for file in files)))
 
 
 def _either(here: Read, there: Read) -> ir.TensorProtocol:
@@ -239,7 +277,8 @@ def data_files(path: Path) -> frozenset[str]:
 def _locations(path: Path) -> frozenset[str]:
     """Return where a model says that its weights are; nowhere if it cannot be read."""
     try:
-        proto, _ = _skim(Source.of(path))
+        source = Source.of(path)
+        proto, _ = _skim(Pages(source), source.name)
     except ModelError:
         return frozenset()
     external = (tensor for tensor in tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL)
@@ -289,12 +328,12 @@ def _data_name(proto: onnx.ModelProto, data: Path, place: Path) -> str:
         found.update(b"another")
 
 
-def _reader(like: ir.TensorProtocol, source: Source, start: int, length: int) -> Read:
-    """Return what reads a tensor from a file."""
+def _reader(like: ir.TensorProtocol, fetch: Fetch, start: int, length: int) -> Read:
+    """Return what reads a tensor from where it is."""
     wire.check_length(like, length)
 
     def read() -> ir.TensorProtocol:
-        raw = source.read(start, length)
+        raw = fetch(start, length)
         if like.dtype.bitwidth < 8:
             return ir.PackedTensor(raw, like.dtype, shape=like.shape.numpy())
         return ir.Tensor(raw.view(like.dtype.numpy()).reshape(like.shape.numpy()), like.dtype)
@@ -319,4 +358,4 @@ def _external_reader(tensor: onnx.TensorProto, folders: tuple[Path, ...], source
         sources[file] = Source.of(file, name)
     if start < 0 or length < 0 or start + length > sources[file].size:
         raise ModelError(f"{name} is too short: {sources[file].size} bytes, where {start + length} are needed")
-    return _reader(wire.outline(tensor), sources[file], start, length)
+    return _reader(wire.outline(tensor), sources[file].read, start, length)

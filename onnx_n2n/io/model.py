@@ -1,4 +1,4 @@
-"""Models in and out, as whatever the caller has: a path, a ``ModelProto``, a graphsurgeon ``Graph``, an ``ir.Model``.
+"""Models in and out, as whatever the caller has; ``kinds.py`` says what that may be.
 
 Inside, a model is always an ``onnx_ir.Model``. The student is the teacher except where growth requires otherwise, so
 all that a caller's model says comes back with the student, also what the IR has no room for (see ``carried.py``).
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import onnx
 import onnx_graphsurgeon as gs
@@ -19,15 +19,14 @@ import onnx_ir as ir
 from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx_n2n.errors import OptionError, told
+from onnx_n2n.errors import told
 from onnx_n2n.io import files
 from onnx_n2n.io.incoming import private, skeleton
+from onnx_n2n.io.kinds import ModelLike as ModelLike
+from onnx_n2n.io.kinds import Plain, plain
 from onnx_n2n.io.messages import replace
-from onnx_n2n.io.outgoing import to_proto
+from onnx_n2n.io.outgoing import to_bytes, to_proto
 from onnx_n2n.options import taken
-
-ModelLike: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | gs.Graph | ir.Model
-"""Whatever holds a model."""
 
 M = TypeVar("M")
 
@@ -53,29 +52,32 @@ def open_model(model: str | os.PathLike[str] | ir.Model) -> Loan[ir.Model]: ...
 @overload
 def open_model(model: onnx.ModelProto) -> Loan[onnx.ModelProto]: ...
 @overload
-def open_model(model: gs.Graph) -> Loan[gs.Graph]: ...
+def open_model(model: ModelLike) -> Loan[Any]: ...
 def open_model(model: ModelLike) -> Loan[Any]:
     """Take a model from a caller, whatever holds it.
 
     External weights of a ``ModelProto`` or ``gs.Graph`` are looked for in the working directory, because neither says
-    which file it came from.
+    which file it came from. Bytes and file objects have none.
 
     Raises:
         ModelError: The model cannot be read, or not represented.
         OptionError: It is no model at all.
     """
+    given = plain(model)
+    loan = _opened(given.model)
+    return Loan(loan.model, lambda student: given.back(loan.give_back(student)))
+
+
+def _opened(model: Plain) -> Loan[Any]:
     if isinstance(model, (str, os.PathLike)):
         return Loan(load(model), lambda student: student)
     if isinstance(model, ir.Model):
         return Loan(private(model), lambda student: student)
+    if isinstance(model, bytes):
+        return Loan(files.from_bytes(model), to_bytes)
     if isinstance(model, onnx.ModelProto):
         return Loan(files.from_proto(*skeleton(model), Path()), to_proto)
-    if isinstance(model, gs.Graph):
-        return Loan(
-            files.from_proto(_export(model), [], Path()),
-            lambda student: _import(to_proto(student), model),
-        )
-    raise OptionError(f"a model is a path, an onnx.ModelProto, a gs.Graph or an onnx_ir.Model, not {type(model)}")
+    return Loan(files.from_proto(_export(model), [], Path()), lambda student: _import(to_proto(student), model))
 
 
 @taken("path")
@@ -88,7 +90,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
     If the file, or one with external data, is not what it was by then, reading them raises a ModelError.
 
     Args:
-        path: A binary ONNX file. Its external data files must be in the same folder, or below.
+        path: A binary ONNX file, or a folder with a ``model.onnx``. Its external data files must be in the same
+            folder, or below.
 
     Raises:
         ModelError: The file is missing, unreadable, empty, cut short or not ONNX, or the IR cannot represent the

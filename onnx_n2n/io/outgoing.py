@@ -84,6 +84,17 @@ def to_proto(model: ir.Model, also: Callable[[str, bytes], None] = lambda *_: No
     return sketch.proto
 
 
+def to_bytes(model: ir.Model) -> bytes:
+    """Turn the working representation into what would be in its file.
+
+    Raises:
+        ModelError: As for :func:`to_proto`, or it is larger than one file may be.
+    """
+    with told("the model cannot be serialised"):
+        data: bytes = to_proto(model).SerializeToString()
+    return data
+
+
 def keep(tensor: ir.TensorProtocol, slot: onnx.TensorProto) -> None:
     """Read a tensor from a message from now on, if it would be made again otherwise."""
     if isinstance(tensor, Grown):

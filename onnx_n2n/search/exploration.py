@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -21,8 +22,9 @@ from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, remove
-from onnx_n2n.io.model import load
-from onnx_n2n.io.rooms import sweep, watch
+from onnx_n2n.io.kinds import NAME, plain
+from onnx_n2n.io.model import ModelLike, load, save
+from onnx_n2n.io.rooms import room, sweep, watch
 from onnx_n2n.io.sources import Source, kind_at
 from onnx_n2n.io.supervisor import die_with
 from onnx_n2n.options import check_seed, taken
@@ -164,11 +166,11 @@ class Exploration(Sequence[Candidate]):
 
 
 @taken(
-    "model", "output", "candidates", "jobs", "seed", "verify", "inputs", "shapes", "provider", "time_limit", "force",
+    "output", "candidates", "jobs", "seed", "verify", "inputs", "shapes", "provider", "time_limit", "force",
     "strict",
 )  # fmt: skip
 def explore(
-    model: str | os.PathLike[str],
+    model: ModelLike,
     budget: str | Budget,
     *,
     output: str | os.PathLike[str] | None = None,
@@ -200,11 +202,11 @@ def explore(
             explore("model.onnx", "params=2x")
 
     Args:
-        model: The teacher's file.
+        model: The teacher. One that is in no file is put into one for as long, in the folder for temporary files.
         budget: What a student may cost: ``params=2x``, ``params=1.5M``, ``macs=2x`` or ``macs=300M``. Multiply-adds
             are those of one run with ``inputs``, or at ``shapes``; other free dimensions are taken as 1.
         output: The folder for the students, each in a file named after its candidate; ``MODEL.explored`` beside the
-            model if not given. It is made if it is not there.
+            model's file if not given. It is made if it is not there.
         candidates: The directions to try.
         jobs: How many processes work at once; -1 for as many as there are cores. None is what joblib is set to: one,
             or all that a cluster has.
@@ -236,34 +238,50 @@ def explore(
     if not all(isinstance(each, Direction) for each in candidates):
         raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
     check_seed(seed)
-    path = Path(model)
     budget = budget if isinstance(budget, Budget) else Budget.read(str(budget))
     proof = Proof.asked(verify, inputs, shapes, provider, seed, time_limit)
     progress("reading the model")
-    teacher = load(path)
-    place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
-    bounded(teacher)  # what a student costs is counted with all functions written out
-    size = sized(teacher, shapes_of(proof))
-    goal = budget.goal(size)
-    task = _Task(path, budget.unit, goal, proof, strict, os.getpid(), Path.cwd())
-    parallel = Parallel(n_jobs=jobs if jobs is None else min(jobs, len(candidates)))
-    with _ready(place):
-        targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
-        for name in targets:
-            read = (*carried(teacher).files.read, *proof.read)
-            check_draft(place / f"{name}.onnx", force=force, read=read, companions=data_files)
-        try:
-            progress("looking for candidates near the budget")
-            drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
-            progress("making and verifying them")
-            found = tuple(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
-        except BrokenProcessPool as failure:
-            sweep(place)
-            reason = "a process that worked on a candidate was killed, most likely because memory ran out"
-            raise N2NError(reason, hint="Take fewer `jobs=`") from failure
+    with _filed(model, output) as path:
+        teacher = load(path)
+        place = Path(output) if output is not None else path.with_name(f"{path.stem}.explored")
+        bounded(teacher)  # what a student costs is counted with all functions written out
+        size = sized(teacher, shapes_of(proof))
+        goal = budget.goal(size)
+        task = _Task(path, budget.unit, goal, proof, strict, os.getpid(), Path.cwd())
+        parallel = Parallel(n_jobs=jobs if jobs is None else min(jobs, len(candidates)))
+        with _ready(place):
+            targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
+            for name in targets:
+                read = (*carried(teacher).files.read, *proof.read)
+                check_draft(place / f"{name}.onnx", force=force, read=read, companions=data_files)
+            try:
+                progress("looking for candidates near the budget")
+                drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
+                progress("making and verifying them")
+                found = tuple(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+            except BrokenProcessPool as failure:
+                sweep(place)
+                reason = "a process that worked on a candidate was killed, most likely because memory ran out"
+                raise N2NError(reason, hint="Take fewer `jobs=`") from failure
     for left in (left for each in found for left in each.left_out):
         warnings.warn(left.said, LeftOutWarning, stacklevel=3)
-    return Exploration(budget, goal, size, found)
+    explored = Exploration(budget, goal, size, found)
+    return explored if isinstance(model, str | os.PathLike) else explored.of("MODEL.onnx")
+
+
+@contextmanager
+def _filed(model: ModelLike, output: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """Lend the file of a model, which processes read; one that is in no file is written to one for as long."""
+    given = plain(model).model
+    if isinstance(given, str | os.PathLike):
+        yield Path(given)
+        return
+    if output is None:
+        reason = "a model that is in no file has no folder to write students beside"
+        raise OptionError(reason, hint="name one with `output=`")
+    with room(Path(tempfile.gettempdir())) as inside:
+        save(given, inside / NAME)
+        yield inside / NAME
 
 
 @contextmanager

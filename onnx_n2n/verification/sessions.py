@@ -31,7 +31,7 @@ from onnx_n2n.verification import mapped
 from onnx_n2n.verification.memory import SMALLER
 from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
 
-AnyModel = model.ModelLike | bytes
+AnyModel = model.ModelLike
 Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
 Feed = Mapping[str, np.ndarray]
 
@@ -74,11 +74,7 @@ class SessionModel:
     def _read(self) -> ir.Model:
         if isinstance(self.data, Path):
             return model.load(self.data)
-        try:
-            proto = onnx.load_model_from_string(self.data)
-        except Exception as error:  # protobuf's DecodeError, whose module has no types
-            raise ModelError(f"the model cannot be read: {first_line(error)}") from error
-        return files.from_proto(proto, [], self.folder or Path())
+        return files.from_bytes(self.data, self.folder or Path())
 
     def proto(self) -> onnx.ModelProto:
         """The model as a message, to be changed; weights in files of their own stay there."""

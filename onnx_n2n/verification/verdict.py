@@ -17,6 +17,7 @@ import onnx_ir as ir
 from onnx_n2n import exact as exact_check
 from onnx_n2n.errors import ModelError, OptionError, RunError
 from onnx_n2n.io.jsonable import finite
+from onnx_n2n.io.kinds import plain
 from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import GRAINS, OutputVerdict, decided, grain
@@ -163,7 +164,7 @@ def verify(
     >>> assert onnx_n2n.verify("model.onnx", onnx_n2n.widen("model.onnx", output="student.onnx").model)
 
     Args:
-        teacher: The model that is right: a path, bytes, an ``onnx_ir.Model`` or a ``ModelProto``.
+        teacher: The model that is right, of any kind.
         student: The model to judge.
         inputs: A feed, or several, or an npz file of one. Without one, a ``test_data_set_*`` folder beside the teacher
             is used, else inputs are drawn to fit its graph.
@@ -192,6 +193,7 @@ def verify(
             below zero.
     """
     check_seed(seed)
+    teacher, student = plain(teacher).model, plain(student).model
     if not isinstance(exact, bool):
         raise OptionError(f"`exact=` must be True or False, not {brief(repr(exact))}")
     if exact:

@@ -21,6 +21,7 @@ from onnx_n2n.export.keras.layer import Network, free, kind_of, names_of
 from onnx_n2n.export.keras.plan import LayerPlan, Slot
 from onnx_n2n.export.operators.table import known
 from onnx_n2n.export.program import Program
+from onnx_n2n.io.kinds import plain
 from onnx_n2n.io.model import ModelLike, open_model
 
 __all__ = ["Network", "load", "model_of", "runner", "to_keras"]
@@ -30,6 +31,7 @@ BACKENDS = ("jax", "tensorflow")
 
 def to_keras(model: ModelLike, *, freeze: Iterable[str] = (), train: Iterable[str] = ()) -> keras.Model:
     """Turn a model into a Keras model; see :func:`onnx_n2n.export.to_keras`."""
+    model = plain(model).model  # it is opened twice
     return model_of(program_of(model, known, freeze=freeze, train=train), model)
 
 

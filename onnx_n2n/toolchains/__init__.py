@@ -1,0 +1,1 @@
+"""Passes and loaders for other tools, which are extras: Olive and polygraphy."""
