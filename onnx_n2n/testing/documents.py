@@ -79,7 +79,7 @@ def write(place: Path, golden: Golden) -> None:
     except OSError as failure:
         raise OptionError(f"{shown(place.parent)!r} cannot be made: {failure.strerror}") from failure
     text = json.dumps(finite(_document(golden, files)), indent=1, ensure_ascii=False) + "\n"
-    text = LIST.sub(lambda found: " ".join(found[0].split()), text)
+    text = LIST.sub(lambda found: re.sub(r"\n *", " ", found[0]).strip(), text)
     with drafting(place, also=files, force=True) as draft:
         draft.path.write_text(text, "utf-8", newline="\n")
         for each, data in files.items():

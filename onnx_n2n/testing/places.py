@@ -50,10 +50,13 @@ def portable(text: str) -> str:
     >>> portable("test_it[resnet]"), portable("../x")
     ('test_it[resnet]', '-.-x-3dd3f07f')
     """
-    found = re.sub(r"[^\w.\[\]-]|(?<=\.)\.|^\.|\.$", "-", text, flags=re.ASCII)[:LONGEST]
+    found = re.sub(r"[^\w.\[\]-]|(?<=\.)\.|^\.|\.$", "-", text, flags=re.ASCII)
     if RESERVED.match(found):
         found = f"_{found}"
-    return found if found == text else f"{found}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    if found == text and len(found) <= LONGEST:
+        return found
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{found[: LONGEST - 1 - len(digest)]}-{digest}"
 
 
 def inside(golden: Path, parts: tuple[str, ...]) -> Path:

@@ -15,6 +15,9 @@ from onnx_n2n.verification.verdict import Verdict, verify
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]] | str | os.PathLike[str]
 
+DIFFERENT = "the student does not compute what the teacher computes"
+UNKNOWN = "it cannot be told whether the student computes what the teacher computes"
+
 
 def assert_same_function(
     teacher: AnyModel, student: AnyModel, *, inputs: Feeds | None = None, exact: bool = False
@@ -38,9 +41,11 @@ def assert_same_function(
     __tracebackhide__ = True  # pytest shows the line of the test
     options: dict[str, Any] = {"exact": exact, "trace": not exact, "inputs": inputs}
     verdict: Verdict | exact_check.Verdict = verify(teacher, student, **options)
-    if not verdict:
-        lines = _lines(verdict) if isinstance(verdict, Verdict) else [str(verdict)]
-        raise AssertionError("\n  ".join(["the student does not compute what the teacher computes", *lines]))
+    if isinstance(verdict, Verdict):
+        if not verdict:
+            raise AssertionError("\n  ".join([DIFFERENT, *_lines(verdict)]))
+    elif not verdict:
+        raise AssertionError(f"{UNKNOWN if verdict.state == 'undecided' else DIFFERENT}\n  {verdict}")
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -116,14 +117,16 @@ def alike(teacher: ir.Model, student: ir.Model | None) -> Trace:
     return {} if student is None else dict.fromkeys(computed(teacher).keys() & computed(student).keys())
 
 
-def wrong(index: Index | None, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
+def wrong(index: Index | None, truth: Any, nudge: Any, got: Any, grain: Grain) -> str | None:
     """How a tensor differs from what its index says; None when it does not, or nothing can be said.
 
-    An integer may be the size of an axis that has grown. An index that is empty, or points outside of the tensor, was
-    worked out for an axis whose size depends on the input.
+    An integer may be the size of an axis that has grown, and a sequence has no axes. An index that is empty, or points
+    outside of the tensor, was worked out for an axis whose size depends on the input.
     """
+    if not (isinstance(truth, np.ndarray) and isinstance(got, np.ndarray) and is_real(truth)):
+        return None
     index = (None,) * truth.ndim if index is None else index
-    if not is_real(truth) or len(index) != truth.ndim:
+    if len(index) != truth.ndim:
         return None
     full = [np.arange(size) if axis is None else axis for axis, size in zip(index, truth.shape, strict=True)]
     for axis, size in zip(full, truth.shape, strict=True):
