@@ -28,10 +28,12 @@ NEEDED = {  # what is measured beside, as it cannot be less
     "Python": ("-c", "pass"),
     "`import numpy, onnx`": ("-c", "import numpy, onnx"),
     "`import onnx_ir`": ("-c", "import onnx_ir"),
+    "`import pytest`": ("-c", "import pytest"),
 }
 OURS = {
     "`import onnx_n2n`": ("-c", "import onnx_n2n"),
     "`import numpy, onnx, onnx_n2n`": ("-c", "import numpy, onnx, onnx_n2n"),
+    "`import pytest`, and the plugin for it": ("-c", "import pytest, onnx_n2n.testing.plugin"),
     "`onnx_n2n.widen`, the name": ("-c", "import onnx_n2n; onnx_n2n.widen"),
     "`--help`": ("-m", "onnx_n2n", "--help"),
     **{f"`{name} --help`": ("-m", "onnx_n2n", name, "--help") for name in COMMANDS},

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from onnx_n2n import export as export
     from onnx_n2n import passes as passes
     from onnx_n2n import record as record
+    from onnx_n2n import testing as testing
     from onnx_n2n.analysis.inspection import analyze
     from onnx_n2n.analysis.redundant import Clones, clones
     from onnx_n2n.analysis.walk import Analysis
@@ -80,7 +81,8 @@ _HOMES = {
     "search.exploration": ("Candidate", "explore"),
     "verification.verdict": ("Verdict", "verify"),
 }  # fmt: skip
-_PACKAGES = ("checkpoint", "errors", "exact", "export", "passes", "record")  # which open without an import of their own
+# What opens without an import of its own.
+_PACKAGES = ("checkpoint", "errors", "exact", "export", "passes", "record", "testing")
 
 __getattr__ = lazily.names(__name__, _HOMES, _PACKAGES)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, compare, ungranted, yardstick
-from onnx_n2n.verification.localise import Index
+from onnx_n2n.verification.localise import Trace
 from onnx_n2n.verification.sessions import SessionModel
 from onnx_n2n.verification.trial import Trial
 
@@ -38,7 +38,7 @@ class Case:
     grain: Grain
     seed: int
     limit: float
-    trace: Mapping[str, Index]
+    trace: Trace
     gained: Collection[str]
     random: Collection[str]
 

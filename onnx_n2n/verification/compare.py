@@ -138,7 +138,7 @@ def yardstick(
         optimised: The output of the optimised teacher; empty when that was not run.
         nudged: The output for inputs one rounding step off; empty when that was not run.
     """
-    arrays = tuple(_array(value) for value in truth)
+    arrays = tuple(laid_out(value) for value in truth)
     real, own = is_real(arrays[0]), _own_size(arrays)
     moves = [_gap(value, truth[0]) for value in truth[1:]]
     movement = max(
@@ -153,7 +153,7 @@ def yardstick(
         _unlike(one) | _unlike(other)
         for _, one, other in itertools.zip_longest(arrays, quick, near, fillvalue=np.zeros(()))
     )
-    forms = tuple(map(_form, truth))
+    forms = tuple(map(form_of, truth))
     stick = _stick(arrays, forms, edges, scale, drift, movement, grain)
     stuck = all(move is not None and np.all(move <= limit) for move, limit in zip(moves, stick.limits[1:], strict=True))
     never = real and not any(np.isfinite(array.astype(np.float64)).any() for array in arrays)
@@ -192,8 +192,8 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
     worst, error, tolerance, ok, undecided = (-1.0, False), 0.0, stick.tolerance, True, True
     feeds = zip(stick.truth, stick.forms, stick.limits, stick.edges, student, strict=True)
     for old, form, limit, edge, value in feeds:
-        new = _array(value)
-        gap = _difference(old, new) if _form(value) == form else None
+        new = laid_out(value)
+        gap = difference(old, new) if form_of(value) == form else None
         if gap is None:
             error, tolerance, ok = np.inf, stick.tolerance, False
             undecided = undecided and old.dtype == new.dtype and bool(edge.all())
@@ -203,12 +203,8 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
             ok, undecided = False, undecided and bool(_at_an_edge(old, new, limit, edge)[wrong].all())
         if not gap.size:
             continue
-        # An entry without any tolerance has to be equal.
-        with np.errstate(over="ignore"):
-            share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
-        # Of several that are beyond all measure, one that is infinitely far off.
-        place = np.unravel_index(np.argmax((share == share.max()) * (1 + np.isinf(gap))), share.shape)
-        if (found := (float(share[place]), bool(np.isinf(gap[place])))) > worst:
+        found, place = worst_of(gap, limit)
+        if found > worst:
             worst = found
             error, tolerance = (_fraction(float(array[place]), stick.scale) for array in (gap, limit))
     return OutputVerdict(
@@ -222,6 +218,27 @@ def compare(name: str, stick: Yardstick, student: Sequence[Any]) -> OutputVerdic
         vacuous=stick.vacuous,
         undecided=not ok and undecided,
     )
+
+
+def recalled(
+    truth: Sequence[Any], grain: Grain, *, rounding_error: float | None, movement: float | None, is_vacuous: bool
+) -> Yardstick:
+    """Make a yardstick again of what was measured: the same but for where rounding decides what is finite.
+
+    Args:
+        truth: The output, per feed.
+        grain: How finely the teacher calculates.
+        rounding_error: As in the yardstick.
+        movement: As in the yardstick.
+        is_vacuous: Whether the comparison is vacuous.
+    """
+    arrays = tuple(map(laid_out, truth))
+    own = _own_size(arrays)
+    scale = (own if is_vacuous else movement or own) if is_real(arrays[0]) else 1.0
+    edges = (np.zeros((), bool),) * len(arrays)
+    drift = None if rounding_error is None else rounding_error * scale
+    stick = _stick(arrays, tuple(map(form_of, truth)), edges, scale, drift, movement, grain)
+    return replace(stick, vacuous=is_vacuous)
 
 
 def decided(outputs: Sequence[OutputVerdict]) -> None:
@@ -257,13 +274,13 @@ def apart(truth: Sequence[Any], values: Sequence[Any]) -> tuple[float, float]:
 
 def finite(values: Sequence[Any]) -> float:
     """The fraction of entries that are finite."""
-    arrays = [array for array in map(_array, values) if is_real(array) and array.size]
+    arrays = [array for array in map(laid_out, values) if is_real(array) and array.size]
     return min((float(np.mean(np.isfinite(array.astype(np.float64)))) for array in arrays), default=1.0)
 
 
 def where_finite(truth: Any, value: Any) -> Any:
     """A student's output with the teacher's entries in all places where those are not finite."""
-    if _form(truth) != _form(value):
+    if form_of(truth) != form_of(value):
         return value
     if isinstance(truth, Mapping):
         return {key: where_finite(old, value[key]) for key, old in truth.items()}
@@ -274,38 +291,38 @@ def where_finite(truth: Any, value: Any) -> Any:
     return np.where(np.isfinite(truth.astype(np.float64)), value, truth)
 
 
-def _array(value: Any) -> np.ndarray:
+def laid_out(value: Any) -> np.ndarray:
     """An output as one array: sequences, and the values of maps, are laid end to end."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, list | tuple):
         return np.asarray([] if value is None else value)
-    return np.concatenate([np.empty(0, bool), *(_array(part).reshape(-1) for part in value)])
+    return np.concatenate([np.empty(0, bool), *(laid_out(part).reshape(-1) for part in value)])
 
 
-def _form(value: Any) -> Hashable:
+def form_of(value: Any) -> Hashable:
     """What of an output has to be equal: the type and shape of each array in it, and the keys of maps."""
     if isinstance(value, Mapping):
-        return tuple(value), _form(list(value.values()))
+        return tuple(value), form_of(list(value.values()))
     if isinstance(value, list | tuple):
-        return tuple(map(_form, value))
+        return tuple(map(form_of, value))
     if value is None:  # an output that is not there, or an optional one without a value
         return None
-    array = _array(value)
+    array = laid_out(value)
     return str(array.dtype), array.shape
 
 
 def is_real(value: Any) -> bool:
     """Whether an output holds real numbers, not indices, truth values or strings."""
-    return _array(value).dtype.kind in "fV"  # V: bfloat16 and the 8-bit kinds
+    return laid_out(value).dtype.kind in "fV"  # V: bfloat16 and the 8-bit kinds
 
 
 def _gap(old: Any, new: Any) -> np.ndarray | None:
     """The difference of two outputs; None where their shapes, types or keys differ."""
-    return _difference(_array(old), _array(new)) if _form(old) == _form(new) else None
+    return difference(laid_out(old), laid_out(new)) if form_of(old) == form_of(new) else None
 
 
-def _difference(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def difference(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """The difference, entry by entry, or for entries that are no real numbers the fraction that differs.
 
     It is infinite where only one is finite, where both are not and differ, and where no number is as large as it.
@@ -317,6 +334,18 @@ def _difference(old: np.ndarray, new: np.ndarray) -> np.ndarray:
         gap = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(gap), np.inf, gap)))
+
+
+def worst_of(gap: np.ndarray, limit: np.ndarray) -> tuple[tuple[float, bool], tuple[np.intp, ...]]:
+    """How far the worst entry is off, as a share of what is acceptable, whether infinitely far, and where it is.
+
+    An entry without any tolerance has to be equal. Of several that are beyond all measure, it is one that is infinitely
+    far off.
+    """
+    with np.errstate(over="ignore"):
+        share = np.divide(gap, limit, where=limit > 0, out=np.where(gap > 0, np.inf, 0.0))
+    place = np.unravel_index(np.argmax((share == share.max()) * (1 + np.isinf(gap))), share.shape)
+    return (float(share[place]), bool(np.isinf(gap[place]))), place
 
 
 def _moved(gap: np.ndarray | None, old: np.ndarray, new: np.ndarray, own: float) -> float:
@@ -342,7 +371,7 @@ def _at_an_edge(old: np.ndarray, new: np.ndarray, limit: np.ndarray, edge: np.nd
     if not one_sided.any():
         return one_sided
     most = float(ml_dtypes.finfo(old.dtype).max)  # type: ignore[no-untyped-call]
-    near = _difference(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
+    near = difference(*(np.clip(array.astype(np.float64), -most, most) for array in (old, new)))
     return one_sided & (edge | (near <= limit))
 
 

@@ -23,7 +23,7 @@ from onnx_n2n.io.messages import replace
 from onnx_n2n.verification.compare import Grain, is_real
 from onnx_n2n.verification.decisions import STEADY, Kind, Named, kind_of, within
 from onnx_n2n.verification.inputs import nudged
-from onnx_n2n.verification.localise import Index, Wrong, wrong
+from onnx_n2n.verification.localise import Index, Trace, Wrong, wrong
 from onnx_n2n.verification.quanta import inlined
 from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
 
@@ -97,7 +97,7 @@ class Pair:
         self,
         old: SessionModel,
         new: SessionModel,
-        trace: Mapping[str, Index],
+        trace: Trace,
         random: Collection[str],
         provider: str,
         limit: float,
@@ -189,8 +189,8 @@ class Pair:
         return all(map(_one, zip(*whole, strict=True)))
 
     def _index(self, old: str, new: str, values: Mapping[str, Any]) -> Index:
-        index = self._trace[old] if old == new and old in self._trace else ()
-        return index if len(index) == np.ndim(values[old]) else (None,) * np.ndim(values[old])
+        index = self._trace.get(old) if old == new else None
+        return index if index and len(index) == np.ndim(values[old]) else (None,) * np.ndim(values[old])
 
     @staticmethod
     def _fits(index: Index, old: np.ndarray, new: np.ndarray) -> bool:

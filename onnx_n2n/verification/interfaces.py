@@ -55,7 +55,7 @@ def differences(teacher: ir.Model, student: ir.Model, gained: Collection[str] = 
 def unlike(name: str, truth: Sequence[Any], answers: Sequence[Any]) -> Difference | None:
     """Compare what two models gave; None where types, shapes, lengths and keys agree."""
     for old, new in zip(truth, answers, strict=True):
-        before, after = _formed(old), _formed(new)
+        before, after = formed(old), formed(new)
         if before != after:
             typed = before.split("[")[0] != after.split("[")[0]
             return Difference("output", name, "type" if typed else "shape", before, after)
@@ -72,14 +72,14 @@ def _compared(
     for name, value in old.items():
         other = new.get(name)
         if other is None:
-            yield Difference(where, name, "missing", _declared(value))
+            yield Difference(where, name, "missing", declared(value))
             continue
-        sides = _declared(value), _declared(other)
+        sides = declared(value), declared(other)
         if None not in (value.type, other.type) and str(value.type) != str(other.type):
             yield Difference(where, name, "type", *sides)
         elif name not in gained and not _agree(value.shape, other.shape):
             yield Difference(where, name, "shape", *sides)
-    yield from (Difference(where, name, "added", "", _declared(new[name])) for name in new if name not in old)
+    yield from (Difference(where, name, "added", "", declared(new[name])) for name in new if name not in old)
 
 
 def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
@@ -91,7 +91,8 @@ def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
     )
 
 
-def _declared(value: ir.Value) -> str:
+def declared(value: ir.Value) -> str:
+    """The type and shape of a tensor as its model states it: ``float[N,3]``."""
     dtype = value.dtype if isinstance(value.type, ir.TensorType) else None
     kind = str(value.type) if dtype is None else dtype.name.lower()
     if value.shape is None:
@@ -99,11 +100,11 @@ def _declared(value: ir.Value) -> str:
     return f"{kind}[{','.join(str(dim if isinstance(dim, int) else dim.value or '?') for dim in value.shape)}]"
 
 
-def _formed(value: Any) -> str:
+def formed(value: Any) -> str:
     """The type and shape of an array, the length of a sequence, the keys of a map."""
     if isinstance(value, Mapping):
         return f"map[{', '.join(map(repr, value))}]"
     if isinstance(value, list | tuple):
-        return f"sequence[{'; '.join(map(_formed, value[:4]))}{'; ...' if len(value) > 4 else ''}] of {len(value)}"
+        return f"sequence[{'; '.join(map(formed, value[:4]))}{'; ...' if len(value) > 4 else ''}] of {len(value)}"
     array = np.asarray([] if value is None else value)
     return f"{array.dtype}[{','.join(map(str, array.shape))}]"

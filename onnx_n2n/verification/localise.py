@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,6 +18,9 @@ from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, sessi
 
 # New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
 Index = tuple[np.ndarray | None, ...]
+
+# By name of a tensor of the student; None where all axes are as they were, however many they are.
+Trace = Mapping[str, Index | None]
 
 # Intermediate tensors held in memory at a time.
 AT_A_TIME = 16
@@ -47,7 +51,7 @@ class Wrong:
 def first_wrong(
     teacher: SessionModel,
     student: SessionModel,
-    trace: Mapping[str, Index],
+    trace: Trace,
     feeds: Sequence[Feed],
     *,
     theirs: Sequence[Feed] | None = None,
@@ -108,13 +112,21 @@ def computed(model: ir.Model) -> dict[str, ir.Node]:
     return found
 
 
-def wrong(index: Index, truth: np.ndarray, nudge: np.ndarray, got: np.ndarray, grain: Grain) -> str | None:
+def alike(teacher: ir.Model, student: ir.Model | None) -> Trace:
+    """The trace of a student that has not grown: tensors of equal names are the same."""
+    return {} if student is None else dict.fromkeys(computed(teacher).keys() & computed(student).keys())
+
+
+def wrong(index: Index | None, truth: Any, nudge: Any, got: Any, grain: Grain) -> str | None:
     """How a tensor differs from what its index says; None when it does not, or nothing can be said.
 
-    An integer may be the size of an axis that has grown. An index that is empty, or points outside of the tensor, was
-    worked out for an axis whose size depends on the input.
+    An integer may be the size of an axis that has grown, and a sequence has no axes. An index that is empty, or points
+    outside of the tensor, was worked out for an axis whose size depends on the input.
     """
-    if not is_real(truth) or len(index) != truth.ndim:
+    if not (isinstance(truth, np.ndarray) and isinstance(got, np.ndarray) and is_real(truth)):
+        return None
+    index = (None,) * truth.ndim if index is None else index
+    if len(index) != truth.ndim:
         return None
     full = [np.arange(size) if axis is None else axis for axis, size in zip(index, truth.shape, strict=True)]
     for axis, size in zip(full, truth.shape, strict=True):

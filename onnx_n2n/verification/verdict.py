@@ -27,7 +27,7 @@ from onnx_n2n.verification.evaluation import Modes, evaluated
 from onnx_n2n.verification.exactly import AnyRecord, exactly
 from onnx_n2n.verification.inputs import nudges, read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
-from onnx_n2n.verification.localise import Index, Wrong, first_wrong
+from onnx_n2n.verification.localise import Trace, Wrong, alike, first_wrong
 from onnx_n2n.verification.mapped import LARGE, weight
 from onnx_n2n.verification.memory import suffices, within_memory
 from onnx_n2n.verification.randomness import Random, drawn
@@ -137,7 +137,7 @@ def verify(
     provider: Provider = "auto",
     seed: int = 0,
     time_limit: float = TIME_LIMIT,
-    trace: Mapping[str, Index] | None = None,
+    trace: Trace | bool | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: Literal[False] = False,
@@ -153,7 +153,7 @@ def verify(
     provider: Provider = "auto",
     seed: int = 0,
     time_limit: float = TIME_LIMIT,
-    trace: Mapping[str, Index] | bool | None = None,
+    trace: Trace | bool | None = None,
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: bool = False,
@@ -174,8 +174,9 @@ def verify(
         seed: Seed of everything drawn.
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         trace: By tensor name, what each axis of the student's tensor is in the teacher's: an index (new -> old, -1 for
-            an entry without a counterpart), or None for an axis that is as it was. A failure can then be located. With
-            ``exact``, True to find just that for each tensor of the student.
+            an entry without a counterpart), or None for an axis, or for all of them, that are as they were. A failure
+            can then be located. True if tensors of equal names are the same, as where nothing has grown; with
+            ``exact``, to find just that for each tensor of the student.
         gained: Names of outputs in which the student may say more along one axis, behind what the teacher says.
         folder: Where external data and test data sets of models in memory live.
         exact: Whether to calculate both in finite fields instead, once and without ONNX Runtime. Then the verdict is
@@ -204,8 +205,6 @@ def verify(
             teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running,
             trace=bool(trace),
         )  # fmt: skip
-    if trace is True:
-        raise OptionError("`trace=` is a mapping unless `exact=` is given", hint="a run cannot find it by itself")
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     if isinstance(inputs, str | os.PathLike):
@@ -226,8 +225,9 @@ def verify(
 
         teacher_, used, trial = tried_on(old, providers(provider), find, seed, time_limit)
         random = random_of(teacher_, model, trial)
+        trace = alike(model, other) if trace is True else trace or {}
         trial = trial.without([each.output for each in random])
-        case = Case(old, new, trial, used, fine, seed, time_limit, trace or {}, gained, drawn(model).keys())
+        case = Case(old, new, trial, used, fine, seed, time_limit, trace, gained, drawn(model).keys())
         half = fine.epsilon > GRAINS[ir.DataType.FLOAT].epsilon
         edge = () if half else asked(case, model, wants, teacher_, spent())
         del teacher_  # one model at a time is open

@@ -25,3 +25,11 @@ def files(folder: Path) -> dict[str, bytes | None]:
 
 def net(body: str = "h = Conv(x, w) r = Relu(h) y = Conv(r, v)", **constants: Any) -> onnx.ModelProto:
     return model(body, "float[N,3,6,6] x", "y", w=(4, 3, 1, 1), v=(2, 4, 1, 1), **constants)
+
+
+def rewritten(body: str) -> onnx.ModelProto:
+    """The same small model by other nodes, with the same weights."""
+    found = net(body)
+    del found.graph.initializer[:]
+    found.graph.initializer.extend(net().graph.initializer)
+    return found

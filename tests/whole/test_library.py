@@ -356,8 +356,9 @@ def sentences(path: Path) -> Iterator[ast.Constant]:
 
 
 def below_the_command_line() -> list[Path]:
+    """The modules of the library; ``testing`` speaks of the options of pytest."""
     found = [path for package in PACKAGES for path in package.rglob("*.py")]
-    return [path for path in found if path.parent.name != "cli" and path.name not in COMMAND_LINES]
+    return [path for path in found if path.parent.name not in {"cli", "testing"} and path.name not in COMMAND_LINES]
 
 
 def test_the_library_speaks_of_keywords_and_not_of_options() -> None:
