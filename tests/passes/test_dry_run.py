@@ -193,6 +193,7 @@ def test_memory_is_what_it_takes(change: Pass, inside: bool, tmp_path: Path) -> 
     assert found.memory > 8 * SIDE * SIDE
     assert peak <= found.memory + 5_000_000  # with what is loaded and noted of the graph
     assert inside or found.memory <= 1.2 * peak
+    assert not inside or found.memory > 20 * SIDE * SIDE  # what is in no initializer, in several forms at once
 
 
 @pytest.mark.usefixtures("alone")
