@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis", "Budget", "Candidate", "Clones", "Cut", "Deepen", "Enlarge", "ExportError", "Grown", "GrowthError",
     "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Outputs", "Pass", "Record", "Report", "Result",
-    "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "cut", "deepen", "enlarge",
-    "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
+    "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "cut", "deepen",
+    "enlarge", "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
 ]  # fmt: skip
 
 __version__ = VERSION

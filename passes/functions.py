@@ -1,4 +1,4 @@
-"""The functions ``widen``, ``deepen``, ``enlarge``, ``outputs``, ``cut`` and ``run``, and what their commands share with them.
+"""The functions of the passes, as ``widen``, and ``run``; and what their commands share with them.
 
 A call is a pass and how it is run: a dataclass of all their options. Its constructor's signature, which type checkers
 know, is that of the function.

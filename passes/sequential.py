@@ -58,7 +58,7 @@ class Sequential(Pass):
         for each in self.passes:
             each.check()
         flat = list(self._flat())
-        last = max((place for place, each in enumerate(flat) if each.first), default=-1)
+        last = max((place for place, each in enumerate(flat) if each.first), default=0)
         if late := [str(each) for each in flat[:last] if not each.first]:
             raise OptionError(
                 f"{flat[last]} stands behind {late[0]}, and must come before it",

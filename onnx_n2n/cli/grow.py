@@ -82,7 +82,7 @@ def enlarge(call: Enlarging, model: Path, *, as_json: bool) -> None:
 @click.command()
 @growing(Cutting)
 def cut(call: Cutting, model: Path, *, as_json: bool) -> None:
-    """Give tensors of MODEL in place of its outputs, and remove what only led to these; verify and write the outcome."""
+    """Make tensors of MODEL its outputs, remove what only led to the old ones, verify, and write it beside MODEL."""
     _deliver(call, model, as_json=as_json)
 
 

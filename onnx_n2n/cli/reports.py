@@ -87,6 +87,8 @@ def _print_cut(console: Console, excerpt: Excerpt) -> None:
         console.print(f"Gone: {', '.join(gone)}.", soft_wrap=True)
     if freed is not None:
         console.print(f"The batch is free, and was {freed.number}: axis {freed.symbol!r} of {listed(freed.inputs)}.")
+    if freed is not None and freed.reshaped:
+        console.print(f"For that, {count(len(freed.reshaped), 'shape')} changed: of {listed(freed.reshaped)}.")
 
 
 def _print_whole(console: Console, report: Report) -> None:

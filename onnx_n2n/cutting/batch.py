@@ -100,7 +100,7 @@ def _reshaped(model: ir.Model, number: int) -> Iterator[str]:
         if shape is None or target is None or target.ndim != 1 or not len(target) or target[0] != number:
             continue
         first = 0 if -1 in target[1:] else -1
-        if first == 0 and node.attributes.get_int("allowzero", 0):
+        if first == 0 and node.attributes.get_int("allowzero", 0) != 0:
             continue
         node.replace_input_with(1, names.initializer(str(shape.name), np.array([first, *target[1:]], np.int64)))
         _drop(model.graph, shape)

@@ -58,14 +58,18 @@ def _set(value: ir.Value, found: onnx.TypeProto | None) -> None:
 
 
 def _told(model: ir.Model, names: Sequence[str], proof: Proof, folder: Path | None) -> dict[str, onnx.TypeProto]:
-    """Return the types of tensors that ONNX Runtime knows; of shapes it may know the wrong ones."""
+    """Return the types of tensors that ONNX Runtime knows; a scalar looks like a shape that it does not know."""
     from onnx_n2n.verification.sessions import opened, providers, session
 
     kinds = {f"tensor({name.lower()})": number for name, number in onnx.TensorProto.DataType.items()}
     with opened(model, folder, proof.setup) as source:
         outputs = session(source.exposing(names), providers(proof.provider)[-1]).get_outputs()
     return {
-        value.name: onnx.helper.make_tensor_type_proto(kinds[value.type], None)
+        value.name: onnx.helper.make_tensor_type_proto(kinds[value.type], _lengths(value.shape))
         for value in outputs
         if value.name in names and value.type in kinds
     }
+
+
+def _lengths(shape: Sequence[int | str | None]) -> list[int | None] | None:
+    return [length if isinstance(length, int) else None for length in shape] or None

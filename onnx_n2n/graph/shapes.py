@@ -80,7 +80,8 @@ def infer_types(model: ir.Model) -> dict[str, onnx.TypeProto]:
         logger.debug("type inference failed: %s", failure)
         return {}
     infos = [*graph.output, *graph.value_info]
-    known = {str(dim.value) for value in _described(model) for dim in value.shape or () if isinstance(dim, ir.SymbolicDim)}
+    said = (dim for value in _described(model) for dim in value.shape or () if isinstance(dim, ir.SymbolicDim))
+    known = {str(dim.value) for dim in said}
     for dim in (dim for info in infos for dim in info.type.tensor_type.shape.dim):
         if dim.HasField("dim_param") and dim.dim_param not in known:
             dim.Clear()

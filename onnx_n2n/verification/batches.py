@@ -70,7 +70,8 @@ def mixed(teacher: ModelLike, student: ModelLike, proof: Proof, folder: Path | N
         model, other = old.skeleton(), new.skeleton()
         fine = grain(model)
         find = partial(
-            find_trial, model=model, inputs=proof.inputs, shapes=proof.shapes, folder=folder, seed=proof.seed, grain=fine
+            find_trial, model=model, inputs=proof.inputs, shapes=proof.shapes, folder=folder, seed=proof.seed,
+            grain=fine,
         )  # fmt: skip
         running, used, trial = tried_on(old, providers(proof.provider), find, proof.seed, proof.time_limit)
         trial = trial.without([each.output for each in random_of(running, model, trial)])

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import io
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from onnx_n2n.io import files, model
 from onnx_n2n.io.rooms import room
 from onnx_n2n.verification import mapped
 from onnx_n2n.verification.memory import SMALLER
-from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
+from onnx_n2n.verification.runtime import TIME_LIMIT, first_line, runtime
 from onnx_n2n.verification.setup import PLAIN, Setup
 
 AnyModel = model.ModelLike | bytes
@@ -184,13 +183,6 @@ def beside(model: AnyModel, folder: Path | None) -> Path | None:
 def _file(path: Path, setup: Setup) -> SessionModel:
     apart = mapped.of_file(path)
     return SessionModel(path if apart is None else apart, path.parent, setup)
-
-
-def first_line(failure: BaseException) -> str:
-    """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
-    places = r"/\S+:\d+ (.* was false\. |.*(?=Failed to allocate)|.*?\) )"
-    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |{places}", "", str(failure).strip())
-    return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
 def providers(choice: Provider) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_n2n.errors import N2NError, OptionError
-from onnx_n2n.verification.runtime import runtime
+from onnx_n2n.verification.runtime import first_line, runtime
 
 Hook = Callable[[Any], object]
 """Is given the ``onnxruntime.SessionOptions`` of every session, and may change them."""
@@ -59,9 +59,9 @@ class Setup:
             try:
                 options.register_custom_ops_library(path)
             except Exception as failure:  # ONNX Runtime's exceptions share no base of their own
-                said = (str(failure).strip() or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
+                reason = f"ONNX Runtime cannot load custom operators from {path!r}: {first_line(failure)}"
                 hint = "give one that registers custom operators and was built for this version of ONNX Runtime"
-                raise N2NError(f"ONNX Runtime cannot load custom operators from {path!r}: {said}", hint=hint) from failure
+                raise N2NError(reason, hint=hint) from failure
 
     def apply(self, options: Any) -> None:
         """Set up the options of a session.
