@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,17 +56,18 @@ def free(model: ir.Model) -> Freed | None:
     assert number is not None
     inputs = [value for value in given if _first(value) == number]
     symbol = _symbol(model)
-    declared = {value: value.shape for value in graph.outputs if _first(value) == number}
+    following = _following(model, inputs)
+    declared = {value: value.shape for value in graph.outputs if _first(value) == number and value in following}
     for value in inputs:
         value.shape = _from(symbol, value.shape)
-    reshaped = tuple(_reshaped(model, number))
-    _forget(model)
+    reshaped = tuple(_reshaped(model, number, following))
+    _forget(model, following.difference(inputs))
     types = infer_types(model)
     for value in values_of(graph):
-        if value.shape is None and str(value.name) in types:
+        if value.type is not None and value.shape is None and str(value.name) in types:
             value.shape = ir.serde.deserialize_type_proto_for_shape(types[str(value.name)])
     for value, shape in declared.items():
-        if value.producer() is not None and _first(value) is None:
+        if value not in inputs and _first(value) is None:
             value.shape = _from(symbol, value.shape or shape)
     return Freed(symbol, number, tuple(str(value.name) for value in inputs), reshaped)
 
@@ -89,11 +90,11 @@ def _symbol(model: ir.Model) -> str:
     return next(name for name in (SYMBOL, *(f"{SYMBOL}_{k}" for k in range(2, len(used) + 3))) if name not in used)
 
 
-def _reshaped(model: ir.Model, number: int) -> Iterator[str]:
-    """Let each Reshape of what depends on the inputs take as many examples as there are; yield what it makes."""
-    constants, names, alive = Constants(model), Names(model), _alive(model)
+def _reshaped(model: ir.Model, number: int, following: Collection[ir.Value]) -> Iterator[str]:
+    """Let each Reshape of what follows the inputs take as many examples as there are; yield what it makes."""
+    constants, names = Constants(model), Names(model)
     for node in list(model.graph):
-        if operator_of(node) != ("", "Reshape") or len(node.inputs) < 2 or node.inputs[0] not in alive:
+        if operator_of(node) != ("", "Reshape") or len(node.inputs) < 2 or node.inputs[0] not in following:
             continue
         shape = node.inputs[1]
         target = None if shape is None else constants.array(shape)
@@ -118,17 +119,15 @@ def _drop(graph: ir.Graph, constant: ir.Value) -> None:
         graph.remove(node)
 
 
-def _alive(model: ir.Model) -> set[ir.Value]:
-    """Return what depends on the inputs of a model, with these, in its main graph."""
-    made = computed(model)
-    given = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
-    return given | {value for node in made.values() for value in node.outputs}
+def _following(model: ir.Model, inputs: Collection[ir.Value]) -> set[ir.Value]:
+    """Return what depends on some inputs of a model, with these, in its main graph."""
+    made = computed(model, [str(value.name) for value in inputs])
+    return {*inputs, *(value for node in made.values() for value in node.outputs)}
 
 
-def _forget(model: ir.Model) -> None:
-    """Forget declared shapes of what depends on the inputs: they may state the number."""
-    alive = _alive(model).difference(model.graph.inputs)
+def _forget(model: ir.Model, following: Collection[ir.Value]) -> None:
+    """Forget declared shapes of what depends on the inputs, and of all that is in bodies: they may state the number."""
     for block in model.graphs():
         for value in values_of(block):
-            if block is not model.graph or value in alive:
+            if block is not model.graph or value in following:
                 value.shape = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,13 +107,14 @@ def rows(case: Case, model: ir.Model, other: ir.Model) -> Mixed | None:
         answers = run(student, batch, case.trial.names)
     except RunError as failure:
         return _failed(failure, len(feeds))
-    found = _compared(case, truths, near, answers)
+    found = _compared(case, truths, near, answers, computed(model, free))
     if not all(each.ok for each in found):
         wrong = next(each for each in found if not each.ok)
         reason = f"output {wrong.name!r} of a batch is not what the teacher says of each row alone"
         return _located(case, model, other, feeds, batch, Mixed(reason, outputs=found))
     number = len(feeds[0][free[0]])
-    return _single(case, student, feeds[0], free, truths[0], near[:1], number) if number > 1 else None
+    following = computed(model, free)
+    return _single(case, student, feeds[0], free, truths[0], near[:1], following) if number > 1 else None
 
 
 def _free(model: ir.Model, other: ir.Model) -> list[str]:
@@ -139,14 +140,22 @@ def _stacked(feeds: Sequence[Feed], free: Sequence[str]) -> dict[str, np.ndarray
 
 
 def _compared(
-    case: Case, truths: Sequence[Sequence[Any]], near: Sequence[Sequence[Any]], answers: Sequence[Any]
+    case: Case,
+    truths: Sequence[Sequence[Any]],
+    near: Sequence[Sequence[Any]],
+    answers: Sequence[Any],
+    following: Collection[str],
 ) -> tuple[OutputVerdict, ...]:
-    """Hold what a batch gives against what each of its parts gives, one behind the other."""
+    """Hold what a batch gives against what each of its parts gives, one behind the other.
+
+    Outputs that do not follow the inputs that are free are the same for all parts.
+    """
     found = []
     nearby = zip(*near, strict=True) if near else [()] * len(case.trial.names)
     for name, parts, others, answer in zip(case.trial.names, zip(*truths, strict=True), nearby, answers, strict=True):
-        whole = _joined(parts)
-        stick = yardstick([whole], case.grain, nudged=[_joined(others)] if others else [])
+        joined = _joined if name in following else _first
+        whole = joined(parts)
+        stick = yardstick([whole], case.grain, nudged=[joined(others)] if others else [])
         mine = case.first(name, whole, answer)
         found.append(compare(name, stick, [mine]))
     return tuple(found)
@@ -158,6 +167,10 @@ def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if arrays else parts[0]
 
 
+def _first(parts: Sequence[Any]) -> Any:
+    return parts[0]
+
+
 def _single(
     case: Case,
     student: Timed,
@@ -165,9 +178,10 @@ def _single(
     free: Sequence[str],
     truth: Sequence[Any],
     near: Sequence[Sequence[Any]],
-    number: int,
+    following: Collection[str],
 ) -> Mixed | None:
     """Run one row alone, where the teacher takes several."""
+    number = len(feed[free[0]])
     one = {**feed, **{name: feed[name][:1] for name in free}}
     try:
         answers = run(student, one, case.trial.names)
@@ -175,9 +189,11 @@ def _single(
         return _failed(failure, 1)
 
     def first(values: Sequence[Any]) -> list[Any]:
-        return [v[: len(v) // number] if isinstance(v, np.ndarray) and v.ndim else v for v in values]
+        named = zip(case.trial.names, values, strict=True)
+        rows = [name in following and isinstance(value, np.ndarray) and value.ndim > 0 for name, value in named]
+        return [v[: len(v) // number] if has else v for v, has in zip(values, rows, strict=True)]
 
-    found = _compared(case, [first(truth)], [first(values) for values in near], answers)
+    found = _compared(case, [first(truth)], [first(values) for values in near], answers, following)
     if all(each.ok for each in found):
         return None
     wrong = next(each for each in found if not each.ok)
@@ -215,5 +231,9 @@ def _made_of(parts: Sequence[Any], whole: Any) -> bool:
     """
     if not isinstance(whole, np.ndarray) or not is_real(whole):
         return True
-    sides = [parts[0], *(np.concatenate(parts, axis) for axis in range(parts[0].ndim))]
-    return any(side.shape == whole.shape and np.allclose(side, whole, 1e-2, 1e-3, equal_nan=True) for side in sides)
+    joined = (np.concatenate(parts, axis) for axis in range(parts[0].ndim))
+    return any(_near(side, whole) for side in joined) or all(_near(part, whole) for part in parts)
+
+
+def _near(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool(np.allclose(one, other, 1e-2, 1e-3, equal_nan=True))

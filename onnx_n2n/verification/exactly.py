@@ -74,8 +74,13 @@ def _cut(old: Path | File, new: Path | File, tensors: Collection[str]) -> tuple[
         ModelError: The teacher has no such tensor.
     """
     one, two = (load(each) if isinstance(each, Path) else each for each in (old, new))
-    there = {each.name for each in two.proto.graph.input}
-    two.proto.graph.input.extend([each for each in one.inputs if each.name not in there])
+    wanted, own = onnx.GraphProto(), list(two.proto.graph.input)
+    there = {each.name for each in own}
+    for each in one.inputs:  # those that it lacks stand where the teacher has them
+        wanted.input.append(own.pop(0) if each.name in there and own else each)
+    wanted.input.extend(own)
+    two.proto.graph.ClearField("input")
+    two.proto.graph.MergeFrom(wanted)
     give(one.proto.graph, tensors)
     return one, two
 
