@@ -44,7 +44,6 @@ def test_growth_around_a_custom_operator_is_verified(library: str) -> None:
     for function, options in (
         (onnx_n2n.widen, {"factor": 2.0}),
         (onnx_n2n.deepen, {"count": 1}),
-        (onnx_n2n.outputs, {"size": 9}),
         (onnx_n2n.cut, {"after": ["b"]}),
         (onnx_n2n.cut, {"free_batch": True}),
         (onnx_n2n.run, {"passes": "cut{after=b},widen{factor=2}"}),
