@@ -132,7 +132,7 @@ class Cutting(Cut, Running):
         >>> import onnx, onnx_n2n
         >>> features = onnx_n2n.cut(onnx.load("models/resnet.onnx"), before=["logits"]).model
         >>> [output.name for output in features.graph.output]
-        ['view']
+        ['mean']
     """
 
 

@@ -35,7 +35,7 @@ class Setup:
             OptionError: The hook cannot be called.
         """
         if session_options is not None and not callable(session_options):
-            raise OptionError(f"`session_options=` must be a function, not {type(session_options)}")
+            raise OptionError(f"session_options must be a function, not {type(session_options)}")
         return cls(tuple(os.path.abspath(os.fspath(path)) for path in custom_ops), session_options)  # noqa: PTH100
 
     def check(self) -> None:
