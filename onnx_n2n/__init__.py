@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     )
     from onnx_n2n.export.checkpoints import grow_checkpoint
     from onnx_n2n.io.model import ModelLike, load, save
-    from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
-    from onnx_n2n.passes.functions import deepen, enlarge, outputs, run, widen
+    from onnx_n2n.passes import Cut, Deepen, Enlarge, Outputs, Pass, Sequential, Widen, parse
+    from onnx_n2n.passes.functions import cut, deepen, enlarge, outputs, run, widen
     from onnx_n2n.passes.report import Report, Result
     from onnx_n2n.record.joining import join
     from onnx_n2n.record.record import Record
@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from onnx_n2n.verification.verdict import Verdict, verify
 
 __all__ = [
-    "Analysis", "Budget", "Candidate", "Clones", "Deepen", "Enlarge", "ExportError", "Grown", "GrowthError",
+    "Analysis", "Budget", "Candidate", "Clones", "Cut", "Deepen", "Enlarge", "ExportError", "Grown", "GrowthError",
     "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Outputs", "Pass", "Record", "Report", "Result",
-    "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "deepen", "enlarge",
-    "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
+    "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "cut", "deepen",
+    "enlarge", "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
 ]  # fmt: skip
 
 __version__ = VERSION
@@ -72,8 +72,8 @@ _HOMES = {
     ),
     "export.checkpoints": ("grow_checkpoint",),
     "io.model": ("ModelLike", "load", "save"),
-    "passes": ("Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "parse"),
-    "passes.functions": ("deepen", "enlarge", "outputs", "run", "widen"),
+    "passes": ("Cut", "Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "parse"),
+    "passes.functions": ("cut", "deepen", "enlarge", "outputs", "run", "widen"),
     "passes.report": ("Report", "Result"),
     "record.joining": ("join",),
     "record.record": ("Record",),

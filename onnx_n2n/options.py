@@ -42,6 +42,7 @@ class Said:
         most: The greatest number that it may be.
         above: A number that it must be above.
         entry: How an entry of a mapping is read from the command line; ``NAME=SIZE`` if not given.
+        typed: Whether it can be typed; else only functions have it.
     """
 
     help: str = ""
@@ -53,6 +54,7 @@ class Said:
     most: float | None = None
     above: float | None = None
     entry: Entry | None = None
+    typed: bool = True
 
     @property
     def sentence(self) -> str:

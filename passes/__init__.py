@@ -2,10 +2,11 @@
 
 from onnx_n2n.options import option
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.cut import Cut
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.outputs import Outputs
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 
-__all__ = ["Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "option", "parse"]
+__all__ = ["Cut", "Deepen", "Enlarge", "Outputs", "Pass", "Sequential", "Widen", "option", "parse"]

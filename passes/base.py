@@ -37,6 +37,7 @@ class Pass(Options, ir.passes.FunctionalPass):
     """
 
     suffix: ClassVar[str]  # of the file that a student is written to
+    first: ClassVar[bool] = False  # whether it stands before all others, which go by what it leaves, and is always done
 
     @abstractmethod
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:

@@ -319,5 +319,9 @@ class _Maker:
             time_limit=self.proof.time_limit,
             trace=done.trace,
             gained=done.gained,
+            custom_ops=self.proof.setup.libraries,
+            session_options=self.proof.setup.hook,
+            tensors=done.tensors,
+            rows=done.freed,
         )
 

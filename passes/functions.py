@@ -1,4 +1,4 @@
-"""The functions ``widen``, ``deepen``, ``enlarge``, ``outputs`` and ``run``, and what their commands share with them.
+"""The functions of the passes, as ``widen``, and ``run``; and what their commands share with them.
 
 A call is a pass and how it is run: a dataclass of all their options. Its constructor's signature, which type checkers
 know, is that of the function.
@@ -18,6 +18,7 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.io.model import ModelLike
 from onnx_n2n.options import option, options, part_of
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.passes.cut import Cut
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.enlarge import Enlarge
@@ -28,7 +29,7 @@ from onnx_n2n.passes.widen import Widen
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.verification.asking import Verifying
 
-__all__ = ["deepen", "enlarge", "outputs", "run", "widen"]
+__all__ = ["cut", "deepen", "enlarge", "outputs", "run", "widen"]
 
 P = ParamSpec("P")
 Function = Callable[Concatenate[ModelLike, P], Result[Any]]
@@ -129,6 +130,18 @@ class Lengthening(Outputs, Running):
 
 
 @dataclass(frozen=True)
+class Cutting(Cut, Running):
+    """Cut a model down to what makes some of its tensors, which become its outputs.
+
+    Example:
+        >>> import onnx, onnx_n2n
+        >>> features = onnx_n2n.cut(onnx.load("models/resnet.onnx"), before=["logits"]).model
+        >>> [output.name for output in features.graph.output]
+        ['mean']
+    """
+
+
+@dataclass(frozen=True)
 class Sequencing(Running):
     """Apply several passes one after the other; the outcome is verified against the first teacher.
 
@@ -202,4 +215,5 @@ widen = _function("widen", Widening)
 deepen = _function("deepen", Deepening)
 enlarge = _function("enlarge", Enlarging)
 outputs = _function("outputs", Lengthening)
+cut = _function("cut", Cutting)
 run = _function("run", Sequencing)

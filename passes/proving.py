@@ -118,7 +118,7 @@ def checked(
     try:
         return exactly(
             teacher, student, shapes=proof.shapes, gained=change.gained, record=record, folder=None, running={},
-            seconds=seconds,
+            seconds=seconds, tensors=change.tensors,
         )  # fmt: skip
     except N2NError as failure:
         return Found("undecided", reason=failure.reason)

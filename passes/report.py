@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.cutting.batch import Freed
+from onnx_n2n.cutting.taking import Taken
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.history import Entry
 from onnx_n2n.record.obstacles import Obstacle, followable
@@ -53,6 +55,25 @@ class Added:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """What a cut has left of a model.
+
+    Attributes:
+        outputs: Names of the outputs that there are now; they were tensors of the model before.
+        taken: What went.
+        freed: The axis of examples that is free now; None if none was to be.
+    """
+
+    outputs: tuple[str, ...]
+    taken: Taken
+    freed: Freed | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {"outputs": self.outputs, "gone": asdict(self.taken), "batch": self.freed and asdict(self.freed)}
+
+
+@dataclass(frozen=True)
 class Idle:
     """A pass that could do nothing.
 
@@ -88,6 +109,7 @@ class Change:
         notes: What else a person should know.
         steps: What became of every weight, pass by pass.
         idle: The passes that did nothing.
+        cuts: What cuts have left of it.
     """
 
     growths: tuple[Growth, ...] = ()
@@ -97,6 +119,7 @@ class Change:
     notes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     idle: tuple[Idle, ...] = ()
+    cuts: tuple[Excerpt, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Change: {self.short}>"
@@ -105,7 +128,8 @@ class Change:
     def short(self) -> str:
         """What was done, in some words."""
         grown, added = len({each.name for each in self.grown}), len(self.added)
-        done = [f"{count(grown, 'group')} grew"] * bool(grown) + [f"{count(added, 'place')} changed"] * bool(added)
+        done = [f"cut down to {', '.join(map(repr, self.cuts[-1].outputs))}"] if self.cuts else []
+        done += [f"{count(grown, 'group')} grew"] * bool(grown) + [f"{count(added, 'place')} changed"] * bool(added)
         return ", ".join(done) or "nothing changed"
 
     @property
@@ -119,6 +143,16 @@ class Change:
         return frozenset(name for step in self.steps for name in step.gained)
 
     @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the teacher's tensors that the student gives in place of its outputs; empty if it gives these."""
+        return next((step.outputs for step in reversed(self.steps) if step.outputs), ())
+
+    @property
+    def freed(self) -> bool:
+        """Whether the student takes any number of examples, where the teacher takes a fixed one."""
+        return any(each.freed is not None for each in self.cuts)
+
+    @property
     def settings(self) -> tuple[Setting, ...]:
         """What code that was written for the teacher has to follow."""
         return followed(step.settings for step in self.steps)
@@ -126,7 +160,7 @@ class Change:
     @property
     def modified(self) -> bool:
         """Whether the student differs from the teacher."""
-        return bool(self.grown or self.added)
+        return bool(self.grown or self.added or self.cuts)
 
     @property
     def nothing(self) -> GrowthError:
@@ -215,6 +249,7 @@ class Report:
                 {"place": a.place, "what": a.what, "nodes": a.nodes, "weights": a.weights, "drift": a.drift}
                 for a in self.change.added
             ],
+            "cut": [each.to_json() for each in self.change.cuts],
             "kept": [{"group": k.name, "size": k.size, "reason": k.reason} for k in self.change.kept],
             "left_out": [each.to_json() for each in self.left_out],
             "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.change.idle],

@@ -17,6 +17,7 @@ from onnx_n2n.io.model import open_model
 from onnx_n2n.options import taken
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.by_name import pass_named
+from onnx_n2n.passes.cut import Cut
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.leaving_out import Part
@@ -25,7 +26,9 @@ from onnx_n2n.passes.report import Change, Trace
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.verification.options import Proof
 
-PASSES: dict[str, type[Pass]] = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
+PASSES: dict[str, type[Pass]] = {
+    "widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs, "cut": Cut,
+}  # fmt: skip
 ENTRY = re.compile(r'\s*(\w+)\s*(?:\{((?:"(?:[^"\\]|\\.)*"|[^{}"])*)\})?\s*(?:,|$)', re.DOTALL)
 
 
@@ -57,6 +60,17 @@ class Sequential(Pass):
             raise OptionError(f"{strange[0]} is no pass of onnx-n2n", hint=hint)
         for each in self.passes:
             each.check()
+        flat = list(self._flat())
+        last = max((place for place, each in enumerate(flat) if each.first), default=0)
+        if late := [str(each) for each in flat[:last] if not each.first]:
+            raise OptionError(
+                f"{flat[last]} stands behind {late[0]}, and must come before it",
+                hint="a cut comes first, since what it makes an output may have grown; the outcome is the same",
+            )
+
+    def _flat(self) -> Iterator[Pass]:
+        for each in self.passes:
+            yield from each._flat() if isinstance(each, Sequential) else (each,)
 
     def files(self) -> tuple[Path, ...]:
         """Return the files that any of the passes reads."""
@@ -107,8 +121,8 @@ class Sequential(Pass):
         return self._each(parts, lambda each, own: each.leave(own) if own else each)
 
     def pick(self, parts: Collection[Part]) -> Sequential:
-        """Return the passes that change any of these parts, and nothing else."""
-        return self._each(parts, lambda each, own: each.pick(own) if own else None)
+        """Return the passes that change any of these parts, and nothing else, behind those that come first."""
+        return self._each(parts, lambda each, own: each.pick(own) if own or each.first else None)
 
     def _each(self, parts: Collection[Part], chosen: Callable[[Pass, list[Part]], Pass | None]) -> Sequential:
         inside: list[list[Part]] = [[] for _ in self.passes]
@@ -154,6 +168,7 @@ def _joined(changes: list[Change]) -> Change:
         steps=tuple(step for change in changes for step in change.steps),
         notes=tuple(dict.fromkeys(note for change in changes for note in change.notes)),
         idle=tuple(idle for change in changes for idle in change.idle),
+        cuts=tuple(cut for change in changes for cut in change.cuts),
     )
 
 

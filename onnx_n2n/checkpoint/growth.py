@@ -150,7 +150,7 @@ def grow(
         inserted.renamed,
         pairs(aliases),
         dict(zip(now(few), few.values(), strict=True)),
-        notes=(*idle, *(_doubts(record, student) if inserted.added else ())),
+        notes=(*idle, *(_doubts(record, student) if inserted.added else ()), *_gone(record, arrays)),
         left=left,
     )
 
@@ -183,6 +183,15 @@ def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:
         f"the student given is {found[:12]}, and the record is of {record.student[:12]}: new layers have the values of "
         "the one given, and only a proof with both models tells whether they add nothing",
     )
+
+
+def _gone(record: Record, arrays: Arrays) -> tuple[str, ...]:
+    """Say which parameters are of weights that the student does not have."""
+    lost = [name for weight in record.gone for origin in record.origins.get(weight, ()) for name in origin.names]
+    there = [name for name in dict.fromkeys(lost) if name in arrays]
+    if not there:
+        return ()
+    return (f"the student was cut, and has no counterpart of {', '.join(there)}, which stay as they were",)
 
 
 def apply(record: Record, arrays: Arrays, to: Apply) -> Grown:
@@ -223,6 +232,8 @@ def _check_models(record: Record, teacher: ir.Model | None, student: ir.Model | 
                     shapes=f"{list(value.const_value.shape.numpy())} where it says {list(shape)}",
                     hint=f"the {kind} must be the one that the record was written with",
                 )
+    if record.outputs:
+        return
     outputs = [{str(value.name) for value in model.graph.outputs} for model in (teacher, student) if model is not None]
     if len(outputs) > 1 and not outputs[0] <= outputs[1]:
         missing = min(outputs[0] - outputs[1])

@@ -18,6 +18,8 @@ COMMANDS = {
     "deepen": ("grow", "Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."),
     "enlarge": ("grow", "Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it "
                 "beside MODEL."),
+    "cut": ("grow", "Make tensors of MODEL its outputs, remove what only led to the old ones, verify, and write it "
+            "beside MODEL."),
     "run": ("grow", "Apply several passes to MODEL one after the other, verify the outcome, and write it beside "
             "MODEL."),
     "log": ("show", "Show what MODEL was made by: each pass with its options, and the digest of the model that it was "

@@ -47,6 +47,7 @@ def explore(
     shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
+    custom_ops: tuple[str, ...],
     force: bool,
     strict: bool,
     as_json: bool,
@@ -64,7 +65,8 @@ def explore(
         with stages(console) as progress:
             found = onnx_n2n.explore(
                 file, aim, output=output, jobs=jobs, seed=seed, verify=verify, inputs=inputs, shapes=shapes,
-                provider=provider, time_limit=time_limit, force=force, strict=strict, progress=progress,
+                provider=provider, time_limit=time_limit, custom_ops=custom_ops, force=force,
+                strict=strict, progress=progress,
             )  # fmt: skip
         found = found.of(str(model))
         written = [each for each in found if each.path is not None]

@@ -12,7 +12,7 @@ from onnx_n2n.cli.streams import check_streams, readable
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
-from onnx_n2n.passes.functions import Deepening, Enlarging, Running, Sequencing, Widening
+from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, Running, Sequencing, Widening
 from onnx_n2n.words import brief
 
 
@@ -81,6 +81,13 @@ def deepen(call: Deepening, model: Path, *, as_json: bool) -> None:
 @growing(Enlarging)
 def enlarge(call: Enlarging, model: Path, *, as_json: bool) -> None:
     """Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it beside MODEL."""
+    _deliver(call, model, as_json=as_json)
+
+
+@click.command()
+@growing(Cutting)
+def cut(call: Cutting, model: Path, *, as_json: bool) -> None:
+    """Make tensors of MODEL its outputs, remove what only led to the old ones, verify, and write it beside MODEL."""
     _deliver(call, model, as_json=as_json)
 
 

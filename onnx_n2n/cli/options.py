@@ -51,7 +51,8 @@ def as_click(each: Option) -> Callable[[Command], Command]:
     elif origin is Mapping:
         settings |= {"multiple": True, "default": (), "callback": _entries(said.entry or named_size)}
     elif isinstance(each.default, tuple):
-        settings |= {"multiple": True, "type": get_args(each.kind)[0]}
+        kind = get_args(each.kind)[0]
+        settings |= {"multiple": True, "type": kind if isinstance(kind, type) else str}
     elif each.choices:
         settings["type"] = click.Choice(each.choices)
     elif each.is_path:
@@ -84,7 +85,7 @@ def taking(kind: type, *names: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for each in reversed(options(kind)):
-            if not names or each.name in names:
+            if each.said.typed and (not names or each.name in names):
                 command = as_click(each)(command)
         return command
 
@@ -105,7 +106,7 @@ def growing(kind: type[Running]) -> Callable[[Callable[..., None]], Callable[...
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def called(model: Path, **given: Any) -> None:
-            call = kind(**{each.name: given.pop(each.name) for each in options(kind)})
+            call = kind(**{each.name: given.pop(each.name) for each in options(kind) if each.said.typed})
             command(call, model, **given)
 
         made = ends_well(called)

@@ -14,7 +14,7 @@ from onnx_n2n.cli.checkpoints import print_obstacles, print_settings
 from onnx_n2n.cli.tables import told_apart
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.passes.leaving_out import BUG, LeftOut
-from onnx_n2n.passes.report import Added, Report
+from onnx_n2n.passes.report import Added, Excerpt, Report
 from onnx_n2n.verification import Verdict
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def print_report(console: Console, report: Report) -> None:
             table.add_row(str(before), str(after), str(len(alike)), listed(alike))
         console.print(table, "", sep="\n")
         print_rest(console, len(names), "size")
+    for excerpt in report.change.cuts:
+        _print_cut(console, excerpt)
     _print_added(console, report.change.added)
     _print_whole(console, report)
     notes: dict[str, list[GrownGroup]] = {}
@@ -72,6 +74,21 @@ def print_report(console: Console, report: Report) -> None:
         console.print(f"Exact check: {report.exact.sentence[:1].lower()}{report.exact.sentence[1:]}.", soft_wrap=True)
     if report.clones is not None and report.clones.channels:
         console.print(told_apart(report.clones))
+
+
+def _print_cut(console: Console, excerpt: Excerpt) -> None:
+    """Print what a cut has left of a model."""
+    taken, freed = excerpt.taken, excerpt.freed
+    console.print(f"Outputs: {', '.join(excerpt.outputs)}.", soft_wrap=True)
+    kinds = {"output": taken.outputs, "node": taken.nodes, "weight": taken.weights, "input": taken.inputs,
+             "function": taken.functions}  # fmt: skip
+    gone = [f"{count(len(names), kind)} ({listed(names)})" for kind, names in kinds.items() if names]
+    if gone:
+        console.print(f"Gone: {', '.join(gone)}.", soft_wrap=True)
+    if freed is not None:
+        console.print(f"The batch is free, and was {freed.number}: axis {freed.symbol!r} of {listed(freed.inputs)}.")
+    if freed is not None and freed.reshaped:
+        console.print(f"For that, {count(len(freed.reshaped), 'shape')} changed: of {listed(freed.reshaped)}.")
 
 
 def _print_whole(console: Console, report: Report) -> None:

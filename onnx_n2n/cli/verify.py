@@ -28,6 +28,14 @@ EXITS = {"equal": 0, "different": VerificationError.exit_code, "undecided": 3}  
     metavar="OUTPUT",
     help="An output in which STUDENT says more along one axis, behind what TEACHER says.",
 )
+@click.option(
+    "--tensor",
+    "tensors",
+    multiple=True,
+    metavar="NAME",
+    help="A tensor of TEACHER that STUDENT gives in place of TEACHER's outputs, as one that was cut does; in order.",
+)
+@click.option("--rows", is_flag=True, help="STUDENT takes any number of examples: also give it several in one batch.")
 @click.option("--exact", is_flag=True, help="Say it for every input, in exact arithmetic, without ONNX Runtime.")
 @click.option(
     "--record",
@@ -47,7 +55,10 @@ def verify(
     shapes: dict[str, tuple[int, ...]],
     provider: str,
     time_limit: float,
+    custom_ops: tuple[str, ...],
     gained: tuple[str, ...],
+    tensors: tuple[str, ...],
+    rows: bool,
     exact: bool,
     record: Path | None,
     trace: bool,
@@ -62,14 +73,19 @@ def verify(
 
     console = terminal()
     if exact:
-        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
-        _exactly(teacher, student, as_json=as_json, shapes=shapes, gained=gained, record=record, trace=trace, **running)
+        _exactly(
+            teacher, student, as_json=as_json, shapes=shapes, gained=gained, record=record, trace=trace, inputs=inputs,
+            provider=provider, seed=seed, time_limit=time_limit, custom_ops=custom_ops, tensors=tensors, rows=rows,
+        )  # fmt: skip
         return
     if trace:
         raise OptionError("`trace=` goes with `exact=` only", hint="a run names the first tensor that is wrong")
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
-    proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit)
+    proof = proof_of(
+        wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit,
+        custom_ops=custom_ops,
+    )  # fmt: skip
     _check_stdin(teacher, student)
     with readable(teacher) as old, readable(student) as new:
         models = [onnx_n2n.load(path) for path in (old, new)]
@@ -79,7 +95,7 @@ def verify(
             progress("verifying")
             verdict = onnx_n2n.verify(
                 old, new, inputs=proof.inputs, shapes=proof.shapes, provider=provider, seed=seed,
-                time_limit=time_limit, gained=gained,
+                time_limit=time_limit, gained=gained, custom_ops=custom_ops, tensors=tensors, rows=rows,
             )  # fmt: skip
         for source in (source for each in models for source in carried(each).files.read):
             source.check()

@@ -39,7 +39,7 @@ def measure(
     from onnx_n2n.verification.sessions import Timed, opened, providers, run, session
     from onnx_n2n.verification.trial import find_trial
 
-    with within_memory(), opened(model, folder) as given:
+    with within_memory(), opened(model, folder, proof.setup) as given:
         source, _ = evaluated(given, given.skeleton())
         skeleton, used = source.skeleton(), providers(proof.provider)[0]
         own = feeds if feeds is not None else proof.inputs

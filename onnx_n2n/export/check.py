@@ -14,14 +14,13 @@ import onnx_ir as ir
 from onnx_n2n.errors import ExportError
 from onnx_n2n.verification.compare import compare, decided, grain, yardstick
 from onnx_n2n.verification.memory import within_memory
-from onnx_n2n.verification.runtime import TIME_LIMIT
+from onnx_n2n.verification.runtime import TIME_LIMIT, first_line
 from onnx_n2n.verification.sessions import (
     CPU,
     AnyModel,
     SessionModel,
     Timed,
     beside,
-    first_line,
     opened,
     session,
 )

@@ -8,18 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
+
 from onnx_n2n.checkpoint.files import check_output, grow_file
 from onnx_n2n.checkpoint.growth import Grown, grow
 from onnx_n2n.checkpoint.making import Arrays
+from onnx_n2n.cutting.places import behind
+from onnx_n2n.cutting.taking import take
 from onnx_n2n.errors import OptionError
 from onnx_n2n.export.frameworks import missing
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.carried import carried
+from onnx_n2n.io.incoming import private
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.options import taken
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.joining import AnyRecord, join
+from onnx_n2n.record.record import Record
 
 
 @taken("record", "output", "optimizer", "optimizer_order", "names", "verify", "keep", "untie", "force")
@@ -101,7 +107,7 @@ def grow_checkpoint(
         with missing("torch"):
             from onnx_n2n.export.torch.growth import prove as run
         progress("comparing gradients in PyTorch")
-        proofs.append(run(before, after, found, arrays))
+        proofs.append(run(_cut(before, whole), after, found, arrays))
 
     whole = join(given)
     if isinstance(checkpoint, Mapping):
@@ -114,3 +120,11 @@ def grow_checkpoint(
             progress=progress,
         )  # fmt: skip
     return replace(found, proof=proofs[0] if proofs else None)
+
+
+def _cut(teacher: ir.Model, record: Record) -> ir.Model:
+    """Return the teacher as it gives what a student gives that was cut out of it."""
+    if record.outputs:
+        teacher = private(teacher)
+        take(teacher, behind(teacher, record.outputs))
+    return teacher

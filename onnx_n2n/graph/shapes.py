@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -67,6 +67,30 @@ def infer_shapes(model: ir.Model, functions: Sequence[onnx.FunctionProto] = ()) 
                 lengths = tuple(dims) if kind.HasField("shape") else None
                 found[values[info.name]] = Inferred(lengths, ir.DataType(kind.elem_type) if kind.elem_type else None)
     return found
+
+
+def infer_types(model: ir.Model) -> dict[str, onnx.TypeProto]:
+    """Return the types of tensors that nodes of the main graph make, as far as inference finds them, by name.
+
+    Lengths that it does not know have no name there, unless the model has one for them.
+    """
+    try:
+        graph = infer(_skeleton(model)).graph
+    except Exception as failure:  # whatever it dislikes
+        logger.debug("type inference failed: %s", failure)
+        return {}
+    infos = [*graph.output, *graph.value_info]
+    said = (dim for value in _described(model) for dim in value.shape or () if isinstance(dim, ir.SymbolicDim))
+    known = {str(dim.value) for dim in said}
+    for dim in (dim for info in infos for dim in info.type.tensor_type.shape.dim):
+        if dim.HasField("dim_param") and dim.dim_param not in known:
+            dim.Clear()
+    return {info.name: info.type for info in infos if info.type.WhichOneof("value")}
+
+
+def _described(model: ir.Model) -> Iterator[ir.Value]:
+    for graph in model.graphs():
+        yield from values_of(graph)
 
 
 def derived_types(node: ir.Node, version: int, given: Sequence[ir.DataType | None]) -> list[ir.DataType | None]:

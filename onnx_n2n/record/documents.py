@@ -45,6 +45,8 @@ def to_document(step: Step, arrays: NamedArrays) -> dict[str, Any]:
         "multiplied": list(step.multiplied),
         "gained": list(step.gained),
         **({"forms": forms} if any((forms := _forms_document(step.forms, arrays)).values()) else {}),
+        **({"outputs": list(step.outputs)} if step.outputs else {}),
+        **({"gone": list(step.gone)} if step.gone else {}),
     }
 
 
@@ -115,6 +117,8 @@ def from_document(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
         tuple(entry.get("multiplied", ())),
         tuple(entry.get("gained", ())),
         _forms(entry.get("forms", {"tensors": {}, "settings": {}}), arrays),
+        tuple(entry.get("outputs", ())),
+        tuple(entry.get("gone", ())),
     )
 
 

@@ -68,6 +68,16 @@ class Record:
         return frozenset(name for step in self.steps for name in step.gained)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the first teacher's tensors that the student gives in place of its outputs; empty for none."""
+        return next((step.outputs for step in reversed(self.steps) if step.outputs), ())
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """Names of the weights that a step has taken away."""
+        return tuple(name for step in self.steps for name in step.gone)
+
+    @property
     def settings(self) -> tuple[Setting, ...]:
         """What the network's own code has to follow."""
         return followed(step.settings for step in self.steps)

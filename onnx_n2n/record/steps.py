@@ -104,6 +104,9 @@ class Step:
         multiplied: Nodes whose operands the student multiplies by shares that no weight carries.
         gained: Names of the outputs that became longer; what the teacher gives comes first in them.
         forms: What new tensors and settings are before they are rounded.
+        outputs: Names of the teacher's tensors that the student gives in place of all of its outputs; empty where it
+            gives these.
+        gone: Names of the weights that the student does not have, since nothing that it gives needs them.
     """
 
     text: str = ""
@@ -116,6 +119,8 @@ class Step:
     multiplied: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
     forms: Forms = field(default_factory=Forms)
+    outputs: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Step {brief(self.text)}: {count(len(self.remade), 'weight')} grew, {len(self.new)} are new>"

@@ -37,6 +37,7 @@ from onnx_n2n.search.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
 from onnx_n2n.verification import TIME_LIMIT, Verdict
 from onnx_n2n.verification.options import Feeds, Proof
+from onnx_n2n.verification.setup import Hook
 from onnx_n2n.words import brief, count
 
 TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
@@ -167,7 +168,7 @@ class Exploration(Sequence[Candidate]):
 
 @taken(
     "output", "candidates", "jobs", "seed", "verify", "inputs", "shapes", "provider", "time_limit", "force",
-    "strict",
+    "strict", "custom_ops",
 )  # fmt: skip
 def explore(
     model: ModelLike,
@@ -184,6 +185,8 @@ def explore(
     time_limit: float = TIME_LIMIT,
     force: bool = False,
     strict: bool = False,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
+    session_options: Hook | None = None,
     progress: Progress = unheard,
 ) -> Exploration:
     """Make students of a model that cost about as much as a budget: wider, deeper, and both.
@@ -220,6 +223,8 @@ def explore(
             is removed.
         strict: Whether a candidate that fails verification has failed. Otherwise what makes it wrong is left out, and
             the rest is verified again.
+        custom_ops: Libraries with custom operators of the model.
+        session_options: Is given the ``onnxruntime.SessionOptions`` of every session, and may change them.
         progress: Is told each stage as it begins.
 
     Returns:
@@ -239,7 +244,9 @@ def explore(
         raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
     check_seed(seed)
     budget = budget if isinstance(budget, Budget) else Budget.read(str(budget))
-    proof = Proof.asked(verify, inputs, shapes, provider, seed, time_limit)
+    proof = Proof.asked(
+        verify, inputs, shapes, provider, seed, time_limit, custom_ops=custom_ops, session_options=session_options
+    )
     progress("reading the model")
     with _filed(model, output) as path:
         teacher = load(path)

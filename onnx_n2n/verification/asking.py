@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +11,7 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.options import Options, option, whole
 from onnx_n2n.verification.options import Feeds, Proof
 from onnx_n2n.verification.runtime import TIME_LIMIT
+from onnx_n2n.verification.setup import Hook
 from onnx_n2n.words import brief
 
 
@@ -43,6 +44,12 @@ class Verifying(Options):
         "Runtime offers.", metavar="auto|cpu|cuda|...",
     )  # fmt: skip
     time_limit: float = option(TIME_LIMIT, "What one run of a model may take, or 'inf'.", metavar="SECONDS", above=0)
+    custom_ops: Sequence[str | os.PathLike[str]] = option(
+        (), "A library with custom operators of the model, for ONNX Runtime.", metavar="LIB"
+    )
+    session_options: Hook | None = option(
+        None, "A function that is given the SessionOptions of every session, and may change them.", typed=False
+    )
 
     def proof(self, *, wanted: bool = True, seed: int = 0, exact: bool | None = None) -> Proof:
         """Return the proof that is asked for, if it can be had: growing may take long.
@@ -55,6 +62,9 @@ class Verifying(Options):
         Raises:
             OptionError: There is no such provider, or the exact check is asked for and nothing is to be verified.
             InputError: The file of the inputs cannot be read.
-            N2NError: There is no ONNX Runtime.
+            N2NError: There is no ONNX Runtime, or it cannot load a library.
         """
-        return Proof.asked(wanted, self.inputs, self.shapes, self.provider, seed, self.time_limit, exact)
+        return Proof.asked(
+            wanted, self.inputs, self.shapes, self.provider, seed, self.time_limit, exact, self.custom_ops,
+            self.session_options,
+        )  # fmt: skip

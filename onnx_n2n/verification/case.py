@@ -63,12 +63,13 @@ class Case:
     def shown(self, answers: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """The student's outputs, per feed, without what outputs have gained."""
         return [
-            [
-                _first(old, new) if name in self.gained else new
-                for name, old, new in zip(self.trial.names, *pair, strict=True)
-            ]
+            [self.first(name, *values) for name, *values in zip(self.trial.names, *pair, strict=True)]
             for pair in zip(self.trial.truth, answers, strict=True)
         ]
+
+    def first(self, name: str, truth: Any, value: Any) -> Any:
+        """What the student says in one output, without what that has gained."""
+        return _first(truth, value) if name in self.gained else value
 
 
 def _first(truth: Any, value: Any) -> Any:

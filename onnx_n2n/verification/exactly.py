@@ -14,11 +14,11 @@ import onnx
 
 from onnx_n2n import exact
 from onnx_n2n.errors import OptionError, told
-from onnx_n2n.exact.files import File
+from onnx_n2n.exact.files import File, load
 from onnx_n2n.io.rooms import room
 from onnx_n2n.record.record import Record
 from onnx_n2n.verification.runtime import TIME_LIMIT
-from onnx_n2n.verification.sessions import AnyModel, opened
+from onnx_n2n.verification.sessions import AnyModel, give, opened
 
 AnyRecord = Record | str | os.PathLike[str] | Mapping[str, Any]
 
@@ -34,6 +34,7 @@ def exactly(
     running: Mapping[str, Any],
     seconds: float = math.inf,
     trace: bool = False,
+    tensors: Collection[str] = (),
 ) -> exact.Verdict:
     """Compare two models in finite fields; see `onnx_n2n.verify`.
 
@@ -47,18 +48,41 @@ def exactly(
         running: Options of running models, none of which may be given.
         seconds: How long it may take, or it is undecided.
         trace: Whether to say of each tensor of the student what it is in the teacher.
+        tensors: Names of tensors that the student gives in place of the teacher's outputs.
 
     Raises:
         OptionError: If one is.
         ModelError: If a model or the record cannot be read.
     """
-    usual = {"inputs": None, "provider": "auto", "seed": 0, "time_limit": TIME_LIMIT}
+    usual = {
+        "inputs": None, "provider": "auto", "seed": 0, "time_limit": TIME_LIMIT, "custom_ops": (),
+        "session_options": None, "rows": False,
+    }  # fmt: skip
     if wrong := [name for name, value in running.items() if value != usual[name]]:
         raise OptionError(
             f"`{wrong[0]}=` does not go with `exact=`", hint="nothing is run in ONNX Runtime, and no input is needed"
         )
     with _file(teacher, folder) as old, _file(student, folder) as new, _record(record) as said:
+        old, new = _cut(old, new, tensors) if tensors else (old, new)
         return exact.check(old, new, record=said, shapes=shapes, gained=gained, seconds=seconds, trace=trace)
+
+
+def _cut(old: Path | File, new: Path | File, tensors: Collection[str]) -> tuple[File, File]:
+    """Return a teacher that gives other tensors, and a student that takes all that the teacher takes.
+
+    Raises:
+        ModelError: The teacher has no such tensor.
+    """
+    one, two = (load(each) if isinstance(each, Path) else each for each in (old, new))
+    wanted, own = onnx.GraphProto(), list(two.proto.graph.input)
+    there = {each.name for each in own}
+    for each in one.inputs:  # those that it lacks stand where the teacher has them
+        wanted.input.append(own.pop(0) if each.name in there and own else each)
+    wanted.input.extend(own)
+    two.proto.graph.ClearField("input")
+    two.proto.graph.MergeFrom(wanted)
+    give(one.proto.graph, tensors)
+    return one, two
 
 
 @contextlib.contextmanager

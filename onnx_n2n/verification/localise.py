@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,12 +98,13 @@ def first_wrong(
     return None
 
 
-def computed(model: ir.Model) -> dict[str, ir.Node]:
-    """Tensors of the main graph that depend on its inputs, in order, with the node of each.
+def computed(model: ir.Model, of: Collection[str] | None = None) -> dict[str, ir.Node]:
+    """Tensors of the main graph that depend on its inputs, or on some of them, in order, with the node of each.
 
     What depends on weights alone is a weight: it holds shares, and need not be the teacher's.
     """
-    alive = {value for value in model.graph.inputs if value.name not in model.graph.initializers}
+    given = (value for value in model.graph.inputs if value.name not in model.graph.initializers)
+    alive = {value for value in given if of is None or value.name in of}
     found: dict[str, ir.Node] = {}
     for node in model.graph:
         if not alive.isdisjoint(reads(node)):

@@ -12,6 +12,7 @@ import numpy as np
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.sources import Source
 from onnx_n2n.verification.runtime import TIME_LIMIT, importable
+from onnx_n2n.verification.setup import PLAIN, Hook, Setup
 
 Feeds = Mapping[str, np.ndarray] | Sequence[Mapping[str, np.ndarray]]
 
@@ -29,6 +30,7 @@ class Proof:
         time_limit: How many seconds one run of a model may take; infinity is no limit.
         read: The files that the inputs are from.
         exact: Whether the exact check is asked for as well; if not, it is made where it is cheap, and if None never.
+        setup: What sessions need besides: custom operators, and options that a caller sets.
     """
 
     wanted: bool = True
@@ -39,6 +41,7 @@ class Proof:
     time_limit: float = TIME_LIMIT
     read: tuple[Source, ...] = ()
     exact: bool | None = False
+    setup: Setup = PLAIN
 
     @classmethod
     def asked(
@@ -50,6 +53,8 @@ class Proof:
         seed: int = 0,
         time_limit: float = TIME_LIMIT,
         exact: bool | None = None,
+        custom_ops: Sequence[str | os.PathLike[str]] = (),
+        session_options: Hook | None = None,
     ) -> Proof:
         """Return the proof that somebody asks for, if it can be had: growing may take long.
 
@@ -62,11 +67,13 @@ class Proof:
             time_limit: How many seconds one run of a model may take.
             exact: Whether to make the exact check as well. Unless it is None, that replaces a run that says nothing of
                 how it is made, where there is no ONNX Runtime.
+            custom_ops: Libraries of custom operators.
+            session_options: Is given the options of every session.
 
         Raises:
             OptionError: There is no such provider, or the exact check is asked for and nothing is to be verified.
             InputError: The file cannot be read.
-            N2NError: There is no ONNX Runtime.
+            N2NError: There is no ONNX Runtime, or it cannot load a library.
         """
         from onnx_n2n.verification.inputs import read_inputs  # not to state options: these know models
         from onnx_n2n.verification.sessions import providers
@@ -77,9 +84,11 @@ class Proof:
         if isinstance(inputs, str | os.PathLike):
             read = (Source.of(Path(inputs)),)  # first: what is changed while it is read is refused
             inputs = read_inputs(Path(inputs))
-        proof = cls(verify, inputs, shapes or {}, provider, seed, time_limit, read, exact)
+        setup = Setup.asked(custom_ops, session_options)
+        proof = cls(verify, inputs, shapes or {}, provider, seed, time_limit, read, exact, setup)
         if verify and proof.runs:
             providers(provider)
+            setup.check()
         return proof
 
     @property
@@ -90,7 +99,9 @@ class Proof:
     @property
     def replaceable(self) -> bool:
         """Whether the exact check may verify where models cannot be run: nothing is said of how to run them."""
-        return self.exact is not None and self.inputs is None and self.provider == Proof().provider
+        usual = Proof()
+        plain = (self.provider, self.setup) == (usual.provider, usual.setup)
+        return self.exact is not None and self.inputs is None and plain
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -101,4 +112,6 @@ class Proof:
         provider = () if self.provider == usual.provider else ("--provider", self.provider)
         limit = () if self.time_limit == usual.time_limit else ("--time-limit", str(self.time_limit))
         exact = ("--exact",) if self.exact else ()
-        return (*inputs, *(word for shape in shapes for word in ("--input", shape)), *provider, *limit, *exact)
+        lists = {"--input": shapes, "--custom-ops": self.setup.libraries}
+        several = (word for flag, values in lists.items() for value in values for word in (flag, value))
+        return (*inputs, *several, *provider, *limit, *exact)

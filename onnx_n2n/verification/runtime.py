@@ -70,6 +70,13 @@ def importable() -> bool:
     return True
 
 
+def first_line(failure: BaseException) -> str:
+    """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
+    places = r"/\S+:\d+ (.* was false\. |.*(?=Failed to allocate)|.*?\) )"
+    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |{places}", "", str(failure).strip())
+    return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
+
+
 def _check_age(name: str, version: str) -> None:
     if _release(version) < _release(OLDEST):
         reason = f"{name} {version} is too old: verification needs ONNX Runtime {OLDEST} or newer"

@@ -10,12 +10,11 @@ import ctypes
 import functools
 import io
 import os
-import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ from onnx_n2n.io import files, model
 from onnx_n2n.io.rooms import room
 from onnx_n2n.verification import mapped
 from onnx_n2n.verification.memory import SMALLER
-from onnx_n2n.verification.runtime import TIME_LIMIT, runtime
+from onnx_n2n.verification.runtime import TIME_LIMIT, first_line, runtime
+from onnx_n2n.verification.setup import PLAIN, Setup
 
 AnyModel = model.ModelLike
 Provider = str  # auto, cpu, cuda, or any other that the installed build offers, as openvino; in any case
@@ -43,6 +43,7 @@ NVIDIA = (CUDA, f"Tensorrt{SUFFIX}")
 OPTIONS = {CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}}
 
 NO_KERNEL = "Could not find an implementation for"  # what ONNX Runtime says of a node whose types it knows
+NO_OPERATOR = "is not a registered function/op"  # and of one that it does not know
 
 GRACE = 3.0  # seconds that a run has to heed that it should stop, which ONNX Runtime does between two nodes
 
@@ -56,10 +57,12 @@ class SessionModel:
     Attributes:
         data: A file, or what would be in one.
         folder: Where the external data of bytes is.
+        setup: What a session of it needs besides.
     """
 
     data: Path | bytes
     folder: Path | None
+    setup: Setup = PLAIN
 
     def skeleton(self) -> ir.Model:
         """The model for reading; its weights stay where they are.
@@ -83,7 +86,8 @@ class SessionModel:
 
     def holding(self, proto: onnx.ModelProto) -> SessionModel:
         """Another model, whose external data is where this model's is."""
-        return SessionModel(proto.SerializeToString(), self.data.parent if isinstance(self.data, Path) else self.folder)
+        folder = self.data.parent if isinstance(self.data, Path) else self.folder
+        return replace(self, data=proto.SerializeToString(), folder=folder)
 
     def exposing(self, names: Sequence[str]) -> SessionModel:
         """The same model with intermediate tensors as further graph outputs.
@@ -93,41 +97,82 @@ class SessionModel:
         """
         extra = onnx.ModelProto(graph=onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names]))
         if isinstance(self.data, Path):
-            return SessionModel(self.data.read_bytes() + extra.SerializeToString(), self.data.parent)
-        return SessionModel(self.data + extra.SerializeToString(), self.folder)
+            return replace(self, data=self.data.read_bytes() + extra.SerializeToString(), folder=self.data.parent)
+        return replace(self, data=self.data + extra.SerializeToString())
+
+    def giving(self, names: Collection[str]) -> SessionModel:
+        """The same model with tensors of its main graph in place of its outputs, in this order.
+
+        Raises:
+            ModelError: One is not there.
+        """
+        proto = self.proto()
+        give(proto.graph, names)
+        return self.holding(proto)
+
+    def taking(self, model: ir.Model) -> SessionModel:
+        """The same model with further inputs, which nothing reads: those of another one that it lacks."""
+        proto = self.proto()
+        there = {info.name for info in proto.graph.input}
+        needed = (value for value in model.graph.inputs if value.name not in model.graph.initializers)
+        more = [ir.serde.serialize_value(value) for value in needed if value.name not in there]
+        proto.graph.input.extend(more)
+        return self.holding(proto) if more else self
+
+
+def give(graph: onnx.GraphProto, names: Collection[str]) -> None:
+    """Let a graph give tensors of its own in place of its outputs, in this order.
+
+    Raises:
+        ModelError: One is not there.
+    """
+    infos = {info.name: info for info in (*graph.value_info, *graph.input, *graph.output)}
+    made = {name for node in graph.node for name in node.output}
+    for name in names:
+        if name not in made and name not in infos:
+            raise ModelError(f"the teacher has no tensor {name!r}", hint="name what a node of its main graph makes")
+    wanted = onnx.GraphProto(output=[infos.get(name) or onnx.ValueInfoProto(name=name) for name in names])
+    kept = onnx.GraphProto(value_info=[info for info in graph.value_info if info.name not in names])
+    graph.ClearField("output")
+    graph.ClearField("value_info")
+    graph.MergeFrom(wanted)
+    graph.MergeFrom(kept)
 
 
 @contextlib.contextmanager
-def opened(given: AnyModel | SessionModel, folder: Path | None = None) -> Iterator[SessionModel]:
+def opened(
+    given: AnyModel | SessionModel, folder: Path | None = None, setup: Setup = PLAIN
+) -> Iterator[SessionModel]:
     """Bring a model into a form that ONNX Runtime opens; a temporary file lives as long as the context.
 
     Args:
         given: The model, which may be in that form. External data of a file is relative to the file.
         folder: Where external data of ``bytes`` or of a ``ModelProto`` is; else the working directory.
+        setup: What a session of it needs besides.
 
     Raises:
         ModelError: The model cannot be written out for ONNX Runtime to read.
     """
     if isinstance(given, SessionModel):
-        yield given
+        yield replace(given, setup=setup)
         return
     if isinstance(given, str | os.PathLike):
-        yield _file(Path(given))
+        yield _file(Path(given), setup)
         return
     with contextlib.ExitStack() as stack:
         if isinstance(given, onnx.ModelProto):
             inside = stack.enter_context(room(Path(tempfile.gettempdir())))
             if (apart := mapped.of_proto(given, mapped.Apart(inside))) is not None:
-                yield SessionModel(apart, inside)
+                yield SessionModel(apart, inside, setup)
                 return
             with contextlib.suppress(Exception):  # protobuf's EncodeError: 2 GiB and more have to go into files
                 given = given.SerializeToString()
         if isinstance(given, bytes):
-            yield SessionModel(given, folder)
+            yield SessionModel(given, folder, setup)
             return
         path = stack.enter_context(room(Path(tempfile.gettempdir()))) / "model.onnx"
         model.save(given, path)
-        yield _file(path)
+        yield _file(path, setup)
 
 
 def beside(model: AnyModel, folder: Path | None) -> Path | None:
@@ -135,16 +180,9 @@ def beside(model: AnyModel, folder: Path | None) -> Path | None:
     return Path(model).parent if isinstance(model, str | os.PathLike) else folder
 
 
-def _file(path: Path) -> SessionModel:
+def _file(path: Path, setup: Setup) -> SessionModel:
     apart = mapped.of_file(path)
-    return SessionModel(path if apart is None else apart, path.parent)
-
-
-def first_line(failure: BaseException) -> str:
-    """The first line of an exception's text, without ONNX Runtime's own code and places in its source."""
-    places = r"/\S+:\d+ (.* was false\. |.*(?=Failed to allocate)|.*?\) )"
-    text = re.sub(rf"^\[ONNXRuntimeError\] : \d+ : \w+ : |{places}", "", str(failure).strip())
-    return (text or type(failure).__name__).splitlines()[0].rstrip(". ")[:300]
+    return SessionModel(path if apart is None else apart, path.parent, setup)
 
 
 def providers(choice: Provider) -> tuple[str, ...]:
@@ -214,6 +252,7 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     Raises:
         KernelError: ONNX Runtime has no kernel for one of its nodes.
         ModelError: ONNX Runtime refuses the model, or opens it elsewhere than on the provider.
+        N2NError: A library of custom operators cannot be loaded.
     """
     ort = runtime()
     options = ort.SessionOptions()
@@ -233,6 +272,7 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
     data: str | bytes = str(source.data) if isinstance(source.data, Path) else source.data
     if isinstance(data, bytes) and source.folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(source.folder))
+    source.setup.apply(options)
     chain = [CPU] if provider == CPU else [(provider, OPTIONS.get(provider, {})), CPU]  # layers it lacks run on the CPU
     try:
         with contextlib.nullcontext() if provider == CPU else _quiet(ort):
@@ -241,6 +281,8 @@ def session(source: SessionModel, provider: str, *, optimise: bool = False) -> A
         reason = f"ONNX Runtime cannot open the model: {first_line(failure)}"
         if NO_KERNEL in str(failure):
             raise KernelError(reason, hint="the exact check runs no model (`exact=True`)") from failure
+        if NO_OPERATOR in str(failure):
+            raise ModelError(reason, hint="Name the library that has it with `custom_ops=`") from failure
         raise ModelError(reason, hint="`verify=False` goes without running it, unproven") from failure
     if (got := found.get_providers()[0]) != provider:
         raise ModelError(f"ONNX Runtime opens the model on {short(got)}, and not on {short(provider)}")

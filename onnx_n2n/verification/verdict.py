@@ -19,6 +19,7 @@ from onnx_n2n.errors import ModelError, OptionError, RunError
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.io.kinds import plain
 from onnx_n2n.options import check_seed, taken
+from onnx_n2n.verification import batches
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import GRAINS, OutputVerdict, decided, grain
 from onnx_n2n.verification.decisions import Named, decides
@@ -44,6 +45,7 @@ from onnx_n2n.verification.sessions import (
     providers,
     session,
 )
+from onnx_n2n.verification.setup import Hook, Setup
 from onnx_n2n.verification.shaken import unsteady
 from onnx_n2n.verification.stressed import Failure, Tried, answered, asked, stressed, stressed_as_stored
 from onnx_n2n.verification.trial import find_trial
@@ -126,6 +128,7 @@ def verify(
     folder: Path | None = None,
     exact: Literal[True],
     record: AnyRecord | None = None,
+    tensors: Collection[str] = (),
 ) -> exact_check.Verdict: ...
 @overload
 def verify(
@@ -141,9 +144,13 @@ def verify(
     gained: Collection[str] = (),
     folder: Path | None = None,
     exact: Literal[False] = False,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
+    session_options: Hook | None = None,
+    tensors: Collection[str] = (),
+    rows: bool = False,
 ) -> Verdict: ...
 @within_memory()
-@taken("inputs", "shapes", "provider", "seed", "time_limit", "gained")
+@taken("inputs", "shapes", "provider", "seed", "time_limit", "gained", "custom_ops", "tensors", "rows")
 def verify(
     teacher: AnyModel,
     student: AnyModel,
@@ -158,6 +165,10 @@ def verify(
     folder: Path | None = None,
     exact: bool = False,
     record: AnyRecord | None = None,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
+    session_options: Hook | None = None,
+    tensors: Collection[str] = (),
+    rows: bool = False,
 ) -> Verdict | exact_check.Verdict:
     """Run a student beside its teacher and say whether it computes the same.
 
@@ -182,6 +193,12 @@ def verify(
         exact: Whether to calculate both in finite fields instead, once and without ONNX Runtime. Then the verdict is
             that of `onnx_n2n.exact.check`, and no option of running models goes with it.
         record: With ``exact``, the growth record, which says what was rounded; by default one beside the student.
+        custom_ops: Libraries with custom operators of the models.
+        session_options: Is given the ``onnxruntime.SessionOptions`` of every session, and may change them.
+        tensors: Names of tensors of the teacher that a student gives which was cut out of it: in place of its outputs,
+            and in this order. The student may lack inputs that these do not need.
+        rows: Whether a student that takes any number of examples, of a teacher that takes a fixed one, is also given
+            several feeds in one batch: each row has to be what the teacher says of it alone.
 
     Raises:
         InputError: The teacher cannot be run on the inputs that were given or drawn, or decides by rounding on these
@@ -200,17 +217,23 @@ def verify(
     if exact:
         if trace not in (None, True, False):
             raise OptionError("`trace=` with `exact=` must be True or False", hint="the check finds it by itself")
-        running = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
+        running = {
+            "inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit, "custom_ops": custom_ops,
+            "session_options": session_options, "rows": rows,
+        }  # fmt: skip
         return exactly(
             teacher, student, shapes=shapes or {}, gained=gained, record=record, folder=folder, running=running,
-            trace=bool(trace),
+            trace=bool(trace), tensors=tensors,
         )  # fmt: skip
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     if isinstance(inputs, str | os.PathLike):
         inputs = read_inputs(Path(inputs))
-    with opened(teacher, folder) as first, opened(student, folder) as second:
+    setup = Setup.asked(custom_ops, session_options)
+    with opened(teacher, folder, setup) as first, opened(student, folder, setup) as second:
         modes = Modes()
+        if tensors:
+            first, second = first.giving(tensors), second.taking(first.skeleton())
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
         new, other, retrained = _read(second, modes)
         suffices(max(weight(each) for each in (model, other) if each is not None))
@@ -256,6 +279,11 @@ def verify(
                 beyond = answered(case, Timed(session(new, used), time_limit), edge, spent())
             tried, failed = stressed(case, model, edge, beyond, spent())
         differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
+        if ok and rows and other is not None:
+            apart = batches.rows(case, model, other)
+            tried += (Tried("several feeds in one batch", 1.0, apart is None, "" if apart is None else apart.reason),)
+            if apart is not None and failed is None:
+                failed = Failure(apart.outputs, case, apart.reason)
         if failed is not None:
             ok, case, outputs, reason = False, failed.case, failed.outputs or outputs, failed.reason
         if reason is None and not ok:

@@ -198,6 +198,7 @@ widen net.onnx -o dry.onnx --dry-run --record planned
 widen nothing.onnx
 deepen resnet.onnx --count 2 -o out.onnx --force
 enlarge resnet.onnx -o out.onnx --force
+cut resnet.onnx --before logits --free-batch -o out.onnx --force
 run resnet.onnx -p widen{factor=1.2},deepen{count=1} -o out.onnx --force
 verify resnet.onnx wide.onnx
 verify net.onnx other.onnx

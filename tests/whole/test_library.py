@@ -95,7 +95,7 @@ def test_an_argument_of_a_wrong_type_is_named(name: str, tmp_path: Path, monkeyp
     given = GIVEN | dict.fromkeys(ANY_MODEL, "model.onnx") | ({"to": "torch", "folder": "f"} if "write" in name else {})
     known = inspect.signature(function).parameters
     needed = {each: given[each] for each, known in known.items() if known.default is known.empty}
-    needed |= {"size": 5} if name == "outputs" else {}
+    needed |= {"outputs": {"size": 5}, "cut": {"softmax": True}}.get(name, {})
     for each in known.keys() - (HOOKS - needed.keys()):
         for wrong in (object(), [object()]):
             with pytest.raises(onnx_n2n.N2NError, match="model" if each in ANY_MODEL else rf"\b{each[:-1]}"):
@@ -133,8 +133,8 @@ def test_no_submodule_takes_the_name_of_a_function() -> None:
                     assert re.search(r"\.export\.|\.torch|\.toolchains\.", info.name), info.name
     for name in FUNCTIONS:
         assert inspect.isfunction(getattr(onnx_n2n, name)), name
-    assert {"widen", "deepen", "enlarge", "outputs", "run", "explore", "analyze", "verify", "clones", "join", "load",
-            "grow_checkpoint", "parse", "save"} == set(FUNCTIONS)  # fmt: skip
+    assert {"widen", "deepen", "enlarge", "outputs", "cut", "run", "explore", "analyze", "verify", "clones", "join",
+            "load", "grow_checkpoint", "parse", "save"} == set(FUNCTIONS)  # fmt: skip
 
 
 def test_all_names_are_there_and_no_others() -> None:

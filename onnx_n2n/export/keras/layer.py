@@ -20,7 +20,7 @@ from keras import ops
 from onnx_n2n.errors import ExportError
 from onnx_n2n.export.jax import function_of
 from onnx_n2n.export.keras.plan import LayerPlan, Slot, read, written
-from onnx_n2n.verification.sessions import first_line
+from onnx_n2n.verification.runtime import first_line
 
 
 @keras.saving.register_keras_serializable(package="onnx_n2n")
