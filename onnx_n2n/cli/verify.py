@@ -12,7 +12,7 @@ import onnx_n2n
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.options import proof_of, verifying
 from onnx_n2n.cli.output import print_json, printing
-from onnx_n2n.cli.streams import STDIN, readable
+from onnx_n2n.cli.streams import check_stdin, readable
 from onnx_n2n.errors import OptionError, VerificationError
 
 EXITS = {"equal": 0, "different": VerificationError.exit_code, "undecided": 3}  # by what the exact check says
@@ -70,7 +70,7 @@ def verify(
     if record is not None:
         raise OptionError("`record=` goes with `exact=` only", hint="a run needs none")
     proof = proof_of(wanted=True, inputs=inputs, shapes=shapes, provider=provider, seed=seed, time_limit=time_limit)
-    _check_stdin(teacher, student)
+    check_stdin(teacher, student)
     with readable(teacher) as old, readable(student) as new:
         models = [onnx_n2n.load(path) for path in (old, new)]
         for each in models:
@@ -98,7 +98,7 @@ def _exactly(teacher: Path, student: Path, *, as_json: bool, **options: Any) -> 
     from onnx_n2n.cli import reports
     from onnx_n2n.cli.console import stages, terminal
 
-    _check_stdin(teacher, student)
+    check_stdin(teacher, student)
     console = terminal()
     with readable(teacher) as old, readable(student) as new, stages(console) as progress:
         progress("comparing")
@@ -111,8 +111,3 @@ def _exactly(teacher: Path, student: Path, *, as_json: bool, **options: Any) -> 
             reports.print_exact(console, verdict)
     if EXITS[verdict.state]:
         sys.exit(EXITS[verdict.state])
-
-
-def _check_stdin(teacher: Path, student: Path) -> None:
-    if teacher == student == STDIN:
-        raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")

@@ -72,14 +72,14 @@ def _compared(
     for name, value in old.items():
         other = new.get(name)
         if other is None:
-            yield Difference(where, name, "missing", _declared(value))
+            yield Difference(where, name, "missing", declared(value))
             continue
-        sides = _declared(value), _declared(other)
+        sides = declared(value), declared(other)
         if None not in (value.type, other.type) and str(value.type) != str(other.type):
             yield Difference(where, name, "type", *sides)
         elif name not in gained and not _agree(value.shape, other.shape):
             yield Difference(where, name, "shape", *sides)
-    yield from (Difference(where, name, "added", "", _declared(new[name])) for name in new if name not in old)
+    yield from (Difference(where, name, "added", "", declared(new[name])) for name in new if name not in old)
 
 
 def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
@@ -91,7 +91,8 @@ def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
     )
 
 
-def _declared(value: ir.Value) -> str:
+def declared(value: ir.Value) -> str:
+    """Return what a model declares of a tensor: ``float[N,3]``."""
     dtype = value.dtype if isinstance(value.type, ir.TensorType) else None
     kind = str(value.type) if dtype is None else dtype.name.lower()
     if value.shape is None:

@@ -17,7 +17,7 @@ from helpers.needing import needs
 FLOORS = (
     "version", "words", "collector", "errors", "lazily", "exact", "options", "plugins", "axes", "graph", "io", "record",
     "rules", "analysis", "verification", "width", "depth", "kernels", "passes", "checkpoint", "search", "export",
-    "onnx_n2n", "cli", "__main__",
+    "reporting", "onnx_n2n", "cli", "__main__",
 )  # fmt: skip
 """What lies directly in the package, each above all that it may import."""
 
