@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,12 @@ def terminal(*, stderr: bool = True) -> Console:
     return _Console(
         stderr=stderr, width=None if file.isatty() else UNBROKEN, markup=False, emoji=False, highlight=False
     )
+
+
+def sheet() -> Console:
+    """Return a console that shows nothing, and of which one takes the text with ``export_text``."""
+    how = {"markup": False, "emoji": False, "highlight": False}
+    return _Console(file=StringIO(), record=True, width=UNBROKEN, **how)
 
 
 @contextmanager

@@ -57,3 +57,8 @@ def check_stdin(teacher: Path, student: Path) -> None:
     """
     if teacher == student == STDIN:
         raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
+
+
+def named(*models: Path) -> tuple[str, ...]:
+    """Return what people call models: by the names of their files."""
+    return tuple("stdin" if model == STDIN else model.name for model in models)

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.collector import still
 from onnx_n2n.graph.constants import constants_of, parameters
 from onnx_n2n.graph.operators import plain, qualified
@@ -204,8 +204,10 @@ def diff(teacher: ModelLike, student: ModelLike) -> Diff:
     return between(open_model(teacher).model, open_model(student).model)
 
 
-def between(teacher: ir.Model, student: ir.Model, pairing: Pairing | None = None) -> Diff:
-    """Compare two models that are open."""
+def between(
+    teacher: ir.Model, student: ir.Model, pairing: Pairing | None = None, analysis: Analysis | None = None
+) -> Diff:
+    """Compare two models that are open; what is known of them is not worked out again."""
     pairing = pairing or paired(teacher, student)
     passes = _passes(teacher, student)
     opsets = [{plain(domain): str(n) for domain, n in model.opset_imports.items()} for model in (teacher, student)]
@@ -226,7 +228,7 @@ def between(teacher: ir.Model, student: ir.Model, pairing: Pairing | None = None
         weights=tuple(_weights(pairing)),
         metadata=tuple(_compared(*entries)),
         passes=passes,
-        groups=group_sizes(analyze(teacher), student, pairing) if passes else (),
+        groups=group_sizes(analysis or analyze(teacher), student, pairing) if passes else (),
     )
 
 
