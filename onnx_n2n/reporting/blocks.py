@@ -19,6 +19,7 @@ SCOPES = "pkg.torch.onnx.name_scopes"  # a list, from the whole network to the c
 LONG = 60  # nodes side by side above which repetitions are looked for
 PERIOD, TIMES = 24, 3  # how many nodes a repetition has at most, and how often it occurs at least
 RANGE = 100  # blocks of a row of more than twice as many
+NOWHERE = "_empty_nn_module"  # begins what PyTorch writes for a node that no module has made
 DEEPEST = 12  # blocks in each other
 Path = tuple[str, ...]
 
@@ -65,9 +66,9 @@ def _scope(node: ir.Node) -> Path | None:
     stated = node.metadata_props.get(SCOPES)
     if stated:
         try:
-            scopes = ast.literal_eval(stated)
-            return _parts(str(scopes[-2])) if len(scopes) > 1 else ()
-        except (ValueError, SyntaxError, TypeError, IndexError, KeyError, MemoryError, RecursionError):
+            scopes = [str(each) for each in ast.literal_eval(stated)]
+            return () if scopes[-2].startswith(NOWHERE) else _parts(scopes[-2])
+        except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
             pass
     name = node.name or ""
     if "/" in name.strip("/"):

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.graph.constants import FLOATS, Constants
-from onnx_n2n.graph.operators import qualified
+from onnx_n2n.graph.operators import measures, qualified
 from onnx_n2n.graph.quantised import NARROW
 from onnx_n2n.graph.uses import reads
 from onnx_n2n.reporting.difference import Diff, title
@@ -26,7 +26,7 @@ class Costs:
     """What a model costs, node by node.
 
     Attributes:
-        parameters: How many floating-point and quantised numbers each node reads that none before it reads.
+        parameters: How many floating-point and quantised numbers each node reads that none before it has read.
         cost: The multiply-adds of one run; None if they cannot be counted.
     """
 
@@ -61,7 +61,7 @@ def costs_of(model: ir.Model, shapes: Mapping[str, tuple[int, ...]] | None = Non
     constants, seen = Constants(model), set()
     found: dict[ir.Node, int] = {}
     for node in model.graph:
-        for value in reads(node):
+        for value in () if measures(node) else reads(node):
             if value in constants and value not in seen and constants[value].dtype in FLOATS | NARROW:
                 seen.add(value)
                 found[node] = found.get(node, 0) + int(constants[value].size)

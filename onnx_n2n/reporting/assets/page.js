@@ -5,7 +5,7 @@
   const page = document.getElementById("page");
   const two = doc.facts.length > 0 && doc.facts[0].sides.length === 2;
   const ROWS = 100; // of a list before a button shows more
-  const OPEN = 36; // lines of the tree that are open at first, about
+  const OPEN = 60; // lines of the tree that are open at first, about
 
   // --- elements
 
@@ -30,11 +30,11 @@
   function arrow(before, after) {
     return before === after ? [before] : [before, el("span", "arrow", "→"), el("b", "", after)];
   }
-  function bars(sides, most) {
+  function bars(sides, most, single = !two) {
     const found = el("span", "bars");
     found.setAttribute("aria-hidden", "true");
     sides.forEach((side, place) => {
-      const bar = el("span", "bar" + (two && place === 1 || !two ? " after" : ""));
+      const bar = el("span", "bar" + (place === 1 || single ? " after" : ""));
       bar.style.width = most > 0 && side > 0 ? (100 * side / most).toFixed(2) + "%" : "0";
       if (!(side > 0)) bar.style.minWidth = "0";
       found.append(bar);
@@ -75,9 +75,12 @@
       if (!each[key]) return sides;
       return sides ? sides.map((side, place) => side + each[key][place]) : each[key].slice();
     }, null);
-    const working = inside.flatMap((each) => each.node ? (each.p || each.m ? [each.node.o] : []) : each.operators);
-    return { title: value[0], inside, p: sum("p"), m: sum("m"), size: inside.reduce((n, each) => n + each.size, 0),
-      operators: [...new Set(working)] };
+    const work = {}; // what each operator has of the parameters and multiply-adds
+    for (const each of inside) {
+      const own = each.node ? { [each.node.o]: [...each.p || [], ...each.m || []].reduce((a, b) => a + b, 0) } : each.work;
+      for (const [operator, number] of Object.entries(own)) work[operator] = (work[operator] || 0) + number;
+    }
+    return { title: value[0], inside, p: sum("p"), m: sum("m"), size: inside.reduce((n, each) => n + each.size, 0), work };
   }
   const roots = doc.tree.map(entry);
   function index(entries, path) {
@@ -104,7 +107,7 @@
     label.append(name);
     if (!node) label.append(el("span", "many", many(each.size, "node")));
     if (path && path.length) label.append(el("span", "path", path.join(" / ")));
-    summary.append(label, titled(el("span", "op", node ? node.o : each.operators.join(", ")), node ? node.o : each.operators.join(", ")),
+    summary.append(label, operators(each),
       cell(each.p, scale.p, "Parameters"), cell(each.m, scale.m, "Multiply-adds"));
     found.append(summary);
     let built = false;
@@ -116,6 +119,11 @@
     found.addEventListener("toggle", () => { if (found.open) build(); });
     each.open = () => { build(); found.open = true; };
     return found;
+  }
+  function operators(each) { // of a block those that do most of its work
+    const work = Object.entries(each.work || {}).filter(([, number]) => number > 0).sort((one, other) => other[1] - one[1]);
+    const text = each.node ? each.node.o : work.filter(([, number]) => number > 0.001 * work[0][1]).map(([name]) => name).join(", ");
+    return titled(el("span", "op", text), text);
   }
   function particulars(node, depth) {
     const list = el("dl"), box = el("div", "inside", list);
@@ -130,8 +138,8 @@
   }
   function tree(entries, paths) {
     const found = el("div", "tree");
-    found.append(el("div", "line head", el("span", "label", ""), el("span", "op", "Operator"), el("span", "", "Parameters"),
-      el("span", "", "Multiply-adds")));
+    found.append(el("div", "line head", el("span", "label", ""), el("span", "op", "Operator"), el("span", "right", "Parameters"),
+      el("span", "right", "Multiply-adds")));
     if (paths) {
       const scale = { p: largest(entries, "p"), m: largest(entries, "m") };
       found.append(more(found, entries, (each) => line(each, 0, scale, each.node.path)));
@@ -139,9 +147,13 @@
     }
     found.append(lines(entries, 0));
     let shown = entries.length, level = entries;
-    while (level.length) { // open whole levels, as long as there is room
-      const blocks = level.filter((each) => each.inside && each.open);
-      const size = blocks.reduce((n, each) => n + each.inside.length, 0);
+    while (level.length) { // open level by level, as long as there is room
+      const inside = (list) => list.reduce((n, each) => n + each.inside.length, 0);
+      let blocks = level.filter((each) => each.inside && each.open);
+      if (shown + inside(blocks) > OPEN) { // or the one block that has most in it
+        blocks = blocks.sort((one, other) => other.size - one.size).slice(0, 1);
+      }
+      const size = inside(blocks);
       if (!blocks.length || shown + size > OPEN) break;
       blocks.forEach((each) => each.open());
       shown += size;
@@ -186,7 +198,7 @@
   };
   function pin(each) {
     const most = doc.pins.reduce((found, other) => Math.max(found, other.parameters), 0);
-    const found = el("details", "pin leaf"), numbers = el("span", "cell", bars([each.parameters].concat(two ? [0] : []), most),
+    const found = el("details", "pin leaf"), numbers = el("span", "cell", bars([each.parameters], most, true),
       el("span", "text", short(each.parameters)));
     found.style.setProperty("--depth", 0);
     found.append(el("summary", "line", el("span", "label", el("span", "", each.reason)),
@@ -205,7 +217,7 @@
   function weight([name, what, before, after, was, elements, different, most]) {
     let said = "";
     if (elements !== undefined && what !== "name") {
-      said = different === 0 ? (what === "shape" ? "all numbers at the old places are as they were" : "")
+      said = different === 0 ? (what === "shape" ? "old numbers kept in place" : "")
         : count(different) + " of " + count(elements) + " numbers differ" + (most === null ? "" : ", by up to " + sci(most));
     }
     const form = before && after ? arrow(before, after) : [before || after];
@@ -216,6 +228,7 @@
     const share = each.error === null || !each.tolerance ? 1 : each.error / each.tolerance;
     const bar = el("span", "bar" + (each.ok ? " after" : ""));
     bar.style.width = Math.min(100, 100 * share).toFixed(2) + "%";
+    if (share === 0) bar.style.minWidth = "0";
     if (!each.ok) bar.style.background = "var(--bad)";
     const state = each.vacuous ? "no input moves it" : each.undecided ? "undecided" : each.ok ? "the same" : "not the same";
     return el("tr", "", td("name", each.name), td("nowrap", state), td("number", sci(each.error)),
@@ -239,6 +252,7 @@
   const lower = (...parts) => parts.flat(3).filter((each) => each !== null).join("\n").toLowerCase();
 
   page.textContent = "";
+  page.className = two ? "two" : "one";
   document.title = doc.title + " — onnx-n2n " + doc.kind;
   const KINDS = { inspect: "What can grow", diff: "Differences", verify: "Verification" };
   page.append(el("header", "", el("p", "kind", KINDS[doc.kind] || doc.kind), el("h1", "", doc.title), el("p", "lead", doc.lead)));
