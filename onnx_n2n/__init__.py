@@ -49,15 +49,17 @@ if TYPE_CHECKING:
     from onnx_n2n.passes.report import Report, Result
     from onnx_n2n.record.joining import join
     from onnx_n2n.record.record import Record
+    from onnx_n2n.reporting.difference import Diff, diff
     from onnx_n2n.search.budget import Budget
     from onnx_n2n.search.exploration import Candidate, explore
     from onnx_n2n.verification.verdict import Verdict, verify
 
 __all__ = [
-    "Analysis", "Budget", "Candidate", "Clones", "Cut", "Deepen", "Enlarge", "ExportError", "Grown", "GrowthError",
-    "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Outputs", "Pass", "Record", "Report", "Result",
-    "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones", "cut", "deepen",
-    "enlarge", "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save", "verify", "widen",
+    "Analysis", "Budget", "Candidate", "Clones", "Cut", "Deepen", "Diff", "Enlarge", "ExportError", "Grown",
+    "GrowthError", "InputError", "ModelError", "ModelLike", "N2NError", "OptionError", "Outputs", "Pass", "Record",
+    "Report", "Result", "Sequential", "Verdict", "VerificationError", "Widen", "__version__", "analyze", "clones",
+    "cut", "deepen", "diff", "enlarge", "explore", "grow_checkpoint", "join", "load", "outputs", "parse", "run", "save",
+    "verify", "widen",
 ]  # fmt: skip
 
 __version__ = VERSION
@@ -77,6 +79,7 @@ _HOMES = {
     "passes.report": ("Report", "Result"),
     "record.joining": ("join",),
     "record.record": ("Record",),
+    "reporting.difference": ("Diff", "diff"),
     "search.budget": ("Budget",),
     "search.exploration": ("Candidate", "explore"),
     "verification.verdict": ("Verdict", "verify"),

@@ -27,6 +27,7 @@ COMMANDS = {
     "grow-checkpoint": ("carry", "Grow CHECKPOINT, a network's own parameters, as a student's weights have grown."),
     "join": ("records", "Make one growth record of RECORDS, which were written one after the other, in this order."),
     "verify": ("verify", "Run TEACHER and STUDENT in ONNX Runtime and say whether they compute the same."),
+    "diff": ("diff", "Show how STUDENT differs from TEACHER: nodes, weights, groups and the rest. Nothing is run."),
     "explore": ("explore", "Write students of MODEL that cost about as much as a budget: wider, deeper, and both, each "
                 "verified."),
     "export": ("carry", "Carry MODEL back to a training framework, with the names its weights had there, and check "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
@@ -46,6 +47,12 @@ class _Shown:
 
     def reached(self, how_far: Reached) -> None:
         self.line.update(text=f"{self.stage}: {how_far}")  # drawn when the spinner turns, four times a second
+
+
+def sheet() -> Console:
+    """Return a console that shows nothing, and of which one takes the text with ``export_text``."""
+    how = {"markup": False, "emoji": False, "highlight": False}
+    return _Console(file=StringIO(), record=True, width=UNBROKEN, **how)
 
 
 @contextmanager

@@ -6,31 +6,44 @@ from pathlib import Path
 
 import click
 
+import onnx_n2n
 from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
-from onnx_n2n.cli.streams import check_streams, readable
+from onnx_n2n.cli.pages import check_page, write_page
+from onnx_n2n.cli.streams import check_streams, named, readable
+from onnx_n2n.errors import OptionError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
 from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, Running, Sequencing, Widening
+from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.words import brief
 
 
-def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None = None) -> None:
-    """Run a call on a file, or with its options another pass, and print what was done."""
+def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, change: Pass | None = None) -> None:
+    """Run a call on a file, or with its options another pass, and say what was done."""
     from onnx_n2n.cli import reports
     from onnx_n2n.cli.console import stages, terminal
 
     console = terminal()
     check_streams(model, None if call.output is None else Path(call.output), as_json=as_json)
+    if html is not None and call.output is not None and Path(call.output) == STDOUT:
+        raise OptionError("a page needs the student's file, and stdout is none", hint="name a file with -o")
+    if html is not None and call.dry_run:
+        raise OptionError("a page needs the student, and a dry run makes none", hint="leave one of the two out")
+    others = [Path(each) for each in (model, call.output, call.record) if each is not None]
+    check_page(html, force=call.force, others=others)
     with readable(model) as file:
         with stages(console) as progress:
             result = call.run(change or call.asked, file, progress)
-        if not result.modified:
-            raise result.change.nothing
-        report = result.report.of(str(model))  # what it counts, it reads from the teacher
-        planned = report.estimate
-        place = result.model if planned is None else planned.place
+            if not result.modified:
+                raise result.change.nothing
+            report = result.report.of(str(model))  # what it counts, it reads from the teacher
+            planned = report.estimate
+            place = result.model if planned is None else planned.place
+            if html is not None:
+                progress("writing the page")
+                _write_page(html, call, (model, file), result, report)
         with printing():
             if as_json:
                 steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
@@ -44,6 +57,20 @@ def _deliver(call: Running, model: Path, *, as_json: bool, change: Pass | None =
                 for sentence in () if planned is None else planned.sentences:
                     console.print(sentence, soft_wrap=True)
             reports.print_left_out(console, report.left_out)
+
+
+def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: Result[Path], report: Report) -> None:
+    """Write what was done as a page; the teacher is what it is called, and its file."""
+    from onnx_n2n.cli.reports import verified
+    from onnx_n2n.reporting.page import Made, page_of_pair
+
+    names = named(teacher[0], result.model)
+    made = Made(result.passes, report.to_json(), verified(report))
+    models = [onnx_n2n.load(path) for path in (teacher[1], result.model)]
+    command = click.get_current_context().command.name or ""
+    page = page_of_pair(command, names, *models, made, call.shapes)
+    read = [teacher[1], result.model, *([] if call.record is None else [Path(call.record)])]
+    write_page(place, page, force=call.force, read=read)
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:
@@ -62,37 +89,37 @@ def output_size(_context: click.Context, _option: click.Parameter, value: str | 
 @click.option("--outputs", metavar="[NAME=]SIZE", callback=output_size,
               help="More classes: a new length for an output, whose old entries stay as they are; without --factor and "
               "--group, nothing else grows.")
-def widen(call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool) -> None:
+def widen(call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool, html: Path | None) -> None:
     """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
     change: Pass = call.asked
     if outputs is not None:
         change = outputs if call.factor is None and not call.groups else Sequential(outputs, change)
-    _deliver(call, model, as_json=as_json, change=change)
+    _deliver(call, model, as_json=as_json, html=html, change=change)
 
 
 @click.command()
 @growing(Deepening)
-def deepen(call: Deepening, model: Path, *, as_json: bool) -> None:
+def deepen(call: Deepening, model: Path, *, as_json: bool, html: Path | None) -> None:
     """Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json)
+    _deliver(call, model, as_json=as_json, html=html)
 
 
 @click.command()
 @growing(Enlarging)
-def enlarge(call: Enlarging, model: Path, *, as_json: bool) -> None:
+def enlarge(call: Enlarging, model: Path, *, as_json: bool, html: Path | None) -> None:
     """Enlarge the kernels of MODEL's convolutions, verify the outcome in ONNX Runtime, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json)
+    _deliver(call, model, as_json=as_json, html=html)
 
 
 @click.command()
 @growing(Cutting)
-def cut(call: Cutting, model: Path, *, as_json: bool) -> None:
+def cut(call: Cutting, model: Path, *, as_json: bool, html: Path | None) -> None:
     """Make tensors of MODEL its outputs, remove what only led to the old ones, verify, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json)
+    _deliver(call, model, as_json=as_json, html=html)
 
 
 @click.command()
 @growing(Sequencing)
-def run(call: Sequencing, model: Path, *, as_json: bool) -> None:
+def run(call: Sequencing, model: Path, *, as_json: bool, html: Path | None) -> None:
     """Apply several passes to MODEL one after the other, verify the outcome, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json)
+    _deliver(call, model, as_json=as_json, html=html)

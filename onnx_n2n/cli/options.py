@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import click
 
 from onnx_n2n.cli.errors import Command, ends_well
+from onnx_n2n.cli.pages import as_html
 from onnx_n2n.errors import OptionError
 from onnx_n2n.options import Option, named, options, whole
 from onnx_n2n.verification.asking import Verifying
@@ -101,7 +102,7 @@ def proof_of(*, wanted: bool, seed: int, **given: Any) -> Proof:
 
 
 def growing(kind: type[Running]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command of a call: it gets that, the file and ``as_json``."""
+    """Make a command of a call: it gets that, the file, ``as_json`` and ``html``."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -109,7 +110,7 @@ def growing(kind: type[Running]) -> Callable[[Callable[..., None]], Callable[...
             call = kind(**{each.name: given.pop(each.name) for each in options(kind) if each.said.typed})
             command(call, model, **given)
 
-        made = ends_well(called)
+        made = as_html("what was done")(ends_well(called))
         as_json = "Print the report as one JSON document on stdout."
         made = click.option("--json", "as_json", is_flag=True, help=as_json)(made)
         return click.argument("model", type=click.Path(path_type=Path))(taking(kind)(made))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from onnx_n2n import exact
 from onnx_n2n.cli.checkpoints import print_obstacles, print_settings
+from onnx_n2n.cli.console import sheet
 from onnx_n2n.cli.tables import told_apart
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.passes.leaving_out import BUG, LeftOut
@@ -62,6 +63,13 @@ def print_report(console: Console, report: Report) -> None:
         print_obstacles(console, report.obstacles)
     times = report.parameters_after / max(report.parameters_before, 1)
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
+    _print_verified(console, report)
+    if report.clones is not None and report.clones.channels:
+        console.print(told_apart(report.clones))
+
+
+def _print_verified(console: Console, report: Report) -> None:
+    """Print how the student was verified."""
     if report.verdict is not None:
         print_verdict(console, report.verdict)
     elif report.exact is None and report.estimate is None:
@@ -72,8 +80,18 @@ def print_report(console: Console, report: Report) -> None:
         print_exact(console, report.exact)
     elif report.exact is not None:  # the run has verified it
         console.print(f"Exact check: {report.exact.sentence[:1].lower()}{report.exact.sentence[1:]}.", soft_wrap=True)
-    if report.clones is not None and report.clones.channels:
-        console.print(told_apart(report.clones))
+
+
+def verified(said: Report | Verdict | exact.Verdict) -> list[str]:
+    """Return the sentences that say how a student was verified, or what came of comparing two models."""
+    console = sheet()
+    if isinstance(said, Report):
+        _print_verified(console, said)
+    elif isinstance(said, Verdict):
+        print_verdict(console, said, tried=True)
+    else:
+        print_exact(console, said)
+    return console.export_text().splitlines()
 
 
 def _print_cut(console: Console, excerpt: Excerpt) -> None:

@@ -13,7 +13,8 @@ import click
 import onnx_n2n
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
-from onnx_n2n.cli.streams import readable
+from onnx_n2n.cli.pages import FORCE, as_html, check_page, write_page
+from onnx_n2n.cli.streams import named, readable
 from onnx_n2n.collector import still
 
 
@@ -21,8 +22,10 @@ from onnx_n2n.collector import still
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--clones", "for_clones", is_flag=True, help="Show redundant channels instead: exact copies of others.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@as_html("what can grow")
+@FORCE
 @ends_well
-def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
+def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, force: bool) -> None:
     """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
     from onnx_n2n.analysis.redundant import count_clones
     from onnx_n2n.cli import tables
@@ -30,12 +33,17 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool) -> None:
     from onnx_n2n.depth.places import places
     from onnx_n2n.width.plan import ways
 
+    check_page(html, force=force, others=(model,))
     with readable(model) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)
             clones = count_clones(analysis) if for_clones else None
             depth = places(analysis)
+            if html is not None:
+                from onnx_n2n.reporting.page import page_of_model
+
+                write_page(html, page_of_model(*named(model), analysis, depth), force=force, read=(file,))
         with printing():
             # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
             console = terminal(stderr=False)

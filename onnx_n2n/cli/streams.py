@@ -47,3 +47,18 @@ def check_streams(model: Path, output: Path | None, *, as_json: bool = False) ->
         raise OptionError("a model from stdin has no file to write beside", hint="say where to write with -o")
     if output == STDOUT and as_json:
         raise OptionError("the model and the JSON document cannot both go to stdout", hint="name a file with -o")
+
+
+def check_stdin(teacher: Path, student: Path) -> None:
+    """Make sure that at most one of two models comes from stdin.
+
+    Raises:
+        OptionError: Both would.
+    """
+    if teacher == student == STDIN:
+        raise OptionError("only one of the two models can come from stdin", hint="name a file for the other one")
+
+
+def named(*models: Path) -> tuple[str, ...]:
+    """Return what people call models: by the names of their files."""
+    return tuple("stdin" if model == STDIN else model.name for model in models)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,6 +37,7 @@ class Cost:
         operators: What each operator contributes.
         uncounted: Nodes that could not be counted: their shapes, or how much they multiply, are not known.
         loops: Loops whose body was counted once, however often it runs.
+        nodes: What each node of the graph contributes, by its first result; a call does what its function does.
     """
 
     total: int
@@ -45,6 +46,7 @@ class Cost:
     operators: Mapping[str, int] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
     loops: int = 0
+    nodes: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Cost: {self.total:,} multiply-adds, {len(self.uncounted)} nodes not counted>"
@@ -71,8 +73,24 @@ def multiply_adds(model: ir.Model, shapes: Mapping[str, Lengths] | None = None) 
     copy = _plain(model.clone())
     inputs, assumed = _bind(copy, shapes or {})
     tally = _Tally(copy)
-    operators = tally.graph(copy.graph)
-    return Cost(operators.total(), inputs, assumed, dict(operators), tuple(tally.uncounted), tally.loops)
+    counts = [(node, tally.node(node)) for node in copy.graph]
+    operators = sum((found for _, found in counts), Counter())
+    nodes = _by_node(model.graph, ((node, found.total()) for node, found in counts))
+    return Cost(operators.total(), inputs, assumed, dict(operators), tuple(tally.uncounted), tally.loops, nodes)
+
+
+def _by_node(graph: ir.Graph, counts: Iterable[tuple[ir.Node, int]]) -> dict[str, int]:
+    """Return the counts of a copy's nodes by the model's: a call is written out up to what makes its results."""
+    names = {str(value.name): str(node.outputs[0].name) for node in graph for value in node.outputs if value.name}
+    found: dict[str, int] = {}
+    inside = 0
+    for node, number in counts:
+        inside += number
+        made = next((names[value.name] for value in node.outputs if value.name in names), None)
+        if made is not None:
+            found[made] = found.get(made, 0) + inside
+            inside = 0
+    return {name: number for name, number in found.items() if number}
 
 
 def _plain(model: ir.Model) -> ir.Model:
@@ -343,16 +361,16 @@ class _Tally:
 
     def graph(self, graph: ir.Graph) -> Counter[str]:
         """Count the nodes of a graph, by operator."""
-        found: Counter[str] = Counter()
-        for node in graph:
-            found += self._node(node)
-            bodies = [self.graph(body) for body in bodies_of(node)]
-            if bodies and node.op_type == "If":
-                found += sorted(bodies, key=Counter.total)[-1]
-            else:
-                self.loops += any(bodies)
-                found += sum(bodies, Counter())
-        return found
+        return sum(map(self.node, graph), Counter())
+
+    def node(self, node: ir.Node) -> Counter[str]:
+        """Count a node with its bodies, by operator."""
+        found = self._node(node)
+        bodies = [self.graph(body) for body in bodies_of(node)]
+        if bodies and node.op_type == "If":
+            return found + sorted(bodies, key=Counter.total)[-1]
+        self.loops += any(bodies)
+        return found + sum(bodies, Counter())
 
     def _node(self, node: ir.Node) -> Counter[str]:
         domain = "" if node.domain in STANDARD else node.domain

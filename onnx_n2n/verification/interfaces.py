@@ -92,7 +92,7 @@ def _agree(one: ir.Shape | None, other: ir.Shape | None) -> bool:
 
 
 def declared(value: ir.Value) -> str:
-    """The type and shape of a tensor as its model states it: ``float[N,3]``."""
+    """Return what a model declares of a tensor: ``float[N,3]``."""
     dtype = value.dtype if isinstance(value.type, ir.TensorType) else None
     kind = str(value.type) if dtype is None else dtype.name.lower()
     if value.shape is None:

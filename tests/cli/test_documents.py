@@ -26,6 +26,7 @@ from onnx_n2n.checkpoint.moments import Pulled
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.settings import Setting
+from onnx_n2n.reporting.difference import Changed
 from onnx_n2n.verification.decisions import Named
 from onnx_n2n.verification.interfaces import Difference
 from onnx_n2n.verification.localise import Wrong
@@ -107,7 +108,7 @@ def numbers(value: Any) -> Iterator[float]:
 def derived(document: dict[str, Any]) -> set[str]:
     """Return what the text computes: how many times as much there is, what part of it, and how many are alike."""
     found = {f"{count:,}" for count in alike(document)}
-    for group in document.get("groups", ()):
+    for group in document.get("groups", ()) if document["schema"] == "onnx-n2n.inspect" else ():
         found.add(f"{100 * group['parameters_to_double'] / document['parameters']:.1f}")
     for size in (document.get("estimate") or {}).values():
         found.add(in_bytes(size).split()[0])
@@ -203,6 +204,10 @@ run resnet.onnx -p widen{factor=1.2},deepen{count=1} -o out.onnx --force
 verify resnet.onnx wide.onnx
 verify net.onnx other.onnx
 verify net.onnx net.onnx --inputs zeros.npz
+diff resnet.onnx wide.onnx
+diff net.onnx other.onnx
+diff net.onnx random.onnx
+diff net.onnx net.onnx
 explore net.onnx --budget params=2x -o found --force
 explore net.onnx --budget macs=2x -o found --force --no-verify
 export resnet.onnx --to safetensors -o weights --force
@@ -232,6 +237,7 @@ OF_RECORDS = {
 RARE: list[tuple[str, dict[str, Any]]] = [
     ("widen", OF_RECORDS | {"left_out": [LeftOut("group", "node", "Conv", "out", "wrong", "net.onnx", ()).to_json()]}),
     ("join", OF_RECORDS),
+    ("diff", {name: [asdict(Changed("f", None, "2"))] for name in ("functions", "header", "metadata", "opsets")}),
     ("grow-checkpoint", OF_RECORDS | {"moments": Pulled().to_json()}),
     ("export", {"guessed": [{"name": "table", "as": "constant", "because": "a table of sines"}]}),
     ("verify", {"verification": {

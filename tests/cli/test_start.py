@@ -22,7 +22,8 @@ IR = {"google", "ml_dtypes", "numpy", "onnx", "onnx_graphsurgeon", "onnx_ir", "s
 
 RUNS = {"numpy", "onnx_n2n.verification"}
 HELP: dict[str, set[str]] = {
-    "": set(), "inspect": set(), "log": set(), "join": set(), "grow-checkpoint": RUNS, "export": RUNS, "verify": RUNS,
+    "": set(), "diff": set(), "inspect": set(), "log": set(), "join": set(), "grow-checkpoint": RUNS, "export": RUNS,
+    "verify": RUNS,
 }  # fmt: skip
 """What the help of commands may load: of all together, and of those that state no options of passes."""
 

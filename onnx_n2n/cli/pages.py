@@ -1,0 +1,67 @@
+"""The option ``--html``: one page on what a command did or found, written as everything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from onnx_n2n.cli.errors import Command
+from onnx_n2n.errors import OptionError
+from onnx_n2n.io.atomic import STDOUT, check, drafting, unwritten
+from onnx_n2n.io.sources import Source
+from onnx_n2n.words import brief
+
+if TYPE_CHECKING:
+    from onnx_n2n.reporting.page import Page
+
+FORCE = click.option("--force", is_flag=True, help="Overwrite the page.")
+
+
+def as_html(what: str) -> Callable[[Command], Command]:
+    """Add the option to a command."""
+    said = f"Also write {what} as one page for a browser, which loads nothing from anywhere."
+    return click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help=said)
+
+
+def check_page(place: Path | None, *, force: bool, others: Iterable[Path]) -> None:
+    """Make sure that a page can be written, before there is anything to write.
+
+    Args:
+        place: Where it will be; None if there will be none.
+        force: Whether to replace a file that is there.
+        others: What the command reads and writes besides.
+
+    Raises:
+        OptionError: It cannot.
+    """
+    if place is None:
+        return
+    if place == STDOUT:
+        raise OptionError("a page is not written to stdout", hint="name a file, as with --html report.html")
+    check(place, force=force)
+    for other in others:
+        if os.path.realpath(other) == os.path.realpath(place):
+            name = brief(repr(str(place)))
+            raise OptionError(f"{name} is a file that the command reads or writes besides", hint="name another page")
+
+
+def write_page(place: Path, page: Page, *, force: bool, read: Iterable[Path]) -> None:
+    """Write a page, all of it or nothing.
+
+    Raises:
+        OptionError: It cannot be written there.
+        ModelError: The disk does not take it.
+    """
+    from onnx_n2n.reporting.html import render
+
+    text = render(page)
+    with drafting(place, force=force, read=[Source.of(path) for path in read]) as draft:
+        try:
+            draft.path.write_text(text, "utf-8")
+        except OSError as failure:
+            raise unwritten(place, failure) from failure
+        draft.publish()

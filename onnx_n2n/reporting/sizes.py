@@ -1,0 +1,120 @@
+"""How many channels the groups of a teacher have in its student, which the shapes of the student's weights tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.axes.algebra import Axis, Factor, Limit, Product, leaves, resolve, size
+from onnx_n2n.graph.constants import constants_of
+from onnx_n2n.reporting.pairing import Pairing
+
+Equation = tuple[Axis, int]
+"""An axis of a weight of the teacher, and how long it is in the student."""
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """A group of the teacher.
+
+    Attributes:
+        name: The group, as ``inspect`` names it.
+        before: How many channels it has in the teacher.
+        after: How many in the student; None if the student's weights do not tell.
+    """
+
+    name: str
+    before: int
+    after: int | None
+
+
+def group_sizes(analysis: Analysis, student: ir.Model, pairing: Pairing) -> tuple[GroupSize, ...]:
+    """Return the groups of a teacher's weights with their sizes in a student that has grown from it.
+
+    The axis of a weight is made of factors: one, a product or a sum of some. Factors that cannot grow keep their size.
+    The length of an axis tells the size of a factor if it is the only one in it that is not known. Where two are left,
+    as the heads and the size of a head, the group of the same name in the student tells, if it fits.
+    """
+    known: dict[Factor, int] = {}
+    equations = list(_equations(analysis, student, pairing))
+    _solve(equations, known)
+    groups = analysis.weighty
+    if any(group.factor not in known for group in groups):
+        names = {group.name: group.size for group in analyze(student).weighty}
+        for group in groups:
+            if group.factor not in known and group.name in names:
+                guess = {**known, group.factor: names[group.name]}
+                _solve(equations, guess)
+                if all(length in (None, given) for length, given in _lengths(equations, guess)):
+                    known = guess
+    return tuple(GroupSize(group.name, group.size, known.get(group.factor)) for group in groups)
+
+
+def _equations(analysis: Analysis, student: ir.Model, pairing: Pairing) -> Iterator[Equation]:
+    """Yield the axes of the teacher's weights with the lengths that they have in the student."""
+    tensors = dict(constants_of(student.graph))
+    grown = {old: tuple(tensors[new].shape.numpy()) for new, old in pairing.values.items() if new in tensors}
+    partners = {old: new for new, old in pairing.nodes.items()}
+    for node in analysis.model.graph.all_nodes():
+        other = partners.get(node)
+        for slot, value in enumerate(node.inputs):
+            if value is None or value not in analysis.constants or not analysis.constants.growable(value):
+                continue
+            axes, shape = analysis.axes_of_use(node, slot), grown.get(value)
+            read = other.inputs[slot] if other is not None and slot < len(other.inputs) else None
+            if read is not None and read in tensors:  # each use may have a copy of its own
+                shape = tuple(tensors[read].shape.numpy())
+            if axes is not None and shape is not None and len(axes) == len(shape):
+                yield from zip(axes, shape, strict=True)
+
+
+def _solve(equations: Iterable[Equation], known: dict[Factor, int]) -> None:
+    """Work out factors from axes in which one is not known, for as long as there are such axes."""
+    pending = list(equations)
+    while True:
+        left = []
+        for axis, length in pending:
+            missing = {factor for factor in leaves(axis) if not _fixed(factor) and factor not in known}
+            if len(missing) == 1:
+                factor = missing.pop()
+                found = _solved(axis, length, factor, known)
+                if found is not None:
+                    known[factor] = found
+            elif missing:
+                left.append((axis, length))
+        if len(left) == len(pending):
+            return
+        pending = left
+
+
+def _solved(axis: Axis, length: int, factor: Factor, known: Mapping[Factor, int]) -> int | None:
+    """Return how long a factor must be: the length of an axis is a straight line in one that a sum has once a part."""
+    ends = [_length(axis, {**known, factor: size}) for size in (0, 1)]
+    if None in ends or ends[0] == ends[1]:
+        return None
+    found, rest = divmod(length - ends[0], ends[1] - ends[0])  # type: ignore[operator]
+    fits = rest == 0 and found > 0 and _length(axis, {**known, factor: found}) == length
+    return int(found) if fits else None
+
+
+def _lengths(equations: Iterable[Equation], known: Mapping[Factor, int]) -> Iterator[tuple[int | None, int]]:
+    return ((_length(axis, known), length) for axis, length in equations)
+
+
+def _length(axis: Axis, known: Mapping[Factor, int]) -> int | None:
+    """Return how long an axis of the teacher is with factors of other sizes."""
+    axis = resolve(axis)
+    if isinstance(axis, Factor):
+        return known.get(axis, axis.size if _fixed(axis) else None)
+    parts = [_length(part, known) for part in axis.parts]
+    if None in parts:
+        return None
+    return (math.prod if isinstance(axis, Product) else sum)(parts)  # type: ignore[arg-type]
+
+
+def _fixed(factor: Factor) -> bool:
+    return Limit.PINNED in factor.limits or size(factor) is None
