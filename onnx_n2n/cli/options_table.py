@@ -20,8 +20,8 @@ Made by `python -m onnx_n2n.cli.options_table > docs/options.md` from the comman
 
 The options of `widen`, `deepen`, `enlarge`, `cut` and `run` are keywords of the functions of these names in `onnx_n2n`.
 Those of a pass are also the fields of its class, and stand in its text: `--multiple-of 8` is `Widen(multiple_of=8)`,
-`widen(model, multiple_of=8)` and `widen{multiple_of=8}`. What may be given several times is a list there, and NAME=SIZE a
-mapping. In a text, blanks separate entries: `widen{groups=stem.0:20 conv.1:32,exclude=head* stages.5.*}`.
+`widen(model, multiple_of=8)` and `widen{multiple_of=8}`. What may be given several times is a list there, and NAME=SIZE
+a mapping. In a text, blanks separate entries: `widen{groups=stem.0:20 conv.1:32,exclude=head* stages.5.*}`.
 """
 OUTPUTS = "A function and a pass, `outputs{size=20,output=logits}`; as a command it is `widen --outputs logits=20`."
 
