@@ -98,7 +98,7 @@ def test_every_name_of_a_model_is_data(tmp_path: Path) -> None:
     onnx.save(evil(), teacher)
     onnx.save(net(), student)
     for one, other in ((teacher, student), (student, teacher)):
-        text = render(page_of_pair("diff", (EVIL, EVIL), onnx_n2n.load(one), onnx_n2n.load(other)))
+        text = render(page_of_pair("diff", (EVIL, EVIL), [onnx_n2n.load(one), onnx_n2n.load(other)]))
         assert EVIL not in text
         assert "onerror" in text
         assert text.count("</script>") == 2
