@@ -62,8 +62,8 @@ def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: 
     models = [onnx_n2n.load(path) for path in (teacher[1], result.model)]
     command = click.get_current_context().command.name or ""
     page = page_of_pair(command, names, models, made, call.shapes)
-    read = [teacher[1], result.model, *([] if call.record is None else [Path(call.record)])]
-    write_page(place, page, force=call.force, read=read)
+    others = [] if call.record is None else [Path(call.record)]
+    write_page(place, page, force=call.force, models=models, others=others)
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:

@@ -94,7 +94,7 @@ def verify(
                 report = {"verification": verdict.to_json()}
                 made = Made("", report, reports.verified(verdict))
                 page = page_of_pair("verify", named(teacher, student), models, made, proof.shapes)
-                write_page(html, page, force=force, read=(old, new))
+                write_page(html, page, force=force, models=models)
         for source in (source for each in models for source in carried(each).files.read):
             source.check()
     with printing():
@@ -124,7 +124,7 @@ def _exactly(
             made = Made("", {"exact": verdict.to_json()}, reports.verified(verdict))
             models = [onnx_n2n.load(path) for path in (old, new)]
             page = page_of_pair("verify", named(teacher, student), models, made, options["shapes"])
-            write_page(html, page, force=force, read=(old, new))
+            write_page(html, page, force=force, models=models)
     with printing():
         if as_json:
             ok = None if verdict.state == "undecided" else bool(verdict)

@@ -139,6 +139,14 @@ def test_a_page_never_replaces_what_it_may_not(folder: Path, reason: str) -> Non
     assert files(folder) == before
 
 
+def test_the_weights_of_a_model_are_no_place_for_a_page(folder: Path) -> None:
+    onnx.save(net(), "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    before = files(folder)
+    for line in ("inspect net.onnx", "diff net.onnx net.onnx", "verify net.onnx net.onnx"):
+        outcome = call(*line.split(), "--html", "net.data", "--force")
+        assert (outcome.exit_code, files(folder)) == (2, before), outcome.output
+
+
 def test_force_replaces_a_page(folder: Path) -> None:
     (folder / "page.html").write_text("old")
     assert call("inspect", "net.onnx", "--html", "page.html", "--force").exit_code == 0
