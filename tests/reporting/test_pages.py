@@ -98,7 +98,7 @@ def test_every_name_of_a_model_is_data(tmp_path: Path) -> None:
     onnx.save(evil(), teacher)
     onnx.save(net(), student)
     for one, other in ((teacher, student), (student, teacher)):
-        text = render(page_of_pair("diff", (EVIL, EVIL), onnx_n2n.load(one), onnx_n2n.load(other)))
+        text = render(page_of_pair("diff", (EVIL, EVIL), [onnx_n2n.load(one), onnx_n2n.load(other)]))
         assert EVIL not in text
         assert "onerror" in text
         assert text.count("</script>") == 2
@@ -137,6 +137,14 @@ def test_a_page_never_replaces_what_it_may_not(folder: Path, reason: str) -> Non
     assert outcome.exit_code == 2, outcome.output
     assert reason in outcome.output
     assert files(folder) == before
+
+
+def test_the_weights_of_a_model_are_no_place_for_a_page(folder: Path) -> None:
+    onnx.save(net(), "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    before = files(folder)
+    for line in ("inspect net.onnx", "diff net.onnx net.onnx", "verify net.onnx net.onnx"):
+        outcome = call(*line.split(), "--html", "net.data", "--force")
+        assert (outcome.exit_code, files(folder)) == (2, before), outcome.output
 
 
 def test_force_replaces_a_page(folder: Path) -> None:
