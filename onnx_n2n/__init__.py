@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from onnx_n2n.record.joining import join
     from onnx_n2n.record.record import Record
     from onnx_n2n.reporting.difference import Diff, diff
-    from onnx_n2n.search.budget import Budget
+    from onnx_n2n.costs.budget import Budget
     from onnx_n2n.search.exploration import Candidate, explore
     from onnx_n2n.verification.verdict import Verdict, verify
 
@@ -80,7 +80,7 @@ _HOMES = {
     "record.joining": ("join",),
     "record.record": ("Record",),
     "reporting.difference": ("Diff", "diff"),
-    "search.budget": ("Budget",),
+    "costs.budget": ("Budget",),
     "search.exploration": ("Candidate", "explore"),
     "verification.verdict": ("Verdict", "verify"),
 }  # fmt: skip

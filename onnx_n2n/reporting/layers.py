@@ -16,7 +16,7 @@ from onnx_n2n.graph.quantised import NARROW
 from onnx_n2n.graph.uses import reads
 from onnx_n2n.reporting.difference import Diff, title
 from onnx_n2n.reporting.pairing import Pairing
-from onnx_n2n.search.cost import Cost, multiply_adds
+from onnx_n2n.costs.cost import Cost, multiply_adds
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 

@@ -1,7 +1,7 @@
 """Students near a budget."""
 
-from onnx_n2n.search.budget import Budget
-from onnx_n2n.search.cost import Cost, multiply_adds
+from onnx_n2n.costs.budget import Budget
+from onnx_n2n.costs.cost import Cost, multiply_adds
 from onnx_n2n.search.exploration import Candidate, Direction, explore
 
 __all__ = ["Budget", "Candidate", "Cost", "Direction", "explore", "multiply_adds"]

@@ -33,7 +33,7 @@ from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.passes.report import Idle
 from onnx_n2n.progress import Progress, unheard
-from onnx_n2n.search.budget import UNITS, Budget, Size, Unit, shapes_of, sized
+from onnx_n2n.costs.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
 from onnx_n2n.verification import TIME_LIMIT, Verdict
 from onnx_n2n.verification.options import Feeds, Proof

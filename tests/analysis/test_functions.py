@@ -14,7 +14,7 @@ from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import ModelError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
-from onnx_n2n.search.cost import multiply_adds
+from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.verification.randomness import drawn
 
 
