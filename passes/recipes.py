@@ -1,8 +1,8 @@
 """Recipes: passes with their options, how their student is verified, and what it may cost, as files in YAML hold them.
 
-    passes: [{widen: {factor: 1.5}}, deepen]
-    provider: cpu
-    budget: params=3x
+passes: [{widen: {factor: 1.5}}, deepen]
+provider: cpu
+budget: params=3x
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def to_recipe(passes: Pass | str, **settings: Any) -> dict[str, Any]:
         entries.append({name: given} if given else name)
     if unknown := [name for name in settings if name not in KEYS]:
         raise _no_key(unknown[0])
-    found = {name: KEYS[name].valued(value) for name, value in settings.items()}
-    if not isinstance(found.get("inputs"), str | None):
+    if not isinstance(settings.get("inputs"), str | os.PathLike | None):
         raise OptionError("a recipe cannot hold arrays", hint="write them to an npz file, and name that with `inputs=`")
+    found = {name: _valued(KEYS[name], value) for name, value in settings.items()}
     return {"passes": entries, **{one.name: _plain(value) for one, value in _unusual(KEYS.values(), found)}}
 
 
@@ -211,7 +211,7 @@ def _value(each: Option, value: Any) -> Any:
         kind = "a mapping" if origin is Mapping else "a path"
         raise OptionError(f"{each.word} is {kind}, and not {_what(value)}")
     try:
-        found = each.valued(value)
+        found = _valued(each, value)
         each.check(found)
     except OptionError as failure:
         entries = value if isinstance(value, list | tuple) else [value]
@@ -219,6 +219,11 @@ def _value(each: Option, value: Any) -> Any:
         hint = f"{failure.hint}; put quotes around it" if of_texts else failure.hint
         raise OptionError(failure.reason, hint=hint) from failure
     return found
+
+
+def _valued(each: Option, value: Any) -> Any:
+    """Return a value as the field has it; what may be a path is one, and no arrays."""
+    return os.fspath(value) if each.is_path and value is not None else each.valued(value)
 
 
 def _what(value: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from onnx_n2n.costs.cost import Cost, multiply_adds
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.costs.cost import Cost, multiply_adds
 from onnx_n2n.verification.options import Proof
 
 Unit = Literal["params", "macs"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.sources import Source
-from onnx_n2n.words import brief, in_bytes
+from onnx_n2n.words import LINE, brief, in_bytes
 
 if TYPE_CHECKING:
     import yaml
@@ -91,7 +91,7 @@ def read(place: Path, what: str) -> Document:
     except yaml.MarkedYAMLError as failure:
         mark = failure.problem_mark or failure.context_mark
         where = f", line {mark.line + 1}" if mark is not None else ""
-        raise OptionError(f"{name}{where}: {brief(str(failure.problem or failure.context))}") from failure
+        raise OptionError(f"{name}{where}: {brief(str(failure.problem or failure.context), 2 * LINE)}") from failure
     except yaml.YAMLError as failure:  # of a character that no text has
         raise OptionError(f"{name} is no {what}: {brief(str(failure))}") from failure
     except RecursionError:
@@ -112,6 +112,11 @@ def written(values: Mapping[str, Any], place: Path) -> bytes:
         def ignore_aliases(self, _data: Any) -> bool:
             return True
 
+        def represent_str(self, text: str) -> yaml.ScalarNode:
+            style = None if text.isprintable() else '"'  # of all styles only this one keeps every kind of line break
+            return self.represent_scalar(f"{TAG}str", text, style)
+
+    Dumper.add_representer(str, Dumper.represent_str)
     _add_forms(Dumper)
     text = yaml.dump(
         values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
+from onnx_n2n.costs.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
@@ -33,7 +34,6 @@ from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.leaving_out import LeftOut
 from onnx_n2n.passes.report import Idle
 from onnx_n2n.progress import Progress, unheard
-from onnx_n2n.costs.budget import UNITS, Budget, Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
 from onnx_n2n.verification import TIME_LIMIT, Verdict
 from onnx_n2n.verification.options import Feeds, Proof

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 

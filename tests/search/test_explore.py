@@ -20,10 +20,10 @@ from helpers import calling
 from helpers.calling import MODELS, files
 from helpers.graphs import TOLERANCE as ROUNDING
 from helpers.graphs import Judge, model
-from onnx_n2n.errors import OptionError
-from onnx_n2n.passes import parse
 from onnx_n2n.costs.budget import Budget, sized
 from onnx_n2n.costs.cost import multiply_adds
+from onnx_n2n.errors import OptionError
+from onnx_n2n.passes import parse
 from onnx_n2n.search.exploration import DIRECTIONS, TOLERANCE, Candidate, explore
 from onnx_n2n.verification.options import Proof
 
