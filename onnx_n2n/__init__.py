@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones, clones
     from onnx_n2n.analysis.walk import Analysis
     from onnx_n2n.checkpoint.growth import Grown
+    from onnx_n2n.costs.budget import Budget
     from onnx_n2n.errors import (
         ExportError,
         GrowthError,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from onnx_n2n.record.joining import join
     from onnx_n2n.record.record import Record
     from onnx_n2n.reporting.difference import Diff, diff
-    from onnx_n2n.search.budget import Budget
     from onnx_n2n.search.candidates import Candidate
     from onnx_n2n.search.exploration import explore
     from onnx_n2n.verification.verdict import Verdict, verify
@@ -81,7 +81,7 @@ _HOMES = {
     "record.joining": ("join",),
     "record.record": ("Record",),
     "reporting.difference": ("Diff", "diff"),
-    "search.budget": ("Budget",),
+    "costs.budget": ("Budget",),
     "search.candidates": ("Candidate",),
     "search.exploration": ("explore",),
     "verification.verdict": ("Verdict", "verify"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 LINE = 80  # characters of a text that somebody else has written
 
 
@@ -14,6 +16,14 @@ def brief(text: str, most: int = LINE) -> str:
     """Return a text on one line, cut where it is longer than that."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
+
+
+def perhaps(name: str, known: Collection[str], otherwise: str = "", cutoff: float = 0.6) -> str:
+    """Return a hint which of several names might be meant; ``otherwise`` if none is near."""
+    from difflib import get_close_matches  # only errors need it
+
+    close = get_close_matches(name, known, n=3, cutoff=cutoff)
+    return f"perhaps you mean {' or '.join(map(repr, close))}" if close else otherwise
 
 
 def in_bytes(number: int) -> str:

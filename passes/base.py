@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import onnx_ir as ir
 
 from onnx_n2n.analysis.selection import Selection
+from onnx_n2n.costs.budget import Budget
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io import history
 from onnx_n2n.io.model import ModelLike
@@ -22,6 +23,7 @@ from onnx_n2n.passes.rehearsal import rehearse
 from onnx_n2n.passes.report import Change, Idle, Result
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.verification.options import Proof
+from onnx_n2n.words import perhaps
 
 OPTION = re.compile(r'\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^,{}"]*))\s*(?:,|$)', re.DOTALL)
 P = TypeVar("P", bound="Pass")
@@ -102,6 +104,7 @@ class Pass(Options, ir.passes.FunctionalPass):
         strict: bool = False,
         progress: Progress = unheard,
         dry_run: bool = False,
+        budget: Budget | None = None,
     ) -> Result[Any]:
         """Apply the pass to a model and verify the outcome.
 
@@ -116,6 +119,7 @@ class Pass(Options, ir.passes.FunctionalPass):
             dry_run: Whether only to say what would be done, and what it takes: ``result.report.estimate``. No student
                 is made, verified or written, so that ``result.model`` is None. Models are run only for statistics that
                 ``Deepen`` takes.
+            budget: What the student may cost at most.
 
         Returns:
             The student, as the same kind of model, with what was done to it.
@@ -123,7 +127,7 @@ class Pass(Options, ir.passes.FunctionalPass):
         Raises:
             OptionError: An option has no meaning, or the output cannot be written.
             ModelError: The model cannot be read, or there is no room for the student on the disk.
-            GrowthError: What is asked for by name does not exist, or cannot be had.
+            GrowthError: What is asked for by name does not exist, or cannot be had, or costs more than the budget.
             InputError: The teacher cannot be run on the inputs.
             VerificationError: The student differs from the teacher. Nothing was written.
         """
@@ -132,9 +136,11 @@ class Pass(Options, ir.passes.FunctionalPass):
             model = model.model
         target = output.beside(self.suffix)
         if dry_run:
-            return rehearse(model, self, target=target, proof=proof, read=self.files(), progress=progress)
+            return rehearse(
+                model, self, target=target, proof=proof, read=self.files(), progress=progress, budget=budget
+            )
         return deliver(
-            model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress
+            model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress, budget=budget
         )
 
     def call(self, model: ir.Model) -> Result[ir.Model]:
@@ -162,7 +168,8 @@ class Pass(Options, ir.passes.FunctionalPass):
                 raise OptionError(f"{text[place:]!r} is not of the form option=value", hint=_known(cls))
             name, place = match[1], match.end()
             if name not in known:
-                raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=_known(cls))
+                hint = perhaps(name, known, _known(cls))
+                raise OptionError(f"{cls.__name__.lower()} has no option {name!r}", hint=hint)
             if known[name].name in found:
                 raise OptionError(f"{cls.__name__.lower()} has the option {name!r} twice", hint="give it once")
             value = re.sub(r"\\(.)", r"\1", match[2], flags=re.DOTALL) if match[2] is not None else match[3].strip()

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint
 from onnx_n2n import plugins
 from onnx_n2n.errors import EnvironmentWarning, OptionError
 from onnx_n2n.passes.base import Pass
+from onnx_n2n.words import perhaps
 
 
 def pass_named(name: str, own: Mapping[str, type[Pass]]) -> type[Pass]:
@@ -29,7 +30,8 @@ def pass_named(name: str, own: Mapping[str, type[Pass]]) -> type[Pass]:
     found = [entry for entry in entries if entry.name == name]
     if not found:
         known = sorted({entry.name for entry in entries} - own.keys())
-        raise OptionError(f"there is no pass {name!r}", hint=f"passes are {', '.join([*own, *known])}")
+        every = [*own, *known]
+        raise OptionError(f"there is no pass {name!r}", hint=perhaps(name, every, f"passes are {', '.join(every)}"))
     if len(found) > 1:
         packages = " and ".join(map(repr, map(plugins.package, found)))
         raise OptionError(f"packages {packages} both have a pass {name!r}", hint="uninstall one of them")

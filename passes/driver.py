@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.redundant import Clones, count_clones
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.collector import still
+from onnx_n2n.costs.budget import Budget, shapes_of
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.graph.grown import grown_in
@@ -53,13 +54,16 @@ if TYPE_CHECKING:
 class Target:
     """Where the student of a file goes: ``path``, or beside the teacher with ``suffix``; ``force`` overwrites.
 
-    A path of ``-`` is stdout. The growth record goes to ``record``, if there is one.
+    A path of ``-`` is stdout. The growth record goes to ``record``, if there is one. What else is written goes to the
+    places in ``also``, which has what makes it of the pass that made the student. Files in ``read`` are not written.
     """
 
     path: str | os.PathLike[str] | None = None
     force: bool = False
     record: str | os.PathLike[str] | None = None
     suffix: str = "student"
+    also: Mapping[Path, Callable[[Any], bytes]] = field(default_factory=dict)
+    read: tuple[Source, ...] = ()
 
     def beside(self, suffix: str) -> Target:
         """Return the same target with another suffix for the file beside the teacher."""
@@ -76,21 +80,25 @@ class Target:
             OptionError: Something is there already, or nothing can be written there.
         """
         place, also = self._places(teacher)
-        return drafting(place, also=also, force=self.force, read=read, companions=data_files)
+        return drafting(
+            place, also=also, force=self.force, read=(*read, *self.read), companions=data_files
+        )
 
     def check(self, teacher: Path, read: Iterable[Source]) -> Path:
         """Make sure that a student of a file can be written, and return where it would be; see :meth:`draft`."""
         place, also = self._places(teacher)
-        check_all(place, also, force=self.force, read=read, companions=data_files)
+        check_all(place, also, force=self.force, read=(*read, *self.read), companions=data_files)
         return place
 
     def _places(self, teacher: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the student goes, and where what goes along with it does."""
         beside = teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
-        also = () if self.record is None else (Path(self.record),)
-        if STDOUT in also:
+        record = () if self.record is None else (Path(self.record),)
+        if STDOUT in record:
             raise OptionError("a growth record cannot be written to stdout", hint="name a file with `record=`")
-        return beside if self.path is None else Path(self.path), also
+        if STDOUT in self.also:
+            raise OptionError("only the student can be written to stdout", hint="name a file for what goes with it")
+        return beside if self.path is None else Path(self.path), (*record, *self.also)
 
 
 class Driven(Changer, Protocol):
@@ -136,6 +144,7 @@ def deliver(
     read: Iterable[Path] = (),
     strict: bool = False,
     progress: Progress = unheard,
+    budget: Budget | None = None,
 ) -> Result[Any]:
     """Apply a pass to a copy of a model, verify the outcome, and return it as the kind that was given.
 
@@ -147,6 +156,7 @@ def deliver(
         read: Files that the pass reads besides the model.
         strict: Whether a wrong student is an error at once; otherwise what makes it wrong is left out.
         progress: Is told each stage as it begins; a :class:`onnx_n2n.progress.Meter` also how far it is.
+        budget: What the student may cost at most.
 
     Raises:
         N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
@@ -159,7 +169,7 @@ def deliver(
     teacher = loan.model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
-        maker = _Maker(given.model, loan, path, draft, proof, progress)
+        maker = _Maker(given.model, loan, path, draft, proof, progress, budget)
         found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change, both=True)
         if isinstance(made, Failure):
@@ -180,9 +190,12 @@ def deliver(
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
-            for to in draft.also.values():
+            for to, drafted in draft.also.items():
+                if to in target.also:
+                    drafted.write_bytes(target.also[to](change))
+                    continue
                 record = made.recorded()
-                to.write_bytes(record.to_bytes())
+                drafted.write_bytes(record.to_bytes())
                 barred = obstacles(record)
             draft.publish()
             student = draft.place
@@ -204,6 +217,7 @@ class _Maker:
     draft: Draft | None
     proof: Proof
     progress: Progress
+    budget: Budget | None
 
     @property
     def folder(self) -> Path | None:
@@ -232,6 +246,8 @@ class _Maker:
                 if not done.modified:
                     same = working if isinstance(self.model, ir.Model) else self.model
                     return Made(working, done, same, Proven(), recorded)
+                if self.budget is not None:
+                    self.budget.check(self.loan.model, working, shapes_of(self.proof))
             with self._beside() as apart:
                 try:
                     with still():

@@ -9,13 +9,16 @@ from __future__ import annotations
 import inspect
 import os
 import textwrap
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, MISSING, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Concatenate, ParamSpec, cast
 
+from onnx_n2n.costs.budget import Budget
 from onnx_n2n.errors import OptionError
+from onnx_n2n.io import yaml_files
 from onnx_n2n.io.model import ModelLike
+from onnx_n2n.io.sources import Source
 from onnx_n2n.options import option, options, part_of
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.cut import Cut
@@ -23,11 +26,11 @@ from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.enlarge import Enlarge
 from onnx_n2n.passes.outputs import Outputs
+from onnx_n2n.passes.recipes import KEYS, Checking, instructions, to_recipe
 from onnx_n2n.passes.report import Result
 from onnx_n2n.passes.sequential import Sequential, parse
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.progress import Progress, unheard
-from onnx_n2n.verification.asking import Verifying
 
 __all__ = ["cut", "deepen", "enlarge", "outputs", "run", "widen"]
 
@@ -37,7 +40,7 @@ FilePath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running(Verifying):
+class Running(Checking):
     """How a pass is run."""
 
     suffix: ClassVar[str] = Sequential.suffix
@@ -45,19 +48,22 @@ class Running(Verifying):
     output: FilePath | None = option(
         None, "Where to write.", flags=("-o", "--output"), usual="MODEL.$suffix.onnx"
     )
-    verify: bool = option(True, "Run both models before writing.")
-    exact: bool = option(
-        False, "Also say it for every input, in exact arithmetic, however long that takes.", usual="if that is cheap"
-    )
     record: FilePath | None = option(
         None, "Also write what became of every weight, for 'grow-checkpoint' and other tools.", metavar="FILE"
     )
+    save_recipe: FilePath | None = option(
+        None, "Also write a recipe, with which 'run --recipe' makes the same student again.", metavar="FILE.yaml"
+    )
     force: bool = option(False, "Overwrite the output.")
-    strict: bool = option(False, "Fail if a student is wrong, instead of leaving out what makes it wrong.")
     dry_run: bool = option(
         False, "Only say what would be done, and what is read, written and held in memory; nothing is verified or "
         "written.",
     )  # fmt: skip
+
+    @classmethod
+    def told(cls, *args: Any, **given: Any) -> Running:
+        """Return a call of which a user has said this much."""
+        return cls(*args, **given)
 
     @property
     def asked(self) -> Pass:
@@ -72,17 +78,39 @@ class Running(Verifying):
             OptionError: The student is to be written, and the model is in no file.
             N2NError: As ``Pass.__call__`` says.
         """
-        if not isinstance(model, str | os.PathLike) and (self.output or self.record):
+        if not isinstance(model, str | os.PathLike) and (self.output or self.record or self.save_recipe):
             raise OptionError(
                 "the student of a model that is in no file is not written, but returned",
                 hint="use onnx_n2n.save(result.model, path), and result.growth.save(path) for the record",
             )
+        also = {}
+        if self.save_recipe is not None:
+            place = Path(self.save_recipe)
+            self.recipe_of(change)  # it may hold what no recipe can
+            also[place] = lambda done: yaml_files.written(self.recipe_of(done), place)
+        budget = None if self.budget is None else Budget.read(self.budget)
         proof = self.proof(wanted=self.verify, seed=getattr(change, "seed", 0), exact=self.exact)
         output, record = (None if place is None else Path(place) for place in (self.output, self.record))
-        target = Target(output, self.force, record)
+        target = Target(output, self.force, record, also=also, read=self.sources)
         return change(
-            model, proof=proof, output=target, strict=self.strict, progress=progress, dry_run=self.dry_run
-        )
+            model, proof=proof, output=target, strict=self.strict, progress=progress, dry_run=self.dry_run,
+            budget=budget,
+        )  # fmt: skip
+
+    def recipe_of(self, change: Pass) -> dict[str, Any]:
+        """Return the recipe by which a pass is run again as here.
+
+        Raises:
+            OptionError: No recipe can say that.
+        """
+        if self.session_options is not None:
+            raise OptionError("a recipe cannot hold `session_options=`", hint="leave one of the two out")
+        return to_recipe(change, **{name: getattr(self, name) for name in KEYS})
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Files that say what to do, which must not be written."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -151,13 +179,45 @@ class Sequencing(Running):
         True
     """
 
-    passes: str | Pass = option(
-        MISSING, "As in 'widen{factor=1.4},deepen{every=2}'.", flags=("-p", "--passes"), metavar="PASSES"
+    passes: str | Pass | None = option(
+        None, "As in 'widen{factor=1.4},deepen{every=2}'.", flags=("-p", "--passes"), metavar="PASSES"
     )
+    _: KW_ONLY
+    recipe: FilePath | Mapping[str, Any] | None = option(
+        None, "Take passes, and how to verify, from this file; other options beat what it says.", metavar="FILE.yaml"
+    )
+
+    @classmethod
+    def told(cls, *args: Any, **given: Any) -> Running:
+        """Return a call of which a user has said this much, and perhaps a recipe the rest.
+
+        Raises:
+            ModelError: The file of the recipe cannot be read.
+            OptionError: It is no recipe, or there are passes besides.
+        """
+        call = cls(*args, **given)
+        if call.recipe is None:
+            return call
+        if call.passes is not None:
+            raise OptionError("`passes=` and `recipe=` both say what to do", hint="leave one of them out")
+        found = instructions(call.recipe)
+        rest = {name: value for name, value in found.settings.items() if given.get(name) is None}
+        return replace(call, passes=found.passes, **rest)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The file of the recipe."""
+        return () if self.recipe is None or isinstance(self.recipe, Mapping) else (Source.of(Path(self.recipe)),)
 
     @property
     def asked(self) -> Pass:
-        """The passes that are run."""
+        """The passes that are run.
+
+        Raises:
+            OptionError: There are none.
+        """
+        if self.passes is None:
+            raise OptionError("nothing says which passes to apply", hint="name them with `passes=`, or a `recipe=`")
         if isinstance(self.passes, str):
             return parse(self.passes)
         if isinstance(self.passes, Pass):
@@ -191,7 +251,7 @@ def _function(name: str, kind: Callable[P, Running]) -> Function[P]:
     """Return the function that makes a call and runs it, with the signature and the help of the call's options."""
 
     def function(model: ModelLike, *args: P.args, **kwargs: P.kwargs) -> Result[Any]:
-        call = kind(*args, **kwargs)
+        call = cast("type[Running]", kind).told(*args, **kwargs)
         return call.run(call.asked, model)
 
     call = cast("type[Running]", kind)

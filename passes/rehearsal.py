@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from onnx_n2n.collector import still
+from onnx_n2n.costs.budget import Budget, shapes_of
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.history import digest
@@ -34,6 +35,7 @@ def rehearse(
     proof: Proof,
     read: Iterable[Path] = (),
     progress: Progress = unheard,
+    budget: Budget | None = None,
 ) -> Result[None]:
     """Say what a pass would do to a model, and what it would take.
 
@@ -47,11 +49,12 @@ def rehearse(
         proof: How it would be verified.
         read: Files that the pass reads besides the model.
         progress: Is told each stage as it begins.
+        budget: What the student may cost at most.
 
     Raises:
         OptionError: The output could not be written.
         ModelError: The model cannot be read, or there is no room for the student on the disk.
-        GrowthError: What is asked for by name does not exist, or cannot be had.
+        GrowthError: What is asked for by name does not exist, or cannot be had, or costs more than the budget.
     """
     progress("reading the model")
     given = plain(model).model
@@ -65,6 +68,8 @@ def rehearse(
     sizes = parameters(teacher), parameters(working)
     if not done.modified:
         return Result(None, done, Report(done, *sizes, None), str(change), lambda: Record((), digest(teacher)))
+    if budget is not None:
+        budget.check(teacher, working, shapes_of(proof))
     estimate = estimated(teacher, working, place, runs=proof.wanted and proof.runs)
     unnamed = Record(done.steps, "", origins(teacher)) if target.record is not None else None  # by no digest
     barred = None if unnamed is None else obstacles(unnamed)

@@ -60,7 +60,7 @@ class Sequential(Pass):
             raise OptionError(f"{strange[0]} is no pass of onnx-n2n", hint=hint)
         for each in self.passes:
             each.check()
-        flat = list(self._flat())
+        flat = list(self.flat())
         last = max((place for place, each in enumerate(flat) if each.first), default=0)
         if late := [str(each) for each in flat[:last] if not each.first]:
             raise OptionError(
@@ -68,9 +68,10 @@ class Sequential(Pass):
                 hint="a cut comes first, since what it makes an output may have grown; the outcome is the same",
             )
 
-    def _flat(self) -> Iterator[Pass]:
+    def flat(self) -> Iterator[Pass]:
+        """Yield the passes, and in place of several as one those that they are."""
         for each in self.passes:
-            yield from each._flat() if isinstance(each, Sequential) else (each,)
+            yield from each.flat() if isinstance(each, Sequential) else (each,)
 
     def files(self) -> tuple[Path, ...]:
         """Return the files that any of the passes reads."""

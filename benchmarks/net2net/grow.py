@@ -24,11 +24,11 @@ from net2net.experiments import Init
 from net2net.nets import GPTSpec, InceptionSpec, Spec
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.checkpoint.growth import apply, grow
+from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.passes import Deepen, Outputs, Pass, Sequential, Widen
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.record.record import Record, Remade
 from onnx_n2n.record.record import load as load_record
-from onnx_n2n.search.cost import multiply_adds
 from onnx_n2n.verification.options import Proof
 
 INPUT, OUTPUT = "x", "y"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.options import Options, option
+from onnx_n2n.words import perhaps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,5 @@ class Selection(Options):
 
 def unknown(name: str, names: Collection[str], what: str) -> GrowthError:
     """Return the error that says that there is nothing of a name."""
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else f"'onnx-n2n inspect' lists the {what}s"
+    hint = perhaps(name, names, f"'onnx-n2n inspect' lists the {what}s")
     return GrowthError(f"there is no {what} named {name!r}", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from onnx_n2n.cli.words import count, listed, new_table
-from onnx_n2n.search.budget import UNITS
+from onnx_n2n.costs.budget import UNITS
 from onnx_n2n.search.exploration import Exploration
 
 

@@ -15,7 +15,7 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
-from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, Running, Sequencing, Widening
+from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, FilePath, Running, Sequencing, Widening
 from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.words import brief
 
@@ -31,7 +31,7 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
         raise OptionError("a page needs the student's file, and stdout is none", hint="name a file with -o")
     if html is not None and call.dry_run:
         raise OptionError("a page needs the student, and a dry run makes none", hint="leave one of the two out")
-    others = [Path(each) for each in (model, call.output, call.record) if each is not None]
+    others = [Path(each) for each in (model, call.output, *_besides(call)) if each is not None]
     check_page(html, force=call.force, others=others)
     with readable(model) as file:
         with stages(console) as progress:
@@ -48,8 +48,9 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
             if as_json:
                 steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]
                 named = {"teacher": str(model), "student": str(place), "pass": result.passes, "steps": steps}
+                written = {"record": call.record, "recipe": call.save_recipe}
                 digest = result.growth.student if planned is None else None
-                print_json(named | {"digest": digest, "record": call.record} | report.to_json())
+                print_json({**named, "digest": digest, **written, **report.to_json()})
             else:
                 reports.print_report(console, report)
                 if planned is None:
@@ -69,8 +70,13 @@ def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: 
     models = [onnx_n2n.load(path) for path in (teacher[1], result.model)]
     command = click.get_current_context().command.name or ""
     page = page_of_pair(command, names, models, made, call.shapes)
-    others = [] if call.record is None else [Path(call.record)]
-    write_page(place, page, force=call.force, models=models, others=others)
+    write_page(place, page, force=call.force, models=models, others=list(map(Path, _besides(call))))
+
+
+def _besides(call: Running) -> list[FilePath]:
+    """Return the files that are read or written beside the models."""
+    written = [each for each in (call.record, call.save_recipe) if each is not None]
+    return [*written, *(source.path for source in call.sources)]
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
 from onnx_n2n.cli.errors import Command, ends_well
 from onnx_n2n.cli.pages import as_html
@@ -63,7 +64,7 @@ def as_click(each: Option) -> Callable[[Command], Command]:
     elif said.above is not None:
         settings["type"] = click.FloatRange(min=said.above, min_open=True)
     else:
-        settings["type"] = each.scalar
+        settings["type"] = each.scalar if isinstance(each.scalar, type) else str
     *short, flag = each.flags
     both = f"{flag}/--no-{flag.removeprefix('--')}" if each.default is True else flag
     return click.option(*short, both, each.name, **settings)
@@ -107,7 +108,10 @@ def growing(kind: type[Running]) -> Callable[[Callable[..., None]], Callable[...
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def called(model: Path, **given: Any) -> None:
-            call = kind(**{each.name: given.pop(each.name) for each in options(kind) if each.said.typed})
+            source = click.get_current_context().get_parameter_source
+            values = {each.name: given.pop(each.name) for each in options(kind) if each.said.typed}
+            said = {name: value for name, value in values.items() if source(name) != ParameterSource.DEFAULT}
+            call = kind.told(**said)
             command(call, model, **given)
 
         made = as_html("what was done")(ends_well(called))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
@@ -13,6 +12,7 @@ from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.passthrough import COPIES
 from onnx_n2n.graph.subgraphs import bodies_of, nested, values_of
 from onnx_n2n.verification.localise import computed
+from onnx_n2n.words import perhaps
 
 NORMALISERS = frozenset({("", "Softmax"), ("", "LogSoftmax")})
 COPYING = frozenset(("", name) for name in COPIES)
@@ -123,9 +123,8 @@ def _refusal(model: ir.Model, name: str) -> GrowthError:
             reason = f"{name!r} is inside of function {function.name!r}, which may be called more than once"
             return GrowthError(reason, hint=hint)
     known = list(dict.fromkeys(_names(model.graph)))
-    close = difflib.get_close_matches(name, known, n=3)
     outputs = [repr(str(value.name)) for value in model.graph.outputs][:SHOWN]
-    hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else f"outputs are {', '.join(outputs)}"
+    hint = perhaps(name, known, f"outputs are {', '.join(outputs)}")
     return GrowthError(f"there is no tensor or node named {name!r}", hint=hint)
 
 

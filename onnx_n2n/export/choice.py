@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from onnx_n2n.errors import OptionError
+from onnx_n2n.words import perhaps
 
 Kind = Literal["trained", "state", "constant"]
 
@@ -90,9 +90,7 @@ class Choice:
                     self._refused.setdefault(glob, f"nothing reads {named!r}")
                 if option == "train" and glob in self._refused:
                     raise OptionError(f"`train=[{glob!r}]` names what cannot be trained: {self._refused[glob]}")
-                close = difflib.get_close_matches(glob, known, n=3, cutoff=0.5)
-                hint = f"perhaps you mean {' or '.join(map(repr, close))}" if close else ""
-                hint = hint or "the names of all tensors are in export.json"
+                hint = perhaps(glob, known, "the names of all tensors are in export.json", cutoff=0.5)
                 raise OptionError(f"`{option}=[{glob!r}]` matches no tensor of the model", hint=hint)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_n2n.costs.cost import Cost, multiply_adds
 from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.graph.constants import FLOATS, Constants
 from onnx_n2n.graph.operators import measures, qualified
@@ -16,7 +17,6 @@ from onnx_n2n.graph.quantised import NARROW
 from onnx_n2n.graph.uses import reads
 from onnx_n2n.reporting.difference import Diff, title
 from onnx_n2n.reporting.pairing import Pairing
-from onnx_n2n.search.cost import Cost, multiply_adds
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 

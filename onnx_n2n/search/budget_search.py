@@ -13,11 +13,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from onnx_n2n.costs.budget import Size, Unit, shapes_of, sized
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.model import open_model
 from onnx_n2n.passes import Deepen, Pass, Sequential, Widen
 from onnx_n2n.passes.report import Change
-from onnx_n2n.search.budget import Size, Unit, shapes_of, sized
 from onnx_n2n.verification.options import Proof
 
 ENOUGH = 0.01  # how near the budget, as a fraction of it, the search ends

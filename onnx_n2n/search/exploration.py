@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
+from onnx_n2n.costs.budget import UNITS, Budget, Size, shapes_of, sized
 from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
@@ -28,7 +29,6 @@ from onnx_n2n.io.sources import kind_at
 from onnx_n2n.options import check_seed, taken
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.progress import Progress, unheard
-from onnx_n2n.search.budget import UNITS, Budget, Size, shapes_of, sized
 from onnx_n2n.search.candidates import DIRECTIONS, Candidate, Direction
 from onnx_n2n.search.making import Task, distinct, make, plan
 from onnx_n2n.verification import TIME_LIMIT

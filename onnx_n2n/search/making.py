@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from onnx_n2n.costs.budget import Size, Unit, shapes_of, sized
 from onnx_n2n.errors import LeftOutWarning, N2NError, TimeLimitError, VerificationError
 from onnx_n2n.io.atomic import check_draft
 from onnx_n2n.io.carried import carried
@@ -19,7 +20,6 @@ from onnx_n2n.io.sources import Source
 from onnx_n2n.io.supervisor import die_with
 from onnx_n2n.passes import Pass
 from onnx_n2n.passes.driver import Target
-from onnx_n2n.search.budget import Size, Unit, shapes_of, sized
 from onnx_n2n.search.budget_search import Scale, fit
 from onnx_n2n.search.candidates import Candidate, Direction
 from onnx_n2n.verification.options import Proof

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from onnx_n2n.options import options
 from onnx_n2n.passes.functions import Sequencing, run
 
 RECORD = "growth.safetensors"
-FILES = ("output", "record", "force")  # are Olive's to decide
+FILES = ("output", "record", "recipe", "save_recipe", "force")  # are Olive's to decide
 PACKAGE = Path(__file__).with_name("olive_config.json")
 
 logger = logging.getLogger("olive.onnx_n2n")
@@ -42,9 +41,9 @@ class OnnxN2N(Pass):
     def _default_config(cls, accelerator_spec: AcceleratorSpec) -> dict[str, PassConfigParam]:  # noqa: ARG003
         return {
             each.name: PassConfigParam(
-                type_=str if each.default is MISSING else Any,  # `run` says what is wrong with a value
-                required=each.default is MISSING,
-                default_value=None if each.default is MISSING else each.default,
+                type_=str if each.name == "passes" else Any,  # `run` says what is wrong with a value
+                required=each.name == "passes",
+                default_value=each.default,
                 description=each.said.sentence,
             )
             for each in options(Sequencing)

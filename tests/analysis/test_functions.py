@@ -11,10 +11,10 @@ from helpers.functions import SILU, calling, chain, function, same, sizes
 from helpers.graphs import opened
 from onnx_n2n import verify
 from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.errors import ModelError
 from onnx_n2n.export.build import program_of
 from onnx_n2n.graph.unfolding import DEPTH, LIMIT, Unfolding, bounded, write_out
-from onnx_n2n.search.cost import multiply_adds
 from onnx_n2n.verification.randomness import drawn
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import onnx
 import pytest
@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 import onnx_n2n
 from helpers.calling import MODELS, call
 from helpers.graphs import STABLE, model, opened
+from helpers.values import filled
 from onnx_n2n.cli.commands import loaded, main
 from onnx_n2n.errors import OptionError
-from onnx_n2n.options import Option, option, options
+from onnx_n2n.options import option, options
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Widen, base, functions, parse
 from onnx_n2n.passes.functions import Running
 
@@ -28,31 +29,6 @@ COMMANDS = [name for name in PASSES if name in main.commands]
 BODY = "h = MatMul(x, w1) r = Relu(h) k = MatMul(r, w2) t = Relu(k) y = MatMul(t, w3)"
 SIZES = {"w1": 6, "w2": 5}
 TEACHER = model(BODY, "float[N,4] x", "y", w1=(4, 6), w2=(6, 5), w3=(5, 3))
-WORDS = st.text("ab.*:=,{}\"\\' \n", min_size=1, max_size=5)
-KERNELS = st.sampled_from(["3x3", "5", "1x7"])
-
-
-def values(each: Option) -> st.SearchStrategy[Any]:
-    """What an option may be."""
-    if each.choices:
-        return st.sampled_from(each.choices)
-    if each.name == "kernel":
-        return st.lists(KERNELS) if get_origin(each.kind) is Sequence else KERNELS
-    if each.is_path:
-        return st.text("ab", min_size=1, max_size=3)
-    kind = get_args(each.kind)[0] if get_origin(each.kind) is Sequence else each.scalar
-    least = each.said.least or 0
-    numbers = {int: st.integers(int(least) or 1, 99), float: st.floats(least, 99)}
-    if get_origin(kind) is Mapping:
-        return st.dictionaries(WORDS, st.integers(0, 99), max_size=3)
-    one = numbers.get(kind, WORDS)
-    return st.lists(one, max_size=3) if get_origin(each.kind) is Sequence else one
-
-
-def filled(kind: type[Pass]) -> st.SearchStrategy[dict[str, Any]]:
-    drawn = {each.name: values(each) for each in options(kind)}
-    first = {"size": drawn.pop("size")} if "size" in drawn else {}  # the one without a usual value that has a meaning
-    return st.fixed_dictionaries(first, optional=drawn)
 
 
 def words(kind: type[Pass], given: Mapping[str, Any]) -> list[str]:

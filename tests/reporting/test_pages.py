@@ -18,12 +18,12 @@ from helpers.calling import MODELS, call, files, net
 from helpers.evil import EVIL, evil
 from helpers.graphs import STABLE, model
 from helpers.random_nets import teachers
+from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.reporting.blocks import LONG, Block, blocks_of, paths_of
 from onnx_n2n.reporting.html import embedded, render
 from onnx_n2n.reporting.layers import of_one
 from onnx_n2n.reporting.page import Page, page_of_pair
-from onnx_n2n.search.cost import multiply_adds
 
 DATA = re.compile(r'<script id="data" type="application/json">(.*?)</script>', re.DOTALL)
 

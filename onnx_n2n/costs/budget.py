@@ -9,9 +9,9 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from onnx_n2n.errors import OptionError
+from onnx_n2n.costs.cost import Cost, multiply_adds
+from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.search.cost import Cost, multiply_adds
 from onnx_n2n.verification.options import Proof
 
 Unit = Literal["params", "macs"]
@@ -74,7 +74,29 @@ class Budget:
         Raises:
             OptionError: The teacher costs as much already, or nothing that could be counted.
         """
-        has, what = teacher.of(self.unit), UNITS[self.unit]
+        return self._allowed(teacher.of(self.unit))
+
+    def check(self, teacher: ir.Model, student: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make sure that a student costs no more, run at these shapes of its inputs.
+
+        Raises:
+            GrowthError: It does.
+            InputError: There is no such input, or it cannot have that shape.
+            OptionError: The teacher costs as much already, or nothing that could be counted.
+        """
+
+        def count(model: ir.Model) -> int:
+            return parameters(model) if self.unit == "params" else multiply_adds(model, shapes).total
+
+        allowed, has = self._allowed(count(teacher)), count(student)
+        if has > allowed:
+            raise GrowthError(
+                f"the student would have {has:,} {UNITS[self.unit]}, and the budget allows {allowed:,.0f}",
+                hint="ask for less growth, or give a larger `budget=`",
+            )
+
+    def _allowed(self, has: int) -> float:
+        what = UNITS[self.unit]
         if not has:
             raise OptionError(f"the model has no {what} that could be counted", hint="give the budget in another unit")
         goal = self.amount * has if self.relative else self.amount
