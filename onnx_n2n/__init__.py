@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from onnx_n2n.record.record import Record
     from onnx_n2n.reporting.difference import Diff, diff
     from onnx_n2n.search.budget import Budget
-    from onnx_n2n.search.exploration import Candidate, explore
+    from onnx_n2n.search.candidates import Candidate
+    from onnx_n2n.search.exploration import explore
     from onnx_n2n.verification.verdict import Verdict, verify
 
 __all__ = [
@@ -81,7 +82,8 @@ _HOMES = {
     "record.record": ("Record",),
     "reporting.difference": ("Diff", "diff"),
     "search.budget": ("Budget",),
-    "search.exploration": ("Candidate", "explore"),
+    "search.candidates": ("Candidate",),
+    "search.exploration": ("explore",),
     "verification.verdict": ("Verdict", "verify"),
 }  # fmt: skip
 # What opens without an import of its own.

@@ -51,8 +51,7 @@ class _Shown:
 
 def sheet() -> Console:
     """Return a console that shows nothing, and of which one takes the text with ``export_text``."""
-    how = {"markup": False, "emoji": False, "highlight": False}
-    return _Console(file=StringIO(), record=True, width=UNBROKEN, **how)
+    return _Console(file=StringIO(), record=True, width=UNBROKEN, markup=False, emoji=False, highlight=False)
 
 
 @contextmanager

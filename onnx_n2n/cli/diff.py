@@ -36,8 +36,8 @@ def diff(teacher: Path, student: Path, *, as_json: bool, html: Path | None, forc
             models = onnx_n2n.load(old), onnx_n2n.load(new)
             found = between(*models)
             if html is not None:
-                page = page_of_pair("diff", named(teacher, student), *models)
-                write_page(html, page, force=force, read=(old, new))
+                page = page_of_pair("diff", named(teacher, student), models)
+                write_page(html, page, force=force, models=models)
         with printing():
             if as_json:
                 print_json({"teacher": str(teacher), "student": str(student), **found.to_json()})

@@ -18,7 +18,7 @@ from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.passes.functions import Running
 
 if TYPE_CHECKING:
-    from onnx_n2n.search.exploration import Candidate
+    from onnx_n2n.search.candidates import Candidate
 
 
 @click.command()
@@ -83,7 +83,7 @@ def explore(
 
 def _none_written(found: Sequence[Candidate], budget: str, model: Path) -> N2NError:
     """Say why an exploration has found nothing."""
-    from onnx_n2n.search.exploration import TOLERANCE
+    from onnx_n2n.search.making import TOLERANCE
 
     reasons: dict[str, list[str]] = {}
     for each in found:

@@ -68,9 +68,9 @@ def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: 
     made = Made(result.passes, report.to_json(), verified(report))
     models = [onnx_n2n.load(path) for path in (teacher[1], result.model)]
     command = click.get_current_context().command.name or ""
-    page = page_of_pair(command, names, *models, made, call.shapes)
-    read = [teacher[1], result.model, *([] if call.record is None else [Path(call.record)])]
-    write_page(place, page, force=call.force, read=read)
+    page = page_of_pair(command, names, models, made, call.shapes)
+    others = [] if call.record is None else [Path(call.record)]
+    write_page(place, page, force=call.force, models=models, others=others)
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:

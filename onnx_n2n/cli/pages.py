@@ -16,6 +16,8 @@ from onnx_n2n.io.sources import Source
 from onnx_n2n.words import brief
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from onnx_n2n.reporting.page import Page
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite the page.")
@@ -49,17 +51,28 @@ def check_page(place: Path | None, *, force: bool, others: Iterable[Path]) -> No
             raise OptionError(f"{name} is a file that the command reads or writes besides", hint="name another page")
 
 
-def write_page(place: Path, page: Page, *, force: bool, read: Iterable[Path]) -> None:
+def write_page(
+    place: Path, page: Page, *, force: bool, models: Iterable[ir.Model], others: Iterable[Path] = ()
+) -> None:
     """Write a page, all of it or nothing.
+
+    Args:
+        place: Where.
+        page: The page.
+        force: Whether to replace a file that is there.
+        models: What was read: neither their files nor those of their weights are replaced.
+        others: Further files that are not replaced.
 
     Raises:
         OptionError: It cannot be written there.
         ModelError: The disk does not take it.
     """
+    from onnx_n2n.io.carried import carried
     from onnx_n2n.reporting.html import render
 
     text = render(page)
-    with drafting(place, force=force, read=[Source.of(path) for path in read]) as draft:
+    read = [source for model in models for source in carried(model).files.read]
+    with drafting(place, force=force, read=[*read, *map(Source.of, others)]) as draft:
         try:
             draft.path.write_text(text, "utf-8")
         except OSError as failure:

@@ -43,7 +43,7 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, 
             if html is not None:
                 from onnx_n2n.reporting.page import page_of_model
 
-                write_page(html, page_of_model(*named(model), analysis, depth), force=force, read=(file,))
+                write_page(html, page_of_model(named(model)[0], analysis, depth), force=force, models=[analysis.model])
         with printing():
             # The table is what the command is for, so it can be piped; everybody else's text goes to stderr.
             console = terminal(stderr=False)

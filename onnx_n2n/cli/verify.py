@@ -81,8 +81,8 @@ def verify(
     console = terminal()
     check_page(html, force=force, others=[path for path in (teacher, student, inputs, record) if path is not None])
     if exact:
-        options = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit, "shapes": shapes}
-        options |= {"gained": gained, "record": record, "trace": trace, "custom_ops": custom_ops}
+        options: dict[str, Any] = {"inputs": inputs, "provider": provider, "seed": seed, "time_limit": time_limit}
+        options |= {"shapes": shapes, "gained": gained, "record": record, "trace": trace, "custom_ops": custom_ops}
         options |= {"tensors": tensors, "rows": rows}
         _exactly(teacher, student, options, as_json=as_json, html=html, force=force)
         return
@@ -108,8 +108,8 @@ def verify(
             if html is not None:
                 report = {"verification": verdict.to_json()}
                 made = Made("", report, reports.verified(verdict))
-                page = page_of_pair("verify", named(teacher, student), *models, made, proof.shapes)
-                write_page(html, page, force=force, read=(old, new))
+                page = page_of_pair("verify", named(teacher, student), models, made, proof.shapes)
+                write_page(html, page, force=force, models=models)
         for source in (source for each in models for source in carried(each).files.read):
             source.check()
     with printing():
@@ -138,8 +138,8 @@ def _exactly(
         if html is not None:
             made = Made("", {"exact": verdict.to_json()}, reports.verified(verdict))
             models = [onnx_n2n.load(path) for path in (old, new)]
-            page = page_of_pair("verify", named(teacher, student), *models, made, options["shapes"])
-            write_page(html, page, force=force, read=(old, new))
+            page = page_of_pair("verify", named(teacher, student), models, made, options["shapes"])
+            write_page(html, page, force=force, models=models)
     with printing():
         if as_json:
             ok = None if verdict.state == "undecided" else bool(verdict)

@@ -118,6 +118,11 @@ class Pair:
     constants: Constants = field(default_factory=dict)
 
     @property
+    def large(self) -> bool:
+        """Whether a run takes so long that one is made only where it has to be."""
+        return _elements(self.teacher) > SAMPLED
+
+    @property
     def roots(self) -> tuple[int, ...]:
         """The small primes that have to have roots modulo the primes of a run."""
         return () if self.growth is None else self.growth.roots
@@ -260,7 +265,7 @@ class Pair:
         if total > CERTAIN:
             reason = f"the chance of an error would be {rounded_up(total):.0e}"
             return Verdict("undecided", primes=means.primes, shapes=attempt, reason=reason)
-        if _elements(self.teacher) <= SAMPLED:
+        if not self.large:
             against = self.search(attempt[0]).contradiction()
             if against is not None:
                 return Verdict(

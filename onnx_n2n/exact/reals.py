@@ -30,7 +30,7 @@ UNITS = {
     "float4_e2m1fn": (2.0**-1, 2.0**-1),
 }
 # The largest number of each type that models calculate in.
-LARGEST = {
+LARGEST: dict[int, float] = {
     onnx.TensorProto.FLOAT16: 65504.0,
     onnx.TensorProto.BFLOAT16: (2 - 2.0**-7) * 2.0**127,
     onnx.TensorProto.FLOAT: (2 - 2.0**-23) * 2.0**127,

@@ -132,16 +132,24 @@ def longer(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: 
         yield from _changed(inputs, shapes, known | {name: known.get(name, 0) + 1 for name in which})
 
 
-def level(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt) -> Iterator[Shapes]:
+def level(
+    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, attempt: Attempt, *, alone: bool = False
+) -> Iterator[Shapes]:
     """Return shapes in which all batches, or all other lengths that are free, are equally long, and few.
 
     A length of 1 is particular: what is alone is its own sum, product and maximum. Where a model states places from
     both ends of an axis, the same place may be meant twice: at a length below twice the least one that has them all.
+
+    Args:
+        inputs: The inputs.
+        fixed: Shapes of some of them.
+        attempt: Shapes that have been tried, which have all places.
+        alone: Whether to leave all lengths but 1 out.
     """
     known = _lengths(inputs, attempt[0])
     for which in names(inputs, fixed):
         least = min((known.get(name, 1) for name in which), default=1)
-        for length in range(1, 2 * least if least <= LARGER else 2):
+        for length in range(1, 2 if alone or least > LARGER else 2 * least):
             yield from (
                 found
                 for found in _changed(inputs, attempt[0], known | dict.fromkeys(which, length))

@@ -126,7 +126,7 @@ class Tried:
         if found.state != "equal":
             return found
         inputs = list(self.pair.teacher.inputs)
-        level = list(sizes.level(inputs, self.fixed, attempt))
+        level = list(sizes.level(inputs, self.fixed, attempt, alone=self.pair.large))
         for shapes in (*sizes.longer(inputs, self.fixed, attempt[0]), *level):
             if (why := self.pair.misfit(shapes)) is not None:
                 return Verdict("undecided", shapes=attempt, node=why.node, operator=why.operator, reason=why.reason)

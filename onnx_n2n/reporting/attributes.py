@@ -22,7 +22,7 @@ def differing(
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name), after.get(name)
         if one is None or other is None or not _alike(one, other):
-            yield name, one and said(one), other and said(other)
+            yield name, None if one is None else said(one), None if other is None else said(other)
 
 
 def _alike(one: ir.Attr, other: ir.Attr) -> bool:
@@ -45,7 +45,7 @@ def _same(one: ir.TensorProtocol, other: ir.TensorProtocol) -> bool:
     if (one.dtype, tuple(one.shape.numpy())) != (other.dtype, tuple(other.shape.numpy())):
         return False
     if one.dtype == ir.DataType.STRING:
-        return one.numpy().tolist() == other.numpy().tolist()
+        return bool(one.numpy().tolist() == other.numpy().tolist())
     return one.tobytes() == other.tobytes()
 
 

@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import onnx_ir as ir
 
@@ -20,6 +21,7 @@ LONG = 60  # nodes side by side above which repetitions are looked for
 PERIOD, TIMES = 24, 3  # how many nodes a repetition has at most, and how often it occurs at least
 RANGE = 100  # blocks of a row of more than twice as many
 NOWHERE = "_empty_nn_module"  # begins what PyTorch writes for a node that no module has made
+RUN, SHOWN = 3, 4  # nodes between blocks that become one; operators that its title names
 DEEPEST = 12  # blocks in each other
 Path = tuple[str, ...]
 
@@ -50,7 +52,7 @@ def blocks_of(nodes: Sequence[ir.Node]) -> tuple[Block | int, ...]:
             inside = inside.setdefault(part, {})  # type: ignore[assignment]
         inside[number] = None
     operators = [node.op_type for node in nodes]
-    return tuple(_ranged(_repeated(_built(root), operators)))
+    return tuple(_ranged(_repeated(_built(root, operators), operators)))
 
 
 def paths_of(nodes: Iterable[ir.Node]) -> Iterator[Path]:
@@ -93,19 +95,38 @@ def _parts(path: str) -> Path:
     return tuple(found[:DEEPEST])
 
 
-def _built(inside: dict[str | int, object]) -> list[Block | int]:
+def _built(inside: dict[str | int, object], operators: Sequence[str]) -> list[Block | int]:
     """Return nested mappings as blocks; one that has nothing but another is joined with it."""
     found: list[Block | int] = []
     for key, content in inside.items():
         if isinstance(key, int):
             found.append(key)
             continue
-        entries = _built(content)  # type: ignore[arg-type]
+        entries = _built(content, operators)  # type: ignore[arg-type]
         if len(entries) == 1 and isinstance(entries[0], Block):
             found.append(Block(f"{key}.{entries[0].title}", entries[0].inside))
         else:
             found.append(Block(key, tuple(entries)))
+    return _gathered(found, operators)
+
+
+def _gathered(entries: Sequence[Block | int], operators: Sequence[str]) -> list[Block | int]:
+    """Put the nodes between blocks into blocks, so that a level shows what the network is made of."""
+    if not any(isinstance(each, Block) for each in entries):
+        return list(entries)
+    found: list[Block | int] = []
+    for single, group in groupby(entries, lambda each: isinstance(each, int)):
+        run = tuple(group)
+        if single and len(run) >= RUN:
+            kinds = list(dict.fromkeys(operators[each] for each in run if isinstance(each, int)))
+            found.append(Block(_titled(kinds), run))
+        else:
+            found.extend(run)
     return found
+
+
+def _titled(kinds: Sequence[str]) -> str:
+    return " · ".join(kinds[:SHOWN]) + " …" * (len(kinds) > SHOWN)
 
 
 def _repeated(entries: Sequence[Block | int], operators: Sequence[str]) -> list[Block | int]:
@@ -126,7 +147,7 @@ def _repeated(entries: Sequence[Block | int], operators: Sequence[str]) -> list[
             start += 1
             continue
         rows = [entries[place : place + period] for place in range(start, start + period * times, period)]
-        title = " · ".join(kinds[start : start + period][:4]) + " …" * (period > 4)  # type: ignore[arg-type]
+        title = _titled([str(each) for each in kinds[start : start + period]])
         inside = [Block(str(number), tuple(row)) for number, row in enumerate(rows, 1)] if period > 1 else rows[0]
         flat = [each for row in rows for each in row]
         found.append(Block(f"{title} × {times}", tuple(_ranged(inside if period > 1 else flat))))

@@ -337,7 +337,7 @@ def _parts(old: ir.Node, new: ir.Node, pairing: Pairing) -> Iterator[Part]:
             one = before[slot] if slot < len(before) else None
             other = after[slot] if slot < len(after) else None
             if (pairing.values.get(other) if other is not None else None) is not one:
-                yield Part(what, str(slot), one and one.name, other and other.name)
+                yield Part(what, str(slot), *(None if value is None else value.name for value in (one, other)))
 
 
 def _trimmed(values: Iterable[ir.Value | None]) -> list[ir.Value | None]:

@@ -103,20 +103,18 @@ def page_of_model(name: str, analysis: Analysis, depth: Places) -> Page:
 
 
 def page_of_pair(
-    kind: str, names: Sequence[str], teacher: ir.Model, student: ir.Model, made: Made | None = None,
-    shapes: Shapes | None = None,
-) -> Page:  # fmt: skip
+    kind: str, names: Sequence[str], models: Sequence[ir.Model], made: Made | None = None, shapes: Shapes | None = None
+) -> Page:
     """Return the page of a teacher and its student.
 
     Args:
         kind: The command: ``diff``, ``verify``, or the pass.
         names: What people call the two models.
-        teacher: The teacher.
-        student: The student.
+        models: The teacher and the student.
         made: What is known of how it was made, and of its verification.
         shapes: Shapes of graph inputs at which multiply-adds are counted.
     """
-    made = made or Made()
+    made, (teacher, student) = made or Made(), models
     pairing, analysis = paired(teacher, student), analyze(teacher)
     found = between(teacher, student, pairing, analysis)
     nodes = layers.of_two(teacher, student, pairing, found, shapes)

@@ -14,7 +14,7 @@ Bodies of paired nodes are paired in the same way, and functions of the same nam
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -81,12 +81,12 @@ class _Graphs:
         for name, value in student.initializers.items():
             if name in teacher.initializers:
                 self._join(teacher.initializers[name], value)
-        self._by_name(lambda node: node.name or "")
-        self._by_name(lambda node: tuple(value.name for value in node.outputs if value.name))
+        self._by_name(_name)
+        self._by_name(_makes)
         self._forwards()
         self._backwards()
-        self._by_name(lambda node: node.name or "", any_operator=True)
-        self._by_name(lambda node: tuple(value.name for value in node.outputs if value.name), any_operator=True)
+        self._by_name(_name, any_operator=True)
+        self._by_name(_makes, any_operator=True)
         for new in student:
             old = self._pairing.nodes.get(new)
             if old is not None:
@@ -118,8 +118,8 @@ class _Graphs:
     def _left(self) -> Iterator[ir.Node]:
         return (node for node in self._scope.student if node not in self._pairing.nodes)
 
-    def _by_name(self, key: object, *, any_operator: bool = False) -> None:
-        assert callable(key)
+    def _by_name(self, key: Callable[[ir.Node], Hashable], *, any_operator: bool = False) -> None:
+        """Pair nodes of which a name, or the names of what they make, is the same and no others' in the graph."""
 
         def entry(node: ir.Node) -> tuple[Hashable, object]:
             return key(node), None if any_operator else operator_of(node)
@@ -178,6 +178,14 @@ class _Graphs:
                     inside = f"{self._scope.name}/" if self._scope.name else ""
                     title = f"{inside}{new.name or new.outputs[0].name}.{name}{number}"
                     _Graphs(Scope(title, one, other), self._pairing).pair()
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or ""
+
+
+def _makes(node: ir.Node) -> tuple[str, ...]:
+    return tuple(value.name for value in node.outputs if value.name)
 
 
 def _bodies(attribute: ir.Attr) -> Sequence[ir.Graph]:

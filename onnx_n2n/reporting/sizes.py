@@ -96,9 +96,8 @@ def _solved(axis: Axis, length: int, factor: Factor, known: Mapping[Factor, int]
     ends = [_length(axis, {**known, factor: size}) for size in (0, 1)]
     if None in ends or ends[0] == ends[1]:
         return None
-    found, rest = divmod(length - ends[0], ends[1] - ends[0])  # type: ignore[operator]
-    fits = rest == 0 and found > 0 and _length(axis, {**known, factor: found}) == length
-    return int(found) if fits else None
+    found = (length - ends[0]) // (ends[1] - ends[0])  # type: ignore[operator]
+    return found if found > 0 and _length(axis, {**known, factor: found}) == length else None
 
 
 def _lengths(equations: Iterable[Equation], known: Mapping[Factor, int]) -> Iterator[tuple[int | None, int]]:

@@ -6,120 +6,35 @@ anybody can run again from their text.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, TimeLimitError, VerificationError
+from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError
 from onnx_n2n.graph.unfolding import bounded
 from onnx_n2n.io.atomic import check_draft
 from onnx_n2n.io.carried import carried
-from onnx_n2n.io.files import data_files, remove
+from onnx_n2n.io.files import data_files
 from onnx_n2n.io.kinds import NAME, plain
 from onnx_n2n.io.model import ModelLike, load, save
 from onnx_n2n.io.rooms import room, sweep, watch
-from onnx_n2n.io.sources import Source, kind_at
-from onnx_n2n.io.supervisor import die_with
+from onnx_n2n.io.sources import kind_at
 from onnx_n2n.options import check_seed, taken
-from onnx_n2n.passes import Deepen, Pass, Widen
 from onnx_n2n.passes.driver import Target
-from onnx_n2n.passes.leaving_out import LeftOut
-from onnx_n2n.passes.report import Idle
 from onnx_n2n.progress import Progress, unheard
-from onnx_n2n.search.budget import UNITS, Budget, Size, Unit, shapes_of, sized
-from onnx_n2n.search.budget_search import Scale, fit
-from onnx_n2n.verification import TIME_LIMIT, Verdict
+from onnx_n2n.search.budget import UNITS, Budget, Size, shapes_of, sized
+from onnx_n2n.search.candidates import DIRECTIONS, Candidate, Direction
+from onnx_n2n.search.making import Task, distinct, make, plan
+from onnx_n2n.verification import TIME_LIMIT
 from onnx_n2n.verification.options import Feeds, Proof
 from onnx_n2n.verification.setup import Hook
-from onnx_n2n.words import brief, count
-
-TOLERANCE = 0.1  # how far a candidate may be from the budget, as a fraction of it
-
-
-@dataclass(frozen=True)
-class Direction:
-    """A way to grow: passes in order, of which each does as much as it takes.
-
-    Attributes:
-        name: What its candidate is called, and the file.
-        passes: The passes, with all options but the factor of width, the count of depth and the seed.
-    """
-
-    name: str
-    passes: tuple[Widen | Deepen, ...]
-
-    def __repr__(self) -> str:
-        return f"<{self.name}: {','.join(map(str, self.passes))}>"
-
-
-DIRECTIONS = (
-    Direction("wider", (Widen(),)),
-    Direction("deeper", (Deepen(),)),
-    Direction("wider-deeper", (Widen(), Deepen())),
-    Direction("deeper-wider", (Deepen(), Widen())),
-    Direction("wider-copies", (Widen(init="net2net"),)),
-)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A student near the budget, or why there is none.
-
-    Attributes:
-        name: That of its direction.
-        passes: The passes that make it, as text that ``onnx-n2n run`` takes. If it failed, those that come nearest to
-            the budget; empty if there are none.
-        parameters: What it has, or what the nearest would have.
-        multiply_adds: Those of one run.
-        path: The file; None if it failed.
-        verdict: What running both models showed; None if it failed, or that was not asked for.
-        failure: Why it was not written, or None.
-        wrong: Whether it failed because it does not compute what the teacher computes, which is a bug.
-        left_out: What would have made it wrong, and so was left out.
-        idle: Passes that did nothing.
-    """
-
-    name: str
-    passes: str
-    parameters: int | None = None
-    multiply_adds: int | None = None
-    path: Path | None = None
-    verdict: Verdict | None = None
-    failure: str | None = None
-    wrong: bool = False
-    left_out: tuple[LeftOut, ...] = ()
-    idle: tuple[Idle, ...] = ()
-
-    def __repr__(self) -> str:
-        if self.failure is not None:
-            return f"<{self.name}: failed, {brief(self.failure)}>"
-        said = "not verified" if self.verdict is None else self.verdict.short
-        return f"<{self.name}: {brief(self.passes)}; {self.parameters:,} parameters; {said}>"
-
-    def of(self, model: str) -> Candidate:
-        """Return the candidate of a model that is called by another name, as one from stdin is."""
-        return replace(self, left_out=tuple(replace(each, model=model) for each in self.left_out))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the candidate as JSON-ready values."""
-        return {
-            "name": self.name,
-            "passes": self.passes,
-            "parameters": self.parameters,
-            "multiply_adds": self.multiply_adds,
-            "path": None if self.path is None else str(self.path),
-            "verification": None if self.verdict is None else self.verdict.to_json(),
-            "failure": self.failure,
-            "left_out": [each.to_json() for each in self.left_out],
-            "idle": [{"pass": each.text, "reason": each.reason, "hint": each.hint} for each in self.idle],
-        }
+from onnx_n2n.words import count
 
 
 @dataclass(frozen=True)
@@ -241,7 +156,7 @@ def explore(
     if jobs == 0:
         raise OptionError("jobs must be at least 1, or -1 for as many as there are cores, not 0")
     if not all(isinstance(each, Direction) for each in candidates):
-        raise OptionError("candidates are objects of `onnx_n2n.search.exploration.Direction`")
+        raise OptionError("candidates are objects of `onnx_n2n.search.candidates.Direction`")
     check_seed(seed)
     budget = budget if isinstance(budget, Budget) else Budget.read(str(budget))
     proof = Proof.asked(
@@ -254,7 +169,7 @@ def explore(
         bounded(teacher)  # what a student costs is counted with all functions written out
         size = sized(teacher, shapes_of(proof))
         goal = budget.goal(size)
-        task = _Task(path, budget.unit, goal, proof, strict, os.getpid(), Path.cwd())
+        task = Task(path, budget.unit, goal, proof, strict, os.getpid(), Path.cwd())
         parallel = Parallel(n_jobs=jobs if jobs is None else min(jobs, len(candidates)))
         with _ready(place):
             targets = {each.name: Target(place / f"{each.name}.onnx", force) for each in candidates}
@@ -263,9 +178,9 @@ def explore(
                 check_draft(place / f"{name}.onnx", force=force, read=read, companions=data_files)
             try:
                 progress("looking for candidates near the budget")
-                drafts = parallel(delayed(_draft)(task, _seeded(each, seed)) for each in candidates)
+                drafts = parallel(delayed(plan)(task, _seeded(each, seed)) for each in candidates)
                 progress("making and verifying them")
-                found = tuple(parallel(delayed(_make)(task, draft, targets[draft.name]) for draft in _distinct(drafts)))
+                found = tuple(parallel(delayed(make)(task, draft, targets[draft.name]) for draft in distinct(drafts)))
             except BrokenProcessPool as failure:
                 sweep(place)
                 reason = "a process that worked on a candidate was killed, most likely because memory ran out"
@@ -310,129 +225,3 @@ def _ready(folder: Path) -> Iterator[None]:
 
 def _seeded(direction: Direction, seed: int) -> Direction:
     return replace(direction, passes=tuple(replace(each, seed=seed) for each in direction.passes))
-
-
-# --- what processes do
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What all candidates have in common.
-
-    Attributes:
-        model: The teacher.
-        unit: What its students are measured by.
-        goal: How much of that they are to have.
-        proof: How they are verified.
-        strict: Whether a wrong one is an error at once.
-        process: The process that has begun the exploration.
-        folder: Its working directory, which paths are relative to.
-    """
-
-    model: Path
-    unit: Unit
-    goal: float
-    proof: Proof
-    strict: bool
-    process: int
-    folder: Path
-
-    def begin(self) -> None:
-        """Let a worker be where the exploration was begun, and go with it: it may have worked on another one before."""
-        die_with(self.process)
-        os.chdir(self.folder)
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A candidate that has not been made: its passes and what its student costs, or what is wrong."""
-
-    name: str
-    growth: Pass | None = None
-    size: Size | None = None
-    failure: str | None = None
-
-    def candidate(self, **known: Any) -> Candidate:
-        """Return the candidate, with what else is known of it."""
-        passes = "" if self.growth is None else str(self.growth)
-        parameters, macs = (None, None) if self.size is None else (self.size.parameters, self.size.cost.total)
-        return replace(Candidate(self.name, passes, parameters, macs, failure=self.failure), **known)
-
-
-def _draft(task: _Task, direction: Direction) -> _Draft:
-    """Find how much the passes must do."""
-    task.begin()
-    scale = Scale(task.unit, task.proof, task.model.parent)
-    try:
-        growth, size = fit(load(task.model), direction.passes, task.goal, scale)
-    except (N2NError, MemoryError) as failure:
-        return _Draft(direction.name, failure=_reason(failure))
-    return _Draft(direction.name, growth, size, _missed(size, task))
-
-
-def _missed(size: Size, task: _Task) -> str | None:
-    """Say that a student is too far from the budget, if it is."""
-    off = size.of(task.unit) / task.goal - 1
-    missed = f"the nearest is {100 * abs(off):.1f} % {'above' if off > 0 else 'below'} the budget"
-    return missed if abs(off) > TOLERANCE else None
-
-
-def _distinct(drafts: Sequence[_Draft]) -> list[_Draft]:
-    """Leave out drafts with the same passes as one in front of them; whatever has no passes has its own reason."""
-    first = {str(draft.growth): draft for draft in reversed(drafts)}
-    return [draft for draft in drafts if draft.growth is None or first[str(draft.growth)] is draft]
-
-
-def _make(task: _Task, draft: _Draft, target: Target) -> Candidate:
-    """Make, verify and write a student."""
-    task.begin()
-    found = _delivered(task, draft, target)
-    if found.failure is not None and target.path is not None and target.force:
-        _clear(Path(target.path), carried(load(task.model)).files.read + task.proof.read)
-    return found
-
-
-def _clear(place: Path, read: Iterable[Source]) -> None:
-    """Remove what an earlier run has left at a place, if a student could be written there."""
-    with contextlib.suppress(N2NError, OSError):
-        check_draft(place, force=True, read=read, companions=data_files)
-        remove(place)
-
-
-def _delivered(task: _Task, draft: _Draft, target: Target) -> Candidate:
-    if draft.growth is None or draft.failure is not None:
-        return draft.candidate()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LeftOutWarning)  # whoever has begun the exploration warns
-            result = draft.growth(task.model, proof=task.proof, output=target, strict=task.strict)
-    except TimeLimitError:  # the others cost as much
-        raise
-    except (N2NError, MemoryError) as failure:
-        return draft.candidate(failure=_reason(failure), wrong=isinstance(failure, VerificationError))
-    made = draft.candidate(
-        passes=result.passes,
-        path=result.model,
-        verdict=result.report.verdict,
-        left_out=result.report.left_out,
-        idle=result.change.idle,
-    )
-    return made if not made.left_out else _weighed(task, made)
-
-
-def _weighed(task: _Task, made: Candidate) -> Candidate:
-    """Count a student again from which something was left out; remove it if it is too far from the budget now."""
-    place = Path(str(made.path))
-    size = sized(load(place), shapes_of(task.proof))
-    made = replace(made, parameters=size.parameters, multiply_adds=size.cost.total)
-    missed = _missed(size, task)
-    if missed is None:
-        return made
-    remove(place)
-    names = ", ".join(repr(each.group) for each in made.left_out)
-    failure = f"without {names}, which makes it wrong, {missed}"
-    return replace(made, path=None, verdict=None, failure=failure, wrong=True)
-
-
-def _reason(failure: N2NError | MemoryError) -> str:
-    return failure.reason if isinstance(failure, N2NError) else "there is not enough memory"

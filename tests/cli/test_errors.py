@@ -47,7 +47,7 @@ def saved(body: str) -> Callable[[], None]:
 
 WRONG = [  # what is done first, the command line, its exit code, and what the error must say
     (None, "widen nope.onnx", 3, ["'nope.onnx' does not exist", "looked for in"]),
-    (None, "widen .", 3, ["is not a file"]),
+    (None, "widen .", 3, ["is a folder without a model.onnx"]),
     (text("net.onnx", ""), "widen net.onnx", 3, ["is empty"]),
     (text("net.onnx", "weights, here and there"), "widen net.onnx", 3, ["is not an ONNX file"]),
     (text("net.onnx", "weights, here and there"), "inspect net.onnx", 3, ["is not an ONNX file"]),

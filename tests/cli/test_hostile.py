@@ -40,6 +40,8 @@ COMMANDS = [
     "inspect --clones MODEL",
     "log MODEL",
     "verify MODEL MODEL --provider cpu",
+    "diff sound.onnx MODEL",
+    "diff MODEL MODEL --html OUT",
     "widen MODEL -o OUT --provider cpu --record RECORD",
     f"widen MODEL {UNPROVEN} --factor 1.5 --init net2net",
     f"deepen MODEL {UNPROVEN}",
@@ -81,7 +83,8 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     line = ["widen", model, "-o", folder / "student.onnx", "--record", folder / "sound.json", "--no-verify"]
     assert call(*line).exit_code == 0
     weights = next((folder / "weights").glob("*.safetensors"))
-    return {"checkpoint.safetensors": weights.read_bytes(), "sound.json": (folder / "sound.json").read_bytes()}
+    found = {"checkpoint.safetensors": weights, "sound.json": folder / "sound.json", "sound.onnx": model}
+    return {name: path.read_bytes() for name, path in found.items()}
 
 
 @pytest.mark.filterwarnings("ignore:os.fork")

@@ -41,7 +41,7 @@ def test_files_that_are_no_model(content: bytes | None, reason: str, tmp_path: P
 
 
 def test_a_folder_is_no_model(tmp_path: Path):
-    with pytest.raises(ModelError, match="is a folder without a model.onnx"):
+    with pytest.raises(ModelError, match=r"is a folder without a model\.onnx"):
         load(tmp_path)
 
 

@@ -74,6 +74,8 @@ def test_polygraphy_loads_a_student() -> None:
     loader = GrowOnnx(net(), "widen{only=nothing}", strict=True)
     with pytest.raises(onnx_n2n.GrowthError, match="nothing"):
         loader()
+    with pytest.raises(onnx_n2n.OptionError, match="no provider 'nowhere'"):
+        GrowOnnx(net(), "widen{factor=2}", provider="nowhere")()
 
 
 def test_polygraphy_takes_a_path(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ def test_the_groups_that_grew_are_those_of_the_report(teacher: onnx.ModelProto, 
     grown = {(each.name, each.before, each.after) for each in result.change.grown if each.name in weighty}
     assert {(each.name, each.before, each.after) for each in found.grown} == grown
     assert found.passes is not None
+    assert not found.metadata  # the lineage is in the passes
+    assert [each.name for each in onnx_n2n.diff(result.model, teacher).metadata] == ["onnx_n2n.lineage"]
     assert [entry.text for entry in found.passes] == [result.passes]
 
 

@@ -98,7 +98,7 @@ def test_every_name_of_a_model_is_data(tmp_path: Path) -> None:
     onnx.save(evil(), teacher)
     onnx.save(net(), student)
     for one, other in ((teacher, student), (student, teacher)):
-        text = render(page_of_pair("diff", (EVIL, EVIL), onnx_n2n.load(one), onnx_n2n.load(other)))
+        text = render(page_of_pair("diff", (EVIL, EVIL), [onnx_n2n.load(one), onnx_n2n.load(other)]))
         assert EVIL not in text
         assert "onerror" in text
         assert text.count("</script>") == 2
@@ -137,6 +137,14 @@ def test_a_page_never_replaces_what_it_may_not(folder: Path, reason: str) -> Non
     assert outcome.exit_code == 2, outcome.output
     assert reason in outcome.output
     assert files(folder) == before
+
+
+def test_the_weights_of_a_model_are_no_place_for_a_page(folder: Path) -> None:
+    onnx.save(net(), "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    before = files(folder)
+    for line in ("inspect net.onnx", "diff net.onnx net.onnx", "verify net.onnx net.onnx"):
+        outcome = call(*line.split(), "--html", "net.data", "--force")
+        assert (outcome.exit_code, files(folder)) == (2, before), outcome.output
 
 
 def test_force_replaces_a_page(folder: Path) -> None:
@@ -202,3 +210,38 @@ def test_nodes_that_repeat_each_other_become_blocks() -> None:
     assert isinstance(block, Block)
     assert block.title == f"Relu · Abs × {LONG}"
     assert [each.inside for each in block.inside if isinstance(each, Block)][:2] == [(1, 2), (3, 4)]
+
+
+def test_a_long_row_is_cut_into_hundreds() -> None:
+    proto = model(" ".join(f"a{n + 1} = Relu(a{n})" for n in range(250)), "float[3] a0", "a250")
+    (block,) = blocks_of(tuple(onnx_n2n.analyze(proto).model.graph))
+    assert isinstance(block, Block)
+    assert block.title == "Relu × 250"
+    assert [each.title for each in block.inside if isinstance(each, Block)] == ["1–100", "101–200", "201–250"]
+    assert list(numbers([block.to_json()])) == list(range(250))
+
+
+def test_nodes_between_blocks_become_a_block() -> None:
+    body = "a = Relu(x) b = Abs(a) c = Abs(b) h = MatMul(c, w) y = Neg(h)"
+    proto = model(body, "float[1,3] x", "y", w=(3, 3))
+    proto.graph.node[3].name = "/layer/MatMul"
+    found = blocks_of(tuple(onnx_n2n.analyze(proto).model.graph))
+    assert [each.to_json() for each in found if isinstance(each, Block)] == [
+        ["Relu · Abs", [0, 1, 2]], ["layer", [3, 4]],
+    ]  # fmt: skip
+
+
+def test_rows_say_what_was_added_removed_and_changed() -> None:
+    teacher = onnx.load(MODELS / "resnet.onnx")
+    student = onnx_n2n.deepen(teacher, count=1, verify=False).model
+    for (one, other), sign in (((teacher, student), "+"), ((student, teacher), "-")):
+        found = onnx_n2n.diff(one, other)
+        opened = [onnx_n2n.analyze(each).model for each in (one, other)]
+        rows = page_of_pair("diff", ("a", "b"), opened).fields["nodes"]
+        alone = [each.name for each in found.nodes if each.what != "changed"]
+        assert [row["n"] for row in rows if row.get("s") == sign] == alone
+        assert [row["n"] for row in rows if row.get("s") == "~"] == [e.name for e in found.nodes if e.what == "changed"]
+        assert sorted(row["n"] for row in rows) == sorted(node.name for node in student.graph.node)
+        gone = [place for place, row in enumerate(rows) if row.get("s") == "-"]
+        assert not gone or gone[-1] < len(rows) / 2  # they stand where they were, near the beginning
+        assert sum(row.get("p", [0, 0])[1] for row in rows) == found.parameters_after

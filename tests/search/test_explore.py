@@ -23,8 +23,10 @@ from helpers.graphs import Judge, model
 from onnx_n2n.errors import OptionError
 from onnx_n2n.passes import parse
 from onnx_n2n.search.budget import Budget, sized
+from onnx_n2n.search.candidates import DIRECTIONS, Candidate
 from onnx_n2n.search.cost import multiply_adds
-from onnx_n2n.search.exploration import DIRECTIONS, TOLERANCE, Candidate, explore
+from onnx_n2n.search.exploration import explore
+from onnx_n2n.search.making import TOLERANCE
 from onnx_n2n.verification.options import Proof
 
 NAMES = [direction.name for direction in DIRECTIONS]

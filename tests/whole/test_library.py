@@ -133,8 +133,8 @@ def test_no_submodule_takes_the_name_of_a_function() -> None:
                     assert re.search(r"\.export\.|\.torch|\.toolchains\.", info.name), info.name
     for name in FUNCTIONS:
         assert inspect.isfunction(getattr(onnx_n2n, name)), name
-    assert {"widen", "deepen", "enlarge", "outputs", "cut", "run", "explore", "analyze", "verify", "clones", "join",
-            "load", "grow_checkpoint", "parse", "save"} == set(FUNCTIONS)  # fmt: skip
+    assert {"widen", "deepen", "diff", "enlarge", "outputs", "cut", "run", "explore", "analyze", "verify", "clones",
+            "join", "load", "grow_checkpoint", "parse", "save"} == set(FUNCTIONS)  # fmt: skip
 
 
 def test_all_names_are_there_and_no_others() -> None:

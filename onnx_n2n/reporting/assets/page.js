@@ -149,7 +149,7 @@
     let shown = entries.length, level = entries;
     while (level.length) { // open level by level, as long as there is room
       const inside = (list) => list.reduce((n, each) => n + each.inside.length, 0);
-      let blocks = level.filter((each) => each.inside && each.open);
+      let blocks = level.filter((each) => each.inside && each.open && (each.p || each.m));
       if (shown + inside(blocks) > OPEN) { // or the one block that has most in it
         blocks = blocks.sort((one, other) => other.size - one.size).slice(0, 1);
       }
