@@ -31,8 +31,8 @@ TEXTS = st.text(max_size=6) | st.sampled_from(
 )  # fmt: skip
 SETTINGS = {
     "verify": st.booleans(), "exact": st.booleans(), "strict": st.booleans(), "budget": TEXTS,
-    "inputs": TEXTS.filter(bool), "provider": TEXTS, "time_limit": st.floats(0, exclude_min=True, allow_infinity=True), "custom_ops": st.lists(TEXTS),
-    "shapes": st.dictionaries(TEXTS, st.lists(st.integers(0, 9)), max_size=2),
+    "inputs": TEXTS.filter(bool), "provider": TEXTS, "time_limit": st.floats(0, exclude_min=True, allow_infinity=True),
+    "custom_ops": st.lists(TEXTS), "shapes": st.dictionaries(TEXTS, st.lists(st.integers(0, 9)), max_size=2),
 }  # fmt: skip
 TYPES = {"object": Mapping, "array": list, "string": str, "integer": int, "number": int | float, "null": None.__class__}
 

@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from types import ModuleType
 
 import pytest
 
+import onnx_n2n
 from helpers.calling import call
 from helpers.needing import needs
 from helpers.pages import DATA, PAGES, ROOT, RUN, Block, Part, parts
@@ -158,3 +160,19 @@ def test_the_picture_is_what_its_script_draws() -> None:
     script = ROOT / "docs" / "pictures" / "group.py"
     made = subprocess.run([sys.executable, str(script)], capture_output=True, check=True).stdout.decode("utf-8")
     assert made == script.with_suffix(".svg").read_text("utf-8")
+
+
+def test_the_gallery_is_what_its_script_draws() -> None:
+    script = ROOT / "docs" / "pictures" / "gallery.py"
+    drawn = runpy.run_path(str(script))
+    made = {f"{name}.svg": drawn["picture"](name) for name in drawn["PASSES"]}
+    assert made == {path.name: path.read_text("utf-8") for path in (script.parent / "gallery").iterdir()}
+    assert set(drawn["PASSES"]) == {path.stem for path in (ROOT / "models").glob("*.onnx")}
+
+
+def test_every_page_is_in_the_site_and_every_public_name_in_its_reference() -> None:
+    listed = re.findall(r"^   (?:.* <)?([./\w-]+)>?$", (ROOT / "docs" / "index.rst").read_text("utf-8"), re.MULTILINE)
+    pages = [f"../{path.stem}" for path in ROOT.glob("*.md")] + [path.stem for path in (ROOT / "docs").glob("*.md")]
+    assert sorted(set(pages) - set(listed)) == []
+    documented = re.findall(r"^\.\. auto\w+:: (\w+)$", (ROOT / "docs" / "api.rst").read_text("utf-8"), re.MULTILINE)
+    assert sorted(documented) == sorted(onnx_n2n.__all__)
