@@ -30,7 +30,8 @@ TEXTS = st.text(max_size=6) | st.sampled_from(
      "\ud800", "😀", "\x85", "%", "x" * 900]
 )  # fmt: skip
 SETTINGS = {
-    "verify": st.booleans(), "exact": st.booleans(), "strict": st.booleans(), "budget": TEXTS, "inputs": TEXTS.filter(bool),
+    "verify": st.booleans(), "exact": st.booleans(), "strict": st.booleans(), "budget": TEXTS,
+    "inputs": TEXTS.filter(bool),
     "provider": TEXTS, "time_limit": st.floats(0, exclude_min=True, allow_infinity=True), "custom_ops": st.lists(TEXTS),
     "shapes": st.dictionaries(TEXTS, st.lists(st.integers(0, 9)), max_size=2),
 }  # fmt: skip
@@ -108,7 +109,8 @@ def test_the_schema_is_current_and_refuses_what_is_refused() -> None:
 
 
 def test_scalars_are_those_of_yaml_1_2(folder: Path) -> None:
-    Path("r.yaml").write_text("a: [no, on, 010, 1_0, 1:30, 1e3, .inf, ~, null, 2026-12-01, +1, True, '1', 0x1]\nno: 1\n")
+    values = "no, on, 010, 1_0, 1:30, 1e3, .inf, ~, null, 2026-12-01, +1, True, '1', 0x1"
+    Path("r.yaml").write_text(f"a: [{values}]\nno: 1\n")
     document = yaml_files.read(Path("r.yaml"), "recipe")
     assert document.values == {
         "a": ["no", "on", 10, "1_0", "1:30", 1000.0, np.inf, None, None, "2026-12-01", 1, True, "1", "0x1"], "no": 1
