@@ -104,7 +104,7 @@ class Running(Checking):
             OptionError: No recipe can say that.
         """
         if self.session_options is not None:
-            raise OptionError("a recipe cannot hold `session_options=`", hint="leave one of the two out")
+            raise OptionError("a recipe cannot hold a function for sessions", hint="leave one of the two out")
         return to_recipe(change, **{name: getattr(self, name) for name in KEYS})
 
     @property

@@ -176,9 +176,9 @@ def _pass(entry: Any) -> Pass:
     if not isinstance(entry, Mapping):
         raise OptionError(f"{_what(entry)} is no pass", hint=f"write passes as {EXAMPLE}")
     if len(entry) != 1:
-        found = ", ".join(map(str, entry)) or "nothing"
+        keys = ", ".join(map(str, entry)) or "nothing"
         raise OptionError(
-            f"one pass with its options inside is an entry, and here is {brief(found)}",
+            f"one pass with its options inside is an entry, and here is {brief(keys)}",
             hint="write it as widen: {factor: 1.5}, or put its options further to the right than its name",
         )
     [(name, given)] = entry.items()

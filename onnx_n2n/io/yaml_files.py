@@ -106,7 +106,7 @@ def written(values: Mapping[str, Any], place: Path) -> bytes:
     if place.suffix == ".json":
         return f"{json.dumps(values, indent=2, allow_nan=False)}\n".encode()
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
         """Puts quotes around a text that either version of YAML takes for something else."""
 
         def ignore_aliases(self, _data: Any) -> bool:
@@ -127,7 +127,7 @@ def written(values: Mapping[str, Any], place: Path) -> bytes:
 def _loader() -> type[yaml.SafeLoader]:
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """Reads scalars as YAML 1.2 does."""
 
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the other loader's are not wanted

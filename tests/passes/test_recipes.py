@@ -258,7 +258,7 @@ def test_a_recipe_is_written_as_every_file_is(folder: Path) -> None:
         assert files(folder) == there, words
     with pytest.raises(onnx_n2n.OptionError, match="in no file"):
         onnx_n2n.widen(net(), save_recipe="r.yaml")
-    with pytest.raises(onnx_n2n.OptionError, match="session_options"):
+    with pytest.raises(onnx_n2n.OptionError, match="a function for sessions"):
         onnx_n2n.widen("net.onnx", save_recipe="new.yaml", session_options=lambda _: None)
     with pytest.raises(onnx_n2n.OptionError, match="cannot hold arrays"):
         onnx_n2n.widen("net.onnx", save_recipe="new.yaml", inputs={"x": np.ones((1, 3, 6, 6), np.float32)})

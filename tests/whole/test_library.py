@@ -95,7 +95,7 @@ def test_an_argument_of_a_wrong_type_is_named(name: str, tmp_path: Path, monkeyp
     given = GIVEN | dict.fromkeys(ANY_MODEL, "model.onnx") | ({"to": "torch", "folder": "f"} if "write" in name else {})
     known = inspect.signature(function).parameters
     needed = {each: given[each] for each, known in known.items() if known.default is known.empty}
-    needed |= {"outputs": {"size": 5}, "cut": {"softmax": True}}.get(name, {})
+    needed |= {"outputs": {"size": 5}, "cut": {"softmax": True}, "run": {"passes": "widen"}}.get(name, {})
     for each in known.keys() - (HOOKS - needed.keys()):
         for wrong in (object(), [object()]):
             with pytest.raises(onnx_n2n.N2NError, match="model" if each in ANY_MODEL else rf"\b{each[:-1]}"):
