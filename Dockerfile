@@ -1,4 +1,4 @@
-# onnx-n2n with ONNX Runtime for CPUs:
+# onnx-n2n with ONNX Runtime for CPUs. .ci/run does not build it; making a release does.
 #   docker build -t onnx-n2n .
 #   docker run --rm --network none -v "$PWD:/models" --user "$(id -u):$(id -g)" onnx-n2n widen net.onnx --factor 1.5
 FROM python:3.11-slim AS build

@@ -3,6 +3,8 @@
 It reads from the root of the repository, so that links between README.md, docs/ and results lead where they lead there.
 """
 
+from sphinx.application import Sphinx
+
 from onnx_n2n.version import VERSION
 
 project = "onnx-n2n"
@@ -24,3 +26,13 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"onnx-n2n {VERSION}"
+
+
+def setup(app: Sphinx) -> None:
+    """Have properties read as sentences: napoleon takes what stands before a colon in their first line for a type."""
+
+    def sentence(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+        if what == "property":
+            lines.insert(0, "\\ ")  # nothing, in reStructuredText
+
+    app.connect("autodoc-process-docstring", sentence, priority=400)
