@@ -128,8 +128,8 @@ def _made(analysis: Analysis, name: str) -> Group:
     raise GrowthError(
         f"output {name!r} cannot gain entries: {why if not free else 'it could along several axes'}",
         shapes=f"its shape is {value.shape}" if value.shape is not None else "",
-        hint="only what a layer with weights makes can, such as logits; take off what follows it with the pass 'cut' first "
-        "(a Softmax with `softmax=True`), or name another output",
+        hint="only what a layer with weights makes can, such as logits; take off what follows it with the pass 'cut' "
+        "first (a Softmax with `softmax=True`), or name another output",
     )
 
 

@@ -85,7 +85,7 @@ def _print_meanings(console: Console, meanings: Mapping[str, str], said: Iterabl
     said = set(said)
     found = {f"{word}:": meaning for word, meaning in meanings.items() if word in said}
     for word, meaning in found.items():
-        console.print(f"{word:{max(map(len, found))}} {meaning}", soft_wrap=True)
+        console.print(f"{word:{max(map(len, found))}} {meaning}")
 
 
 CLONES = """\
