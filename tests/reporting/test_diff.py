@@ -242,7 +242,8 @@ def test_sizes_of_groups_go_up_and_passes_are_one_sentence(tmp_path: Path) -> No
 def test_the_rest_of_a_table_stands_right_below_it(tmp_path: Path) -> None:
     operators = [
         "Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
-        "LeakyRelu", "Mish", "Neg", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
+        "LeakyRelu", "Mish", "Neg", "Relu", "Round", "Selu", "Sigmoid",
+        "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
     ]  # fmt: skip
     names = ["x", *(f"t{n}" for n in range(1, len(operators))), "y"]
     edges = zip(operators, names[:-1], names[1:], strict=True)
