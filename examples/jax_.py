@@ -53,6 +53,15 @@ params = train(net, {"v": v, "a": jnp.zeros(32), "w": w, "b": jnp.zeros(10)}, se
 
 model = jax2onnx.to_onnx(lambda x: net(params, x), [jax.ShapeDtypeStruct(("B", 64), np.float32)])
 wider = onnx_n2n.widen(model, 2).model
-apply, params, state = export.to_jax(wider)
+apply, wider_params, state = export.to_jax(wider)
 x, y = wider.graph.input[0].name, wider.graph.output[0].name
-train(lambda params, images: apply(params, state, {x: images})[0][y], params, seed=1)
+
+
+def wider_net(params, images):
+    return apply(params, state, {x: images})[0][y]
+
+
+_, images, _ = next(batches(seed=1))
+difference = jnp.abs(wider_net(wider_params, images) - net(params, images)).max()
+print(f"largest difference between teacher and student: {difference:.1e}", flush=True)
+train(wider_net, wider_params, seed=1)

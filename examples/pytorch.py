@@ -80,6 +80,12 @@ wider = Net(state["model"]["conv.weight"].shape[0], state["model"]["fc.weight"].
 wider.load_state_dict(state["model"], strict=True)
 optimizer = torch.optim.AdamW(wider.named_parameters(), 2e-3)
 optimizer.load_state_dict(state["optimizer"])
+if rank == 0:
+    with torch.no_grad():
+        images, _ = next(batches(seed=1))
+        difference = (wider.eval()(images) - net.to(device).eval()(images)).abs().max()
+    print(f"largest difference between teacher and student: {difference.item():.1e}", flush=True)
+    wider.train()
 train(wider, optimizer, seed=1)
 if world > 1:
     dist.destroy_process_group()

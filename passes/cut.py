@@ -143,5 +143,5 @@ def _notes(taken: Taken) -> list[str]:
 
 def _unmoved(model: ir.Model) -> str:
     """Return why no Softmax was taken off."""
-    makers = ", ".join(f"{value.name!r} by {made_by(value)}" for value in model.graph.outputs)
-    return f"no Softmax stands at the end: outputs are made, {makers}"
+    makers = ", ".join(f"{made_by(value)} makes {value.name!r}" for value in model.graph.outputs)
+    return f"no Softmax stands at the end: {makers}"

@@ -106,7 +106,7 @@ class Outputs(Selective):
             raise refused[0]
         if len(found) > 1:
             named = " or ".join(repr(name) for name, _, _ in found)
-            raise GrowthError("several outputs can gain entries", hint=f"say which one: {named}")
+            raise GrowthError("several outputs can gain entries", hint=f"say which one with `name=`: {named}")
         return found[0]
 
 
@@ -128,7 +128,8 @@ def _made(analysis: Analysis, name: str) -> Group:
     raise GrowthError(
         f"output {name!r} cannot gain entries: {why if not free else 'it could along several axes'}",
         shapes=f"its shape is {value.shape}" if value.shape is not None else "",
-        hint="an output can that a layer with weights makes, as logits; cut off what follows them, or name another one",
+        hint="only what a layer with weights makes can, such as logits; take off what follows it with the pass 'cut' "
+        "first (a Softmax with `softmax=True`), or name another output",
     )
 
 

@@ -9,7 +9,7 @@ import click
 
 import onnx_n2n
 from onnx_n2n.cli.errors import Commands
-from onnx_n2n.errors import N2NError
+from onnx_n2n.errors import N2NError, OptionError
 
 # Where each is, and the first sentence of its help.
 COMMANDS = {
@@ -58,12 +58,33 @@ def loaded(name: str) -> click.Command:
     return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]},
+START = """\
+onnx-n2n makes a trained ONNX model wider or deeper without changing what it
+computes. The three commands that most people want:
+
+  onnx-n2n inspect net.onnx
+      shows what can grow, and why the rest may not
+
+  onnx-n2n widen net.onnx --factor 1.5 --record growth.safetensors
+      makes layers 1.5 times as wide, checks that the model still computes the
+      same, and writes it to net.widened.onnx
+
+  onnx-n2n grow-checkpoint last.pt --record growth.safetensors -o wider.pt
+      makes the checkpoint of your own training code as wide as that model
+
+'onnx-n2n -h' lists all commands, and 'onnx-n2n widen -h' the options of one."""
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True,
              commands=[Later(name, help=said) for name, (_, said) in COMMANDS.items()])
 @click.version_option(onnx_n2n.__version__, "--version", prog_name="onnx-n2n")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Make trained ONNX models wider and deeper without changing what they compute.
 
     Exit codes: 0 done; 1 verification failed, nothing written; 2 usage; 3 the model is unreadable or invalid, nothing
     in it can grow as asked, or 'verify --exact' is undecided; 4 a bug.
     """
+    if context.invoked_subcommand is None:
+        click.echo(START, err=True)
+        context.exit(OptionError.exit_code)

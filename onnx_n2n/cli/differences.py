@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.table import Table
 
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
 from onnx_n2n.reporting.difference import Changed, Diff, NodeChange, Part, WeightChange
@@ -19,9 +20,9 @@ KINDS = {
 
 def print_diff(console: Console, found: Diff) -> None:
     """Print what differs between two models."""
-    for entry in found.passes or ():
-        seed = "" if entry.seed is None else f", seed {entry.seed}"
-        console.print(f"Made of this teacher by {entry.text}{seed}.", soft_wrap=True)
+    if found.passes:
+        made = (entry.text + ("" if entry.seed is None else f", seed {entry.seed}") for entry in found.passes)
+        console.print(f"Made of this teacher by {', then '.join(made)}.", soft_wrap=True)
     if found.same:
         console.print(f"Nothing differs: {count(found.nodes_after, 'node')}, {found.parameters_after:,} parameters.")
         return
@@ -48,13 +49,18 @@ def _print_groups(console: Console, found: Diff) -> None:
         names.setdefault((group.before, group.after), []).append(group.name)
     if names:
         table = new_table("from>", "to>", "groups>", "")
-        for (before, after), alike in first(sorted(names.items(), key=str)):
+        for (before, after), alike in first(sorted(names.items(), key=lambda each: (each[0][0], each[0][1] or 0))):
             table.add_row(str(before), str(after), str(len(alike)), listed(alike))
-        console.print(table, "", sep="\n")
-        print_rest(console, len(names), "size")
+        _print_table(console, table, len(names), "size")
     unknown = [group.name for group in found.groups if group.after is None]
     if unknown:
         console.print(f"The weights do not tell the size of {listed(unknown)}.")
+
+
+def _print_table(console: Console, table: Table, rows: int, what: str) -> None:
+    console.print(table)
+    print_rest(console, rows, what)
+    console.print()
 
 
 def _print_nodes(console: Console, nodes: Iterable[NodeChange]) -> None:
@@ -68,8 +74,7 @@ def _print_nodes(console: Console, nodes: Iterable[NodeChange]) -> None:
         part = next((part for node in alike for part in node.parts), None)
         said = "" if part is None else f"{part.what} {part.name}".rstrip() + f": {_sides(part)}"
         table.add_row(str(len(alike)), what, operator, listed(node.name for node in alike), said)
-    console.print(table, "", sep="\n")
-    print_rest(console, len(kinds), "kind")
+    _print_table(console, table, len(kinds), "kind")
 
 
 def _print_weights(console: Console, weights: Iterable[WeightChange]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 KEYWORD = re.compile(r"`([a-z_]+)=([^`]*)`")
 OPTIONS = {
-    "groups": "--group", "names": "--name", "output": "-o", "shapes": "--input", "size": "--outputs",
-    "tensors": "--tensor",
+    "groups": "--group", "name": "--outputs NAME=SIZE", "names": "--name", "output": "-o", "shapes": "--input",
+    "size": "--outputs", "tensors": "--tensor",
 }  # fmt: skip
 JOINED = {"shapes": ":"}  # what is between a name and its value, if not a sign of equality
 

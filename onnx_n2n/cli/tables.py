@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from rich.console import Console
 
 from onnx_n2n.analysis.costs import costs_of
@@ -14,10 +16,16 @@ from onnx_n2n.graph.constants import parameters
 from onnx_n2n.width.choice import HEAD_SIZE
 from onnx_n2n.width.plan import ways
 
-KINDS = """\
-block:    a copy of the block that adds zero, before it
-identity: a layer that changes nothing, behind an activation that may be applied twice
-residual: two layers that add zero, behind an activation"""
+KINDS = {
+    "block": "a copy of the block that adds zero, before it",
+    "identity": "a layer that changes nothing, behind an activation that may be applied twice",
+    "residual": "two layers that add zero, behind an activation",
+}
+WAYS = {
+    "by copies": "new channels start as copies of old ones, where fresh ones could get too large or are not defined",
+    "by quiet channels": "new channels have weights of zero wherever a mean over all of them would see them",
+    "by whole factors": "the size can double, triple and so on",
+}
 
 NAMED = ", if named"
 LEGEND = """\
@@ -42,6 +50,7 @@ def print_groups(console: Console, analysis: Analysis) -> None:
             table.add_row(group.name, str(group.size), *how, f"{one:,}", share, _layers(group))
         console.print("", table, "", sep="\n")
         console.print(LEGEND)
+        _print_meanings(console, WAYS, grows.values())
     if sizes:
         flag = f"--group {sizes[0].name}={2 * sizes[0].size}"
         console.print(f"if named: {HEAD_SIZE}, as with {flag}", soft_wrap=True, markup=False)
@@ -58,7 +67,8 @@ def print_places(console: Console, found: Places) -> None:
         table = new_table("kind", "stage>", "places>", "at")
         for (kind, stage), names in sorted(stages.items()):
             table.add_row(kind, str(stage), str(len(names)), listed(names))
-        console.print("", table, KINDS, sep="\n")
+        console.print("", table, "", sep="\n")
+        _print_meanings(console, KINDS, (kind for kind, _ in stages))
     reasons: dict[str, list[str]] = {}
     for barred in found.barred:
         reasons.setdefault(barred.reason, []).append(barred.name)
@@ -68,6 +78,14 @@ def print_places(console: Console, found: Places) -> None:
             table.add_row(str(len(names)), listed(names), reason)
         console.print("", table, sep="\n")
         print_rest(console, len(reasons), "reason")
+
+
+def _print_meanings(console: Console, meanings: Mapping[str, str], said: Iterable[str]) -> None:
+    """Print what the words in a table mean, each that stands there."""
+    said = set(said)
+    found = {f"{word}:": meaning for word, meaning in meanings.items() if word in said}
+    for word, meaning in found.items():
+        console.print(f"{word:{max(map(len, found))}} {meaning}")
 
 
 CLONES = """\

@@ -63,7 +63,7 @@ def unnormalised(model: ir.Model) -> list[ir.Value]:
 def made_by(value: ir.Value) -> str:
     """Return what makes a tensor, for people."""
     node = _maker(value)
-    return "no node" if node is None else f"a {node.op_type} node" + f" {node.name!r}" * bool(node.name)
+    return "no node" if node is None else f"{node.op_type} node" + f" {node.name!r}" * bool(node.name)
 
 
 def _maker(value: ir.Value) -> ir.Node | None:

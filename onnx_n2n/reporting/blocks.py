@@ -81,7 +81,8 @@ def _scope(node: ir.Node) -> Path | None:
             if scope and not MACHINE_MADE.match(str(value.name)):
                 return _parts(scope)
     scope = name.rpartition(".")[0]
-    return _parts(scope) if scope else None
+    numbered = scope == node.op_type  # as Paddle names nodes: "Relu.0"
+    return _parts(scope) if scope and not numbered else None
 
 
 def _parts(path: str) -> Path:

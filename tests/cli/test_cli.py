@@ -128,6 +128,23 @@ def test_inspect_says_first_what_keeps_most_parameters_from_growing(folder: Path
         assert [row[1:3] for row in rows] == [["1,600", "w"], ["120", "v"]]
 
 
+def test_inspect_explains_the_words_that_its_tables_have_and_no_others(folder: Path) -> None:
+    """Of each kind of place, and of each way to grow that is not free."""
+    files = [MODELS / "resnet.onnx", Path("net.onnx")]
+    body = "h = MatMul(x, w) e = Exp(h) f = Exp(e) y = MatMul(f, v)"
+    onnx.save(model(body, "float[N,3] x", "y", w=(3, 8), v=(8, 2)), files[1])
+    found = set()
+    for file in files:
+        document = json.loads(call("inspect", "--json", file).stdout)
+        said = {place["kind"] for place in document["depth"]["places"]} | {each["grows"] for each in document["groups"]}
+        lines = call("inspect", file).stdout.splitlines()
+        words = (*tables.KINDS, *tables.WAYS)
+        explained = {word for word in words if any(line.startswith(f"{word}: ") for line in lines)}
+        assert explained == said - {"freely"}, lines
+        found |= explained
+    assert {"by copies", "block", "identity"} <= found
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_tables_fit_the_terminal(width: int) -> None:
     analysis = onnx_n2n.analyze(MODELS / "resnet.onnx")

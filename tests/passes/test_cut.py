@@ -209,7 +209,7 @@ def test_a_softmax_at_the_end_is_taken_off_also_in_front_of_copies(operator: str
     assert not again.modified
     (idle,) = again.change.idle
     assert idle.reason == (
-        "no Softmax stands at the end: outputs are made, 'logits' by a Gemm node 'node_2', 'h' by a Relu node 'node_1'"
+        "no Softmax stands at the end: Gemm node 'node_2' makes 'logits', Relu node 'node_1' makes 'h'"
     )
 
 

@@ -18,6 +18,7 @@ from helpers.graphs import STABLE, TOLERANCE, WRONG, model, run
 from helpers.needing import needs
 from onnx_n2n import verify
 from onnx_n2n.cli import main
+from onnx_n2n.cli.keywords import spoken
 from onnx_n2n.errors import GrowthError, N2NError, OptionError, VerificationError
 from onnx_n2n.passes import Outputs, Sequential, Widen, parse
 from onnx_n2n.passes.driver import Target
@@ -121,15 +122,17 @@ def test_a_student_that_says_something_else_is_found_out(monkeypatch: pytest.Mon
     ids=["softmax", "input", "single", "order", "joined", "another output"],
 )
 def test_what_cannot_gain_says_why(body: str, outputs: str, why: str) -> None:
-    with pytest.raises(GrowthError, match=why):
+    with pytest.raises(GrowthError, match=why) as caught:
         Outputs(9)(classifier(body, outputs, o=[3, 1, 4, 0, 2]))
+    assert "the pass 'cut' first (a Softmax with --softmax)" in spoken(str(caught.value))
 
 
 def test_several_outputs_have_to_be_told_apart() -> None:
     teacher = classifier("h = MatMul(x, v) y = Gemm<transB=1>(h, w, b) z = MatMul(h, u)", "float[N,5] y, float[N,4] z",
                          u=(8, 4))  # fmt: skip
-    with pytest.raises(GrowthError, match=r"Say which one: 'y' or 'z'"):
+    with pytest.raises(GrowthError, match=r"Say which one with `name=`: 'y' or 'z'") as caught:
         Outputs(9)(teacher)
+    assert "Say which one with --outputs NAME=SIZE: 'y' or 'z'" in spoken(str(caught.value))
     student = gain(teacher, 9, "z").model
     before, after = (run(each, {"x": np.ones((1, 6), np.float32)}) for each in (teacher, student))
     assert [array.shape for array in after] == [(1, 5), (1, 9)]

@@ -223,3 +223,36 @@ def test_the_command_ends_with_0_whatever_differs_and_with_3_where_nothing_can_b
     assert [each["name"] for each in document["weight_changes"]] == ["v"]
     assert call("diff", tmp_path / "a.onnx", tmp_path / "c.onnx").exit_code == 3
     assert call("diff", "-", "-").exit_code == 2
+
+
+def test_sizes_of_groups_go_up_and_passes_are_one_sentence(tmp_path: Path) -> None:
+    """Sizes are numbers: 128 stands after 16. Only the first pass was given this teacher."""
+    teacher = model("h = Conv(x, a) i = Relu(h) j = Conv(i, b) k = Relu(j) y = Conv(k, c)", "float[N,3,6,6] x", "y",
+                    a=(128, 3, 1, 1), b=(16, 128, 1, 1), c=(2, 16, 1, 1))  # fmt: skip
+    onnx.save(teacher, tmp_path / "a.onnx")
+    student = onnx_n2n.run(teacher, "widen{groups=a:160,seed=3},widen{groups=b:20}", verify=False).model
+    onnx.save(student, tmp_path / "b.onnx")
+    said = call("diff", tmp_path / "a.onnx", tmp_path / "b.onnx").output
+    first = said.splitlines()[0]
+    assert first.count("Made of this teacher by") == said.count("Made of this teacher by") == 1
+    assert ", then widen{" in first, said
+    assert [row[:2] for row in map(str.split, said.splitlines()) if row[:1] in (["16"], ["128"])] == [
+        ["16", "20"], ["128", "160"],
+    ]  # fmt: skip
+
+
+def test_the_rest_of_a_table_stands_right_below_it(tmp_path: Path) -> None:
+    operators = [
+        "Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity",
+        "LeakyRelu", "Mish", "Neg", "Relu", "Round", "Selu", "Sigmoid",
+        "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Tanh",
+    ]  # fmt: skip
+    names = ["x", *(f"t{n}" for n in range(1, len(operators))), "y"]
+    edges = zip(operators, names[:-1], names[1:], strict=True)
+    body = " ".join(f"{made} = {operator}({read})" for operator, read, made in edges)
+    onnx.save(model("y = Not(x)", "bool[2] x", "bool[2] y"), tmp_path / "a.onnx")
+    onnx.save(model(body, "float[2] x", "float[2] y"), tmp_path / "b.onnx")
+    lines = call("diff", tmp_path / "a.onnx", tmp_path / "b.onnx").output.splitlines()
+    rest = next(n for n, line in enumerate(lines) if line.startswith("And ") and "more kinds" in line)
+    assert lines[rest - 1].strip()
+    assert not lines[rest + 1].strip()

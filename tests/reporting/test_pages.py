@@ -194,6 +194,8 @@ def scoped(name: str, weight: str = "w", **metadata: str) -> list[tuple[str, ...
         ("node_1", {"_scopes": "['', 'h', 'h.3', 'h.3.mlp', 'linear']"}, ("h.3", "mlp")),
         ("node_1", {"_scopes": "['', '_empty_nn_module_stack_from_metadata_hook', 'x']"}, ()),
         ("/a/b", {"_scopes": "[[["}, ("a",)),
+        ("MatMul.0", {}, ()),
+        ("MatMul.x.0", {}, ("MatMul", "x")),
         ("/a/b", {"_scopes": "[]"}, ("a",)),
         ("/".join("abcdefghijklmnopqrst"), {}, tuple("abcdefghijkl")),
     ],

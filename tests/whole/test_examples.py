@@ -1,4 +1,4 @@
-"""The examples run as they stand, and training goes on where it was."""
+"""The examples run as they stand, say how far the student is from its teacher, and training goes on where it was."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ import pytest
 from helpers.needing import needs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+DIFFERENCE = 1e-4  # of outputs of about 1
 
 
 def losses(folder: Path, *command: str) -> list[float]:
-    """Run an example, and return the losses that it prints: at the beginning and the end of both trainings."""
+    """Run an example, and return the losses that it prints: at the beginning and the end of both trainings.
+
+    Between them it prints, once, that the student computes what the teacher computes.
+    """
     done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "LeftOutWarning" not in done.stderr, done.stderr
-    return [float(found) for found in re.findall(r"loss ([\d.]+)", done.stdout)]
+    said = re.findall(r"loss ([\d.]+)|largest difference between teacher and student: ([\d.e+-]+)", done.stdout)
+    assert [bool(loss) for loss, _ in said] == [True, True, False, True, True], done.stdout
+    assert float(said[2][1]) < DIFFERENCE
+    return [float(loss) for loss, _ in said if loss]
 
 
 def check(found: list[float]) -> None:
