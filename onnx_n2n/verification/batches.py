@@ -105,7 +105,7 @@ def rows(case: Case, model: ir.Model, other: ir.Model) -> Mixed | None:
         near = [run(teacher, nudged(feed, case.seed), case.trial.names) for feed in feeds]
     steady = [k for k, pair in enumerate(zip(truths, near, strict=False)) if _steady(*pair)]
     if len(steady) > 1:  # others, as equal scores of which one is chosen, would grant the student whatever they can be
-        feeds, truths, near = ([each[k] for k in steady] for each in (feeds, truths, near))
+        feeds, truths, near = [feeds[k] for k in steady], [truths[k] for k in steady], [near[k] for k in steady]
     batch = _stacked(feeds, free)
     try:
         answers = run(student, batch, case.trial.names)
