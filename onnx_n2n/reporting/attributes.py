@@ -37,7 +37,7 @@ def _alike(one: ir.Attr, other: ir.Attr) -> bool:
     if one.type == ir.AttributeType.TENSORS:
         return len(one.value) == len(other.value) and all(map(_same, one.value, other.value))
     if one.type in FLOATS:
-        return np.array_equal(np.float32(one.value), np.float32(other.value), equal_nan=True)
+        return bool(np.float32(one.value).tobytes() == np.float32(other.value).tobytes())  # zero has a sign
     return str(one.value) == str(other.value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,34 +11,19 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.collector import still
 from onnx_n2n.graph.constants import constants_of, parameters
-from onnx_n2n.graph.operators import plain, qualified
+from onnx_n2n.graph.operators import qualified
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.io.history import KEY, Entry, digest, history
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.io.model import ModelLike, open_model
+from onnx_n2n.reporting import ends, stated
 from onnx_n2n.reporting.attributes import differing
-from onnx_n2n.reporting.pairing import Pairing, Scope, paired
+from onnx_n2n.reporting.pairing import Pairing, Scope, bodies, paired
 from onnx_n2n.reporting.sizes import GroupSize, group_sizes
+from onnx_n2n.reporting.stated import Changed
 from onnx_n2n.reporting.values import Values, compared, formed
-from onnx_n2n.verification.interfaces import Difference, declared
+from onnx_n2n.verification.interfaces import Difference
 from onnx_n2n.words import count
-
-HEADER = ("ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string")
-
-
-@dataclass(frozen=True)
-class Changed:
-    """Something that has a name and a text, in one of the models or both.
-
-    Attributes:
-        name: What it is.
-        before: What it is in the teacher; None if it is not there.
-        after: What it is in the student; None if it is not there.
-    """
-
-    name: str
-    before: str | None
-    after: str | None
 
 
 @dataclass(frozen=True)
@@ -106,8 +91,9 @@ class Diff:
 
     ``bool(diff)`` is true if something differs, as that of a list with entries; ``diff.same`` is the contrary.
 
-    Not compared are doc strings and metadata of nodes and tensors, the shapes that are declared for tensors inside, and
-    where weights are stored.
+    Not compared are doc strings and metadata of nodes, tensors and functions; denotations, types and shapes that are
+    declared for tensors inside, and names of bodies; in which order nodes stand that do not wait for each other, and on
+    which devices they run; and where weights are stored.
 
     Attributes:
         nodes_before: How many nodes the teacher has, with those in bodies and functions.
@@ -115,9 +101,10 @@ class Diff:
         parameters_before: Floating-point weights of the teacher.
         parameters_after: Floating-point weights of the student.
         interface: Inputs and outputs.
-        header: The IR version, the producer, the domain and version of the model, its doc string, and the graph's name.
+        header: The IR version, the producer, the domain and version of the model, its doc string, name, doc string and
+            metadata of the graph, what is said of training, of devices and of how tensors are quantised.
         opsets: Versions of operator sets.
-        functions: Functions that only one of the models has.
+        functions: Functions that only one of the models has, or that take, give or state something else.
         nodes: Nodes.
         weights: Initializers and constants.
         metadata: Metadata entries; without the lineage, if the student descends from the teacher.
@@ -210,7 +197,7 @@ def between(
     """Compare two models that are open; what is known of them is not worked out again."""
     pairing = pairing or paired(teacher, student)
     passes = _passes(teacher, student)
-    opsets = [{plain(domain): str(n) for domain, n in model.opset_imports.items()} for model in (teacher, student)]
+    opsets = [stated.opsets(model) for model in (teacher, student)]
     entries = [dict(model.metadata_props) for model in (teacher, student)]
     if passes is not None:
         for each in entries:
@@ -220,13 +207,13 @@ def between(
         nodes_after=_count(student),
         parameters_before=parameters(teacher),
         parameters_after=parameters(student),
-        interface=tuple(_interface(teacher, student)),
-        header=tuple(_compared(*map(_header, (teacher, student)))),
-        opsets=tuple(_compared(*opsets)),
-        functions=tuple(_compared(*map(_functions, (teacher, student)))),
+        interface=tuple(stated.interface(teacher, student, pairing)),
+        header=tuple(stated.compared(*map(stated.header, (teacher, student)))),
+        opsets=tuple(stated.compared(*opsets)),
+        functions=tuple(stated.functions(teacher, student, pairing)),
         nodes=tuple(_nodes(pairing)),
         weights=tuple(_weights(pairing)),
-        metadata=tuple(_compared(*entries)),
+        metadata=tuple(stated.compared(*entries)),
         passes=passes,
         groups=group_sizes(analysis or analyze(teacher), student, pairing) if passes else (),
     )
@@ -242,45 +229,9 @@ def _passes(teacher: ir.Model, student: ir.Model) -> tuple[Entry, ...] | None:
     return None if start is None else entries[start:]
 
 
-def _compared(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Changed]:
-    """Yield what differs between two mappings, in their order."""
-    for name in dict.fromkeys((*before, *after)):
-        if before.get(name) != after.get(name):
-            yield Changed(name, before.get(name), after.get(name))
-
-
-def _header(model: ir.Model) -> dict[str, str]:
-    fields = {name: getattr(model, name) for name in HEADER} | {"graph": model.graph.name}
-    return {name: str(value) for name, value in fields.items() if value not in (None, "")}
-
-
-def _functions(model: ir.Model) -> dict[str, str]:
-    """Return the functions of a model; their nodes are compared with all others."""
-    return {
-        "::".join(part for part in identifier if part): count(sum(1 for _ in function.all_nodes()), "node")
-        for identifier, function in model.functions.items()
-    }
-
-
 def _count(model: ir.Model) -> int:
     inside = sum(sum(1 for _ in function.all_nodes()) for function in model.functions.values())
     return inside + sum(1 for _ in model.graph.all_nodes())
-
-
-def _interface(teacher: ir.Model, student: ir.Model) -> Iterator[Difference]:
-    """Yield the inputs and outputs that differ; unlike for verification, a size left open is not any size."""
-    for where in ("input", "output"):
-        old, new = ({str(v.name): v for v in getattr(model.graph, f"{where}s")} for model in (teacher, student))
-        for name, value in old.items():
-            before, after = declared(value), declared(new[name]) if name in new else ""
-            if not after:
-                yield Difference(where, name, "missing", before)
-            elif before != after:
-                kind = "type" if before.split("[")[0] != after.split("[")[0] else "shape"
-                yield Difference(where, name, kind, before, after)
-        yield from (Difference(where, name, "added", "", declared(new[name])) for name in new if name not in old)
-        if list(old) != list(new) and set(old) == set(new):
-            yield Difference(where, ", ".join(old), "order", ", ".join(old), ", ".join(new))
 
 
 def _nodes(pairing: Pairing) -> Iterator[NodeChange]:
@@ -288,13 +239,14 @@ def _nodes(pairing: Pairing) -> Iterator[NodeChange]:
     matched = {graph for scope in pairing.scopes for graph in (scope.teacher, scope.student)}
     for scope in pairing.scopes:
         partners = {}
+        held = {value for graph in (scope.teacher, scope.student) for value, _ in constants_of(graph)}
         for new in scope.student:
             old = pairing.nodes.get(new)
             if old is None:
                 yield from _alone("added", new, scope.name, matched)
                 continue
             partners[old] = new
-            if parts := tuple(_parts(old, new, pairing)):
+            if parts := tuple(_parts(old, new, pairing, held)):
                 yield NodeChange("changed", title(new), qualified(new), scope.name, parts)
             yield from _inside("added", new, scope.name, matched)
         for old in scope.teacher:
@@ -323,14 +275,16 @@ def title(node: ir.Node) -> str:
     return node.name or next((str(value.name) for value in node.outputs if value.name), "")
 
 
-def _parts(old: ir.Node, new: ir.Node, pairing: Pairing) -> Iterator[Part]:
+def _parts(old: ir.Node, new: ir.Node, pairing: Pairing, held: Set[ir.Value]) -> Iterator[Part]:
     if (old.name or "") != (new.name or ""):
         yield Part("name", "", old.name, new.name)
-    if qualified(old) != qualified(new):
-        yield Part("operator", "", qualified(old), qualified(new))
-    held = any(node.op_type == "Constant" and not node.domain for node in (old, new))  # compared with all weights
-    if not held:
+    if _called(old) != _called(new):
+        yield Part("operator", "", _called(old), _called(new))
+    if held.isdisjoint((*old.outputs, *new.outputs)):  # else they are compared with all weights
         yield from (Part("attribute", *found) for found in differing(old.attributes, new.attributes))
+    for name, *both in bodies(old, new):
+        if not ends.alike(*both, pairing):
+            yield Part("attribute", name, *map(ends.shown, both))
     for what in ("input", "output"):
         before, after = _trimmed(getattr(old, f"{what}s")), _trimmed(getattr(new, f"{what}s"))
         for slot in range(max(len(before), len(after))):
@@ -338,6 +292,11 @@ def _parts(old: ir.Node, new: ir.Node, pairing: Pairing) -> Iterator[Part]:
             other = after[slot] if slot < len(after) else None
             if (pairing.values.get(other) if other is not None else None) is not one:
                 yield Part(what, str(slot), *(None if value is None else value.name for value in (one, other)))
+
+
+def _called(node: ir.Node) -> str:
+    """Return an operator, with which of several functions of that name it is."""
+    return qualified(node) + f":{node.overload}" * bool(node.overload)
 
 
 def _trimmed(values: Iterable[ir.Value | None]) -> list[ir.Value | None]:

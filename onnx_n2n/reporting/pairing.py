@@ -1,7 +1,7 @@
 """Which nodes and tensors of a student stand for which of its teacher: by name, then by what surrounds them.
 
-1. Inputs and weights of the same name are paired, and nodes of the same name, or with outputs of the same names, if
-   their operators are the same.
+1. Inputs and weights of the same name are paired, in bodies and functions inputs at the same place; and nodes of the
+   same name, or with outputs of the same names, if their operators are the same.
 2. Forwards: a node is paired with one of the same operator that reads the tensors paired with those that it reads.
    Which constants it reads does not matter, since their names may differ, and the names of what computes them.
 3. Backwards, from the outputs and from all pairs: what makes the same operand of two paired nodes is paired, if the
@@ -77,6 +77,9 @@ class _Graphs:
     def pair(self) -> None:
         teacher, student = self._scope.teacher, self._scope.student
         self._pairing.scopes.append(self._scope)
+        if self._scope.name and len(teacher.inputs) == len(student.inputs):  # a caller binds them by place
+            for one, other in zip(teacher.inputs, student.inputs, strict=True):
+                self._join(one, other)
         self._pair_interface(teacher.inputs, student.inputs)
         for name, value in student.initializers.items():
             if name in teacher.initializers:
@@ -170,14 +173,19 @@ class _Graphs:
                     pending.append((old, new))
 
     def _pair_bodies(self, old: ir.Node, new: ir.Node) -> None:
-        for name, attribute in new.attributes.items():
-            before = old.attributes.get(name)
-            if before is not None and before.type == attribute.type:
-                for place, (one, other) in enumerate(zip(_bodies(before), _bodies(attribute), strict=False)):
-                    number = f"[{place}]" if attribute.type == ir.AttributeType.GRAPHS else ""
-                    inside = f"{self._scope.name}/" if self._scope.name else ""
-                    title = f"{inside}{new.name or new.outputs[0].name}.{name}{number}"
-                    _Graphs(Scope(title, one, other), self._pairing).pair()
+        for name, one, other in bodies(old, new):
+            inside = f"{self._scope.name}/" if self._scope.name else ""
+            title = f"{inside}{new.name or new.outputs[0].name}.{name}"
+            _Graphs(Scope(title, one, other), self._pairing).pair()
+
+
+def bodies(old: ir.Node, new: ir.Node) -> Iterator[tuple[str, ir.Graph, ir.Graph]]:
+    """Yield the bodies that two nodes have in the same place, with what that is called, as ``cases[1]``."""
+    for name, attribute in new.attributes.items():
+        before = old.attributes.get(name)
+        if before is not None and before.type == attribute.type:
+            for place, (one, other) in enumerate(zip(_bodies(before), _bodies(attribute), strict=False)):
+                yield name + f"[{place}]" * (attribute.type == ir.AttributeType.GRAPHS), one, other
 
 
 def _name(node: ir.Node) -> str:

@@ -174,9 +174,19 @@ class Goldens:
 
 
 def _given(inputs: Feeds | None) -> list[Mapping[str, np.ndarray]]:
+    """The feeds that are given, which may be none.
+
+    Raises:
+        InputError: A file cannot be read.
+        OptionError: It is no feed.
+    """
     if isinstance(inputs, str | os.PathLike):
         return [read_inputs(Path(inputs))]
-    return [inputs] if isinstance(inputs, Mapping) else list(inputs or ())
+    feeds = [inputs] if isinstance(inputs, Mapping) else [] if inputs is None else inputs
+    if not isinstance(feeds, Sequence) or not all(isinstance(each, Mapping) for each in feeds):
+        reason = f"`inputs=` takes a mapping of arrays by input, several of these, or a path, not {type(inputs)}"
+        raise OptionError(reason)
+    return list(feeds)
 
 
 def _other_feeds(

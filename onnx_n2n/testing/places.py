@@ -35,10 +35,12 @@ def stem(test: str, name: str | None) -> str:
     """The file name, without its ending, of one check in a test.
 
     Raises:
-        OptionError: The name is empty.
+        OptionError: The name is empty, or no text.
     """
     if name is None:
         return portable(test)
+    if not isinstance(name, str):
+        raise OptionError(f"the name of a golden model is a text, not {type(name)}", hint=f"write {str(name)!r}")
     if not name.strip():
         raise OptionError("the name of a golden model is empty", hint="give it another one, or none")
     return f"{portable(test)}.{portable(name)}"

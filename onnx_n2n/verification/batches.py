@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnx_n2n.errors import ModelError, OptionError, RunError
+from onnx_n2n.errors import InputError, ModelError, OptionError, RunError
 from onnx_n2n.io.model import ModelLike
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, compare, grain, is_real, yardstick
@@ -90,18 +90,22 @@ def rows(case: Case, model: ir.Model, other: ir.Model) -> Mixed | None:
 
     Raises:
         OptionError: There is no input whose first axis is free in the student and fixed in the teacher.
+        InputError: All feeds are the same, so rows that mix would not show.
         RunError: The teacher does not run.
     """
     free = _free(model, other)
     if not free:
         reason = "no input has a first axis that is free in the student and fixed in the teacher"
         raise OptionError(reason, hint="leave out `rows=`")
-    feeds = _alike(case.trial.feeds, free)
     teacher, student = (Timed(session(source, case.used), case.limit) for source in (case.old, case.new))
+    feeds = _apart(case, teacher, model, free)
     truths = [run(teacher, feed, case.trial.names) for feed in feeds]
     near: list[list[Any]] = []
     with contextlib.suppress(RunError):
         near = [run(teacher, nudged(feed, case.seed), case.trial.names) for feed in feeds]
+    steady = [k for k, pair in enumerate(zip(truths, near, strict=False)) if _steady(*pair)]
+    if len(steady) > 1:  # others, as equal scores of which one is chosen, would grant the student whatever they can be
+        feeds, truths, near = [feeds[k] for k in steady], [truths[k] for k in steady], [near[k] for k in steady]
     batch = _stacked(feeds, free)
     try:
         answers = run(student, batch, case.trial.names)
@@ -124,15 +128,52 @@ def _free(model: ir.Model, other: ir.Model) -> list[str]:
     return [str(value.name) for value in fixed if value.name in open_]
 
 
-def _alike(feeds: Sequence[Feed], free: Sequence[str]) -> list[Feed]:
-    """Return two feeds or more of the same shapes, that differ in what a batch has rows of only."""
-    first = feeds[0]
-    found = [
-        {**first, **{name: feed[name] for name in free}}
-        for feed in feeds[1:]
-        if all(feed[name].shape == first[name].shape for name in free)
-    ]
-    return [first, *(found or [{**first, **{name: np.flip(first[name]).copy() for name in free}}])]
+def _apart(case: Case, teacher: Timed, model: ir.Model, free: Sequence[str]) -> list[Feed]:
+    """Return two feeds or more of the same shapes, that differ in what a batch has rows of only.
+
+    Rows that are the same show no mixture of rows. So feeds that were not drawn are joined by some that are.
+
+    Raises:
+        InputError: All feeds that run are the same.
+    """
+    first, *others = case.trial.feeds
+    if not case.trial.is_drawn:
+        others += _drawn(case, teacher, model)
+    found = [feed for feed in (_with(first, other, free) for other in others) if feed is not None]
+    if not case.trial.is_drawn:
+        found = [feed for feed in found if _runs(teacher, feed)]
+    if not _differ(first, found, free):
+        found = [{**first, **{name: np.flip(first[name]).copy() for name in free}}]
+    if not _differ(first, found, free):
+        reason = "all rows of the inputs are the same, so they would not show whether rows mix"
+        raise InputError(reason, hint="Pass inputs whose rows differ with `inputs='data.npz'`, or leave out `inputs=`")
+    return [first, *found]
+
+
+def _drawn(case: Case, teacher: Timed, model: ir.Model) -> list[Feed]:
+    """Return drawn feeds of the shapes of those that there are; none where no drawn ones run."""
+    shapes = {name: array.shape for name, array in case.trial.feeds[0].items()}
+    with contextlib.suppress(RunError, InputError):
+        return list(find_trial(teacher, model, None, shapes, None, case.seed, case.grain).feeds)
+    return []
+
+
+def _with(first: Feed, other: Feed, free: Sequence[str]) -> Feed | None:
+    """Return a feed with the rows of another one; None where these have another shape."""
+    fits = all(other[name].shape == first[name].shape for name in free)
+    return {**first, **{name: other[name] for name in free}} if fits else None
+
+
+def _runs(teacher: Timed, feed: Feed) -> bool:
+    with contextlib.suppress(RunError):
+        run(teacher, feed, [value.name for value in teacher.session.get_outputs()])
+        return True
+    return False
+
+
+def _differ(first: Feed, others: Sequence[Feed], free: Sequence[str]) -> bool:
+    """Say whether some rows of a batch of these feeds would differ."""
+    return any(not np.array_equal(first[name], other[name]) for other in others for name in free)
 
 
 def _stacked(feeds: Sequence[Feed], free: Sequence[str]) -> dict[str, np.ndarray]:
@@ -233,6 +274,12 @@ def _made_of(parts: Sequence[Any], whole: Any) -> bool:
         return True
     joined = (np.concatenate(parts, axis) for axis in range(parts[0].ndim))
     return any(_near(side, whole) for side in joined) or all(_near(part, whole) for part in parts)
+
+
+def _steady(truth: Sequence[Any], nudged: Sequence[Any]) -> bool:
+    """Say whether a rounding step in its inputs changes no output of the teacher by more than rounding."""
+    arrays = [pair for pair in zip(truth, nudged, strict=True) if all(isinstance(each, np.ndarray) for each in pair)]
+    return all(_near(*pair) if is_real(pair[0]) else np.array_equal(*pair) for pair in arrays)
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> bool:

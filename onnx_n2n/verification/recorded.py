@@ -86,7 +86,8 @@ class Holding:
     @property
     def ok(self) -> bool:
         """Whether the model computes what was recorded."""
-        return self.reason is None and all(output.ok for output in self.outputs)
+        gone = any((each.where, each.what) == ("output", "missing") for each in self.differences)  # or a random one
+        return self.reason is None and not gone and all(output.ok for output in self.outputs)
 
 
 @within_memory()
@@ -99,7 +100,11 @@ def record(
     provider: Provider = "auto",
     time_limit: float = TIME_LIMIT,
 ) -> Recording:
-    """Run a model, and measure its rounding error. Arguments and errors are those of `onnx_n2n.verify`."""
+    """Run a model, and measure its rounding error. Arguments and errors are those of `onnx_n2n.verify`.
+
+    Raises:
+        InputError: All outputs are empty, so that nothing would be compared.
+    """
     if isinstance(inputs, str):
         inputs = read_inputs(Path(inputs))
     with opened(model) as source:
@@ -119,6 +124,8 @@ def record(
         trial = trial.without(random)
         case = Case(old, old, trial, used, fine, SEED, time_limit, {}, (), drawn(skeleton).keys())
         sticks = tuple(yardsticks(case))
+    if not any(array.size for stick in sticks for array in stick.truth):
+        raise InputError("all outputs are empty, so nothing would be compared", hint="give inputs with `inputs=`")
     trial = replace(trial, nudged=())
     return Recording(interface, trial, sticks, fine, used, frozenset(modes.trains), tuple(random))
 

@@ -28,6 +28,7 @@ LIVELY_STYLES = (Style(scale=0.1), Style(positive=True), Style(scale=10.0), Styl
 # class index shows one bit where a real output shows all of them. As long may the feeds take that are one rounding step
 # off, or it is one.
 FEEDS, FEEDS_FOR_INDICES = 3, 24
+DRAWN = "drawn"
 CHEAP_SECONDS = 0.5
 
 
@@ -62,6 +63,11 @@ class Trial:
     truth: tuple[list[Any], ...]
     origin: str
     nudged: tuple[list[Any], ...] = ()
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the feeds are random: given ones, and those of a data set, may be all the same."""
+        return self.origin.startswith(f"{DRAWN} (")
 
     def without(self, names: Collection[str]) -> Trial:
         """The trial of all outputs but some."""
@@ -135,7 +141,7 @@ def _first_that_runs(teacher: Timed, plans: Sequence[Drawn]) -> tuple[Drawn, Tri
     failures = []
     for plan in plans:
         try:
-            return plan, _attempt(teacher, plan, "drawn")
+            return plan, _attempt(teacher, plan, DRAWN)
         except RunError as failure:
             failures.append(failure.reason)
     tried = list(dict.fromkeys(plan.described() for plan in plans))
@@ -180,7 +186,7 @@ def _liveliest(teacher: Timed, trial: Trial, plans: Iterable[FeedPlan], grain: G
         if best[0] == (len(trial.names), 1.0):
             break
         with contextlib.suppress(RunError):
-            other = _attempt(teacher, plan, "drawn")
+            other = _attempt(teacher, plan, DRAWN)
             best = max(best, (_life(other, grain), other), key=lambda pair: pair[0])
     return best[1]
 

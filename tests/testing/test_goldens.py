@@ -18,6 +18,7 @@ from helpers.graphs import model
 from onnx_n2n.errors import N2NError
 from onnx_n2n.testing import Goldens, documents, goldens
 from onnx_n2n.verification import sessions
+from onnx_n2n.verification.compare import recalled, ungranted
 
 TEST = "tests/test_it.py::test_that"
 
@@ -325,3 +326,58 @@ def test_without_onnx_runtime_it_says_what_to_install(folder: Path, monkeypatch:
     record(folder, net())
     monkeypatch.setattr(sessions, "runtime", none)
     assert "pip install" in complaint(folder, net())
+
+
+def test_a_random_output_that_is_gone_fails(folder: Path) -> None:
+    body = "r = RandomNormalLike(x) y = Neg(x)"
+    record(folder, model(body, "float[2,3] x", "r, y"))
+    assert "output 'r'" in complaint(folder, model(body, "float[2,3] x", "y"))
+
+
+def test_outputs_that_are_empty_are_not_recorded(folder: Path) -> None:
+    with pytest.raises(AssertionError, match="nothing would be compared"):
+        record(folder, model("y = Neg(x)", "float[N,3] x", "y"), inputs={"x": np.zeros((0, 3), np.float32)})
+    assert not list(folder.rglob("*.json"))
+
+
+@pytest.mark.parametrize("inputs", [7, [3], b"x", {1, 2}])
+def test_what_is_no_feed_is_said(folder: Path, inputs: Any) -> None:
+    with pytest.raises(AssertionError, match="`inputs=` takes a mapping"):
+        record(folder, net(), inputs=inputs)
+
+
+@pytest.mark.parametrize("name", [5, b"x"])
+def test_a_name_that_is_no_text_is_said(folder: Path, name: Any) -> None:
+    with pytest.raises(AssertionError, match="is a text, not"):
+        record(folder, net(), name)
+
+
+def test_a_name_with_half_a_character_is_found_again(folder: Path) -> None:
+    fixture(folder, update=True).check(net(), "\ud800")
+    fixture(folder).check(net(), "\ud800")
+    with pytest.raises(AssertionError, match="does not compute"):
+        fixture(folder).check(changed(net()), "\ud800")
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_what_is_read_is_as_strict_as_what_was_recorded(folder: Path, *, granted: bool) -> None:
+    """An output that tells nothing is granted no rounding error, however large that is."""
+    place = record(folder, net())
+    golden = documents.read(place)
+    recording = golden.recording
+    wide = [recalled(stick.truth, recording.grain, rounding_error=0.5, movement=stick.movement, is_vacuous=not granted)
+            for stick in recording.sticks]  # fmt: skip
+    sticks = tuple(wide if granted else [ungranted(stick, recording.grain) for stick in wide])
+    documents.write(place, replace(golden, recording=replace(recording, sticks=sticks)))
+    again = documents.read(place).recording.sticks
+    assert [stick.tolerance for stick in again] == pytest.approx([stick.tolerance for stick in sticks])
+    assert [stick.rounding_error for stick in again] == [0.5] * len(sticks)
+
+
+@pytest.mark.parametrize(("key", "value"), [("rounding_error", 1.0), ("tolerance", 1.0), ("movement", 10**400)])
+def test_a_document_that_says_that_more_was_measured_grants_no_more(folder: Path, key: str, value: Any) -> None:
+    place = record(folder, net())
+    document = json.loads(place.read_text("utf-8"))
+    next(iter(document["recorded"].values()))[key] = value
+    place.write_text(json.dumps(document), "utf-8")
+    assert ("does not compute" if key == "rounding_error" else "damaged") in complaint(folder, changed(net()))
