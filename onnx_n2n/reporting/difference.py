@@ -282,9 +282,9 @@ def _parts(old: ir.Node, new: ir.Node, pairing: Pairing, held: Set[ir.Value]) ->
         yield Part("operator", "", _called(old), _called(new))
     if held.isdisjoint((*old.outputs, *new.outputs)):  # else they are compared with all weights
         yield from (Part("attribute", *found) for found in differing(old.attributes, new.attributes))
-    for name, *both in bodies(old, new):
-        if not ends.alike(*both, pairing):
-            yield Part("attribute", name, *map(ends.shown, both))
+    for name, body, replaced in bodies(old, new):
+        if not ends.alike(body, replaced, pairing):
+            yield Part("attribute", name, ends.shown(body), ends.shown(replaced))
     for what in ("input", "output"):
         before, after = _trimmed(getattr(old, f"{what}s")), _trimmed(getattr(new, f"{what}s"))
         for slot in range(max(len(before), len(after))):
