@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onnx_n2n.cli.words import count, first, listed, new_table, print_rest
-from onnx_n2n.reporting.difference import Changed, Diff, NodeChange, Part, WeightChange
+from onnx_n2n.reporting.difference import Diff, NodeChange, Part, WeightChange
+from onnx_n2n.reporting.stated import Changed
 from onnx_n2n.words import brief
 
 KINDS = {
