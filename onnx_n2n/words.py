@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 LINE = 80  # characters of a text that somebody else has written
+# Characters that do something to a terminal, or turn the order of others round, as their numbers.
+CONTROLS = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\n\t"
+}
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
@@ -16,6 +22,11 @@ def brief(text: str, most: int = LINE) -> str:
     """Return a text on one line, cut where it is longer than that."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
+
+
+def harmless(text: str) -> str:
+    r"""Return a text with which a terminal does nothing but show it: ``\x1b[2J`` has four characters for the escape."""
+    return text.translate(CONTROLS)
 
 
 def perhaps(name: str, known: Collection[str], otherwise: str = "", cutoff: float = 0.6) -> str:

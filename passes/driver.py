@@ -69,6 +69,10 @@ class Target:
         """Return the same target with another suffix for the file beside the teacher."""
         return replace(self, suffix=suffix)
 
+    def place(self, teacher: Path) -> Path:
+        """Return where the student of a file goes."""
+        return teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx") if self.path is None else Path(self.path)
+
     def draft(self, teacher: Path, read: Iterable[Source]) -> AbstractContextManager[Draft]:
         """Lend a draft of the student of a file.
 
@@ -92,13 +96,12 @@ class Target:
 
     def _places(self, teacher: Path) -> tuple[Path, tuple[Path, ...]]:
         """Return where the student goes, and where what goes along with it does."""
-        beside = teacher.with_name(f"{teacher.stem}.{self.suffix}.onnx")
         record = () if self.record is None else (Path(self.record),)
         if STDOUT in record:
             raise OptionError("a growth record cannot be written to stdout", hint="name a file with `record=`")
         if STDOUT in self.also:
             raise OptionError("only the student can be written to stdout", hint="name a file for what goes with it")
-        return beside if self.path is None else Path(self.path), (*record, *self.also)
+        return self.place(teacher), (*record, *self.also)
 
 
 class Driven(Changer, Protocol):

@@ -15,13 +15,14 @@ from rich.text import Text
 
 from onnx_n2n.cli.keywords import spoken
 from onnx_n2n.progress import Progress, Reached, unheard
+from onnx_n2n.words import harmless
 
 UNBROKEN = 10_000  # columns, where lines go to a file or another program
 
 
 class _Console(Console):
     def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(spoken(text), **how)
+        return super().render_str(harmless(spoken(text)), **how)
 
     def on_broken_pipe(self) -> None:
         raise  # the error at hand; left alone, rich ends with 1, which is the exit code of a wrong student

@@ -16,6 +16,7 @@ import click
 from onnx_n2n.cli.keywords import spoken
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.errors import EnvironmentWarning, LeftOutWarning, N2NError, OptionError
+from onnx_n2n.words import harmless
 
 BUG, INTERRUPTED = 4, 130
 
@@ -65,7 +66,7 @@ def tell(error: N2NError, code: int, command: str | None) -> None:
     parts = {"reason": error.reason, "hint": error.hint, "node": error.node, "operator": error.operator}
     found = {"code": code, "kind": type(error).__name__, **parts, "shapes": error.shapes}
     with contextlib.suppress(OSError):  # stderr is full or has nobody: the exit code says it
-        click.echo(f"Error: {' '.join(spoken(str(error)).split())}", err=True)
+        click.echo(harmless(f"Error: {' '.join(spoken(str(error)).split())}"), err=True)
     if command is not None:
         with contextlib.suppress(OSError):
             print_json({"error": found}, command)
@@ -76,7 +77,7 @@ def _spoken(show: Callable[..., None]) -> Callable[..., None]:
 
     def said(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if issubclass(category, EnvironmentWarning):
-            click.echo(f"Warning: {spoken(str(message))}", err=True)
+            click.echo(harmless(f"Warning: {spoken(str(message))}"), err=True)
         elif not issubclass(category, LeftOutWarning):  # the report says it, at its end
             show(message, category, *place)
 

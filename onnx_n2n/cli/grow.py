@@ -13,8 +13,10 @@ from onnx_n2n.cli.pages import check_page, write_page
 from onnx_n2n.cli.streams import check_streams, named, readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.io.kinds import file_of
 from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
+from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, FilePath, Running, Sequencing, Widening
 from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.words import brief
@@ -31,11 +33,12 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
         raise OptionError("a page needs the student's file, and stdout is none", hint="name a file with -o")
     if html is not None and call.dry_run:
         raise OptionError("a page needs the student, and a dry run makes none", hint="leave one of the two out")
-    others = [Path(each) for each in (model, call.output, *_besides(call)) if each is not None]
-    check_page(html, force=call.force, others=others)
+    asked = change or call.asked
+    student = Target(call.output, suffix=asked.suffix).place(Path(file_of(model)))
+    check_page(html, force=call.force, others=[model, student, *map(Path, _besides(call))])
     with readable(model) as file:
         with stages(console) as progress:
-            result = call.run(change or call.asked, file, progress)
+            result = call.run(asked, file, progress)
             if not result.modified:
                 raise result.change.nothing
             report = result.report.of(str(model))  # what it counts, it reads from the teacher

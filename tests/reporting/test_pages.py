@@ -123,6 +123,7 @@ REFUSED = {
     "is a folder": "diff net.onnx net.onnx --html . --force",
     "reads or writes besides": "widen net.onnx -o out.onnx --html out.onnx --force",
     "reads or writes": "verify net.onnx net.onnx --html ./net.onnx --force",
+    "that the command reads or writes": "widen net.onnx --html net.widened.onnx --force",
     "not written to stdout": "inspect net.onnx --html -",
     "stdout is none": "widen net.onnx -o - --html page.html",
     "does not exist": "widen net.onnx --html no/page.html",
