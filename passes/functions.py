@@ -52,7 +52,7 @@ class Running(Checking):
         None, "Also write what became of every weight, for 'grow-checkpoint' and other tools.", metavar="FILE"
     )
     save_recipe: FilePath | None = option(
-        None, "Also write a recipe, with which 'run --recipe' makes the same student again.", metavar="FILE.yaml"
+        None, "Also write a recipe, with which 'run' makes the same student again.", metavar="FILE.yaml"
     )
     force: bool = option(False, "Overwrite the output.")
     dry_run: bool = option(

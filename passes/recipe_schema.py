@@ -17,7 +17,7 @@ from onnx_n2n.passes.recipes import KEYS
 from onnx_n2n.passes.sequential import PASSES
 
 SCALARS = {bool: "boolean", int: "integer", str: "string"}
-TEXT = "Passes as 'run --passes' takes them, as widen{factor=1.5},deepen."
+TEXT = "Passes as 'run' takes them, as widen{factor=1.5},deepen."
 
 
 def schema() -> dict[str, Any]:

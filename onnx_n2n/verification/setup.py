@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from onnx_n2n.errors import N2NError, OptionError
+from onnx_n2n.io.sources import kind_at
 from onnx_n2n.verification.runtime import first_line, runtime
 
 Hook = Callable[[Any], object]
@@ -54,7 +54,7 @@ class Setup:
             N2NError: A library is not there, or ONNX Runtime cannot load it.
         """
         for path in self.libraries:
-            if not Path(path).is_file():  # the system would look for it elsewhere
+            if kind_at(path) != "file":  # the system would look for it elsewhere
                 raise N2NError(f"there is no library {path!r}", hint="`custom_ops=` takes the path of a shared library")
             try:
                 options.register_custom_ops_library(path)

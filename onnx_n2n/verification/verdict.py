@@ -211,7 +211,7 @@ def verify(
             below zero.
     """
     check_seed(seed)
-    teacher, student = plain(teacher).model, plain(student).model
+    teacher, student = (each if isinstance(each, SessionModel) else plain(each).model for each in (teacher, student))
     if not isinstance(exact, bool):
         raise OptionError(f"`exact=` must be True or False, not {brief(repr(exact))}")
     if exact:

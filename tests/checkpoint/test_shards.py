@@ -25,6 +25,7 @@ from onnx_n2n.errors import ModelError
 from onnx_n2n.io import safetensors_files, tensorfile
 from onnx_n2n.io.lazy import Lazy, Spec
 from onnx_n2n.io.sources import Source
+from onnx_n2n.progress import unheard
 
 
 @given(st.lists(st.sampled_from(["one.safetensors", "two.safetensors", "three.safetensors"]), min_size=4, max_size=4))
@@ -184,5 +185,5 @@ def test_an_untied_tensor_stays_in_its_file_with_its_type(tmp_path: Path) -> Non
     (tmp_path / "new").mkdir()
     shards = Shards.open([Source.of(tmp_path / name) for name in (ONE, TWO)], safetensors_files, index)
     found = Grown(record(), arrays(), (), (), untied={"c.weight": "a.weight"})
-    shards.write_all(found, tmp_path / "new")
+    shards.write_all(found, unheard, tmp_path / "new")
     assert same(load(tmp_path / "new" / TWO), {"c.weight": there["c.weight"]})

@@ -92,7 +92,7 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     probes = len(opened)  # of the provider, with a model of one node
     assert probes <= 1
     onnx_n2n.widen(tmp_path / "net.onnx", 2)
-    assert len(opened) > 2
+    assert len(opened) > probes
 
 
 @pytest.mark.parametrize("of", [lambda proto: proto, gs.import_onnx, ir.from_proto], ids=["proto", "gs", "ir"])

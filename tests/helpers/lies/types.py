@@ -49,6 +49,12 @@ LIES = [
     # the trial's lies 18 and 19, 29 and 30
     multiple("a weight times 2^31", 2.0**31),
     multiple("every weight over 2^31", 2.0**-31, place=slice(None)),
+    # what types do not have, and a cast makes nevertheless
+    *(pair(f"a constant that {name} has no place for", "(float[N, 8] x) => (float[N, 8] y)",
+           f"a = Cast<to={type_}>(k) b = Cast<to=1>(a) y = Add(x, b)", "y = Add(x, z)", opset=21, k=np.float32(number),
+           z=np.float32(other))
+      for name, type_, number, other in (("four bits", 21, 20, 0), ("four bits with a sign", 22, 9, 0),
+                                         ("a byte", 2, 300, 255), ("a byte below zero", 2, -20, 0))),
     pair("cast to half precision", ROWS, "a = MatMul(x, W) y = MatMul(a, V)",
          "a = MatMul(x, W) c = Cast<to=10>(a) b = Cast<to=1>(c) y = MatMul(b, V)", W=W, V=V,
          feeds={"x": 1e5 * normal(3, 8)}),
