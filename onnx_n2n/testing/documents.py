@@ -85,9 +85,9 @@ def write(place: Path, golden: Golden) -> None:
     text = LIST.sub(lambda found: re.sub(r"\n *", " ", found[0]).strip(), text)
     text = HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     with drafting(place, also=files, force=True) as draft:
-        draft.path.write_text(text, "utf-8", newline="\n")
+        draft.write(text.encode())
         for each, data in files.items():
-            draft.also[each].write_bytes(data)
+            draft.write(data, each)
         draft.publish()
     if golden.model is None and _beside(place, MODEL).name in (ours or ()):
         _beside(place, MODEL).unlink(missing_ok=True)
