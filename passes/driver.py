@@ -193,12 +193,12 @@ def deliver(
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)
         if draft is not None and done.modified:
-            for to, drafted in draft.also.items():
+            for to in draft.also:
                 if to in target.also:
-                    drafted.write_bytes(target.also[to](change))
+                    draft.write(target.also[to](change), to)
                     continue
                 record = made.recorded()
-                drafted.write_bytes(record.to_bytes())
+                draft.write(record.to_bytes(), to)
                 barred = obstacles(record)
             draft.publish()
             student = draft.place

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis.walk import analyze
+from onnx_n2n.analysis.selection import called, check_globs
+from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, lengths, written
@@ -60,7 +61,7 @@ class Enlarge(Selective):
         self.check()
         analysis = analyze(model)
         wanted, kept = [], []
-        for layer in self._choose(layers_of(analysis)):
+        for layer in self._choose(analysis):
             try:
                 wanted.append(prepare(analysis, layer, self._margin(layer)))
             except GrowthError as refusal:
@@ -81,7 +82,7 @@ class Enlarge(Selective):
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
         """Return the layers whose kernels would grow."""
-        chosen = self._choose(layers_of(analyze(model)))
+        chosen = self._choose(analyze(model))
 
         def names(node: ir.Node) -> Iterator[str]:
             yield from (layer.title for layer in chosen if layer.node is node)
@@ -97,13 +98,13 @@ class Enlarge(Selective):
             return "no kernel that can grow is left by `only=` and `without=`", ""
         return "no kernel can grow: there is no convolution in the model", ""
 
-    def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
+    def _choose(self, analysis: Analysis) -> list[Layer]:
         """Return the layers whose kernels are to grow.
 
         Raises:
-            GrowthError: If globs leave none.
+            GrowthError: If globs leave none, or one matches no name.
         """
-        there = list(layers)
+        there = list(layers_of(analysis))
         self.check_names([layer.title for layer in there])
         found = [
             layer
@@ -115,6 +116,8 @@ class Enlarge(Selective):
             but = f" beside {' '.join(self.exclude)!r}" if self.exclude else ""
             hint = "globs are matched with names of layers, nodes and weights, and with kernels, as 3x3"
             raise GrowthError(f"there is no convolution{wish}{but}", hint=hint)
+        names = (name for layer in there for name in layer.names)
+        check_globs(called(analysis.model).union(names), include=self.include, exclude=self.exclude)
         return [layer for layer in found if self.takes(layer.title)]
 
     def _margin(self, layer: Layer) -> Margin:

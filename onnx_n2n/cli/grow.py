@@ -11,7 +11,7 @@ from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import check_page, write_page
 from onnx_n2n.cli.streams import check_streams, named, readable
-from onnx_n2n.errors import OptionError
+from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.kinds import file_of
 from onnx_n2n.options import whole
@@ -46,7 +46,10 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
             place = result.model if planned is None else planned.place
             if html is not None:
                 progress("writing the page")
-                _write_page(html, call, (model, file), result, report)
+                try:
+                    _write_page(html, call, (model, file), result, report)
+                except ModelError as failure:  # of the disk
+                    raise ModelError(failure.reason, hint=f"The student is there: {str(place)!r}") from failure
         with printing():
             if as_json:
                 steps = [{"pass": step.text, "seed": step.seed, "parent": step.parent} for step in result.change.steps]

@@ -11,7 +11,7 @@ import click
 
 from onnx_n2n.cli.errors import Command
 from onnx_n2n.errors import OptionError
-from onnx_n2n.io.atomic import STDOUT, check, drafting, unwritten
+from onnx_n2n.io.atomic import STDOUT, check, drafting
 from onnx_n2n.io.sources import Source
 from onnx_n2n.words import brief
 
@@ -73,8 +73,5 @@ def write_page(
     text = render(page)
     read = [source for model in models for source in carried(model).files.read]
     with drafting(place, force=force, read=[*read, *map(Source.of, others)]) as draft:
-        try:
-            draft.path.write_text(text, "utf-8")
-        except OSError as failure:
-            raise unwritten(place, failure) from failure
+        draft.write(text.encode())
         draft.publish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx_n2n.errors import ModelError
+from onnx_n2n.errors import ModelError, OptionError
 
 # Of types whose numbers share bytes, how many bits each has.
 PACKED = {int(type_): int(bits[1]) for name, type_ in onnx.TensorProto.DataType.items()
@@ -114,10 +115,16 @@ def load(model: onnx.ModelProto | Path | str) -> File:
 
     Raises:
         ModelError: If there is no ONNX model.
+        OptionError: If it is neither a path nor an ``onnx.ModelProto``.
     """
     if isinstance(model, onnx.ModelProto):
         return File(model)
+    if not isinstance(model, str | os.PathLike):
+        hint = "`onnx_n2n.verify` with `exact=True` takes models of all kinds"
+        raise OptionError(f"the exact check takes a path or an onnx.ModelProto, not {type(model)}", hint=hint)
     path = Path(model)
+    if path.is_dir():
+        raise ModelError(f"{str(path)!r} is a folder", hint="pass the path of the file in it")
     try:
         proto = onnx.load(path, load_external_data=False)
     except FileNotFoundError as error:

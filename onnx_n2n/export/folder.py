@@ -175,7 +175,7 @@ def export(
     record.pop("folder")
     with making_folder(target, _own, force=force, read=read) as draft:
         try:
-            write(draft, progress)
+            write(draft, target, progress)
             (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         except OSError as failure:
             raise unwritten(target, failure) from failure
@@ -224,9 +224,9 @@ def _recorded(program: Program) -> dict[str, Any]:
     }
 
 
-Write = Callable[[Path, Progress], None]
+Write = Callable[[Path, Path, Progress], None]
 Converted = tuple[Program, Any, Write]
-"""The program, what runs it if anything can, and what writes it to a folder."""
+"""The program, what runs it if anything can, and what writes it: to a draft of a folder, and where that will be."""
 
 
 def _torch(model: ModelLike, choice: Choice) -> Converted:
@@ -250,7 +250,7 @@ def _keras(model: ModelLike, choice: Choice) -> Converted:
 
     program = program_of(model, known, freeze=choice.freeze, train=choice.train)
     network = model_of(program, model)
-    return program, runner(network), lambda folder, _: network.save(folder / KERAS)
+    return program, runner(network), lambda folder, *_: network.save(folder / KERAS)
 
 
 def _safetensors(model: ModelLike, choice: Choice) -> Converted:
@@ -261,12 +261,12 @@ def _safetensors(model: ModelLike, choice: Choice) -> Converted:
 def _written(tensors: Mapping[str, np.ndarray], model: ModelLike | None = None) -> Write:
     """Return what writes tensors, and the model that says what is computed with them."""
 
-    def write(folder: Path, progress: Progress) -> None:
+    def write(folder: Path, target: Path, progress: Progress) -> None:
         if model is not None:
             progress("writing the model")
-            write_draft(open_model(model).model, folder / MODEL, folder / MODEL, progress=progress)
+            write_draft(open_model(model).model, folder / MODEL, target / MODEL, progress=progress)
         progress("writing the weights")
-        space.suffices(folder / WEIGHTS, folder, sum(array.nbytes for array in tensors.values()))
+        space.suffices(target / WEIGHTS, folder, sum(array.nbytes for array in tensors.values()))
         with (folder / WEIGHTS).open("xb") as file:
             tensorfile.write(file, counted(tensors, progress))
 

@@ -58,6 +58,18 @@ class Draft:
     _read: tuple[Source, ...] = field(repr=False)
     _companions: Companions = field(repr=False)
 
+    def write(self, data: bytes, place: Path | None = None) -> None:
+        """Write the file, or what goes along with it to some place.
+
+        Raises:
+            ModelError: The disk does not take it.
+        """
+        draft, place = (self.path, self.place) if place is None else (self.also[place], place)
+        try:
+            draft.write_bytes(data)
+        except OSError as failure:
+            raise unwritten(place, failure) from failure
+
     def publish(self) -> None:
         """Move all into place.
 
@@ -236,8 +248,8 @@ def check_parent(place: Path) -> None:
 def unwritten(place: Path, failure: Exception) -> ModelError:
     """Return the error that says that something could not be written."""
     name = "the model" if place == STDOUT else repr(str(place))
-    full = "the disk is full, or a limit is reached"  # numpy says how many bytes were not taken, and not why
-    reason = (failure.strerror or full) if isinstance(failure, OSError) else failure
+    full = "the disk is full, or a limit is reached"  # numpy and PyTorch say how many bytes were not taken, and not why
+    reason = getattr(failure, "strerror", None) or full
     return ModelError(f"{name} could not be written: {reason}")
 
 

@@ -44,7 +44,7 @@ def join(records: Sequence[AnyRecord], *, output: str | os.PathLike[str] | None 
         raise OptionError("a growth record cannot be written to stdout", hint="name a file with `output=`")
     with drafting(Path(output), force=force, read=read) as draft:
         found = join(records)
-        draft.path.write_bytes(found.to_bytes())
+        draft.write(found.to_bytes())
         draft.publish()
     return found
 

@@ -135,7 +135,7 @@ class Record:
             ModelError: If the disk does not take the file.
         """
         with drafting(Path(path), force=True) as draft:
-            draft.path.write_bytes(self.to_bytes())
+            draft.write(self.to_bytes())
             draft.publish()
 
 

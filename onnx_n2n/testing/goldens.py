@@ -11,9 +11,10 @@ import numpy as np
 from onnx.external_data_helper import load_external_data_for_model
 
 from onnx_n2n.errors import InputError, N2NError, OptionError, told
+from onnx_n2n.io.kinds import plain
 from onnx_n2n.testing import documents, messages
 from onnx_n2n.testing.documents import Golden
-from onnx_n2n.testing.places import inside, shown, stem
+from onnx_n2n.testing.places import dotted, inside, shown, stem
 from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import formed
 from onnx_n2n.verification.mapped import weight
@@ -63,7 +64,8 @@ class Goldens:
         """Assert that a model computes what was recorded, within the rounding error that was measured then.
 
         Args:
-            model: A path, bytes, a ``ModelProto``, a graphsurgeon ``Graph`` or an ``onnx_ir.Model``.
+            model: Whatever holds one: a path, a folder with a ``model.onnx``, bytes, a file object, a ``ModelProto``, a
+                graphsurgeon ``Graph``, an ``onnx_ir.Model`` or a ``torch.onnx.ONNXProgram``.
             name: What the model is called, where a test checks several.
             inputs: A feed, or several, or an npz file of one, which are recorded; without one, they are drawn.
             shapes: Shapes of inputs to draw, for free dimensions.
@@ -79,6 +81,7 @@ class Goldens:
         feeds = {"inputs": inputs, "shapes": shapes}
         running = {"provider": provider, "time_limit": time_limit}
         try:
+            model = plain(model).model  # it is read several times
             place = self._place(name)
             complaint = self._complaint(place, name or "", model, feeds, running, exact)
             if complaint and self._update:
@@ -94,8 +97,8 @@ class Goldens:
 
     def _place(self, name: str | None) -> Path:
         """Where the document of a check is; one test may ask for each place once."""
-        _, *test = self._test.split("::")
-        place = inside(self._folder, self._parts) / f"{stem('.'.join(test) or 'module', name)}.json"
+        _, _, test = self._test.partition("::")
+        place = inside(self._folder, self._parts) / f"{stem(dotted(test) or 'module', name)}.json"
         if place.name.casefold() in self._claimed:
             raise OptionError(
                 f"two checks of one test have the golden file {shown(place)!r}",

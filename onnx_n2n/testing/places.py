@@ -46,6 +46,16 @@ def stem(test: str, name: str | None) -> str:
     return f"{portable(test)}.{portable(name)}"
 
 
+def dotted(test: str) -> str:
+    """A test in its module, with dots for what is around it; what parameters are called stays as it is.
+
+    >>> dotted("TestIt::test_that[a::b]")
+    'TestIt.test_that[a::b]'
+    """
+    name, bracket, parameters = test.partition("[")
+    return f"{name.replace('::', '.')}{bracket}{parameters}"
+
+
 def portable(text: str) -> str:
     """A text as part of a path: what had to be changed is told apart by a digest.
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.exactly import written
+from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.exact import check
 
 PERCEPTRON = "(float[N, 8] x) => (float[N, 5] y) { a = MatMul(x, W) b = Relu(a) y = MatMul(b, V) }"
@@ -60,3 +65,16 @@ def test_products_of_tall_coefficients_are_multiplied_in_both_models() -> None:
     assert (
         check(teacher, written(text.format(f"{turns} c = Identity(x40)"), W=weights()["W"], **exact)).state == "equal"
     )
+
+
+@pytest.mark.parametrize("model", [b"", bytearray(), io.BytesIO(), None, 5])
+def test_what_is_neither_a_path_nor_a_proto_is_an_error_that_says_so(model: Any) -> None:
+    sound = written(PERCEPTRON, **weights())
+    for pair in ((model, sound), (sound, model)):
+        with pytest.raises(OptionError, match=r"takes a path or an onnx.ModelProto, not <class '.*verify"):
+            check(*pair)
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is a folder"):
+        check(tmp_path, written(PERCEPTRON, **weights()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from helpers.calling import files, net, rewritten
 from helpers.graphs import model
 from onnx_n2n.errors import N2NError
+from onnx_n2n.io import tensorfile
 from onnx_n2n.testing import Goldens, documents, goldens
 from onnx_n2n.verification import sessions
 from onnx_n2n.verification.compare import recalled, ungranted
@@ -63,6 +66,18 @@ def test_every_kind_of_model_is_what_was_recorded(folder: Path) -> None:
     record(folder, net())
     for same in ("net.onnx", net(), net().SerializeToString(), ir.from_proto(net()), gs.import_onnx(net())):
         fixture(folder).check(same)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_model_that_can_be_read_once_is_recorded_and_compared(exact: bool, folder: Path) -> None:
+    inside = folder / "exported"
+    inside.mkdir()
+    onnx.save(net(), inside / "model.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
+    record(folder, io.BytesIO(net().SerializeToString()), exact=exact)
+    record(folder, inside, "folder", exact=exact)
+    for name in (None, "folder"):
+        for same in (inside, io.BytesIO(net().SerializeToString()), bytearray(net().SerializeToString())):
+            fixture(folder).check(same, name, exact=exact)
 
 
 def test_another_function_fails_with_all_that_is_known(folder: Path) -> None:
@@ -249,6 +264,34 @@ def test_damage_is_told_and_mended_by_recording(folder: Path) -> None:
         place.write_text(json.dumps(broken))
         assert "is damaged" in complaint(folder, net())
     place.write_text(json.dumps(document | {"recorded": 3}))
+    record(folder, net())
+    fixture(folder).check(net())
+
+
+@pytest.mark.parametrize("files", [5, True, "x", None, []])
+def test_a_document_that_names_no_files_is_damaged(files: object, folder: Path) -> None:
+    place = record(folder, net())
+    document = json.loads(place.read_text()) | {"files": files}
+    place.write_text(json.dumps(document))
+    for update in (False, True):
+        with pytest.raises(AssertionError, match="is damaged"):
+            fixture(folder, update=update).check(net())
+    assert json.loads(place.read_text()) == document
+
+
+@pytest.mark.parametrize(("layout", "interface"), [("[" * 100_000, None), ("{}", None), (None, b"\x08"), (None, b"x")])
+def test_numbers_that_were_made_up_are_damaged(layout: str | None, interface: bytes | None, folder: Path) -> None:
+    """Their digest may be right all the same."""
+    place = record(folder, net())
+    numbers = place.with_suffix(".safetensors")
+    arrays, metadata = tensorfile.from_bytes(numbers.read_bytes())
+    if interface is not None:
+        arrays["interface"] = np.frombuffer(interface, np.uint8)
+    numbers.write_bytes(tensorfile.to_bytes(arrays, metadata if layout is None else {"layout": layout}))
+    document = json.loads(place.read_text())
+    document["files"][numbers.name] = hashlib.sha256(numbers.read_bytes()).hexdigest()
+    place.write_text(json.dumps(document))
+    assert "is damaged" in complaint(folder, net())
     record(folder, net())
     fixture(folder).check(net())
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from onnx_n2n.errors import OptionError
-from onnx_n2n.testing.places import folders, inside, portable, stem
+from onnx_n2n.testing.places import dotted, folders, inside, portable, stem
 
 ODD = [
     "../x", "/etc/passwd", "a\\b", "C:x", "con", "NUL.txt", "com1", ".", "..", "x.", ".x", "a b", "ä", "x" * 300,
@@ -39,6 +39,14 @@ def test_other_names_are_other_files(one: str, other: str) -> None:
 @pytest.mark.parametrize("text", ["test_it", "test_it[resnet-1.5]", "TestIt.test_that"])
 def test_ordinary_names_stay(text: str) -> None:
     assert portable(text) == text
+
+
+@given(st.lists(st.text("ab_", min_size=1), max_size=2), texts, texts)
+def test_parameters_are_told_apart_whatever_they_are_called(around: list[str], one: str, other: str) -> None:
+    """``[a::b]`` is no class ``[a`` with a test ``b]``."""
+    assume(one != other)
+    first, second = ("::".join((*around, f"test_it[{each}]")) for each in (one, other))
+    assert stem(dotted(first), None) != stem(dotted(second), None)
 
 
 @pytest.mark.parametrize("name", ["", "  "])
