@@ -85,6 +85,33 @@ def test_rounding_is_no_difference(folder: Path) -> None:
     fixture(folder).check(rewritten("h = Conv(x, w) i = Neg(h) j = Neg(i) r = Relu(j) y = Conv(r, v)"))
 
 
+def test_an_output_of_zeros_passes_only_as_it_was_recorded(folder: Path) -> None:
+    """It has no size, so that no difference is small beside it; what rounding moves it by is measured."""
+    body = "h = MatMul(x, w) n = Abs(h) m = Neg(n) r = {} y = Add(r, b)"
+    some = {"w": (6, 3), "z": np.zeros(3, np.float32)}
+
+    def dead(relu: str, bias: float) -> onnx.ModelProto:
+        return model(body.format(relu), "float[2,6] x", "y", **some, b=np.full(3, bias, np.float32))
+
+    record(folder, dead("Relu(m)", 0.0))
+    fixture(folder).check(dead("Max(m, z)", 0.0))
+    said = complaint(folder, dead("Max(m, z)", 1e-5))
+    assert "output 'y' is off by 1.0e-05 (allowed 0.0e+00, rounding error 0.0e+00)" in said
+
+
+def test_an_output_of_zeros_may_be_off_by_what_rounding_moves_it(folder: Path) -> None:
+    """The two terms are equal as recorded, and not one rounding step beside it."""
+    body = "d = Sub(x, w) y = Add(d, e)"
+
+    def sums(off: float) -> onnx.ModelProto:
+        return model(body, "float[1,8] x", "y", w=np.ones(8, np.float32), e=np.float32([off]))
+
+    inputs = {"x": np.ones((1, 8), np.float32)}
+    record(folder, sums(0.0), inputs=inputs)
+    fixture(folder).check(sums(2e-7), inputs=inputs)
+    assert "output 'y'" in complaint(folder, sums(4e-6), inputs=inputs)
+
+
 def test_recording_leaves_alone_what_passes_and_replaces_what_does_not(folder: Path) -> None:
     record(folder, net())
     before = files(folder)
