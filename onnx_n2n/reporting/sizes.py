@@ -60,7 +60,7 @@ def group_sizes(analysis: Analysis, student: ir.Model, pairing: Pairing) -> tupl
 
 
 def _gained(teacher: ir.Model, student: ir.Model, pairing: Pairing, told: Collection[str]) -> Iterator[GroupSize]:
-    """Yield groups that an output of the student has, and which are no groups of the teacher: outputs keep their shapes.
+    """Yield groups of outputs that became longer; in the teacher they are none, because outputs keep their shapes.
 
     Args:
         teacher: The teacher.

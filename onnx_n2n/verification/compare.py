@@ -169,7 +169,7 @@ def ungranted(stick: Yardstick, grain: Grain) -> Yardstick:
     One of zeros is granted what was measured, up to the floor.
     """
     drift = None
-    if stick.rounding_error is not None and _silent(stick.truth):
+    if stick.rounding_error is not None and _idle(stick.truth, stick.movement):
         drift = min(stick.rounding_error, grain.floor / NOISE_FACTOR) * stick.scale
     bare = _stick(stick.truth, stick.forms, stick.edges, stick.scale, drift, stick.movement, grain)
     return replace(bare, rounding_error=stick.rounding_error, vacuous=True)
@@ -188,7 +188,7 @@ def _stick(
 
     An output of zeros has no size of which the floor could be a fraction: it is granted what was measured alone.
     """
-    bare = not is_real(arrays[0]) or (drift is not None and _silent(arrays))
+    bare = not is_real(arrays[0]) or (drift is not None and _idle(arrays, movement))
     allowed = max(0.0 if bare else grain.floor * scale, NOISE_FACTOR * (drift or 0.0))
     with np.errstate(over="ignore"):
         limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
@@ -404,9 +404,9 @@ def _sizes(array: np.ndarray) -> np.ndarray:
 
 
 def _own_size(arrays: Sequence[np.ndarray]) -> float:
-    return 1.0 if _silent(arrays) else _largest(map(_sizes, arrays))
+    return _largest(map(_sizes, arrays)) or 1.0
 
 
-def _silent(arrays: Sequence[np.ndarray]) -> bool:
-    """Whether an output has no entry that is finite and not zero."""
-    return not _largest(map(_sizes, arrays))
+def _idle(arrays: Sequence[np.ndarray], movement: float | None) -> bool:
+    """Whether an output is zero for all of several feeds; for a single one it may be so by chance."""
+    return movement == 0 and not _largest(map(_sizes, arrays))

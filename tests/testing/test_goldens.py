@@ -59,6 +59,18 @@ def test_what_is_not_recorded_fails_and_says_how_to_record_it(folder: Path) -> N
     assert not (folder / "golden").exists()
 
 
+@pytest.mark.parametrize("update", [False, True])
+@pytest.mark.parametrize(
+    ("student", "options", "what"), [("no.onnx", {}, "'no.onnx' does not exist"), ("net.onnx", {"inputs": "no.npz"}, "no.npz")]
+)  # fmt: skip
+def test_a_file_that_is_missing_is_what_is_said(
+    folder: Path, student: str, options: dict[str, Any], what: str, *, update: bool
+) -> None:
+    with pytest.raises(AssertionError, match=what) as failure:
+        fixture(folder, update=update).check(student, **options)
+    assert "recorded" not in str(failure.value)
+
+
 def test_every_kind_of_model_is_what_was_recorded(folder: Path) -> None:
     record(folder, net())
     for same in ("net.onnx", net(), net().SerializeToString(), ir.from_proto(net()), gs.import_onnx(net())):
@@ -100,16 +112,16 @@ def test_an_output_of_zeros_passes_only_as_it_was_recorded(folder: Path) -> None
 
 
 def test_an_output_of_zeros_may_be_off_by_what_rounding_moves_it(folder: Path) -> None:
-    """The two terms are equal as recorded, and not one rounding step beside it."""
-    body = "d = Sub(x, w) y = Add(d, e)"
+    """What is subtracted is equal to what it is subtracted from, until weights are moved by a rounding step."""
+    body = "z = Mul(x, nothing) s = Add(z, one) d = Sub(s, other) y = Add(d, e)"
+    ones = {"one": np.ones((8, 8), np.float32), "other": np.ones((8, 8), np.float32)}
 
-    def sums(off: float) -> onnx.ModelProto:
-        return model(body, "float[1,8] x", "y", w=np.ones(8, np.float32), e=np.float32([off]))
+    def cancelling(off: float) -> onnx.ModelProto:
+        return model(body, "float[1,8] x", "y", nothing=np.float32([0]), e=np.float32([off]), **ones)
 
-    inputs = {"x": np.ones((1, 8), np.float32)}
-    record(folder, sums(0.0), inputs=inputs)
-    fixture(folder).check(sums(2e-7), inputs=inputs)
-    assert "output 'y'" in complaint(folder, sums(4e-6), inputs=inputs)
+    record(folder, cancelling(0.0))
+    fixture(folder).check(cancelling(5e-7))
+    assert "output 'y'" in complaint(folder, cancelling(1e-5))
 
 
 def test_recording_leaves_alone_what_passes_and_replaces_what_does_not(folder: Path) -> None:
