@@ -33,8 +33,9 @@ logger = logging.getLogger("olive.onnx_n2n")
 class OnnxN2N(Pass):
     """Make a model wider or deeper without changing what it computes, and verify that.
 
-    Its options are those of :func:`onnx_n2n.run`, with a recipe as a path or as what such a file holds. The growth record is an additional file of the student's, which Olive
-    carries along, and ``model_attributes["onnx_n2n"]`` says what was done.
+    Its options are those of :func:`onnx_n2n.run`, with a recipe as a path or as what such a file holds. The growth
+    record is an additional file of the student's, which Olive carries along, and ``model_attributes["onnx_n2n"]`` says
+    what was done.
     """
 
     @classmethod

@@ -147,7 +147,7 @@ def test_olive_says_why_nothing_grew(olive: Any, tmp_path: Path, options: dict[s
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
-def test_olive_takes_a_recipe_whose_settings_its_own_options_beat(olive: Any, tmp_path: Path, *, in_a_file: bool) -> None:
+def test_olive_takes_a_recipe_that_its_own_options_beat(olive: Any, tmp_path: Path, *, in_a_file: bool) -> None:
     recipe: Any = {"passes": [{"widen": {"factor": 2}}], "verify": False, "budget": "params=1.1x"}
     if in_a_file:
         place = tmp_path / "recipe.json"

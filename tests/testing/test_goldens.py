@@ -61,8 +61,9 @@ def test_what_is_not_recorded_fails_and_says_how_to_record_it(folder: Path) -> N
 
 @pytest.mark.parametrize("update", [False, True])
 @pytest.mark.parametrize(
-    ("student", "options", "what"), [("no.onnx", {}, "'no.onnx' does not exist"), ("net.onnx", {"inputs": "no.npz"}, "no.npz")]
-)  # fmt: skip
+    ("student", "options", "what"),
+    [("no.onnx", {}, "'no.onnx' does not exist"), ("net.onnx", {"inputs": "no.npz"}, "no.npz")],
+)
 def test_a_file_that_is_missing_is_what_is_said(
     folder: Path, student: str, options: dict[str, Any], what: str, *, update: bool
 ) -> None:
