@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -55,25 +55,19 @@ def group_sizes(analysis: Analysis, student: ir.Model, pairing: Pairing) -> tupl
                     known = guess
     found = [GroupSize(group.name, group.size, known.get(group.factor)) for group in groups]
     if any(length not in (None, given) for length, given in _lengths(equations, known)):
-        found += _gained(analysis.model, student, pairing, {group.name for group in groups})
+        found += _gained(analysis.model, student, pairing)
     return tuple(found)
 
 
-def _gained(teacher: ir.Model, student: ir.Model, pairing: Pairing, told: Collection[str]) -> Iterator[GroupSize]:
-    """Yield groups of outputs that became longer; in the teacher they are none, because outputs keep their shapes.
-
-    Args:
-        teacher: The teacher.
-        student: The student.
-        pairing: What of it stands for what of the teacher.
-        told: Names of the teacher's groups.
-    """
+def _gained(teacher: ir.Model, student: ir.Model, pairing: Pairing) -> Iterator[GroupSize]:
+    """Yield groups of outputs that became longer; elsewhere they are none, because outputs keep their shapes."""
+    others = {group.name for group in analyze(student).weighty}
     analysis = analyze(student, opened={str(value.name) for value in student.graph.outputs})
     known: dict[Factor, int] = {}
     _solve(_equations(analysis, teacher, pairing.nodes, pairing.values), known)
     for group in analysis.weighty:
         before = known.get(group.factor, group.size)
-        if group.name not in told and before != group.size:
+        if group.name not in others and before != group.size:
             yield GroupSize(group.name, before, group.size)
 
 

@@ -89,6 +89,15 @@ def test_an_output_that_became_longer_is_shown_with_its_layer(passes: str) -> No
     assert len({each.name for each in found.groups}) == len(found.groups)
 
 
+def test_groups_of_new_layers_are_not_those_of_an_output() -> None:
+    """The new layers make channels that the teacher has, and give them another name; kernels are no groups."""
+    teacher = onnx.load(MODELS / "resnet.onnx")
+    passes = "deepen{count=1},enlarge{kernel=5x5},outputs{size=20},widen{factor=1.5}"
+    found = onnx_n2n.diff(teacher, onnx_n2n.run(teacher, passes, verify=False).model)
+    weighty = [group.name for group in onnx_n2n.analyze(teacher).weighty]
+    assert [each.name for each in found.groups] == [*weighty, "head"]
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_model_under_other_names_has_the_same_nodes(name: str) -> None:
     teacher = onnx.load(MODELS / f"{name}.onnx")
