@@ -21,8 +21,19 @@ FROM_SDIST = [
 """What runs from the unpacked source distribution; all of it is collected."""
 QUIET = {"OLIVE_DISABLE_TELEMETRY": "1"}
 """What the tests of other tools want to be set."""
-COMPARED = ("speed", "verifying")
-"""Benchmarks whose results ``benchmarks/compare.py`` puts side by side."""
+COMPARED = {
+    "speed": "speed.py",
+    "verifying": "verifying.py",
+    "inception-deeper": "inception_deeper.py",
+    "names": "names.py",
+    "node-tests": "node_tests.py",
+    "export-node-tests-torch": "export_node_tests.py --to torch",
+    "export-node-tests-jax": "export_node_tests.py --to jax",
+}
+"""Benchmarks that need no data and write JSON, by what their results are called: ``benchmarks/compare.py`` reads these.
+
+Results in Markdown are tables for people. Those of the export corpus and of export parameters need a folder of models.
+"""
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
@@ -99,11 +110,12 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Benchmarks of time and memory, into build/benchmarks, beside the last results that were kept."""
-    install(session, "-e", ".[benchmarks,cpu]")
+    """Benchmarks, into build/benchmarks, beside the last results that were kept: ``-- speed verifying`` for two."""
+    install(session, "-e", ".[benchmarks,jax,cpu]")
     made = ROOT / "build" / "benchmarks"
     made.mkdir(parents=True, exist_ok=True)
     for name in session.posargs or COMPARED:
-        session.run("python", f"benchmarks/{name}.py", "--out", str(made / f"{name}.json"), silent=True)
+        script, *options = COMPARED[name].split()
+        session.run("python", f"benchmarks/{script}", *options, "--out", str(made / f"{name}.json"), silent=True)
         for kept in sorted(ROOT.glob(f"benchmarks/results/{name}-*.json"))[-1:]:
             session.run("python", "benchmarks/compare.py", str(kept), str(made / f"{name}.json"))

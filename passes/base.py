@@ -137,8 +137,9 @@ class Pass(Options, ir.passes.FunctionalPass):
         target = output.beside(self.suffix)
         if dry_run:
             return rehearse(
-                model, self, target=target, proof=proof, read=self.files(), progress=progress, budget=budget
-            )
+                model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress,
+                budget=budget,
+            )  # fmt: skip
         return deliver(
             model, self, target=target, proof=proof, read=self.files(), strict=strict, progress=progress, budget=budget
         )

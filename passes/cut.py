@@ -110,7 +110,7 @@ class Cut(Pass):
                 raise GrowthError(
                     f"the batch cannot be free: {found.reason}", node=found.node, operator=found.operator,
                     shapes=f"the model is for {freed.number}",
-                    hint="cut in front of this node, or export the model with a batch that is free",
+                    hint="cut in front of this node, or export the model for evaluation, or with a batch that is free",
                 )  # fmt: skip
         return freed
 

@@ -36,7 +36,7 @@ from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.outgoing import to_proto
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
-from onnx_n2n.passes.leaving_out import Changer, Failure, Found, Part, leave_out, reported
+from onnx_n2n.passes.leaving_out import Changer, Failure, Part, reported, settled
 from onnx_n2n.passes.proving import Proven, attempted, checked
 from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.progress import Progress, unheard
@@ -173,14 +173,10 @@ def deliver(
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     with nullcontext() if path is None else target.draft(path, sources) as draft:
         maker = _Maker(given.model, loan, path, draft, proof, progress, budget)
-        found: tuple[Found[Driven], ...] = ()
         made = maker.attempt(change, both=True)
-        if isinstance(made, Failure):
-            if strict or not proof.wanted:
-                raise made.cause
-            progress("looking for what makes the student wrong")
-            rest = leave_out(change, made, maker.attempt, maker.parts)
-            change, made, found = rest.change, rest.made, rest.found
+        strict = strict or not proof.wanted
+        rest = settled(change, made, maker.attempt, maker.parts, strict=strict, progress=progress)
+        change, made = rest.change, rest.made
         working, done = made.working, made.done
 
         @still()
@@ -188,7 +184,7 @@ def deliver(
             return count_clones(analyze(working)) if done.modified else None
 
         place = None if draft is None else draft.place
-        left = tuple(reported(each, path, place, proof.options) for each in found)
+        left = tuple(reported(each, path, place, proof.options) for each in rest.found)
         student, barred = given.back(made.student) if path is None or done.modified else model, None
         for each in left:
             warnings.warn(each.said, LeftOutWarning, stacklevel=4)

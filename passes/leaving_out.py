@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import N2NError
 from onnx_n2n.graph.subgraphs import bodies_of
 from onnx_n2n.io.atomic import STDOUT
+from onnx_n2n.progress import Progress
 
 if TYPE_CHECKING:
     from onnx_n2n.verification.localise import Wrong
@@ -150,6 +151,36 @@ class Rest(Generic[C, M]):
     change: C
     made: M
     found: tuple[Found[C], ...]
+
+
+def settled(
+    change: C,
+    made: M | Failure,
+    attempt: Callable[[C], M | Failure],
+    parts: Callable[[C], Sequence[Part]],
+    *,
+    strict: bool,
+    progress: Progress,
+) -> Rest[C, M]:
+    """Return what a pass has made, without what makes it wrong.
+
+    Args:
+        change: The pass.
+        made: What it has made, or why not.
+        attempt: Makes the same of another pass.
+        parts: Says what a pass changes.
+        strict: Whether a failure is an error at once.
+        progress: Is told if parts are left out.
+
+    Raises:
+        N2NError: As :func:`leave_out` says, or at once.
+    """
+    if not isinstance(made, Failure):
+        return Rest(change, made, ())
+    if strict:
+        raise made.cause
+    progress("looking for what makes the student wrong")
+    return leave_out(change, made, attempt, parts)
 
 
 def leave_out(

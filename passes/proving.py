@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from onnx_n2n.errors import KernelError, MemoryShortageError, N2NError, VerificationError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onnx_n2n.verification import Verdict
 
 CHEAP = 10.0  # seconds that nobody has asked for
+WAITS = "; `exact=True` waits for it"
 LARGEST = 1 << 23  # weights of both models with which the check can be done by then
 
 INSTEAD = "verify it on another machine, with `onnx_n2n.verify`"
@@ -114,12 +115,13 @@ def checked(
 
     seconds = math.inf if alone or proof.exact else CHEAP
     if weights > LARGEST and math.isfinite(seconds):
-        return Found("undecided", reason=too_long(seconds))
+        return Found("undecided", reason=too_long(seconds) + WAITS)
     try:
-        return exactly(
+        found = exactly(
             teacher, student, shapes=proof.shapes, gained=change.gained, record=record, folder=None, running={},
             seconds=seconds, tensors=change.tensors,
         )  # fmt: skip
+        return replace(found, reason=found.reason + WAITS) if found.reason == too_long(seconds) else found
     except N2NError as failure:
         return Found("undecided", reason=failure.reason)
     except Exception as bug:  # of the check, which says nothing of the student

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import onnx_ir as ir
+
 from onnx_n2n.collector import still
 from onnx_n2n.costs.budget import Budget, shapes_of
+from onnx_n2n.errors import LeftOutWarning, N2NError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.history import digest
@@ -18,12 +23,31 @@ from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.driver import Driven, Target
 from onnx_n2n.passes.estimate import estimated
-from onnx_n2n.passes.report import Report, Result
+from onnx_n2n.passes.leaving_out import Failure, Part, reported, settled
+from onnx_n2n.passes.report import Change, Report, Result
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
 from onnx_n2n.record.record import Record
 from onnx_n2n.verification.options import Proof
+
+
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """What would be changed.
+
+    Attributes:
+        working: The teacher's copy, changed.
+        done: How.
+    """
+
+    working: ir.Model
+    done: Change
+
+    @property
+    def modified(self) -> bool:
+        """Whether the student would differ from the teacher."""
+        return self.done.modified
 
 
 @still()
@@ -34,6 +58,7 @@ def rehearse(
     target: Target,
     proof: Proof,
     read: Iterable[Path] = (),
+    strict: bool = False,
     progress: Progress = unheard,
     budget: Budget | None = None,
 ) -> Result[None]:
@@ -48,6 +73,7 @@ def rehearse(
         target: Where the student would be written, when the teacher is a file.
         proof: How it would be verified.
         read: Files that the pass reads besides the model.
+        strict: Whether a failure of ours is an error at once; otherwise what makes it fail is left out.
         progress: Is told each stage as it begins.
         budget: What the student may cost at most.
 
@@ -62,17 +88,36 @@ def rehearse(
     teacher = open_model(given).model
     sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
     place = None if path is None else target.check(path, sources)
-    working = private(teacher)
+    folder = None if path is None else path.parent
+
+    def attempt(some: Driven) -> _Planned | Failure:
+        working = private(teacher)
+        try:
+            done = some.apply(working, proof, folder)
+            if done.modified and budget is not None:
+                budget.check(teacher, working, shapes_of(proof))
+        except (N2NError, OSError, MemoryError, RecursionError):
+            raise
+        except Exception as bug:
+            return Failure(bug)
+        return _Planned(working, done)
+
+    def parts(some: Driven) -> Sequence[Part]:
+        return some.parts(private(teacher), proof, folder)
+
     progress("planning")
-    done = change.apply(working, proof, None if path is None else path.parent)
+    strict = strict or not proof.wanted
+    rest = settled(change, attempt(change), attempt, parts, strict=strict, progress=progress)
+    change, working, done = rest.change, rest.made.working, rest.made.done
+    left = tuple(reported(each, path, place, proof.options) for each in rest.found)
+    for each in left:
+        warnings.warn(each.said, LeftOutWarning, stacklevel=4)
     sizes = parameters(teacher), parameters(working)
     if not done.modified:
-        return Result(None, done, Report(done, *sizes, None), str(change), lambda: Record((), digest(teacher)))
-    if budget is not None:
-        budget.check(teacher, working, shapes_of(proof))
+        return Result(None, done, Report(done, *sizes, None, left), str(change), lambda: Record((), digest(teacher)))
     estimate = estimated(teacher, working, place, runs=proof.wanted and proof.runs)
     unnamed = Record(done.steps, "", origins(teacher)) if target.record is not None else None  # by no digest
     barred = None if unnamed is None else obstacles(unnamed)
-    report = Report(done, *sizes, None, obstacles=barred, estimate=estimate)
+    report = Report(done, *sizes, None, left, obstacles=barred, estimate=estimate)
     recorded = cache(lambda: Record(done.steps, digest(working), origins(teacher)))
     return Result(None, done, report, str(change), recorded)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from onnx_n2n.analysis.failures import RAISE
-from onnx_n2n.passes import driver
+from onnx_n2n.passes import driver, leaving_out
 
 os.environ[RAISE] = "1"  # a bug in a rule is a failure of the test, also in other processes
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before any test imports Keras
@@ -34,7 +34,7 @@ def nothing_left_out(request: pytest.FixtureRequest) -> Iterator[None]:
     """A wrong student is an alarm, and nothing is mended by leaving it out, but in tests of just that."""
     with pytest.MonkeyPatch.context() as patch:
         if "leaves_out" not in request.keywords:
-            patch.setattr(driver, "leave_out", _alarm)
+            patch.setattr(leaving_out, "leave_out", _alarm)
         yield
 
 

@@ -9,15 +9,13 @@ import click
 import onnx_n2n
 from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
-from onnx_n2n.cli.pages import check_page, write_page
+from onnx_n2n.cli.pages import besides, check_page_of_student, write_page
 from onnx_n2n.cli.streams import check_streams, named, readable
-from onnx_n2n.errors import ModelError, OptionError
+from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import STDOUT
-from onnx_n2n.io.kinds import file_of
 from onnx_n2n.options import whole
 from onnx_n2n.passes import Outputs, Pass, Sequential
-from onnx_n2n.passes.driver import Target
-from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, FilePath, Running, Sequencing, Widening
+from onnx_n2n.passes.functions import Cutting, Deepening, Enlarging, Running, Sequencing, Widening
 from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.words import brief
 
@@ -29,13 +27,8 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
 
     console = terminal()
     check_streams(model, None if call.output is None else Path(call.output), as_json=as_json)
-    if html is not None and call.output is not None and Path(call.output) == STDOUT:
-        raise OptionError("a page needs the student's file, and stdout is none", hint="name a file with -o")
-    if html is not None and call.dry_run:
-        raise OptionError("a page needs the student, and a dry run makes none", hint="leave one of the two out")
     asked = change or call.asked
-    student = Target(call.output, suffix=asked.suffix).place(Path(file_of(model)))
-    check_page(html, force=call.force, others=[model, student, *map(Path, _besides(call))])
+    check_page_of_student(html, call, asked.suffix, model)
     with readable(model) as file:
         with stages(console) as progress:
             result = call.run(asked, file, progress)
@@ -76,13 +69,7 @@ def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: 
     models = [onnx_n2n.load(path) for path in (teacher[1], result.model)]
     command = click.get_current_context().command.name or ""
     page = page_of_pair(command, names, models, made, call.shapes)
-    write_page(place, page, force=call.force, models=models, others=list(map(Path, _besides(call))))
-
-
-def _besides(call: Running) -> list[FilePath]:
-    """Return the files that are read or written beside the models."""
-    written = [each for each in (call.record, call.save_recipe) if each is not None]
-    return [*written, *(source.path for source in call.sources)]
+    write_page(place, page, force=call.force, models=models, others=besides(call))
 
 
 def output_size(_context: click.Context, _option: click.Parameter, value: str | None) -> Outputs | None:

@@ -1,4 +1,7 @@
-"""The library's sentences name keywords, as in `force=True`; here they become what one types, as --force."""
+"""The library's sentences name keywords, as in `force=True`; here they become what one types, as --force.
+
+Options of passes stay as they are where a command takes passes as a text or a recipe: there one types `softmax=True`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 KEYWORD = re.compile(r"`([a-z_]+)=([^`]*)`")
 OPTIONS = {
     "groups": "--group", "name": "--outputs NAME=SIZE", "names": "--name", "output": "-o", "shapes": "--input",
     "size": "--outputs", "tensors": "--tensor",
 }  # fmt: skip
+WORDS = {"name": "output"}  # keywords that have another name in the text of a pass
 JOINED = {"shapes": ":"}  # what is between a name and its value, if not a sign of equality
 
 
@@ -31,6 +37,10 @@ def all_spoken(value: Any) -> Any:
 
 
 def _option(keyword: str, written: str) -> str:
+    context = click.get_current_context(silent=True)
+    own = {each.name for each in context.command.params} if context is not None else set()
+    if "passes" in own and keyword not in own:
+        return f"`{WORDS.get(keyword, keyword)}={written}`"
     option = OPTIONS.get(keyword, f"--{keyword.replace('_', '-')}")
     if not written:
         return option

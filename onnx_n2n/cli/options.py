@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING
 from functools import wraps
 from pathlib import Path
@@ -42,8 +42,8 @@ def pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, 
         raise click.BadParameter(str(failure)) from failure
 
 
-def as_click(each: Option) -> Callable[[Command], Command]:
-    """Return the option of a command that gives a field its value."""
+def as_click(each: Option, *, undoing: bool = False) -> Callable[[Command], Command]:
+    """Return the option of a command that gives a field its value; ``undoing`` makes that of a flag two, on and off."""
     said = each.said
     settings: dict[str, Any] = {"help": said.sentence, "metavar": said.metavar or None, "default": each.default}
     settings["show_default"] = not said.usual and each.default not in (None, "", (), {}) and each.default is not False
@@ -66,7 +66,8 @@ def as_click(each: Option) -> Callable[[Command], Command]:
     else:
         settings["type"] = each.scalar if isinstance(each.scalar, type) else str
     *short, flag = each.flags
-    both = f"{flag}/--no-{flag.removeprefix('--')}" if each.default is True else flag
+    two = each.scalar is bool and (undoing or each.default is True)
+    both = f"{flag}/--no-{flag.removeprefix('--')}" if two else flag
     return click.option(*short, both, each.name, **settings)
 
 
@@ -84,11 +85,17 @@ def _entries(read: Callable[[str], tuple[str, Any]]) -> Callable[..., dict[str, 
 
 def taking(kind: type, *names: str) -> Callable[[Command], Command]:
     """Add the options of a class, or those of some names, to a command."""
+    known = options(kind)
+    settings: Collection[str] = ()
+    if any(each.name == "recipe" for each in known):  # which may say the contrary of what is given
+        from onnx_n2n.passes.recipes import KEYS
+
+        settings = KEYS
 
     def decorate(command: Command) -> Command:
-        for each in reversed(options(kind)):
+        for each in reversed(known):
             if each.said.typed and (not names or each.name in names):
-                command = as_click(each)(command)
+                command = as_click(each, undoing=each.name in settings)(command)
         return command
 
     return decorate

@@ -34,12 +34,13 @@ def table() -> str:
     commands = {name: loaded(name) for name in COMMANDS}
     rows = {name: list(_rows(name, command)) for name, command in commands.items()}
     growing = [rows[name] for name in rows if name in functions.__all__]
-    shared = [row for row in growing[0] if all(row in others for others in growing)]
+    meanings = [{row[1:] for row in others} for others in growing]  # `run` also has what turns a flag off again
+    shared = {row[1:]: row for row in growing[0] if all(row[1:] in others for others in meanings)}
     lines = [HEAD]
     for name, command in commands.items():
-        own = [row for row in rows[name] if name not in functions.__all__ or row not in shared]
+        own = [row for row in rows[name] if name not in functions.__all__ or row[1:] not in shared]
         lines += [f"## {name}", "", inspect.cleandoc(command.help or ""), "", *_lines(own), ""]
-    lines += ["## All commands that make a student", "", *_lines(shared), ""]
+    lines += ["## All commands that make a student", "", *_lines([*shared.values()]), ""]
     own = [("", each.name, each.said.sentence) for each in options(Outputs)]
     return "\n".join([*lines, "## outputs", "", OUTPUTS, "", *_lines(own), ""])
 

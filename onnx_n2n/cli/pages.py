@@ -18,6 +18,7 @@ from onnx_n2n.words import brief
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from onnx_n2n.passes.functions import Running
     from onnx_n2n.reporting.page import Page
 
 FORCE = click.option("--force", is_flag=True, help="Overwrite the page.")
@@ -49,6 +50,37 @@ def check_page(place: Path | None, *, force: bool, others: Iterable[Path]) -> No
         if os.path.realpath(other) == os.path.realpath(place):
             name = brief(repr(str(place)))
             raise OptionError(f"{name} is a file that the command reads or writes besides", hint="name another page")
+
+
+def check_page_of_student(place: Path | None, call: Running, suffix: str, teacher: Path) -> None:
+    """Make sure of the same for the page of a student that is about to be made.
+
+    Args:
+        place: Where it will be; None if there will be none.
+        call: How the student is made and written.
+        suffix: That of the student's file beside the teacher's, if the call names none.
+        teacher: The teacher's file or folder.
+
+    Raises:
+        OptionError: It cannot, or there will be no student's file to show.
+    """
+    from onnx_n2n.io.kinds import file_of
+    from onnx_n2n.passes.driver import Target
+
+    if place is None:
+        return
+    student = Target(call.output, suffix=suffix).place(Path(file_of(teacher)))
+    if student == STDOUT:
+        raise OptionError("a page needs the student's file, and stdout is none", hint="name a file with -o")
+    if call.dry_run:
+        raise OptionError("a page needs the student, and a dry run makes none", hint="leave one of the two out")
+    check_page(place, force=call.force, others=[teacher, student, *besides(call)])
+
+
+def besides(call: Running) -> list[Path]:
+    """Return the files that are read or written beside the models."""
+    written = [each for each in (call.record, call.save_recipe) if each is not None]
+    return list(map(Path, [*written, *(source.path for source in call.sources)]))
 
 
 def write_page(

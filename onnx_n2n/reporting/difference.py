@@ -109,7 +109,8 @@ class Diff:
         weights: Initializers and constants.
         metadata: Metadata entries; without the lineage, if the student descends from the teacher.
         passes: What made the student out of the teacher, the oldest first; None if its lineage does not say that.
-        groups: The teacher's groups with their sizes in the student; none unless the student descends from it.
+        groups: The teacher's groups with their sizes in the student, then those of outputs that became longer; none
+            unless the student descends from the teacher.
     """
 
     nodes_before: int

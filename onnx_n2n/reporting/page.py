@@ -187,7 +187,7 @@ def _groups(analysis: Analysis, found: Diff, report: Mapping[str, Any]) -> list[
             "name": group.name,
             "sides": [group.before, group.after],
             "note": "; ".join(dict.fromkeys(said.get(group.name, ()))),
-            **members[group.name],
+            **members.get(group.name, {"make": [], "read": []}),  # that of a longer output is no group of the teacher
         }
         for group in found.groups
     ]

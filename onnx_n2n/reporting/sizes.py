@@ -14,12 +14,12 @@ from onnx_n2n.graph.constants import constants_of
 from onnx_n2n.reporting.pairing import Pairing
 
 Equation = tuple[Axis, int]
-"""An axis of a weight of the teacher, and how long it is in the student."""
+"""An axis of a weight of one model, and how long it is in the other."""
 
 
 @dataclass(frozen=True)
 class GroupSize:
-    """A group of the teacher.
+    """A group of the teacher, or one of an output that has become longer.
 
     Attributes:
         name: The group, as ``inspect`` names it.
@@ -40,7 +40,9 @@ def group_sizes(analysis: Analysis, student: ir.Model, pairing: Pairing) -> tupl
     as the heads and the size of a head, the group of the same name in the student tells, if it fits.
     """
     known: dict[Factor, int] = {}
-    equations = list(_equations(analysis, student, pairing))
+    partners = {old: new for new, old in pairing.nodes.items()}
+    values = {old: new for new, old in pairing.values.items()}
+    equations = list(_equations(analysis, student, partners, values))
     _solve(equations, known)
     groups = analysis.weighty
     if any(group.factor not in known for group in groups):
@@ -51,21 +53,44 @@ def group_sizes(analysis: Analysis, student: ir.Model, pairing: Pairing) -> tupl
                 _solve(equations, guess)
                 if all(length in (None, given) for length, given in _lengths(equations, guess)):
                     known = guess
-    return tuple(GroupSize(group.name, group.size, known.get(group.factor)) for group in groups)
+    found = [GroupSize(group.name, group.size, known.get(group.factor)) for group in groups]
+    if any(length not in (None, given) for length, given in _lengths(equations, known)):
+        found += _gained(analysis.model, student, pairing)
+    return tuple(found)
 
 
-def _equations(analysis: Analysis, student: ir.Model, pairing: Pairing) -> Iterator[Equation]:
-    """Yield the axes of the teacher's weights with the lengths that they have in the student."""
-    tensors = dict(constants_of(student.graph))
-    grown = {old: tuple(tensors[new].shape.numpy()) for new, old in pairing.values.items() if new in tensors}
-    partners = {old: new for new, old in pairing.nodes.items()}
+def _gained(teacher: ir.Model, student: ir.Model, pairing: Pairing) -> Iterator[GroupSize]:
+    """Yield groups of outputs that became longer; elsewhere they are none, because outputs keep their shapes."""
+    others = {group.name for group in analyze(student).weighty}
+    analysis = analyze(student, opened={str(value.name) for value in student.graph.outputs})
+    known: dict[Factor, int] = {}
+    _solve(_equations(analysis, teacher, pairing.nodes, pairing.values), known)
+    for group in analysis.weighty:
+        before = known.get(group.factor, group.size)
+        if group.name not in others and before != group.size:
+            yield GroupSize(group.name, before, group.size)
+
+
+def _equations(
+    analysis: Analysis, other: ir.Model, nodes: Mapping[ir.Node, ir.Node], values: Mapping[ir.Value, ir.Value]
+) -> Iterator[Equation]:
+    """Yield the axes of a model's weights with the lengths that they have in another one.
+
+    Args:
+        analysis: What is known of the model.
+        other: The other model.
+        nodes: Its nodes, by those of the model that they stand for.
+        values: Its tensors, likewise.
+    """
+    tensors = dict(constants_of(other.graph))
+    grown = {mine: tuple(tensors[new].shape.numpy()) for mine, new in values.items() if new in tensors}
     for node in analysis.model.graph.all_nodes():
-        other = partners.get(node)
+        partner = nodes.get(node)
         for slot, value in enumerate(node.inputs):
             if value is None or value not in analysis.constants or not analysis.constants.growable(value):
                 continue
             axes, shape = analysis.axes_of_use(node, slot), grown.get(value)
-            read = other.inputs[slot] if other is not None and slot < len(other.inputs) else None
+            read = partner.inputs[slot] if partner is not None and slot < len(partner.inputs) else None
             if read is not None and read in tensors:  # each use may have a copy of its own
                 shape = tuple(tensors[read].shape.numpy())
             if axes is not None and shape is not None and len(axes) == len(shape):
@@ -105,7 +130,7 @@ def _lengths(equations: Iterable[Equation], known: Mapping[Factor, int]) -> Iter
 
 
 def _length(axis: Axis, known: Mapping[Factor, int]) -> int | None:
-    """Return how long an axis of the teacher is with factors of other sizes."""
+    """Return how long an axis is with factors of other sizes."""
     axis = resolve(axis)
     if isinstance(axis, Factor):
         return known.get(axis, axis.size if _fixed(axis) else None)

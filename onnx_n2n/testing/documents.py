@@ -21,7 +21,7 @@ from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.io.sources import Source
 from onnx_n2n.testing.places import shown
-from onnx_n2n.verification.compare import Grain, Yardstick, is_real, laid_out, recalled
+from onnx_n2n.verification.compare import Grain, Yardstick, is_real, laid_out, recalled, ungranted
 from onnx_n2n.verification.interfaces import declared, formed
 from onnx_n2n.verification.recorded import Recording
 from onnx_n2n.verification.trial import Trial
@@ -283,11 +283,8 @@ def _stick(entry: Mapping[str, Any], truth: tuple[Any, ...], fine: Grain) -> Yar
         None if entry[key] is None else float(entry[key]) for key in ("rounding_error", "movement")
     )
     vacuous = bool(entry["vacuous"])
-    found = (  # an output that tells nothing is granted no rounding error
-        recalled(truth, fine, rounding_error=granted, movement=movement, is_vacuous=vacuous)
-        for granted in dict.fromkeys((rounding_error, None))
-    )
-    for stick in found:
-        if math.isclose(stick.tolerance, float(entry["tolerance"]), rel_tol=1e-6):
-            return replace(stick, rounding_error=rounding_error)
+    stick = recalled(truth, fine, rounding_error=rounding_error, movement=movement, is_vacuous=vacuous)
+    for each in (stick, replace(ungranted(stick, fine), vacuous=vacuous)):
+        if math.isclose(each.tolerance, float(entry["tolerance"]), rel_tol=1e-6):
+            return each
     raise ValueError("a tolerance does not follow from what was measured")

@@ -118,6 +118,9 @@ class Goldens:
     ) -> str:
         """What is wrong with a model, or with what is recorded; empty if nothing is."""
         if not os.path.lexists(place):
+            _given(feeds["inputs"])
+            with opened(model) as source:  # whoever has no such file need not hear of recording it
+                source.skeleton()
             return f"nothing is recorded for this model: there is no {shown(place)}.\n  {self._how('To record it')}"
         if (theirs := documents.owner(place)) != (self._id, name):
             said = f"{theirs[0]}, check {theirs[1]!r}" if theirs[1] else theirs[0]

@@ -44,8 +44,9 @@ def outputs(
 
 
 def _off(output: OutputVerdict) -> str:
-    of = "its own size" if output.vacuous else "how far it moves from one input to another"
-    error = f"{output.error:.1e} of {of}" if math.isfinite(output.error) else "infinitely much"
+    of = " of its own size" if output.vacuous else " of how far it moves from one input to another"
+    of *= output.tolerance > 0  # an output of zeros has no size
+    error = f"{output.error:.1e}{of}" if math.isfinite(output.error) else "infinitely much"
     rounding = "not measured" if output.rounding_error is None else f"{output.rounding_error:.1e}"
     return f"is off by {error} (allowed {output.tolerance:.1e}, rounding error {rounding})"
 

@@ -24,7 +24,7 @@ from onnx_n2n.options import options
 from onnx_n2n.passes.functions import Sequencing, run
 
 RECORD = "growth.safetensors"
-FILES = ("output", "record", "recipe", "save_recipe", "force")  # are Olive's to decide
+FILES = ("output", "record", "save_recipe", "force")  # are Olive's to decide
 PACKAGE = Path(__file__).with_name("olive_config.json")
 
 logger = logging.getLogger("olive.onnx_n2n")
@@ -33,16 +33,16 @@ logger = logging.getLogger("olive.onnx_n2n")
 class OnnxN2N(Pass):
     """Make a model wider or deeper without changing what it computes, and verify that.
 
-    Its options are those of :func:`onnx_n2n.run`. The growth record is an additional file of the student's, which Olive
-    carries along, and ``model_attributes["onnx_n2n"]`` says what was done.
+    Its options are those of :func:`onnx_n2n.run`, with a recipe as a path or as what such a file holds. The growth
+    record is an additional file of the student's, which Olive carries along, and ``model_attributes["onnx_n2n"]`` says
+    what was done.
     """
 
     @classmethod
     def _default_config(cls, accelerator_spec: AcceleratorSpec) -> dict[str, PassConfigParam]:  # noqa: ARG003
         return {
             each.name: PassConfigParam(
-                type_=str if each.name == "passes" else Any,  # `run` says what is wrong with a value
-                required=each.name == "passes",
+                type_=Any,  # `run` says what is wrong with a value
                 default_value=each.default,
                 description=each.said.sentence,
             )
@@ -55,8 +55,10 @@ class OnnxN2N(Pass):
     ) -> ONNXModelHandler:
         place = Path(resolve_onnx_path(output_model_path, Path(model.model_path).name))
         record = place.with_name(RECORD)
-        given = {each.name: getattr(config, each.name) for each in options(Sequencing) if each.name not in FILES}
-        result = run(model.model_path, **given, output=place, record=record, force=True)
+        known = {each.name: each.default for each in options(Sequencing) if each.name not in FILES}
+        given = {name: getattr(config, name) for name in known}
+        said = {name: value for name, value in given.items() if value != known[name]}  # Olive gives all of them
+        result = run(model.model_path, **said, output=place, record=record, force=True)
         if not result.modified:
             raise result.change.nothing
         logger.info("%s: %s", result.passes, result.report.short)

@@ -21,7 +21,8 @@ from onnx_n2n.errors import InputError, ModelError, OptionError, RunError
 from onnx_n2n.io.model import ModelLike
 from onnx_n2n.verification.case import Case
 from onnx_n2n.verification.compare import OutputVerdict, compare, grain, is_real, yardstick
-from onnx_n2n.verification.evaluation import evaluated
+from onnx_n2n.verification.decisions import Named
+from onnx_n2n.verification.evaluation import NORM, evaluated
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import AT_A_TIME, computed
 from onnx_n2n.verification.memory import within_memory
@@ -66,7 +67,7 @@ def mixed(teacher: ModelLike, student: ModelLike, proof: Proof, folder: Path | N
     """
     with opened(teacher, folder, proof.setup) as first, opened(student, folder, proof.setup) as second:
         old, _ = evaluated(first, first.skeleton())
-        new, _ = evaluated(second, second.skeleton())
+        new, trained = evaluated(second, second.skeleton())
         model, other = old.skeleton(), new.skeleton()
         fine = grain(model)
         find = partial(
@@ -77,16 +78,19 @@ def mixed(teacher: ModelLike, student: ModelLike, proof: Proof, folder: Path | N
         trial = trial.without([each.output for each in random_of(running, model, trial)])
         del running
         case = Case(old, new, trial, used, fine, proof.seed, proof.time_limit, {}, (), drawn(model).keys())
-        return rows(case, model, other)
+        return rows(case, model, other, trained)
 
 
-def rows(case: Case, model: ir.Model, other: ir.Model) -> Mixed | None:
+def rows(case: Case, model: ir.Model, other: ir.Model, trained: Sequence[Named]) -> Mixed | None:
     """Do the same for two models that are open.
 
+    A BatchNormalization that trains mixes rows, though not as it is run here, which is as in evaluation.
+
     Args:
-        case: The two models, with feeds.
+        case: The two models, as they are evaluated, with feeds.
         model: The teacher, to be read.
         other: The student, to be read.
+        trained: Nodes that train in the student's file.
 
     Raises:
         OptionError: There is no input whose first axis is free in the student and fixed in the teacher.
@@ -97,6 +101,9 @@ def rows(case: Case, model: ir.Model, other: ir.Model) -> Mixed | None:
     if not free:
         reason = "no input has a first axis that is free in the student and fixed in the teacher"
         raise OptionError(reason, hint="leave out `rows=`")
+    if (norm := next((each for each in trained if each.operator == NORM[1]), None)) is not None:
+        reason = "a BatchNormalization normalises by the whole batch, because its training_mode is set"
+        return Mixed(reason, norm.node, norm.operator)
     teacher, student = (Timed(session(source, case.used), case.limit) for source in (case.old, case.new))
     feeds = _apart(case, teacher, model, free)
     truths = [run(teacher, feed, case.trial.names) for feed in feeds]

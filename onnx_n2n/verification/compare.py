@@ -164,8 +164,14 @@ def yardstick(
 
 
 def ungranted(stick: Yardstick, grain: Grain) -> Yardstick:
-    """The yardstick of an output that tells nothing by its movement, to which no rounding error is granted."""
-    bare = _stick(stick.truth, stick.forms, stick.edges, stick.scale, None, stick.movement, grain)
+    """The yardstick of an output that tells nothing by its movement, to which no rounding error is granted.
+
+    One of zeros is granted what was measured, up to the floor.
+    """
+    drift = None
+    if stick.rounding_error is not None and _idle(stick.truth, stick.movement):
+        drift = min(stick.rounding_error, grain.floor / NOISE_FACTOR) * stick.scale
+    bare = _stick(stick.truth, stick.forms, stick.edges, stick.scale, drift, stick.movement, grain)
     return replace(bare, rounding_error=stick.rounding_error, vacuous=True)
 
 
@@ -178,8 +184,12 @@ def _stick(
     movement: float | None,
     grain: Grain,
 ) -> Yardstick:
-    """The yardstick of a teacher that is ``drift`` away from itself, if that is known."""
-    allowed = max(grain.floor * scale if is_real(arrays[0]) else 0.0, NOISE_FACTOR * (drift or 0.0))
+    """The yardstick of a teacher that is ``drift`` away from itself, if that is known.
+
+    An output of zeros has no size of which the floor could be a fraction: it is granted what was measured alone.
+    """
+    bare = not is_real(arrays[0]) or (drift is not None and _idle(arrays, movement))
+    allowed = max(0.0 if bare else grain.floor * scale, NOISE_FACTOR * (drift or 0.0))
     with np.errstate(over="ignore"):
         limits = tuple(np.minimum(allowed + ROUNDINGS * grain.epsilon * _sizes(array), LARGEST) for array in arrays)
     tolerance = _fraction(min(allowed, LARGEST), scale)
@@ -395,3 +405,8 @@ def _sizes(array: np.ndarray) -> np.ndarray:
 
 def _own_size(arrays: Sequence[np.ndarray]) -> float:
     return _largest(map(_sizes, arrays)) or 1.0
+
+
+def _idle(arrays: Sequence[np.ndarray], movement: float | None) -> bool:
+    """Whether an output is zero for all of several feeds; for a single one it may be so by chance."""
+    return movement == 0 and not _largest(map(_sizes, arrays))

@@ -68,10 +68,22 @@ class Setup:
 
         Raises:
             N2NError: As ``register`` says.
+            OptionError: The hook fails.
         """
         self.register(options)
-        if self.hook is not None:
+        if self.hook is None:
+            return
+        try:
             self.hook(options)
+        except N2NError:
+            raise
+        except Exception as failure:  # of somebody else's code
+            name = getattr(self.hook, "__qualname__", type(self.hook).__qualname__)
+            said = f"{type(failure).__name__}: {first_line(failure)}".removesuffix(": ")
+            raise OptionError(
+                f"`session_options=` fails: {name} raises {said}",
+                hint="it is given the `onnxruntime.SessionOptions` of each session; mend it, or leave it out",
+            ) from failure
 
 
 PLAIN = Setup()

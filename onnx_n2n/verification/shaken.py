@@ -67,7 +67,7 @@ def unsteady(
         truth, mine = ([values[k] for values in each] for each in (case.trial.truth, case.shown(answers)))
         sticks = [yardstick(truth, case.grain, nudged=[values[k] for values in near]) for near in runs]
         new = compare(outputs[k].name, max(sticks, key=lambda stick: stick.tolerance), mine)
-        grows = new.vacuous or new.tolerance >= LOOSE
+        grows = (new.vacuous and new.movement != 0) or new.tolerance >= LOOSE
         if new.ok and not grows:
             judged[k] = new
         elif grows and new.error <= FEW * new.tolerance:

@@ -280,7 +280,7 @@ def verify(
             tried, failed = stressed(case, model, edge, beyond, spent())
         differs = _differences(case, model, other, answers, ran=reason is None, ok=ok)
         if ok and rows and other is not None:
-            apart = batches.rows(case, model, other)
+            apart = batches.rows(case, model, other, retrained)
             tried += (Tried("several feeds in one batch", 1.0, apart is None, "" if apart is None else apart.reason),)
             if apart is not None and failed is None:
                 failed = Failure(apart.outputs, case, apart.reason)

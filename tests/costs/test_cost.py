@@ -10,7 +10,8 @@ import pytest
 from onnx import numpy_helper, parser
 
 from helpers.graphs import grow, model, opened, run
-from onnx_n2n.costs.cost import FORMULAS, HARD, Cost, multiply_adds
+from onnx_n2n.costs.cost import Cost, multiply_adds
+from onnx_n2n.costs.formulas import FORMULAS, HARD
 from onnx_n2n.errors import InputError
 
 

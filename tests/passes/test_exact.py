@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnx_n2n
-from helpers.calling import MODELS, files, net
+from helpers.calling import MODELS, call, files, net
 from helpers.graphs import STABLE, model
 from onnx_n2n import exact
 from onnx_n2n.errors import LeftOutWarning, N2NError, OptionError, VerificationError
@@ -128,7 +128,7 @@ def test_it_is_not_begun_with_large_models(monkeypatch: pytest.MonkeyPatch) -> N
     asked = says(monkeypatch, EQUAL)
     monkeypatch.setattr(proving, "LARGEST", 10)
     found = onnx_n2n.widen(net()).report.exact
-    assert (found.state, found.reason) == ("undecided", "it would take more than 10 s")
+    assert (found.state, found.reason) == ("undecided", "it would take more than 10 s; `exact=True` waits for it")
     assert not asked
     assert onnx_n2n.widen(net(), exact=True).report.exact == EQUAL
 
@@ -224,6 +224,15 @@ def test_what_needs_a_run_says_so_without_a_runtime(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sessions, "runtime", missing)
     with pytest.raises(N2NError, match="this needs ONNX Runtime"):
         onnx_n2n.deepen(onnx.load(MODELS / "resnet.onnx"), "identity", count=1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("LARGEST", 10), ("CHEAP", 0.0)])
+def test_a_command_says_that_the_option_waits(name: str, value: float, tmp_path: Path, monkeypatch: Any) -> None:
+    onnx.save(net(), tmp_path / "net.onnx")
+    monkeypatch.setattr(proving, name, value)
+    for more in ([], ["--json"]):
+        said = call("widen", tmp_path / "net.onnx", "-o", tmp_path / "out.onnx", "--force", *more).output
+        assert " s; --exact waits for it" in " ".join(said.split())
 
 
 def test_a_check_that_takes_longer_than_it_may_is_undecided() -> None:

@@ -107,6 +107,18 @@ def test_a_batch_that_cannot_be_free_is_refused_with_the_node(body: str, inputs:
     assert refusal.value.exit_code == 3
 
 
+def test_a_norm_that_trains_mixes_rows_though_it_is_run_as_in_evaluation() -> None:
+    norm = {"scale": (8,), "bias": (8,), "mean": (8,), "variance": np.ones(8, np.float32)}
+    body = "a = MatMul(x, v) y{} = BatchNormalization<training_mode={}>(a, scale, bias, mean, variance)"
+    assert free(body.format("", 0), **norm).modified
+    teacher = classifier(body.format(", m, s", 1), outputs="y", **norm)
+    with pytest.raises(GrowthError, match=r"normalises by the whole batch.*BatchNormalization node 'node_1'"):
+        Cut(free_batch=True)(teacher)
+    student = Cut(free_batch=True)(teacher, proof=UNPROVEN).model
+    assert onnx_n2n.verify(teacher, student)
+    assert "normalises by the whole batch" in onnx_n2n.verify(teacher, student, rows=True).first_wrong
+
+
 def test_inputs_with_another_first_axis_stay_and_one_row_of_several_is_tried() -> None:
     body = "s = Gather<axis=0>(t, i) a = MatMul(x, v) y = Mul(a, s)"
     result = free(body, "float[4,6] x, float[3,8] t", i=np.array(1))

@@ -193,10 +193,18 @@ def test_what_fails_inside_is_left_out_too(
     before = files(folder)
     for options in (["--strict"], ["--no-verify"]):
         assert (call("widen", "net.onnx", *options).exit_code, files(folder)) == (code, before)
+    planned = call("widen", "net.onnx", "--dry-run", "--json")
+    assert (planned.exit_code, files(folder)) == (0, before)
     done = call("widen", "net.onnx", "--json")
     assert done.exit_code == 0, done.stderr
     lost = json.loads(done.stdout)["left_out"]
     assert [each["group"] for each in lost] == ["w2", "w3"]  # both are axes of w3
+    if broken is when_rewritten:  # a dry run makes no weights
+        for name in ("left_out", "pass", "grown", "parameters"):
+            assert json.loads(planned.stdout)[name] == json.loads(done.stdout)[name]
+        assert "LEFT OUT: 2 ('w2', 'w3')" in call("widen", "net.onnx", "--dry-run", "--force").stderr
+        for options in (["--strict"], ["--no-verify"]):
+            assert call("widen", "net.onnx", "--dry-run", "--force", *options).exit_code == code
     assert all("for the test" in each["error"] for each in lost)
     for each in lost:
         assert call(*shlex.split(each["command"])[1:]).exit_code == code

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import onnx_n2n
 from helpers.calling import MODELS, call, files, net
+from helpers.cutting import classifier
 from helpers.graphs import STABLE
 from helpers.values import filled
 from onnx_n2n.io import yaml_files
@@ -292,6 +293,28 @@ def test_options_beat_the_recipe(folder: Path) -> None:
     assert (neither.exit_code, "--passes, or a --recipe" in neither.stderr) == (2, True)
     missing = call("run", "net.onnx", "--recipe", "none.yaml")
     assert (missing.exit_code, "'none.yaml' does not exist" in missing.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("name", ["verify", "exact", "strict"])
+def test_a_flag_beats_the_recipe_in_both_directions(folder: Path, name: str, *, stated: bool) -> None:
+    Path("r.json").write_text(json.dumps({"passes": "widen", name: stated}))
+    for flag, kept in ((), stated), ((f"--{name}",), True), ((f"--no-{name}",), False):
+        done = call("run", "net.onnx", "--recipe", "r.json", *flag, "--save-recipe", "new.json", "--force")
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(Path("new.json").read_text("utf-8")).get(name, name == "verify") is kept
+
+
+@pytest.mark.parametrize("place", [["-p", "outputs{size=20}"], ["--recipe", "r.json"]])
+def test_errors_name_options_of_passes_as_a_text_has_them(folder: Path, place: list[str]) -> None:
+    Path("r.json").write_text(json.dumps({"passes": [{"outputs": {"size": 20}}]}))
+    onnx.save(classifier(), "soft.onnx")
+    assert "a Softmax with `softmax=True`" in call("run", "soft.onnx", *place).stderr
+    assert "a Softmax with --softmax" in call("widen", "soft.onnx", "--outputs", "20").stderr
+    onnx.save(classifier("y = MatMul(x, v) z = MatMul(x, u)", outputs="y, z", u=(6, 8)), "two.onnx")
+    assert "Say which one with `output=`: 'y' or 'z'" in call("run", "two.onnx", *place).stderr
+    assert "Say which one with --outputs NAME=SIZE" in call("widen", "two.onnx", "--outputs", "20").stderr
+    assert "another output with -o" in call("run", "two.onnx", "-p", "widen", "-o", "two.onnx").stderr
 
 
 @pytest.mark.parametrize("unit", ["params", "macs"])

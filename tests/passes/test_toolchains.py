@@ -123,22 +123,40 @@ def test_olive_takes_the_options_of_run(olive: Any) -> None:
     from olive.hardware import DEFAULT_CPU_ACCELERATOR
 
     known = olive.OnnxN2N.default_config(DEFAULT_CPU_ACCELERATOR)
-    assert known["passes"].required
-    assert {"exact", "verify", "strict", "provider", "shapes", "time_limit"} <= known.keys()
+    assert {"passes", "recipe", "exact", "verify", "strict", "provider", "shapes", "time_limit"} <= known.keys()
     assert not {"output", "record", "force"} & known.keys()
     assert known["verify"].default_value is True
 
 
-def test_olive_says_why_nothing_grew(olive: Any, tmp_path: Path) -> None:
+def by_olive(olive: Any, folder: Path, **options: Any) -> Any:
     from olive.hardware import DEFAULT_CPU_ACCELERATOR
     from olive.model import ONNXModelHandler
 
-    onnx.save(net(), tmp_path / "net.onnx")
-    options = {"passes": "widen{factor=1}", "verify": False}
+    onnx.save(net(), folder / "net.onnx")
     config = olive.OnnxN2N.generate_config(DEFAULT_CPU_ACCELERATOR, options, disable_search=True)
-    with pytest.raises(onnx_n2n.GrowthError, match="factor"):
-        olive.OnnxN2N(DEFAULT_CPU_ACCELERATOR, config).run(ONNXModelHandler(tmp_path / "net.onnx"), tmp_path / "out")
+    return olive.OnnxN2N(DEFAULT_CPU_ACCELERATOR, config).run(ONNXModelHandler(folder / "net.onnx"), folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"), [({"passes": "widen{factor=1}", "verify": False}, "factor"), ({}, "which passes to apply")]
+)
+def test_olive_says_why_nothing_grew(olive: Any, tmp_path: Path, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(onnx_n2n.N2NError, match=match):
+        by_olive(olive, tmp_path, **options)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_olive_takes_a_recipe_that_its_own_options_beat(olive: Any, tmp_path: Path, *, in_a_file: bool) -> None:
+    recipe: Any = {"passes": [{"widen": {"factor": 2}}], "verify": False, "budget": "params=1.1x"}
+    if in_a_file:
+        place = tmp_path / "recipe.json"
+        place.write_text(json.dumps(recipe))
+        recipe = str(place)
+    with pytest.raises(onnx_n2n.GrowthError, match="budget"):
+        by_olive(olive, tmp_path, recipe=recipe)
+    made = by_olive(olive, tmp_path, recipe=recipe, budget="params=3x")
+    assert made.model_attributes["onnx_n2n"]["passes"] == "widen{factor=2.0}"
 
 
 def test_the_package_config_has_olives_own_passes_too(olive: Any) -> None:

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 import onnx_n2n
 from helpers.calling import MODELS, call, net
+from helpers.cutting import BODY, classifier
 from helpers.graphs import STABLE, model
 from helpers.random_nets import teachers
 from onnx_n2n.errors import GrowthError
@@ -74,6 +75,27 @@ def test_the_groups_that_grew_are_those_of_the_report(teacher: onnx.ModelProto, 
     assert not found.metadata  # the lineage is in the passes
     assert [each.name for each in onnx_n2n.diff(result.model, teacher).metadata] == ["onnx_n2n.lineage"]
     assert [entry.text for entry in found.passes] == [result.passes]
+
+
+@pytest.mark.parametrize("passes", ["outputs{size=20}", "cut{softmax=True},outputs{size=20}", "outputs{size=20},widen"])
+def test_an_output_that_became_longer_is_shown_with_its_layer(passes: str) -> None:
+    """In the teacher it is no group: outputs keep their shapes, and a Softmax normalises over it."""
+    body = BODY if passes.startswith("cut") else BODY.partition("probabilities")[0]
+    teacher = classifier(body, outputs="probabilities" if passes.startswith("cut") else "logits")
+    result = onnx_n2n.run(teacher, passes, verify=False)
+    found = onnx_n2n.diff(teacher, result.model)
+    assert ("w", 5, 20) in {(each.name, each.before, each.after) for each in found.grown}
+    assert found.grown == tuple(each for each in found.groups if each.before != each.after)
+    assert len({each.name for each in found.groups}) == len(found.groups)
+
+
+def test_groups_of_new_layers_are_not_those_of_an_output() -> None:
+    """The new layers make channels that the teacher has, and give them another name; kernels are no groups."""
+    teacher = onnx.load(MODELS / "resnet.onnx")
+    passes = "deepen{count=1},enlarge{kernel=5x5},outputs{size=20},widen{factor=1.5}"
+    found = onnx_n2n.diff(teacher, onnx_n2n.run(teacher, passes, verify=False).model)
+    weighty = [group.name for group in onnx_n2n.analyze(teacher).weighty]
+    assert [each.name for each in found.groups] == [*weighty, "head"]
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -62,6 +62,19 @@ def test_what_is_not_recorded_fails_and_says_how_to_record_it(folder: Path) -> N
     assert not (folder / "golden").exists()
 
 
+@pytest.mark.parametrize("update", [False, True])
+@pytest.mark.parametrize(
+    ("student", "options", "what"),
+    [("no.onnx", {}, "'no.onnx' does not exist"), ("net.onnx", {"inputs": "no.npz"}, "no.npz")],
+)
+def test_a_file_that_is_missing_is_what_is_said(
+    folder: Path, student: str, options: dict[str, Any], what: str, *, update: bool
+) -> None:
+    with pytest.raises(AssertionError, match=what) as failure:
+        fixture(folder, update=update).check(student, **options)
+    assert "recorded" not in str(failure.value)
+
+
 def test_every_kind_of_model_is_what_was_recorded(folder: Path) -> None:
     record(folder, net())
     for same in ("net.onnx", net(), net().SerializeToString(), ir.from_proto(net()), gs.import_onnx(net())):
@@ -98,6 +111,33 @@ def test_rounding_is_no_difference(folder: Path) -> None:
     record(folder, net())
     fixture(folder).check(changed(net(), 1e-7))
     fixture(folder).check(rewritten("h = Conv(x, w) i = Neg(h) j = Neg(i) r = Relu(j) y = Conv(r, v)"))
+
+
+def test_an_output_of_zeros_passes_only_as_it_was_recorded(folder: Path) -> None:
+    """It has no size, so that no difference is small beside it; what rounding moves it by is measured."""
+    body = "h = MatMul(x, w) n = Abs(h) m = Neg(n) r = {} y = Add(r, b)"
+    some = {"w": (6, 3), "z": np.zeros(3, np.float32)}
+
+    def dead(relu: str, bias: float) -> onnx.ModelProto:
+        return model(body.format(relu), "float[2,6] x", "y", **some, b=np.full(3, bias, np.float32))
+
+    record(folder, dead("Relu(m)", 0.0))
+    fixture(folder).check(dead("Max(m, z)", 0.0))
+    said = complaint(folder, dead("Max(m, z)", 1e-5))
+    assert "output 'y' is off by 1.0e-05 (allowed 0.0e+00, rounding error 0.0e+00)" in said
+
+
+def test_an_output_of_zeros_may_be_off_by_what_rounding_moves_it(folder: Path) -> None:
+    """What is subtracted is equal to what it is subtracted from, until weights are moved by a rounding step."""
+    body = "z = Mul(x, nothing) s = Add(z, one) d = Sub(s, other) y = Add(d, e)"
+    ones = {"one": np.ones((8, 8), np.float32), "other": np.ones((8, 8), np.float32)}
+
+    def cancelling(off: float) -> onnx.ModelProto:
+        return model(body, "float[1,8] x", "y", nothing=np.float32([0]), e=np.float32([off]), **ones)
+
+    record(folder, cancelling(0.0))
+    fixture(folder).check(cancelling(5e-7))
+    assert "output 'y'" in complaint(folder, cancelling(1e-5))
 
 
 def test_recording_leaves_alone_what_passes_and_replaces_what_does_not(folder: Path) -> None:

@@ -39,6 +39,19 @@ def floats(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
+@pytest.mark.parametrize("rounding_error", [0.0, 1e-9, 1e-7, 1e-3])
+def test_an_output_of_zeros_is_granted_what_was_measured_alone(rounding_error: float) -> None:
+    fine, truth = GRAINS[ir.DataType.FLOAT], [floats(0, 0)] * 3
+    stick = yardstick(truth, fine, nudged=[floats(0, rounding_error)])
+    assert stick.tolerance == pytest.approx(16 * rounding_error)
+    for bare in (stick, ungranted(stick, fine)):
+        most = min(16 * rounding_error, fine.floor) if bare is not stick else 16 * rounding_error
+        assert compare("y", bare, [floats(0, 0.99 * most)] * 3).ok
+        assert not compare("y", bare, [floats(0, 1.01 * most + 1e-30)] * 3).ok
+    assert yardstick(truth, fine).tolerance == fine.floor  # nothing was measured
+    assert yardstick(truth[:1], fine, nudged=truth[:1]).tolerance == fine.floor  # it may be zero by chance
+
+
 @pytest.mark.parametrize(
     ("truth", "others"),
     [

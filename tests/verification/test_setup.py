@@ -134,13 +134,22 @@ def test_a_hook_gets_the_options_of_every_session_and_is_called_last() -> None:
     assert len(seen) > before
 
 
-def test_a_hook_can_keep_a_session_from_being_opened() -> None:
+def test_a_hook_that_fails_is_named_with_its_error_behind_it() -> None:
     def hook(_options: Any) -> None:
-        raise ValueError("not here")
+        raise ValueError("not here\nnor there")
 
-    teacher = model("y = MatMul(x, w)", "float[2,6] x", "y", w=(6, 8))
-    with pytest.raises(ValueError, match="not here"):
-        onnx_n2n.verify(teacher, teacher, session_options=hook)
+    def refusing(_options: Any) -> None:
+        raise ModelError("the caller says no")
+
+    teacher = model("h = MatMul(x, w) r = Relu(h) y = MatMul(r, v)", "float[2,6] x", "y", w=(6, 8), v=(8, 4))
+    calls: Any = ((onnx_n2n.verify, [teacher, teacher], {}), (onnx_n2n.widen, [teacher], {"factor": 2}))
+    for function, models, options in calls:
+        said = r"`session_options=` fails: .*hook raises ValueError: not here\."
+        with pytest.raises(OptionError, match=said) as failure:
+            function(*models, session_options=hook, **options)
+        assert isinstance(failure.value.__cause__, ValueError)
+        with pytest.raises(ModelError, match="the caller says no"):
+            function(*models, session_options=refusing, **options)
 
 
 def test_neither_goes_with_the_exact_check_of_verify() -> None:

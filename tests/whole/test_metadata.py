@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import subprocess
@@ -74,6 +75,15 @@ def test_continuous_integration_makes_every_session_but_benchmarks() -> None:
     sessions = re.findall(r"^@nox\.session\ndef (\w+)", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE)
     checked = re.findall(r"^check (.*)$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
     assert {"benchmarks", "tests", *" ".join(checked).split()} == set(sessions)  # tests: by the README's own command
+
+
+def test_benchmarks_that_need_no_data_are_compared_with_the_results_that_are_kept() -> None:
+    found = re.search(r"^COMPARED = (\{.*?^\})", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    compared = ast.literal_eval(found[1]) if found else {}
+    for script in compared.values():
+        assert '"--out"' in (ROOT / "benchmarks" / script.split()[0]).read_text("utf-8")
+    kept = {path.stem[: -len("-2026-12-01")] for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert kept - {"export-corpus-jax", "export-corpus-torch", "export-parameters"} <= compared.keys()
 
 
 def test_nox_reads_its_file() -> None:
