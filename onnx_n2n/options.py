@@ -8,8 +8,8 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import wraps
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import cache, wraps
 from numbers import Integral, Real
 from string import Template
 from types import NoneType, SimpleNamespace, UnionType
@@ -194,15 +194,23 @@ def options(kind: type[Any]) -> tuple[Option, ...]:
 
     What is said of an option may name texts of the class, as ``$suffix``.
     """
+    return tuple(
+        Option(each.name, hint, each.default if each.default_factory is MISSING else each.default_factory(), said)
+        for each, hint, said in _stated(kind)
+    )
+
+
+@cache
+def _stated(kind: type[Any]) -> tuple[tuple[Field[Any], Any, Said], ...]:
+    """Return what a class says of its options: the field, its type, and the rest."""
     types, there = get_type_hints(kind), {each.name: each for each in fields(kind)}
     names = dict.fromkeys(name for base in kind.__mro__ for name in inspect.get_annotations(base) if name in there)
     words = {name: getattr(kind, name) for name in dir(kind) if isinstance(getattr(kind, name), str)}
     found = []
     for each in map(there.__getitem__, names):
-        default = each.default if each.default_factory is MISSING else each.default_factory()
         said = each.metadata.get("said", Said())
         texts = {name: Template(getattr(said, name)).safe_substitute(words) for name in ("help", "usual")}
-        found.append(Option(each.name, types[each.name], default, replace(said, **texts)))
+        found.append((each, types[each.name], replace(said, **texts)))
     return tuple(found)
 
 

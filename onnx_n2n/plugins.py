@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from onnx_n2n.errors import OptionError
@@ -15,7 +18,21 @@ logger = logging.getLogger(__name__)
 
 def declared(group: str) -> list[EntryPoint]:
     """Return the entry points of a group, in an order that does not depend on how packages were installed."""
-    return sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value))
+    return list(_declared(group, tuple((folder, _changed(folder)) for folder in sys.path)))
+
+
+@lru_cache(maxsize=8)
+def _declared(group: str, _folders: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """Look through all installed packages: once, unless a folder that Python imports from is new or has changed."""
+    return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
+
+
+def _changed(folder: str) -> int:
+    """Return when something was last added to a folder or taken out of it; 0 if it is not there."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load(entry: EntryPoint) -> Any:

@@ -20,6 +20,7 @@ from onnx_n2n.analysis.roles import computed_in
 from onnx_n2n.axes.algebra import Factor, Reason, is_pinned, leaves, parts_of, pin, size
 from onnx_n2n.graph.constants import Constants
 from onnx_n2n.graph.operators import operator_of
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.rules.obligations import Ledger, Port
 
 AS_A_STATE = "so they may be recurrent state (such as a cache)"
@@ -103,7 +104,7 @@ def _read(ledger: Ledger, computed: set[ir.Value]) -> Iterator[Factor]:
 
 def _made(graph: ir.Graph, walked: Walked, computed: set[ir.Value]) -> Iterator[Factor]:
     """Yield the factors that weights make: a result has them, and of the operands only weights do."""
-    for node in graph.all_nodes():
+    for node in nodes_of(graph):
         if node.outputs and node.outputs[0] in computed:
             weights, given = set[Factor](), set[Factor]()
             for slot, value in enumerate(node.inputs):

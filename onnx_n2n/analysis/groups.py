@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -16,6 +16,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Limit, Reason, is_pinned, is_uni
 from onnx_n2n.graph.names import reported
 from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.passthrough import mover
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.rules.obligations import Ledger
 
 CUTTERS = frozenset({"Gather", "Slice"})
@@ -121,14 +122,23 @@ def _owner(node: ir.Node) -> ir.Node:
     return uses[0].node if len(uses) == 1 else node
 
 
-def limit_groups(graph: ir.Graph, walked: Walked, ledger: Ledger) -> None:
+Read = Mapping[ir.Node, Sequence[tuple[int, ir.Value, tuple[Axis, ...]]]]
+"""For each node, in graph order, the slot, the tensor and the axes of every weight that it reads."""
+
+
+def read_by(graph: ir.Graph, walked: Weighed) -> Read:
+    """Return the weights that the nodes of a graph read."""
+    return {node: tuple(weights_of(node, walked)) for node in nodes_of(graph)}
+
+
+def limit_groups(read: Read, walked: Walked, ledger: Ledger) -> None:
     """Limit factors where only the whole model tells: means over their channels, and weights that are cut to pieces."""
     for evenness in ledger.evenness:
         limit(evenness.axis, Limit.UNIFORM, evenness.reason)
     readers: dict[Factor, list[ir.Node]] = {}
     passed: set[Factor] = set()
-    for node in graph.all_nodes():
-        for _, _, axes in weights_of(node, walked):
+    for node, weights in read.items():
+        for _, _, axes in weights:
             for factor in (factor for axis in axes for factor in leaves(axis)):
                 readers.setdefault(factor, []).append(_owner(node))
         made = (axis for value in node.outputs for axis in walked.known.get(value, ()))
@@ -138,13 +148,13 @@ def limit_groups(graph: ir.Graph, walked: Walked, ledger: Ledger) -> None:
             pin(factor, Reason(f"{nodes[0].op_type}: {CUT_AWAY}", reported(nodes[0])))
 
 
-def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
+def groups_of(graph: ir.Graph, read: Read, walked: Walked, ledger: Ledger) -> tuple[Group, ...]:
     """Collect what may grow, in graph order; pins and limits are known by then (:func:`limit_groups`)."""
     consumed = consumed_axes(ledger, walked)
     members: dict[Factor, list[Member]] = {}
     weights: list[WeightUse] = []
-    for node in graph.all_nodes():
-        for slot, value, axes in weights_of(node, walked):
+    for node, here in read.items():
+        for slot, value, axes in here:
             shape = tuple(size(axis) or 0 for axis in axes)
             owner, name = _owner(node), str(value.name)
             layer, operator = layer_name(owner), owner.op_type
@@ -170,11 +180,11 @@ def groups_of(graph: ir.Graph, walked: Walked, ledger: Ledger) -> tuple[Group, .
     )
 
 
-def pins_of(graph: ir.Graph, walked: Walked) -> tuple[Pinned, ...]:
+def pins_of(read: Read) -> tuple[Pinned, ...]:
     """Collect the weight axes on which no factor may grow, in graph order, each once."""
     found: dict[tuple[str, int], Pinned] = {}
-    for node in graph.all_nodes():
-        for _, value, axes in weights_of(node, walked):
+    for node, weights in read.items():
+        for _, value, axes in weights:
             lengths = [size(axis) or 0 for axis in axes]
             for position, axis in enumerate(axes):
                 reason = _why_pinned(axis)

@@ -24,6 +24,7 @@ from onnx_n2n.analysis.groups import consumed_axes, weights_of
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
 from onnx_n2n.collector import still
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.io.model import ModelLike, open_model
 from onnx_n2n.words import count
 
@@ -136,7 +137,7 @@ def _slices(analysis: Analysis) -> dict[ir.Value, list[_Slices]]:
     """Return the slices of each weight; those of one that is used twice in the same way are listed once."""
     consumed = consumed_axes(analysis.ledger, analysis)
     found: dict[ir.Value, dict[tuple[int, str, bool], _Slices]] = {}
-    for node in analysis.model.graph.all_nodes():
+    for node in nodes_of(analysis.model.graph):
         for slot, value, axes in weights_of(node, analysis):
             for position, axis in enumerate(axes if value in analysis.constants else ()):
                 consumes = (node, slot, position) in consumed

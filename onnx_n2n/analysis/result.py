@@ -16,7 +16,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, Reason, leaves, resolve
 from onnx_n2n.axes.symbolic import ShapeValue
 from onnx_n2n.graph.constants import Constants, parameters
 from onnx_n2n.graph.shapes import Inferred
-from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.subgraphs import bodies_of, nodes_of
 from onnx_n2n.graph.twins import Twins
 from onnx_n2n.rules.floors import Floors
 from onnx_n2n.rules.obligations import Contraction, Evenness, Ledger, Port
@@ -108,7 +108,7 @@ class Analysis:
     def _weights(self) -> Mapping[Factor, Mapping[ir.Value, tuple[Axis, ...]]]:
         """For each factor the weights it is on, with all their axes."""
         found: dict[Factor, dict[ir.Value, tuple[Axis, ...]]] = {}
-        for node in self.model.graph.all_nodes():
+        for node in nodes_of(self.model.graph):
             for slot, value in enumerate(node.inputs):
                 if value is not None and value in self.constants and self.constants.growable(value):
                     axes = self.axes_of_use(node, slot) or ()
@@ -125,7 +125,7 @@ class Analysis:
         """
         found: dict[Factor, dict[ir.Node, list[int]]] = {}
         around: dict[ir.Graph, tuple[ir.Node, ...]] = {self.model.graph: ()}
-        for node in self.model.graph.all_nodes():
+        for node in nodes_of(self.model.graph):
             nodes = (*around[node.graph], node)  # type: ignore[index]
             around |= dict.fromkeys(bodies_of(node), nodes)
             slots: dict[Factor, list[int]] = {}

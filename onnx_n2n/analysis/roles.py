@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.facts import Walked, WeightUse
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, parts_of, product, resolve, size
-from onnx_n2n.graph.subgraphs import bodies_of
+from onnx_n2n.graph.subgraphs import bodies_of, nodes_of
 from onnx_n2n.rules.obligations import Ledger
 
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
@@ -100,7 +100,7 @@ def _attention(
         for contraction in ledger.contractions
         if contraction.scale is not None or _multiplies(contraction.node, computed)
     }
-    made = {node: _factors(node.outputs[0], walked) for node in graph.all_nodes() if _multiplies(node, computed)}
+    made = {node: _factors(node.outputs[0], walked) for node in nodes_of(graph) if _multiplies(node, computed)}
     made |= {node: _factors(node.outputs[0], walked) for node in scores}
     passed = frozenset().union(*(found - scores.get(node, set()) for node, found in made.items())) & set(free)
     roles: dict[Factor, Role] = {}
@@ -141,7 +141,7 @@ def _nested(axis: Axis, above: frozenset[Factor] = frozenset()) -> Iterator[tupl
 def computed_in(graph: ir.Graph, walked: Walked) -> set[ir.Value]:
     """Return the tensors that depend on an input of the graph; all others are weights, however they are made."""
     found = {value for value in graph.inputs if value not in walked.constants}
-    for node in graph.all_nodes():
+    for node in nodes_of(graph):
         bodies = list(bodies_of(node))
         found.update(value for body in bodies for value in body.inputs)
         if bodies or any(value in found for value in node.inputs):
@@ -191,7 +191,7 @@ def _streams(
             for factor in leaves(axis):
                 writers.setdefault(factor, set()).add(weight.title)
     added: set[Factor] = set()
-    for node in graph.all_nodes():
+    for node in nodes_of(graph):
         if node.op_type in SUMS:
             operands = [_factors(value, walked) for value in node.inputs if value in computed]
             added.update(*(one & other for one, other in itertools.combinations(operands, 2)))

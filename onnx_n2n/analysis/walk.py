@@ -20,7 +20,7 @@ from onnx_n2n.analysis import causes
 from onnx_n2n.analysis.boundary import Pickers, settle
 from onnx_n2n.analysis.failures import Failures
 from onnx_n2n.analysis.functions import Calls, call, defined_by_onnx
-from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of
+from onnx_n2n.analysis.groups import groups_of, limit_groups, pins_of, read_by
 from onnx_n2n.analysis.result import Analysis, lookup
 from onnx_n2n.axes.algebra import Axis, Reason, axis_of, is_unit, pin, size
 from onnx_n2n.axes.symbolic import LARGEST, ShapeDim, ShapeValue
@@ -57,8 +57,9 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
     """
     walk = _Walk(model)
     ledger, ports = walk.run(opened)
-    limit_groups(model.graph, walk, ledger)
-    groups = groups_of(model.graph, walk, ledger)
+    read = read_by(model.graph, walk)
+    limit_groups(read, walk, ledger)
+    groups = groups_of(model.graph, read, walk, ledger)
     return Analysis(
         model=model,
         axes=walk.known,
@@ -71,7 +72,7 @@ def analyze(model: ir.Model, opened: Collection[str] = ()) -> Analysis:
         floors=walk.floors,
         ledger=ledger,
         groups=groups,
-        pins=pins_of(model.graph, walk),
+        pins=pins_of(read),
         ports=ports,
         lost=walk.unranked,
     )

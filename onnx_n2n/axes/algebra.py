@@ -160,8 +160,11 @@ def total(*parts: Axis) -> Axis:
 def resolve(axis: Axis) -> Axis:
     """Return the normal form of ``axis``: bindings followed, nesting flattened, units and empty segments dropped."""
     if isinstance(axis, Factor):
-        if axis.bound is None:
+        end = axis.bound
+        if end is None:
             return axis
+        if isinstance(end, Factor) and end.bound is None:
+            return end
         end = _end(axis)
         found = end if isinstance(end, Factor) else resolve(end)
         step: Axis | None = axis

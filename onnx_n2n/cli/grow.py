@@ -11,6 +11,7 @@ from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import besides, check_page_of_student, write_page
 from onnx_n2n.cli.streams import check_streams, named, readable
+from onnx_n2n.collector import still
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.options import whole
@@ -59,6 +60,7 @@ def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, ch
             reports.print_left_out(console, report.left_out)
 
 
+@still()
 def _write_page(place: Path, call: Running, teacher: tuple[Path, Path], result: Result[Path], report: Report) -> None:
     """Write what was done as a page; the teacher is what it is called, and its file."""
     from onnx_n2n.cli.reports import verified

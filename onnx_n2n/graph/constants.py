@@ -77,7 +77,8 @@ class Constants:
 
     def vector_like(self, value: ir.Value) -> bool:
         """Say whether at most one axis of a constant is longer than 1: a bias or scale, not a matrix."""
-        return sum(length != 1 for length in self[value].shape.numpy()) <= 1
+        lengths = self[value].shape.dims
+        return len(lengths) - lengths.count(1) <= 1
 
     def small(self, value: ir.Value) -> np.ndarray | None:
         """Return a constant of few elements, also when nodes compute it from constants only."""

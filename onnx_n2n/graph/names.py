@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnx_n2n.graph.constants import hold
 from onnx_n2n.graph.grown import Grown, Make, Parts
+from onnx_n2n.graph.subgraphs import nodes_of
 
 
 class Names:
@@ -22,7 +23,7 @@ class Names:
         for graph in model.graphs():
             self._values.update(str(value.name) for value in graph.inputs)
             self._values.update(graph.initializers)
-        for node in model.graph.all_nodes():
+        for node in nodes_of(model.graph):
             self._nodes.add(node.name or "")
             self._values.update(str(output.name) for output in node.outputs)
 

@@ -146,6 +146,6 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
                 value.const_value = None
                 if graph is not bare.graph:
                     value.name = f"{name} of {graph.name} {id(graph)}"  # bodies side by side may use a name twice
-                if value not in bare.graph.inputs:
+                if graph is not bare.graph or not value.is_graph_input():
                     bare.graph.inputs.append(value)
     return ir.serde.serialize_model(bare)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx_n2n.version import VERSION
 
 KEY = "onnx_n2n.lineage"
+_ENCODER = json.JSONEncoder(default=str)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def digest(model: ir.Model) -> str:
     found = hashlib.sha256()
 
     def add(*parts: object) -> None:
-        found.update(json.dumps(parts, default=str).encode())
+        found.update(_encoded(parts))
 
     for graph in model.graphs():
         for value in (*graph.inputs, *graph.outputs):
@@ -96,6 +97,10 @@ def digest(model: ir.Model) -> str:
     return found.hexdigest()
 
 
+def _encoded(parts: object) -> bytes:
+    return _ENCODER.encode(parts).encode()
+
+
 def _written(attribute: ir.Attr) -> Any:
     """Return the value of an attribute as a file has it, where numbers are of single precision."""
     if attribute.is_ref() or attribute.type not in {ir.AttributeType.FLOAT, ir.AttributeType.FLOATS}:
@@ -105,8 +110,8 @@ def _written(attribute: ir.Attr) -> Any:
 
 
 def _add_tensor(found: hashlib._Hash, name: str, tensor: ir.TensorProtocol) -> None:
-    found.update(json.dumps([name, tensor.dtype, list(tensor.shape.numpy())], default=str).encode())
+    found.update(_encoded([name, tensor.dtype, list(tensor.shape.numpy())]))
     if tensor.dtype == ir.DataType.STRING:
-        found.update(json.dumps(tensor.numpy().tolist(), default=str).encode())
+        found.update(_encoded(tensor.numpy().tolist()))
     else:
         found.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)

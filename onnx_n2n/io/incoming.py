@@ -150,6 +150,10 @@ def private(model: ir.Model) -> ir.Model:
             value.type = deepcopy(value.type)
             if _ANNOTATION in value.meta:
                 value.meta[_ANNOTATION] = dict(value.meta[_ANNOTATION])
+        for node in graph:
+            for key, each in list(node.attributes.data.items()):
+                said = (each.name, each.type, each.value, each.ref_attr_name)
+                node.attributes[key] = ir.Attr(*said, doc_string=each.doc_string)
     return copy
 
 

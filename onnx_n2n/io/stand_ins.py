@@ -75,19 +75,20 @@ def all_values(graph: ir.Graph) -> dict[ir.Value, None]:
 
 
 def change_tensors(model: ir.Model, change: Callable[[ir.TensorProtocol], ir.TensorProtocol]) -> None:
-    """Replace every tensor of a model, and every attribute by a copy."""
+    """Replace every tensor of a model."""
     for graph in all_graphs(model):
         for value in all_values(graph):
             if value.const_value is not None:
                 value.const_value = change(value.const_value)
         for node in graph:
-            for key, attribute in list(node.attributes.items()):
-                content = attribute.value
+            for key, attribute in list(node.attributes.data.items()):
                 if attribute.is_ref():
-                    pass
-                elif attribute.type == ir.AttributeType.TENSOR:
+                    continue
+                content = attribute.value
+                if attribute.type == ir.AttributeType.TENSOR:
                     content = change(content)
                 elif attribute.type == ir.AttributeType.TENSORS:
                     content = [change(tensor) for tensor in content]
-                names = (attribute.name, attribute.type, content, attribute.ref_attr_name)
-                node.attributes[key] = ir.Attr(*names, doc_string=attribute.doc_string)
+                else:
+                    continue
+                node.attributes[key] = ir.Attr(attribute.name, attribute.type, content, doc_string=attribute.doc_string)

@@ -44,7 +44,7 @@ class Mixture:
         shape[axis] = len(self)
         found = np.zeros((*teacher.shape[:axis], len(self), *teacher.shape[axis + 1 :]), working)
         for sources, weights in zip(self.sources.T, self.weights.T, strict=True):
-            picked = np.take(teacher, sources, axis=axis).astype(working)
+            picked = teacher.take(sources, axis).astype(working)
             found += picked * weights.astype(working).reshape(shape)
         return found
 

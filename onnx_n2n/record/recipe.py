@@ -186,7 +186,7 @@ class Recipe:
                 block = _take(block, places, axis)
                 if rows is not None:
                     block = block.astype(rows.dtype)
-                    np.moveaxis(block, axis, 0)[fresh[axis]] = np.moveaxis(rows, axis, 0)
+                    block[(*(slice(None),) * axis, fresh[axis])] = rows
         if not self.summed and self.scale == 1 and all(flags is None for flags in fresh):
             return block
         if self.zero is not None:
@@ -286,9 +286,9 @@ def _length(places: np.ndarray | None, before: int) -> float:
 def _take(block: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     """Take places along an axis; what stays in front is copied as a whole, which is much faster."""
     length = block.shape[axis]
-    if len(places) >= length and np.array_equal(places[:length], np.arange(length)):
-        return np.concatenate((block, np.take(block, places[length:], axis=axis)), axis=axis)
-    return np.take(block, places, axis=axis)
+    if len(places) >= length and (places[:length] == np.arange(length)).all():
+        return np.concatenate((block, block.take(places[length:], axis)), axis=axis)
+    return block.take(places, axis)
 
 
 def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float, rng: np.random.Generator) -> None:

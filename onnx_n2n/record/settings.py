@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.graph.constants import FLOATS, constants_of
+from onnx_n2n.graph.subgraphs import nodes_of
 
 Numbers = Mapping[str, float]
 Changes = Mapping[str, tuple[float | None, float]]
@@ -57,7 +58,7 @@ def settings(model: ir.Model, nodes: Iterable[ir.Node] | None = None) -> Numbers
     """
     found: dict[str, float] = {}
     constants = {value: tensor for graph in model.graphs() for value, tensor in constants_of(graph)}
-    for node in model.graph.all_nodes() if nodes is None else nodes:
+    for node in nodes_of(model.graph) if nodes is None else nodes:
         for attribute in node.attributes.values():
             found.update((setting_of(node, each), number) for each, number in _numbers(attribute))
         for slot, value in enumerate(node.inputs):

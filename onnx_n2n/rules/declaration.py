@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from onnx_n2n.axes.algebra import UNIT, Axis, axis_of, blame, is_unit, pin, product, size
 from onnx_n2n.axes.unify import UNSAID, Misaligned, split_product
@@ -97,6 +98,11 @@ class Declaration:
         for slot, operand in enumerate(self.pattern.outputs[: len(context.node.outputs)]):
             context.result(letters.build(operand, context.inferred(slot)), slot)
 
+    @cached_property
+    def summed(self) -> tuple[str, ...]:
+        """The letters over which products are summed."""
+        return tuple(sorted(self.pattern.contracted - self.even - self.maximum - self.pinned))
+
     def _limit(self, context: Context, letters: _Letters) -> None:
         for letter, axis in letters.everything():
             if letter in self.even:
@@ -112,7 +118,7 @@ class Declaration:
                 context.require_length(stated, None, letters.single[letter])
 
     def _contract(self, context: Context, letters: _Letters, matched: dict[int, list[tuple[Term, Axis]]]) -> None:
-        for letter in sorted(self.pattern.contracted - self.even - self.maximum - self.pinned):
+        for letter in self.summed:
             if letter not in letters.single:
                 raise Refusal("it sums over several axes at once")
             summands = []

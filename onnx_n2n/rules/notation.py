@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 TOKEN = re.compile(r"\(([a-z ]+)\)|(\*?[a-z]+|\*?_|1)")
 
@@ -45,7 +46,7 @@ class Operand:
     optional: bool = False
     broadcast: bool = False
 
-    @property
+    @cached_property
     def letters(self) -> frozenset[str]:
         """The letters that name axes here."""
         return frozenset(letter for term in self.terms for letter in term.letters) - {"_", "1"}
@@ -65,7 +66,7 @@ class Pattern:
             return self.inputs[slot]
         return self.inputs[-1] if self.repeats else None
 
-    @property
+    @cached_property
     def contracted(self) -> frozenset[str]:
         """The letters that stand on the left only."""
         left = frozenset[str]().union(*(operand.letters for operand in self.inputs))

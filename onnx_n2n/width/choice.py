@@ -18,6 +18,7 @@ from onnx_n2n.analysis.selection import called, check_globs
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve
 from onnx_n2n.errors import OptionError
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.width.growth import KeptGroup
 from onnx_n2n.width.request import Request
 
@@ -98,7 +99,7 @@ def _alone(analysis: Analysis) -> Counter[Factor]:
     free = {group.factor for group in analysis.groups}
     return Counter(
         next(iter(growing))
-        for node in analysis.model.graph.all_nodes()
+        for node in nodes_of(analysis.model.graph)
         for slot, value in enumerate(node.inputs)
         if value is not None and value in analysis.constants
         for axis in analysis.axes_of_use(node, slot) or ()

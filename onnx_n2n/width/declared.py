@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, size
-from onnx_n2n.graph.subgraphs import nested, values_of
+from onnx_n2n.graph.subgraphs import nested, nodes_of, values_of
 from onnx_n2n.graph.unfolding import Unfolding
 from onnx_n2n.width.growth import Growth
 
@@ -54,7 +54,7 @@ def _forget(analysis: Analysis, growth: Growth) -> None:
     """Take lengths out of functions that are given something that grew: one body serves calls of several sizes."""
     functions = analysis.model.functions
     unfolding = Unfolding(functions)
-    for node in analysis.model.graph.all_nodes():
+    for node in nodes_of(analysis.model.graph):
         if node.op_identifier() not in functions:
             continue
         given = (analysis.axes_of_use(node, slot) or () for slot in range(len(node.inputs)))

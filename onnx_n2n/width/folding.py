@@ -17,6 +17,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Factor, holds, resolve
 from onnx_n2n.graph.operators import measures, operator_of
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.record.mixture import Mixture
 from onnx_n2n.width.reach.reading import affine
@@ -61,7 +62,7 @@ class Fold:
 def folds(analysis: Analysis) -> dict[Use, Fold]:
     """Return how the constants of all layers are mixed that a norm in evaluation follows alone."""
     found: dict[Use, Fold] = {}
-    for node in analysis.model.graph.all_nodes():
+    for node in nodes_of(analysis.model.graph):
         if operator_of(node) == ("", "BatchNormalization"):
             found.update(_fold(analysis, node))
     return found

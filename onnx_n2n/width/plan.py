@@ -13,6 +13,7 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Factor, Limit, leaves
 from onnx_n2n.errors import GrowthError, NotApplicable, OptionError
 from onnx_n2n.graph.quantised import rounds
+from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.rules.obligations import Mean
 from onnx_n2n.width.choice import MOST, asked, choose
 from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, fresh, quieted
@@ -180,7 +181,7 @@ def _rounded(analysis: Analysis) -> set[Factor]:
     There the last bit of a sum may decide between two whole numbers. So old channels keep all of their weight, and the
     copies have none: to add zeros changes no bit. Sums of whole numbers are exact anyway.
     """
-    if not any(map(rounds, analysis.model.graph.all_nodes())):
+    if not any(map(rounds, nodes_of(analysis.model.graph))):
         return set()
     contractions = [contraction for contraction in analysis.ledger.contractions if not contraction.whole]
     summed = (axis for contraction in contractions for axis, on in contraction.summands[0].parts if on)

@@ -21,7 +21,7 @@ from onnx_n2n.graph.grown import Part
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.operators import measures
 from onnx_n2n.graph.quantised import zero_point
-from onnx_n2n.graph.subgraphs import values_of
+from onnx_n2n.graph.subgraphs import nodes_of, values_of
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
 from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
@@ -51,7 +51,7 @@ def rewrite(
         seed: Seed of that noise and of fresh weights.
         gained: The outputs that become longer by it.
     """
-    nodes, before = list(analysis.model.graph.all_nodes()), settings(analysis.model)
+    nodes, before = list(nodes_of(analysis.model.graph)), settings(analysis.model)
     rewriter = _Rewriter(analysis, growth, noise, seed)
     rewriter.run()
     after, remade = settings(analysis.model, nodes), tuple(rewriter.remade)  # what is new has no code to follow it
@@ -234,11 +234,11 @@ class _Rewriter:
             made: dict[tuple[object, ...], ir.Value] = {_UNCHANGED: value}
         else:
             made = {}
-        for use, recipe in zip(uses, recipes, strict=True):
-            key = _UNCHANGED if recipe.identity else recipe.key()
+        keys = [_UNCHANGED if recipe.identity else recipe.key() for recipe in recipes]
+        for use, recipe, key in zip(uses, recipes, keys, strict=True):
             if key not in made:
                 made[key] = self._make(value, recipe, replace=not made)
-                alike = [each.node for each, other in zip(uses, recipes, strict=True) if key == other.key()]
+                alike = [each.node for each, other in zip(uses, keys, strict=True) if key == other]
                 self.remade.append(self._remade(value, str(made[key].name), recipe, (use.node, use.idx), alike))
             if summed := apart.get((use.node, use.idx)):
                 alone = self._recipe(value, (use.node, use.idx), [*placed.get((use.node, use.idx), []), *summed])
@@ -275,12 +275,17 @@ class _Rewriter:
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         index, fresh, mixed, fold = [], [], [], self._folds.get(use)
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
-            found = self.growth.index(axis) if self.growth.touches(axis) else None
-            new = self.growth.fresh(axis)
-            if row is not None and found is not None:
+            if not self.growth.touches(axis):
+                index.append(None)
+                fresh.append(None)
+                mixed.append(None)
+                continue
+            found, new = self.growth.index(axis), self.growth.fresh(axis)
+            if row is not None:
                 found = np.where(new, size(axis) or 0, found)
-            drawn = mixes and row is None and position not in carrying and bool(np.any(new))
-            folds = fold is not None and fold.axis == position and row is None and bool(np.any(new))
+            free = row is None and bool(new.any())
+            drawn = mixes and free and position not in carrying
+            folds = fold is not None and free and fold.axis == position
             mixture = self.growth.mixture(axis) if drawn or folds else None
             if mixture is not None and fold is not None and folds:
                 found = np.array(found)

@@ -6,8 +6,9 @@ From an operand the search goes back through whatever lets a scale of channels p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import onnx_ir as ir
@@ -29,15 +30,20 @@ class Scaled:
     """Operand ``slot`` of a node must be multiplied by a vector along its axis ``position``.
 
     ``attribute`` names one of the node that may be multiplied instead, when the vector is the same number throughout.
-    The vector is ``shares``, which are exact, to the ``power``.
+    The vector is ``shares``, which are exact, to the ``power``; they are worked out when somebody asks.
     """
 
     node: ir.Node
     slot: int
     position: int
-    shares: np.ndarray
+    shared: Callable[[], Summed]
     power: float
     attribute: str | None = None
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """The share of every place of the axis."""
+        return self.shared().share
 
     @property
     def vector(self) -> np.ndarray:
@@ -203,11 +209,11 @@ class _Placer:
         return (computed or list(contraction.summands))[0]
 
     def _product(self, contraction: Contraction, summand: Summand) -> Scaled:
-        shares = self._summed(contraction, summand, summand.position).share
+        shared = partial(self._summed, contraction, summand, summand.position)
         together = any(each.along for each in contraction.summands)  # each gets its own shares, not all of them at once
         attribute = None if together else contraction.scale
         power = contraction.power or 1.0
-        return Scaled(contraction.node, summand.slot, summand.position, shares, power, attribute)
+        return Scaled(contraction.node, summand.slot, summand.position, shared, power, attribute)
 
     def _summed(self, contraction: Contraction, summand: Summand, axis: int) -> Summed:
         share, key = np.ones(1), np.zeros(1, np.int64)

@@ -9,7 +9,7 @@ from onnx import helper
 
 from onnx_n2n.graph.constants import hold
 from onnx_n2n.graph.passthrough import stored
-from onnx_n2n.graph.subgraphs import nested, nested_protos
+from onnx_n2n.graph.subgraphs import nested, nested_protos, nodes_of
 from onnx_n2n.io.messages import replace
 
 
@@ -33,6 +33,15 @@ def test_graphs_inside_come_in_the_same_order() -> None:
     model = ir.serde.deserialize_graph(proto)
     assert [graph.name for graph in nested(model)] == [graph.name for graph in nested_protos(proto)]
     assert len(list(nested(model))) == 1 + 4 + 16
+
+
+def test_nodes_come_before_those_inside_them() -> None:
+    """They come as the IR has them; a reference to an attribute, which a function has, holds no graph."""
+    graph = ir.serde.deserialize_graph(branching("g", 2))
+    assert list(nodes_of(graph)) == list(graph.all_nodes())
+    for node in list(graph.all_nodes())[:1]:
+        node.attributes["else_branch"] = ir.RefAttr("else_branch", "branch", ir.AttributeType.GRAPH)
+    assert len(list(nodes_of(graph))) == 10 - 2
 
 
 @pytest.mark.parametrize("names", ["", "a", "abc", "dabecb"])

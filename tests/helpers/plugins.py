@@ -6,7 +6,7 @@ import importlib
 import shutil
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -35,8 +35,8 @@ def install_example(folder: Path) -> None:
 
 
 @pytest.fixture
-def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose packages are found; when the test ends, their rules are forgotten."""
+def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose packages are found; when the test ends, they and their rules are forgotten."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
@@ -44,6 +44,8 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(registry, "_CONTENTS", dict(registry._CONTENTS))
     monkeypatch.setattr(registry, "_RANGES", dict(registry._RANGES))
     monkeypatch.setattr(registry, "_asked", False)
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     importlib.invalidate_caches()
-    return folder
+    yield folder
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]

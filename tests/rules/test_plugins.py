@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 
 import onnx
@@ -16,6 +17,7 @@ from helpers.calling import call
 from helpers.commands import run
 from helpers.graphs import model
 from helpers.plugins import EXAMPLE, install, install_example, site_packages
+from onnx_n2n import plugins
 from onnx_n2n.errors import EnvironmentWarning, OptionError
 from onnx_n2n.passes import parse
 
@@ -84,6 +86,27 @@ def test_a_pass_of_a_package_is_verified_and_stands_in_the_history(site_packages
     assert str(parse(entry.text)) == "gain"
     assert str(parse("gain{only=first}")) == "gain{only=first}"
     assert call("log", result.model).output.count("gain") == 1
+
+
+def test_packages_are_looked_through_again_only_after_one_has_come_or_gone(
+    site_packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def looking(group: str) -> EntryPoints:
+        looks.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr(plugins, "entry_points", looking)
+    with pytest.raises(OptionError, match="no pass 'gain'"):
+        parse("gain")
+    install_example(site_packages)
+    assert str(parse("gain,widen,gain")) == "gain,widen,gain"
+    assert str(parse("gain")) == "gain"
+    assert looks == [plugins.PASSES] * 2
+    next(site_packages.glob("*.dist-info")).rename(site_packages.parent / "gone")
+    with pytest.raises(OptionError, match="no pass 'gain'"):
+        parse("gain")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,19 @@ class Walked:
                 found.setdefault(factor, []).append(value)
         return found
 
+    @cached_property
+    def constants(self) -> dict[Use, Reach]:
+        """What is known of the fresh channels of each constant that a walk has come to, by its use."""
+        return {}
+
+    def constant(self, value: ir.Value, use: Use) -> Reach:
+        """Return what is known of the fresh channels of a constant, whatever walk they are of."""
+        if use not in self.constants:
+            bound, largest = self.magnitudes[value], self.magnitudes.largest(value)
+            kind = MIXED if self.mixing.mixes(value, use) else COPIED
+            self.constants[use] = NOTHING if bound == 0 else settled(kind, bound, largest, ROOM)
+        return self.constants[use]
+
 
 class Walk:
     """One walk: what is known of each tensor that has the channels of a factor.
@@ -65,6 +78,7 @@ class Walk:
     """
 
     def __init__(self, model: Walked, factor: Factor, *, positive: bool) -> None:
+        self.model = model
         self.analysis, self.magnitudes, self.mixing = model.analysis, model.magnitudes, model.mixing
         self.folds, self.formulas = model.folds, model.formulas
         self.factor, self.positive = factor, positive
@@ -135,12 +149,9 @@ class Walk:
         value = node.inputs[slot]
         if value is None or slot not in self.slots.get(node, ()):
             return None
-        if self.magnitudes[value] == 0:
-            return NOTHING
         if value in self.analysis.constants:
-            mixed = self.mixing.mixes(value, (node, slot))
-            return settled(MIXED if mixed else COPIED, *self._size(value))
-        return self.found.get(value, LOST)
+            return self.model.constant(value, (node, slot))
+        return NOTHING if self.magnitudes[value] == 0 else self.found.get(value, LOST)
 
     def differs(self, node: ir.Node, slot: int) -> bool:
         """Say whether the channels of an operand may differ: it has them, and had them before it was expanded."""
@@ -203,9 +214,6 @@ class Walk:
         places, channels = _channels(axis, self.factor)
         np.maximum.at(found, channels, sizes[places])
         return found
-
-    def _size(self, value: ir.Value) -> tuple[float, float, float]:
-        return self.magnitudes[value], self.magnitudes.largest(value), ROOM
 
     # --- nodes
 
