@@ -196,7 +196,7 @@ def options(kind: type[Any]) -> tuple[Option, ...]:
     """
     return tuple(
         Option(each.name, hint, each.default if each.default_factory is MISSING else each.default_factory(), said)
-        for each, hint, said in _stated(kind)
+        for each, hint, said in _stated(kind)  # type: ignore[arg-type]  # a class has a hash
     )
 
 

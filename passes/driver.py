@@ -31,7 +31,7 @@ from onnx_n2n.io.carried import carried
 from onnx_n2n.io.files import data_files, discard_draft, write_draft
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
-from onnx_n2n.io.kinds import Plain, plain
+from onnx_n2n.io.kinds import Given, Plain, plain
 from onnx_n2n.io.model import Loan, ModelLike, open_model
 from onnx_n2n.io.outgoing import to_proto
 from onnx_n2n.io.rooms import room
@@ -115,6 +115,32 @@ class Driven(Changer, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Opened:
+    """A teacher that was opened.
+
+    Attributes:
+        given: What the caller gave.
+        path: Its file, if it is one.
+        loan: What is worked on.
+        sources: All files that were read, or will be.
+    """
+
+    given: Given
+    path: Path | None
+    loan: Loan[Any]
+    sources: tuple[Source, ...]
+
+    @classmethod
+    def of(cls, model: ModelLike, proof: Proof, read: Iterable[Path]) -> Opened:
+        """Open a model of any kind; besides it, the proof and the pass read files."""
+        given = plain(model)
+        path = Path(given.model) if isinstance(given.model, str | os.PathLike) else None
+        with still():
+            loan = open_model(given.model)
+        return cls(given, path, loan, (*carried(loan.model).files.read, *proof.read, *map(Source.of, read)))
+
+
+@dataclass(frozen=True, eq=False)
 class Made:
     """A student that was made, and verified if that was wanted.
 
@@ -165,13 +191,9 @@ def deliver(
         N2NError: Of any kind; see the classes in ``errors``. Nothing has been written then.
     """
     progress("reading the model")
-    given = plain(model)
-    path = Path(given.model) if isinstance(given.model, str | os.PathLike) else None
-    with still():
-        loan = open_model(given.model)
-    teacher = loan.model
-    sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
-    with nullcontext() if path is None else target.draft(path, sources) as draft:
+    opened = Opened.of(model, proof, read)
+    given, path, loan, teacher = opened.given, opened.path, opened.loan, opened.loan.model
+    with nullcontext() if path is None else target.draft(path, opened.sources) as draft:
         maker = _Maker(given.model, loan, path, draft, proof, progress, budget)
         made = maker.attempt(change, both=True)
         strict = strict or not proof.wanted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,10 @@ from onnx_n2n.collector import still
 from onnx_n2n.costs.budget import Budget, shapes_of
 from onnx_n2n.errors import LeftOutWarning, N2NError
 from onnx_n2n.graph.constants import parameters
-from onnx_n2n.io.carried import carried
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.incoming import private
-from onnx_n2n.io.kinds import plain
-from onnx_n2n.io.model import ModelLike, open_model
-from onnx_n2n.io.sources import Source
-from onnx_n2n.passes.driver import Driven, Target
+from onnx_n2n.io.model import ModelLike
+from onnx_n2n.passes.driver import Driven, Opened, Target
 from onnx_n2n.passes.estimate import estimated
 from onnx_n2n.passes.leaving_out import Failure, Part, reported, settled
 from onnx_n2n.passes.report import Change, Report, Result
@@ -83,11 +79,9 @@ def rehearse(
         GrowthError: What is asked for by name does not exist, or cannot be had, or costs more than the budget.
     """
     progress("reading the model")
-    given = plain(model).model
-    path = Path(given) if isinstance(given, str | os.PathLike) else None
-    teacher = open_model(given).model
-    sources = (*carried(teacher).files.read, *proof.read, *map(Source.of, read))
-    place = None if path is None else target.check(path, sources)
+    opened = Opened.of(model, proof, read)
+    path, teacher = opened.path, opened.loan.model
+    place = None if path is None else target.check(path, opened.sources)
     folder = None if path is None else path.parent
 
     def attempt(some: Driven) -> _Planned | Failure:
