@@ -20,6 +20,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve
 from onnx_n2n.errors import OptionError
 from onnx_n2n.width.growth import KeptGroup
 from onnx_n2n.width.request import Request
+from onnx_n2n.words import brief
 
 MOST = 2**31 - 1  # channels that a group may have
 HEAD_SIZE = "head size: grows only when it is named"
@@ -74,7 +75,8 @@ def asked(group: Group, request: Request) -> int:
     elif named is None and aim != group.size:
         aim = -(-aim // request.multiple_of) * request.multiple_of
     if aim > MOST:
-        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
+        reason = f"group {group.name!r} would have {brief(f'{aim:,}', 24)} channels"
+        raise OptionError(reason, hint=f"ask for {MOST} at most")
     return aim
 
 
