@@ -123,7 +123,7 @@ class Option:
         if self.choices and not (isinstance(value, str) and value in self.choices):
             raise OptionError(f"`{self.name}=` must be one of {', '.join(self.choices)}, not {brief(repr(value))}")
         least, most, above = self.said.least, self.said.most, self.said.above
-        if least is not None and value is not None and not (math.isfinite(value) and value >= least):
+        if least is not None and value is not None and not least <= value < math.inf:
             finite = "a finite number of " if self.scalar is float else ""
             raise OptionError(f"`{self.name}=` must be {finite}at least {least}, not {value}")
         if most is not None and value > most:

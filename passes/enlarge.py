@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from onnx_n2n.analysis.selection import called, check_globs
-from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.kernels.growth import grow, remade, trace
 from onnx_n2n.kernels.layers import Layer, layers_of, lengths, written
@@ -61,7 +60,7 @@ class Enlarge(Selective):
         self.check()
         analysis = analyze(model)
         wanted, kept = [], []
-        for layer in self._choose(analysis):
+        for layer in self._choose(layers_of(analysis)):
             try:
                 wanted.append(prepare(analysis, layer, self._margin(layer)))
             except GrowthError as refusal:
@@ -82,7 +81,7 @@ class Enlarge(Selective):
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
         """Return the layers whose kernels would grow."""
-        chosen = self._choose(analyze(model))
+        chosen = self._choose(layers_of(analyze(model)))
 
         def names(node: ir.Node) -> Iterator[str]:
             yield from (layer.title for layer in chosen if layer.node is node)
@@ -98,13 +97,13 @@ class Enlarge(Selective):
             return "no kernel that can grow is left by `only=` and `without=`", ""
         return "no kernel can grow: there is no convolution in the model", ""
 
-    def _choose(self, analysis: Analysis) -> list[Layer]:
+    def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
         """Return the layers whose kernels are to grow.
 
         Raises:
-            GrowthError: If globs leave none, or one matches no name.
+            GrowthError: If globs leave none.
         """
-        there = list(layers_of(analysis))
+        there = list(layers)
         self.check_names([layer.title for layer in there])
         found = [
             layer
@@ -116,8 +115,6 @@ class Enlarge(Selective):
             but = f" beside {' '.join(self.exclude)!r}" if self.exclude else ""
             hint = "globs are matched with names of layers, nodes and weights, and with kernels, as 3x3"
             raise GrowthError(f"there is no convolution{wish}{but}", hint=hint)
-        names = (name for layer in there for name in layer.names)
-        check_globs(called(analysis.model).union(names), include=self.include, exclude=self.exclude)
         return [layer for layer in found if self.takes(layer.title)]
 
     def _margin(self, layer: Layer) -> Margin:

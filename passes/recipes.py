@@ -107,6 +107,8 @@ def to_recipe(passes: Pass | str, **settings: Any) -> dict[str, Any]:
 
 def instructions(recipe: str | os.PathLike[str] | Mapping[str, Any]) -> Instructions:
     """Return what a recipe says; see :func:`from_recipe`."""
+    if not isinstance(recipe, str | os.PathLike | Mapping):
+        raise OptionError(f"a recipe is the path of a file or a mapping, not {type(recipe)}")
     document = None if isinstance(recipe, Mapping) else yaml_files.read(Path(recipe), "recipe")
     try:
         found = _read(recipe if document is None else document.values)

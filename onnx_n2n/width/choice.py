@@ -14,13 +14,13 @@ from collections.abc import Iterable
 
 from onnx_n2n.analysis.groups import Group, Member
 from onnx_n2n.analysis.roles import Role
-from onnx_n2n.analysis.selection import called, check_globs
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve
 from onnx_n2n.errors import OptionError
 from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.width.growth import KeptGroup
 from onnx_n2n.width.request import Request
+from onnx_n2n.words import brief
 
 MOST = 2**31 - 1  # channels that a group may have
 HEAD_SIZE = "head size: grows only when it is named"
@@ -29,14 +29,7 @@ FIRST = (Role.HEADS_PER_KV, Role.HEADS, Role.KV_HEADS)
 
 
 def choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[KeptGroup]]:
-    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named.
-
-    Raises:
-        GrowthError: A pattern matches no name.
-    """
-    if request.include or request.exclude:
-        names = (name for group in analysis.groups for name in _names(group, group.members))
-        check_globs(called(analysis.model).union(names), include=request.include, exclude=request.exclude)
+    """Select the groups to grow: of several factors that multiply into one axis only one grows, unless named."""
     wanted = [group for group in analysis.groups if _takes(group, request)]
     rivals, alone = _rivals(analysis), _alone(analysis)
     chosen = {group.factor: group for group in wanted if group.name in request.groups}
@@ -75,7 +68,8 @@ def asked(group: Group, request: Request) -> int:
     elif named is None and aim != group.size:
         aim = -(-aim // request.multiple_of) * request.multiple_of
     if aim > MOST:
-        raise OptionError(f"group {group.name!r} would have {aim:.3g} channels", hint=f"ask for {MOST} at most")
+        reason = f"group {group.name!r} would have {brief(f'{aim:,}', 24)} channels"
+        raise OptionError(reason, hint=f"ask for {MOST} at most")
     return aim
 
 
@@ -87,11 +81,8 @@ def _wants(group: Group, request: Request) -> bool:
 
 
 def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for name in _names(group, members) for glob in globs)
-
-
-def _names(group: Group, members: Iterable[Member]) -> set[str]:
-    return {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+    return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
 
 
 def _alone(analysis: Analysis) -> Counter[Factor]:

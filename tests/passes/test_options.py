@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import onnx_n2n
-from helpers.calling import MODELS, call, net
+from helpers.calling import MODELS, call
 from helpers.graphs import STABLE, model, opened
 from helpers.values import filled
 from onnx_n2n.cli.commands import loaded, main
@@ -209,13 +209,3 @@ def test_a_model_that_is_in_no_file_is_not_written() -> None:
     for place in ({"output": "a.onnx"}, {"record": "a.growth"}):
         with pytest.raises(OptionError, match="returned"):
             onnx_n2n.widen(TEACHER, **place)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("option", ["include", "exclude"])
-@pytest.mark.parametrize("grow", [onnx_n2n.widen, onnx_n2n.enlarge])
-def test_a_pattern_that_matches_nothing_is_no_silence(option: str, grow: Any) -> None:
-    """``[head*]`` is one letter of these to a pattern, and left nothing out."""
-    for globs in (["[conv*]"], ["*", "konv*"]):
-        with pytest.raises(onnx_n2n.GrowthError, match=r"which no layer|there is no convolution"):
-            grow(net(), **{option: globs})
-    grow(net(), **{option: ["*", "x"] if option == "include" else ["x"]})  # a name that nothing which can grow has

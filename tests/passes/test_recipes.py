@@ -341,3 +341,22 @@ def test_the_golden_model_by_a_recipe_that_a_person_wrote(folder: Path) -> None:
         onnx.load(MODELS / "resnet.onnx"), "widen{factor=1.2,exclude=stages.5.*},deepen", verify=False
     ).model
     assert by_recipe.SerializeToString(deterministic=True) == by_text.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("recipe", [5, None, [], b"recipe.yaml", ["widen"]])
+def test_what_is_neither_a_path_nor_a_mapping_is_no_recipe(recipe: Any) -> None:
+    with pytest.raises(onnx_n2n.OptionError, match=r"a recipe is the path of a file or a mapping, not <class"):
+        from_recipe(recipe)
+
+
+@pytest.mark.parametrize("option", ["multiple_of", "seed", "groups"])
+def test_a_whole_number_of_any_length_has_a_meaning_or_is_refused(option: str) -> None:
+    """No float holds it."""
+    huge = 10**400
+    recipe = {"passes": [{"widen": {option: {"w": huge} if option == "groups" else huge}}]}
+    passes = from_recipe(recipe)
+    if option == "seed":
+        assert onnx_n2n.run(net(), str(passes), verify=False).modified
+    else:
+        with pytest.raises(onnx_n2n.OptionError, match=r"would have 1,0.* channels|at most"):
+            onnx_n2n.run(net(), str(passes), verify=False)
