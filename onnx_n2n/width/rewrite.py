@@ -25,6 +25,7 @@ from onnx_n2n.graph.subgraphs import nodes_of, values_of
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.derived import derived
 from onnx_n2n.record.forms import Form, Forms, exactly, number, setting, shaped, tensor, times, to_power
+from onnx_n2n.record.mixture import Mixture
 from onnx_n2n.record.recipe import PART, Recipe, Row, Summed
 from onnx_n2n.record.settings import changed, setting_of, settings
 from onnx_n2n.record.steps import Remade, Step
@@ -273,12 +274,12 @@ class _Rewriter:
         carrying, mixes = {part.axis for part in summed}, self._mixing.mixes(value, use)
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
-        index, fresh, mixed, fold = [], [], [], self._folds.get(use)
+        fold = self._folds.get(use)
+        index: list[np.ndarray | None] = [None] * len(axes)
+        fresh: list[np.ndarray | None] = [None] * len(axes)
+        mixed: list[Mixture | None] = [None] * len(axes)
         for position, (axis, row) in enumerate(zip(axes, rows, strict=True)):
             if not self.growth.touches(axis):
-                index.append(None)
-                fresh.append(None)
-                mixed.append(None)
                 continue
             found, new = self.growth.index(axis), self.growth.fresh(axis)
             if row is not None:
@@ -291,9 +292,9 @@ class _Rewriter:
                 found = np.array(found)
                 found[new] = fold.base(mixture)
                 mixture = fold.mixture(mixture)
-            index.append(found)
-            fresh.append(new if mixture is not None else None)
-            mixed.append(mixture)
+            index[position], mixed[position] = found, mixture
+            if mixture is not None:
+                fresh[position] = new
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
         recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
         noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
