@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from itertools import accumulate
 from operator import index
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -91,14 +91,28 @@ def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return tensors, header.get(METADATA) or {}
 
 
-def read(source: Source) -> tuple[Lazy, dict[str, str]]:
-    """Return the tensors in a file, of any size, and its metadata.
+class Place(NamedTuple):
+    """Where a tensor is in a file.
 
-    The file is never mapped, and a tensor is read whenever it is asked for.
+    Attributes:
+        dtype: Its type, by its name in the format.
+        shape: Its shape.
+        start: The first of its bytes, from the start of the file.
+        length: How many bytes it has.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    length: int
+
+
+def places(source: Source) -> tuple[dict[str, Place], dict[str, str]]:
+    """Return where each tensor of a file is, by name, in the order of its header, and its metadata.
 
     Raises:
         ValueError: If it is no such file, with what is wrong.
-        ModelError: If it has changed since the source was made; so does the reading of a tensor.
+        ModelError: If it has changed since the source was made.
     """
     most = source.size - LENGTH.size
     length = LENGTH.unpack(source.read(0, LENGTH.size).tobytes())[0] if most >= 0 else 0
@@ -107,8 +121,7 @@ def read(source: Source) -> tuple[Lazy, dict[str, str]]:
     if length > LONGEST:
         raise ValueError(f"its header is of {length} bytes, and no such file has more than {LONGEST}")
     start = LENGTH.size + length
-    specs: dict[str, Spec] = {}
-    places: dict[str, tuple[int, int]] = {}
+    found: dict[str, Place] = {}
     try:
         header = parse(source.read(LENGTH.size, length).tobytes().decode())
         metadata = header.pop(METADATA, None) or {}
@@ -123,34 +136,52 @@ def read(source: Source) -> tuple[Lazy, dict[str, str]]:
                 raise ValueError(f"tensor {shown(name)} does not have the bytes that its shape needs")
             if not 0 <= begin <= end <= source.size - start:
                 raise ValueError(f"tensor {shown(name)} is not inside the file")
-            specs[name], places[name] = spec, (begin, end)
+            found[name] = Place(entry["dtype"], spec.shape, start + begin, end - begin)
     except (AttributeError, KeyError, TypeError) as failure:
         raise ValueError("its header is damaged") from failure
-    reached = 0
-    for begin, end in (*sorted(places.values()), (source.size - start,) * 2):
+    reached = start
+    for begin, size in (*sorted((place.start, place.length) for place in found.values()), (source.size, 0)):
         if begin != reached:
             raise ValueError(f"its tensors {'share bytes' if begin < reached else 'leave out bytes'} of the file")
-        reached = end
+        reached = begin + size
+    return found, metadata
+
+
+def read(source: Source) -> tuple[Lazy, dict[str, str]]:
+    """Return the tensors in a file, of any size, and its metadata.
+
+    The file is never mapped, and a tensor is read whenever it is asked for.
+
+    Raises:
+        ValueError: If it is no such file, with what is wrong.
+        ModelError: If it has changed since the source was made; so does the reading of a tensor.
+    """
+    found, metadata = places(source)
+    specs = {name: Spec(place.shape, DTYPES[place.dtype]) for name, place in found.items()}
 
     def make(name: str) -> np.ndarray:
-        begin, end = places[name]
-        return source.read(start + begin, end - begin).view(specs[name].dtype).reshape(specs[name].shape)
+        place = found[name]
+        return source.read(place.start, place.length).view(specs[name].dtype).reshape(place.shape)
 
     def first(name: str) -> np.ndarray:
-        (begin, end), dtype = places[name], specs[name].dtype
-        return source.read(start + begin, min(end - begin, FIRST * dtype.itemsize)).view(dtype)
+        place, dtype = found[name], specs[name].dtype
+        return source.read(place.start, min(place.length, FIRST * dtype.itemsize)).view(dtype)
 
     return Lazy(specs, make, start=first), metadata
 
 
-def parse(text: str) -> Any:
+def parse(text: str, *, infinite: bool = False) -> Any:
     """Read JSON as its standard has it: every name once, numbers that are numbers.
+
+    Args:
+        text: What is read.
+        infinite: Whether ``Infinity`` and ``NaN`` may be there, which Python writes, and the standard does not have.
 
     Raises:
         ValueError: If it is something else.
     """
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=float if infinite else _no_number)
     except json.JSONDecodeError as failure:
         raise ValueError(f"it is no JSON: {failure}") from None
     except RecursionError:

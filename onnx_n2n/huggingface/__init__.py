@@ -1,0 +1,1 @@
+"""Hugging Face folders: a model that is its config and its weights, in and out."""
