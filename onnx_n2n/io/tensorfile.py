@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from itertools import accumulate
 from operator import index
@@ -39,6 +39,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ORDER = {dtype: place for place, dtype in enumerate(DTYPES.values())}
 
 Arrays = Mapping[str, np.ndarray]
+Buffer = bytes | bytearray | memoryview
 
 
 def to_bytes(tensors: Arrays, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -58,6 +59,31 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
     for name, spec in specs.items():
         if spec.dtype not in NAMES:
             raise ValueError(f"tensor {shown(name)} is of type {spec.dtype}, which the format does not have")
+
+    def whole(name: str) -> Iterator[memoryview]:
+        array = np.asarray(tensors[name], specs[name].dtype, order="C")
+        yield array.reshape(-1).view(np.uint8).data
+
+    pour(file, specs, whole, metadata)
+
+
+def pour(
+    file: IO[bytes],
+    specs: Mapping[str, Spec],
+    blocks: Callable[[str], Iterable[Buffer]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a file of tensors whose bytes come in blocks, so that no tensor need be in memory as a whole.
+
+    Args:
+        file: Where to write.
+        specs: Shapes and types by name, these of :data:`DTYPES`.
+        blocks: Yields the bytes of a tensor, little-endian and in C order; each is asked for once, one after another.
+        metadata: Goes into the header.
+
+    Raises:
+        AssertionError: The blocks of a tensor are not as many bytes as it has.
+    """
     names = sorted(specs, key=lambda name: (ORDER[specs[name].dtype], name.encode()))
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     ends = [0, *accumulate(specs[name].nbytes for name in names)]
@@ -68,8 +94,9 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
     text += b" " * (-len(text) % LENGTH.size)
     file.write(LENGTH.pack(len(text)) + text)
     for name in names:
-        array = np.asarray(tensors[name], specs[name].dtype, order="C")
-        file.write(array.reshape(-1).view(np.uint8).data)
+        written = sum(file.write(block) for block in blocks(name))
+        if written != specs[name].nbytes:
+            raise AssertionError(f"{name!r} gave {written} bytes, not {specs[name].nbytes}")
 
 
 def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
