@@ -93,7 +93,8 @@ class Folder:
             ModelError: The file has changed since the folder was opened.
         """
         stored = self.tensors[key]
-        length = stored.length - start if length is None else min(length, stored.length - start)
+        rest = max(0, stored.length - start)
+        length = rest if length is None else min(length, rest)
         return self.sources[stored.file.name].read(stored.offset + start, length)
 
     def array(self, key: str) -> np.ndarray:

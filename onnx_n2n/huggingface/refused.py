@@ -66,8 +66,10 @@ def check_keys(name: str, keys: Collection[str]) -> None:
 
 
 def _quantised(config: Mapping[str, Any]) -> Iterator[Any]:
-    for key, entry in config.items():
-        if key in QUANTISED and entry:
-            yield entry
-        elif isinstance(entry, Mapping):
-            yield from _quantised(entry)
+    configs = [config]
+    while configs:
+        for key, entry in configs.pop().items():
+            if key in QUANTISED and entry:
+                yield entry
+            elif isinstance(entry, Mapping):
+                configs.append(entry)

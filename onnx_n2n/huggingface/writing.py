@@ -11,6 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
+
 from onnx_n2n.checkpoint.folders import check_weights
 from onnx_n2n.checkpoint.shard_index import updated
 from onnx_n2n.errors import OptionError
@@ -18,11 +21,11 @@ from onnx_n2n.huggingface.config_text import changed
 from onnx_n2n.huggingface.folder import CONFIG, INDEX, SINGLE, Folder
 from onnx_n2n.huggingface.sharding import as_before, by_size
 from onnx_n2n.io import space
-from onnx_n2n.io.atomic import ANOTHER, unwritten
+from onnx_n2n.io.atomic import ANOTHER, STDOUT, unwritten
 from onnx_n2n.io.folders import Own, check_folder, making_folder, named
 from onnx_n2n.io.lazy import Spec
 from onnx_n2n.io.sources import Source
-from onnx_n2n.io.tensorfile import DTYPES, Buffer, pour
+from onnx_n2n.io.tensorfile import DTYPES, NAMES, Buffer, pour
 from onnx_n2n.progress import Done, Progress, counting, unheard
 from onnx_n2n.record.record import Record
 
@@ -89,6 +92,15 @@ def kept(folder: Folder, key: str) -> Tensor:
     return Tensor(stored.dtype, stored.shape, blocks)
 
 
+def of(tensor: ir.TensorProtocol) -> Tensor:
+    """Return a tensor of a graph as one to be written; it is made when its turn comes, as a whole."""
+
+    def blocks() -> Iterator[Buffer]:
+        yield tensor.tobytes()
+
+    return Tensor(NAMES[np.dtype(tensor.dtype.numpy()).newbyteorder("<")], tuple(tensor.shape.numpy()), blocks)
+
+
 def check_output(folder: Folder, output: str | os.PathLike[str], *, force: bool = False) -> None:
     """Make sure, before any work, that a new folder can be written.
 
@@ -97,6 +109,8 @@ def check_output(folder: Folder, output: str | os.PathLike[str], *, force: bool 
             written there.
     """
     place = Path(output)
+    if place == STDOUT:
+        raise OptionError("a model in a folder cannot be written to stdout", hint="name a folder with `output=`")
     old, new = Path(os.path.realpath(folder.path)), Path(os.path.realpath(place))
     if new == old:
         raise OptionError(f"{str(place)!r} is the model that is read, and inputs are never written", hint=ANOTHER)
@@ -208,7 +222,7 @@ def _metadata(folder: Folder, name: str) -> Mapping[str, str]:
 def _config(folder: Folder, fields: Mapping[str, Any]) -> bytes:
     try:
         return changed(folder.sources[CONFIG].read().tobytes().decode(), fields).encode()
-    except ValueError as failure:
+    except (ValueError, RecursionError) as failure:
         raise OptionError(f"the config of {str(folder.path)!r} cannot be changed: {failure}") from failure
 
 

@@ -155,6 +155,7 @@ def places(source: Source) -> tuple[dict[str, Place], dict[str, str]]:
         if not all(isinstance(text, str) for text in metadata.values()):
             raise ValueError("its metadata are not texts")
         for name, entry in header.items():
+            name.encode()  # half of a pair of surrogates is no character
             if entry["dtype"] not in DTYPES:
                 raise ValueError(f"tensor {shown(name)} is of type {entry['dtype']}, which numpy does not have")
             spec = Spec(tuple(map(index, entry["shape"])), DTYPES[entry["dtype"]])
