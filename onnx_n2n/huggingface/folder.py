@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.checkpoint.folders import SIZES as CONFIG
-from onnx_n2n.checkpoint.folders import WEIGHTS
+from onnx_n2n.checkpoint.folders import SIZES, WEIGHTS
 from onnx_n2n.checkpoint.shard_index import Index
 from onnx_n2n.errors import ModelError
 from onnx_n2n.huggingface.refused import check_config, check_files, check_keys
@@ -23,6 +22,7 @@ from onnx_n2n.io import tensorfile
 from onnx_n2n.io.kinds import NAME as ONNX
 from onnx_n2n.io.sources import Source, kind_at
 
+CONFIG = SIZES
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"  # transformers looks for them in this order
 LONGEST = 10_000_000  # bytes of a config
 SKIPPED = frozenset({".git", ".cache", ".huggingface", "__pycache__"})  # folders that are of a download, not a model

@@ -25,7 +25,7 @@ from onnx_n2n.io.atomic import ANOTHER, STDOUT, unwritten
 from onnx_n2n.io.folders import Own, check_folder, making_folder, named
 from onnx_n2n.io.lazy import Spec
 from onnx_n2n.io.sources import Source
-from onnx_n2n.io.tensorfile import DTYPES, NAMES, Buffer, pour
+from onnx_n2n.io.tensorfile import DTYPES, NAMES, Buffer, data_of, pour
 from onnx_n2n.progress import Done, Progress, counting, unheard
 from onnx_n2n.record.record import Record
 
@@ -94,11 +94,12 @@ def kept(folder: Folder, key: str) -> Tensor:
 
 def of(tensor: ir.TensorProtocol) -> Tensor:
     """Return a tensor of a graph as one to be written; it is made when its turn comes, as a whole."""
+    dtype = np.dtype(tensor.dtype.numpy()).newbyteorder("<")
 
     def blocks() -> Iterator[Buffer]:
-        yield tensor.tobytes()
+        yield data_of(tensor.numpy(), dtype)
 
-    return Tensor(NAMES[np.dtype(tensor.dtype.numpy()).newbyteorder("<")], tuple(tensor.shape.numpy()), blocks)
+    return Tensor(NAMES[dtype], tuple(tensor.shape.numpy()), blocks)
 
 
 def check_output(folder: Folder, output: str | os.PathLike[str], *, force: bool = False) -> None:

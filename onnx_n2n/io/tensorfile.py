@@ -61,8 +61,7 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
             raise ValueError(f"tensor {shown(name)} is of type {spec.dtype}, which the format does not have")
 
     def whole(name: str) -> Iterator[memoryview]:
-        array = np.asarray(tensors[name], specs[name].dtype, order="C")
-        yield array.reshape(-1).view(np.uint8).data
+        yield data_of(tensors[name], specs[name].dtype)
 
     pour(file, specs, whole, metadata)
 
@@ -97,6 +96,11 @@ def pour(
         written = sum(file.write(block) for block in blocks(name))
         if written != specs[name].nbytes:
             raise AssertionError(f"{name!r} gave {written} bytes, not {specs[name].nbytes}")
+
+
+def data_of(array: np.ndarray, dtype: np.dtype) -> memoryview:
+    """Return the bytes of an array as a file has them: of a type, in C order. They are copied only if they must be."""
+    return np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8).data
 
 
 def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
