@@ -69,6 +69,16 @@ class Network:
         return found
 
     @cached_property
+    def lengths(self) -> Mapping[str, int]:
+        """How many modules each list of modules has, by path: how many layers there are."""
+        torch, _ = libraries()
+        return {
+            path: len(module)
+            for path, module in self.module.named_modules()
+            if isinstance(module, torch.nn.ModuleList)
+        }
+
+    @cached_property
     def computed(self) -> tuple[str, ...]:
         """Names of the buffers that no file has, since the class computes them."""
         return tuple(name for name, _ in self.module.named_buffers(remove_duplicate=False) if name not in self.shapes)
