@@ -24,10 +24,10 @@ from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
-from onnx_n2n.huggingface.linked import computed, link, model_of, saved
+from onnx_n2n.huggingface.linked import computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.tracing import examples, traced
-from onnx_n2n.huggingface.workspace import Workspace, workspace
+from onnx_n2n.huggingface.workspace import Workspace, save, workspace
 from onnx_n2n.io.model import load
 from onnx_n2n.passes.report import Result
 from onnx_n2n.progress import Progress, unheard
@@ -136,7 +136,7 @@ class Teacher:
                              hint="set TMPDIR to a folder of yours on the same disk")  # fmt: skip
         network = built(folder.config)
         model, found = model_of(folder, network, place)
-        saved(model, place.path / TEACHER)
+        save(model, place.path / TEACHER)
         return cls(folder, network, found, place, analyze(load(place.path / TEACHER)), examples(network.module)[0])
 
 
@@ -201,7 +201,7 @@ def verified(
     progress("tracing the class as it becomes")
     model = traced(network)
     link(model, network, {**weights, **computed(network)})
-    saved(model, teacher.place.path / CLASS)
+    save(model, teacher.place.path / CLASS)
     progress("verifying")
     run, exact = _compared(teacher, result)
     return Student(network, fields, weights, sources, run, exact)

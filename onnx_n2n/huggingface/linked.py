@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -127,8 +126,3 @@ def model_of(folder: Folder, network: Network, place: Workspace) -> tuple[ir.Mod
     model = traced(network)
     link(model, network, tensors_of(network, folder, found, place))
     return model, found
-
-
-def saved(model: ir.Model, path: Path) -> None:
-    """Write a graph whose weights are in files of the same folder; those that are made go into one of their own."""
-    ir.save(model, path)

@@ -23,10 +23,12 @@ import onnx_ir as ir
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.huggingface.folder import Folder, Stored
 from onnx_n2n.io.carried import Files, carried, carry
+from onnx_n2n.io.messages import tensors
+from onnx_n2n.io.outgoing import to_sketch
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.stand_ins import Kept
 from onnx_n2n.io.tensorfile import DTYPES
-from onnx_n2n.io.wire import locate, outline
+from onnx_n2n.io.wire import LARGE, fill, locate, outline, write_tensor
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,32 @@ def workspace(folder: Folder, near: Path | None = None) -> Iterator[Workspace]:
                 hint="set TMPDIR to a folder of yours on the same disk, or copy the model into one folder",
             )
         yield Workspace(folder, places.pop(), {name: file.name for name, file in files.items()}, own=False)
+
+
+def save(model: ir.Model, path: Path) -> None:
+    """Write a graph into a workspace of ours: weights that are in files there stay in these, and none is copied.
+
+    Weights that are in no file, as those that a class makes of several tensors, go into one of their own, one by one.
+
+    Args:
+        model: The graph; what of it is in files is in files of the workspace.
+        path: Where to write, in the workspace; what is there is replaced.
+    """
+    sketch = to_sketch(model)
+    graph = sketch.proto.graph
+    with path.with_name(f"{path.name}.data").open("wb") as file:
+        for position, slot in enumerate(tensors(sketch.proto)):
+            tensor = sketch.tensor(slot)
+            if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
+                del slot.external_data[:]
+                slot.external_data.extend(tensor.origin.external_data)
+            elif position < len(graph.initializer) and tensor.nbytes > LARGE:  # they come first
+                start = file.seek(0, os.SEEK_END)
+                write_tensor(file, tensor)
+                locate(slot, Path(file.name).name, start, tensor.nbytes)
+            else:
+                fill(slot, tensor)
+    path.write_bytes(sketch.proto.SerializeToString())
 
 
 def _linked(files: Mapping[str, Path], parent: Path, stack: contextlib.ExitStack) -> Path | None:

@@ -34,7 +34,6 @@ MODEL = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 TITLE = "## Grown with onnx-n2n"
 RECORD = "growth{}.record"  # a folder that grew before has the record of that already
 BLOCK = 1 << 24  # bytes of a tensor that are read at a time where it stays as it is
-FRAMEWORK: Mapping[str, str] = MappingProxyType({"format": "pt"})  # without it transformers refuses a file
 
 Blocks = Callable[[], Iterable[Buffer]]
 """Yields the bytes of a tensor, little-endian and in C order, in blocks; it is called once."""
@@ -217,7 +216,7 @@ def _counted(tensors: Mapping[str, Tensor], done: Done) -> Callable[[str], Itera
 
 def _metadata(folder: Folder, name: str) -> Mapping[str, str]:
     """Return the metadata of a weight file: those that it had, and of a new one those of the first."""
-    return folder.metadata.get(name, folder.metadata[folder.shards[0]]) or FRAMEWORK
+    return folder.metadata.get(name, folder.metadata[folder.shards[0]])
 
 
 def _config(folder: Folder, fields: Mapping[str, Any]) -> bytes:

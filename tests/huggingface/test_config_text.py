@@ -62,4 +62,5 @@ def test_numbers_and_white_space_stay_as_they_are_written() -> None:
     assert changed("{}", {"a.b": 1}) == '{"a": {"b": 1}}'
     assert changed('{\n  "a": 1\n}', {"b": 2}) == '{\n  "a": 1,\n  "b": 2\n}'
     assert changed('{\n  "a": {}\n}', {"a.b": [2]}) == '{\n  "a": {\n    "b": [\n      2\n    ]\n  }\n}'
+    assert changed('{\n  "a": [1, 2]\n}', {"a": [3]}) == '{\n  "a": [3]\n}'
     assert changed('{"x": Infinity, "y": 1}', {"y": 2}) == '{"x": Infinity, "y": 2}'

@@ -126,6 +126,11 @@ def scrambled(folder: Path) -> None:
     (folder / "config.json").write_bytes(b"\xff{}")
 
 
+def halved(folder: Path) -> None:
+    path = folder / FIRST
+    path.write_bytes(path.read_bytes().replace(b'"norm.w', b'"\\udc9f'))
+
+
 def longer(folder: Path) -> None:
     (folder / FIRST).write_bytes((folder / FIRST).read_bytes() + b"more")
 
@@ -155,6 +160,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a config with a field twice": (put("config.json", '{"a": 1, "a": 2}'), "'a' is there twice"),
     "a config that is nested": (put("config.json", '{"a":' * 9999), "cannot be read: it is nested too deeply"),
     "a config of bytes": (scrambled, "config.json' cannot be read"),
+    "a config that is too long": (put("config.json", "{}" + " " * 10**7), "has 10000002 bytes, too many for a config"),
+    "a key that is half a character": (halved, f"{FIRST}'.* cannot be read: 'utf-8' codec can't encode"),
     "a config that is an LFS pointer": (put("config.json", LFS), "is a Git LFS pointer"),
     "a shard that is an LFS pointer": (put(FIRST, LFS), "is a Git LFS pointer, not the file itself. 'git lfs pull'"),
     "a shard that is missing": (gone(FIRST), f"{FIRST}', which '{INDEX}' names, does not exist"),
@@ -203,11 +210,13 @@ def test_weights_of_others_are_named_and_not_part_of_it(tmp_path: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     os.mkfifo(folder / "pipe")
+    (folder / "odd").mkdir()
+    os.mkfifo(folder / "odd" / "pipe")
     (folder / "up").symlink_to("..")
     found = opened(folder)
     assert found.left == (
-        ".cache/", ".git/", "checkpoint-5/", "consolidated.safetensors", "flax_model.msgpack", "model-q4.gguf", "onnx/",
-        "pipe", "pytorch_model.bin", "tf_model.h5", "up",
+        ".cache/", ".git/", "checkpoint-5/", "consolidated.safetensors", "flax_model.msgpack", "model-q4.gguf", "odd/",
+        "onnx/", "pipe", "pytorch_model.bin", "tf_model.h5", "up",
     )  # fmt: skip
     assert set(found.others) == {
         ".gitattributes", "1_Pooling/config.json", "LICENSE", "assets/deep/picture.png", "tokenizer.json",

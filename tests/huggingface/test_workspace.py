@@ -11,10 +11,11 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+import onnx_n2n
 from helpers.hubs import as_cache, contents, small
 from onnx_n2n.errors import ModelError
 from onnx_n2n.huggingface.folder import Folder, opened
-from onnx_n2n.huggingface.workspace import Workspace, workspace
+from onnx_n2n.huggingface.workspace import Workspace, save, workspace
 from onnx_n2n.io import files
 from onnx_n2n.io.carried import carried
 from onnx_n2n.io.outgoing import to_proto
@@ -55,6 +56,31 @@ def check(folder: Folder, place: Workspace) -> None:
     named = place.tensor(folder.tensors["head.weight"])
     assert (named.name, named.dtype, list(named.shape)) == ("head.weight", ir.DataType.FLOAT16, [11, 8])
     assert np.array_equal(named.numpy(), folder.array("head.weight"))
+
+
+def test_a_graph_is_written_without_the_weights_that_are_in_files(folder: Folder) -> None:
+    with workspace(folder) as place:
+        model = graph(folder, place)
+        gain = model.graph.initializers["v"]
+        gain.const_value = ir.LazyTensor(
+            lambda: ir.Tensor(np.full(8, 3, np.float32)), ir.DataType.FLOAT, ir.Shape([8]), name="v"
+        )
+        made = np.arange(11 * 8 * 9, dtype=np.float32).reshape(99, 8)
+        model.graph.initializers["w"].const_value = ir.LazyTensor(
+            lambda: ir.Tensor(made), ir.DataType.FLOAT, ir.Shape(made.shape), name="w"
+        )
+        for each in (graph(folder, place), model, graph(folder, place)):
+            save(each, place.path / "model.onnx")
+            proto = onnx.load(place.path / "model.onnx", load_external_data=False)
+            assert [tensor.raw_data for tensor in proto.graph.initializer if tensor.name == "w"] == [b""]
+            again = onnx_n2n.load(place.path / "model.onnx").graph.initializers
+            for name, value in each.graph.initializers.items():
+                assert again[name].const_value is not None
+                assert value.const_value is not None
+                assert np.array_equal(again[name].const_value.numpy(), value.const_value.numpy())
+            wanted = each.graph.initializers["w"].const_value.numpy()[IDS] * again["v"].const_value.numpy()
+            opened_ = session(SessionModel(place.path / "model.onnx", None), CPU)
+            assert np.array_equal(opened_.run(None, {"x": IDS})[0], wanted)
 
 
 @pytest.fixture(params=["plain", "cached"])

@@ -144,8 +144,12 @@ def test_a_new_tensor_that_is_like_no_other_goes_into_the_last_file(tmp_path: Pa
     tensors = {**all_kept(folder), "a.new": given_bytes("F32", np.ones(2, np.float32))}
     write(folder, tmp_path / "new", tensors)
     write(folder, tmp_path / "small", tensors, shard_size=32)
+    write(folder, tmp_path / "beside", tensors, shard_size=360, like={"a.new": "embed.weight"})
     assert opened(tmp_path / "new").tensors["a.new"].file.name == SECOND
     assert opened(tmp_path / "small").tensors["a.new"].file.name == shard_name(4, 4)
+    files = {key: stored.file.name for key, stored in opened(tmp_path / "beside").tensors.items()}
+    assert files["a.new"] == files["embed.weight"] == shard_name(1, 2)
+    assert files["norm.weight"] == files["head.weight"] == shard_name(2, 2)
 
 
 def test_weights_that_fit_into_one_file_need_no_index(tmp_path: Path) -> None:
@@ -281,6 +285,24 @@ def test_a_full_disk_is_refused_before_the_first_byte(tmp_path: Path, monkeypatc
     with pytest.raises(ModelError, match=r"new' needs 12.0 MB, and 12.0 MB are free on its disk"):
         write(folder, tmp_path / "new", never)
     assert not (tmp_path / "new").exists()
+
+
+def test_room_is_asked_for_all_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = opened(small(tmp_path / "old")), list[int]()
+    monkeypatch.setattr(space, "suffices", lambda _place, _folder, needed: asked.append(needed))
+    write(folder, tmp_path / "new", all_kept(folder), record=sharded.record(), card="Grown.")
+    small_ones = {path: data for path, data in contents(tmp_path / "new").items() if path not in folder.shards}
+    assert asked == [folder.nbytes + sum(map(len, small_ones.values()))]
+
+
+def test_each_file_keeps_its_metadata(tmp_path: Path) -> None:
+    old = small(tmp_path / "old")
+    sharded.save(old / SECOND, {"head.weight": np.ones(3, np.float32)}, {"of": "mine"})
+    folder = opened(old)
+    write(folder, tmp_path / "new", all_kept(folder))
+    write(folder, tmp_path / "one", all_kept(folder), shard_size=10**6)
+    assert opened(tmp_path / "new").metadata == folder.metadata == {FIRST: PT, SECOND: {"of": "mine"}}
+    assert opened(tmp_path / "one").metadata == {"model.safetensors": PT}
 
 
 def test_what_changes_meanwhile_is_not_taken(tmp_path: Path) -> None:
