@@ -1,6 +1,6 @@
 """Grow small Hugging Face folders, load them by from_pretrained, and compare logits of old and new in PyTorch.
 
-    python benchmarks/hf_folders.py [KIND ...] [--out TABLE.md] [--work FOLDER] [--ways x2 x1.5 deeper] [--types F32 BF16]
+    python benchmarks/hf_folders.py [KIND ...] [--out TABLE.md] [--ways x2 x1.5 deeper] [--types F32 BF16]
 
 The judge knows nothing of this library: a new folder is right if its class finds every tensor and no other in it, and
 says the same; in 16 bits as near as the old one is to itself in 32. Networks have random weights, and norms and biases
@@ -133,7 +133,8 @@ def cell(kind: str, way: str, of: str, work: Path) -> dict[str, str]:
     error = float((before - after).abs().max())
     limit = NEAR * scale if of == "F32" else 2 * noise + NEAR * scale
     exact = "" if found.exact is None else f"exact: {found.exact.state}; "
-    said = f"{error / scale:.1e}{'' if of == 'F32' else f' (bf16 itself {noise / scale:.1e})'}, x{larger / size:.2f}; {exact}{fields}"
+    own = "" if of == "F32" else f" (the old one in 32 bits: {noise / scale:.1e})"
+    said = f"{error / scale:.1e}{own}, x{larger / size:.2f}; {exact}{fields}"
     if found.notes:
         said += f"; kept since {'; '.join(found.notes)}"
     return {**row, "outcome": "right" if error <= limit else "WRONG", "said": said}
@@ -142,8 +143,8 @@ def cell(kind: str, way: str, of: str, work: Path) -> dict[str, str]:
 def report(rows: list[dict[str, str]], seconds: float) -> str:
     """Return a table."""
     head = f"{datetime.date.today()}, PyTorch {torch.__version__}, transformers {T.__version__}, {seconds:.0f} seconds"
-    lines = ["# Hugging Face folders, grown and loaded by from_pretrained", "", f"`python benchmarks/hf_folders.py`: {head}.",
-             "", "| kind | how | type | outcome | |", "|---|---|---|---|---|"]  # fmt: skip
+    lines = ["# Hugging Face folders, grown and loaded by from_pretrained", ""]
+    lines += [f"`python benchmarks/hf_folders.py`: {head}.", "", "| kind | how | type | outcome | |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row[key] for key in ('kind', 'way', 'type', 'outcome', 'said'))} |" for row in rows]
     return "\n".join(lines) + "\n"
 

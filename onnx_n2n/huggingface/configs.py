@@ -130,7 +130,7 @@ def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candid
             raise OptionError(f"the config has no field {path!r}", hint="--config FIELD=VALUE names one of config.json")
     tried = {path: new for path, value in known.items() if path not in given and (new := grown.of(value)) is not None}
     names = set(network.shapes)
-    tried = {path: new for path, new in tried.items() if _keeps(network, {path: new}, names)}
+    tried = {path: new for path, new in tried.items() if _as_deep(network, {path: new})}
     for count, chosen in enumerate(_subsets(list(tried))):
         if count == MOST:
             return
@@ -139,10 +139,10 @@ def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candid
             yield Candidate(fields, made)
 
 
-def _keeps(network: Network, fields: Fields, names: set[str]) -> bool:
-    """Say whether the class has the same tensors with another value of a field, or cannot say: not more layers."""
+def _as_deep(network: Network, fields: Fields) -> bool:
+    """Say whether the class has as many layers with other values of fields, or cannot say."""
     made = _built(network, fields)
-    return made is None or set(made.shapes) == names
+    return made is None or made.lengths == network.lengths
 
 
 def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:

@@ -6,6 +6,7 @@ that class is traced anew, given the weights, and compared with the old one: by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.record import Record
 from onnx_n2n.words import brief
 
+SECONDS = 60.0  # of the exact check where a run has verified already
 TEACHER, STUDENT, CLASS = "teacher.onnx", "student.onnx", "class.onnx"
 Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
@@ -222,6 +224,7 @@ def weights_of(model: ir.Model) -> dict[str, ir.TensorProtocol]:
 def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
     # ONNX Runtime takes its time to load, and only this needs it.
     from onnx_n2n.verification import verify
+    from onnx_n2n.verification.exactly import exactly
 
     new, run, unrun = teacher.place.path / CLASS, None, ""
     try:
@@ -230,7 +233,10 @@ def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
         unrun = failure.reason
     if run is not None and not run.ok:
         raise VerificationError(f"the class computes something else: error {run.error:.1e}, its own {run.rounding}")
-    exact = verify(teacher.path, new, shapes=teacher.inputs, exact=True, record=result.growth)
+    exact = exactly(
+        teacher.path, new, shapes=teacher.inputs, gained=(), record=result.growth, folder=None, running={},
+        seconds=math.inf if run is None else SECONDS,
+    )  # fmt: skip
     if exact.state == "different":
         raise VerificationError(f"the class computes something else: {exact.sentence}")
     if run is None and exact.state != "equal":

@@ -32,7 +32,7 @@ class Stack:
 def stacks(network: Network) -> list[Stack]:
     """Return the stacks of layers that a class can make deeper; each is one for all fields that say the same."""
     known = dict(flat(whole(network.config)))
-    before = _lengths(network)
+    before = network.lengths
     found: list[Stack] = []
     for field, value in known.items():
         if not isinstance(value, int) or isinstance(value, bool) or value not in before.values():
@@ -44,19 +44,12 @@ def stacks(network: Network) -> list[Stack]:
                 made = built(changed(network.config, fields))
             except ModelError:
                 continue
-            after = _lengths(made)
+            after = made.lengths
             paths = tuple(path for path, length in before.items() if after.get(path) == length + 1)
             if paths and set(network.shapes) < set(made.shapes) and all(each.paths != paths for each in found):
                 found.append(Stack(field, also, paths, value))
                 break
     return found
-
-
-def _lengths(network: Network) -> dict[str, int]:
-    """Return how many modules each list of modules has, by path."""
-    return {
-        path: len(module) for path, module in network.module.named_modules() if type(module).__name__ == "ModuleList"
-    }
 
 
 def order(length: int, count: int, every: int) -> list[int]:

@@ -31,8 +31,9 @@ def libraries() -> tuple[ModuleType, ModuleType]:
     try:
         torch, transformers = import_module("torch"), import_module("transformers")
         import_module("transformers.core_model_loading")
+        import_module("onnxscript")
     except ImportError as failure:
-        reason = f"a Hugging Face folder needs PyTorch and transformers 5: {failure}"
+        reason = f"a Hugging Face folder needs PyTorch, transformers 5 and onnxscript: {failure}"
         raise ModelError(reason, hint=f"install them with {INSTALL}") from failure
     return torch, transformers
 
@@ -67,6 +68,16 @@ class Network:
         for name, value in _tensors(self.module):
             found[name] = first.setdefault(id(value), name)
         return found
+
+    @cached_property
+    def lengths(self) -> Mapping[str, int]:
+        """How many modules each list of modules has, by path: how many layers there are."""
+        torch, _ = libraries()
+        return {
+            path: len(module)
+            for path, module in self.module.named_modules()
+            if isinstance(module, torch.nn.ModuleList)
+        }
 
     @cached_property
     def computed(self) -> tuple[str, ...]:
@@ -143,7 +154,7 @@ def _made(config: Mapping[str, Any], mode: Any) -> Any:
 
 
 def _said(failure: Exception) -> str:
-    return brief(" ".join(str(failure).split()) or type(failure).__name__, 300)
+    return brief(str(failure), 300) or type(failure).__name__
 
 
 def _tensors(module: Any) -> Iterator[tuple[str, Any]]:

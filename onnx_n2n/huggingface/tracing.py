@@ -89,24 +89,23 @@ def traced(network: Network) -> ir.Model:
                 Wrapped(), inputs, dynamo=True, optimize=False, verbose=False,
                 dynamic_shapes=(tuple(free[name] for name in names),),
             )  # fmt: skip
+            model: ir.Model = program.model
+            _renamed(model, names, outputs)
+            _simplified(model)
         except Exception as failure:  # of an exporter and a class that we do not know
-            causes = [failure]
-            while causes[-1].__cause__ is not None:
-                causes.append(causes[-1].__cause__)  # type: ignore[arg-type]
-            reason = brief(" ".join(str(causes[-1]).split()), 300)
+            cause: BaseException = failure
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            reason = brief(str(cause), 300)
             raise ModelError(
                 f"{type(module).__name__} does not export from PyTorch {torch.__version__}: {reason}",
                 hint="export it to ONNX on a way of your own, and pass that file",
             ) from failure
-    model: ir.Model = program.model
-    _renamed(model, names, outputs)
-    with quiet(), redirect_stdout(said), redirect_stderr(said):
-        _simplified(model)
     return model
 
 
 def _renamed(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
-    """Give inputs, outputs and initializers the names that the class has for them, and nodes none of its paths."""
+    """Give inputs, outputs and initializers the names that the class has for them."""
     graph = model.graph
     for value, name in (*zip(graph.inputs, inputs, strict=True), *zip(graph.outputs, outputs, strict=True)):
         value.name = name

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.commands import run as command
-from helpers.needing import needs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.calling import call
+from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface import Output, deepen, run, widen
@@ -68,9 +68,10 @@ def same(old: Path, new: Path) -> None:
 
 def test_a_folder_grows_wider(tmp_path: Path) -> None:
     old = llama(tmp_path / "old")
-    out, _ = command("widen", str(old), "-o", str(tmp_path / "new"), "--factor", "2", "--json")
+    found = call("widen", old, "-o", tmp_path / "new", "--factor", 2, "--json")
+    assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
-    report = json.loads(out)
+    report = json.loads(found.stdout)
     config = {name: json.loads((folder / "config.json").read_text()) for name, folder in
               (("old", old), ("new", tmp_path / "new"))}  # fmt: skip
     apart = {name for name in config["new"] if config["new"][name] != config["old"].get(name)}
@@ -94,6 +95,20 @@ def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) ->
     with pytest.raises(GrowthError, match="something else"):
         widen(old, asked, Output(tmp_path / "new"), {"hidden_act": "relu"})
     assert not (tmp_path / "new").exists()
+
+
+def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> None:
+    model = Path(__file__).parents[2] / "models" / "resnet.onnx"
+    for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB")):
+        found = call("widen", model, "-o", tmp_path / "new.onnx", *option)
+        assert found.exit_code == 2
+        assert f"{option[0]} is for a Hugging Face folder" in found.stderr
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text("{}")
+    for flag in (["--html", tmp_path / "page.html"], ["--no-verify"], ["--dry-run"], ["--strict"]):
+        found = call("widen", tmp_path / "folder", "-o", tmp_path / "new", *flag)
+        assert found.exit_code == 2, found.output
+        assert "does not go with a Hugging Face folder" in found.stderr
 
 
 @given(st.integers(1, 20), st.data())
