@@ -107,15 +107,15 @@ def _value(text: str) -> Any:
 
 def sentences(grown: Grown) -> Iterator[str]:
     """Yield what was done to a folder, for people."""
+    from onnx_n2n.huggingface.card import verification
+
     for name, (before, after) in grown.written.fields.items():
         yield f"config.json: {name} {brief(json.dumps(before))} -> {brief(json.dumps(after))}"
     for note in grown.notes:
         yield f"Less has grown than was asked for: {note}."
     before, after = grown.parameters_before, grown.parameters_after
     yield f"Parameters: {before:,} -> {after:,} (x{after / max(before, 1):.2f})."
-    run, exact = grown.run, grown.exact
-    said = "not run" if run is None else f"error {run.error:.1e}, the teacher's {run.rounding}, on {run.provider}"
-    yield f"Verified, by the class with its new config: {said}; exact check: {exact.sentence}."
+    yield verification(grown.run, grown.exact)
     if grown.dropped:
         yield f"Left out, since the class does not have them: {brief(', '.join(grown.dropped))}."
     yield f"Written to {grown.written.path}"

@@ -22,6 +22,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
+from onnx_n2n.huggingface.card import card, verification
 from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
@@ -256,11 +257,13 @@ def write(
     again, kind = read(student.network, tensors), type(student.network.module).__name__
     if strange := (*again.lacking, *again.unread):
         raise ModelError(f"{kind} would not load {brief(repr(strange[0]))} of the new folder")
+    counts = (parameters(teacher.network), parameters(student.network))
+    beside = writing.record_name(teacher.folder) if record is not None else ""
+    said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside)
     done = writing.write(
-        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record,
+        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
         shard_size=output.shard_size, force=output.force, progress=output.progress,
     )  # fmt: skip
-    counts = (parameters(teacher.network), parameters(student.network))
     return Grown(done, result, *counts, student.run, student.exact, teacher.found.unread, notes)
 
 

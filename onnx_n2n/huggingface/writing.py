@@ -162,7 +162,7 @@ def write(
     sizes = {key: spec.nbytes for key, spec in specs.items()}
     files = as_before(folder, sizes, like) if shard_size is None else by_size(folder, sizes, like, shard_size)
     shards = tuple(sorted(set(files.values())))
-    name = _record_name(folder) if record is not None else ""
+    name = record_name(folder) if record is not None else ""
     texts = {CONFIG: _config(folder, fields)}
     if shards != (SINGLE,):
         document = folder.index or {"metadata": {"total_size": 0}, "weight_map": {}}
@@ -191,7 +191,7 @@ def write(
                 (draft / each).write_bytes(text)
         except OSError as failure:
             raise unwritten(place, failure) from failure
-    was = {field: (_at(folder.config, field), value) for field, value in fields.items()}
+    was = {field: (value_at(folder.config, field), value) for field, value in fields.items()}
     return Written(place, shards, MappingProxyType(was), name, copied, folder.left)
 
 
@@ -232,7 +232,8 @@ def _card(folder: Folder, text: str) -> bytes:
     return before.lstrip(b"\n") + f"{TITLE}\n\n{text.strip()}\n".encode()
 
 
-def _record_name(folder: Folder) -> str:
+def record_name(folder: Folder) -> str:
+    """Return what the growth record of a new folder is called: those of before are kept beside it."""
     number, name = 1, RECORD.format("")
     while name in folder.others:
         number += 1
@@ -240,7 +241,7 @@ def _record_name(folder: Folder) -> str:
     return name
 
 
-def _at(config: Mapping[str, Any], field: str) -> Any:
+def value_at(config: Mapping[str, Any], field: str) -> Any:
     """Return what a config says of a field, None for nothing."""
     found: Any = config
     for name in field.split("."):
