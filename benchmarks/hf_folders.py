@@ -144,7 +144,8 @@ def report(rows: list[dict[str, str]], seconds: float) -> str:
     """Return a table."""
     head = f"{datetime.date.today()}, PyTorch {torch.__version__}, transformers {T.__version__}, {seconds:.0f} seconds"
     lines = ["# Hugging Face folders, grown and loaded by from_pretrained", ""]
-    lines += [f"`python benchmarks/hf_folders.py`: {head}.", "", "| kind | how | type | outcome | |", "|---|---|---|---|---|"]
+    lines += [f"`python benchmarks/hf_folders.py`: {head}.", ""]
+    lines += ["| kind | how | type | outcome | |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row[key] for key in ('kind', 'way', 'type', 'outcome', 'said'))} |" for row in rows]
     return "\n".join(lines) + "\n"
 

@@ -31,6 +31,7 @@ from onnx_n2n.huggingface.linked import computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.tracing import examples, traced
 from onnx_n2n.huggingface.workspace import Workspace, save, workspace
+from onnx_n2n.io.folders import named
 from onnx_n2n.io.model import load
 from onnx_n2n.passes.report import Result
 from onnx_n2n.progress import Progress, unheard
@@ -159,7 +160,7 @@ def taught(folder: str | PathLike[str], output: Output | None = None) -> Iterato
     old, near = opened(folder), None
     if output is not None:
         writing.check_output(old, output.path, force=output.force)
-        near = writing.named(Path(output.path)).parent
+        near = named(Path(output.path)).parent
         output.progress("tracing the class")
     with workspace(old, near) as place:
         yield Teacher.read(old, place)

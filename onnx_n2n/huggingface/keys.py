@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -164,6 +164,6 @@ def _dtype(name: str) -> np.dtype:
     return next(np.dtype(each) for each in DTYPES.values() if np.dtype(each).name == name)
 
 
-def unread_alike(folder: Folder, double: Mapping[str, str]) -> Collection[str]:
+def unlike(folder: Folder, double: Mapping[str, str]) -> list[str]:
     """Return which keys of tied parameters hold other bytes than the other key of the same parameter."""
     return [key for key, other in double.items() if not np.array_equal(folder.bytes_of(key), folder.bytes_of(other))]

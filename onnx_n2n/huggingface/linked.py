@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError
 from onnx_n2n.huggingface.folder import Folder
-from onnx_n2n.huggingface.keys import Read, read, unread_alike
+from onnx_n2n.huggingface.keys import Read, read, unlike
 from onnx_n2n.huggingface.network import Network
 from onnx_n2n.huggingface.tracing import traced
 from onnx_n2n.huggingface.workspace import Workspace
@@ -37,7 +37,7 @@ def keys_read(network: Network, folder: Folder) -> Read:
                 f"tensor {key!r} is not of the shape that config.json says",
                 shapes=f"{list(folder.tensors[key].shape)} where {kind} has {list(network.shapes[name])}",
             )
-    if other := unread_alike(folder, found.double):
+    if other := unlike(folder, found.double):
         raise ModelError(
             f"{other[0]!r} and {found.double[other[0]]!r} are one parameter of {kind}, and not the same in the folder",
             hint="say in config.json whether they are tied, with 'tie_word_embeddings'",
@@ -100,9 +100,9 @@ def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProto
             continue
         tensor, kind = tensors[name], value.dtype
         value.name, value.const_value, value.dtype = name, tensor, tensor.dtype
-        value.shape = ir.Shape(tensor.shape)
+        value.shape = ir.Shape(tensor.shape.numpy())
         graph.initializers[name] = value
-        if tensor.dtype != kind:
+        if kind is not None and tensor.dtype != kind:
             cast = ir.node("Cast", [value], {"to": int(kind)}, name=f"{name}{CAST}")
             made = cast.outputs[0]
             made.name, made.dtype, made.shape = f"{name}{CAST}", kind, value.shape

@@ -14,6 +14,7 @@ from onnx_n2n.huggingface.deepening import deepen
 from onnx_n2n.huggingface.ends import NOTHING, Fields, Grown, Output
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.widening import widen
+from onnx_n2n.io.folders import named
 from onnx_n2n.io.rooms import room
 from onnx_n2n.passes.base import Pass
 from onnx_n2n.passes.deepen import Deepen
@@ -52,7 +53,7 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
         for at, each in enumerate(passes):
             place = output
             if at + 1 < len(passes):
-                inside = stack.enter_context(room(writing.named(Path(output.path)).parent))
+                inside = stack.enter_context(room(named(Path(output.path)).parent))
                 place = replace(output, path=inside / "model", force=False)
             if isinstance(each, Widen):
                 grown = widen(source, each, place, fields if at == last else NOTHING)

@@ -67,7 +67,8 @@ def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
     """Yield what is asked for, and then less of it: without the channels that most weights have."""
     growth = plan(teacher.analysis, change)
     if not growth.grown:
-        raise GrowthError(*change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept)))
+        reason, hint = change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept))
+        raise GrowthError(reason, hint=hint)
     yield change
     members = {group.name: len(group.members) for group in teacher.analysis.groups}
     most = max((each.name for each in growth.grown), key=lambda name: members.get(name, 0))
