@@ -17,11 +17,9 @@ def owned(record: Record, names: Mapping[str, str]) -> Record:
         record: What became of the weights of the class' graph, which have the names of its parameters.
         names: All names of parameters and buffers of the class, each with the first name of the same one.
     """
-    others: dict[str, str] = {}
+    own: dict[str, list[Origin]] = {}
     for name, first in names.items():
-        if name != first:
-            others.setdefault(first, name)
+        own.setdefault(first, []).append(Origin((name,), SAME, "", "metadata"))
     steps = (each.teacher for step in record.steps for each in (*step.remade, *step.apart))
-    weights = [name for name in dict.fromkeys((*steps, *record.origins)) if name in names]
-    found = {name: (Origin((name,), SAME, "", "metadata", others.get(name, "")),) for name in weights}
-    return replace(record, origins={**record.origins, **found})
+    weights = dict.fromkeys((*steps, *record.origins))
+    return replace(record, origins={**record.origins, **{name: tuple(own[name]) for name in weights if name in own}})

@@ -26,6 +26,8 @@ def test_parameters_follow_by_the_names_of_the_class() -> None:
 def test_another_name_of_the_same_parameter_follows_too() -> None:
     bare = replace(record(), origins={})
     names = {**{name: name for name in arrays()}, "head.weight": "b.weight"}
+    alone = grow(owned(bare, names), arrays())
+    assert sorted(alone.arrays) == sorted(arrays())
     both = {**arrays(), "head.weight": arrays()["b.weight"]}
     found = grow(owned(bare, names), both)
     assert np.array_equal(found.arrays["head.weight"], found.arrays["b.weight"])
