@@ -26,6 +26,7 @@ from onnx_n2n.huggingface.card import card, verification
 from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
+from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.linked import computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.tracing import examples, traced
@@ -259,6 +260,7 @@ def write(
     if strange := (*again.lacking, *again.unread):
         raise ModelError(f"{kind} would not load {brief(repr(strange[0]))} of the new folder")
     counts = (parameters(teacher.network), parameters(student.network))
+    record = None if record is None else owned(record, teacher.network.one)
     beside = writing.record_name(teacher.folder) if record is not None else ""
     said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside)
     done = writing.write(
