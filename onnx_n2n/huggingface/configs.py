@@ -17,6 +17,7 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface.network import Network, built, class_of, quiet
+from onnx_n2n.record.settings import Setting
 from onnx_n2n.width.growth import Growth
 
 Fields = Mapping[str, Any]
@@ -183,25 +184,33 @@ def _numbers(network: Network) -> dict[str, float]:
     }
 
 
-def epsilons(config: Mapping[str, Any], settings: Iterable[Any]) -> dict[str, float]:
+def epsilons(config: Mapping[str, Any], settings: Iterable[Setting], numbers: Mapping[str, float]) -> dict[str, float]:
     """Return the fields that have to follow numbers of the graph which grew, as the epsilon of norms.
 
     Args:
         config: The config, whole.
         settings: What numbers of nodes became.
+        numbers: All numbers that nodes of the old graph have.
 
     Raises:
-        GrowthError: No field says one, or one field would have to say two numbers.
+        GrowthError: No field says one, or one field would have to say two numbers: perhaps one that stays.
     """
     floats = {path: value for path, value in flat(config) if isinstance(value, float)}
     found: dict[str, float] = {}
-    for each in settings:
-        if each.before is None or each.before == each.after:
-            continue
+    moved = [each for each in settings if each.before is not None and each.before != each.after]
+    names = {f"{each.node}.{each.name}" for each in moved}
+    stay = {name: number for name, number in numbers.items() if name not in names}
+    for each in moved:
         paths = [path for path, value in floats.items() if np.float32(value) == np.float32(each.before)]
         if not paths:
             raise GrowthError(
                 f"{each.name} of {each.node!r} becomes {each.after:g}, and no field of the config says {each.before:g}"
+            )
+        same = [name for name, number in stay.items() if np.float32(number) == np.float32(each.before)]
+        if same:
+            raise GrowthError(
+                f"{paths[0]!r} of the config would have to be {each.after:g} for {each.node!r}, and to stay "
+                f"{each.before:g} for {same[0].rpartition('.')[0]!r}"
             )
         for path in paths:
             if found.setdefault(path, each.after) != each.after:

@@ -29,6 +29,7 @@ from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.report import Change, Result
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.progress import Progress
+from onnx_n2n.record.settings import settings
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.plan import plan
 
@@ -93,7 +94,8 @@ def _attempted(
     target = Target(teacher.place.path / STUDENT, force=True)
     result = asked(teacher.path, output=target, proof=Proof(wanted=False))
     weights = weights_of(load(teacher.place.path / STUDENT))
-    follow = configs.epsilons(configs.whole(teacher.network.config), result.change.settings)
+    whole, numbers = configs.whole(teacher.network.config), settings(teacher.analysis.model)
+    follow = configs.epsilons(whole, result.change.settings, numbers)
     failure: Exception | None = None
     for chosen in _variants(teacher, candidate, fields):
         said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}

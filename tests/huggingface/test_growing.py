@@ -16,11 +16,12 @@ from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface import Output, deepen, run, widen
-from onnx_n2n.huggingface.configs import changed, flat
+from onnx_n2n.huggingface.configs import changed, epsilons, flat
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, renumbered, written
 from onnx_n2n.huggingface.layers import order
 from onnx_n2n.huggingface.network import built
+from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
 T = needs("transformers")
@@ -126,6 +127,18 @@ def test_fields_of_nested_configs_are_changed() -> None:
     assert dict(flat(config)) == {"a": 1, "inner.b": [2, 3]}
     assert changed(config, {"inner.b": [4, 5]}) == {"a": 1, "inner": {"b": [4, 5]}}
     assert config["inner"] == {"b": [2, 3]}
+
+
+def test_a_field_says_one_number() -> None:
+    config, moved = {"eps": 1e-5, "other": 2.0}, Setting("norm", "epsilon", float(np.float32(1e-5)), 5e-6)
+    assert epsilons(config, [moved], {"norm.epsilon": 1e-5, "scale.1": 2.0}) == {"eps": 5e-6}
+    assert epsilons(config, [Setting("scale", "1", 2.0, 2.0)], {"scale.1": 2.0}) == {}
+    with pytest.raises(GrowthError, match="to stay 1e-05 for 'inner'"):
+        epsilons(config, [moved], {"norm.epsilon": 1e-5, "inner.epsilon": 1e-5})
+    with pytest.raises(GrowthError, match="and 2e-06"):
+        epsilons(config, [moved, Setting("late", "epsilon", moved.before, 2e-6)], {})
+    with pytest.raises(GrowthError, match="no field of the config says 1e-05"):
+        epsilons({"eps": 1e-6}, [moved], {})
 
 
 def test_numbers_of_layers_move_along() -> None:
