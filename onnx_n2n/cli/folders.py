@@ -15,7 +15,6 @@ from onnx_n2n.cli.options import pairs
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
-from onnx_n2n.huggingface import is_folder
 from onnx_n2n.options import options
 from onnx_n2n.words import brief
 
@@ -38,6 +37,15 @@ SHARDS = click.option(
 def of_folders(command: Command) -> Command:
     """Add the options of what is done to a Hugging Face folder."""
     return CONFIG(SHARDS(command))
+
+
+def is_folder(model: Path) -> bool:
+    """Say whether a model is a Hugging Face folder; only of folders is what reads these loaded."""
+    if not model.is_dir():
+        return False
+    from onnx_n2n import huggingface
+
+    return huggingface.is_folder(model)
 
 
 @contextmanager
