@@ -119,10 +119,20 @@ def check_growing(target: Path, place: Location, rest: Companions, *, force: boo
     """
     names = frozenset(source.path.name for source in (*place.read, *rest.copied))
     check_folder(target, lambda _: names, force=force, read=(*place.read, *rest.copied))
-    if target.is_dir() and (others := sorted(_weights_in(target) - names)):
+    check_weights(target, names)
+    return lambda _: names
+
+
+def check_weights(target: Path, names: Collection[str]) -> None:
+    """Make sure that a folder, if it is there, has no weights but those of some names.
+
+    Raises:
+        OptionError: It has others, which would lie beside what is written there.
+    """
+    weights = (path.name for path in target.iterdir()) if target.is_dir() else iter(())
+    if others := sorted(name for name in weights if WEIGHTS.fullmatch(name) and name not in names):
         reason = f"{str(target)!r} has other weights: {_listed(others)}"
         raise OptionError(reason, hint="choose another output with `output=`, or remove them")
-    return lambda _: names
 
 
 def _only(folder: Path) -> Path:
@@ -151,10 +161,6 @@ def _only(folder: Path) -> Path:
 
 def _index(path: Path) -> Index:
     return Index.read(Source.of(path, f"the index {str(path)!r}"))
-
-
-def _weights_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if WEIGHTS.fullmatch(path.name)}
 
 
 def _listed(names: Collection[str]) -> str:

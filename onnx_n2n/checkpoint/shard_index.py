@@ -95,20 +95,28 @@ class Index:
                 )
 
     def updated(self, files: Mapping[str, str], before: Mapping[str, Spec], after: Mapping[str, Spec]) -> bytes:
-        """Return the index of what has grown.
+        """Return the index of what has grown; the arguments are those of :func:`updated`."""
+        return updated(self.document, files, before, after)
 
-        Args:
-            files: The file of each tensor.
-            before: Shapes and types of the tensors that there were.
-            after: Those of the tensors that there are.
-        """
-        metadata = dict(self.document.get("metadata", {}))
-        if "total_size" in metadata:
-            metadata["total_size"] = sum(spec.nbytes for spec in after.values())
-        if isinstance(parameters := metadata.get("total_parameters"), int):  # tied ones are counted once there
-            metadata["total_parameters"] = parameters + _count(after) - _count(before)
-        document = {**self.document, "metadata": metadata, "weight_map": dict(files)}
-        return f"{json.dumps(document, indent=2, sort_keys=True)}\n".encode()
+
+def updated(
+    document: Mapping[str, Any], files: Mapping[str, str], before: Mapping[str, Spec], after: Mapping[str, Spec]
+) -> bytes:
+    """Return the index of what has grown.
+
+    Args:
+        document: What the index says of before.
+        files: The file of each tensor.
+        before: Shapes and types of the tensors that there were.
+        after: Those of the tensors that there are.
+    """
+    metadata = dict(document.get("metadata", {}))
+    if "total_size" in metadata:
+        metadata["total_size"] = sum(spec.nbytes for spec in after.values())
+    if isinstance(parameters := metadata.get("total_parameters"), int):  # tied ones are counted once there
+        metadata["total_parameters"] = parameters + _count(after) - _count(before)
+    document = {**document, "metadata": metadata, "weight_map": dict(files)}
+    return f"{json.dumps(document, indent=2, sort_keys=True)}\n".encode()
 
 
 def _count(specs: Mapping[str, Spec]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import onnx_n2n
+from onnx_n2n.cli import folders
 from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import besides, check_page_of_student, write_page
@@ -21,8 +22,16 @@ from onnx_n2n.passes.report import Report, Result
 from onnx_n2n.words import brief
 
 
-def _deliver(call: Running, model: Path, *, as_json: bool, html: Path | None, change: Pass | None = None) -> None:
-    """Run a call on a file, or with its options another pass, and say what was done."""
+def _deliver(
+    call: Running, model: Path, *, as_json: bool, html: Path | None, change: Pass | None = None,
+    config: dict[str, str] | None = None, max_shard_size: str | None = None,
+) -> None:  # fmt: skip
+    """Run a call on a file or a folder, or with its options another pass, and say what was done."""
+    if folders.is_folder(model):
+        folders.grow(call, model, change or call.asked, config=config or {}, max_shard_size=max_shard_size,
+                     as_json=as_json, html=html)  # fmt: skip
+        return
+    folders.check_plain(config or {}, max_shard_size)
     from onnx_n2n.cli import reports
     from onnx_n2n.cli.console import stages, terminal
 
@@ -87,22 +96,27 @@ def output_size(_context: click.Context, _option: click.Parameter, value: str | 
 
 @click.command()
 @growing(Widening)
+@folders.of_folders
 @click.option("--outputs", metavar="[NAME=]SIZE", callback=output_size,
               help="More classes: a new length for an output, whose old entries stay as they are; without --factor and "
               "--group, nothing else grows.")
-def widen(call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool, html: Path | None) -> None:
+def widen(
+    call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool, html: Path | None, config: dict[str, str],
+    max_shard_size: str | None,
+) -> None:  # fmt: skip
     """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
     change: Pass = call.asked
     if outputs is not None:
         change = outputs if call.factor is None and not call.groups else Sequential(outputs, change)
-    _deliver(call, model, as_json=as_json, html=html, change=change)
+    _deliver(call, model, as_json=as_json, html=html, change=change, config=config, max_shard_size=max_shard_size)
 
 
 @click.command()
 @growing(Deepening)
-def deepen(call: Deepening, model: Path, *, as_json: bool, html: Path | None) -> None:
+@folders.SHARDS
+def deepen(call: Deepening, model: Path, *, as_json: bool, html: Path | None, max_shard_size: str | None) -> None:
     """Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json, html=html)
+    _deliver(call, model, as_json=as_json, html=html, max_shard_size=max_shard_size)
 
 
 @click.command()
@@ -121,6 +135,10 @@ def cut(call: Cutting, model: Path, *, as_json: bool, html: Path | None) -> None
 
 @click.command()
 @growing(Sequencing)
-def run(call: Sequencing, model: Path, *, as_json: bool, html: Path | None) -> None:
+@folders.of_folders
+def run(
+    call: Sequencing, model: Path, *, as_json: bool, html: Path | None, config: dict[str, str],
+    max_shard_size: str | None,
+) -> None:  # fmt: skip
     """Apply several passes to MODEL one after the other, verify the outcome, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json, html=html)
+    _deliver(call, model, as_json=as_json, html=html, config=config, max_shard_size=max_shard_size)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import onnx_n2n
+from onnx_n2n.cli import folders
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import FORCE, as_html, check_page, write_page
@@ -34,7 +35,7 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, 
     from onnx_n2n.width.plan import ways
 
     check_page(html, force=force, others=(model,))
-    with readable(model) as file, still():
+    with folders.graph(model) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from itertools import accumulate
 from operator import index
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -39,6 +39,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ORDER = {dtype: place for place, dtype in enumerate(DTYPES.values())}
 
 Arrays = Mapping[str, np.ndarray]
+Buffer = bytes | bytearray | memoryview
 
 
 def to_bytes(tensors: Arrays, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -58,6 +59,30 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
     for name, spec in specs.items():
         if spec.dtype not in NAMES:
             raise ValueError(f"tensor {shown(name)} is of type {spec.dtype}, which the format does not have")
+
+    def whole(name: str) -> Iterator[memoryview]:
+        yield data_of(tensors[name], specs[name].dtype)
+
+    pour(file, specs, whole, metadata)
+
+
+def pour(
+    file: IO[bytes],
+    specs: Mapping[str, Spec],
+    blocks: Callable[[str], Iterable[Buffer]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a file of tensors whose bytes come in blocks, so that no tensor need be in memory as a whole.
+
+    Args:
+        file: Where to write.
+        specs: Shapes and types by name, these of :data:`DTYPES`.
+        blocks: Yields the bytes of a tensor, little-endian and in C order; each is asked for once, one after another.
+        metadata: Goes into the header.
+
+    Raises:
+        AssertionError: The blocks of a tensor are not as many bytes as it has.
+    """
     names = sorted(specs, key=lambda name: (ORDER[specs[name].dtype], name.encode()))
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     ends = [0, *accumulate(specs[name].nbytes for name in names)]
@@ -68,8 +93,14 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
     text += b" " * (-len(text) % LENGTH.size)
     file.write(LENGTH.pack(len(text)) + text)
     for name in names:
-        array = np.asarray(tensors[name], specs[name].dtype, order="C")
-        file.write(array.reshape(-1).view(np.uint8).data)
+        written = sum(file.write(block) for block in blocks(name))
+        if written != specs[name].nbytes:
+            raise AssertionError(f"{name!r} gave {written} bytes, not {specs[name].nbytes}")
+
+
+def data_of(array: np.ndarray, dtype: np.dtype) -> memoryview:
+    """Return the bytes of an array as a file has them: of a type, in C order. They are copied only if they must be."""
+    return np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8).data
 
 
 def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -91,6 +122,63 @@ def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return tensors, header.get(METADATA) or {}
 
 
+class Place(NamedTuple):
+    """Where a tensor is in a file.
+
+    Attributes:
+        dtype: Its type, by its name in the format.
+        shape: Its shape.
+        start: The first of its bytes, from the start of the file.
+        length: How many bytes it has.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    length: int
+
+
+def places(source: Source) -> tuple[dict[str, Place], dict[str, str]]:
+    """Return where each tensor of a file is, by name, in the order of its header, and its metadata.
+
+    Raises:
+        ValueError: If it is no such file, with what is wrong.
+        ModelError: If it has changed since the source was made.
+    """
+    most = source.size - LENGTH.size
+    length = LENGTH.unpack(source.read(0, LENGTH.size).tobytes())[0] if most >= 0 else 0
+    if not 0 < length <= most:
+        raise ValueError("it is too short for its header")
+    if length > LONGEST:
+        raise ValueError(f"its header is of {length} bytes, and no such file has more than {LONGEST}")
+    start = LENGTH.size + length
+    found: dict[str, Place] = {}
+    try:
+        header = parse(source.read(LENGTH.size, length).tobytes().decode())
+        metadata = header.pop(METADATA, None) or {}
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError("its metadata are not texts")
+        for name, entry in header.items():
+            name.encode()  # half of a pair of surrogates is no character
+            if entry["dtype"] not in DTYPES:
+                raise ValueError(f"tensor {shown(name)} is of type {entry['dtype']}, which numpy does not have")
+            spec = Spec(tuple(map(index, entry["shape"])), DTYPES[entry["dtype"]])
+            begin, end = map(index, entry["data_offsets"])
+            if min(spec.shape, default=0) < 0 or end - begin != spec.nbytes:
+                raise ValueError(f"tensor {shown(name)} does not have the bytes that its shape needs")
+            if not 0 <= begin <= end <= source.size - start:
+                raise ValueError(f"tensor {shown(name)} is not inside the file")
+            found[name] = Place(entry["dtype"], spec.shape, start + begin, end - begin)
+    except (AttributeError, KeyError, TypeError) as failure:
+        raise ValueError("its header is damaged") from failure
+    reached = start
+    for begin, size in (*sorted((place.start, place.length) for place in found.values()), (source.size, 0)):
+        if begin != reached:
+            raise ValueError(f"its tensors {'share bytes' if begin < reached else 'leave out bytes'} of the file")
+        reached = begin + size
+    return found, metadata
+
+
 def read(source: Source) -> tuple[Lazy, dict[str, str]]:
     """Return the tensors in a file, of any size, and its metadata.
 
@@ -100,57 +188,32 @@ def read(source: Source) -> tuple[Lazy, dict[str, str]]:
         ValueError: If it is no such file, with what is wrong.
         ModelError: If it has changed since the source was made; so does the reading of a tensor.
     """
-    most = source.size - LENGTH.size
-    length = LENGTH.unpack(source.read(0, LENGTH.size).tobytes())[0] if most >= 0 else 0
-    if not 0 < length <= most:
-        raise ValueError("it is too short for its header")
-    if length > LONGEST:
-        raise ValueError(f"its header is of {length} bytes, and no such file has more than {LONGEST}")
-    start = LENGTH.size + length
-    specs: dict[str, Spec] = {}
-    places: dict[str, tuple[int, int]] = {}
-    try:
-        header = parse(source.read(LENGTH.size, length).tobytes().decode())
-        metadata = header.pop(METADATA, None) or {}
-        if not all(isinstance(text, str) for text in metadata.values()):
-            raise ValueError("its metadata are not texts")
-        for name, entry in header.items():
-            if entry["dtype"] not in DTYPES:
-                raise ValueError(f"tensor {shown(name)} is of type {entry['dtype']}, which numpy does not have")
-            spec = Spec(tuple(map(index, entry["shape"])), DTYPES[entry["dtype"]])
-            begin, end = map(index, entry["data_offsets"])
-            if min(spec.shape, default=0) < 0 or end - begin != spec.nbytes:
-                raise ValueError(f"tensor {shown(name)} does not have the bytes that its shape needs")
-            if not 0 <= begin <= end <= source.size - start:
-                raise ValueError(f"tensor {shown(name)} is not inside the file")
-            specs[name], places[name] = spec, (begin, end)
-    except (AttributeError, KeyError, TypeError) as failure:
-        raise ValueError("its header is damaged") from failure
-    reached = 0
-    for begin, end in (*sorted(places.values()), (source.size - start,) * 2):
-        if begin != reached:
-            raise ValueError(f"its tensors {'share bytes' if begin < reached else 'leave out bytes'} of the file")
-        reached = end
+    found, metadata = places(source)
+    specs = {name: Spec(place.shape, DTYPES[place.dtype]) for name, place in found.items()}
 
     def make(name: str) -> np.ndarray:
-        begin, end = places[name]
-        return source.read(start + begin, end - begin).view(specs[name].dtype).reshape(specs[name].shape)
+        place = found[name]
+        return source.read(place.start, place.length).view(specs[name].dtype).reshape(place.shape)
 
     def first(name: str) -> np.ndarray:
-        (begin, end), dtype = places[name], specs[name].dtype
-        return source.read(start + begin, min(end - begin, FIRST * dtype.itemsize)).view(dtype)
+        place, dtype = found[name], specs[name].dtype
+        return source.read(place.start, min(place.length, FIRST * dtype.itemsize)).view(dtype)
 
     return Lazy(specs, make, start=first), metadata
 
 
-def parse(text: str) -> Any:
+def parse(text: str, *, infinite: bool = False) -> Any:
     """Read JSON as its standard has it: every name once, numbers that are numbers.
+
+    Args:
+        text: What is read.
+        infinite: Whether ``Infinity`` and ``NaN`` may be there, which Python writes, and the standard does not have.
 
     Raises:
         ValueError: If it is something else.
     """
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=float if infinite else _no_number)
     except json.JSONDecodeError as failure:
         raise ValueError(f"it is no JSON: {failure}") from None
     except RecursionError:

@@ -17,7 +17,8 @@ from helpers.needing import needs
 FLOORS = (
     "version", "words", "progress", "collector", "errors", "lazily", "exact", "options", "plugins", "axes", "graph",
     "io", "record", "rules", "analysis", "verification", "costs", "width", "depth", "kernels", "cutting", "passes",
-    "checkpoint", "search", "export", "reporting", "testing", "toolchains", "onnx_n2n", "cli", "__main__",
+    "checkpoint", "search", "export", "huggingface", "reporting", "testing", "toolchains", "onnx_n2n", "cli",
+    "__main__",
 )  # fmt: skip
 """What lies directly in the package, each above all that it may import."""
 

@@ -1,0 +1,242 @@
+"""What a class can say: which fields of its config are sizes that grow, and which sizes all tensors then have.
+
+Nothing goes by the names of fields: a field is tried where its value is a size that grows, and the class says the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from onnx_n2n.analysis.walk import Analysis
+from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
+from onnx_n2n.errors import GrowthError, ModelError, OptionError
+from onnx_n2n.huggingface.network import Network, built, class_of, quiet
+from onnx_n2n.record.settings import Setting
+from onnx_n2n.width.growth import Growth
+
+Fields = Mapping[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]
+MOST = 512  # combinations of fields that are tried
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A config that a class can be built with.
+
+    Attributes:
+        fields: The new values of its fields, by path: ``text_config.hidden_size``.
+        network: The class with it, without weights.
+    """
+
+    fields: Fields
+    network: Network
+
+
+def whole(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with all that the class takes where it does not say it, as nested dictionaries."""
+    with quiet():
+        found: dict[str, Any] = class_of(config).config_class.from_dict(copy.deepcopy(dict(config))).to_dict()
+    return found
+
+
+def flat(config: Mapping[str, Any], stem: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all fields of a config by path, those of nested ones too."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{stem}{name}.")
+        else:
+            yield f"{stem}{name}", value
+
+
+def changed(config: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """Return a config with other values of some fields."""
+    found = copy.deepcopy(dict(config))
+    for path, value in fields.items():
+        *stem, name = path.split(".")
+        inner = found
+        for each in stem:
+            inner = inner.setdefault(each, {})
+        inner[name] = value
+    return found
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that grow.
+
+    Attributes:
+        after: What each of them becomes; the first where several grow differently.
+    """
+
+    after: Mapping[int, int]
+
+    def of(self, value: Any) -> Any:
+        """Return what a value of a field becomes, or None where it is none of the sizes."""
+        if isinstance(value, list) and value and all(_is_size(each) for each in value):
+            found = [self.after.get(each, each) for each in value]
+            return found if found != value else None
+        return self.after.get(value) if _is_size(value) else None
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def sizes(analysis: Analysis, growth: Growth) -> Sizes:
+    """Return the sizes that grow: of groups, and of what several of them make together, as heads and their size do."""
+    after: dict[int, int] = {}
+    for value in analysis.model.graph.initializers.values():
+        for axis in analysis.axes.get(value, ()):
+            for part in _parts(resolve(axis)):
+                before, now = size(part), growth.length(part)
+                if before is not None and now != before:
+                    after.setdefault(before, now)
+    return Sizes(after)
+
+
+def _parts(axis: Axis) -> Iterator[Axis]:
+    """Yield an axis, those that it is made of, and what neighbours among these make together."""
+    yield axis
+    if isinstance(axis, Factor):
+        return
+    for part in axis.parts:
+        yield from _parts(part)
+    if isinstance(axis, Product):
+        for start, end in combinations(range(len(axis.parts) + 1), 2):
+            if 1 < end - start < len(axis.parts):
+                yield Product(axis.parts[start:end])
+
+
+def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candidate]:
+    """Yield the configs that make sizes grow: those in which most fields do first.
+
+    Args:
+        network: The network as it is.
+        grown: The sizes that grow.
+        given: Fields that a user has chosen.
+
+    Raises:
+        OptionError: There is no such field.
+    """
+    config = whole(network.config)
+    known = dict(flat(config))
+    for path in given:
+        if path not in known and path not in dict(flat(network.config)):
+            raise OptionError(f"the config has no field {path!r}", hint="--config FIELD=VALUE names one of config.json")
+    tried = {path: new for path, value in known.items() if path not in given and (new := grown.of(value)) is not None}
+    names = set(network.shapes)
+    tried = {path: new for path, new in tried.items() if _as_deep(network, {path: new})}
+    for count, chosen in enumerate(_subsets(list(tried))):
+        if count == MOST:
+            return
+        fields = {**{path: tried[path] for path in chosen}, **given}
+        if (made := _built(network, fields)) is not None and set(made.shapes) == names:
+            yield Candidate(fields, made)
+
+
+def _as_deep(network: Network, fields: Fields) -> bool:
+    """Say whether the class has as many layers with other values of fields, or cannot say."""
+    made = _built(network, fields)
+    return made is None or made.lengths == network.lengths
+
+
+def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:
+    for count in range(len(paths), -1, -1):
+        yield from combinations(paths, count)
+
+
+def _built(network: Network, fields: Fields) -> Network | None:
+    try:
+        return built(changed(network.config, fields))
+    except ModelError:  # as of a width that no number of heads divides
+        return None
+
+
+def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
+    """Return the fields that change no shape, and whether the class works numbers out of each, as the size of heads.
+
+    A number that the class only stores says nothing of sizes: the id of a token, how many experts a token has.
+    """
+    found = {}
+    for path, value in candidate.fields.items():
+        less = {name: each for name, each in candidate.fields.items() if name != path}
+        made = _built(network, less)
+        if made is not None and made.shapes == candidate.network.shapes:
+            new, old = _numbers(candidate.network), _numbers(made)
+            moved = {number for name, number in new.items() if old.get(name) != number}
+            found[path] = bool(moved - {value})
+    return found
+
+
+def _numbers(network: Network) -> dict[str, float]:
+    """Return the numbers that the modules of a network have of their own."""
+    return {
+        f"{stem}.{name}": value
+        for stem, module in network.module.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def epsilons(config: Mapping[str, Any], settings: Iterable[Setting], numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return the fields that have to follow numbers of the graph which grew, as the epsilon of norms.
+
+    Args:
+        config: The config, whole.
+        settings: What numbers of nodes became.
+        numbers: All numbers that nodes of the old graph have.
+
+    Raises:
+        GrowthError: No field says one, or one field would have to say two numbers: perhaps one that stays.
+    """
+    floats = {path: value for path, value in flat(config) if isinstance(value, float)}
+    found: dict[str, float] = {}
+    moved = [each for each in settings if each.before is not None and each.before != each.after]
+    names = {f"{each.node}.{each.name}" for each in moved}
+    stay = {name: number for name, number in numbers.items() if name not in names}
+    for each in moved:
+        paths = [path for path, value in floats.items() if np.float32(value) == np.float32(each.before)]
+        if not paths:
+            raise GrowthError(
+                f"{each.name} of {each.node!r} becomes {each.after:g}, and no field of the config says {each.before:g}"
+            )
+        same = [name for name, number in stay.items() if np.float32(number) == np.float32(each.before)]
+        if same:
+            raise GrowthError(
+                f"{paths[0]!r} of the config would have to be {each.after:g} for {each.node!r}, and to stay "
+                f"{each.before:g} for {same[0].rpartition('.')[0]!r}"
+            )
+        for path in paths:
+            if found.setdefault(path, each.after) != each.after:
+                raise GrowthError(f"{path!r} of the config would have to be {found[path]:g} and {each.after:g}")
+    return found
+
+
+def shapes_of(analysis: Analysis, growth: Growth) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all weights after a growth, by name."""
+    found = {}
+    for name, value in analysis.model.graph.initializers.items():
+        if value.const_value is not None and value in analysis.axes:
+            found[str(name)] = tuple(growth.length(axis) for axis in analysis.axes[value])
+    return found
+
+
+def fits(wanted: Shapes, found: Shapes) -> bool:
+    """Say whether all weights of a graph have the shapes that a class has for them."""
+    return all(wanted.get(name, shape) == shape for name, shape in found.items())
+
+
+def growing(analysis: Analysis, wanted: Shapes) -> tuple[str, ...]:
+    """Return the groups that a class lets grow: those of which no axis keeps its size in it."""
+    held: set[Factor] = set()
+    for name, value in analysis.model.graph.initializers.items():
+        for axis, length in zip(analysis.axes.get(value, ()), wanted.get(str(name), ()), strict=False):
+            if size(axis) == length:
+                held.update(leaves(axis))
+    return tuple(group.name for group in analysis.groups if group.factor not in held)

@@ -1,0 +1,326 @@
+"""The two ends of every growth of a folder: its graph as a teacher, and a new folder of what was verified.
+
+The graph of a pass is only a means. What from_pretrained makes of the new folder is the class with its new config, so
+that class is traced anew, given the weights, and compared with the old one: by a run, and by the exact check.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
+from onnx_n2n.huggingface import writing
+from onnx_n2n.huggingface.card import card, verification
+from onnx_n2n.huggingface.configs import changed
+from onnx_n2n.huggingface.folder import Folder, opened
+from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
+from onnx_n2n.huggingface.lineage import owned
+from onnx_n2n.huggingface.linked import computed, link, model_of
+from onnx_n2n.huggingface.network import Network, built
+from onnx_n2n.huggingface.tracing import examples, traced
+from onnx_n2n.huggingface.workspace import Workspace, save, workspace
+from onnx_n2n.io.folders import named
+from onnx_n2n.io.model import load
+from onnx_n2n.passes.report import Result
+from onnx_n2n.progress import Progress, unheard
+from onnx_n2n.record.record import Record
+from onnx_n2n.words import brief
+
+SECONDS = 60.0  # of the exact check where a run has verified already
+TEACHER, STUDENT, CLASS = "teacher.onnx", "student.onnx", "class.onnx"
+Fields = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
+Weights = Mapping[str, ir.TensorProtocol]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where and how a new folder is written.
+
+    Attributes:
+        path: The folder.
+        shard_size: How many bytes of tensors a weight file has at most; None for files as they were.
+        force: Whether to replace a model that is there.
+        progress: Is told each stage as it begins.
+    """
+
+    path: str | PathLike[str]
+    shard_size: int | None = None
+    force: bool = False
+    progress: Progress = unheard
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A model in a new folder.
+
+    Attributes:
+        written: What was written.
+        result: What the pass did to the graph.
+        parameters_before: Parameters of the old class, tied ones once.
+        parameters_after: Those of the new one.
+        run: What running both classes' graphs showed; None if they could not be run.
+        exact: What the exact check says of them.
+        dropped: Keys of tensors that the class does not have, and that are not in the new folder.
+        notes: Why less has grown than was asked for.
+    """
+
+    written: writing.Written
+    result: Result[Any]
+    parameters_before: int
+    parameters_after: int
+    run: Any
+    exact: Any
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in self.written.fields.items())
+        return f"<Grown: {str(self.written.path)!r}, {fields}>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        return {
+            "config": {name: {"before": old, "after": new} for name, (old, new) in self.written.fields.items()},
+            "grown": [{"group": each.name, "before": each.before, "after": each.after}
+                      for each in self.result.change.grown],
+            "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            "verification": None if self.run is None else self.run.to_json(),
+            "exact": self.exact.state,
+            "dropped": self.dropped,
+            "notes": self.notes,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A folder whose graph is known.
+
+    Attributes:
+        folder: The folder.
+        network: Its class, without weights.
+        found: How the class reads its tensors.
+        place: Where its weights are as external data.
+        analysis: What may grow in its graph.
+        inputs: Shapes of an example.
+    """
+
+    folder: Folder
+    network: Network
+    found: Read
+    place: Workspace
+    analysis: Analysis
+    inputs: Mapping[str, tuple[int, ...]]
+
+    @property
+    def path(self) -> Path:
+        """The file of its graph."""
+        return self.place.path / TEACHER
+
+    @classmethod
+    def read(cls, folder: Folder, place: Workspace) -> Teacher:
+        """Trace a folder's class.
+
+        Raises:
+            ModelError: It does not export, or the folder is not what it needs; or there is no place for its graph.
+        """
+        if not place.own:
+            raise ModelError("the weight files cannot get second names, which their graph needs",
+                             hint="set TMPDIR to a folder of yours on the same disk")  # fmt: skip
+        network = built(folder.config)
+        model, found = model_of(folder, network, place)
+        save(model, place.path / TEACHER)
+        return cls(folder, network, found, place, analyze(load(place.path / TEACHER)), examples(network.module)[0])
+
+
+@contextmanager
+def taught(folder: str | PathLike[str], output: Output | None = None) -> Iterator[Teacher]:
+    """Lend the graph of a folder, as long as its weights are lent as external data.
+
+    Args:
+        folder: The folder.
+        output: Where a new one is to be written, if one is.
+
+    Raises:
+        ModelError: It is no model, or its class does not export, or cannot read it.
+        OptionError: Nothing can be written there.
+    """
+    old, near = opened(folder), None
+    if output is not None:
+        writing.check_output(old, output.path, force=output.force)
+        near = named(Path(output.path)).parent
+        output.progress("tracing the class")
+    with workspace(old, near) as place:
+        yield Teacher.read(old, place)
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """A class with new weights that computes what the old one does.
+
+    Attributes:
+        network: The class with its new config.
+        fields: What is new in that.
+        weights: Its tensors, by the first of their names; those that are not there are as they were.
+        sources: For its tensors whose names are new, those that they are made of.
+        run: What running both classes' graphs showed; None if they could not be run.
+        exact: What the exact check says of them.
+    """
+
+    network: Network
+    fields: Fields
+    weights: Weights
+    sources: Mapping[str, str]
+    run: Any
+    exact: Any
+
+
+def verified(
+    teacher: Teacher, fields: Fields, weights: Weights, result: Result[Any], progress: Progress,
+    sources: Mapping[str, str] = MappingProxyType({}),
+) -> Student:
+    """Trace the class with new fields, give it weights, and compare it with the old one.
+
+    Raises:
+        GrowthError: A tensor that no output shows would have another size.
+        ModelError: The class cannot be built or traced.
+        VerificationError: It does not compute the same, or nobody knows.
+    """
+    network = built(changed(teacher.network.config, fields))
+    for name, shape in canonical(network).items():
+        old = sources.get(name, name)
+        if name not in weights and shape != teacher.network.shapes.get(old):
+            raise GrowthError(f"{name!r} would become {list(shape)}, and no output shows what it is for")
+    progress("tracing the class as it becomes")
+    model = traced(network)
+    link(model, network, {**weights, **computed(network)})
+    save(model, teacher.place.path / CLASS)
+    progress("verifying")
+    run, exact = _compared(teacher, result)
+    return Student(network, fields, weights, sources, run, exact)
+
+
+def canonical(network: Network) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors by the first of their names."""
+    return {network.one.get(name, name): shape for name, shape in network.shapes.items()}
+
+
+def weights_of(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Return the weights of a graph, by name."""
+    found = {str(name): value.const_value for name, value in model.graph.initializers.items()}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
+    # ONNX Runtime takes its time to load, and only this needs it.
+    from onnx_n2n.verification import verify
+    from onnx_n2n.verification.exactly import exactly
+
+    new, run, unrun = teacher.place.path / CLASS, None, ""
+    try:
+        run = verify(teacher.path, new, shapes=teacher.inputs)
+    except (KernelError, MemoryShortageError) as failure:
+        unrun = failure.reason
+    if run is not None and not run.ok:
+        raise VerificationError(f"the class computes something else: error {run.error:.1e}, its own {run.rounding}")
+    exact = exactly(
+        teacher.path, new, shapes=teacher.inputs, gained=(), record=result.growth, folder=None, running={},
+        seconds=math.inf if run is None else SECONDS,
+    )  # fmt: skip
+    if exact.state == "different":
+        raise VerificationError(f"the class computes something else: {exact.sentence}")
+    if run is None and exact.state != "equal":
+        raise VerificationError(f"it is not known whether the class computes the same: {unrun}; {exact.sentence}")
+    return run, exact
+
+
+def write(
+    teacher: Teacher, student: Student, result: Result[Any], output: Output, *,
+    notes: tuple[str, ...] = (), record: Record | None = None,
+) -> Grown:  # fmt: skip
+    """Write a new folder.
+
+    Raises:
+        ModelError: The class would not load it, or the disk has no room.
+    """
+    tensors, like = _tensors(teacher, student)
+    again, kind = read(student.network, tensors), type(student.network.module).__name__
+    if strange := (*again.lacking, *again.unread):
+        raise ModelError(f"{kind} would not load {brief(repr(strange[0]))} of the new folder")
+    counts = (parameters(teacher.network), parameters(student.network))
+    record = None if record is None else owned(record, teacher.network.one)
+    beside = writing.record_name(teacher.folder) if record is not None else ""
+    said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside)
+    done = writing.write(
+        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
+        shard_size=output.shard_size, force=output.force, progress=output.progress,
+    )  # fmt: skip
+    return Grown(done, result, *counts, student.run, student.exact, teacher.found.unread, notes)
+
+
+def parameters(network: Network) -> int:
+    """Return how many parameters a network has, tied ones once."""
+    return sum(int(each.numel()) for each in network.module.parameters())
+
+
+def _tensors(teacher: Teacher, student: Student) -> tuple[dict[str, writing.Tensor], dict[str, str]]:
+    """Return the tensors of the new folder by key, and for keys that are new the old ones that they are like."""
+    folder, found = teacher.folder, teacher.found
+    doubles: dict[str, list[str]] = {}
+    for key, other in found.double.items():
+        doubles.setdefault(other, []).append(key)
+    tensors: dict[str, writing.Tensor] = {}
+    like: dict[str, str] = {}
+    for name in canonical(student.network):
+        old = student.sources.get(name, name)
+        if old not in found.plain:
+            continue
+        weight = student.weights.get(name)
+        tensor = writing.kept(folder, found.plain[old]) if weight is None else writing.of(weight)
+        for key in (found.plain[old], *doubles.get(found.plain[old], ())):
+            new = renumbered(key, old, name)
+            tensors[new], like[new] = tensor, key
+    for made in found.made:
+        for names in _names(made, student):
+            parts = _parts(student, replace(made, names=names))
+            tensors |= parts
+            like |= dict.fromkeys(parts, next(iter(made.keys.values()))[0])
+    return tensors, {new: key for new, key in like.items() if new not in folder.tensors}
+
+
+def _names(made: Made, student: Student) -> Iterator[tuple[str, ...]]:
+    """Yield the names that parameters have which the class makes of tensors: one for each layer made of theirs."""
+    if not student.sources:
+        yield made.names
+        return
+    lines = [[new for new, old in student.sources.items() if old == name] for name in made.names]
+    yield from zip(*lines, strict=True)
+
+
+def _parts(student: Student, made: Made) -> dict[str, writing.Tensor]:
+    """Return the tensors of which the class makes parameters, made again of what these have become."""
+
+    def make() -> dict[str, np.ndarray]:
+        one = student.network.one
+        arrays = {name: student.weights[one.get(name, name)].numpy() for name in made.names}
+        return written(student.network, made, arrays)
+
+    def part(key: str) -> ir.TensorProtocol:
+        return ir.tensor(make()[key], name=key)
+
+    return {
+        key: writing.of(ir.LazyTensor(partial(part, key), ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)))
+        for key, array in make().items()
+    }

@@ -1,0 +1,138 @@
+"""Depth as a class says it: how many layers there are, and what its lists say of each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnx_n2n.errors import GrowthError, ModelError
+from onnx_n2n.huggingface.configs import changed, flat, whole
+from onnx_n2n.huggingface.network import Network, built
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers of a class, one behind the other.
+
+    Attributes:
+        field: The field of the config that says how many.
+        lists: Fields that say something of each.
+        paths: The modules that hold them: names of their tensors begin so, and a number follows.
+        length: How many there are.
+    """
+
+    field: str
+    lists: tuple[str, ...]
+    paths: tuple[str, ...]
+    length: int
+
+
+def stacks(network: Network) -> list[Stack]:
+    """Return the stacks of layers that a class can make deeper; each is one for all fields that say the same."""
+    known = dict(flat(whole(network.config)))
+    before = network.lengths
+    found: list[Stack] = []
+    for field, value in known.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value not in before.values():
+            continue
+        lists = tuple(path for path, each in known.items() if isinstance(each, list) and len(each) == value)
+        for also in {lists, ()}:
+            fields = {field: value + 1, **{path: [*known[path], known[path][-1]] for path in also}}
+            try:
+                made = built(changed(network.config, fields))
+            except ModelError:
+                continue
+            after = made.lengths
+            paths = tuple(path for path, length in before.items() if after.get(path) == length + 1)
+            if paths and set(network.shapes) < set(made.shapes) and all(each.paths != paths for each in found):
+                found.append(Stack(field, also, paths, value))
+                break
+    return found
+
+
+def order(length: int, count: int, every: int) -> list[int]:
+    """Return for each layer of the deeper stack which one it is made of: a copy stands before its original.
+
+    Args:
+        length: How many layers there are.
+        count: How many are added, spread evenly; 0 for one before every ``every``-th.
+        every: See there.
+
+    >>> order(4, 2, 1), order(2, 0, 1)
+    ([0, 0, 1, 2, 2, 3], [0, 0, 1, 1])
+    """
+    copies = [0] * length
+    if count:
+        for number in range(count):
+            copies[number * length // count % length] += 1
+    else:
+        for number in range(0, length, every):
+            copies[number] = 1
+    return [number for number, more in enumerate(copies) for _ in range(more + 1)]
+
+
+@dataclass(frozen=True)
+class Deeper:
+    """A config with more layers.
+
+    Attributes:
+        fields: Its new fields.
+        network: The class with it, without weights.
+        sources: For each tensor of it the one of the old class that it is made of.
+        added: Names of the tensors of the layers that are new.
+    """
+
+    fields: Mapping[str, Any]
+    network: Network
+    sources: Mapping[str, str]
+    added: frozenset[str]
+
+
+def deeper(network: Network, count: int, every: int) -> Deeper:
+    """Return a config with more layers in each stack.
+
+    Raises:
+        GrowthError: The class has none that can be longer.
+    """
+    found = stacks(network)
+    name = type(network.module).__name__
+    if not found:
+        raise GrowthError(f"no field of the config of {name} says how many layers there are")
+    known = dict(flat(whole(network.config)))
+    fields: dict[str, Any] = {}
+    orders: dict[str, list[int]] = {}
+    for stack in found:
+        layers = order(stack.length, count, every)
+        fields[stack.field] = len(layers)
+        fields |= {path: [known[path][layer] for layer in layers] for path in stack.lists}
+        orders |= dict.fromkeys(stack.paths, layers)
+    made = built(changed(network.config, fields))
+    sources, added = {}, set()
+    for tensor in made.shapes:
+        old, new = _source(tensor, orders)
+        if network.shapes.get(old) != made.shapes[tensor]:
+            raise GrowthError(f"{tensor!r} of {name} with more layers is made of nothing that is there")
+        sources[tensor] = old
+        if new:
+            added.add(tensor)
+    return Deeper(fields, made, sources, frozenset(added))
+
+
+def _source(tensor: str, orders: Mapping[str, Sequence[int]]) -> tuple[str, bool]:
+    """Return the tensor that one of a deeper class is made of, and whether its layer is a copy."""
+    for path, layers in orders.items():
+        if found := re.match(rf"{re.escape(path)}\.(\d+)\.", tensor):
+            number = int(found[1])
+            old = f"{path}.{layers[number]}.{tensor[found.end():]}"
+            return old, number + 1 < len(layers) and layers[number + 1] == layers[number]
+    return tensor, False
+
+
+def copies(steps: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the weights that copies of blocks have, by the weight that each is like."""
+    for step in steps:
+        for new in step.new:
+            if new.kind == "block" and new.like:
+                yield new.like, new.student

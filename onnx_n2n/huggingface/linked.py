@@ -1,0 +1,128 @@
+"""A graph and its weights: each initializer gets a tensor, as it is stored, and a Cast where the class computes so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_n2n.errors import ModelError
+from onnx_n2n.huggingface.folder import Folder
+from onnx_n2n.huggingface.keys import Read, read, unlike
+from onnx_n2n.huggingface.network import Network
+from onnx_n2n.huggingface.tracing import traced
+from onnx_n2n.huggingface.workspace import Workspace
+from onnx_n2n.io.tensorfile import DTYPES
+from onnx_n2n.words import brief
+
+CAST = ".cast"  # behind the name of a weight, of what its stored numbers become
+
+
+def keys_read(network: Network, folder: Folder) -> Read:
+    """Say how a class reads the tensors of a folder.
+
+    Raises:
+        ModelError: It does not find all that it needs, or something of another shape.
+    """
+    found, kind = read(network, folder.tensors), type(network.module).__name__
+    if found.lacking:
+        raise ModelError(
+            f"the folder has no {brief(repr(found.lacking[0]))}, which {kind} would draw at random"
+            + (f", nor {len(found.lacking) - 1} others" if len(found.lacking) > 1 else ""),
+        )
+    for name, key in found.plain.items():
+        if folder.tensors[key].shape != network.shapes[name]:
+            raise ModelError(
+                f"tensor {key!r} is not of the shape that config.json says",
+                shapes=f"{list(folder.tensors[key].shape)} where {kind} has {list(network.shapes[name])}",
+            )
+    if other := unlike(folder, found.double):
+        raise ModelError(
+            f"{other[0]!r} and {found.double[other[0]]!r} are one parameter of {kind}, and not the same in the folder",
+            hint="say in config.json whether they are tied, with 'tie_word_embeddings'",
+        )
+    return found
+
+
+def tensors_of(network: Network, folder: Folder, found: Read, place: Workspace) -> dict[str, ir.TensorProtocol]:
+    """Return all tensors that a network has, by the first of their names, as they are in the files of a folder.
+
+    Raises:
+        ModelError: The class does not say what one is.
+    """
+    tensors: dict[str, ir.TensorProtocol] = {
+        name: place.tensor(folder.tensors[key], name) for name, key in found.plain.items()
+    }
+    for made in found.made:
+        specs = [folder.tensors[key].dtype for keys in made.keys.values() for key in keys]
+        for name in made.names:
+            tensors[network.one.get(name, name)] = _later(network, folder, found, name, DTYPES[specs[0]])
+    return tensors | computed(network)
+
+
+def _later(network: Network, folder: Folder, found: Read, name: str, dtype: np.dtype) -> ir.TensorProtocol:
+    """Return a tensor that a class makes of others, made whenever it is asked for."""
+    made = next(each for each in found.made if name in each.names)
+    shape = ir.Shape(network.shapes[name])
+
+    def make() -> ir.TensorProtocol:
+        array = made.make(network, folder)[name]
+        if (array.shape, array.dtype) != (shape.numpy(), dtype):
+            raise ModelError(f"{name!r} becomes {array.dtype} {list(array.shape)}, not {dtype} {list(shape)}")
+        return ir.tensor(array, name=name)
+
+    return ir.LazyTensor(make, ir.DataType.from_numpy(dtype), shape, name=name)
+
+
+def computed(network: Network) -> dict[str, ir.TensorProtocol]:
+    """Return the buffers that a class computes, by the first of their names."""
+    return {network.one[name]: ir.tensor(array, name=name) for name, array in network.buffers.items()}
+
+
+def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProtocol]) -> None:
+    """Give the initializers of a traced graph their values, and the first names of what they are.
+
+    Raises:
+        ModelError: One is nothing that the class has a name for.
+    """
+    graph = model.graph
+    for value in list(graph.initializers.values()):
+        before = str(value.name)
+        if value.const_value is not None:  # worked out of no weight
+            continue
+        name = network.one.get(before, before)
+        if name not in tensors:
+            raise ModelError(f"the graph of {type(network.module).__name__} has a constant {before!r} of unknown value")
+        del graph.initializers[before]
+        if (first := graph.initializers.get(name)) is not None:  # of tied parameters that the graph names apart
+            value.replace_all_uses_with(first if first.dtype == value.dtype else _cast(graph, name))
+            continue
+        tensor, kind = tensors[name], value.dtype
+        value.name, value.const_value, value.dtype = name, tensor, tensor.dtype
+        value.shape = ir.Shape(tensor.shape.numpy())
+        graph.initializers[name] = value
+        if kind is not None and tensor.dtype != kind:
+            cast = ir.node("Cast", [value], {"to": int(kind)}, name=f"{name}{CAST}")
+            made = cast.outputs[0]
+            made.name, made.dtype, made.shape = f"{name}{CAST}", kind, value.shape
+            for node, slot in list(value.uses()):
+                if node is not cast:
+                    node.replace_input_with(slot, made)
+            graph.insert_before(graph[0], cast)
+
+
+def _cast(graph: ir.Graph, name: str) -> ir.Value:
+    return next(node.outputs[0] for node in graph if node.name == f"{name}{CAST}")
+
+
+def model_of(folder: Folder, network: Network, place: Workspace) -> tuple[ir.Model, Read]:
+    """Return the graph of a folder, with its weights where they are.
+
+    Raises:
+        ModelError: The folder does not have what the class needs, or the class does not export.
+    """
+    found = keys_read(network, folder)
+    model = traced(network)
+    link(model, network, tensors_of(network, folder, found, place))
+    return model, found

@@ -1,0 +1,131 @@
+"""The graph of a network without weights: what its class computes, with a free batch and length."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_n2n.errors import ModelError
+from onnx_n2n.huggingface.network import Network, libraries, quiet
+from onnx_n2n.words import brief
+
+BATCH, LENGTH = 2, 9  # of the example; both are free in the graph
+FRAMES = 3200  # of raw audio
+STEM = "net."
+
+
+def examples(module: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[int, str]]]:
+    """Return the shapes of the inputs of a network, by name, and which of their axes are free; ids are integers.
+
+    Raises:
+        ModelError: It takes something else than ids, images and audio.
+    """
+    name, config = module.main_input_name, module.config
+    takes = inspect.signature(module.forward).parameters
+    shapes: dict[str, tuple[int, ...]] = {}
+    free: dict[str, dict[int, str]] = {name: {0: "batch"}}
+    if name == "input_ids":
+        shapes[name], free[name] = (BATCH, LENGTH), {0: "batch", 1: "length"}
+    elif name == "pixel_values":
+        size = _said(config, "image_size")
+        channels = _said(config, "num_channels", 3)
+        shapes[name] = (BATCH, channels, *(size if isinstance(size, list | tuple) else (size, size)))
+    elif name == "input_features" and (bins := _said(config, "num_mel_bins")) is not None:
+        positions = _said(config, "max_source_positions")
+        shapes[name] = (BATCH, bins, 2 * positions) if positions else (BATCH, LENGTH, bins)
+    elif name == "input_values":
+        shapes[name] = (BATCH, FRAMES)
+    if None in shapes.get(name, (None,)):
+        raise ModelError(f"{type(module).__name__} takes {name!r}, and its config does not say how large that is")
+    if config.is_encoder_decoder and "decoder_input_ids" in takes:
+        shapes["decoder_input_ids"], free["decoder_input_ids"] = (BATCH, LENGTH), {0: "batch", 1: "decoder_length"}
+    return shapes, free
+
+
+def _said(config: Any, field: str, usual: Any = None) -> Any:
+    for each in (config, *(getattr(config, name) for name in getattr(config, "sub_configs", {}))):
+        if getattr(each, field, None) is not None:
+            return getattr(each, field)
+    return usual
+
+
+def traced(network: Network) -> ir.Model:
+    """Return the graph of a network, in float32; initializers have the names of its tensors, and no values.
+
+    Raises:
+        ModelError: The class does not export.
+    """
+    torch, _ = libraries()
+    module = network.module
+    shapes, free = examples(module)
+    names = list(shapes)
+    outputs: list[str] = []
+
+    class Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = module
+
+        def forward(self, *args: Any) -> Any:
+            said = self.net(**dict(zip(names, args, strict=True)), return_dict=True)
+            found = {name: value for name, value in said.items() if isinstance(value, torch.Tensor)}
+            first = next(iter(found))
+            if "hidden_state" not in first:  # those of a base model are what it computes, and of others are within
+                found = {name: value for name, value in found.items() if "hidden_state" not in name}
+            outputs[:] = found
+            return tuple(found.values())
+
+    said = io.StringIO()
+    with quiet(), network.mode, redirect_stdout(said), redirect_stderr(said):
+        kinds = {name: torch.int64 if name.endswith("_ids") else torch.float32 for name in names}
+        inputs = tuple(torch.zeros(shape, dtype=kinds[name]) for name, shape in shapes.items())
+        try:
+            program = torch.onnx.export(
+                Wrapped(), inputs, dynamo=True, optimize=False, verbose=False,
+                dynamic_shapes=(tuple(free[name] for name in names),),
+            )  # fmt: skip
+            model: ir.Model = program.model
+            _renamed(model, names, outputs)
+            _simplified(model)
+        except Exception as failure:  # of an exporter and a class that we do not know
+            cause: BaseException = failure
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            reason = brief(str(cause), 300)
+            raise ModelError(
+                f"{type(module).__name__} does not export from PyTorch {torch.__version__}: {reason}",
+                hint="export it to ONNX on a way of your own, and pass that file",
+            ) from failure
+    return model
+
+
+def _renamed(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
+    """Give inputs, outputs and initializers the names that the class has for them."""
+    graph = model.graph
+    for value, name in (*zip(graph.inputs, inputs, strict=True), *zip(graph.outputs, outputs, strict=True)):
+        value.name = name
+    for value in list(graph.initializers.values()):
+        before = str(value.name)
+        del graph.initializers[before]
+        value.name = before.removeprefix(STEM)
+        graph.initializers[value.name] = value
+
+
+def _simplified(model: ir.Model) -> None:
+    """Work out what does not depend on weights, as shapes; weights are inputs meanwhile, so that none is touched."""
+    graph = model.graph
+    weights, inputs = list(graph.initializers.values()), len(graph.inputs)
+    for value in weights:
+        value.const_value = None
+        del graph.initializers[str(value.name)]
+        graph.inputs.append(value)
+    import_module("onnxscript.optimizer").optimize_ir(model)
+    del graph.inputs[inputs:]
+    for value in weights:
+        if value.uses():
+            graph.initializers[str(value.name)] = value

@@ -1,0 +1,136 @@
+"""Wider models in folders: of all configs that a class can say, the one that grows most and computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+from onnx_n2n.errors import GrowthError, ModelError, VerificationError
+from onnx_n2n.huggingface import configs
+from onnx_n2n.huggingface.configs import Candidate
+from onnx_n2n.huggingface.ends import (
+    NOTHING,
+    STUDENT,
+    Fields,
+    Grown,
+    Output,
+    Student,
+    Teacher,
+    canonical,
+    taught,
+    verified,
+    weights_of,
+    write,
+)
+from onnx_n2n.io.model import load
+from onnx_n2n.passes.driver import Target
+from onnx_n2n.passes.report import Change, Result
+from onnx_n2n.passes.widen import Widen
+from onnx_n2n.progress import Progress
+from onnx_n2n.record.settings import settings
+from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.plan import plan
+
+TRACES = 4  # configs of one growth whose graphs are compared
+
+
+def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fields = NOTHING) -> Grown:
+    """Widen a model in a Hugging Face folder, and write it as a new folder.
+
+    Args:
+        folder: A folder as ``save_pretrained`` and the hub have it; nothing is written into it.
+        change: What to do. Groups for which the class has no config keep their size.
+        output: The new folder.
+        fields: Values of fields of the config that you choose.
+
+    Raises:
+        N2NError: Of any kind; nothing was written then.
+    """
+    with taught(folder, output) as teacher:
+        reasons: list[str] = []
+        for request in _requests(teacher, change):
+            try:
+                result, student = _attempted(teacher, request, fields, output.progress)
+            except (GrowthError, VerificationError) as failure:
+                reasons.append(failure.reason)
+                continue
+            notes = tuple(dict.fromkeys(reasons))
+            return write(teacher, student, result, output, notes=notes, record=result.growth)
+        raise GrowthError(
+            f"the model cannot grow as asked so that its class computes the same: {'; '.join(dict.fromkeys(reasons))}",
+            hint="a whole factor goes more often, or name what may grow with `only=`",
+        )
+
+
+def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
+    """Yield what is asked for, and then less of it: without the channels that most weights have."""
+    growth = plan(teacher.analysis, change)
+    if not growth.grown:
+        reason, hint = change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept))
+        raise GrowthError(reason, hint=hint)
+    yield change
+    members = {group.name: len(group.members) for group in teacher.analysis.groups}
+    most = max((each.name for each in growth.grown), key=lambda name: members.get(name, 0))
+    if most not in change.groups and len(growth.grown) > 1:
+        yield replace(change, without=(*change.without, most))
+
+
+def _attempted(
+    teacher: Teacher, request: Widen, fields: Fields, progress: Progress
+) -> tuple[Result[Any], Student]:
+    """Grow as the first config says that fits, and find which of its fields make the class compute the same.
+
+    Raises:
+        GrowthError: No config has the sizes, or no field says a number that has to change.
+        VerificationError: The class computes something else.
+    """
+    found = next(_candidates(teacher, request, fields), None)
+    if found is None:
+        raise GrowthError(f"no config of {type(teacher.network.module).__name__} has the sizes")
+    candidate, asked = found
+    progress("growing")
+    target = Target(teacher.place.path / STUDENT, force=True)
+    result = asked(teacher.path, output=target, proof=Proof(wanted=False))
+    weights = weights_of(load(teacher.place.path / STUDENT))
+    whole, numbers = configs.whole(teacher.network.config), settings(teacher.analysis.model)
+    follow = configs.epsilons(whole, result.change.settings, numbers)
+    failure: Exception | None = None
+    for chosen in _variants(teacher, candidate, fields):
+        said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}
+        try:
+            return result, verified(teacher, said, weights, result, progress)
+        except (ModelError, VerificationError) as wrong:
+            failure = failure or wrong
+    assert failure is not None
+    raise failure
+
+
+def _candidates(teacher: Teacher, change: Widen, fields: Fields) -> Iterator[tuple[Candidate, Widen]]:
+    """Yield configs whose sizes a growth has, each with that growth."""
+    analysis = teacher.analysis
+    grown = configs.sizes(analysis, plan(analysis, change))
+    for candidate in configs.candidates(teacher.network, grown, fields):
+        wanted = canonical(candidate.network)
+        if wanted == canonical(teacher.network):
+            continue
+        taken = configs.growing(analysis, wanted)
+        others = tuple(group.name for group in analysis.groups if group.name not in taken)
+        asked = replace(change, without=tuple(dict.fromkeys((*change.without, *others))))
+        growth = plan(analysis, asked)
+        if growth.grown and configs.fits(wanted, configs.shapes_of(analysis, growth)):
+            yield candidate, asked
+
+
+def _variants(teacher: Teacher, candidate: Candidate, fields: Fields) -> Iterator[Fields]:
+    """Yield the fields of a candidate, with and without those that change no shape: first with what counts heads."""
+    found = configs.silent(candidate, teacher.network)
+    silent = [path for path in found if path not in fields]
+    first = [path for path in silent if found[path]]
+    tries = [first, *([each for each in first if each != left] for left in first), []]
+    seen: list[list[str]] = []
+    for kept in tries:
+        if kept not in seen and len(seen) < TRACES:
+            seen.append(kept)
+            yield {path: value for path, value in candidate.fields.items() if path not in silent or path in kept}

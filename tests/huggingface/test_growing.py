@@ -1,0 +1,207 @@
+"""Folders that grow: from_pretrained loads what was written, strictly, and it computes what the old one does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.calling import call
+from helpers.needing import needs
+from onnx_n2n import Deepen, Enlarge, Sequential, Widen
+from onnx_n2n.errors import GrowthError, ModelError, OptionError
+from onnx_n2n.huggingface import Output, deepen, run, widen
+from onnx_n2n.huggingface.configs import changed, epsilons, flat
+from onnx_n2n.huggingface.folder import opened
+from onnx_n2n.huggingface.keys import read, renumbered, written
+from onnx_n2n.huggingface.layers import order
+from onnx_n2n.huggingface.network import built
+from onnx_n2n.record.settings import Setting
+
+torch = needs("torch")
+T = needs("transformers")
+needs("onnxscript")
+
+SMALL = {
+    "hidden_size": 16, "intermediate_size": 20, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
+    "num_hidden_layers": 1, "vocab_size": 31, "max_position_embeddings": 32, "eos_token_id": 4, "bos_token_id": 1,
+}  # fmt: skip
+LISTS = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
+
+
+def saved(folder: Path, config: Any, kind: Any, dtype: Any = torch.float32) -> Path:
+    """Write a network with values as training leaves them, through links as the hub's cache has them."""
+    torch.manual_seed(0)
+    net = kind(config).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    net.to(dtype).save_pretrained(folder / "blobs")
+    links = folder / "snapshot"
+    links.mkdir()
+    for file in (folder / "blobs").iterdir():
+        (links / file.name).symlink_to(Path("..") / "blobs" / file.name)
+    return links
+
+
+def llama(folder: Path, **options: Any) -> Path:
+    return saved(folder, T.LlamaConfig(**SMALL | options), T.LlamaForCausalLM)
+
+
+def logits(folder: Path, ids: Any) -> Any:
+    """Load a folder strictly, and run it."""
+    net, info = T.LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    assert not any(info.get(each) for each in LISTS), info
+    with torch.no_grad():
+        return net.eval()(input_ids=ids).logits.numpy()
+
+
+def same(old: Path, new: Path) -> None:
+    ids = torch.randint(0, 31, (3, 13), generator=torch.Generator().manual_seed(1))
+    before = logits(old, ids)
+    np.testing.assert_allclose(logits(new, ids), before, rtol=0, atol=1e-5 * abs(before).max())
+
+
+def test_a_folder_grows_wider(tmp_path: Path) -> None:
+    old = llama(tmp_path / "old")
+    found = call("widen", old, "-o", tmp_path / "new", "--factor", 2, "--json")
+    assert found.exit_code == 0, found.output
+    same(old, tmp_path / "new")
+    report = json.loads(found.stdout)
+    config = {name: json.loads((folder / "config.json").read_text()) for name, folder in
+              (("old", old), ("new", tmp_path / "new"))}  # fmt: skip
+    apart = {name for name in config["new"] if config["new"][name] != config["old"].get(name)}
+    assert apart == {"hidden_size", "intermediate_size", "num_attention_heads"} == set(report["config"])
+    assert config["new"]["eos_token_id"] == 4  # the number that heads were, and of nothing that grows
+    assert report["exact"] == "equal"
+    assert (tmp_path / "new" / "generation_config.json").exists()
+    assert (tmp_path / "new" / "growth.record").exists()
+
+
+def test_layers_are_added_and_then_grow(tmp_path: Path) -> None:
+    old = llama(tmp_path / "old")
+    grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
+    same(old, tmp_path / "deeper")
+    assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+
+
+def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) -> None:
+    old = llama(tmp_path / "old")
+    asked = Widen(groups={"model.layers.0.mlp.gate_proj": 30})
+    with pytest.raises(GrowthError, match="something else"):
+        widen(old, asked, Output(tmp_path / "new"), {"hidden_act": "relu"})
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> None:
+    model = Path(__file__).parents[2] / "models" / "resnet.onnx"
+    for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB")):
+        found = call("widen", model, "-o", tmp_path / "new.onnx", *option)
+        assert found.exit_code == 2
+        assert f"{option[0]} is for a Hugging Face folder" in found.stderr
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text("{}")
+    for flag in (["--html", tmp_path / "page.html"], ["--no-verify"], ["--dry-run"], ["--strict"]):
+        found = call("widen", tmp_path / "folder", "-o", tmp_path / "new", *flag)
+        assert found.exit_code == 2, found.output
+        assert "does not go with a Hugging Face folder" in found.stderr
+
+
+@given(st.integers(1, 20), st.data())
+def test_copies_stand_before_their_originals(length: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, 3 * length))
+    every = data.draw(st.integers(1, length))
+    found = order(length, count, every)
+    assert sorted(set(found)) == list(range(length))
+    assert found == sorted(found)
+    assert len(found) == length + (count or -(-length // every))
+
+
+def test_fields_of_nested_configs_are_changed() -> None:
+    config = {"a": 1, "inner": {"b": [2, 3]}}
+    assert dict(flat(config)) == {"a": 1, "inner.b": [2, 3]}
+    assert changed(config, {"inner.b": [4, 5]}) == {"a": 1, "inner": {"b": [4, 5]}}
+    assert config["inner"] == {"b": [2, 3]}
+
+
+def test_a_field_says_one_number() -> None:
+    config, moved = {"eps": 1e-5, "other": 2.0}, Setting("norm", "epsilon", float(np.float32(1e-5)), 5e-6)
+    assert epsilons(config, [moved], {"norm.epsilon": 1e-5, "scale.1": 2.0}) == {"eps": 5e-6}
+    assert epsilons(config, [Setting("scale", "1", 2.0, 2.0)], {"scale.1": 2.0}) == {}
+    with pytest.raises(GrowthError, match="to stay 1e-05 for 'inner'"):
+        epsilons(config, [moved], {"norm.epsilon": 1e-5, "inner.epsilon": 1e-5})
+    with pytest.raises(GrowthError, match="and 2e-06"):
+        epsilons(config, [moved, Setting("late", "epsilon", moved.before, 2e-6)], {})
+    with pytest.raises(GrowthError, match="no field of the config says 1e-05"):
+        epsilons({"eps": 1e-6}, [moved], {})
+
+
+def test_numbers_of_layers_move_along() -> None:
+    assert renumbered("h.1.mlp.1.weight", "net.h.1.mlp.1.weight", "net.h.1.mlp.1.weight") == "h.1.mlp.1.weight"
+    assert renumbered("layers.1.w", "model.layers.1.w", "model.layers.3.w") == "layers.3.w"
+
+
+def test_prefixes_come_and_go_as_the_class_says() -> None:
+    config = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1,
+              "vocab_size": 11, "n_positions": 16}  # fmt: skip
+    network = built(config)
+    keys = [name.removeprefix("transformer.") for name in network.shapes if name != "lm_head.weight"]
+    found = read(network, [*keys, "strange"])
+    assert found.unread == ("strange",)
+    assert not found.lacking
+    assert found.plain["transformer.h.0.ln_1.weight"] == "h.0.ln_1.weight"
+    assert found.plain[network.one["lm_head.weight"]] == "wte.weight"
+
+
+def test_experts_are_made_and_unmade(tmp_path: Path) -> None:
+    config = T.MixtralConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
+    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM))
+    network = built(folder.config)
+    found = read(network, folder.tensors)
+    assert found.made
+    assert not found.unread
+    for made in found.made:
+        again = written(network, made, made.make(network, folder))
+        assert set(again) == {key for keys in made.keys.values() for key in keys}
+        for key, array in again.items():
+            np.testing.assert_array_equal(array, folder.array(key))
+
+
+def test_buffers_are_those_of_the_class() -> None:
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "rope_theta": 100.0}
+    network = built(config)
+    real = T.LlamaForCausalLM(T.LlamaConfig.from_dict(config))
+    name = "model.rotary_emb.inv_freq"
+    np.testing.assert_array_equal(network.buffers[name], real.get_buffer(name).numpy())
+
+
+def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
+    old = llama(tmp_path / "old")
+    path = old / "config.json"
+    text = path.read_text()
+
+    def changing(**fields: Any) -> None:
+        (tmp_path / "old" / "blobs" / "config.json").write_text(json.dumps(json.loads(text) | fields))
+
+    changing(num_hidden_layers=2)
+    with pytest.raises(ModelError, match=r"has no .model\.layers\.1.*at random"):
+        widen(old, Widen(), Output(tmp_path / "new"))
+    changing(intermediate_size=24)
+    with pytest.raises(ModelError, match="not of the shape"):
+        widen(old, Widen(), Output(tmp_path / "new"))
+    changing(architectures=["Nothing"])
+    with pytest.raises(ModelError, match="no class 'Nothing'"):
+        widen(old, Widen(), Output(tmp_path / "new"))
+    changing(architectures=None)
+    with pytest.raises(ModelError, match="of which class"):
+        widen(old, Widen(), Output(tmp_path / "new"))
+    with pytest.raises(OptionError, match="'enlarge' does not go"):
+        run(old, Sequential(Widen(), Enlarge("3x3")), Output(tmp_path / "new"))
+    with pytest.raises(OptionError, match="`after="):
+        deepen(old, Deepen(after=["x"]), Output(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
