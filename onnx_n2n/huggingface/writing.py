@@ -33,7 +33,7 @@ CARD = "README.md"
 MODEL = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 TITLE = "## Grown with onnx-n2n"
 RECORD = "growth{}.record"  # a folder that grew before has the record of that already
-BLOCK = 1 << 24  # bytes of a tensor that are read at a time where it stays as it is
+BLOCK = 1 << 20  # bytes of a tensor that are read at a time where it stays as it is: more at a time takes longer
 
 Blocks = Callable[[], Iterable[Buffer]]
 """Yields the bytes of a tensor, little-endian and in C order, in blocks; it is called once."""

@@ -331,9 +331,9 @@ def test_a_field_inside_of_a_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_tensor_need_be_in_memory(tmp_path: Path) -> None:
-    size = 6 * BLOCK // 4
+    size = 24 * BLOCK // 4
     old = write_model(tmp_path / "old", [{"w": np.zeros(size, np.float32)}])
-    made = Tensor("F32", (size,), lambda: (bytes(BLOCK) for _ in range(6)))
+    made = Tensor("F32", (size,), lambda: (bytes(BLOCK) for _ in range(24)))
     folder = opened(old)
     tracemalloc.start()
     try:
@@ -341,8 +341,8 @@ def test_no_tensor_need_be_in_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 2.5 * BLOCK
-    assert (tmp_path / "new" / "model.safetensors").stat().st_size > 12 * BLOCK
+    assert peak < 4 * BLOCK
+    assert (tmp_path / "new" / "model.safetensors").stat().st_size > 48 * BLOCK
 
 
 @pytest.mark.parametrize(
