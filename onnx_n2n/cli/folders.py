@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ import click
 from onnx_n2n.cli.errors import Command
 from onnx_n2n.cli.options import pairs
 from onnx_n2n.cli.output import print_json, printing
-from onnx_n2n.cli.streams import readable
 from onnx_n2n.errors import OptionError
 from onnx_n2n.options import options
 from onnx_n2n.words import brief
@@ -37,28 +35,6 @@ SHARDS = click.option(
 def of_folders(command: Command) -> Command:
     """Add the options of what is done to a Hugging Face folder."""
     return CONFIG(SHARDS(command))
-
-
-def is_folder(model: Path) -> bool:
-    """Say whether a model is a Hugging Face folder; only of folders is what reads these loaded."""
-    if not model.is_dir():
-        return False
-    from onnx_n2n import huggingface
-
-    return huggingface.is_folder(model)
-
-
-@contextmanager
-def graph(model: Path) -> Iterator[Path]:
-    """Lend the file of a model; of a Hugging Face folder that of its graph."""
-    if not is_folder(model):
-        with readable(model) as file:
-            yield file
-        return
-    from onnx_n2n.huggingface import taught
-
-    with taught(model) as teacher:
-        yield teacher.path
 
 
 def check_plain(config: dict[str, str], max_shard_size: str | None) -> None:

@@ -11,7 +11,7 @@ from onnx_n2n.cli import folders
 from onnx_n2n.cli.options import growing
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import besides, check_page_of_student, write_page
-from onnx_n2n.cli.streams import check_streams, named, readable
+from onnx_n2n.cli.streams import check_streams, is_folder, named, readable
 from onnx_n2n.collector import still
 from onnx_n2n.errors import ModelError
 from onnx_n2n.io.atomic import STDOUT
@@ -27,7 +27,7 @@ def _deliver(
     config: dict[str, str] | None = None, max_shard_size: str | None = None,
 ) -> None:  # fmt: skip
     """Run a call on a file or a folder, or with its options another pass, and say what was done."""
-    if folders.is_folder(model):
+    if is_folder(model):
         folders.grow(call, model, change or call.asked, config=config or {}, max_shard_size=max_shard_size,
                      as_json=as_json, html=html)  # fmt: skip
         return

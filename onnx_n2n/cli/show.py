@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 
 import onnx_n2n
-from onnx_n2n.cli import folders
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import FORCE, as_html, check_page, write_page
-from onnx_n2n.cli.streams import named, readable
+from onnx_n2n.cli.streams import graph, named, readable
 from onnx_n2n.collector import still
 
 
@@ -35,7 +34,7 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, 
     from onnx_n2n.width.plan import ways
 
     check_page(html, force=force, others=(model,))
-    with folders.graph(model) as file, still():
+    with graph(model) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)

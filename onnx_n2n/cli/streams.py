@@ -37,6 +37,28 @@ def readable(model: Path) -> Iterator[Path]:
         yield path
 
 
+def is_folder(model: Path) -> bool:
+    """Say whether a model is a Hugging Face folder; only of folders is what reads these loaded."""
+    if not model.is_dir():
+        return False
+    from onnx_n2n import huggingface
+
+    return huggingface.is_folder(model)
+
+
+@contextmanager
+def graph(model: Path) -> Iterator[Path]:
+    """Lend the file of a model; of a Hugging Face folder that of its graph."""
+    if not is_folder(model):
+        with readable(model) as file:
+            yield file
+        return
+    from onnx_n2n.huggingface import taught
+
+    with taught(model) as teacher:
+        yield teacher.path
+
+
 def check_streams(model: Path, output: Path | None, *, as_json: bool = False) -> None:
     """Make sure that there is a place to write, and that only one thing goes to stdout.
 
