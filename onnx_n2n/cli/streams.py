@@ -12,6 +12,7 @@ from pathlib import Path
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.rooms import room
+from onnx_n2n.io.sources import kind_at
 
 STDIN = Path("-")
 
@@ -39,7 +40,7 @@ def readable(model: Path) -> Iterator[Path]:
 
 def is_folder(model: Path) -> bool:
     """Say whether a model is a Hugging Face folder; only of folders is what reads these loaded."""
-    if not model.is_dir():
+    if kind_at(model) != "folder":
         return False
     from onnx_n2n import huggingface
 

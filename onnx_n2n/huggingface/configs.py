@@ -128,7 +128,7 @@ def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candid
     known = dict(flat(config))
     for path in given:
         if path not in known and path not in dict(flat(network.config)):
-            raise OptionError(f"the config has no field {path!r}", hint="--config FIELD=VALUE names one of config.json")
+            raise OptionError(f"the config has no field {path!r}", hint="fields are called as in config.json")
     tried = {path: new for path, value in known.items() if path not in given and (new := grown.of(value)) is not None}
     names = set(network.shapes)
     tried = {path: new for path, new in tried.items() if _as_deep(network, {path: new})}

@@ -27,7 +27,7 @@ from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
 from onnx_n2n.huggingface.lineage import owned
-from onnx_n2n.huggingface.linked import computed, link, model_of
+from onnx_n2n.huggingface.linked import call_alike, computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.tracing import examples, traced
 from onnx_n2n.huggingface.workspace import Workspace, save, workspace
@@ -98,7 +98,7 @@ class Grown:
                       for each in self.result.change.grown],
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.run is None else self.run.to_json(),
-            "exact": self.exact.state,
+            "exact": self.exact.to_json(),
             "dropped": self.dropped,
             "notes": self.notes,
         }  # fmt: skip
@@ -206,6 +206,7 @@ def verified(
     progress("tracing the class as it becomes")
     model = traced(network)
     link(model, network, {**weights, **computed(network)})
+    call_alike(model, weights)
     save(model, teacher.place.path / CLASS)
     progress("verifying")
     run, exact = _compared(teacher, result)

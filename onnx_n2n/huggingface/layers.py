@@ -38,18 +38,34 @@ def stacks(network: Network) -> list[Stack]:
         if not isinstance(value, int) or isinstance(value, bool) or value not in before.values():
             continue
         lists = tuple(path for path, each in known.items() if isinstance(each, list) and len(each) == value)
-        for also in {lists, ()}:
-            fields = {field: value + 1, **{path: [*known[path], known[path][-1]] for path in also}}
-            try:
-                made = built(changed(network.config, fields))
-            except ModelError:
-                continue
-            after = made.lengths
-            paths = tuple(path for path, length in before.items() if after.get(path) == length + 1)
-            if paths and set(network.shapes) < set(made.shapes) and all(each.paths != paths for each in found):
-                found.append(Stack(field, also, paths, value))
-                break
+        if (longer := _longer(network, known, field, lists)) is None:
+            continue
+        also, made = longer
+        paths = tuple(path for path, length in before.items() if made.lengths.get(path) == length + 1)
+        if paths and set(network.shapes) < set(made.shapes) and all(each.paths != paths for each in found):
+            found.append(Stack(field, also, paths, value))
     return found
+
+
+def _longer(
+    network: Network, known: Mapping[str, Any], field: str, lists: tuple[str, ...]
+) -> tuple[tuple[str, ...], Network] | None:
+    """Return the class with one layer more, and the lists that have to follow; not those that only are as long."""
+
+    def made(also: Sequence[str]) -> Network | None:
+        fields = {field: known[field] + 1, **{path: [*known[path], known[path][-1]] for path in also}}
+        try:
+            return built(changed(network.config, fields))
+        except ModelError:
+            return None
+
+    if (bare := made(())) is not None:
+        return (), bare
+    if made(lists) is None:
+        return None
+    needed = tuple(each for each in lists if made([path for path in lists if path != each]) is None)
+    found = made(needed)
+    return None if found is None else (needed, found)
 
 
 def order(length: int, count: int, every: int) -> list[int]:

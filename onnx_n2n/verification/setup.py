@@ -81,7 +81,7 @@ class Setup:
             name = getattr(self.hook, "__qualname__", type(self.hook).__qualname__)
             said = f"{type(failure).__name__}: {first_line(failure)}".removesuffix(": ")
             raise OptionError(
-                f"`session_options=` fails: {name} raises {said}",
+                f"the hook for session options fails: {name} raises {said}",
                 hint="it is given the `onnxruntime.SessionOptions` of each session; mend it, or leave it out",
             ) from failure
 

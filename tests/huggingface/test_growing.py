@@ -69,16 +69,17 @@ def same(old: Path, new: Path) -> None:
 
 def test_a_folder_grows_wider(tmp_path: Path) -> None:
     old = llama(tmp_path / "old")
-    found = call("widen", old, "-o", tmp_path / "new", "--factor", 2, "--json")
+    found = call("widen", old, "-o", tmp_path / "new", "--factor", 1.5, "--json")
     assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
     report = json.loads(found.stdout)
     config = {name: json.loads((folder / "config.json").read_text()) for name, folder in
               (("old", old), ("new", tmp_path / "new"))}  # fmt: skip
     apart = {name for name in config["new"] if config["new"][name] != config["old"].get(name)}
-    assert apart == {"hidden_size", "intermediate_size", "num_attention_heads"} == set(report["config"])
+    assert apart == set(report["config"])
+    assert apart == {"hidden_size", "intermediate_size", "num_attention_heads", "rms_norm_eps"}
     assert config["new"]["eos_token_id"] == 4  # the number that heads were, and of nothing that grows
-    assert report["exact"] == "equal"
+    assert report["exact"]["state"] == "equal", report["exact"]  # also what the class works out of its epsilon
     assert (tmp_path / "new" / "generation_config.json").exists()
     assert (tmp_path / "new" / "growth.record").exists()
 

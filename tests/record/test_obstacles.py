@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import onnx
 import pytest
@@ -18,6 +19,7 @@ from helpers.enlarging import UNPROVEN
 from helpers.graphs import model
 from helpers.growths import GROWTHS, MEAN, record_of
 from onnx_n2n.checkpoint.growth import grow
+from onnx_n2n.cli.commands import loaded
 from onnx_n2n.cli.keywords import all_spoken, spoken
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.passes import Deepen, Widen, parse
@@ -148,8 +150,9 @@ def test_whoever_writes_a_record_is_told_at_once(tmp_path: Path, arguments: tupl
     document, text = followable(tmp_path, MEAN, *arguments, "--record", tmp_path / "growth")
     found = obstacles(onnx_n2n.join([tmp_path / "growth"]))
     assert found[0].final
-    assert document["followable"] == {"ok": False, "obstacles": [all_spoken(each.to_json()) for each in found]}
-    assert f"Note: no checkpoint can follow this student: {spoken(str(found[0]))}." in text
+    with click.Context(loaded(str(arguments[0]))):  # the words are those of the command
+        assert document["followable"] == {"ok": False, "obstacles": [all_spoken(each.to_json()) for each in found]}
+        assert f"Note: no checkpoint can follow this student: {spoken(str(found[0]))}." in text
     document, text = followable(tmp_path, MEAN, *arguments)
     assert document["followable"] is None
     assert "checkpoint" not in text

@@ -144,7 +144,7 @@ def test_a_hook_that_fails_is_named_with_its_error_behind_it() -> None:
     teacher = model("h = MatMul(x, w) r = Relu(h) y = MatMul(r, v)", "float[2,6] x", "y", w=(6, 8), v=(8, 4))
     calls: Any = ((onnx_n2n.verify, [teacher, teacher], {}), (onnx_n2n.widen, [teacher], {"factor": 2}))
     for function, models, options in calls:
-        said = r"`session_options=` fails: .*hook raises ValueError: not here\."
+        said = r"the hook for session options fails: .*hook raises ValueError: not here\."
         with pytest.raises(OptionError, match=said) as failure:
             function(*models, session_options=hook, **options)
         assert isinstance(failure.value.__cause__, ValueError)
