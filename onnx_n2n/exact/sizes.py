@@ -32,6 +32,7 @@ STEPS = (3, 7, 11, 19, 23, 31, 43, 47, 59, 67, 71, 79, 83, 103, 107, 127, 131, 1
 SCALES = (4, 8, 16, 32, 64, 128, 256)
 IMAGE = 32  # so long an axis of an image may be longer than is needed to meet every place of its windows
 LARGER = 5  # of a batch, where the third place from its end is stated, or another one that two do not have
+STRETCHED = 128  # by so much longer, every axis that depends on it is hoped to be longer than 1
 SUMS = 12  # so many ways are tried in which one axis is as long as two others together
 TOTAL = re.compile(r"total|mask|key|all|full|past.*(seq|\+|plus)|kv", re.IGNORECASE)
 
@@ -125,11 +126,20 @@ def _trimmed(lengths: Lengths, which: Sequence[str], stride: int) -> Lengths:
     return lengths | {name: (lengths[name] - 1) // stride * stride + 1 for name in which}
 
 
-def longer(inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes) -> Iterator[Shapes]:
-    """Return shapes in which all batches, or all other lengths that are free, are longer by one."""
+def longer(
+    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes, more: int = 1
+) -> Iterator[Shapes]:
+    """Return shapes in which all batches, or all other lengths that are free, are longer by so many."""
     known = _lengths(inputs, shapes)
     for which in names(inputs, fixed):
-        yield from _changed(inputs, shapes, known | {name: known.get(name, 0) + 1 for name in which})
+        yield from _changed(inputs, shapes, known | {name: known.get(name, 0) + more for name in which})
+
+
+def stretched(
+    inputs: Sequence[onnx.ValueInfoProto], fixed: Shapes | None, shapes: Shapes
+) -> Iterator[tuple[Shapes, ...]]:
+    """Return shapes in which all batches are longer by ever more, or all other lengths that are free, ascending."""
+    yield from zip(*(tuple(longer(inputs, fixed, shapes, more)) for more in range(1, STRETCHED + 1)), strict=True)
 
 
 def level(

@@ -122,6 +122,17 @@ def seen(*surveys: Survey) -> set[tuple[object, ...]]:
     return found
 
 
+def long(survey: Survey) -> set[tuple[Visit, int, int]]:
+    """Return the axes of what nodes read that are longer than 1: the visit, the input, the axis."""
+    return {
+        (visit, place, at)
+        for visit, shapes in survey.shapes.items()
+        for place, shape in enumerate(shapes)
+        for at, length in enumerate(shape)
+        if length > 1
+    }
+
+
 def _met(trail: Trail, missing: np.ndarray) -> dict[Visit, tuple[bool, ...]]:
     found, seen = {}, np.zeros(missing.size, bool)
     for visit, carried in (trail.carried or {}).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,9 @@ import numpy as np
 import onnx
 
 from onnx_n2n.exact import sizes
+from onnx_n2n.exact.lengths import Visit
 from onnx_n2n.exact.pair import Misfit, Pair, Unread
+from onnx_n2n.exact.survey import long
 from onnx_n2n.exact.undecided import Emptied, Undecided
 from onnx_n2n.exact.verdict import Verdict
 from onnx_n2n.exact.watched import LARGEST, TooLarge
@@ -18,6 +21,7 @@ from onnx_n2n.exact.watched import LARGEST, TooLarge
 SECONDS = 60.0  # no further shapes are tried after so long
 REPEATED = 12  # shapes that do not fit at one place for one reason, after which no more are tried
 LARGE = 1 << 23  # numbers that a run makes, above which smaller images are tried first
+FAR = (sizes.STRETCHED, 32, 8)  # by how much longer inputs are where it is looked for axes that become longer
 LONGEST = 1 << 14  # rows of a table that a run may be made long enough for
 
 
@@ -118,10 +122,13 @@ class Tried:
     def _on(self, attempt: sizes.Attempt) -> Verdict:
         """Return the verdict on some shapes, where what they leave unread may be so at any batch."""
         try:
+            self.pair.lengths(attempt)
+            attempt = (*attempt, *self._stretched(attempt))
             found = self.pair.on(attempt)
         except Unread:
             if not self._dead(attempt):
                 raise
+            attempt = (*attempt, *self._stretched(attempt))
             found = replace(self.pair, dead=True).on(attempt)
         if found.state != "equal":
             return found
@@ -134,6 +141,27 @@ class Tried:
             if (unlike := replace(self.pair, dead=True).unlike(shapes)) is not None:
                 return unlike
         return found
+
+    def _stretched(self, attempt: sizes.Attempt) -> Iterator[sizes.Shapes]:
+        """Yield more shapes to run: the smallest in which axes are longer that are 1 or less at all of some.
+
+        What is alone is its own sum, mean and maximum, and a Softmax makes 1 of it: a stride of 3 hides that at lengths
+        of 2 and 3.
+        """
+        surveys = [self.pair.survey(shapes, 0) for shapes in attempt]
+        known, visits = set().union(*map(long, surveys)), set().union(*(each.shapes for each in surveys))
+
+        def gained(shapes: sizes.Shapes) -> set[tuple[Visit, int, int]] | None:
+            try:
+                return {axis for axis in long(self.pair.survey(shapes, 0)) - known if axis[0] in visits}
+            except Misfit:
+                return None
+
+        for ascending in sizes.stretched(self.inputs, self.fixed, attempt[0]):
+            far = next((at for at in FAR if gained(ascending[at - 1]) is not None), 0)
+            wanted = gained(ascending[far - 1]) if far else None
+            if wanted:
+                yield ascending[bisect_left(range(far - 1), True, key=lambda at: gained(ascending[at]) == wanted)]
 
     def _dead(self, attempt: sizes.Attempt) -> bool:
         """Return whether what some batches leave unread is so at any: a large one has to leave it unread as well."""

@@ -122,13 +122,13 @@ def call_alike(model: ir.Model, tensors: Mapping[str, ir.TensorProtocol]) -> Non
         if name not in taken and name not in graph.initializers and tensor.size <= SMALL:
             names.setdefault(_numbers(tensor), name)
     for before, value in list(graph.initializers.items()):
-        tensor, same = value.const_value, tensors.get(before)
-        if tensor is None or tensor.size > SMALL or (same is not None and _numbers(same) == _numbers(tensor)):
+        made, same = value.const_value, tensors.get(before)
+        if made is None or made.size > SMALL or (same is not None and _numbers(same) == _numbers(made)):
             continue
-        if (name := names.pop(_numbers(tensor), None)) is not None:
+        if _numbers(made) in names:
             del graph.initializers[before]
-            value.name = name
-            graph.initializers[name] = value
+            value.name = names.pop(_numbers(made))
+            graph.initializers[value.name] = value
 
 
 def _numbers(tensor: ir.TensorProtocol) -> tuple[object, ...]:

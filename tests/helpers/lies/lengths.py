@@ -232,4 +232,15 @@ LIES = [
          "y = Add(r, s)", k=np.int64(1), feeds={"x": normal(1, 8)}),
     pair("largest two of a batch", SAME, "y = Relu(x)", "v, i = TopK<axis=0>(x, k) s = Sub(v, v) t = ReduceSum(s, o) "
          "r = Relu(x) y = Add(r, t)", k=np.array([2]), o=np.array([0]), feeds={"x": normal(1, 8)}),
+    # what is alone at all lengths that are run first
+    pair("largest or smallest of every third row", SAME, "r = Slice(x, o, e, o, t) m = ReduceMax(r, o) y = Add(x, m)",
+         "r = Slice(x, o, e, o, t) m = ReduceMin(r, o) y = Add(x, m)", o=np.array([0]), e=np.array([1 << 40]),
+         t=np.array([3]), feeds={"x": normal(7, 8)}),
+    pair("sum or mean of every fortieth place", ANY, "r = Slice(x, z, e, o, t) m = ReduceSum(r, o) y = Add(x, m)",
+         "r = Slice(x, z, e, o, t) m = ReduceMean(r, o) y = Add(x, m)", z=np.array([0]), o=np.array([1]),
+         e=np.array([1 << 40]), t=np.array([40]), feeds={"x": normal(1, 60, 8)}),
+    pair("weights of a Softmax over every third row", SAME, "r = Slice(x, o, e, o, t) s = Softmax<axis=0>(r) "
+         "p = Mul(s, r) m = ReduceSum(p, o) y = Add(x, m)", "r = Slice(x, o, e, o, t) n = Neg(r) "
+         "s = Softmax<axis=0>(n) p = Mul(s, r) m = ReduceSum(p, o) y = Add(x, m)", o=np.array([0]),
+         e=np.array([1 << 40]), t=np.array([3]), feeds={"x": normal(7, 8)}),
 ]  # fmt: skip
