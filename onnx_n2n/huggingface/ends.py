@@ -101,6 +101,7 @@ class Grown:
             "verification": None if self.run is None else self.run.to_json(),
             "exact": self.exact.to_json(),
             "dropped": self.dropped,
+            "left": self.written.left,
             "notes": self.notes,
         }  # fmt: skip
 

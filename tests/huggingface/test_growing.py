@@ -70,6 +70,8 @@ def same(old: Path, new: Path) -> None:
 
 def test_a_folder_grows_wider(tmp_path: Path) -> None:
     old = llama(tmp_path / "old")
+    (old / "2_Dense").mkdir()
+    (old / "2_Dense" / "model.safetensors").write_bytes(b"of another module")
     found = call("widen", old, "-o", tmp_path / "new", "--factor", 1.5, "--json")
     assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
@@ -81,6 +83,8 @@ def test_a_folder_grows_wider(tmp_path: Path) -> None:
     assert apart == {"hidden_size", "intermediate_size", "num_attention_heads", "rms_norm_eps"}
     assert config["new"]["eos_token_id"] == 4  # the number that heads were, and of nothing that grows
     assert report["exact"]["state"] == "equal", report["exact"]  # also what the class works out of its epsilon
+    assert report["left"] == ["2_Dense/"]  # its weights have not grown
+    assert not (tmp_path / "new" / "2_Dense").exists()
     assert (tmp_path / "new" / "generation_config.json").exists()
     assert (tmp_path / "new" / "growth.record").exists()
 
