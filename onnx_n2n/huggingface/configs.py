@@ -175,7 +175,7 @@ def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
         if made is not None and made.shapes == candidate.network.shapes:
             new, old = _numbers(candidate.network), _numbers(made)
             moved = {number for name, number in new.items() if old.get(name) != number}
-            found[path] = bool(moved - {value})
+            found[path] = bool(moved.difference(value if isinstance(value, list) else [value]))
     return found
 
 

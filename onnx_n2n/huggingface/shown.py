@@ -10,7 +10,7 @@ from typing import Any
 
 from onnx_n2n.huggingface.network import Network
 
-PLAIN = bool | int | float | str | tuple
+PLAIN = (bool, int, float, str, tuple)
 
 
 def unshown(network: Network, shown: Collection[str], sources: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface import Output, deepen, run, widen
-from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat
+from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, renumbered, written
 from onnx_n2n.huggingface.layers import check_alike, deeper, order
@@ -107,6 +107,13 @@ def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
     assert deeper(network, 0, 2, set(network.shapes)).fields == found.fields
     plain = built({**config, "use_sliding_window": False})
     assert deeper(plain, 1, 1, set(plain.shapes)).fields == {"num_hidden_layers": 3}  # what the class says by itself
+
+
+def test_ids_that_are_sizes_by_chance_stay() -> None:
+    network = built({"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "eos_token_id": [4, 2]})
+    candidate = next(candidates(network, Sizes({4: 8}), {}, set(network.shapes)))
+    assert candidate.fields["eos_token_id"] == [8, 2]  # what is left out next
+    assert silent(candidate, network) == {"eos_token_id": False}
 
 
 def test_layers_of_another_kind_than_what_they_are_made_of_are_refused() -> None:
