@@ -102,4 +102,6 @@ def sentences(grown: Grown) -> Iterator[str]:
     yield verification(grown.run, grown.exact)
     if grown.dropped:
         yield f"Left out, since the class does not have them: {brief(', '.join(grown.dropped))}."
+    if grown.written.left:
+        yield f"Not copied, since it has not grown or is of the download: {brief(', '.join(grown.written.left))}."
     yield f"Written to {grown.written.path}"

@@ -6,7 +6,7 @@ Nothing goes by the names of fields: a field is tried where its value is a size 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,6 +17,7 @@ from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface.network import Network, built, class_of, quiet
+from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.record.settings import Setting
 from onnx_n2n.width.growth import Growth
 
@@ -113,13 +114,14 @@ def _parts(axis: Axis) -> Iterator[Axis]:
                 yield Product(axis.parts[start:end])
 
 
-def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candidate]:
+def candidates(network: Network, grown: Sizes, given: Fields, shown: Set[str]) -> Iterator[Candidate]:
     """Yield the configs that make sizes grow: those in which most fields do first.
 
     Args:
         network: The network as it is.
         grown: The sizes that grow.
         given: Fields that a user has chosen.
+        shown: The tensors that an output shows: what else there is stays.
 
     Raises:
         OptionError: There is no such field.
@@ -131,7 +133,7 @@ def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candid
             raise OptionError(f"the config has no field {path!r}", hint="fields are called as in config.json")
     tried = {path: new for path, value in known.items() if path not in given and (new := grown.of(value)) is not None}
     names = set(network.shapes)
-    tried = {path: new for path, new in tried.items() if _as_deep(network, {path: new})}
+    tried = {path: new for path, new in tried.items() if _harmless(network, {path: new}, shown)}
     for count, chosen in enumerate(_subsets(list(tried))):
         if count == MOST:
             return
@@ -140,10 +142,13 @@ def candidates(network: Network, grown: Sizes, given: Fields) -> Iterator[Candid
             yield Candidate(fields, made)
 
 
-def _as_deep(network: Network, fields: Fields) -> bool:
-    """Say whether the class has as many layers with other values of fields, or cannot say."""
+def _harmless(network: Network, fields: Fields, shown: Set[str]) -> bool:
+    """Say whether with other values of fields there are as many layers, and the same that no output shows.
+
+    Where the class cannot be built with these alone, they are harmless.
+    """
     made = _built(network, fields)
-    return made is None or made.lengths == network.lengths
+    return made is None or (made.lengths == network.lengths and unshown(made, shown) == unshown(network, shown))
 
 
 def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:
@@ -170,7 +175,7 @@ def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
         if made is not None and made.shapes == candidate.network.shapes:
             new, old = _numbers(candidate.network), _numbers(made)
             moved = {number for name, number in new.items() if old.get(name) != number}
-            found[path] = bool(moved - {value})
+            found[path] = bool(moved.difference(value if isinstance(value, list) else [value]))
     return found
 
 

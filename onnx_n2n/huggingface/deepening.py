@@ -37,7 +37,7 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
             hint="say how many with `count=`, or `every=`",
         )
     with taught(folder, output) as teacher:
-        found = deeper(teacher.network, change.count, change.every)
+        found = deeper(teacher.network, change.count, change.every, teacher.shown)
         output.progress("growing")
         target = Target(teacher.place.path / STUDENT, force=True)
         result = replace(change, kind="block", count=0, every=1)(teacher.path, output=target, proof=Proof(wanted=False))

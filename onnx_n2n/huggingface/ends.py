@@ -7,7 +7,7 @@ that class is traced anew, given the weights, and compared with the old one: by 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,7 @@ from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.linked import call_alike, computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
+from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.huggingface.tracing import examples, traced
 from onnx_n2n.huggingface.workspace import Workspace, save, workspace
 from onnx_n2n.io.folders import named
@@ -100,6 +101,7 @@ class Grown:
             "verification": None if self.run is None else self.run.to_json(),
             "exact": self.exact.to_json(),
             "dropped": self.dropped,
+            "left": self.written.left,
             "notes": self.notes,
         }  # fmt: skip
 
@@ -128,6 +130,11 @@ class Teacher:
     def path(self) -> Path:
         """The file of its graph."""
         return self.place.path / TEACHER
+
+    @property
+    def shown(self) -> Set[str]:
+        """The names of the tensors on which an output of the graph depends."""
+        return {str(name) for name in self.analysis.model.graph.initializers}
 
     @classmethod
     def read(cls, folder: Folder, place: Workspace) -> Teacher:
@@ -194,7 +201,7 @@ def verified(
     """Trace the class with new fields, give it weights, and compare it with the old one.
 
     Raises:
-        GrowthError: A tensor that no output shows would have another size.
+        GrowthError: Something that no output shows would change.
         ModelError: The class cannot be built or traced.
         VerificationError: It does not compute the same, or nobody knows.
     """
@@ -203,6 +210,10 @@ def verified(
         old = sources.get(name, name)
         if name not in weights and shape != teacher.network.shapes.get(old):
             raise GrowthError(f"{name!r} would become {list(shape)}, and no output shows what it is for")
+    firsts = {name: teacher.network.one.get(source, source) for name, source in sources.items()}
+    before, after = unshown(teacher.network, teacher.shown), unshown(network, teacher.shown, firsts)
+    if wrong := next((name for name in {**before, **after} if before.get(name) != after.get(name)), None):
+        raise GrowthError(f"{wrong!r} would change, and no output shows what that is for")
     progress("tracing the class as it becomes")
     model = traced(network)
     link(model, network, {**weights, **computed(network)})

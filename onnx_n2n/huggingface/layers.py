@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +18,26 @@ class Stack:
 
     Attributes:
         field: The field of the config that says how many.
-        lists: Fields that say something of each.
+        lists: Fields that have to say something of each.
+        free: Fields that may: the class works out what they do not say, and perhaps by the numbers of layers.
         paths: The modules that hold them: names of their tensors begin so, and a number follows.
         length: How many there are.
     """
 
     field: str
     lists: tuple[str, ...]
+    free: tuple[str, ...]
     paths: tuple[str, ...]
     length: int
 
 
-def stacks(network: Network) -> list[Stack]:
-    """Return the stacks of layers that a class can make deeper; each is one for all fields that say the same."""
+def stacks(network: Network, shown: Set[str]) -> list[Stack]:
+    """Return the stacks of layers that a class can make deeper; each is one for all fields that say the same.
+
+    Args:
+        network: The class.
+        shown: The first names of the tensors that an output shows; layers that none shows are left as they are.
+    """
     known = dict(flat(whole(network.config)))
     before = network.lengths
     found: list[Stack] = []
@@ -42,9 +49,19 @@ def stacks(network: Network) -> list[Stack]:
             continue
         also, made = longer
         paths = tuple(path for path, length in before.items() if made.lengths.get(path) == length + 1)
-        if paths and set(network.shapes) < set(made.shapes) and all(each.paths != paths for each in found):
-            found.append(Stack(field, also, paths, value))
+        if not paths or not set(network.shapes) < set(made.shapes) or any(each.paths == paths for each in found):
+            continue
+        if all(_shown(network, path, shown) for path in paths):
+            now = dict(flat(whole(made.config)))
+            free = tuple(path for path in lists if path not in also and len(now.get(path) or ()) == value + 1)
+            found.append(Stack(field, also, free, paths, value))
     return found
+
+
+def _shown(network: Network, path: str, shown: Set[str]) -> bool:
+    """Say whether an output shows layers, or they have no tensors."""
+    names = [network.one.get(name, name) for name in network.shapes if name.startswith(f"{path}.")]
+    return not names or not shown.isdisjoint(names)
 
 
 def _longer(
@@ -106,16 +123,23 @@ class Deeper:
     added: frozenset[str]
 
 
-def deeper(network: Network, count: int, every: int) -> Deeper:
+def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
     """Return a config with more layers in each stack.
 
+    Args:
+        network: The class.
+        count: See :func:`order`.
+        every: See there.
+        shown: The first names of the tensors that an output shows.
+
     Raises:
-        GrowthError: The class has none that can be longer.
+        GrowthError: The class has no layers of which there can be more and that an output shows, or what it says of
+            layers goes by their numbers.
     """
-    found = stacks(network)
+    found = stacks(network, shown)
     name = type(network.module).__name__
     if not found:
-        raise GrowthError(f"no field of the config of {name} says how many layers there are")
+        raise GrowthError(f"no field of the config of {name} says how many layers there are that an output shows")
     known = dict(flat(whole(network.config)))
     fields: dict[str, Any] = {}
     orders: dict[str, list[int]] = {}
@@ -124,7 +148,12 @@ def deeper(network: Network, count: int, every: int) -> Deeper:
         fields[stack.field] = len(layers)
         fields |= {path: [known[path][layer] for layer in layers] for path in stack.lists}
         orders |= dict.fromkeys(stack.paths, layers)
+    said = dict(flat(whole(changed(network.config, fields))))
+    for stack in found:
+        lists = {path: [known[path][layer] for layer in orders[stack.paths[0]]] for path in stack.free}
+        fields |= {path: value for path, value in lists.items() if said.get(path) != value}
     made = built(changed(network.config, fields))
+    check_alike(network, made, orders)
     sources, added = {}, set()
     for tensor in made.shapes:
         old, new = _source(tensor, orders)
@@ -134,6 +163,34 @@ def deeper(network: Network, count: int, every: int) -> Deeper:
         if new:
             added.add(tensor)
     return Deeper(fields, made, sources, frozenset(added))
+
+
+def check_alike(network: Network, made: Network, orders: Mapping[str, Sequence[int]]) -> None:
+    """Make sure that a layer is of the kind that it is made of: a short example shows no window, for instance.
+
+    Raises:
+        GrowthError: It is not.
+    """
+    for path, layers in orders.items():
+        for number, source in enumerate(layers):
+            new, old = _kinds(made, f"{path}.{number}"), _kinds(network, f"{path}.{source}")
+            for name in {**old, **new}:
+                was, now = old.get(name), new.get(name)
+                if was != now and (was, now) != (source, number):
+                    raise GrowthError(
+                        f"{name!r} of layer {number} in {path!r} would be {now!r}, and is {was!r} in layer {source}, "
+                        "which it is made of: the class goes by the numbers of layers"
+                    )
+
+
+def _kinds(network: Network, path: str) -> dict[str, Any]:
+    """Return the words, whole numbers and truth values that the modules of a layer have."""
+    return {
+        f"{stem}.{name}".lstrip("."): value
+        for stem, module in network.module.get_submodule(path).named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, bool | str | int | None)
+    }
 
 
 def _source(tensor: str, orders: Mapping[str, Sequence[int]]) -> tuple[str, bool]:

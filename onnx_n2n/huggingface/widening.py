@@ -111,7 +111,7 @@ def _candidates(teacher: Teacher, change: Widen, fields: Fields) -> Iterator[tup
     """Yield configs whose sizes a growth has, each with that growth."""
     analysis = teacher.analysis
     grown = configs.sizes(analysis, plan(analysis, change))
-    for candidate in configs.candidates(teacher.network, grown, fields):
+    for candidate in configs.candidates(teacher.network, grown, fields, teacher.shown):
         wanted = canonical(candidate.network)
         if wanted == canonical(teacher.network):
             continue

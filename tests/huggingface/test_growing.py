@@ -16,11 +16,12 @@ from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface import Output, deepen, run, widen
-from onnx_n2n.huggingface.configs import changed, epsilons, flat
+from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, renumbered, written
-from onnx_n2n.huggingface.layers import order
+from onnx_n2n.huggingface.layers import check_alike, deeper, order
 from onnx_n2n.huggingface.network import built
+from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
@@ -69,6 +70,8 @@ def same(old: Path, new: Path) -> None:
 
 def test_a_folder_grows_wider(tmp_path: Path) -> None:
     old = llama(tmp_path / "old")
+    (old / "2_Dense").mkdir()
+    (old / "2_Dense" / "model.safetensors").write_bytes(b"of another module")
     found = call("widen", old, "-o", tmp_path / "new", "--factor", 1.5, "--json")
     assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
@@ -80,6 +83,8 @@ def test_a_folder_grows_wider(tmp_path: Path) -> None:
     assert apart == {"hidden_size", "intermediate_size", "num_attention_heads", "rms_norm_eps"}
     assert config["new"]["eos_token_id"] == 4  # the number that heads were, and of nothing that grows
     assert report["exact"]["state"] == "equal", report["exact"]  # also what the class works out of its epsilon
+    assert report["left"] == ["2_Dense/"]  # its weights have not grown
+    assert not (tmp_path / "new" / "2_Dense").exists()
     assert (tmp_path / "new" / "generation_config.json").exists()
     assert (tmp_path / "new" / "growth.record").exists()
 
@@ -89,6 +94,55 @@ def test_layers_are_added_and_then_grow(tmp_path: Path) -> None:
     grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
     same(old, tmp_path / "deeper")
     assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+
+
+def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
+    """The class works out by the number of a layer whether it has a window, and the example is shorter than that."""
+    options = {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1, "num_hidden_layers": 2}
+    config = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", **SMALL, **options}
+    network = built(config)
+    full, window = "full_attention", "sliding_attention"
+    found = deeper(network, 1, 1, set(network.shapes))
+    assert found.fields == {"num_hidden_layers": 3, "layer_types": [full, full, window]}
+    assert deeper(network, 0, 2, set(network.shapes)).fields == found.fields
+    plain = built({**config, "use_sliding_window": False})
+    assert deeper(plain, 1, 1, set(plain.shapes)).fields == {"num_hidden_layers": 3}  # what the class says by itself
+
+
+def test_ids_that_are_sizes_by_chance_stay() -> None:
+    network = built({"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "eos_token_id": [4, 2]})
+    candidate = next(candidates(network, Sizes({4: 8}), {}, set(network.shapes)))
+    assert candidate.fields["eos_token_id"] == [8, 2]  # what is left out next
+    assert silent(candidate, network) == {"eos_token_id": False}
+
+
+def test_layers_of_another_kind_than_what_they_are_made_of_are_refused() -> None:
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "num_hidden_layers": 2}
+    network, made = built(config), built({**config, "num_hidden_layers": 3})
+    check_alike(network, made, {"model.layers": [0, 0, 1]})
+    made.module.model.layers[2].mlp.window = 12
+    with pytest.raises(GrowthError, match=r"'mlp.window' of layer 2 in .* would be 12, and is None in layer 1"):
+        check_alike(network, made, {"model.layers": [0, 0, 1]})
+
+
+def test_what_no_output_shows_stays() -> None:
+    """A model that reads images too is traced with text."""
+    inner = {"text_config": {"model_type": "llama", **SMALL}, "vision_config": {
+        "model_type": "clip_vision_model", "hidden_size": 24, "intermediate_size": 28, "num_attention_heads": 4,
+        "num_hidden_layers": 1, "image_size": 8, "patch_size": 4}}  # fmt: skip
+    config = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "image_token_id": 30, **inner}
+    network = built(config)
+    shown = {name for name in network.shapes if "language_model" in name or "lm_head" in name}
+    found = deeper(network, 1, 1, shown)
+    assert found.fields == {"text_config.num_hidden_layers": 2}
+    before = unshown(network, shown)
+    assert unshown(found.network, shown, found.sources) == before
+    assert unshown(built(changed(config, {"text_config.num_attention_heads": 8})), shown) == before
+    # changes no shape, and what heads of the tower see
+    assert unshown(built(changed(config, {"vision_config.num_attention_heads": 8})), shown) != before
+    fields = next(candidates(network, Sizes({4: 8, 20: 40}), {}, shown)).fields
+    assert fields["text_config.intermediate_size"] == 40
+    assert not [path for path in fields if path.startswith("vision_config")]
 
 
 def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) -> None:
