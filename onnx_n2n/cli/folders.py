@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,28 +31,58 @@ SHARDS = click.option(
     "--max-shard-size", metavar="SIZE",
     help="For a Hugging Face folder: how large a weight file may be, as 5GB.  [default: files as they were]",
 )
+CLASS = click.option(
+    "--verify-class", is_flag=True,
+    help="For a Hugging Face folder: also let from_pretrained load both models, and run them in PyTorch.",
+)  # fmt: skip
+
+
+class OfFolders(click.Command):
+    """A command that also takes a Hugging Face folder; ``--verify class`` is an option though ``--verify`` is one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read ``--verify class`` as ``--verify-class``."""
+        for at in range(len(args) - 1):
+            if args[at : at + 2] == ["--verify", "class"]:
+                args = [*args[:at], "--verify-class", *args[at + 2 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What only a Hugging Face folder has, as it was typed.
+
+    Attributes:
+        config: Values of fields of the config.
+        max_shard_size: How large a weight file may be.
+        verify_class: Whether to run both models in PyTorch.
+    """
+
+    config: Mapping[str, str] = field(default_factory=dict)
+    max_shard_size: str | None = None
+    verify_class: bool = False
+
+    def check_unasked(self) -> None:
+        """Make sure that nothing of it is asked of a file.
+
+        Raises:
+            OptionError: Something is.
+        """
+        for each in fields(self):
+            if getattr(self, each.name):
+                flag = f"--{each.name.replace('_', '-')}"
+                raise OptionError(f"{flag} is for a Hugging Face folder", hint="leave it out, or name the folder")
 
 
 def of_folders(command: Command) -> Command:
-    """Add the options of what is done to a Hugging Face folder."""
-    return CONFIG(SHARDS(command))
-
-
-def check_plain(config: dict[str, str], max_shard_size: str | None) -> None:
-    """Make sure that what only a folder has is not asked of a file.
-
-    Raises:
-        OptionError: It is.
-    """
-    for flag, value in (("--config", config), ("--max-shard-size", max_shard_size)):
-        if value:
-            raise OptionError(f"{flag} is for a Hugging Face folder", hint="leave it out, or name the folder")
+    """Add the options of what is done to a Hugging Face folder, but for those of its config."""
+    return SHARDS(CLASS(command))
 
 
 def grow(
-    call: Running, model: Path, change: Pass, *, config: dict[str, str], max_shard_size: str | None, as_json: bool,
-    html: Path | None,
-) -> None:  # fmt: skip
+    call: Running, model: Path, change: Pass, asked: Asked, *, as_json: bool, html: Path | None
+) -> None:
     """Apply a pass to a folder, and say what was done.
 
     Raises:
@@ -67,11 +98,11 @@ def grow(
     if wrong := wrong + ["--html"] * (html is not None):
         raise OptionError(f"{wrong[0]} does not go with a Hugging Face folder", hint="leave it out")
     place = Path(call.output) if call.output is not None else model.with_name(f"{model.resolve().name}.{change.suffix}")
-    fields = {name: _value(text) for name, text in config.items()}
+    values = {name: _value(text) for name, text in asked.config.items()}
     console = terminal()
     with stages(console) as progress:
-        size = None if max_shard_size is None else size_of(max_shard_size)
-        grown = run(model, change, Output(place, size, call.force, progress), fields)
+        size = None if asked.max_shard_size is None else size_of(asked.max_shard_size)
+        grown = run(model, change, Output(place, size, call.force, progress, asked.verify_class), values)
     with printing():
         if as_json:
             named = {"teacher": str(model), "student": str(place), "pass": str(change)}
@@ -99,7 +130,7 @@ def sentences(grown: Grown) -> Iterator[str]:
         yield f"Less has grown than was asked for: {note}."
     before, after = grown.parameters_before, grown.parameters_after
     yield f"Parameters: {before:,} -> {after:,} (x{after / max(before, 1):.2f})."
-    yield verification(grown.run, grown.exact)
+    yield verification(grown.run, grown.exact, grown.by_class)
     if grown.dropped:
         yield f"Left out, since the class does not have them: {brief(', '.join(grown.dropped))}."
     if grown.written.left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,15 +24,13 @@ from onnx_n2n.words import brief
 
 
 def _deliver(
-    call: Running, model: Path, *, as_json: bool, html: Path | None, change: Pass | None = None,
-    config: dict[str, str] | None = None, max_shard_size: str | None = None,
-) -> None:  # fmt: skip
+    call: Running, model: Path, *, as_json: bool, html: Path | None, change: Pass | None = None, **of_folder: Any
+) -> None:
     """Run a call on a file or a folder, or with its options another pass, and say what was done."""
     if is_folder(model):
-        folders.grow(call, model, change or call.asked, config=config or {}, max_shard_size=max_shard_size,
-                     as_json=as_json, html=html)  # fmt: skip
+        folders.grow(call, model, change or call.asked, folders.Asked(**of_folder), as_json=as_json, html=html)
         return
-    folders.check_plain(config or {}, max_shard_size)
+    folders.Asked(**of_folder).check_unasked()
     from onnx_n2n.cli import reports
     from onnx_n2n.cli.console import stages, terminal
 
@@ -94,29 +93,29 @@ def output_size(_context: click.Context, _option: click.Parameter, value: str | 
     return Outputs(length, name)
 
 
-@click.command()
+@click.command(cls=folders.OfFolders)
 @growing(Widening)
+@folders.CONFIG
 @folders.of_folders
 @click.option("--outputs", metavar="[NAME=]SIZE", callback=output_size,
               help="More classes: a new length for an output, whose old entries stay as they are; without --factor and "
               "--group, nothing else grows.")
 def widen(
-    call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool, html: Path | None, config: dict[str, str],
-    max_shard_size: str | None,
-) -> None:  # fmt: skip
+    call: Widening, model: Path, *, outputs: Outputs | None, as_json: bool, html: Path | None, **of_folder: Any
+) -> None:
     """Widen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
     change: Pass = call.asked
     if outputs is not None:
         change = outputs if call.factor is None and not call.groups else Sequential(outputs, change)
-    _deliver(call, model, as_json=as_json, html=html, change=change, config=config, max_shard_size=max_shard_size)
+    _deliver(call, model, as_json=as_json, html=html, change=change, **of_folder)
 
 
-@click.command()
+@click.command(cls=folders.OfFolders)
 @growing(Deepening)
-@folders.SHARDS
-def deepen(call: Deepening, model: Path, *, as_json: bool, html: Path | None, max_shard_size: str | None) -> None:
+@folders.of_folders
+def deepen(call: Deepening, model: Path, *, as_json: bool, html: Path | None, **of_folder: Any) -> None:
     """Deepen MODEL, verify the outcome in ONNX Runtime, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json, html=html, max_shard_size=max_shard_size)
+    _deliver(call, model, as_json=as_json, html=html, **of_folder)
 
 
 @click.command()
@@ -133,12 +132,10 @@ def cut(call: Cutting, model: Path, *, as_json: bool, html: Path | None) -> None
     _deliver(call, model, as_json=as_json, html=html)
 
 
-@click.command()
+@click.command(cls=folders.OfFolders)
 @growing(Sequencing)
+@folders.CONFIG
 @folders.of_folders
-def run(
-    call: Sequencing, model: Path, *, as_json: bool, html: Path | None, config: dict[str, str],
-    max_shard_size: str | None,
-) -> None:  # fmt: skip
+def run(call: Sequencing, model: Path, *, as_json: bool, html: Path | None, **of_folder: Any) -> None:
     """Apply several passes to MODEL one after the other, verify the outcome, and write it beside MODEL."""
-    _deliver(call, model, as_json=as_json, html=html, config=config, max_shard_size=max_shard_size)
+    _deliver(call, model, as_json=as_json, html=html, **of_folder)

@@ -49,15 +49,17 @@ def name_of(path: Path) -> str:
     return cached.removeprefix(CACHED).replace("--", "/", 1) or path.name
 
 
-def verification(run: Any, exact: Any) -> str:
+def verification(run: Any, exact: Any, by_class: Any = None) -> str:
     """Return how it is known that a class with its new config computes the same as before.
 
     Args:
         run: What running both showed; None if they could not be run.
         exact: What the exact check says.
+        by_class: What running both in PyTorch showed; None if that was not done.
     """
-    said = "not run" if run is None else f"error {run.error:.1e}, the teacher's {run.rounding}, on {run.provider}"
-    return f"Verified, by the class with its new config: {said}; exact check: {exact.sentence}."
+    ran = [each for each in (run, by_class) if each is not None]
+    said = [f"error {each.error:.1e}, the teacher's {each.rounding}, on {each.provider}" for each in ran] or ["not run"]
+    return f"Verified, by the class with its new config: {'; '.join(said)}; exact check: {exact.sentence}."
 
 
 def _cell(value: Any) -> str:

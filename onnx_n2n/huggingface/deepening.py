@@ -52,5 +52,5 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
                 weights[one.get(name, name)] = taken
         if not any(teacher.network.one.get(found.sources[name], "") in zero for name in found.added):
             raise GrowthError("no block of the model can stand before itself as a copy that adds zero")
-        student = verified(teacher, found.fields, weights, result, output.progress, found.sources)
+        student = verified(teacher, found.fields, weights, result, output, found.sources)
         return write(teacher, student, result, output)

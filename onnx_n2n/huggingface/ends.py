@@ -28,6 +28,7 @@ from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.linked import call_alike, computed, link, model_of
+from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.huggingface.tracing import examples, traced
@@ -37,6 +38,7 @@ from onnx_n2n.io.model import load
 from onnx_n2n.passes.report import Result
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.record import Record
+from onnx_n2n.verification.verdict import Verdict
 from onnx_n2n.words import brief
 
 SECONDS = 60.0  # of the exact check where a run has verified already
@@ -55,12 +57,14 @@ class Output:
         shard_size: How many bytes of tensors a weight file has at most; None for files as they were.
         force: Whether to replace a model that is there.
         progress: Is told each stage as it begins.
+        verify_class: Whether from_pretrained loads both models and PyTorch runs them, before the new one is in place.
     """
 
     path: str | PathLike[str]
     shard_size: int | None = None
     force: bool = False
     progress: Progress = unheard
+    verify_class: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,7 @@ class Grown:
         parameters_after: Those of the new one.
         run: What running both classes' graphs showed; None if they could not be run.
         exact: What the exact check says of them.
+        by_class: What running both in PyTorch showed; None if that was not asked for.
         dropped: Keys of tensors that the class does not have, and that are not in the new folder.
         notes: Why less has grown than was asked for.
     """
@@ -84,6 +89,7 @@ class Grown:
     parameters_after: int
     run: Any
     exact: Any
+    by_class: Verdict | None
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -100,6 +106,7 @@ class Grown:
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.run is None else self.run.to_json(),
             "exact": self.exact.to_json(),
+            "class": None if self.by_class is None else self.by_class.to_json(),
             "dropped": self.dropped,
             "left": self.written.left,
             "notes": self.notes,
@@ -195,7 +202,7 @@ class Student:
 
 
 def verified(
-    teacher: Teacher, fields: Fields, weights: Weights, result: Result[Any], progress: Progress,
+    teacher: Teacher, fields: Fields, weights: Weights, result: Result[Any], output: Output,
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> Student:
     """Trace the class with new fields, give it weights, and compare it with the old one.
@@ -203,7 +210,7 @@ def verified(
     Raises:
         GrowthError: Something that no output shows would change.
         ModelError: The class cannot be built or traced.
-        VerificationError: It does not compute the same, or nobody knows.
+        VerificationError: It does not compute the same, or nobody knows and nobody will.
     """
     network = built(changed(teacher.network.config, fields))
     for name, shape in canonical(network).items():
@@ -214,13 +221,13 @@ def verified(
     before, after = unshown(teacher.network, teacher.shown), unshown(network, teacher.shown, firsts)
     if wrong := next((name for name in {**before, **after} if before.get(name) != after.get(name)), None):
         raise GrowthError(f"{wrong!r} would change, and no output shows what that is for")
-    progress("tracing the class as it becomes")
+    output.progress("tracing the class as it becomes")
     model = traced(network)
     link(model, network, {**weights, **computed(network)})
     call_alike(model, weights)
     save(model, teacher.place.path / CLASS)
-    progress("verifying")
-    run, exact = _compared(teacher, result)
+    output.progress("verifying")
+    run, exact = _compared(teacher, result, later=output.verify_class)
     return Student(network, fields, weights, sources, run, exact)
 
 
@@ -235,7 +242,8 @@ def weights_of(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
+def _compared(teacher: Teacher, result: Result[Any], *, later: bool) -> tuple[Any, Any]:
+    """Run both graphs and compare them exactly; where nobody knows, another run may decide later."""
     # ONNX Runtime takes its time to load, and only this needs it.
     from onnx_n2n.verification import verify
     from onnx_n2n.verification.exactly import exactly
@@ -253,8 +261,9 @@ def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
     )  # fmt: skip
     if exact.state == "different":
         raise VerificationError(f"the class computes something else: {exact.sentence}")
-    if run is None and exact.state != "equal":
-        raise VerificationError(f"it is not known whether the class computes the same: {unrun}; {exact.sentence}")
+    if run is None and exact.state != "equal" and not later:
+        raise VerificationError(f"it is not known whether the class computes the same: {unrun}; {exact.sentence}",
+                                hint="PyTorch can run both folders, with `verify_class=True`")  # fmt: skip
     return run, exact
 
 
@@ -274,12 +283,28 @@ def write(
     counts = (parameters(teacher.network), parameters(student.network))
     record = None if record is None else owned(record, teacher.network.one)
     beside = writing.record_name(teacher.folder) if record is not None else ""
-    said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside)
+    by_class: list[Verdict] = []
+
+    def said(draft: Path) -> str:
+        if output.verify_class:
+            output.progress("running both in PyTorch")
+            by_class.append(_run_by_class(teacher, draft))
+        proven = verification(student.run, student.exact, *by_class)
+        return card(teacher.folder, student.fields, *counts, proven, beside)
+
     done = writing.write(
         teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
         shard_size=output.shard_size, force=output.force, progress=output.progress,
     )  # fmt: skip
-    return Grown(done, result, *counts, student.run, student.exact, teacher.found.unread, notes)
+    return Grown(done, result, *counts, student.run, student.exact, *(by_class or [None]), teacher.found.unread, notes)
+
+
+def _run_by_class(teacher: Teacher, new: Path) -> Verdict:
+    found = loaded_alike(teacher.folder.path, new, teacher.network, teacher.analysis.model)
+    if not found.ok:
+        said = f"error {found.error:.1e}, its own {found.rounding}"
+        raise VerificationError(f"in PyTorch the new model says something else than the old one: {said}")
+    return found
 
 
 def parameters(network: Network) -> int:

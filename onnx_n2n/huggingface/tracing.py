@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any
@@ -19,8 +20,15 @@ FRAMES = 3200  # of raw audio
 STEM = "net."
 
 
-def examples(module: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[int, str]]]:
+def examples(
+    module: Any, batch: int = BATCH, length: int = LENGTH
+) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[int, str]]]:
     """Return the shapes of the inputs of a network, by name, and which of their axes are free; ids are integers.
+
+    Args:
+        module: The network.
+        batch: How many examples there are.
+        length: How long text is.
 
     Raises:
         ModelError: It takes something else than ids, images and audio.
@@ -30,20 +38,20 @@ def examples(module: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[in
     shapes: dict[str, tuple[int, ...]] = {}
     free: dict[str, dict[int, str]] = {name: {0: "batch"}}
     if name == "input_ids":
-        shapes[name], free[name] = (BATCH, LENGTH), {0: "batch", 1: "length"}
+        shapes[name], free[name] = (batch, length), {0: "batch", 1: "length"}
     elif name == "pixel_values":
         size = _said(config, "image_size")
         channels = _said(config, "num_channels", 3)
-        shapes[name] = (BATCH, channels, *(size if isinstance(size, list | tuple) else (size, size)))
+        shapes[name] = (batch, channels, *(size if isinstance(size, list | tuple) else (size, size)))
     elif name == "input_features" and (bins := _said(config, "num_mel_bins")) is not None:
         positions = _said(config, "max_source_positions")
-        shapes[name] = (BATCH, bins, 2 * positions) if positions else (BATCH, LENGTH, bins)
+        shapes[name] = (batch, bins, 2 * positions) if positions else (batch, length, bins)
     elif name == "input_values":
-        shapes[name] = (BATCH, FRAMES)
+        shapes[name] = (batch, FRAMES)
     if None in shapes.get(name, (None,)):
         raise ModelError(f"{type(module).__name__} takes {name!r}, and its config does not say how large that is")
     if config.is_encoder_decoder and "decoder_input_ids" in takes:
-        shapes["decoder_input_ids"], free["decoder_input_ids"] = (BATCH, LENGTH), {0: "batch", 1: "decoder_length"}
+        shapes["decoder_input_ids"], free["decoder_input_ids"] = (batch, length), {0: "batch", 1: "decoder_length"}
     return shapes, free
 
 
@@ -52,6 +60,14 @@ def _said(config: Any, field: str, usual: Any = None) -> Any:
         if getattr(each, field, None) is not None:
             return getattr(each, field)
     return usual
+
+
+def outputs_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors that a network computes: hidden states are those of a base model, and within others."""
+    torch, _ = libraries()
+    found = {name: value for name, value in said.items() if isinstance(value, torch.Tensor)}
+    base = "hidden_state" in next(iter(found))
+    return {name: value for name, value in found.items() if base or "hidden_state" not in name}
 
 
 def traced(network: Network) -> ir.Model:
@@ -72,11 +88,7 @@ def traced(network: Network) -> ir.Model:
             self.net = module
 
         def forward(self, *args: Any) -> Any:
-            said = self.net(**dict(zip(names, args, strict=True)), return_dict=True)
-            found = {name: value for name, value in said.items() if isinstance(value, torch.Tensor)}
-            first = next(iter(found))
-            if "hidden_state" not in first:  # those of a base model are what it computes, and of others are within
-                found = {name: value for name, value in found.items() if "hidden_state" not in name}
+            found = outputs_of(self.net(**dict(zip(names, args, strict=True)), return_dict=True))
             outputs[:] = found
             return tuple(found.values())
 

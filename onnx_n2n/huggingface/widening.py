@@ -28,7 +28,6 @@ from onnx_n2n.io.model import load
 from onnx_n2n.passes.driver import Target
 from onnx_n2n.passes.report import Change, Result
 from onnx_n2n.passes.widen import Widen
-from onnx_n2n.progress import Progress
 from onnx_n2n.record.settings import settings
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.plan import plan
@@ -52,7 +51,7 @@ def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fi
         reasons: list[str] = []
         for request in _requests(teacher, change):
             try:
-                result, student = _attempted(teacher, request, fields, output.progress)
+                result, student = _attempted(teacher, request, fields, output)
             except (GrowthError, VerificationError) as failure:
                 reasons.append(failure.reason)
                 continue
@@ -78,7 +77,7 @@ def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
 
 
 def _attempted(
-    teacher: Teacher, request: Widen, fields: Fields, progress: Progress
+    teacher: Teacher, request: Widen, fields: Fields, output: Output
 ) -> tuple[Result[Any], Student]:
     """Grow as the first config says that fits, and find which of its fields make the class compute the same.
 
@@ -90,7 +89,7 @@ def _attempted(
     if found is None:
         raise GrowthError(f"no config of {type(teacher.network.module).__name__} has the sizes")
     candidate, asked = found
-    progress("growing")
+    output.progress("growing")
     target = Target(teacher.place.path / STUDENT, force=True)
     result = asked(teacher.path, output=target, proof=Proof(wanted=False))
     weights = weights_of(load(teacher.place.path / STUDENT))
@@ -100,7 +99,7 @@ def _attempted(
     for chosen in _variants(teacher, candidate, fields):
         said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}
         try:
-            return result, verified(teacher, said, weights, result, progress)
+            return result, verified(teacher, said, weights, result, output)
         except (ModelError, VerificationError) as wrong:
             failure = failure or wrong
     assert failure is not None

@@ -130,7 +130,7 @@ def write(
     fields: Mapping[str, Any] = MappingProxyType({}),
     like: Mapping[str, str] = MappingProxyType({}),
     record: Record | None = None,
-    card: str = "",
+    card: Callable[[Path], str] = lambda _: "",
     shard_size: int | None = None,
     force: bool = False,
     read: Iterable[Source] = (),
@@ -145,7 +145,8 @@ def write(
         fields: New values of fields of the config; ``text_config.hidden_size`` is one of a nested config.
         like: For keys that are new, the old key beside which the tensor is put.
         record: What became of every weight.
-        card: What the model card says of it, in Markdown.
+        card: Returns what the model card says of it, in Markdown, once all else is there: it is given the folder in
+            which the new one is made, and what it raises keeps that from taking its place.
         shard_size: How many bytes of tensors a weight file has at most. If not given, each tensor is in the file in
             which it was.
         force: Whether to replace a model that is there.
@@ -168,8 +169,6 @@ def write(
         document = folder.index or {"metadata": {"total_size": 0}, "weight_map": {}}
         before = {key: Spec(stored.shape, DTYPES[stored.dtype]) for key, stored in folder.tensors.items()}
         texts[INDEX] = updated(document, files, before, specs)
-    if card:
-        texts[CARD] = _card(folder, card)
     if record is not None:
         texts[name] = record.to_bytes()
     copied = tuple(each for each in folder.others if each not in texts)
@@ -189,6 +188,9 @@ def write(
                 shutil.copyfile(folder.sources[each].path, draft / each)
             for each, text in texts.items():
                 (draft / each).write_bytes(text)
+            if said := card(draft):
+                (draft / CARD).write_bytes(_card(folder, said))
+                copied = tuple(each for each in copied if each != CARD)
         except OSError as failure:
             raise unwritten(place, failure) from failure
     was = {field: (value_at(folder.config, field), value) for field, value in fields.items()}

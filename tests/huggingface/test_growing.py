@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from hypothesis import strategies as st
 from helpers.calling import call
 from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
-from onnx_n2n.errors import GrowthError, ModelError, OptionError
-from onnx_n2n.huggingface import Output, deepen, run, widen
+from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
+from onnx_n2n.huggingface import Output, deepen, run, taught, widen
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, renumbered, written
 from onnx_n2n.huggingface.layers import check_alike, deeper, order
+from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import built
 from onnx_n2n.huggingface.shown import unshown
+from onnx_n2n.huggingface.writing import kept, write
 from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
@@ -87,6 +90,39 @@ def test_a_folder_grows_wider(tmp_path: Path) -> None:
     assert not (tmp_path / "new" / "2_Dense").exists()
     assert (tmp_path / "new" / "generation_config.json").exists()
     assert (tmp_path / "new" / "growth.record").exists()
+
+
+def test_both_classes_run_in_16_bits_before_the_new_one_is_written(tmp_path: Path) -> None:
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
+    found = call("widen", old, "-o", tmp_path / "new", "--verify", "class", "--json")
+    assert found.exit_code == 0, found.output
+    verdict = json.loads(found.stdout)["class"]
+    assert verdict["provider"] == "PyTorch in bfloat16"
+    assert "[3,64]" in verdict["inputs"]
+    assert 0 <= verdict["error"] < 4 * verdict["rounding_error"] < 0.1
+    assert "on PyTorch in bfloat16" in (tmp_path / "new" / "README.md").read_text()
+
+
+def test_what_from_pretrained_does_not_load_as_it_is_takes_no_place(tmp_path: Path) -> None:
+    with taught(llama(tmp_path / "old")) as teacher:
+        old, network, model = teacher.folder, teacher.network, teacher.analysis.model
+    tensors = {key: kept(old, key) for key in old.tensors}
+    check = partial(loaded_alike, old.path, network=network, model=model)
+
+    def attempt(**fields: Any) -> None:
+        write(old, tmp_path / "new", tensors, fields=fields, force=True, card=lambda draft: str(check(draft).ok))
+
+    with pytest.raises(VerificationError, match="does not load the new model as it is: missing_keys"):
+        attempt(num_hidden_layers=2)
+    with pytest.raises(VerificationError, match="mismatched_keys"):
+        attempt(intermediate_size=24)
+    with pytest.raises(VerificationError, match=r"PyTorch cannot run .*"):
+        attempt(num_attention_heads=3)
+    assert not (tmp_path / "new").exists()
+    attempt(rms_norm_eps=0.5)
+    assert (tmp_path / "new" / "README.md").read_text().endswith("False\n")
+    attempt()
+    assert (tmp_path / "new" / "README.md").read_text().endswith("True\n")
 
 
 def test_layers_are_added_and_then_grow(tmp_path: Path) -> None:

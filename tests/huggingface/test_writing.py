@@ -169,7 +169,7 @@ def test_the_card_gets_a_section_and_the_record_a_file(tmp_path: Path) -> None:
     (old / "README.md").write_bytes(card.encode())
     record = sharded.record()
     folder = opened(old)
-    first = write(folder, tmp_path / "first", all_kept(folder), record=record, card="Grown by *2*.\n")
+    first = write(folder, tmp_path / "first", all_kept(folder), record=record, card=lambda _: "Grown by *2*.\n")
     said = (tmp_path / "first" / "README.md").read_bytes().decode()
     assert said == card.rstrip() + "\n\n## Grown with onnx-n2n\n\nGrown by *2*.\n"
     assert first.record == "growth.record"
@@ -177,13 +177,13 @@ def test_the_card_gets_a_section_and_the_record_a_file(tmp_path: Path) -> None:
     assert "README.md" not in first.copied
 
     folder = opened(tmp_path / "first")
-    second = write(folder, tmp_path / "second", all_kept(folder), record=record, card="And by 3.")
+    second = write(folder, tmp_path / "second", all_kept(folder), record=record, card=lambda _: "And by 3.")
     again = (tmp_path / "second" / "README.md").read_bytes().decode()
     assert again == f"{said}\n## Grown with onnx-n2n\n\nAnd by 3.\n"
     assert (second.record, "growth.record" in second.copied) == ("growth-2.record", True)
 
     folder = opened(small(tmp_path / "bare"))
-    write(folder, tmp_path / "third", all_kept(folder), card="Grown.")
+    write(folder, tmp_path / "third", all_kept(folder), card=lambda _: "Grown.")
     assert (tmp_path / "third" / "README.md").read_text() == "## Grown with onnx-n2n\n\nGrown.\n"
 
 
@@ -290,7 +290,7 @@ def test_a_full_disk_is_refused_before_the_first_byte(tmp_path: Path, monkeypatc
 def test_room_is_asked_for_all_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, asked = opened(small(tmp_path / "old")), list[int]()
     monkeypatch.setattr(space, "suffices", lambda _place, _folder, needed: asked.append(needed))
-    write(folder, tmp_path / "new", all_kept(folder), record=sharded.record(), card="Grown.")
+    write(folder, tmp_path / "new", all_kept(folder), record=sharded.record(), card=lambda _: "Grown.")
     small_ones = {path: data for path, data in contents(tmp_path / "new").items() if path not in folder.shards}
     assert asked == [folder.nbytes + sum(map(len, small_ones.values()))]
 
