@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, get_args
 
 import onnx_ir as ir
 
+from onnx_n2n.analysis.selection import unmatched
 from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.copies import copy
@@ -91,7 +92,8 @@ class Deepen(Selective):
         self.check()
         analysis = analyze(model)
         trace = {str(value.name): (None,) * len(axes) for value, axes in analysis.axes.items()}
-        chosen = self._choose(analysis)
+        there = places(analysis).found
+        chosen = self._choose(there)
         moments, origin, failed = self._moments(analysis, chosen, proof, folder)
         names, order = Names(model), {node: place for place, node in enumerate(model.graph)}
         added, kept, new = [], [], []
@@ -116,13 +118,14 @@ class Deepen(Selective):
             except GrowthError as refusal:
                 kept.append(KeptGroup(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
-        notes = (f"statistics of BatchNormalization are from inputs {origin}{real}",) if moments else ()
+        notes = [f"statistics of BatchNormalization are from inputs {origin}{real}"] if moments else []
+        notes += unmatched("after", self.after, {name for place in there for name in place.names}, "no place for depth")
         steps = (Step(new=tuple(new), settings=changed, forms=forms),)
-        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=notes, steps=steps)
+        return Change(added=tuple(added), kept=tuple(kept), trace=trace, notes=tuple(notes), steps=steps)
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
         """Return the places that would take depth, with the tensors behind which they stand, and what reads these."""
-        chosen = [place for place, _ in self._choose(analyze(model))]
+        chosen = [place for place, _ in self._choose(places(analyze(model)).found)]
 
         def names(node: ir.Node) -> Iterator[str]:
             near = {*node.inputs, *node.outputs}
@@ -143,13 +146,12 @@ class Deepen(Selective):
 
     # --- where
 
-    def _choose(self, analysis: Analysis) -> list[tuple[Place, int]]:
+    def _choose(self, there: Sequence[Place]) -> list[tuple[Place, int]]:
         """Return the places to use, and how often each.
 
         Raises:
             GrowthError: If globs or stages match nothing.
         """
-        there = places(analysis).found
         self.check_names([place.name for place in there])
         found = [place for place in there if self._wants(place)]
         if not found and (self.after or self.stage or self.kind != "auto"):

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from onnx_n2n.analysis.selection import unmatched
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.kernels.growth import grow, remade, trace
@@ -59,8 +60,9 @@ class Enlarge(Selective):
         """Enlarge kernels in a private working copy."""
         self.check()
         analysis = analyze(model)
-        wanted, kept = [], []
-        for layer in self._choose(layers_of(analysis)):
+        wanted, kept, there = [], [], list(layers_of(analysis))
+        names = {name for layer in there for name in layer.names}
+        for layer in self._choose(there):
             try:
                 wanted.append(prepare(analysis, layer, self._margin(layer)))
             except GrowthError as refusal:
@@ -77,11 +79,13 @@ class Enlarge(Selective):
             for growing, name in grown.items()
         )
         steps = (Step(remade=remade(grown), settings=changed(before, settings(model))),) if grown else ()
-        return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), steps=steps)
+        globs = {"include": self.include, "exclude": self.exclude}
+        notes = [note for each in globs for note in unmatched(each, globs[each], names, "no convolution")]
+        return Change(added=added, kept=tuple(kept), trace=trace(analysis, grown), notes=tuple(notes), steps=steps)
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
         """Return the layers whose kernels would grow."""
-        chosen = self._choose(layers_of(analyze(model)))
+        chosen = self._choose(list(layers_of(analyze(model))))
 
         def names(node: ir.Node) -> Iterator[str]:
             yield from (layer.title for layer in chosen if layer.node is node)
@@ -97,17 +101,16 @@ class Enlarge(Selective):
             return "no kernel that can grow is left by `only=` and `without=`", ""
         return "no kernel can grow: there is no convolution in the model", ""
 
-    def _choose(self, layers: Iterable[Layer]) -> list[Layer]:
+    def _choose(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose kernels are to grow.
 
         Raises:
             GrowthError: If globs leave none.
         """
-        there = list(layers)
-        self.check_names([layer.title for layer in there])
+        self.check_names([layer.title for layer in layers])
         found = [
             layer
-            for layer in there
+            for layer in layers
             if (not self.include or _matches(layer, self.include)) and not _matches(layer, self.exclude)
         ]
         if not found and (self.include or self.exclude):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from onnx_n2n.passes.leaving_out import Part, touching
 from onnx_n2n.passes.report import Change
 from onnx_n2n.rules.declaration import WINDOW
 from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.choice import unmatched_in
 from onnx_n2n.width.growth import Growth
 from onnx_n2n.width.plan import plan
 from onnx_n2n.width.request import Request
@@ -42,8 +43,9 @@ class Widen(Request, Selective):
     def change(self, model: ir.Model, proof: Proof, folder: Path | None) -> Change:  # noqa: ARG002 - runs nothing
         """Widen a private working copy."""
         analysis = analyze(model)
-        noise = self.noise if self.init == "net2net" else 0.0
-        return carry_out(analysis, plan(analysis, self), noise=noise, seed=self.seed)
+        noise, unmatched = self.noise if self.init == "net2net" else 0.0, tuple(unmatched_in(analysis, self))
+        done = carry_out(analysis, plan(analysis, self), noise=noise, seed=self.seed)
+        return replace(done, notes=(*done.notes, *unmatched))
 
     def parts(self, model: ir.Model, proof: Proof, folder: Path | None) -> Sequence[Part]:  # noqa: ARG002
         """Return the groups that would grow."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from onnx_n2n.errors import GrowthError
@@ -37,6 +38,17 @@ class Selection(Options):
         for name in (*self.only, *self.without):
             if name not in names:
                 raise unknown(name, names, self.part)
+
+
+def unmatched(keyword: str, globs: Iterable[str], names: Collection[str], what: str) -> Iterator[str]:
+    """Yield a note for each glob that matches none of the names: it may be mistyped, or meant for another model.
+
+    >>> list(unmatched("exclude", ["head*", "stm*"], ["stem", "head"], "nothing that can grow"))
+    ["'stm*' of `exclude=` matches nothing that can grow"]
+    """
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            yield f"{glob!r} of `{keyword}=` matches {what}"
 
 
 def unknown(name: str, names: Collection[str], what: str) -> GrowthError:

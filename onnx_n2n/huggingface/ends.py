@@ -296,7 +296,8 @@ def write(
         teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
         shard_size=output.shard_size, force=output.force, progress=output.progress,
     )  # fmt: skip
-    return Grown(done, result, *counts, student.run, student.exact, *(by_class or [None]), teacher.found.unread, notes)
+    ran = next(iter(by_class), None)
+    return Grown(done, result, *counts, student.run, student.exact, ran, teacher.found.unread, notes)
 
 
 def _run_by_class(teacher: Teacher, new: Path) -> Verdict:

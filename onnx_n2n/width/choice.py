@@ -10,10 +10,11 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from onnx_n2n.analysis.groups import Group, Member
 from onnx_n2n.analysis.roles import Role
+from onnx_n2n.analysis.selection import unmatched
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, Sum, leaves, resolve
 from onnx_n2n.errors import OptionError
@@ -73,15 +74,30 @@ def asked(group: Group, request: Request) -> int:
     return aim
 
 
+def unmatched_in(analysis: Analysis, request: Request) -> Iterator[str]:
+    """Yield a note for each glob of a request that matches nothing that can grow."""
+    what = "nothing that can grow"
+    makers = {name for group in analysis.groups for name in _names(group, _makers(group))}
+    yield from unmatched("include", request.include, makers, what)
+    members = {name for group in analysis.groups for name in _names(group, group.members)}
+    yield from unmatched("exclude", request.exclude, members, what)
+
+
 def _wants(group: Group, request: Request) -> bool:
-    makers = [member for member in group.members if not member.consumes]
-    if not group.members or _matches(group, group.members, request.exclude):
+    if not group.members or _matches(_names(group, group.members), request.exclude):
         return False
-    return not request.include or _matches(group, makers, request.include)
+    return not request.include or _matches(_names(group, _makers(group)), request.include)
 
 
-def _matches(group: Group, members: Iterable[Member], globs: Iterable[str]) -> bool:
-    names = {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+def _makers(group: Group) -> list[Member]:
+    return [member for member in group.members if not member.consumes]
+
+
+def _names(group: Group, members: Iterable[Member]) -> set[str]:
+    return {group.name, *(name for m in members for name in (m.layer, m.title, m.weight))}
+
+
+def _matches(names: Iterable[str], globs: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in globs)
 
 

@@ -23,11 +23,13 @@ from onnx_n2n.errors import OptionError
 from onnx_n2n.options import option, options
 from onnx_n2n.passes import Deepen, Enlarge, Outputs, Pass, Widen, base, functions, parse
 from onnx_n2n.passes.functions import Running
+from onnx_n2n.verification.options import Proof
 
 PASSES = {"widen": Widen, "deepen": Deepen, "enlarge": Enlarge, "outputs": Outputs}
 COMMANDS = [name for name in PASSES if name in main.commands]
 BODY = "h = MatMul(x, w1) r = Relu(h) k = MatMul(r, w2) t = Relu(k) y = MatMul(t, w3)"
 SIZES = {"w1": 6, "w2": 5}
+RESNET = onnx.load(MODELS / "resnet.onnx")
 TEACHER = model(BODY, "float[N,4] x", "y", w1=(4, 6), w2=(6, 5), w3=(5, 3))
 
 
@@ -210,3 +212,17 @@ def test_a_model_that_is_in_no_file_is_not_written() -> None:
     for place in ({"output": "a.onnx"}, {"record": "a.growth"}):
         with pytest.raises(OptionError, match="returned"):
             onnx_n2n.widen(TEACHER, **place)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(Widen, "include"), (Widen, "exclude"), (Deepen, "after"), (Enlarge, "include"), (Enlarge, "exclude")],
+)
+@given(extra=st.lists(st.sampled_from(["zzz*", "stem.0z", "[!a-~]"]), unique=True))
+@settings(STABLE, max_examples=4)
+def test_a_glob_that_matches_nothing_is_noted_and_others_are_not(
+    kind: type[Pass], name: str, extra: list[str]
+) -> None:
+    result = kind(**{name: ["stem.0", *extra]})(RESNET, proof=Proof(wanted=False))
+    noted = [note for note in result.change.notes if f"`{name}=`" in note]
+    assert [note.partition(" of ")[0] for note in noted] == [repr(glob) for glob in extra]
