@@ -62,7 +62,7 @@ def logits(folder: Path, ids: Any) -> Any:
     net, info = T.LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     assert not any(info.get(each) for each in LISTS), info
     with torch.no_grad():
-        return net.eval()(input_ids=ids).logits.numpy()
+        return net.eval()(input_ids=ids).logits.float().numpy()
 
 
 def same(old: Path, new: Path) -> None:
@@ -125,11 +125,13 @@ def test_what_from_pretrained_does_not_load_as_it_is_takes_no_place(tmp_path: Pa
     assert (tmp_path / "new" / "README.md").read_text().endswith("True\n")
 
 
-def test_layers_are_added_and_then_grow(tmp_path: Path) -> None:
-    old = llama(tmp_path / "old")
+def test_layers_are_added_also_where_weights_have_16_bits(tmp_path: Path) -> None:
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
     grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
     same(old, tmp_path / "deeper")
     assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+    assert grown.exact.state == "equal"
+    assert {each.dtype for each in opened(tmp_path / "deeper").tensors.values()} == {"BF16"}
 
 
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
@@ -249,9 +251,10 @@ def test_prefixes_come_and_go_as_the_class_says() -> None:
     assert found.plain[network.one["lm_head.weight"]] == "wte.weight"
 
 
-def test_experts_are_made_and_unmade(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_experts_are_made_and_unmade(tmp_path: Path, kind: str) -> None:
     config = T.MixtralConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
-    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM))
+    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM, getattr(torch, kind)))
     network = built(folder.config)
     found = read(network, folder.tensors)
     assert found.made
