@@ -22,10 +22,12 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.huggingface.folder import Folder, Stored
+from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import Files, carried, carry
 from onnx_n2n.io.messages import tensors
 from onnx_n2n.io.outgoing import to_sketch
 from onnx_n2n.io.rooms import room
+from onnx_n2n.io.space import suffices
 from onnx_n2n.io.stand_ins import Kept
 from onnx_n2n.io.tensorfile import DTYPES
 from onnx_n2n.io.wire import LARGE, fill, locate, outline, write_tensor
@@ -103,22 +105,34 @@ def save(model: ir.Model, path: Path) -> None:
     Args:
         model: The graph; what of it is in files is in files of the workspace.
         path: Where to write, in the workspace; what is there is replaced.
+
+    Raises:
+        ModelError: The disk does not take it.
     """
     sketch = to_sketch(model)
-    graph = sketch.proto.graph
-    with path.with_name(f"{path.name}.data").open("wb") as file:
-        for position, slot in enumerate(tensors(sketch.proto)):
-            tensor = sketch.tensor(slot)
-            if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
-                del slot.external_data[:]
-                slot.external_data.extend(tensor.origin.external_data)
-            elif position < len(graph.initializer) and tensor.nbytes > LARGE:  # they come first
-                start = file.seek(0, os.SEEK_END)
+    top = len(sketch.proto.graph.initializer)  # they come first
+    large: list[tuple[onnx.TensorProto, ir.TensorProtocol]] = []
+    for position, slot in enumerate(tensors(sketch.proto)):
+        tensor = sketch.tensor(slot)
+        if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
+            del slot.external_data[:]
+            slot.external_data.extend(tensor.origin.external_data)
+        elif position < top and tensor.nbytes > LARGE:
+            large.append((slot, tensor))
+        else:
+            fill(slot, tensor)
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)
+    suffices(path, path.parent, sum(tensor.nbytes for _, tensor in large))
+    try:
+        with data.open("xb") as file:
+            for slot, tensor in large:
+                start = file.tell()
                 write_tensor(file, tensor)
-                locate(slot, Path(file.name).name, start, tensor.nbytes)
-            else:
-                fill(slot, tensor)
-    path.write_bytes(sketch.proto.SerializeToString())
+                locate(slot, data.name, start, tensor.nbytes)
+        path.write_bytes(sketch.proto.SerializeToString())
+    except OSError as failure:
+        raise unwritten(path, failure) from failure
 
 
 def _linked(files: Mapping[str, Path], parent: Path, stack: contextlib.ExitStack) -> Path | None:
