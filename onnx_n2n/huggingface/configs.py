@@ -183,12 +183,8 @@ def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
 
 def _numbers(network: Network) -> dict[str, float]:
     """Return the numbers that the modules of a network have of their own."""
-    return {
-        f"{stem}.{name}": value
-        for stem, module in network.module.named_modules()
-        for name, value in vars(module).items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    found = network.values().items()
+    return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def epsilons(config: Mapping[str, Any], settings: Iterable[Setting], numbers: Mapping[str, float]) -> dict[str, float]:
