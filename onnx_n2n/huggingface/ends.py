@@ -147,11 +147,8 @@ class Teacher:
         """Trace a folder's class.
 
         Raises:
-            ModelError: It does not export, or the folder is not what it needs; or there is no place for its graph.
+            ModelError: It does not export, or the folder is not what it needs.
         """
-        if not place.own:
-            raise ModelError("the weight files cannot get second names, which their graph needs",
-                             hint="set TMPDIR to a folder of yours on the same disk")  # fmt: skip
         network = built(folder.config)
         model, found = model_of(folder, network, place)
         save(model, place.path / TEACHER)
@@ -257,8 +254,7 @@ def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fie
         raise GrowthError(f"{wrong!r} would change, and no output shows what that is for")
     output.progress("tracing the class as it becomes")
     place = draft.path.parent
-    names = {name: f"{draft.path.name}/{name}" for name in folder.shards}
-    model, found = model_of(folder, network, Workspace(folder, place, names, own=True))
+    model, found = model_of(folder, network, Workspace(folder, place, draft.path.name))
     if found.unread:
         kind = type(network.module).__name__
         raise ModelError(f"{kind} would not load {brief(repr(found.unread[0]))} of the new folder")

@@ -188,6 +188,15 @@ def test_ids_that_are_sizes_by_chance_stay() -> None:
     assert silent(candidate, network) == {"eos_token_id": False}
 
 
+def test_fields_that_fit_together_only_are_tried_together() -> None:
+    """The width alone gives OPT a projection behind its embedding."""
+    sizes = {"hidden_size": 16, "word_embed_proj_dim": 16, "ffn_dim": 20, "num_attention_heads": 4, "vocab_size": 31}
+    config = {"architectures": ["OPTForCausalLM"], "model_type": "opt", **sizes, "num_hidden_layers": 1}
+    network = built({**config, "max_position_embeddings": 32})
+    found = next(candidates(network, Sizes({16: 32, 20: 40, 4: 8}), {}, set(network.shapes))).fields
+    assert {"hidden_size", "word_embed_proj_dim", "ffn_dim"} <= set(found)
+
+
 def test_layers_of_another_kind_than_what_they_are_made_of_are_refused() -> None:
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "num_hidden_layers": 2}
     network, made = built(config), built({**config, "num_hidden_layers": 3})
