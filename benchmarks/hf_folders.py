@@ -58,6 +58,11 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         USUAL | GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None},
     ),
     "Whisper": (T.WhisperForConditionalGeneration, T.WhisperConfig, WHISPER),
+    "T5": (
+        T.T5ForConditionalGeneration, T.T5Config,
+        {"vocab_size": 61, "d_model": 32, "d_kv": 8, "d_ff": 40, "num_layers": 2, "num_heads": 4,
+         "decoder_start_token_id": 0},
+    ),
 }  # fmt: skip
 TYPES = {"F32": torch.float32, "BF16": torch.bfloat16}
 WAYS = {"x2": Widen(factor=2), "x1.5": Widen(factor=1.5), "deeper": Deepen(count=2)}
@@ -105,6 +110,8 @@ def logits(folder: Path, kind: str, dtype: Any) -> tuple[Any, int]:
         }
     else:
         feeds = {"input_ids": torch.randint(3, 61, (2, 11), generator=random)}
+        if config.is_encoder_decoder:
+            feeds["decoder_input_ids"] = torch.randint(3, 61, (2, 11), generator=random)
     feeds = {name: value.to(dtype) if value.is_floating_point() else value for name, value in feeds.items()}
     with torch.no_grad():
         said = net.eval()(**feeds).logits.float()

@@ -120,6 +120,12 @@ class _State:
                     own.append(given.get(new.student) or self._name(like, block, seen[like], modules))
                     seen[like] += 1
                 for number, (name, array) in enumerate(zip(own, unpacked(origin, value.numpy()), strict=True)):
+                    if name in found and not np.array_equal(found[name].make(), array):
+                        raise GrowthError(
+                            f"{name!r} of an added layer would be two parameters, of which only one adds zero, and is "
+                            f"one in the layer that it copies: {new.student!r} is one of them",
+                            hint="name it by `names=`, and have both in the network's own code",
+                        )
                     found[name] = _Made(Spec(array.shape, array.dtype), partial(_part, origin, value, number))
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
                 made += [replace(origin, names=tuple(own), node=node, tied="") for node in nodes or ("",)]

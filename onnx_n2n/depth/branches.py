@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import same, size
 from onnx_n2n.depth.grids import Grid
-from onnx_n2n.depth.zeros import Refused, Zeros, weight
+from onnx_n2n.depth.zeros import Refused, Zeros, kept, weight
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import operator_of, plain
 from onnx_n2n.graph.passthrough import stored
@@ -106,7 +106,7 @@ def _inner(node: ir.Node) -> bool:
     return part and not node.outputs[0].is_graph_output()
 
 
-def _terms(analysis: Analysis, node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
+def _terms(node: ir.Node) -> tuple[list[ir.Value], list[ir.Node]]:
     """Return what is added up by a tree of sums that nobody else reads, and the nodes that do it."""
     if node.op_type == QUANTISED:
         return [operand(node, 0), operand(node, 3)], [node]
@@ -116,7 +116,7 @@ def _terms(analysis: Analysis, node: ir.Node) -> tuple[list[ir.Value], list[ir.N
     while waiting:  # not by recursion: thousands may be added up
         value = waiting.pop()
         producer = value.producer()
-        part = producer is not None and producer.op_type in SUMS and value not in analysis.constants
+        part = producer is not None and producer.op_type in SUMS
         if producer is not None and (producer is node or (part and _inner(producer))):
             sums.append(producer)
             waiting.extend(operand for operand in reversed(producer.inputs) if operand is not None)
@@ -126,8 +126,8 @@ def _terms(analysis: Analysis, node: ir.Node) -> tuple[list[ir.Value], list[ir.N
 
 
 def _branch(analysis: Analysis, node: ir.Node, order: dict[ir.Node, int]) -> Branch | None:
-    terms, sums = _terms(analysis, node)
-    computed = [term for term in terms if term not in analysis.constants]
+    terms, sums = _terms(node)
+    computed = [term for term in terms if kept(analysis.constants, term) is None]
     inferred = analysis.shapes.get(node.outputs[0])
     if len(computed) < 2 or (node.op_type != QUANTISED and (inferred is None or inferred.dtype not in FLOATS)):
         return None
@@ -176,7 +176,7 @@ def _between(
     producers = [entry.producer() for entry in entries]
     first = min(-1 if producer is None else order.get(producer, -1) for producer in producers)
     seen: set[ir.Node] = set()
-    pending = [tip.producer() for tip in tips if tip not in analysis.constants]
+    pending = [tip.producer() for tip in tips if kept(analysis.constants, tip) is None]
     while pending:
         node = pending.pop()
         if node is None or node in seen or order.get(node, -1) <= first:
@@ -188,7 +188,8 @@ def _between(
         if not reached.isdisjoint(reads(node)):
             reached.update(node.outputs)
             nodes.append(node)
-    return tuple(nodes) if all(tip in reached or tip in analysis.constants for tip in tips) else None
+    ends = (tip in reached or kept(analysis.constants, tip) is not None for tip in tips)
+    return tuple(nodes) if all(ends) else None
 
 
 def _checked(

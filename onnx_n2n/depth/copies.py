@@ -41,17 +41,16 @@ class _Copy:
         branch = self.branch
         self.new |= dict.fromkeys(branch.entries, value)
         for node in branch.nodes:
-            operands = [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)]
-            self._node(node, operands)
+            self._node(node, self._operands(node))
         for node in branch.sums:
-            operands = [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)]
+            operands = self._operands(node)
             if node.op_type == QUANTISED and self.grid is not None:
                 operands[6:8] = self.grid.scale, self.grid.zero
             self._node(node, operands)
         out = self.new[branch.sums[-1].outputs[0]]
         if branch.activation is not None:
             node = branch.activation
-            self._node(node, [self._operand(node, slot, each) for slot, each in enumerate(node.inputs)])
+            self._node(node, self._operands(node))
             out = self.new[node.outputs[0]]
         return out
 
@@ -78,16 +77,19 @@ class _Copy:
         for value in copied.inputs:
             splice.read(value, node, copied)
 
-    def _operand(self, node: ir.Node, slot: int, value: ir.Value | None) -> ir.Value | None:
-        if value is None:
-            return None
-        if value in self.new:
-            return self.new[value]
-        return self._weight(value, node, slot)
+    def _operands(self, node: ir.Node, *, zero: bool = False) -> list[ir.Value | None]:
+        """Return what a copy of a node reads; of one that only moves a weight, perhaps a weight of zeros."""
+        found: list[ir.Value | None] = []
+        for slot, value in enumerate(node.inputs):
+            if value is None or value in self.new:
+                found.append(value if value is None else self.new[value])
+            else:
+                found.append(self._weight(value, node, slot, zero=(node, slot) in self.zeroed or (zero and not slot)))
+        return found
 
-    def _weight(self, value: ir.Value, node: ir.Node, slot: int) -> ir.Value:
+    def _weight(self, value: ir.Value, node: ir.Node, slot: int, *, zero: bool) -> ir.Value:
         """Return a copy of a weight, also of one behind nodes that only move it; everything else is shared."""
-        zero, constants = (node, slot) in self.zeroed, self.analysis.constants
+        constants = self.analysis.constants
         if (value, zero) in self.shared:
             return self.shared[value, zero]
         found = value
@@ -96,8 +98,10 @@ class _Copy:
                 array = zeros(constants, node, slot) if zero else constants[value].numpy()
                 found = self.splice.weight(value, "weight", array, constants[value].dtype)
         elif (made := mover(value)) is not None and self._fixed(made):
-            self._node(made, [self._operand(made, slot, each) for slot, each in enumerate(made.inputs)])
-            found = self.new.pop(value)
+            operands = self._operands(made, zero=zero)
+            if operands != list(made.inputs):
+                self._node(made, operands)
+                found = self.new.pop(value)
         self.shared[value, zero] = found
         return found
 

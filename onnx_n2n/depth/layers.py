@@ -152,9 +152,9 @@ def _convolution(
     """Add a convolution that keeps lengths, with a bias of zeros if the neighbour has one."""
     near, kernel = setting.near, setting.near.whole(kernel)
     like, bias = near.maker.inputs[near.weight], near.maker.inputs[2] if len(near.maker.inputs) > 2 else None
-    operands = [value, splice.weight(like, f"{word}_weight" if word else "weight", weight, setting.dtype)]
+    operands = [value, splice.parameter(like, f"{word}_weight" if word else "weight", weight, setting.dtype)]
     if bias is not None and _given(setting, bias):
-        operands.append(splice.weight(bias, "bias", np.zeros(near.channels), setting.dtype))
+        operands.append(splice.parameter(bias, "bias", np.zeros(near.channels), setting.dtype))
     attributes = [
         ir.AttrInt64s("kernel_shape", kernel),
         ir.AttrInt64s("pads", [length // 2 for length in kernel] * 2),
@@ -176,15 +176,15 @@ def _product(splice: Splice, setting: PlaceSettings, value: ir.Value, weight: np
     if near.product == "Gemm":
         found = near.maker.attributes.get("transB")
         transposed = found is not None and bool(found.value)
-        matrix = splice.weight(like, mark, weight.T if transposed else weight, setting.dtype)
+        matrix = splice.parameter(like, mark, weight.T if transposed else weight, setting.dtype)
         operands = [value, matrix]
         if near.biased:
-            operands.append(splice.weight(bias, "bias", zeros, setting.dtype))
+            operands.append(splice.parameter(bias, "bias", zeros, setting.dtype))
         attributes = [ir.AttrInt64("transB", int(transposed))]
         return splice.node(near.maker, "Gemm", operands, attributes, made=value, word=word)
     out = splice.node(near.maker, "MatMul", [value, _turned(splice, setting, weight, mark)], made=value, word=word)
     if near.biased:
-        bias = splice.weight(_added(setting), "bias", zeros, setting.dtype)
+        bias = splice.parameter(_added(setting), "bias", zeros, setting.dtype)
         out = splice.node(near.maker, "Add", [out, bias], made=value, word="bias")
     return out
 
@@ -194,19 +194,20 @@ def _added(setting: PlaceSettings) -> ir.Value | None:
     uses = list(setting.near.maker.outputs[0].uses())
     if len(uses) != 1 or uses[0].node.op_type != "Add":
         return None
-    found, _ = stored(uses[0].node.inputs[1 - uses[0].idx])
+    added = uses[0].node.inputs[1 - uses[0].idx]
+    found, _ = stored(added)
     constants, channels = setting.analysis.constants, setting.near.channels
     if found is None or found not in constants or tuple(constants[found].shape.numpy()) != (channels,):
         return None
-    return found
+    return added
 
 
 def _turned(splice: Splice, setting: PlaceSettings, weight: np.ndarray, mark: str) -> ir.Value:
     """Add a matrix [C, C] for a MatMul, stored transposed if the neighbour's is."""
     near = setting.near
-    like, moved = stored(near.maker.inputs[near.weight])
-    transposes = [node for node in moved if node.op_type == "Transpose"]
-    found = splice.weight(like, mark, weight.T if len(transposes) % 2 else weight, setting.dtype)
+    like = near.maker.inputs[near.weight]
+    transposes = [node for node in stored(like)[1] if node.op_type == "Transpose"]
+    found = splice.parameter(like, mark, weight.T if len(transposes) % 2 else weight, setting.dtype)
     if len(transposes) % 2:
         found = splice.node(transposes[0], "Transpose", [found], [ir.AttrInt64s("perm", (1, 0))])
         found.shape = ir.Shape(weight.shape)
@@ -217,6 +218,7 @@ def _undone_norm(splice: Splice, setting: PlaceSettings, value: ir.Value, moment
     """Add a BatchNormalization that gives back what it is given: scale = sqrt(variance + epsilon), bias = mean.
 
     Moments of inputs that were drawn are rounded so that the root is exact; for real ones the record has its form.
+    They are stored in the type in which they are used, even if others are stored in a smaller one.
     """
     norm = setting.near.norm
     assert norm is not None

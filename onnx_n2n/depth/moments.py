@@ -33,11 +33,11 @@ def measure(
             long, or there is not enough memory.
         ModelError: ONNX Runtime refuses the model.
     """
-    from onnx_n2n.verification.compare import grain
     from onnx_n2n.verification.evaluation import evaluated
     from onnx_n2n.verification.memory import within_memory
     from onnx_n2n.verification.sessions import Timed, opened, providers, run, session
     from onnx_n2n.verification.trial import find_trial
+    from onnx_n2n.verification.yardstick import grain
 
     with within_memory(), opened(model, folder, proof.setup) as given:
         source, _ = evaluated(given, given.skeleton())

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, same, size
 from onnx_n2n.depth.moves import MOVES, Labels, relabelled
+from onnx_n2n.depth.zeros import kept
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.operators import plain
 from onnx_n2n.graph.passthrough import COPIES, stored
@@ -123,7 +124,7 @@ def _back(analysis: Analysis, activation: ir.Node, way: tuple[ir.Value, ...], se
 def _computed(analysis: Analysis, node: ir.Node) -> list[ir.Value]:
     """Return what a node on the way is computed from, less constants."""
     operands = node.inputs if node.op_type in SCALED | {"Concat"} else node.inputs[:1]
-    return [operand for operand in operands if operand is not None and operand not in analysis.constants]
+    return [operand for operand in operands if operand is not None and kept(analysis.constants, operand) is None]
 
 
 @dataclass(eq=False)
@@ -268,8 +269,7 @@ def _weight_slot(analysis: Analysis, maker: ir.Node) -> int:
     """
     slots = [slot for slot in (1, 0) if slot < len(maker.inputs) and _holds(analysis, maker, slot)]
     if not slots:
-        kept = [stored(value)[0] for value in maker.inputs[:2]]
-        numbers = any(value in analysis.constants for value in kept)
+        numbers = any(stored(value)[0] in analysis.constants for value in maker.inputs[:2])
         reason = "has its weight in quantised numbers" if numbers else "has no constant weight"
         raise NotApplicable(f"{maker.op_type} {maker.name!r} before it {reason}")
     if maker.op_type == "Einsum" and not _product(maker, slots[0]):
@@ -290,7 +290,8 @@ def _product(maker: ir.Node, slot: int) -> bool:
 def _holds(analysis: Analysis, maker: ir.Node, slot: int) -> bool:
     """Say whether a slot of a layer has a weight; a MatMul may have it transposed."""
     weight, moved = stored(maker.inputs[slot])
-    turned = {"Identity", "Transpose"} if maker.op_type == "MatMul" else {"Identity"}
+    turned = COPIES | {"Transpose"} if maker.op_type == "MatMul" else COPIES
     if weight in analysis.constants:
-        return all(node.op_type in turned for node in moved)
+        found = kept(analysis.constants, maker.inputs[slot])
+        return found is not None and all(each.op_type in turned for each in moved)
     return analysis.constants.computed(maker.inputs[slot])

@@ -15,9 +15,10 @@ from onnx_n2n.axes.algebra import size
 from onnx_n2n.depth.branches import QUANTISED, Branch, alike, branches
 from onnx_n2n.depth.neighbours import SCALED, Neighbour, neighbour
 from onnx_n2n.depth.recurrent import Recurrence, recurrence, recurrent
+from onnx_n2n.depth.zeros import kept
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
-from onnx_n2n.graph.passthrough import COPIES
+from onnx_n2n.graph.passthrough import COPIES, stored
 from onnx_n2n.rules.traits import activation, idempotent
 
 Kind = Literal["block", "identity", "residual"]
@@ -57,15 +58,15 @@ class Place:
     def names(self) -> tuple[str, ...]:
         """What a person may call it: the layer, the weight that makes it, the tensor."""
         nodes = [branch.nodes[0] for branch in self.block]
-        weights = []
+        weights: Sequence[ir.Value | None] = ()
         if self.near is not None:
             nodes += [self.near.maker, self.near.activation]
-            weight = self.near.maker.inputs[self.near.weight]
-            weights = [] if weight is None else [str(weight.name)]
+            weights = self.near.maker.inputs[self.near.weight : self.near.weight + 1]
         if self.cell is not None:
             nodes.append(self.cell.node)
-            weights = [str(weight.name) for weight in self.cell.node.inputs[1:3] if weight is not None]
-        return (self.name, str(self.value.name), *(node.name for node in nodes if node.name), *weights)
+            weights = self.cell.node.inputs[1:3]
+        named = (str(weight.name) for weight, _ in map(stored, weights) if weight is not None)
+        return (self.name, str(self.value.name), *(node.name for node in nodes if node.name), *named)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _stacked(analysis: Analysis, node: ir.Node) -> Place:
 
 def _title(maker: ir.Node, slot: int) -> str:
     """Return what a person calls a layer whose weight is at an input."""
-    weight = maker.inputs[slot]
+    weight, _ = stored(maker.inputs[slot])
     return title_of(str(weight.name) if weight is not None else "", layer_name(maker))
 
 
@@ -160,7 +161,7 @@ def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
         uses = list(value.uses())
         if len(uses) != 1 or uses[0].node.op_type not in ELEMENTWISE or uses[0].node.graph is not node.graph:
             break
-        others = [each for each in uses[0].node.inputs if each is not value and each not in analysis.constants]
+        others = [each for each in _computed(analysis, uses[0].node) if each is not value]
         if not all(each in near or _made_of(each, near) for each in others):
             break
         value = uses[0].node.outputs[0]
@@ -171,7 +172,7 @@ def _written_out(analysis: Analysis, node: ir.Node) -> ir.Value:
 
 def _around(analysis: Analysis, node: ir.Node) -> Iterator[ir.Value]:
     """Yield what an activation is computed from, back through elementwise nodes; of a tensor cut in parts all parts."""
-    pending = [(value, FAR) for value in node.inputs if value is not None and value not in analysis.constants]
+    pending = [(value, FAR) for value in _computed(analysis, node)]
     while pending:
         value, left = pending.pop()
         yield value
@@ -179,7 +180,12 @@ def _around(analysis: Analysis, node: ir.Node) -> Iterator[ir.Value]:
         if producer is not None and producer.op_type == "Split":
             yield from producer.outputs
         if producer is not None and producer.op_type in ELEMENTWISE and left:
-            pending += [(v, left - 1) for v in producer.inputs if v is not None and v not in analysis.constants]
+            pending += [(each, left - 1) for each in _computed(analysis, producer)]
+
+
+def _computed(analysis: Analysis, node: ir.Node) -> list[ir.Value]:
+    """Return what a node reads that is no constant."""
+    return [value for value in node.inputs if value is not None and kept(analysis.constants, value) is None]
 
 
 def _made_of(value: ir.Value | None, near: set[ir.Value]) -> bool:
@@ -235,8 +241,8 @@ def _block_name(analysis: Analysis, block: Sequence[Branch]) -> str:
         title_of(str(value.name), layer_name(node))
         for branch in block
         for node in branch.nodes
-        for value in node.inputs
-        if value is not None and value in analysis.constants and not analysis.constants.vector_like(value)
+        for value in (kept(analysis.constants, each) for each in node.inputs)
+        if value is not None and not analysis.constants.vector_like(value)
     ]
     parts = [SEPARATOR.split(title) for title in titles]
     common = [words[0] for words in zip(*parts, strict=False) if len(set(words)) == 1]

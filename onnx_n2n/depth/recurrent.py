@@ -120,7 +120,7 @@ def stacked(splice: Splice, near: Recurrence, value: ir.Value, seed: int) -> ir.
     count = 1 if near.value is node.outputs[0] else 2
     new = splice.node(node, near.kind, operands, attributes, word="layer", outputs=count)
     shape_of = (near.directions, near.hidden, near.hidden) if near.directions > 1 else (near.hidden, near.hidden)
-    zeros = splice.weight(None, "projection", np.zeros(shape_of), near.dtype)
+    zeros = splice.parameter(None, "projection", np.zeros(shape_of), near.dtype, node.inputs[2])
     last = splice.node(node, "MatMul", [new, zeros], word="last")
     return splice.node(node, "Add", [value, last], word="sum")
 
@@ -147,11 +147,11 @@ def _weights(splice: Splice, near: Recurrence, value: ir.Value, seed: int) -> li
     if not _bounded(node):
         read *= MOST / np.maximum(np.abs(read).sum(-1, keepdims=True), MOST)
     found = [
-        splice.weight(node.inputs[1], "input_weight", read, near.dtype),
-        splice.weight(node.inputs[2], "recurrent_weight", kept, near.dtype),
+        splice.parameter(node.inputs[1], "input_weight", read, near.dtype),
+        splice.parameter(node.inputs[2], "recurrent_weight", kept, near.dtype),
     ]
     if len(node.inputs) > 3 and node.inputs[3] is not None:
-        found.append(splice.weight(node.inputs[3], "bias", np.zeros((near.directions, 2 * rows)), near.dtype))
+        found.append(splice.parameter(node.inputs[3], "bias", np.zeros((near.directions, 2 * rows)), near.dtype))
     return found
 
 

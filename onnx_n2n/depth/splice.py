@@ -10,7 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.groups import layer_name
+from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.names import Names
+from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.record.forms import Form
 
 LAST_PART = re.compile(
@@ -70,8 +72,26 @@ class Splice:
         self.nodes.append(node)
         return out
 
+    def parameter(
+        self, like: ir.Value | None, word: str, array: np.ndarray, dtype: ir.DataType, near: ir.Value | None = None
+    ) -> ir.Value:
+        """Add a weight, stored in the type in which ``near`` is, or ``like``, and return what gives it in another one.
+
+        So the weights of a model all have one type, as in files that have 16 bits for numbers that are computed in 32.
+        """
+        source, moved = stored(like if near is None else near)
+        tensor = source.const_value if source is not None else None
+        cast = next((node for node in moved if node.op_type == "Cast"), None)
+        if cast is None or tensor is None or tensor.dtype not in FLOATS or tensor.dtype == dtype:
+            return self.weight(like, word, array, dtype)
+        found = self.weight(like, word, array, tensor.dtype)
+        out = self.node(cast, "Cast", [found], [ir.AttrInt64("to", dtype)], made=found)
+        out.type = ir.TensorType(dtype)
+        return out
+
     def weight(self, like: ir.Value | None, word: str, array: np.ndarray, dtype: ir.DataType) -> ir.Value:
         """Add a weight named after ``like``, or where its name says nothing, after the origin and ``word``."""
+        like, _ = stored(like)
         name = str(like.name) if like is not None else ""
         if not name or MACHINE_MADE.match(name):
             wish = f"{self.origin.name}{MARK}.{word}"

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
-from onnx_n2n.graph.constants import Constants
+from onnx_n2n.graph.constants import FLOATS, Constants
 from onnx_n2n.graph.passthrough import REARRANGERS, stored
 from onnx_n2n.graph.quantised import BIASES, is_quantised, zero_point
 from onnx_n2n.graph.uses import Use, operand
@@ -51,21 +51,23 @@ class Zeros:
     def of(self, value: ir.Value, reader: ir.Node) -> list[Use]:
         """Return the uses of constants that must be zero so that a tensor is, which ``reader`` adds.
 
+        A constant behind nodes that only move it is zero for one of its uses, whatever it is for others.
+
         Raises:
             Refused: If zeros would not come through, or could never become anything else.
         """
-        if value in self.analysis.constants:
-            return [(reader, reader.inputs.index(value))]
+        if kept(self.analysis.constants, value) is not None:
+            return [self._constant(reader, reader.inputs.index(value))]
         node = value.producer()
         if node is not None and node.op_type == "DequantizeLinear":
-            return self._taken_back(node)
+            return self.steps(operand(node, 0), node, _input(node, 2))
         if node is None or node not in self.nodes:
             raise Refused(f"{str(value.name)!r} is added too, and is made outside of it")
         if weight(self.analysis.constants, node) is not None:
             return self._layer(node)
         if node.op_type in GAINS:
             slots = [slot for slot in GAINS[node.op_type] if slot < len(node.inputs) and node.inputs[slot] is not None]
-            if all(node.inputs[slot] in self.analysis.constants for slot in slots):
+            if all(kept(self.analysis.constants, node.inputs[slot]) is not None for slot in slots):
                 return [(node, slot) for slot in slots]
             raise Refused(f"{node.op_type} {node.name!r} has a gain that is computed")
         if node.op_type in {"Add", "Sub", "Sum", "Where"}:
@@ -98,21 +100,18 @@ class Zeros:
             return self.steps(operand(node, 0), node, zero)
         raise _between(node)
 
-    def _taken_back(self, node: ir.Node) -> list[Use]:
-        """Make zero what a DequantizeLinear gives, of a constant or of what was rounded."""
-        if operand(node, 0) not in self.analysis.constants:
-            return self.steps(operand(node, 0), node, _input(node, 2))
-        if zero_point(self.analysis.constants, node, 0) is None:
-            raise Refused(f"it is not known what stands for 0 in {node.op_type} {node.name!r}")
-        return [(node, 0)]
+    def _constant(self, node: ir.Node, slot: int) -> Use:
+        """Make a constant zero, also one that is moved or taken back from quantised numbers."""
+        if (moved := stored(node.inputs[slot])[1]) and not _zeroable(self.analysis.constants, node, slot):
+            raise Refused(f"it is not known what stands for 0 in {moved[-1].op_type} {moved[-1].name!r}")
+        return node, slot
 
     def _layer(self, node: ir.Node) -> list[Use]:
         """Make a layer zero, with its bias."""
         slot = weight(self.analysis.constants, node)
         if slot is None:
             raise Refused(f"the weight of {node.op_type} {node.name!r} is no constant that can be zero")
-        _, moved = stored(node.inputs[slot])
-        found: list[Use] = [(moved[-1], 0) if moved else (node, slot)]
+        found: list[Use] = [(node, slot)]
         for bias in LAYERS[node.op_type][1]:
             if _input(node, bias) is not None:
                 found += self.of(operand(node, bias), node)
@@ -122,7 +121,7 @@ class Zeros:
         """Make one factor of a product zero."""
         reasons = []
         for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
-            if factor is not None and factor not in self.analysis.constants:
+            if factor is not None and kept(self.analysis.constants, factor) is None:
                 try:
                     return self.of(factor, node)
                 except Refused as refusal:
@@ -135,18 +134,32 @@ def weight(constants: Constants, node: ir.Node) -> int | None:
     if node.op_type not in LAYERS:
         return None
     slot, _ = LAYERS[node.op_type]
-    value, moved = stored(_input(node, slot))
-    if value is None or value not in constants:
-        return None
-    # A zero behind a Transpose is one in front of it, too, and in all other uses.
-    turned = all(each.op_type in TURNED and _lone(each.inputs[0]) and _lone(each.outputs[0]) for each in moved)
+    return slot if kept(constants, _input(node, slot)) is not None and _zeroable(constants, node, slot) else None
+
+
+def _zeroable(constants: Constants, node: ir.Node, slot: int) -> bool:
+    """Say whether it is known what stands for 0 in the constant at an input, perhaps behind nodes that move it."""
+    value, moved = stored(node.inputs[slot])
     last, place = (moved[-1], 0) if moved else (node, slot)
-    quantised = is_quantised(last, place)
-    held = zero_point(constants, last, place) is not None if quantised else constants.scalable(value)
-    return slot if held and turned else None
+    if is_quantised(last, place):
+        return zero_point(constants, last, place) is not None
+    return value is not None and constants.scalable(value)
 
 
-TURNED = {"Identity", "Transpose", "DequantizeLinear"}
+def kept(constants: Constants, value: ir.Value | None) -> ir.Value | None:
+    """Return the constant that a tensor is, behind nodes that only move it or make another floating-point type of it.
+
+    None where it is no constant, or another one, as of whole numbers that become floating-point ones.
+    """
+    found, moved = stored(value)
+    if found is None or found not in constants:
+        return None
+    floating = constants[found].dtype in FLOATS
+    for node in reversed(moved):
+        if node.op_type == "Cast" and not (floating and node.attributes.get_int("to", 0) in FLOATS):
+            return None
+        floating = floating or node.op_type == "DequantizeLinear"
+    return found
 
 
 def zeros(constants: Constants, node: ir.Node, slot: int) -> np.ndarray:
@@ -177,10 +190,6 @@ def number(constants: Constants, value: ir.Value | None) -> float | None:
 
 def _input(node: ir.Node, slot: int) -> ir.Value | None:
     return node.inputs[slot] if slot < len(node.inputs) else None
-
-
-def _lone(value: ir.Value | None) -> bool:
-    return value is not None and len(value.uses()) == 1
 
 
 def _between(node: ir.Node) -> Refused:

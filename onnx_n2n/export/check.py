@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ExportError
-from onnx_n2n.verification.compare import compare, decided, grain, yardstick
+from onnx_n2n.verification.compare import compare, decided
 from onnx_n2n.verification.memory import within_memory
 from onnx_n2n.verification.runtime import TIME_LIMIT, first_line
 from onnx_n2n.verification.sessions import (
@@ -25,6 +25,7 @@ from onnx_n2n.verification.sessions import (
     session,
 )
 from onnx_n2n.verification.trial import find_trial, with_noise
+from onnx_n2n.verification.yardstick import grain, yardstick
 
 TOLERANCE = 1e-4
 """The largest acceptable error of an output without rounding error in float32; coarser types have verification's."""

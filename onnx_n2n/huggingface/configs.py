@@ -143,12 +143,14 @@ def candidates(network: Network, grown: Sizes, given: Fields, shown: Set[str]) -
 
 
 def _harmless(network: Network, fields: Fields, shown: Set[str]) -> bool:
-    """Say whether with other values of fields there are as many layers, and the same that no output shows.
+    """Say whether with other values of fields there are as many layers, and what no output shows is as it was.
 
-    Where the class cannot be built with these alone, they are harmless.
+    Where the class cannot be built with these alone, they are harmless; so are tensors that others make go again.
     """
     made = _built(network, fields)
-    return made is None or (made.lengths == network.lengths and unshown(made, shown) == unshown(network, shown))
+    if made is None:
+        return True
+    return made.lengths == network.lengths and unshown(network, shown).items() <= unshown(made, shown).items()
 
 
 def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:
@@ -181,12 +183,8 @@ def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
 
 def _numbers(network: Network) -> dict[str, float]:
     """Return the numbers that the modules of a network have of their own."""
-    return {
-        f"{stem}.{name}": value
-        for stem, module in network.module.named_modules()
-        for name, value in vars(module).items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    found = network.values().items()
+    return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def epsilons(config: Mapping[str, Any], settings: Iterable[Setting], numbers: Mapping[str, float]) -> dict[str, float]:

@@ -7,11 +7,9 @@ from dataclasses import replace
 from os import PathLike
 
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.huggingface.ends import STUDENT, Grown, Output, taught, verified, weights_of, write
+from onnx_n2n.huggingface.ends import Grown, Larger, Output, drafted, taught, verified, weights_of, write
 from onnx_n2n.huggingface.layers import copies, deeper
-from onnx_n2n.io.model import load
 from onnx_n2n.passes.deepen import Deepen
-from onnx_n2n.passes.driver import Target
 from onnx_n2n.verification.options import Proof
 
 SAID = frozenset({"count", "every", "seed", "kind"})
@@ -39,9 +37,9 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
     with taught(folder, output) as teacher:
         found = deeper(teacher.network, change.count, change.every, teacher.shown)
         output.progress("growing")
-        target = Target(teacher.place.path / STUDENT, force=True)
-        result = replace(change, kind="block", count=0, every=1)(teacher.path, output=target, proof=Proof(wanted=False))
-        there, old = weights_of(load(teacher.place.path / STUDENT)), weights_of(teacher.analysis.model)
+        old = weights_of(teacher.analysis.model)
+        result = replace(change, kind="block", count=0, every=1)(teacher.analysis.model, proof=Proof(wanted=False))
+        there = weights_of(result.model)
         zero = dict(copies(result.change.steps))
         weights = {}
         one = found.network.one
@@ -52,5 +50,7 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
                 weights[one.get(name, name)] = taken
         if not any(teacher.network.one.get(found.sources[name], "") in zero for name in found.added):
             raise GrowthError("no block of the model can stand before itself as a copy that adds zero")
-        student = verified(teacher, found.fields, weights, result, output, found.sources)
-        return write(teacher, student, result, output)
+        larger = Larger(found.network, weights, found.sources, result)
+        with drafted(teacher, larger, output) as draft:
+            student = verified(teacher, draft, larger, found.fields, output)
+            return write(teacher, draft, student, result)

@@ -23,15 +23,14 @@ from onnx_n2n.analysis.walk import Analysis, analyze
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.card import card, verification
-from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
-from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
+from onnx_n2n.huggingface.keys import Made, Read, renumbered, written
 from onnx_n2n.huggingface.lineage import owned
-from onnx_n2n.huggingface.linked import call_alike, computed, link, model_of
+from onnx_n2n.huggingface.linked import call_alike, model_of
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.shown import unshown
-from onnx_n2n.huggingface.tracing import examples, traced
+from onnx_n2n.huggingface.tracing import examples
 from onnx_n2n.huggingface.workspace import Workspace, save, workspace
 from onnx_n2n.io.folders import named
 from onnx_n2n.io.model import load
@@ -42,7 +41,7 @@ from onnx_n2n.verification.verdict import Verdict
 from onnx_n2n.words import brief
 
 SECONDS = 60.0  # of the exact check where a run has verified already
-TEACHER, STUDENT, CLASS = "teacher.onnx", "student.onnx", "class.onnx"
+TEACHER, CLASS = "teacher.onnx", "class.onnx"
 Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
 Weights = Mapping[str, ir.TensorProtocol]
@@ -148,11 +147,8 @@ class Teacher:
         """Trace a folder's class.
 
         Raises:
-            ModelError: It does not export, or the folder is not what it needs; or there is no place for its graph.
+            ModelError: It does not export, or the folder is not what it needs.
         """
-        if not place.own:
-            raise ModelError("the weight files cannot get second names, which their graph needs",
-                             hint="set TMPDIR to a folder of yours on the same disk")  # fmt: skip
         network = built(folder.config)
         model, found = model_of(folder, network, place)
         save(model, place.path / TEACHER)
@@ -181,38 +177,73 @@ def taught(folder: str | PathLike[str], output: Output | None = None) -> Iterato
 
 
 @dataclass(frozen=True, eq=False)
+class Larger:
+    """A class that has grown.
+
+    Attributes:
+        network: The class, with a config that has the new sizes.
+        weights: Its tensors, by the first of their names; those that are not there are as they were.
+        sources: For its tensors whose names are new, those that they are made of.
+        result: What the pass did to the graph.
+    """
+
+    network: Network
+    weights: Weights
+    sources: Mapping[str, str]
+    result: Result[Any]
+
+    def weight(self, name: str) -> ir.TensorProtocol | None:
+        """Return a tensor by any of its names, None for one that is as it was."""
+        return self.weights.get(self.network.one.get(name, name))
+
+
+@dataclass(frozen=True, eq=False)
 class Student:
     """A class with new weights that computes what the old one does.
 
     Attributes:
         network: The class with its new config.
         fields: What is new in that.
-        weights: Its tensors, by the first of their names; those that are not there are as they were.
-        sources: For its tensors whose names are new, those that they are made of.
         run: What running both classes' graphs showed; None if they could not be run.
         exact: What the exact check says of them.
+        by_class: What running both in PyTorch showed; None if that was not asked for.
     """
 
     network: Network
     fields: Fields
-    weights: Weights
-    sources: Mapping[str, str]
     run: Any
     exact: Any
+    by_class: Verdict | None
 
 
-def verified(
-    teacher: Teacher, fields: Fields, weights: Weights, result: Result[Any], output: Output,
-    sources: Mapping[str, str] = MappingProxyType({}),
-) -> Student:
-    """Trace the class with new fields, give it weights, and compare it with the old one.
+@contextmanager
+def drafted(teacher: Teacher, larger: Larger, output: Output) -> Iterator[writing.Draft]:
+    """Lend the draft of a new folder, with all that has grown; it is nowhere else on the disk.
+
+    Raises:
+        ModelError: The disk has no room.
+    """
+    tensors, like = _tensors(teacher, larger)
+    apart = [name for made in teacher.found.made for names in _names(made, larger) for name in names]
+    beside = sum(weight.nbytes for weight in map(larger.weight, apart) if weight is not None)  # these are in no file
+    with writing.drafting(
+        teacher.folder, output.path, tensors, like=like, shard_size=output.shard_size, force=output.force,
+        beside=beside, progress=output.progress,
+    ) as draft:  # fmt: skip
+        yield draft
+
+
+def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fields, output: Output) -> Student:
+    """Read the draft of a folder by its class with new fields, as any other folder, and compare it with the old one.
 
     Raises:
         GrowthError: Something that no output shows would change.
-        ModelError: The class cannot be built or traced.
-        VerificationError: It does not compute the same, or nobody knows and nobody will.
+        ModelError: The class cannot be built or traced, or would not load all of the folder.
+        VerificationError: It does not compute the same, or nobody knows.
     """
-    network = built(changed(teacher.network.config, fields))
+    draft.configure(fields)
+    folder = opened(draft.path)
+    network, weights, sources = built(folder.config), larger.weights, larger.sources
     for name, shape in canonical(network).items():
         old = sources.get(name, name)
         if name not in weights and shape != teacher.network.shapes.get(old):
@@ -222,13 +253,23 @@ def verified(
     if wrong := next((name for name in {**before, **after} if before.get(name) != after.get(name)), None):
         raise GrowthError(f"{wrong!r} would change, and no output shows what that is for")
     output.progress("tracing the class as it becomes")
-    model = traced(network)
-    link(model, network, {**weights, **computed(network)})
+    place = draft.path.parent
+    model, found = model_of(folder, network, Workspace(folder, place, draft.path.name))
+    if found.unread:
+        kind = type(network.module).__name__
+        raise ModelError(f"{kind} would not load {brief(repr(found.unread[0]))} of the new folder")
     call_alike(model, weights)
-    save(model, teacher.place.path / CLASS)
+    save(model, place / CLASS)
     output.progress("verifying")
-    run, exact = _compared(teacher, result, later=output.verify_class)
-    return Student(network, fields, weights, sources, run, exact)
+    run, exact = _compared(teacher, place / CLASS, larger.result, later=output.verify_class)
+    by_class = None
+    if output.verify_class:
+        output.progress("running both in PyTorch")
+        by_class = loaded_alike(teacher.folder.path, draft.path, teacher.network, teacher.analysis.model)
+        if not by_class.ok:
+            said = f"error {by_class.error:.1e}, its own {by_class.rounding}"
+            raise VerificationError(f"in PyTorch the new model says something else than the old one: {said}")
+    return Student(network, fields, run, exact, by_class)
 
 
 def canonical(network: Network) -> dict[str, tuple[int, ...]]:
@@ -242,23 +283,23 @@ def weights_of(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def _compared(teacher: Teacher, result: Result[Any], *, later: bool) -> tuple[Any, Any]:
+def _compared(teacher: Teacher, new: Path, result: Result[Any], *, later: bool) -> tuple[Any, Any]:
     """Run both graphs and compare them exactly; where nobody knows, another run may decide later."""
     # ONNX Runtime takes its time to load, and only this needs it.
     from onnx_n2n.verification import verify
     from onnx_n2n.verification.exactly import exactly
 
-    new, run, unrun = teacher.place.path / CLASS, None, ""
+    run, unrun = None, ""
     try:
         run = verify(teacher.path, new, shapes=teacher.inputs)
     except (KernelError, MemoryShortageError) as failure:
         unrun = failure.reason
     if run is not None and not run.ok:
         raise VerificationError(f"the class computes something else: error {run.error:.1e}, its own {run.rounding}")
-    exact = exactly(
-        teacher.path, new, shapes=teacher.inputs, gained=(), record=result.growth, folder=None, running={},
-        seconds=math.inf if run is None else SECONDS,
-    )  # fmt: skip
+    check = partial(exactly, teacher.path, new, gained=(), record=result.growth, folder=None, running={})
+    exact = check(shapes={}, seconds=SECONDS)  # at more lengths than the example has, and longer ones
+    if exact.state == "undecided":
+        exact = check(shapes=teacher.inputs, seconds=math.inf if run is None else SECONDS)
     if exact.state == "different":
         raise VerificationError(f"the class computes something else: {exact.sentence}")
     if run is None and exact.state != "equal" and not later:
@@ -268,44 +309,21 @@ def _compared(teacher: Teacher, result: Result[Any], *, later: bool) -> tuple[An
 
 
 def write(
-    teacher: Teacher, student: Student, result: Result[Any], output: Output, *,
+    teacher: Teacher, draft: writing.Draft, student: Student, result: Result[Any], *,
     notes: tuple[str, ...] = (), record: Record | None = None,
 ) -> Grown:  # fmt: skip
-    """Write a new folder.
+    """Give the draft of a new folder what it lacks.
 
     Raises:
-        ModelError: The class would not load it, or the disk has no room.
+        ModelError: The disk has no room.
     """
-    tensors, like = _tensors(teacher, student)
-    again, kind = read(student.network, tensors), type(student.network.module).__name__
-    if strange := (*again.lacking, *again.unread):
-        raise ModelError(f"{kind} would not load {brief(repr(strange[0]))} of the new folder")
     counts = (parameters(teacher.network), parameters(student.network))
     record = None if record is None else owned(record, teacher.network.one)
     beside = writing.record_name(teacher.folder) if record is not None else ""
-    by_class: list[Verdict] = []
-
-    def said(draft: Path) -> str:
-        if output.verify_class:
-            output.progress("running both in PyTorch")
-            by_class.append(_run_by_class(teacher, draft))
-        proven = verification(student.run, student.exact, *by_class)
-        return card(teacher.folder, student.fields, *counts, proven, beside)
-
-    done = writing.write(
-        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
-        shard_size=output.shard_size, force=output.force, progress=output.progress,
-    )  # fmt: skip
-    ran = next(iter(by_class), None)
-    return Grown(done, result, *counts, student.run, student.exact, ran, teacher.found.unread, notes)
-
-
-def _run_by_class(teacher: Teacher, new: Path) -> Verdict:
-    found = loaded_alike(teacher.folder.path, new, teacher.network, teacher.analysis.model)
-    if not found.ok:
-        said = f"error {found.error:.1e}, its own {found.rounding}"
-        raise VerificationError(f"in PyTorch the new model says something else than the old one: {said}")
-    return found
+    proven = student.run, student.exact, student.by_class
+    said = card(teacher.folder, student.fields, *counts, verification(*proven), beside)
+    done = draft.finish(student.fields, record, said)
+    return Grown(done, result, *counts, *proven, teacher.found.unread, notes)
 
 
 def parameters(network: Network) -> int:
@@ -313,7 +331,7 @@ def parameters(network: Network) -> int:
     return sum(int(each.numel()) for each in network.module.parameters())
 
 
-def _tensors(teacher: Teacher, student: Student) -> tuple[dict[str, writing.Tensor], dict[str, str]]:
+def _tensors(teacher: Teacher, larger: Larger) -> tuple[dict[str, writing.Tensor], dict[str, str]]:
     """Return the tensors of the new folder by key, and for keys that are new the old ones that they are like."""
     folder, found = teacher.folder, teacher.found
     doubles: dict[str, list[str]] = {}
@@ -321,39 +339,40 @@ def _tensors(teacher: Teacher, student: Student) -> tuple[dict[str, writing.Tens
         doubles.setdefault(other, []).append(key)
     tensors: dict[str, writing.Tensor] = {}
     like: dict[str, str] = {}
-    for name in canonical(student.network):
-        old = student.sources.get(name, name)
+    for name in canonical(larger.network):
+        old = larger.sources.get(name, name)
         if old not in found.plain:
             continue
-        weight = student.weights.get(name)
+        weight = larger.weight(name)
         tensor = writing.kept(folder, found.plain[old]) if weight is None else writing.of(weight)
         for key in (found.plain[old], *doubles.get(found.plain[old], ())):
             new = renumbered(key, old, name)
             tensors[new], like[new] = tensor, key
     for made in found.made:
-        for names in _names(made, student):
-            parts = _parts(student, replace(made, names=names))
+        for names in _names(made, larger):
+            parts = _parts(folder, larger, replace(made, names=names))
             tensors |= parts
             like |= dict.fromkeys(parts, next(iter(made.keys.values()))[0])
     return tensors, {new: key for new, key in like.items() if new not in folder.tensors}
 
 
-def _names(made: Made, student: Student) -> Iterator[tuple[str, ...]]:
+def _names(made: Made, larger: Larger) -> Iterator[tuple[str, ...]]:
     """Yield the names that parameters have which the class makes of tensors: one for each layer made of theirs."""
-    if not student.sources:
+    if not larger.sources:
         yield made.names
         return
-    lines = [[new for new, old in student.sources.items() if old == name] for name in made.names]
+    lines = [[new for new, old in larger.sources.items() if old == name] for name in made.names]
     yield from zip(*lines, strict=True)
 
 
-def _parts(student: Student, made: Made) -> dict[str, writing.Tensor]:
+def _parts(folder: Folder, larger: Larger, made: Made) -> dict[str, writing.Tensor]:
     """Return the tensors of which the class makes parameters, made again of what these have become."""
+    weights = {name: weight for name in made.names if (weight := larger.weight(name)) is not None}
+    if not weights:
+        return {key: writing.kept(folder, key) for keys in made.keys.values() for key in keys}
 
     def make() -> dict[str, np.ndarray]:
-        one = student.network.one
-        arrays = {name: student.weights[one.get(name, name)].numpy() for name in made.names}
-        return written(student.network, made, arrays)
+        return written(larger.network, made, {name: weight.numpy() for name, weight in weights.items()})
 
     def part(key: str) -> ir.TensorProtocol:
         return ir.tensor(make()[key], name=key)

@@ -139,7 +139,7 @@ def to_torch(array: np.ndarray) -> Any:
     torch, _ = libraries()
     array = np.require(array, requirements=("C", "W")) if array.flags.writeable else array.copy()
     kind = _names(torch).get(np.dtype(array.dtype).name)
-    if kind is None or array.dtype.isbuiltin:
+    if kind is None:
         return torch.from_numpy(array)
     return torch.from_numpy(array.view(f"u{array.dtype.itemsize}")).view(kind)
 

@@ -184,13 +184,8 @@ def check_alike(network: Network, made: Network, orders: Mapping[str, Sequence[i
 
 
 def _kinds(network: Network, path: str) -> dict[str, Any]:
-    """Return the words, whole numbers and truth values that the modules of a layer have."""
-    return {
-        f"{stem}.{name}".lstrip("."): value
-        for stem, module in network.module.get_submodule(path).named_modules()
-        for name, value in vars(module).items()
-        if isinstance(value, bool | str | int | None)
-    }
+    """Return what the modules of a layer have, without what may differ from layer to layer, as rates of dropout do."""
+    return {name: value for name, value in network.values(path).items() if not isinstance(value, float)}
 
 
 def _source(tensor: str, orders: Mapping[str, Sequence[int]]) -> tuple[str, bool]:

@@ -13,9 +13,10 @@ import onnx_ir as ir
 from onnx_n2n.errors import ModelError, VerificationError
 from onnx_n2n.huggingface.network import Network, class_of, libraries, quiet
 from onnx_n2n.huggingface.tracing import LENGTH, examples, outputs_of
-from onnx_n2n.verification.compare import GRAINS, compare, yardstick
+from onnx_n2n.verification.compare import compare
 from onnx_n2n.verification.draw import Drawn, wanted
 from onnx_n2n.verification.verdict import Verdict
+from onnx_n2n.verification.yardstick import GRAINS, yardstick
 from onnx_n2n.words import brief
 
 FEEDS, BATCH = 3, 3

@@ -20,6 +20,7 @@ from onnx_n2n.words import brief
 INSTALL = "pip install 'onnx-n2n[hf]'"
 EXPERTS = "batched_mm"  # of what transformers offers for experts, the only one that is a plain product of tensors
 USED = {"use_cache": False, "tie_encoder_decoder": None}
+PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 def libraries() -> tuple[ModuleType, ModuleType]:
@@ -78,6 +79,21 @@ class Network:
             for path, module in self.module.named_modules()
             if isinstance(module, torch.nn.ModuleList)
         }
+
+    def values(self, path: str = "") -> dict[str, Any]:
+        """Return what a module, and those in it, have of their own beside tensors: plain values, and shapes of buffers.
+
+        Args:
+            path: The module; the names in what is returned begin behind it.
+        """
+        module = self.module.get_submodule(path)
+        said = {
+            f"{stem}.{name}".lstrip("."): value
+            for stem, each in module.named_modules()
+            for name, value in vars(each).items()
+            if isinstance(value, PLAIN)
+        }
+        return said | {name: tuple(map(int, value.shape)) for name, value in module.named_buffers()}
 
     @cached_property
     def computed(self) -> tuple[str, ...]:

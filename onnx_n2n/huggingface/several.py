@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -49,17 +50,17 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
     writing.check_output(opened(folder), output.path, force=output.force)
     last = max((at for at, each in enumerate(passes) if isinstance(each, Widen)), default=-1)
     with ExitStack() as stack:
+        inside = stack.enter_context(room(named(Path(output.path)).parent)) if len(passes) > 1 else Path()
         source = Path(folder)
         for at, each in enumerate(passes):
-            place = output
-            if at + 1 < len(passes):
-                inside = stack.enter_context(room(named(Path(output.path)).parent))
-                place = replace(output, path=inside / "model", force=False)
+            place = output if at + 1 == len(passes) else replace(output, path=inside / str(at), force=False)
             if isinstance(each, Widen):
                 grown = widen(source, each, place, fields if at == last else NOTHING)
             else:
                 assert isinstance(each, Deepen)
                 grown = deepen(source, each, place)
+            if at:
+                shutil.rmtree(source)  # nobody needs it any more, and others need its room
             source = Path(place.path)
     return grown
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from onnx_n2n.huggingface.network import Network
 
-PLAIN = (bool, int, float, str, tuple)
-
 
 def unshown(network: Network, shown: Collection[str], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return what a class says of the parts that no output shows: shapes of their tensors, and values of their modules.
@@ -27,10 +25,9 @@ def unshown(network: Network, shown: Collection[str], sources: Mapping[str, str]
     hidden = [name for name, one in firsts.items() if old.get(one, one) not in shown]
     found: dict[str, Any] = {name: network.shapes[name] for name in hidden}
     apart = set(_stems(hidden)) - set(_stems(name for name in network.shapes if name not in set(hidden)))
-    for path, module in network.module.named_modules():
-        if not apart.isdisjoint((path, *_stems([path]))):
-            found |= {f"{path}:{name}": value for name, value in vars(module).items() if isinstance(value, PLAIN)}
-            found |= {f"{path}:{name}": tuple(each.shape) for name, each in module.named_buffers(recurse=False)}
+    for path in apart:
+        if path.rpartition(".")[0] not in apart:
+            found |= {f"{path}:{name}": value for name, value in network.values(path).items()}
     return found
 
 

@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
-from typing import Any
 
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs
 from onnx_n2n.huggingface.configs import Candidate
 from onnx_n2n.huggingface.ends import (
     NOTHING,
-    STUDENT,
     Fields,
     Grown,
+    Larger,
     Output,
-    Student,
     Teacher,
     canonical,
+    drafted,
     taught,
     verified,
     weights_of,
     write,
 )
-from onnx_n2n.io.model import load
-from onnx_n2n.passes.driver import Target
-from onnx_n2n.passes.report import Change, Result
+from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.record.settings import settings
 from onnx_n2n.verification.options import Proof
@@ -51,12 +48,9 @@ def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fi
         reasons: list[str] = []
         for request in _requests(teacher, change):
             try:
-                result, student = _attempted(teacher, request, fields, output)
+                return _attempted(teacher, request, fields, output, tuple(dict.fromkeys(reasons)))
             except (GrowthError, VerificationError) as failure:
                 reasons.append(failure.reason)
-                continue
-            notes = tuple(dict.fromkeys(reasons))
-            return write(teacher, student, result, output, notes=notes, record=result.growth)
         raise GrowthError(
             f"the model cannot grow as asked so that its class computes the same: {'; '.join(dict.fromkeys(reasons))}",
             hint="a whole factor goes more often, or name what may grow with `only=`",
@@ -76,10 +70,15 @@ def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
         yield replace(change, without=(*change.without, most))
 
 
-def _attempted(
-    teacher: Teacher, request: Widen, fields: Fields, output: Output
-) -> tuple[Result[Any], Student]:
+def _attempted(teacher: Teacher, request: Widen, fields: Fields, output: Output, notes: tuple[str, ...]) -> Grown:
     """Grow as the first config says that fits, and find which of its fields make the class compute the same.
+
+    Args:
+        teacher: The old model.
+        request: What to do.
+        fields: Values of fields of the config that a user has chosen.
+        output: The new folder.
+        notes: Why nothing more is asked for.
 
     Raises:
         GrowthError: No config has the sizes, or no field says a number that has to change.
@@ -90,20 +89,22 @@ def _attempted(
         raise GrowthError(f"no config of {type(teacher.network.module).__name__} has the sizes")
     candidate, asked = found
     output.progress("growing")
-    target = Target(teacher.place.path / STUDENT, force=True)
-    result = asked(teacher.path, output=target, proof=Proof(wanted=False))
-    weights = weights_of(load(teacher.place.path / STUDENT))
+    result = asked(teacher.analysis.model, proof=Proof(wanted=False))
+    larger = Larger(candidate.network, weights_of(result.model), {}, result)
     whole, numbers = configs.whole(teacher.network.config), settings(teacher.analysis.model)
     follow = configs.epsilons(whole, result.change.settings, numbers)
     failure: Exception | None = None
-    for chosen in _variants(teacher, candidate, fields):
-        said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}
-        try:
-            return result, verified(teacher, said, weights, result, output)
-        except (ModelError, VerificationError) as wrong:
-            failure = failure or wrong
-    assert failure is not None
-    raise failure
+    with drafted(teacher, larger, output) as draft:
+        for chosen in _variants(teacher, candidate, fields):
+            said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}
+            try:
+                student = verified(teacher, draft, larger, said, output)
+            except (ModelError, VerificationError) as wrong:
+                failure = failure or wrong
+            else:
+                return write(teacher, draft, student, result, notes=notes, record=result.growth)
+        assert failure is not None
+        raise failure
 
 
 def _candidates(teacher: Teacher, change: Widen, fields: Fields) -> Iterator[tuple[Candidate, Widen]]:

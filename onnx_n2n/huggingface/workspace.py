@@ -1,8 +1,7 @@
 """The weight files of a Hugging Face folder as external data: under plain names, in one folder, and never copied.
 
 The hub's cache has links in a model's folder, and what they lead to elsewhere. ONNX Runtime and our own reader follow
-no link out of a folder. So the files get second names (hard links) in a hidden folder, which vanishes in the end. Where
-the disk or its rules take no such names, the folder in which the files really are is used as it is.
+no link out of a folder. So the files get second names (hard links) in a hidden folder, which vanishes in the end.
 
 Both accept files with second names; onnx and ``onnx_ir.ExternalTensor`` refuse these too. So a tensor is read by us.
 """
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +22,12 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.huggingface.folder import Folder, Stored
+from onnx_n2n.io.atomic import unwritten
 from onnx_n2n.io.carried import Files, carried, carry
 from onnx_n2n.io.messages import tensors
 from onnx_n2n.io.outgoing import to_sketch
 from onnx_n2n.io.rooms import room
+from onnx_n2n.io.space import suffices
 from onnx_n2n.io.stand_ins import Kept
 from onnx_n2n.io.tensorfile import DTYPES
 from onnx_n2n.io.wire import LARGE, fill, locate, outline, write_tensor
@@ -33,19 +35,17 @@ from onnx_n2n.io.wire import LARGE, fill, locate, outline, write_tensor
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder in which the weight files of a model are, and no links.
+    """A folder of ours in which the weight files of a model are, and no links.
 
     Attributes:
         folder: The model.
-        path: The folder that has only files.
-        names: How each weight file is called there, by its name in the model's folder.
-        own: Whether the folder is ours: where it is not, nothing may be written there.
+        path: The folder.
+        inside: The path in it of the folder that has the weight files, if another one has them.
     """
 
     folder: Folder
     path: Path
-    names: Mapping[str, str]
-    own: bool
+    inside: str = ""
 
     def tensor(self, stored: Stored, name: str = "") -> ir.TensorProtocol:
         """Return a tensor as external data of this folder: nothing of it is read before somebody asks for numbers.
@@ -58,7 +58,7 @@ class Workspace:
         """
         kind = ir.DataType.from_numpy(DTYPES[stored.dtype])
         slot = onnx.TensorProto(name=name or stored.key, data_type=kind.value, dims=stored.shape)
-        locate(slot, self.names[stored.file.name], stored.offset, stored.length)
+        locate(slot, posixpath.join(self.inside, stored.file.name), stored.offset, stored.length)
         return Kept(lambda: ir.Tensor(self.folder.array(stored.key), kind), outline(slot), slot)
 
     def carry(self, model: ir.Model) -> None:
@@ -77,22 +77,20 @@ def workspace(folder: Folder, near: Path | None = None) -> Iterator[Workspace]:
             and then the one for temporary files.
 
     Raises:
-        ModelError: The files are in several folders, and cannot be brought into one.
+        ModelError: The files can get no second names in either.
     """
     files = {name: Path(os.path.realpath(folder.sources[name].path)) for name in folder.shards}
-    parents = dict.fromkeys((*(() if near is None else (near,)), Path(tempfile.gettempdir())))
+    parents = list(dict.fromkeys((*(() if near is None else (near,)), Path(tempfile.gettempdir()))))
     with contextlib.ExitStack() as stack:
         for parent in parents:
             if (inside := _linked(files, parent, stack)) is not None:
-                yield Workspace(folder, inside, {name: name for name in files}, own=True)
+                yield Workspace(folder, inside)
                 return
-        places = {file.parent for file in files.values()}
-        if len(places) > 1:
-            raise ModelError(
-                f"the weight files of {str(folder.path)!r} are in several folders, and cannot get names in one",
-                hint="set TMPDIR to a folder of yours on the same disk, or copy the model into one folder",
-            )
-        yield Workspace(folder, places.pop(), {name: file.name for name, file in files.items()}, own=False)
+    raise ModelError(
+        f"the weight files of {str(folder.path)!r} cannot get second names, which their graph needs, in "
+        f"{' or '.join(repr(str(parent)) for parent in parents)}",
+        hint="set TMPDIR to a folder of yours on the same disk",
+    )
 
 
 def save(model: ir.Model, path: Path) -> None:
@@ -103,22 +101,34 @@ def save(model: ir.Model, path: Path) -> None:
     Args:
         model: The graph; what of it is in files is in files of the workspace.
         path: Where to write, in the workspace; what is there is replaced.
+
+    Raises:
+        ModelError: The disk does not take it.
     """
     sketch = to_sketch(model)
-    graph = sketch.proto.graph
-    with path.with_name(f"{path.name}.data").open("wb") as file:
-        for position, slot in enumerate(tensors(sketch.proto)):
-            tensor = sketch.tensor(slot)
-            if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
-                del slot.external_data[:]
-                slot.external_data.extend(tensor.origin.external_data)
-            elif position < len(graph.initializer) and tensor.nbytes > LARGE:  # they come first
-                start = file.seek(0, os.SEEK_END)
+    top = len(sketch.proto.graph.initializer)  # they come first
+    large: list[tuple[onnx.TensorProto, ir.TensorProtocol]] = []
+    for position, slot in enumerate(tensors(sketch.proto)):
+        tensor = sketch.tensor(slot)
+        if isinstance(tensor, Kept) and isinstance(tensor.origin, onnx.TensorProto):
+            del slot.external_data[:]
+            slot.external_data.extend(tensor.origin.external_data)
+        elif position < top and tensor.nbytes > LARGE:
+            large.append((slot, tensor))
+        else:
+            fill(slot, tensor)
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)
+    suffices(path, path.parent, sum(tensor.nbytes for _, tensor in large))
+    try:
+        with data.open("xb") as file:
+            for slot, tensor in large:
+                start = file.tell()
                 write_tensor(file, tensor)
-                locate(slot, Path(file.name).name, start, tensor.nbytes)
-            else:
-                fill(slot, tensor)
-    path.write_bytes(sketch.proto.SerializeToString())
+                locate(slot, data.name, start, tensor.nbytes)
+        path.write_bytes(sketch.proto.SerializeToString())
+    except OSError as failure:
+        raise unwritten(path, failure) from failure
 
 
 def _linked(files: Mapping[str, Path], parent: Path, stack: contextlib.ExitStack) -> Path | None:

@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx_ir as ir
@@ -22,10 +23,12 @@ from onnx_n2n.huggingface.folder import CONFIG, INDEX, SINGLE, Folder
 from onnx_n2n.huggingface.sharding import as_before, by_size
 from onnx_n2n.io import space
 from onnx_n2n.io.atomic import ANOTHER, STDOUT, unwritten
+from onnx_n2n.io.files import read_back
 from onnx_n2n.io.folders import Own, check_folder, making_folder, named
 from onnx_n2n.io.lazy import Spec
 from onnx_n2n.io.sources import Source
-from onnx_n2n.io.tensorfile import DTYPES, NAMES, Buffer, data_of, pour
+from onnx_n2n.io.tensorfile import DTYPES, NAMES, places, pour
+from onnx_n2n.io.wire import write_tensor
 from onnx_n2n.progress import Done, Progress, counting, unheard
 from onnx_n2n.record.record import Record
 
@@ -35,10 +38,6 @@ TITLE = "## Grown with onnx-n2n"
 RECORD = "growth{}.record"  # a folder that grew before has the record of that already
 BLOCK = 1 << 20  # bytes of a tensor that are read at a time where it stays as it is: more at a time takes longer
 
-Blocks = Callable[[], Iterable[Buffer]]
-"""Yields the bytes of a tensor, little-endian and in C order, in blocks; it is called once."""
-
-
 @dataclass(frozen=True)
 class Tensor:
     """A tensor that is to be written.
@@ -46,12 +45,14 @@ class Tensor:
     Attributes:
         dtype: Its type, as safetensors names it: ``F32``, ``BF16``.
         shape: Its shape.
-        blocks: Yields its bytes.
+        put: Writes its bytes to where a file stands, little-endian and in C order; it is called once.
+        weight: The weight of a graph that it is, if it is one: what has grown is read from the new folder afterwards.
     """
 
     dtype: str
     shape: tuple[int, ...]
-    blocks: Blocks
+    put: Callable[[BinaryIO], object]
+    weight: ir.TensorProtocol | None = None
 
     @property
     def spec(self) -> Spec:
@@ -84,21 +85,17 @@ def kept(folder: Folder, key: str) -> Tensor:
     """Return a tensor of a folder as it is."""
     stored = folder.tensors[key]
 
-    def blocks() -> Iterator[Buffer]:
+    def put(file: BinaryIO) -> None:
         for start in range(0, stored.length, BLOCK):
-            yield folder.bytes_of(key, start, BLOCK).data
+            file.write(folder.bytes_of(key, start, BLOCK).data)
 
-    return Tensor(stored.dtype, stored.shape, blocks)
+    return Tensor(stored.dtype, stored.shape, put)
 
 
 def of(tensor: ir.TensorProtocol) -> Tensor:
-    """Return a tensor of a graph as one to be written; it is made when its turn comes, as a whole."""
+    """Return a tensor of a graph as one to be written; it is made when its turn comes, a large one in parts."""
     dtype = np.dtype(tensor.dtype.numpy()).newbyteorder("<")
-
-    def blocks() -> Iterator[Buffer]:
-        yield data_of(tensor.numpy(), dtype)
-
-    return Tensor(NAMES[dtype], tuple(tensor.shape.numpy()), blocks)
+    return Tensor(NAMES[dtype], tuple(tensor.shape.numpy()), lambda file: write_tensor(file, tensor), tensor)
 
 
 def check_output(folder: Folder, output: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -122,39 +119,98 @@ def check_output(folder: Folder, output: str | os.PathLike[str], *, force: bool 
     check_weights(named(place), own(named(place)))
 
 
-def write(
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A new folder that has no place yet: it is read there as any other, and judged before anybody else sees it.
+
+    Attributes:
+        folder: The old one.
+        place: Where it will be.
+        path: Where it is. Beside it there is room for what vanishes with the draft.
+        shards: Names of its weight files.
+    """
+
+    folder: Folder
+    place: Path
+    path: Path
+    shards: tuple[str, ...]
+
+    def configure(self, fields: Mapping[str, Any]) -> None:
+        """Give it a config: that of the old folder with other values of some fields.
+
+        Args:
+            fields: New values; ``text_config.hidden_size`` is a field of a nested config.
+
+        Raises:
+            OptionError: A field is inside of what is no config.
+            ModelError: The disk does not take it.
+        """
+        try:
+            text = changed(self.folder.sources[CONFIG].read().tobytes().decode(), fields)
+        except (ValueError, RecursionError) as failure:
+            raise OptionError(f"the config of {str(self.folder.path)!r} cannot be changed: {failure}") from failure
+        self._put({CONFIG: text.encode()})
+
+    def finish(self, fields: Mapping[str, Any], record: Record | None = None, card: str = "") -> Written:
+        """Give it all that it lacks beside weights.
+
+        Args:
+            fields: As for :meth:`configure`.
+            record: What became of every weight.
+            card: What the model card says of it, in Markdown.
+
+        Raises:
+            OptionError: A field is inside of what is no config.
+            ModelError: The disk does not take it.
+        """
+        self.configure(fields)
+        name = record_name(self.folder) if record is not None else ""
+        texts = {} if record is None else {name: record.to_bytes()}
+        if card:
+            texts[CARD] = _card(self.folder, card)
+        self._put(texts)
+        copied = tuple(each for each in self.folder.others if each not in texts)
+        was = {field: (value_at(self.folder.config, field), value) for field, value in fields.items()}
+        return Written(self.place, self.shards, MappingProxyType(was), name, copied, self.folder.left)
+
+    def _put(self, texts: Mapping[str, bytes]) -> None:
+        space.suffices(self.place, self.path, sum(map(len, texts.values())))
+        try:
+            for name, text in texts.items():
+                (self.path / name).write_bytes(text)
+        except OSError as failure:
+            raise unwritten(self.place, failure) from failure
+
+
+@contextmanager
+def drafting(
     folder: Folder,
     output: str | os.PathLike[str],
     tensors: Mapping[str, Tensor],
     *,
-    fields: Mapping[str, Any] = MappingProxyType({}),
     like: Mapping[str, str] = MappingProxyType({}),
-    record: Record | None = None,
-    card: Callable[[Path], str] = lambda _: "",
     shard_size: int | None = None,
     force: bool = False,
+    beside: int = 0,
     read: Iterable[Source] = (),
     progress: Progress = unheard,
-) -> Written:
-    """Write a new folder: the old one with other weights, and a config that says so.
+) -> Iterator[Draft]:
+    """Lend the draft of a new folder: the old one with other weights. It takes its place when the block ends.
 
     Args:
         folder: The old one; nothing is written into it.
         output: The new one.
-        tensors: All tensors of the new one, by key. One block of one tensor is in memory at a time.
-        fields: New values of fields of the config; ``text_config.hidden_size`` is one of a nested config.
+        tensors: All tensors of the new one, by key. They are written one after another.
         like: For keys that are new, the old key beside which the tensor is put.
-        record: What became of every weight.
-        card: Returns what the model card says of it, in Markdown, once all else is there: it is given the folder in
-            which the new one is made, and what it raises keeps that from taking its place.
         shard_size: How many bytes of tensors a weight file has at most. If not given, each tensor is in the file in
             which it was.
         force: Whether to replace a model that is there.
+        beside: How many bytes will be put beside the draft for a while.
         read: Further files that are read on the way, and must not have changed at the end.
         progress: Is told how far it is.
 
     Raises:
-        OptionError: As :func:`check_output`, or a field of the config is inside of what is no config.
+        OptionError: As :func:`check_output`.
         ModelError: The disk has no room for it, or something that was read has changed meanwhile.
     """
     check_output(folder, output, force=force)
@@ -163,38 +219,29 @@ def write(
     sizes = {key: spec.nbytes for key, spec in specs.items()}
     files = as_before(folder, sizes, like) if shard_size is None else by_size(folder, sizes, like, shard_size)
     shards = tuple(sorted(set(files.values())))
-    name = record_name(folder) if record is not None else ""
-    texts = {CONFIG: _config(folder, fields)}
+    index = b""
     if shards != (SINGLE,):
         document = folder.index or {"metadata": {"total_size": 0}, "weight_map": {}}
         before = {key: Spec(stored.shape, DTYPES[stored.dtype]) for key, stored in folder.tensors.items()}
-        texts[INDEX] = updated(document, files, before, specs)
-    if record is not None:
-        texts[name] = record.to_bytes()
-    copied = tuple(each for each in folder.others if each not in texts)
-    own = _replacing(folder, {*texts, *shards})
-    needed = sum(sizes.values()) + sum(map(len, texts.values())) + sum(folder.sources[each].size for each in copied)
-    space.suffices(place, place.parent, needed)
+        index = updated(document, files, before, specs)
+    own = _replacing(folder, {*shards, record_name(folder)})
+    others = sum(folder.sources[each].size for each in (CONFIG, *folder.others))
+    space.suffices(place, place.parent, sum(sizes.values()) + len(index) + others + beside)
     progress("writing the model")
     done = counting(progress, sizes.values())
-    with making_folder(place, own, force=force, read=(*folder.sources.values(), *read)) as draft:
+    with making_folder(place, own, force=force, read=(*folder.sources.values(), *read)) as path:
         try:
             for each in shards:
-                of_file = {key: spec for key, spec in specs.items() if files[key] == each}
-                with (draft / each).open("xb") as file:
-                    pour(file, of_file, _counted(tensors, done), _metadata(folder, each))
-            for each in copied:
-                (draft / each).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder.sources[each].path, draft / each)
-            for each, text in texts.items():
-                (draft / each).write_bytes(text)
-            if said := card(draft):
-                (draft / CARD).write_bytes(_card(folder, said))
-                copied = tuple(each for each in copied if each != CARD)
+                of_file = {key: tensor for key, tensor in tensors.items() if files[key] == each}
+                _pour(path / each, (place / each).absolute(), of_file, _metadata(folder, each), done)
+            for each in folder.others:
+                (path / each).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder.sources[each].path, path / each)
+            if index:
+                (path / INDEX).write_bytes(index)
         except OSError as failure:
             raise unwritten(place, failure) from failure
-    was = {field: (value_at(folder.config, field), value) for field, value in fields.items()}
-    return Written(place, shards, MappingProxyType(was), name, copied, folder.left)
+        yield Draft(folder, place, path, shards)
 
 
 def _replacing(folder: Folder, new: Set[str] = frozenset()) -> Own:
@@ -208,24 +255,22 @@ def _replacing(folder: Folder, new: Set[str] = frozenset()) -> Own:
     return own
 
 
-def _counted(tensors: Mapping[str, Tensor], done: Done) -> Callable[[str], Iterator[Buffer]]:
-    def blocks(key: str) -> Iterator[Buffer]:
-        yield from tensors[key].blocks()
+def _pour(path: Path, place: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], done: Done) -> None:
+    """Write a weight file that will be at some place; what has grown is read from it from then on."""
+
+    def put(key: str) -> None:
+        tensors[key].put(file)
         done(tensors[key].spec.nbytes)
 
-    return blocks
+    with path.open("xb") as file:
+        pour(file, {key: tensor.spec for key, tensor in tensors.items()}, put, metadata)
+    starts = {key: found.start for key, found in places(Source.of(path))[0].items()}
+    read_back({starts[key]: each.weight for key, each in tensors.items() if each.weight is not None}, path, place)
 
 
 def _metadata(folder: Folder, name: str) -> Mapping[str, str]:
     """Return the metadata of a weight file: those that it had, and of a new one those of the first."""
     return folder.metadata.get(name, folder.metadata[folder.shards[0]])
-
-
-def _config(folder: Folder, fields: Mapping[str, Any]) -> bytes:
-    try:
-        return changed(folder.sources[CONFIG].read().tobytes().decode(), fields).encode()
-    except (ValueError, RecursionError) as failure:
-        raise OptionError(f"the config of {str(folder.path)!r} cannot be changed: {failure}") from failure
 
 
 def _card(folder: Folder, text: str) -> bytes:

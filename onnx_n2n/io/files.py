@@ -183,7 +183,7 @@ def write_draft(
     except OSError as failure:
         raise unwritten(place, failure) from failure
     if back:
-        _read_back({start: large[position] for position, start in starts.items()}, data, place.absolute())
+        read_back({start: large[position] for position, start in starts.items()}, data, place.absolute())
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def check_size(place: Path, folder: Path, whole: int) -> None:
     space.suffices(place, folder, whole)
 
 
-def _read_back(written: dict[int, ir.TensorProtocol], data: Path, place: Path) -> None:
+def read_back(written: dict[int, ir.TensorProtocol], data: Path, place: Path) -> None:
     """Let what grew be read from a file, by where it starts there."""
     source = Source.of(data)
     files = source, replace(source, path=place.with_name(data.name))

@@ -24,6 +24,8 @@ Own = Callable[[Path], frozenset[str]]
 def making_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[Source] = ()) -> Iterator[Path]:
     """Lend the draft of a folder, which takes its place when the block ends without an error.
 
+    What is put beside the draft vanishes with the block.
+
     Args:
         place: Where the folder will be.
         own: Which names are replaced.
@@ -37,7 +39,7 @@ def making_folder(place: Path, own: Own, *, force: bool = False, read: Iterable[
     read, place = tuple(read), named(place)
     check_folder(place, own, force=force, read=read)
     with room(place.parent) as inside:
-        draft = inside / place.name
+        draft = inside / "draft"
         draft.mkdir()
         yield draft
         for source in read:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from itertools import accumulate
 from operator import index
@@ -39,7 +39,6 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ORDER = {dtype: place for place, dtype in enumerate(DTYPES.values())}
 
 Arrays = Mapping[str, np.ndarray]
-Buffer = bytes | bytearray | memoryview
 
 
 def to_bytes(tensors: Arrays, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -60,8 +59,8 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
         if spec.dtype not in NAMES:
             raise ValueError(f"tensor {shown(name)} is of type {spec.dtype}, which the format does not have")
 
-    def whole(name: str) -> Iterator[memoryview]:
-        yield data_of(tensors[name], specs[name].dtype)
+    def whole(name: str) -> None:
+        file.write(data_of(tensors[name], specs[name].dtype))
 
     pour(file, specs, whole, metadata)
 
@@ -69,19 +68,20 @@ def write(file: IO[bytes], tensors: Arrays, metadata: Mapping[str, str] | None =
 def pour(
     file: IO[bytes],
     specs: Mapping[str, Spec],
-    blocks: Callable[[str], Iterable[Buffer]],
+    put: Callable[[str], object],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a file of tensors whose bytes come in blocks, so that no tensor need be in memory as a whole.
+    """Write a file of tensors that others write into it, so that no tensor need be in memory as a whole.
 
     Args:
         file: Where to write.
         specs: Shapes and types by name, these of :data:`DTYPES`.
-        blocks: Yields the bytes of a tensor, little-endian and in C order; each is asked for once, one after another.
+        put: Writes the bytes of a tensor to where the file stands, little-endian and in C order; it is called once for
+            each tensor, one after another.
         metadata: Goes into the header.
 
     Raises:
-        AssertionError: The blocks of a tensor are not as many bytes as it has.
+        AssertionError: What was written of a tensor are not as many bytes as it has.
     """
     names = sorted(specs, key=lambda name: (ORDER[specs[name].dtype], name.encode()))
     header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
@@ -93,8 +93,9 @@ def pour(
     text += b" " * (-len(text) % LENGTH.size)
     file.write(LENGTH.pack(len(text)) + text)
     for name in names:
-        written = sum(file.write(block) for block in blocks(name))
-        if written != specs[name].nbytes:
+        start = file.tell()
+        put(name)
+        if (written := file.tell() - start) != specs[name].nbytes:
             raise AssertionError(f"{name!r} gave {written} bytes, not {specs[name].nbytes}")
 
 

@@ -21,10 +21,11 @@ from onnx_n2n.io.atomic import drafting
 from onnx_n2n.io.jsonable import finite
 from onnx_n2n.io.sources import Source
 from onnx_n2n.testing.places import shown
-from onnx_n2n.verification.compare import Grain, Yardstick, is_real, laid_out, recalled, ungranted
+from onnx_n2n.verification.differences import is_real, laid_out
 from onnx_n2n.verification.interfaces import declared, formed
 from onnx_n2n.verification.recorded import Recording
 from onnx_n2n.verification.trial import Trial
+from onnx_n2n.verification.yardstick import Grain, Yardstick, recalled, ungranted
 
 FORMAT = 1
 NUMBERS, MODEL = ".safetensors", ".onnx"

@@ -20,8 +20,9 @@ import onnx_ir as ir
 from onnx_n2n.errors import InputError, ModelError, OptionError, RunError
 from onnx_n2n.io.model import ModelLike
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import OutputVerdict, compare, grain, is_real, yardstick
+from onnx_n2n.verification.compare import OutputVerdict, compare
 from onnx_n2n.verification.decisions import Named
+from onnx_n2n.verification.differences import is_real
 from onnx_n2n.verification.evaluation import NORM, evaluated
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import AT_A_TIME, computed
@@ -31,6 +32,7 @@ from onnx_n2n.verification.randomness import drawn
 from onnx_n2n.verification.runs import random_of, tried_on
 from onnx_n2n.verification.sessions import Feed, Timed, opened, providers, run, session
 from onnx_n2n.verification.trial import find_trial
+from onnx_n2n.verification.yardstick import grain, yardstick
 
 RUNNING = re.compile(r"running (\S+) node\. Name:'(.*?)'")  # how ONNX Runtime says at which node it failed
 

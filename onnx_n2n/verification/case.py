@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, compare, ungranted, yardstick
+from onnx_n2n.verification.compare import OutputVerdict, compare
 from onnx_n2n.verification.localise import Trace
 from onnx_n2n.verification.sessions import SessionModel
 from onnx_n2n.verification.trial import Trial
+from onnx_n2n.verification.yardstick import Grain, Yardstick, ungranted, yardstick
 
 
 @dataclass(frozen=True)

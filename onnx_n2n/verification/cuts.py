@@ -20,12 +20,13 @@ from onnx_n2n.errors import RunError
 from onnx_n2n.graph.operators import operator_of
 from onnx_n2n.graph.subgraphs import body_protos
 from onnx_n2n.io.messages import replace
-from onnx_n2n.verification.compare import Grain, is_real
 from onnx_n2n.verification.decisions import STEADY, Kind, Named, kind_of, within
+from onnx_n2n.verification.differences import is_real
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.localise import Index, Trace, Wrong, wrong
 from onnx_n2n.verification.quanta import inlined
 from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
+from onnx_n2n.verification.yardstick import Grain
 
 # Endings of names: of a tensor that is read out, of what a node itself decides, of what is decided for it, and of the
 # mask of entries in which it decides itself all the same.

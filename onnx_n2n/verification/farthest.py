@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_n2n.verification.compare import Yardstick, difference, form_of, is_real, laid_out, worst_of
+from onnx_n2n.verification.differences import difference, form_of, is_real, laid_out, worst_of
+from onnx_n2n.verification.yardstick import Yardstick
 
 
 @dataclass(frozen=True)

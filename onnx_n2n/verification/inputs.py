@@ -13,10 +13,10 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import InputError
 from onnx_n2n.io.sources import kind_at
-from onnx_n2n.verification.compare import GRAINS
 from onnx_n2n.verification.dims import symbols
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.sessions import Feed
+from onnx_n2n.verification.yardstick import GRAINS
 
 
 def read_inputs(path: Path) -> dict[str, np.ndarray]:

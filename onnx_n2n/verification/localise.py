@@ -10,11 +10,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.graph.uses import reads
-from onnx_n2n.verification.compare import Grain, compare, is_real, yardstick
+from onnx_n2n.verification.compare import compare
+from onnx_n2n.verification.differences import is_real
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.randomness import drawn
 from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
+from onnx_n2n.verification.yardstick import Grain, yardstick
 
 # New index -> old index of each axis; None where the axis is as it was, -1 for an entry without a counterpart.
 Index = tuple[np.ndarray | None, ...]

@@ -18,9 +18,9 @@ from onnx_n2n.graph.inference import infer
 from onnx_n2n.graph.passthrough import REARRANGERS
 from onnx_n2n.graph.subgraphs import body_protos
 from onnx_n2n.io.messages import replace
-from onnx_n2n.verification.compare import NOISE_FACTOR, Grain
 from onnx_n2n.verification.decisions import Kind, kind_of
 from onnx_n2n.verification.sessions import Feed, SessionModel, Timed, run, session
+from onnx_n2n.verification.yardstick import NOISE_FACTOR, Grain
 
 TIMES = 3  # that the teacher is moved by as much, each time otherwise
 

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.options import taken
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import Grain, OutputVerdict, Yardstick, grain
+from onnx_n2n.verification.compare import OutputVerdict
 from onnx_n2n.verification.decisions import decides
 from onnx_n2n.verification.evaluation import Modes, evaluated
 from onnx_n2n.verification.farthest import Farthest, farthest
@@ -32,6 +32,7 @@ from onnx_n2n.verification.runtime import TIME_LIMIT
 from onnx_n2n.verification.sessions import AnyModel, Provider, SessionModel, beside, opened, providers
 from onnx_n2n.verification.shaken import unsteady
 from onnx_n2n.verification.trial import Trial, find_trial
+from onnx_n2n.verification.yardstick import Grain, Yardstick, grain
 
 SEED = 0  # of everything drawn
 

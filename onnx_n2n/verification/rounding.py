@@ -8,9 +8,10 @@ from typing import Any
 
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import OutputVerdict, apart, is_real
+from onnx_n2n.verification.compare import OutputVerdict
 from onnx_n2n.verification.cuts import Held, Pair
 from onnx_n2n.verification.decisions import Named
+from onnx_n2n.verification.differences import apart, is_real
 from onnx_n2n.verification.localise import Wrong, first_wrong
 from onnx_n2n.verification.quanta import moved_inside
 

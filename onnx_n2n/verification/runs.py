@@ -14,12 +14,14 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, RunError
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import OutputVerdict, Yardstick, same
+from onnx_n2n.verification.compare import OutputVerdict
+from onnx_n2n.verification.differences import same
 from onnx_n2n.verification.inputs import nudges
 from onnx_n2n.verification.randomness import Random, drawn, refuse
 from onnx_n2n.verification.sessions import SessionModel, Timed, run, session
 from onnx_n2n.verification.stressed import Answer, Edge, answered
 from onnx_n2n.verification.trial import Trial, with_noise
+from onnx_n2n.verification.yardstick import Yardstick
 
 
 def tried_on(

@@ -10,10 +10,12 @@ import numpy as np
 
 from onnx_n2n.errors import InputError, ModelError
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import NOISE_FACTOR, OutputVerdict, Yardstick, compare, is_real, yardstick
+from onnx_n2n.verification.compare import OutputVerdict, compare
+from onnx_n2n.verification.differences import is_real
 from onnx_n2n.verification.inputs import nudged
 from onnx_n2n.verification.sessions import Timed, run, session
 from onnx_n2n.verification.variants import stirred
+from onnx_n2n.verification.yardstick import NOISE_FACTOR, Yardstick, yardstick
 
 TIMES = 3  # that inputs and weights are moved by rounding, to measure what it does
 

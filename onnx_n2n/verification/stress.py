@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, TimeLimitError
 from onnx_n2n.graph.subgraphs import roots_of
-from onnx_n2n.verification.compare import finite
+from onnx_n2n.verification.differences import finite
 from onnx_n2n.verification.dims import batch_axes, long_axes, resolved
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.sessions import Feed, Timed, run

@@ -15,8 +15,9 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import InputError, ModelError, RunError
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import OutputVerdict, Yardstick, compare, finite, where_finite, yardstick
+from onnx_n2n.verification.compare import OutputVerdict, compare
 from onnx_n2n.verification.decisions import decides
+from onnx_n2n.verification.differences import finite, where_finite
 from onnx_n2n.verification.draw import Wanted
 from onnx_n2n.verification.localise import AT_A_TIME, computed
 from onnx_n2n.verification.sessions import Feed, Timed, run, session
@@ -24,6 +25,7 @@ from onnx_n2n.verification.shaken import measured
 from onnx_n2n.verification.stress import stress
 from onnx_n2n.verification.trial import Trial
 from onnx_n2n.verification.variants import as_stored
+from onnx_n2n.verification.yardstick import Yardstick, yardstick
 
 LEAST = 1.0  # seconds that one run may take at least, where everything before took less
 

@@ -13,11 +13,12 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import RunError
-from onnx_n2n.verification.compare import Grain, finite, is_real, yardstick
+from onnx_n2n.verification.differences import finite, is_real
 from onnx_n2n.verification.dims import bindings, sizings
 from onnx_n2n.verification.draw import Drawn, Style, drawable, wanted
 from onnx_n2n.verification.inputs import Given, data_sets, fitting, nudged
 from onnx_n2n.verification.sessions import Feed, Timed, described, run
+from onnx_n2n.verification.yardstick import Grain, yardstick
 
 # Integers are drawn again from smaller ranges when the graph does not run on the range that was read off it,
 # and everything is drawn again while outputs stand still or are not finite.

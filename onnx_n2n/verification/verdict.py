@@ -21,7 +21,7 @@ from onnx_n2n.io.kinds import plain
 from onnx_n2n.options import check_seed, taken
 from onnx_n2n.verification import batches
 from onnx_n2n.verification.case import Case
-from onnx_n2n.verification.compare import GRAINS, OutputVerdict, decided, grain
+from onnx_n2n.verification.compare import OutputVerdict, decided
 from onnx_n2n.verification.decisions import Named, decides
 from onnx_n2n.verification.draw import wanted
 from onnx_n2n.verification.evaluation import Modes, evaluated
@@ -49,6 +49,7 @@ from onnx_n2n.verification.setup import Hook, Setup
 from onnx_n2n.verification.shaken import unsteady
 from onnx_n2n.verification.stressed import Failure, Tried, answered, asked, stressed, stressed_as_stored
 from onnx_n2n.verification.trial import find_trial
+from onnx_n2n.verification.yardstick import GRAINS, grain
 from onnx_n2n.words import brief
 
 

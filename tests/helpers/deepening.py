@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from helpers.graphs import Judge, model, run
 from onnx_n2n.passes import Deepen
@@ -19,6 +19,28 @@ def deepen(teacher: onnx.ModelProto, **options: Any) -> onnx.ModelProto:
     assert result.modified
     onnx.checker.check_model(result.model, full_check=True)
     return result.model
+
+
+def stored_in(kind: Any, teacher: onnx.ModelProto, *, casts: int = 1) -> onnx.ModelProto:
+    """Store the weights in another type, each with a Cast before it is used, or with one for each use."""
+    found = onnx.ModelProto.FromString(teacher.SerializeToString())
+    nodes = list(found.graph.node)
+    front: list[onnx.NodeProto] = []
+    for tensor in found.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        array = numpy_helper.to_array(tensor).astype(kind)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+        uses = [(node, slot) for node in nodes for slot, name in enumerate(node.input) if name == tensor.name]
+        for number, (node, slot) in enumerate(uses):
+            number %= casts
+            node.input[slot] = f"{tensor.name}_cast{number}"
+            if node.input[slot] not in {each.output[0] for each in front}:
+                front.append(helper.make_node("Cast", [tensor.name], [node.input[slot]], f"to32/{tensor.name}/{number}",
+                                              to=TensorProto.FLOAT))  # fmt: skip
+    del found.graph.node[:]
+    found.graph.node.extend([*front, *nodes])
+    return found
 
 
 def added(teacher: onnx.ModelProto, student: onnx.ModelProto) -> list[str]:
@@ -71,6 +93,33 @@ PRE_NORM = (
     f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} i = Add(h, p) l = {LN}(i, g2, b2) "
     f"{FFN.format(n='l')} z = Add(i, m) y = MatMul(z, V)"
 )
+
+
+BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many blocks are copied
+    "pre-norm": (PRE_NORM, 2),
+    "post-norm": (f"h = MatMul(x, W) {ATTENTION.format(n='h')} i = Add(p, h) l = {LN}(i, g, b) {FFN.format(n='l')} "
+                  f"j = Add(l, m) z = {LN}(j, g2, b2) y = MatMul(z, V)", 2),
+    "parallel": (f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} {FFN.format(n='n')} c = Add(p, m) "
+                 "z = Add(c, h) y = MatMul(z, V)", 1),
+    "biased": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Add(bias, m) z = Add(h, c) "
+               "y = MatMul(z, V)", 1),
+    "a mask made of the stream": (
+        f"h = MatMul(x, W) z0 = Shape(h) f = ConstantOfShape(z0) n = {LN}(h, g, b) n2 = Add(n, f) {FFN.format(n='n2')} "
+        f"i = Add(h, m) l = {LN}(i, g2, b2) l2 = Mul(l, bias) l3 = Add(l2, f) p = MatMul(l3, O) z = Add(i, p) "
+        "y = MatMul(z, V)", 2),
+    "a gate": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) k = Sigmoid(u) w = Mul(u, k) m = MatMul(w, B) "
+               "z = Add(h, m) y = MatMul(z, V)", 1),
+    "a layer scale": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Mul(m, bias) z = Add(h, c) "
+                      "y = MatMul(z, V)", 1),
+    "a tied weight": (f"h = MatMul(x, W) n = {LN}(h, g, b) t = Transpose(A) u = MatMul(n, A) r = Relu(u) "
+                      "m = MatMul(r, t) z = Add(h, m) y = MatMul(z, V)", 1),
+}  # fmt: skip
+
+
+def block(body: str, outputs: str = "y") -> onnx.ModelProto:
+    """Return a network of what is between x and its outputs."""
+    words = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
+    return model(body, ROWS, outputs, **{name: shape for name, shape in SHAPES.items() if name in words})
 
 
 def check_learning(teacher: onnx.ModelProto, student: onnx.ModelProto, judge: Judge) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import partial
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.calling import call
+from helpers.hubs import small
 from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
-from onnx_n2n.huggingface import Output, deepen, run, taught, widen
+from onnx_n2n.huggingface import Output, deepen, ends, run, taught, widen, writing
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, renumbered, written
@@ -24,7 +25,9 @@ from onnx_n2n.huggingface.layers import check_alike, deeper, order
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import built
 from onnx_n2n.huggingface.shown import unshown
-from onnx_n2n.huggingface.writing import kept, write
+from onnx_n2n.huggingface.writing import drafting, kept
+from onnx_n2n.io import space
+from onnx_n2n.io.rooms import PREFIX
 from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
@@ -62,7 +65,7 @@ def logits(folder: Path, ids: Any) -> Any:
     net, info = T.LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     assert not any(info.get(each) for each in LISTS), info
     with torch.no_grad():
-        return net.eval()(input_ids=ids).logits.numpy()
+        return net.eval()(input_ids=ids).logits.float().numpy()
 
 
 def same(old: Path, new: Path) -> None:
@@ -71,13 +74,24 @@ def same(old: Path, new: Path) -> None:
     np.testing.assert_allclose(logits(new, ids), before, rtol=0, atol=1e-5 * abs(before).max())
 
 
-def test_a_folder_grows_wider(tmp_path: Path) -> None:
+def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = llama(tmp_path / "old")
     (old / "2_Dense").mkdir()
     (old / "2_Dense" / "model.safetensors").write_bytes(b"of another module")
+    mine = {path.stat().st_ino for path in tmp_path.rglob("*")}
+    compared, weights = ends._compared, list[int]()
+
+    def looking(*given: Any, **named: Any) -> Any:
+        there = {path.stat().st_ino: path for path in tmp_path.rglob("*") if path.is_file()}
+        new = [path for inode, path in there.items() if inode not in mine and path.suffix in {".data", ".safetensors"}]
+        weights.append(sum(path.stat().st_size for path in new))
+        return compared(*given, **named)
+
+    monkeypatch.setattr(ends, "_compared", looking)
     found = call("widen", old, "-o", tmp_path / "new", "--factor", 1.5, "--json")
     assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
+    assert weights == [(tmp_path / "new" / "model.safetensors").stat().st_size]  # they are written once
     report = json.loads(found.stdout)
     config = {name: json.loads((folder / "config.json").read_text()) for name, folder in
               (("old", old), ("new", tmp_path / "new"))}  # fmt: skip
@@ -103,33 +117,55 @@ def test_both_classes_run_in_16_bits_before_the_new_one_is_written(tmp_path: Pat
     assert "on PyTorch in bfloat16" in (tmp_path / "new" / "README.md").read_text()
 
 
-def test_what_from_pretrained_does_not_load_as_it_is_takes_no_place(tmp_path: Path) -> None:
+def test_what_from_pretrained_does_not_load_as_it_is_is_wrong(tmp_path: Path) -> None:
     with taught(llama(tmp_path / "old")) as teacher:
         old, network, model = teacher.folder, teacher.network, teacher.analysis.model
-    tensors = {key: kept(old, key) for key in old.tensors}
-    check = partial(loaded_alike, old.path, network=network, model=model)
 
-    def attempt(**fields: Any) -> None:
-        write(old, tmp_path / "new", tensors, fields=fields, force=True, card=lambda draft: str(check(draft).ok))
+    def attempt(**fields: Any) -> bool:
+        draft.configure(fields)
+        return loaded_alike(old.path, draft.path, network, model).ok
 
-    with pytest.raises(VerificationError, match="does not load the new model as it is: missing_keys"):
-        attempt(num_hidden_layers=2)
-    with pytest.raises(VerificationError, match="mismatched_keys"):
-        attempt(intermediate_size=24)
-    with pytest.raises(VerificationError, match=r"PyTorch cannot run .*"):
-        attempt(num_attention_heads=3)
-    assert not (tmp_path / "new").exists()
-    attempt(rms_norm_eps=0.5)
-    assert (tmp_path / "new" / "README.md").read_text().endswith("False\n")
-    attempt()
-    assert (tmp_path / "new" / "README.md").read_text().endswith("True\n")
+    with drafting(old, tmp_path / "new", {key: kept(old, key) for key in old.tensors}) as draft:
+        with pytest.raises(VerificationError, match="does not load the new model as it is: missing_keys"):
+            attempt(num_hidden_layers=2)
+        with pytest.raises(VerificationError, match="mismatched_keys"):
+            attempt(intermediate_size=24)
+        with pytest.raises(VerificationError, match="PyTorch cannot run"):
+            attempt(num_attention_heads=3)
+        assert not attempt(rms_norm_eps=0.5)
+        assert attempt()
 
 
-def test_layers_are_added_and_then_grow(tmp_path: Path) -> None:
+def test_a_full_disk_is_refused_before_a_weight_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = llama(tmp_path / "old")
+    monkeypatch.setattr(space, "free", lambda _: 20_000)
+    monkeypatch.setattr(writing, "pour", lambda *_: pytest.fail("a weight was written"))
+    with pytest.raises(ModelError, match=r"new' needs 3.* kB, and 20.0 kB are free on its disk"):
+        widen(old, Widen(factor=2), Output(tmp_path / "new"))
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_folder_in_between_goes_as_soon_as_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[set[str]]()
+
+    def grow(folder: Path, change: Widen, output: Output, *_: Any) -> None:
+        shutil.copytree(folder, output.path)
+        found.append({path.parent.name for path in tmp_path.glob(f"{PREFIX}*/new/*/config.json")})
+
+    monkeypatch.setattr("onnx_n2n.huggingface.several.widen", grow)
+    monkeypatch.setattr("onnx_n2n.huggingface.writing.check_output", lambda *_, **__: None)
+    small(tmp_path / "model")
+    run(tmp_path / "model", Sequential(*[Widen(factor=factor) for factor in (2, 3, 4)]), Output(tmp_path / "new"))
+    assert found == [{"0"}, {"0", "1"}, {"1"}]
+
+
+def test_layers_are_added_also_where_weights_have_16_bits(tmp_path: Path) -> None:
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
     grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
     same(old, tmp_path / "deeper")
     assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+    assert grown.exact.state == "equal"
+    assert {each.dtype for each in opened(tmp_path / "deeper").tensors.values()} == {"BF16"}
 
 
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
@@ -150,6 +186,15 @@ def test_ids_that_are_sizes_by_chance_stay() -> None:
     candidate = next(candidates(network, Sizes({4: 8}), {}, set(network.shapes)))
     assert candidate.fields["eos_token_id"] == [8, 2]  # what is left out next
     assert silent(candidate, network) == {"eos_token_id": False}
+
+
+def test_fields_that_fit_together_only_are_tried_together() -> None:
+    """The width alone gives OPT a projection behind its embedding."""
+    sizes = {"hidden_size": 16, "word_embed_proj_dim": 16, "ffn_dim": 20, "num_attention_heads": 4, "vocab_size": 31}
+    config = {"architectures": ["OPTForCausalLM"], "model_type": "opt", **sizes, "num_hidden_layers": 1}
+    network = built({**config, "max_position_embeddings": 32})
+    found = next(candidates(network, Sizes({16: 32, 20: 40, 4: 8}), {}, set(network.shapes))).fields
+    assert {"hidden_size", "word_embed_proj_dim", "ffn_dim"} <= set(found)
 
 
 def test_layers_of_another_kind_than_what_they_are_made_of_are_refused() -> None:
@@ -249,9 +294,10 @@ def test_prefixes_come_and_go_as_the_class_says() -> None:
     assert found.plain[network.one["lm_head.weight"]] == "wte.weight"
 
 
-def test_experts_are_made_and_unmade(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_experts_are_made_and_unmade(tmp_path: Path, kind: str) -> None:
     config = T.MixtralConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
-    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM))
+    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM, getattr(torch, kind)))
     network = built(folder.config)
     found = read(network, folder.tensors)
     assert found.made

@@ -100,29 +100,29 @@ def test_files_get_second_names_for_a_while(folder: Folder, tmp_path: Path) -> N
     before = contents(folder.path)
     for near, parent in ((None, tmp_path / "temporary"), (tmp_path / "near", tmp_path / "near")):
         with workspace(folder, near) as place:
-            assert place.own
             assert place.path.is_relative_to(parent)
-            assert sorted(place.names.values()) == list(folder.shards)
-            assert all(folder.sources[name].is_at(place.path / own) for name, own in place.names.items())
+            assert all(folder.sources[name].is_at(place.path / name) for name in folder.shards)
             check(folder, place)
         assert list(parent.iterdir()) == []
     assert contents(folder.path) == before
 
 
-def test_where_no_second_names_can_be_the_files_are_used_where_they_are(
+def test_where_no_second_names_can_be_nothing_is_lent(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "link", forbidden)
     before = contents(tmp_path)
-    with workspace(folder, tmp_path / "nowhere") as place:
-        assert not place.own
-        assert not any((place.path / own).is_symlink() for own in place.names.values())
-        check(folder, place)
+    for near in (None, tmp_path / "nowhere"):
+        with (
+            pytest.raises(ModelError, match=r"cannot get second names, .* in .*temporary'\. Set TMPDIR"),
+            workspace(folder, near),
+        ):
+            pytest.fail("it was lent")
         assert not list(tmp_path.rglob(f"{PREFIX}*"))
     assert contents(tmp_path) == before
 
 
-def test_files_of_several_folders_need_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_several_folders_get_names_in_one(tmp_path: Path) -> None:
     folder = small(tmp_path / "model")
     (tmp_path / "elsewhere").mkdir()
     last = max(folder.glob("*.safetensors"))
@@ -131,12 +131,11 @@ def test_files_of_several_folders_need_second_names(tmp_path: Path, monkeypatch:
     found = opened(folder)
     with workspace(found) as place:
         check(found, place)
-    monkeypatch.setattr(os, "link", forbidden)
-    with (
-        pytest.raises(ModelError, match=r"are in several folders, and cannot get names in one\. Set TMPDIR"),
-        workspace(found),
-    ):
-        pytest.fail("it was lent")
+
+
+def test_files_may_be_in_a_folder_of_it(tmp_path: Path) -> None:
+    folder = opened(small(tmp_path / "model"))
+    check(folder, Workspace(folder, tmp_path, "model"))
 
 
 def test_what_fails_with_a_lent_folder_is_heard_and_leaves_nothing(folder: Folder, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -32,7 +33,7 @@ from onnx_n2n import progress
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.sharding import size_of
-from onnx_n2n.huggingface.writing import BLOCK, Tensor, check_output, kept, of, write
+from onnx_n2n.huggingface.writing import BLOCK, Tensor, Written, check_output, drafting, kept, of
 from onnx_n2n.io import space
 from onnx_n2n.io.rooms import PREFIX
 from onnx_n2n.io.sources import Source
@@ -47,7 +48,16 @@ def all_kept(folder: Folder) -> dict[str, Tensor]:
 
 
 def given_bytes(dtype: str, array: np.ndarray) -> Tensor:
-    return Tensor(dtype, array.shape, lambda: iter((array.tobytes()[:3], array.tobytes()[3:])))
+    return Tensor(dtype, array.shape, lambda file: file.write(array.tobytes()))
+
+
+def write(
+    folder: Folder, output: Path | str, tensors: Mapping[str, Tensor], *, fields: Mapping[str, Any] = {},
+    record: records.Record | None = None, card: str = "", **options: Any,
+) -> Written:  # fmt: skip
+    """Write a new folder, of which nobody looks at the draft."""
+    with drafting(folder, output, tensors, **options) as draft:
+        return draft.finish(fields, record, card)
 
 
 @settings(max_examples=40)
@@ -169,7 +179,7 @@ def test_the_card_gets_a_section_and_the_record_a_file(tmp_path: Path) -> None:
     (old / "README.md").write_bytes(card.encode())
     record = sharded.record()
     folder = opened(old)
-    first = write(folder, tmp_path / "first", all_kept(folder), record=record, card=lambda _: "Grown by *2*.\n")
+    first = write(folder, tmp_path / "first", all_kept(folder), record=record, card="Grown by *2*.\n")
     said = (tmp_path / "first" / "README.md").read_bytes().decode()
     assert said == card.rstrip() + "\n\n## Grown with onnx-n2n\n\nGrown by *2*.\n"
     assert first.record == "growth.record"
@@ -177,13 +187,13 @@ def test_the_card_gets_a_section_and_the_record_a_file(tmp_path: Path) -> None:
     assert "README.md" not in first.copied
 
     folder = opened(tmp_path / "first")
-    second = write(folder, tmp_path / "second", all_kept(folder), record=record, card=lambda _: "And by 3.")
+    second = write(folder, tmp_path / "second", all_kept(folder), record=record, card="And by 3.")
     again = (tmp_path / "second" / "README.md").read_bytes().decode()
     assert again == f"{said}\n## Grown with onnx-n2n\n\nAnd by 3.\n"
     assert (second.record, "growth.record" in second.copied) == ("growth-2.record", True)
 
     folder = opened(small(tmp_path / "bare"))
-    write(folder, tmp_path / "third", all_kept(folder), card=lambda _: "Grown.")
+    write(folder, tmp_path / "third", all_kept(folder), card="Grown.")
     assert (tmp_path / "third" / "README.md").read_text() == "## Grown with onnx-n2n\n\nGrown.\n"
 
 
@@ -210,7 +220,7 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
     (tmp_path / "file").write_text("mine")
     before = contents(tmp_path)
     monkeypatch.chdir(tmp_path)
-    never = Tensor("F32", (1,), lambda: pytest.fail("a tensor was made"))
+    never = Tensor("F32", (1,), lambda _: pytest.fail("a tensor was made"))
     for refuse in (lambda: check_output(folder, place), lambda: write(folder, place, {"w": never})):
         with pytest.raises(OptionError, match=reason) as found:
             refuse()
@@ -241,22 +251,22 @@ class Cut(Exception):  # noqa: N818
     """Stands for whatever ends a run in the middle."""
 
 
-def short() -> Iterator[bytes]:
-    yield b"abc"
+def short(file: IO[bytes]) -> None:
+    file.write(b"abc")
     raise Cut
 
 
-def full() -> Iterator[bytes]:
-    yield b"abc"
+def full(file: IO[bytes]) -> None:
+    file.write(b"abc")
     raise OSError(28, "No space left on device")
 
 
-def too_few() -> Iterator[bytes]:
-    yield b"abc"
+def too_few(file: IO[bytes]) -> None:
+    file.write(b"abc")
 
 
 @pytest.mark.parametrize(
-    ("blocks", "kind", "reason"),
+    ("put", "kind", "reason"),
     [
         (short, Cut, None),
         (full, ModelError, "could not be written: No space left on device"),
@@ -265,13 +275,13 @@ def too_few() -> Iterator[bytes]:
 )
 @pytest.mark.parametrize("there", [False, True])
 def test_what_fails_in_the_middle_leaves_nothing(
-    blocks: Callable[[], Iterator[bytes]], kind: type[Exception], reason: str | None, there: bool, tmp_path: Path
+    put: Callable[[IO[bytes]], None], kind: type[Exception], reason: str | None, there: bool, tmp_path: Path
 ) -> None:
     folder = opened(small(tmp_path / "old"))
     if there:
         write(folder, tmp_path / "new", all_kept(folder))
     before = contents(tmp_path)
-    tensors = {**all_kept(folder), "head.weight": Tensor("F32", (2,), blocks)}
+    tensors = {**all_kept(folder), "head.weight": Tensor("F32", (2,), put)}
     with pytest.raises(kind, match=reason):
         write(folder, tmp_path / "new", tensors, force=there)
     assert contents(tmp_path) == before
@@ -280,7 +290,7 @@ def test_what_fails_in_the_middle_leaves_nothing(
 
 def test_a_full_disk_is_refused_before_the_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = opened(small(tmp_path / "old"))
-    never = {key: Tensor("F32", (10**6,), lambda: pytest.fail("a tensor was made")) for key in folder.tensors}
+    never = {key: Tensor("F32", (10**6,), lambda _: pytest.fail("a tensor was made")) for key in folder.tensors}
     monkeypatch.setattr(space, "free", lambda _: 11_999_999)
     with pytest.raises(ModelError, match=r"new' needs 12.0 MB, and 12.0 MB are free on its disk"):
         write(folder, tmp_path / "new", never)
@@ -290,9 +300,13 @@ def test_a_full_disk_is_refused_before_the_first_byte(tmp_path: Path, monkeypatc
 def test_room_is_asked_for_all_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, asked = opened(small(tmp_path / "old")), list[int]()
     monkeypatch.setattr(space, "suffices", lambda _place, _folder, needed: asked.append(needed))
-    write(folder, tmp_path / "new", all_kept(folder), record=sharded.record(), card=lambda _: "Grown.")
-    small_ones = {path: data for path, data in contents(tmp_path / "new").items() if path not in folder.shards}
-    assert asked == [folder.nbytes + sum(map(len, small_ones.values()))]
+    write(folder, tmp_path / "new", all_kept(folder), record=sharded.record(), card="Grown.")
+    said = {path: data for path, data in contents(tmp_path / "new").items() if path not in folder.shards}
+    config, later = len(said["config.json"]), len(said["growth.record"]) + len(said["README.md"])
+    assert asked == [folder.nbytes + sum(map(len, said.values())) - later, config, later]
+    asked.clear()
+    write(folder, tmp_path / "more", all_kept(folder), beside=10**9)
+    assert asked[0] == folder.nbytes + sum(map(len, said.values())) - later + 10**9
 
 
 def test_each_file_keeps_its_metadata(tmp_path: Path) -> None:
@@ -312,10 +326,10 @@ def test_what_changes_meanwhile_is_not_taken(tmp_path: Path) -> None:
         folder, given_ = opened(copied(old, tmp_path / f"old-{path.name}")), Source.of(tmp_path / "given")
         moved = folder.path / path.name if path.parent == old else path
 
-        def change(moved: Path = moved) -> Iterator[bytes]:
-            with moved.open("ab") as file:
-                file.write(b"more")
-            yield bytes(8)
+        def change(file: IO[bytes], moved: Path = moved) -> None:
+            with moved.open("ab") as other:
+                other.write(b"more")
+            file.write(bytes(8))
 
         tensors = {**all_kept(folder), "norm.weight": Tensor("F32", (2,), change)}
         with pytest.raises(ModelError, match="has changed while it was read"):
@@ -333,7 +347,7 @@ def test_a_field_inside_of_a_number_is_refused(tmp_path: Path) -> None:
 def test_no_tensor_need_be_in_memory(tmp_path: Path) -> None:
     size = 24 * BLOCK // 4
     old = write_model(tmp_path / "old", [{"w": np.zeros(size, np.float32)}])
-    made = Tensor("F32", (size,), lambda: (bytes(BLOCK) for _ in range(24)))
+    made = Tensor("F32", (size,), lambda file: file.writelines(bytes(BLOCK) for _ in range(24)))
     folder = opened(old)
     tracemalloc.start()
     try:

@@ -21,7 +21,7 @@ from onnx_n2n.errors import N2NError
 from onnx_n2n.io import tensorfile
 from onnx_n2n.testing import Goldens, documents, goldens
 from onnx_n2n.verification import sessions
-from onnx_n2n.verification.compare import recalled, ungranted
+from onnx_n2n.verification.yardstick import recalled, ungranted
 
 TEST = "tests/test_it.py::test_that"
 

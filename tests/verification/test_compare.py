@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnx_n2n.verification.compare import GRAINS, compare, ungranted, yardstick
+from onnx_n2n.verification.compare import compare
+from onnx_n2n.verification.yardstick import GRAINS, ungranted, yardstick
 
 
 def test_the_tolerance_follows_the_noise_and_the_optimiser_is_believed_only_so_far() -> None:

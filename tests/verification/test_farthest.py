@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_n2n.verification.compare import GRAINS, compare, recalled, yardstick
+from onnx_n2n.verification.compare import compare
 from onnx_n2n.verification.farthest import farthest
+from onnx_n2n.verification.yardstick import GRAINS, recalled, yardstick
 
 FLOAT = GRAINS[ir.DataType.FLOAT]
 SHAPE = (2, 3)

@@ -18,8 +18,9 @@ from onnx import helper, numpy_helper, parser
 from onnx_n2n.errors import InputError
 from onnx_n2n.export.check import agreement
 from onnx_n2n.verification import Verdict, verify
-from onnx_n2n.verification.compare import GRAINS, OutputVerdict, compare, decided, yardstick
+from onnx_n2n.verification.compare import OutputVerdict, compare, decided
 from onnx_n2n.verification.inputs import Given, nudged
+from onnx_n2n.verification.yardstick import GRAINS, yardstick
 
 KINDS = {
     np.dtype(np.float16): ir.DataType.FLOAT16,

@@ -14,10 +14,10 @@ from onnx import helper, numpy_helper, parser
 
 from onnx_n2n.errors import InputError, OptionError
 from onnx_n2n.verification import parse_shape, read_inputs, verify
-from onnx_n2n.verification.compare import grain
 from onnx_n2n.verification.draw import Drawn, wanted
 from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, session
 from onnx_n2n.verification.trial import Trial, find_trial
+from onnx_n2n.verification.yardstick import grain
 
 
 def model(inputs: str, outputs: str, body: str, **weights: Any) -> onnx.ModelProto:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from helpers.graphs import model, opened
 from onnx_n2n.verification import Verdict, stress, verify
-from onnx_n2n.verification.compare import GRAINS
 from onnx_n2n.verification.draw import wanted
 from onnx_n2n.verification.sessions import CPU, SessionModel, Timed, session
 from onnx_n2n.verification.trial import find_trial
 from onnx_n2n.verification.variants import as_stored, stirred
+from onnx_n2n.verification.yardstick import GRAINS
 
 RNG = np.random.default_rng(0)
 FALLING = -np.abs(RNG.standard_normal((6, 8)))  # what is not negative, times this, is not positive: Exp stays below 1
