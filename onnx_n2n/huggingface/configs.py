@@ -187,37 +187,43 @@ def _numbers(network: Network) -> dict[str, float]:
     return {name: value for name, value in found if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
-def epsilons(config: Mapping[str, Any], settings: Iterable[Setting], numbers: Mapping[str, float]) -> dict[str, float]:
+def epsilons(network: Network, settings: Iterable[Setting], homes: Mapping[str, str]) -> dict[str, float]:
     """Return the fields that have to follow numbers of the graph which grew, as the epsilon of norms.
 
+    A field follows only if it is the number of modules in whose code that number grew, and of no others.
+
     Args:
-        config: The config, whole.
+        network: The class.
         settings: What numbers of nodes became.
-        numbers: All numbers that nodes of the old graph have.
+        homes: In whose code each node is, by its name: the path of the module.
 
     Raises:
-        GrowthError: No field says one, or one field would have to say two numbers: perhaps one that stays.
+        GrowthError: No field says one, or one field would have to say two numbers, or what something else goes by.
     """
-    floats = {path: value for path, value in flat(config) if isinstance(value, float)}
+    moved = [each for each in settings if each.before != each.after]
     found: dict[str, float] = {}
-    moved = [each for each in settings if each.before is not None and each.before != each.after]
-    names = {f"{each.node}.{each.name}" for each in moved}
-    stay = {name: number for name, number in numbers.items() if name not in names}
+    followed: set[Setting] = set()
+    for path, value in flat(whole(network.config)) if moved else ():
+        alike = [each for each in moved if isinstance(value, float) and each.before == np.float32(value)]
+        made = _built(network, {path: alike[0].after}) if alike else None
+        if made is None:
+            continue
+        before, after = network.values(), made.values()
+        places = {name.rpartition(".")[0] for name in {**before, **after} if before.get(name) != after.get(name)}
+        here = [each for each in alike if homes.get(each.node) in places]
+        if not here:  # it has the same value by chance
+            continue
+        said = f"{path!r} of the config would have to be {here[0].after:g} for {homes[here[0].node]!r}"
+        if other := next((each for each in here if each.after != here[0].after), None):
+            raise GrowthError(f"{said}, and {other.after:g} for {homes[other.node]!r}")
+        if others := sorted(places.difference(homes[each.node] for each in here)):
+            raise GrowthError(f"{said}, and to stay {value:g} for {others[0]!r}")
+        found[path] = here[0].after
+        followed.update(here)
     for each in moved:
-        paths = [path for path, value in floats.items() if np.float32(value) == np.float32(each.before)]
-        if not paths:
-            raise GrowthError(
-                f"{each.name} of {each.node!r} becomes {each.after:g}, and no field of the config says {each.before:g}"
-            )
-        same = [name for name, number in stay.items() if np.float32(number) == np.float32(each.before)]
-        if same:
-            raise GrowthError(
-                f"{paths[0]!r} of the config would have to be {each.after:g} for {each.node!r}, and to stay "
-                f"{each.before:g} for {same[0].rpartition('.')[0]!r}"
-            )
-        for path in paths:
-            if found.setdefault(path, each.after) != each.after:
-                raise GrowthError(f"{path!r} of the config would have to be {found[path]:g} and {each.after:g}")
+        if each not in followed:
+            place = homes.get(each.node, each.node)
+            raise GrowthError(f"{place!r} would need {each}, and no field of the config says that number")
     return found
 
 

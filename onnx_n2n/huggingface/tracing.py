@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from onnx_n2n.words import brief
 BATCH, LENGTH = 2, 9  # of the example; both are free in the graph
 FRAMES = 3200  # of raw audio
 STEM = "net."
+SCOPES = "pkg.torch.onnx.name_scopes"  # what the exporter says of a node
 
 
 def examples(
@@ -114,6 +116,16 @@ def traced(network: Network) -> ir.Model:
                 hint="export it to ONNX on a way of your own, and pass that file",
             ) from failure
     return model
+
+
+def homes(model: ir.Model) -> dict[str, str]:
+    """Return in the code of which module each node of a traced graph is: its path, by the name of the node."""
+    found = {}
+    for node in model.graph:
+        scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "[]"))  # from outside in, and the node's own name
+        if len(scopes) > 1:
+            found[str(node.name)] = f"{scopes[-2]}.".removeprefix(STEM).removesuffix(".")
+    return found
 
 
 def _renamed(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:

@@ -23,9 +23,9 @@ from onnx_n2n.huggingface.ends import (
     weights_of,
     write,
 )
+from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
-from onnx_n2n.record.settings import settings
 from onnx_n2n.verification.options import Proof
 from onnx_n2n.width.plan import plan
 
@@ -91,8 +91,7 @@ def _attempted(teacher: Teacher, request: Widen, fields: Fields, output: Output,
     output.progress("growing")
     result = asked(teacher.analysis.model, proof=Proof(wanted=False))
     larger = Larger(candidate.network, weights_of(result.model), {}, result)
-    whole, numbers = configs.whole(teacher.network.config), settings(teacher.analysis.model)
-    follow = configs.epsilons(whole, result.change.settings, numbers)
+    follow = configs.epsilons(teacher.network, result.change.settings, homes(teacher.analysis.model))
     failure: Exception | None = None
     with drafted(teacher, larger, output) as draft:
         for chosen in _variants(teacher, candidate, fields):

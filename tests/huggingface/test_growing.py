@@ -75,7 +75,7 @@ def same(old: Path, new: Path) -> None:
 
 
 def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = llama(tmp_path / "old")
+    old = llama(tmp_path / "old", rms_norm_eps=1e-5, initializer_range=1e-5)
     (old / "2_Dense").mkdir()
     (old / "2_Dense" / "model.safetensors").write_bytes(b"of another module")
     mine = {path.stat().st_ino for path in tmp_path.rglob("*")}
@@ -266,15 +266,22 @@ def test_fields_of_nested_configs_are_changed() -> None:
 
 
 def test_a_field_says_one_number() -> None:
-    config, moved = {"eps": 1e-5, "other": 2.0}, Setting("norm", "epsilon", float(np.float32(1e-5)), 5e-6)
-    assert epsilons(config, [moved], {"norm.epsilon": 1e-5, "scale.1": 2.0}) == {"eps": 5e-6}
-    assert epsilons(config, [Setting("scale", "1", 2.0, 2.0)], {"scale.1": 2.0}) == {}
-    with pytest.raises(GrowthError, match="to stay 1e-05 for 'inner'"):
-        epsilons(config, [moved], {"norm.epsilon": 1e-5, "inner.epsilon": 1e-5})
-    with pytest.raises(GrowthError, match="and 2e-06"):
-        epsilons(config, [moved, Setting("late", "epsilon", moved.before, 2e-6)], {})
-    with pytest.raises(GrowthError, match="no field of the config says 1e-05"):
-        epsilons({"eps": 1e-6}, [moved], {})
+    config = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **SMALL, "rms_norm_eps": 1e-5}
+    qwen, network = built(config), built({**config, "architectures": ["LlamaForCausalLM"], "initializer_range": 1e-5})
+    outer = [f"model.{name}" for name in ("layers.0.input_layernorm", "layers.0.post_attention_layernorm", "norm")]
+    homes, before = {f"add_{place}": path for place, path in enumerate(outer)}, float(np.float32(1e-5))
+    moved = [Setting(name, "1", before, 5e-6) for name in homes]
+    assert epsilons(network, moved, homes) == {"rms_norm_eps": 5e-6}  # and not the range, which no module goes by
+    assert epsilons(network, [Setting("scale", "1", 2.0, 2.0)], homes) == {}
+    with pytest.raises(GrowthError, match=r"'rms_norm_eps' .* and to stay 1e-05 for 'model.layers.0.self_attn.k_norm'"):
+        epsilons(qwen, moved, homes)
+    with pytest.raises(GrowthError, match=r"and to stay 1e-05 for 'model.norm'"):
+        epsilons(network, moved[:2], homes)
+    with pytest.raises(GrowthError, match=r"be 5e-06 for .*, and 2e-06 for 'model.norm'"):
+        epsilons(network, [*moved[:2], Setting("add_2", "1", before, 2e-6)], homes)
+    for strange in (Setting("add_2", "1", 3e-4, 2e-4), Setting("other", "1", before, 5e-6)):
+        with pytest.raises(GrowthError, match="and no field of the config says that number"):
+            epsilons(network, [*moved[:2], Setting("add_2", "1", before, 5e-6), strange], homes)
 
 
 def test_numbers_of_layers_move_along() -> None:
