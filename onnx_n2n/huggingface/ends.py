@@ -20,13 +20,14 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.checkpoint.numbered import renumbered
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.card import card, verification
 from onnx_n2n.huggingface.configs import changed
 from onnx_n2n.huggingface.folder import Folder, opened
-from onnx_n2n.huggingface.keys import Made, Read, read, renumbered, written
-from onnx_n2n.huggingface.lineage import owned
+from onnx_n2n.huggingface.keys import Made, Read, read, written
+from onnx_n2n.huggingface.lineage import between, digest, owned, unfollowed
 from onnx_n2n.huggingface.linked import call_alike, computed, link, model_of
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.shown import unshown
@@ -36,6 +37,7 @@ from onnx_n2n.io.folders import named
 from onnx_n2n.io.model import load
 from onnx_n2n.passes.report import Result
 from onnx_n2n.progress import Progress, unheard
+from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.record import Record
 from onnx_n2n.words import brief
 
@@ -55,12 +57,16 @@ class Output:
         shard_size: How many bytes of tensors a weight file has at most; None for files as they were.
         force: Whether to replace a model that is there.
         progress: Is told each stage as it begins.
+        earlier: What became of every weight in passes before, of the same run.
+        last: Whether no pass of the same run follows: then there is a growth record, of all.
     """
 
     path: str | PathLike[str]
     shard_size: int | None = None
     force: bool = False
     progress: Progress = unheard
+    earlier: Record | None = None
+    last: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +82,8 @@ class Grown:
         exact: What the exact check says of them.
         dropped: Keys of tensors that the class does not have, and that are not in the new folder.
         notes: Why less has grown than was asked for.
+        record: What became of every weight, since the first folder of the run.
+        obstacles: What keeps checkpoints of that folder's class from following.
     """
 
     written: writing.Written
@@ -86,6 +94,8 @@ class Grown:
     exact: Any
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+    record: Record
+    obstacles: tuple[Obstacle, ...]
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in self.written.fields.items())
@@ -103,6 +113,8 @@ class Grown:
             "dropped": self.dropped,
             "left": self.written.left,
             "notes": self.notes,
+            "record": self.written.record,
+            "followable": followable(self.obstacles),
         }  # fmt: skip
 
 
@@ -259,10 +271,18 @@ def _compared(teacher: Teacher, result: Result[Any]) -> tuple[Any, Any]:
 
 
 def write(
-    teacher: Teacher, student: Student, result: Result[Any], output: Output, *,
-    notes: tuple[str, ...] = (), record: Record | None = None,
+    teacher: Teacher, student: Student, result: Result[Any], output: Output, record: Record, *,
+    notes: tuple[str, ...] = (),
 ) -> Grown:  # fmt: skip
     """Write a new folder.
+
+    Args:
+        teacher: The old one.
+        student: What the class has become.
+        result: What the pass did.
+        output: Where.
+        record: What became of the weights of the graph, which have the names of the class.
+        notes: Why less has grown than was asked for.
 
     Raises:
         ModelError: The class would not load it, or the disk has no room.
@@ -272,14 +292,24 @@ def write(
     if strange := (*again.lacking, *again.unread):
         raise ModelError(f"{kind} would not load {brief(repr(strange[0]))} of the new folder")
     counts = (parameters(teacher.network), parameters(student.network))
-    record = None if record is None else owned(record, teacher.network.one)
-    beside = writing.record_name(teacher.folder) if record is not None else ""
-    said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside)
+    record = _joined(teacher, record, tensors, output)
+    barred = unfollowed(record, teacher.network)
+    beside = writing.record_name(teacher.folder) if output.last else ""
+    said = card(teacher.folder, student.fields, *counts, verification(student.run, student.exact), beside, barred)
     done = writing.write(
-        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record, card=said,
-        shard_size=output.shard_size, force=output.force, progress=output.progress,
+        teacher.folder, output.path, tensors, fields=student.fields, like=like, record=record if output.last else None,
+        card=said, shard_size=output.shard_size, force=output.force, progress=output.progress,
     )  # fmt: skip
-    return Grown(done, result, *counts, student.run, student.exact, teacher.found.unread, notes)
+    return Grown(done, result, *counts, student.run, student.exact, teacher.found.unread, notes, record, barred)
+
+
+def _joined(teacher: Teacher, record: Record, tensors: Mapping[str, writing.Tensor], output: Output) -> Record:
+    """Return what became of every weight from the first folder of a run to the new one."""
+    folder, config = teacher.folder, teacher.folder.config
+    read = {key: writing.kept(folder, key) for key in folder.tensors if key not in teacher.found.unread}
+    before = digest(config, read) if output.earlier is None else output.earlier.student
+    own = between(owned(record, teacher.network.one), before, digest(config, tensors))
+    return own if output.earlier is None else output.earlier.joined(own)
 
 
 def parameters(network: Network) -> int:

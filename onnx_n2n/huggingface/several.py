@@ -10,6 +10,7 @@ from pathlib import Path
 
 from onnx_n2n.errors import OptionError
 from onnx_n2n.huggingface import writing
+from onnx_n2n.huggingface.card import name_of
 from onnx_n2n.huggingface.deepening import deepen
 from onnx_n2n.huggingface.ends import NOTHING, Fields, Grown, Output
 from onnx_n2n.huggingface.folder import opened
@@ -49,18 +50,18 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
     writing.check_output(opened(folder), output.path, force=output.force)
     last = max((at for at, each in enumerate(passes) if isinstance(each, Widen)), default=-1)
     with ExitStack() as stack:
-        source = Path(folder)
+        source, earlier = Path(folder), output.earlier
         for at, each in enumerate(passes):
-            place = output
+            place = replace(output, earlier=earlier)
             if at + 1 < len(passes):
                 inside = stack.enter_context(room(named(Path(output.path)).parent))
-                place = replace(output, path=inside / "model", force=False)
+                place = replace(place, path=inside / name_of(Path(folder)).rpartition("/")[2], force=False, last=False)
             if isinstance(each, Widen):
                 grown = widen(source, each, place, fields if at == last else NOTHING)
             else:
                 assert isinstance(each, Deepen)
                 grown = deepen(source, each, place)
-            source = Path(place.path)
+            source, earlier = Path(place.path), grown.record
     return grown
 
 

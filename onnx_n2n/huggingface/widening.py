@@ -57,7 +57,7 @@ def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fi
                 reasons.append(failure.reason)
                 continue
             notes = tuple(dict.fromkeys(reasons))
-            return write(teacher, student, result, output, notes=notes, record=result.growth)
+            return write(teacher, student, result, output, result.growth, notes=notes)
         raise GrowthError(
             f"the model cannot grow as asked so that its class computes the same: {'; '.join(dict.fromkeys(reasons))}",
             hint="a whole factor goes more often, or name what may grow with `only=`",

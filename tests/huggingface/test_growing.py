@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from helpers.calling import call
 from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
+from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
 from onnx_n2n.huggingface import Output, deepen, run, widen
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
-from onnx_n2n.huggingface.keys import read, renumbered, written
+from onnx_n2n.huggingface.keys import read, written
 from onnx_n2n.huggingface.layers import check_alike, deeper, order
+from onnx_n2n.huggingface.lineage import digest
 from onnx_n2n.huggingface.network import built
 from onnx_n2n.huggingface.shown import unshown
+from onnx_n2n.huggingface.writing import kept
+from onnx_n2n.io.tensorfile import from_bytes
+from onnx_n2n.record import record as records
 from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
@@ -86,16 +91,33 @@ def test_a_folder_grows_wider(tmp_path: Path) -> None:
     assert report["left"] == ["2_Dense/"]  # its weights have not grown
     assert not (tmp_path / "new" / "2_Dense").exists()
     assert (tmp_path / "new" / "generation_config.json").exists()
-    assert (tmp_path / "new" / "growth.record").exists()
+    assert (tmp_path / "new" / report["record"]).exists()
+    assert report["followable"] == {"ok": True, "obstacles": []}
 
 
-def test_layers_are_added_also_where_weights_have_16_bits(tmp_path: Path) -> None:
+def test_layers_are_added_and_then_grow_and_checkpoints_follow(tmp_path: Path) -> None:
+    """With weights of 16 bits. The old folder's own weights become the new one's by the one record of both passes."""
     old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
-    grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
-    same(old, tmp_path / "deeper")
-    assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+    (old / "growth.record").write_bytes(b"of before")
+    grown = run(old, Sequential(Deepen(count=1), Widen(factor=2)), Output(tmp_path / "new"))
+    same(old, tmp_path / "new")
+    new = opened(tmp_path / "new")
+    assert (new.config["num_hidden_layers"], new.config["hidden_size"]) == (2, 32)
     assert grown.exact.state == "equal"
-    assert {each.dtype for each in opened(tmp_path / "deeper").tensors.values()} == {"BF16"}
+    assert {each.dtype for each in new.tensors.values()} == {"BF16"}
+    assert grown.written.record == "growth-2.record"
+    record = records.load(tmp_path / "new" / "growth-2.record")
+    assert [step.text.partition("{")[0] for step in record.steps] == ["deepen", "widen"]
+    for folder, own in ((old, record.teacher), (tmp_path / "new", record.student)):
+        opening = opened(folder)
+        assert own == digest(opening.config, {key: kept(opening, key) for key in opening.tensors})
+    found = grow_file(record, old / "model.safetensors", tmp_path / "followed.safetensors")
+    assert len(found.added) == len(found.renamed) == 9
+    followed = from_bytes((tmp_path / "followed.safetensors").read_bytes())[0]
+    assert followed.keys() == new.tensors.keys()
+    for key, array in followed.items():
+        np.testing.assert_array_equal(array, new.array(key))
+    assert (tmp_path / "new" / "README.md").read_text().count("made this model out of `snapshot`") == 2
 
 
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
@@ -196,11 +218,6 @@ def test_a_field_says_one_number() -> None:
         epsilons(config, [moved, Setting("late", "epsilon", moved.before, 2e-6)], {})
     with pytest.raises(GrowthError, match="no field of the config says 1e-05"):
         epsilons({"eps": 1e-6}, [moved], {})
-
-
-def test_numbers_of_layers_move_along() -> None:
-    assert renumbered("h.1.mlp.1.weight", "net.h.1.mlp.1.weight", "net.h.1.mlp.1.weight") == "h.1.mlp.1.weight"
-    assert renumbered("layers.1.w", "model.layers.1.w", "model.layers.3.w") == "layers.3.w"
 
 
 def test_prefixes_come_and_go_as_the_class_says() -> None:
