@@ -111,10 +111,7 @@ class Deepen(Selective):
                     splice.close(splice.nodes[-1].outputs[0], graph, order)
                     changed |= splice.settings
                     forms.tensors.update(splice.forms)
-                    new += [
-                        _new(weight, like, readers, place, len(added))
-                        for weight, (like, readers) in splice.weights.items()
-                    ]
+                    new += [_new(weight, place, len(added), *how) for weight, how in splice.weights.items()]
             except GrowthError as refusal:
                 kept.append(KeptGroup(place.name, place.near.channels if place.near is not None else 0, refusal.reason))
         real = "; `calibrate=` takes them from real ones" if origin.startswith("drawn") else ""
@@ -276,10 +273,12 @@ def _said(place: Place, kernels: Sequence[tuple[int, ...]]) -> str:
     return f"identity: {layers}" if place.kind == "identity" else f"two layers that add zero: {layers}"
 
 
-def _new(weight: ir.Value, like: str, readers: Sequence[tuple[ir.Node, ir.Node]], place: Place, number: int) -> New:
+def _new(
+    weight: ir.Value, place: Place, number: int, like: str, readers: Sequence[tuple[ir.Node, ir.Node]], made: str
+) -> New:
     """Say what a new weight is; its readers have their names once they are in the graph."""
     old, copies = (tuple(str(pair[side].name) for pair in readers) for side in (0, 1))
-    return New(str(weight.name), _shape(weight), like, old, place.kind, number, copies)
+    return New(str(weight.name), _shape(weight), like, old, place.kind, number, copies, made)
 
 
 def _shape(weight: ir.Value) -> tuple[int, ...]:

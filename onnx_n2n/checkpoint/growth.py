@@ -114,7 +114,7 @@ def grow(
         given: Parameters by weight, where the record does not know them, as ``name`` or ``name:transposed``; and what
             those of new layers are to be called.
         teacher: The model that was exported from this very checkpoint; parameters without a name are known by value.
-        student: The last student; needed where layers were added.
+        student: The last student; needed where layers were added that are no copies.
         untie: Globs of names that the network's code no longer ties to others, so that they may become different.
 
     Raises:
@@ -131,7 +131,7 @@ def grow(
     left = _check_complete(record, arrays, keep)
     untied = parted(record, arrays, untie)
     found = apply(record, arrays, unrounded)
-    inserted = _inserted(record, found.arrays, untied, student, given or {})
+    inserted = _inserted(record, found.arrays, arrays, untied, student, given or {})
 
     def now(found: Iterable[str]) -> tuple[str, ...]:
         return tuple(inserted.renamed.get(name, name) for name in found)
@@ -162,17 +162,20 @@ def again(found: Grown, arrays: Arrays, student: ir.Model | None, given: Mapping
     other = apply(found.record, arrays, unrounded)
     few = rounded(Plan.of(found.record, arrays), specs_of(arrays), other.grown)
     few = {found.renamed.get(name, name): lost for name, lost in few.items()}
-    return replace(found, arrays=_inserted(found.record, other.arrays, untied, student, given).arrays, rounded=few)
+    inserted = _inserted(found.record, other.arrays, arrays, untied, student, given)
+    return replace(found, arrays=inserted.arrays, rounded=few)
 
 
 def _inserted(
-    record: Record, arrays: Arrays, untied: Mapping[str, str], student: ir.Model | None, given: Mapping[str, str]
-) -> Inserted:
+    record: Record, arrays: Arrays, before: Arrays, untied: Mapping[str, str], student: ir.Model | None,
+    given: Mapping[str, str],
+) -> Inserted:  # fmt: skip
     """Put in names that are lacking and no longer tied, and new layers."""
     lacking = {name: other for name, other in untied.items() if name not in arrays}
     specs = dict(specs_of(arrays))
     specs |= {name: specs[other] for name, other in lacking.items()}
-    return insert(record, made_of(arrays, specs, lambda name: arrays[lacking.get(name, name)]), student, given)
+    whole = made_of(arrays, specs, lambda name: arrays[lacking.get(name, name)])
+    return insert(record, whole, before, student, given)
 
 
 def _doubts(record: Record, student: ir.Model | None) -> tuple[str, ...]:

@@ -134,8 +134,8 @@ class Plan:
         Raises:
             GrowthError: If one has another shape than the teacher had.
         """
-        blank = {name: np.broadcast_to(np.zeros((), spec.dtype), spec.shape) for name, spec in before.items()}
-        found = {name: self.ways[name][0].make(name, blank, _blank) for name in self.ways}
+        blanks = {name: np.broadcast_to(np.zeros((), spec.dtype), spec.shape) for name, spec in before.items()}
+        found = {name: self.ways[name][0].make(name, blanks, blank) for name in self.ways}
         return {name: Spec(array.shape, array.dtype) for name, array in found.items()}
 
     def alike(self, name: str, other: str, arrays: Arrays) -> bool:
@@ -152,7 +152,7 @@ class Plan:
         return tuple(dict.fromkeys(way.origin.node for way in self.ways.get(name, ()) if way.origin.node))
 
 
-def _blank(remade: Remade, array: np.ndarray) -> np.ndarray:
+def blank(remade: Remade, array: np.ndarray) -> np.ndarray:
     """Return something of the shape of what has grown, which takes no memory."""
     return np.broadcast_to(np.zeros((), array.dtype), remade.recipe.shape(array.shape))
 

@@ -22,6 +22,7 @@ from onnx_n2n.io.lazy import specs_of
 from onnx_n2n.record.layouts import PERMUTED, SAME, TRANSPOSED, Layout, Permuted, permuted
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.record import Record, Remade
+from onnx_n2n.record.steps import LAYER
 
 
 def matched(
@@ -44,7 +45,7 @@ def matched(
     found = _without_prefix(record.origins, arrays)
     if teacher is not None:
         found = by_value(found, arrays, teacher, _grown_axes(record, teacher))
-    added = {new.student for step in record.steps for new in step.new}
+    added = {new.student for step in record.steps for new in step.new if new.kind != LAYER}
     for weight, text in (given or {}).items():
         if weight in added:
             continue

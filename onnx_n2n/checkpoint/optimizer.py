@@ -169,15 +169,18 @@ def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[
 
 
 def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the names in the groups of an optimizer, with new ones in the group of what they are like.
+    """Return the names in the groups of an optimizer, with new ones in the group of what they are like in the end.
 
     A new one stands behind the one that stands before it in the checkpoint.
     """
     after = [[found.renamed.get(name, name) for name in group] for group in groups]
     like = {**found.added, **found.untied}
-    order = list(found.arrays)
+    order, known = list(found.arrays), {name for group in after for name in group}
     for place, name in enumerate(order):
-        group = next((group for group in after if like.get(name) in group), None)
+        source = like.get(name)
+        while source in like and source not in known:  # a copy of a copy
+            source = like[source]
+        group = next((group for group in after if source in group), None)
         if group is None or name in group:
             continue
         before = next((group.index(other) for other in reversed(order[:place]) if other in group), -1)

@@ -58,7 +58,7 @@ def grow_tree(
         given: Parameters by weight, as ``params.fc1.kernel``, or with a layout, ``params.conv1.kernel:permuted:3201``.
         teacher: The model that was exported from these very parameters. Exporters of JAX and Keras keep no names, so
             that only the values tell which weight is which.
-        student: The student; needed where layers were added.
+        student: The student; needed where layers were added that are no copies.
 
     Returns:
         The tree at its new size, of the same kind, its leaves as they were: arrays of JAX or of numpy.

@@ -31,7 +31,7 @@ from onnx_n2n.verification.asking import Verifying
 @click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
               help="The model that was exported from this very checkpoint: finds parameters without names by value.")
 @click.option("--student", type=click.Path(path_type=Path), metavar="MODEL",
-              help="The model that has grown: has the values of layers that were added.")
+              help="The model that has grown: has the values of layers that were added. Copies of blocks need none.")
 @click.option("--name", "names", multiple=True, metavar="WEIGHT=PARAMETER", callback=pairs,
               help="Which parameter a weight is, PARAMETER:transposed where it lies so; or what a new one is called.")
 @click.option("--verify/--no-verify", default=True, show_default=True,

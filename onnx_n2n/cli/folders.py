@@ -135,4 +135,9 @@ def sentences(grown: Grown) -> Iterator[str]:
         yield f"Left out, since the class does not have them: {brief(', '.join(grown.dropped))}."
     if grown.written.left:
         yield f"Not copied, since it has not grown or is of the download: {brief(', '.join(grown.written.left))}."
+    if grown.written.record:
+        can = "by it alone no checkpoint can follow" if grown.obstacles else "checkpoints can follow by it"
+        yield f"What became of every weight is in {grown.written.record}: {can}."
+    for each in grown.obstacles:
+        yield f"Note: {each}."
     yield f"Written to {grown.written.path}"

@@ -12,6 +12,7 @@ from onnx_n2n.depth.grids import Grid
 from onnx_n2n.depth.splice import Splice
 from onnx_n2n.depth.zeros import is_weight, zeros
 from onnx_n2n.graph.passthrough import mover
+from onnx_n2n.record.steps import COPY, ZERO
 
 
 def copy(splice: Splice, analysis: Analysis, block: Sequence[Branch], value: ir.Value) -> ir.Value:
@@ -96,11 +97,12 @@ class _Copy:
         if value in constants:
             if zero or is_weight(constants, node, slot):
                 array = zeros(constants, node, slot) if zero else constants[value].numpy()
-                found = self.splice.weight(value, "weight", array, constants[value].dtype)
-        elif (made := mover(value)) is not None and self._fixed(made):
-            operands = self._operands(made, zero=zero)
-            if operands != list(made.inputs):
-                self._node(made, operands)
+                made = COPY if not zero else ZERO if constants.scalable(value) else ""  # else it is a zero point
+                found = self.splice.weight(value, "weight", array, constants[value].dtype, made)
+        elif (moving := mover(value)) is not None and self._fixed(moving):
+            operands = self._operands(moving, zero=zero)
+            if operands != list(moving.inputs):
+                self._node(moving, operands)
                 found = self.new.pop(value)
         self.shared[value, zero] = found
         return found

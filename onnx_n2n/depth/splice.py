@@ -30,8 +30,8 @@ class Splice:
         names: The names that the model uses.
         origin: The tensor.
         nodes: The new nodes, in order.
-        weights: The new weights, by the weight that each one is named after and the nodes that read that, with their
-            copies.
+        weights: The new weights, each with the name of the weight that it is named after, the nodes that read that with
+            their copies, and how it is made (:class:`onnx_n2n.record.steps.New`).
         settings: Numbers of the new nodes that are not those of the nodes that they are like: those, and the new ones.
         forms: What new weights are before they are rounded, by name.
     """
@@ -39,7 +39,7 @@ class Splice:
     names: Names
     origin: ir.Value
     nodes: list[ir.Node] = field(default_factory=list)
-    weights: dict[ir.Value, tuple[str, list[tuple[ir.Node, ir.Node]]]] = field(default_factory=dict)
+    weights: dict[ir.Value, tuple[str, list[tuple[ir.Node, ir.Node]], str]] = field(default_factory=dict)
     settings: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     forms: dict[str, Form] = field(default_factory=dict)
 
@@ -89,7 +89,9 @@ class Splice:
         out.type = ir.TensorType(dtype)
         return out
 
-    def weight(self, like: ir.Value | None, word: str, array: np.ndarray, dtype: ir.DataType) -> ir.Value:
+    def weight(
+        self, like: ir.Value | None, word: str, array: np.ndarray, dtype: ir.DataType, made: str = ""
+    ) -> ir.Value:
         """Add a weight named after ``like``, or where its name says nothing, after the origin and ``word``."""
         like, _ = stored(like)
         name = str(like.name) if like is not None else ""
@@ -100,7 +102,7 @@ class Splice:
         else:
             wish = f"{name}{MARK}"
         found = self.names.initializer(wish, array.astype(dtype.numpy()))
-        self.weights[found] = (name, [])
+        self.weights[found] = (name, [], made)
         return found
 
     def read(self, weight: ir.Value | None, node: ir.Node, copied: ir.Node) -> None:

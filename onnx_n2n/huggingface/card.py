@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from onnx_n2n.words import brief
 CACHED = "models--"  # begins the name of a model's folder in the hub's cache, models--OWNER--NAME
 
 
-def card(folder: Folder, fields: Mapping[str, Any], before: int, after: int, verified: str, record: str = "") -> str:
+def card(
+    folder: Folder, fields: Mapping[str, Any], before: int, after: int, verified: str, record: str = "",
+    barred: Sequence[object] = (),
+) -> str:  # fmt: skip
     """Return a section of a model card, in Markdown and without its heading.
 
     Args:
@@ -25,6 +28,7 @@ def card(folder: Folder, fields: Mapping[str, Any], before: int, after: int, ver
         after: How many it has.
         verified: How it is known that both compute the same, as a sentence.
         record: The name of the growth record beside the card; empty for none.
+        barred: What keeps checkpoints from following, as sentences without their full stop.
     """
     rows = [f"| `{name}` | {_cell(value_at(folder.config, name))} | {_cell(value)} |" for name, value in fields.items()]
     grown = (
@@ -34,7 +38,8 @@ def card(folder: Folder, fields: Mapping[str, Any], before: int, after: int, ver
     if rows:
         parts.append("\n".join(["| config.json | before | now |", "|---|---|---|", *rows]))
     if record:
-        parts.append(f"`{record}` says what became of every weight, so that the state of an optimizer can follow.")
+        can = ". By it alone no checkpoint can follow: " if barred else ", so that the state of an optimizer can follow"
+        parts.append(f"`{record}` says what became of every weight{can}{'; '.join(map(str, barred))}.")
     return "\n\n".join(parts)
 
 

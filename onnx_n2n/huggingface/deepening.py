@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from os import PathLike
 
 from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.huggingface.ends import Grown, Larger, Output, drafted, taught, verified, weights_of, write
-from onnx_n2n.huggingface.layers import copies, deeper
+from onnx_n2n.huggingface.layers import deeper
+from onnx_n2n.huggingface.lineage import deepened
 from onnx_n2n.passes.deepen import Deepen
+from onnx_n2n.record.steps import COPY, New, Step
 from onnx_n2n.verification.options import Proof
 
 SAID = frozenset({"count", "every", "seed", "kind"})
@@ -40,17 +43,34 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
         old = weights_of(teacher.analysis.model)
         result = replace(change, kind="block", count=0, every=1)(teacher.analysis.model, proof=Proof(wanted=False))
         there = weights_of(result.model)
-        zero = dict(copies(result.change.steps))
-        weights = {}
+        zero = _copies(result.change.steps)
+        weights, made = {}, dict.fromkeys(found.added, COPY)
         one = found.network.one
         for name, source in found.sources.items():
             before = teacher.network.one.get(source, source)
-            taken = there.get(zero.get(before, before) if name in found.added else before, old.get(before))
+            new = zero.get(before) if name in found.added else None
+            taken = there.get(before if new is None else new.student, old.get(before))
             if taken is not None:
                 weights[one.get(name, name)] = taken
+            if new is not None:
+                made[name] = new.made
         if not any(teacher.network.one.get(found.sources[name], "") in zero for name in found.added):
             raise GrowthError("no block of the model can stand before itself as a copy that adds zero")
         larger = Larger(found.network, weights, found.sources, result)
         with drafted(teacher, larger, output) as draft:
             student = verified(teacher, draft, larger, found.fields, output)
-            return write(teacher, draft, student, result)
+            record = deepened(result.growth, str(change), teacher.network, found, made)
+            return write(teacher, draft, student, result, output, record)
+
+
+def _copies(steps: Sequence[Step]) -> dict[str, New]:
+    """Return the weights that copies of blocks have, by the weight that each is like.
+
+    Raises:
+        GrowthError: One weight would be two in a copy, and is one parameter of the class.
+    """
+    found: dict[str, New] = {}
+    for new in (each for step in steps for each in step.new):
+        if found.setdefault(new.like, new).made != new.made:
+            raise GrowthError(f"{new.like!r} is used twice in a block, and zero in one of the uses of its copy")
+    return found

@@ -20,12 +20,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis, analyze
+from onnx_n2n.checkpoint.numbered import renumbered
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.card import card, verification
 from onnx_n2n.huggingface.folder import Folder, opened
-from onnx_n2n.huggingface.keys import Made, Read, renumbered, written
-from onnx_n2n.huggingface.lineage import owned
+from onnx_n2n.huggingface.keys import Made, Read, written
+from onnx_n2n.huggingface.lineage import between, digest, owned, unfollowed
 from onnx_n2n.huggingface.linked import call_alike, model_of
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import Network, built
@@ -36,6 +37,7 @@ from onnx_n2n.io.folders import named
 from onnx_n2n.io.model import load
 from onnx_n2n.passes.report import Result
 from onnx_n2n.progress import Progress, unheard
+from onnx_n2n.record.obstacles import Obstacle, followable
 from onnx_n2n.record.record import Record
 from onnx_n2n.verification.verdict import Verdict
 from onnx_n2n.words import brief
@@ -57,6 +59,8 @@ class Output:
         force: Whether to replace a model that is there.
         progress: Is told each stage as it begins.
         verify_class: Whether from_pretrained loads both models and PyTorch runs them, before the new one is in place.
+        earlier: What became of every weight in passes before, of the same run.
+        last: Whether no pass of the same run follows: then there is a growth record, of all.
     """
 
     path: str | PathLike[str]
@@ -64,6 +68,8 @@ class Output:
     force: bool = False
     progress: Progress = unheard
     verify_class: bool = False
+    earlier: Record | None = None
+    last: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,8 @@ class Grown:
         by_class: What running both in PyTorch showed; None if that was not asked for.
         dropped: Keys of tensors that the class does not have, and that are not in the new folder.
         notes: Why less has grown than was asked for.
+        record: What became of every weight, since the first folder of the run.
+        obstacles: What keeps checkpoints of that folder's class from following.
     """
 
     written: writing.Written
@@ -91,6 +99,8 @@ class Grown:
     by_class: Verdict | None
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+    record: Record
+    obstacles: tuple[Obstacle, ...]
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in self.written.fields.items())
@@ -109,6 +119,8 @@ class Grown:
             "dropped": self.dropped,
             "left": self.written.left,
             "notes": self.notes,
+            "record": self.written.record,
+            "followable": followable(self.obstacles),
         }  # fmt: skip
 
 
@@ -204,6 +216,7 @@ class Student:
     Attributes:
         network: The class with its new config.
         fields: What is new in that.
+        folder: The draft of the new folder.
         run: What running both classes' graphs showed; None if they could not be run.
         exact: What the exact check says of them.
         by_class: What running both in PyTorch showed; None if that was not asked for.
@@ -211,6 +224,7 @@ class Student:
 
     network: Network
     fields: Fields
+    folder: Folder
     run: Any
     exact: Any
     by_class: Verdict | None
@@ -269,7 +283,7 @@ def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fie
         if not by_class.ok:
             said = f"error {by_class.error:.1e}, its own {by_class.rounding}"
             raise VerificationError(f"in PyTorch the new model says something else than the old one: {said}")
-    return Student(network, fields, run, exact, by_class)
+    return Student(network, fields, folder, run, exact, by_class)
 
 
 def canonical(network: Network) -> dict[str, tuple[int, ...]]:
@@ -309,21 +323,34 @@ def _compared(teacher: Teacher, new: Path, result: Result[Any], *, later: bool) 
 
 
 def write(
-    teacher: Teacher, draft: writing.Draft, student: Student, result: Result[Any], *,
-    notes: tuple[str, ...] = (), record: Record | None = None,
+    teacher: Teacher, draft: writing.Draft, student: Student, result: Result[Any], output: Output, record: Record, *,
+    notes: tuple[str, ...] = (),
 ) -> Grown:  # fmt: skip
     """Give the draft of a new folder what it lacks.
+
+    Args:
+        teacher: The old one.
+        draft: The new one, with its weights.
+        student: What the class has become.
+        result: What the pass did.
+        output: What is asked for.
+        record: What became of the weights of the graph, which have the names of the class.
+        notes: Why less has grown than was asked for.
 
     Raises:
         ModelError: The disk has no room.
     """
     counts = (parameters(teacher.network), parameters(student.network))
-    record = None if record is None else owned(record, teacher.network.one)
-    beside = writing.record_name(teacher.folder) if record is not None else ""
+    old, earlier = teacher.folder, output.earlier
+    before = digest(old, teacher.found.unread) if earlier is None else earlier.student
+    own = between(owned(record, teacher.network.one), before, digest(student.folder))
+    record = own if earlier is None else earlier.joined(own)
+    barred = unfollowed(record, teacher.network)
     proven = student.run, student.exact, student.by_class
-    said = card(teacher.folder, student.fields, *counts, verification(*proven), beside)
-    done = draft.finish(student.fields, record, said)
-    return Grown(done, result, *counts, *proven, teacher.found.unread, notes)
+    beside = writing.record_name(old) if output.last else ""
+    said = card(old, student.fields, *counts, verification(*proven), beside, barred)
+    done = draft.finish(student.fields, record if output.last else None, said)
+    return Grown(done, result, *counts, *proven, teacher.found.unread, notes, record, barred)
 
 
 def parameters(network: Network) -> int:

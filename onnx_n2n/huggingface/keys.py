@@ -120,20 +120,6 @@ def written(network: Network, made: Made, arrays: Mapping[str, np.ndarray]) -> d
     return {key: from_torch(value) for key, value in found.items()}
 
 
-def renumbered(key: str, old: str, new: str) -> str:
-    """Return a key with the numbers of another name, of which it has had those of the name before.
-
-    >>> renumbered("h.1.attn.weight", "transformer.h.1.attn.weight", "transformer.h.4.attn.weight")
-    'h.4.attn.weight'
-    """
-    parts, before, after = key.split("."), old.split("."), new.split(".")
-    changes = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
-    for one, other in changes:
-        at = max(index for index, part in enumerate(parts) if part == one)
-        parts[at] = other
-    return ".".join(parts)
-
-
 def to_torch(array: np.ndarray) -> Any:
     """Return an array as a tensor of PyTorch's, of the same bits."""
     torch, _ = libraries()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +114,13 @@ class Deeper:
         fields: Its new fields.
         network: The class with it, without weights.
         sources: For each tensor of it the one of the old class that it is made of.
-        added: Names of the tensors of the layers that are new.
+        added: For the tensors of the layers that are new, which of these each is in: 1, 2, ...
     """
 
     fields: Mapping[str, Any]
     network: Network
     sources: Mapping[str, str]
-    added: frozenset[str]
+    added: Mapping[str, int]
 
 
 def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
@@ -154,15 +154,16 @@ def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
         fields |= {path: value for path, value in lists.items() if said.get(path) != value}
     made = built(changed(network.config, fields))
     check_alike(network, made, orders)
-    sources, added = {}, set()
+    sources, added = {}, {}
+    new: dict[str, int] = {}
     for tensor in made.shapes:
-        old, new = _source(tensor, orders)
+        old, layer = _source(tensor, orders)
         if network.shapes.get(old) != made.shapes[tensor]:
             raise GrowthError(f"{tensor!r} of {name} with more layers is made of nothing that is there")
         sources[tensor] = old
-        if new:
-            added.add(tensor)
-    return Deeper(fields, made, sources, frozenset(added))
+        if layer:
+            added[tensor] = new.setdefault(layer, len(new) + 1)
+    return Deeper(fields, made, sources, added)
 
 
 def check_alike(network: Network, made: Network, orders: Mapping[str, Sequence[int]]) -> None:
@@ -188,19 +189,11 @@ def _kinds(network: Network, path: str) -> dict[str, Any]:
     return {name: value for name, value in network.values(path).items() if not isinstance(value, float)}
 
 
-def _source(tensor: str, orders: Mapping[str, Sequence[int]]) -> tuple[str, bool]:
-    """Return the tensor that one of a deeper class is made of, and whether its layer is a copy."""
+def _source(tensor: str, orders: Mapping[str, Sequence[int]]) -> tuple[str, str]:
+    """Return the tensor that one of a deeper class is made of, and the path of its layer if that is a copy."""
     for path, layers in orders.items():
         if found := re.match(rf"{re.escape(path)}\.(\d+)\.", tensor):
             number = int(found[1])
             old = f"{path}.{layers[number]}.{tensor[found.end():]}"
-            return old, number + 1 < len(layers) and layers[number + 1] == layers[number]
-    return tensor, False
-
-
-def copies(steps: Sequence[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the weights that copies of blocks have, by the weight that each is like."""
-    for step in steps:
-        for new in step.new:
-            if new.kind == "block" and new.like:
-                yield new.like, new.student
+            return old, f"{path}.{number}" if layers[number : number + 2] == [layers[number]] * 2 else ""
+    return tensor, ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from onnx_n2n.errors import OptionError
 from onnx_n2n.huggingface import writing
+from onnx_n2n.huggingface.card import name_of
 from onnx_n2n.huggingface.deepening import deepen
 from onnx_n2n.huggingface.ends import NOTHING, Fields, Grown, Output
 from onnx_n2n.huggingface.folder import opened
@@ -51,9 +52,14 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
     last = max((at for at, each in enumerate(passes) if isinstance(each, Widen)), default=-1)
     with ExitStack() as stack:
         inside = stack.enter_context(room(named(Path(output.path)).parent)) if len(passes) > 1 else Path()
-        source = Path(folder)
+        source, earlier = Path(folder), output.earlier
         for at, each in enumerate(passes):
-            place = output if at + 1 == len(passes) else replace(output, path=inside / str(at), force=False)
+            place = replace(output, earlier=earlier)
+            if at + 1 < len(passes):
+                apart = inside / str(at)
+                apart.mkdir()
+                name = name_of(Path(folder)).rpartition("/")[2]
+                place = replace(place, path=apart / name, force=False, last=False)
             if isinstance(each, Widen):
                 grown = widen(source, each, place, fields if at == last else NOTHING)
             else:
@@ -61,7 +67,7 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
                 grown = deepen(source, each, place)
             if at:
                 shutil.rmtree(source)  # nobody needs it any more, and others need its room
-            source = Path(place.path)
+            source, earlier = Path(place.path), grown.record
     return grown
 
 

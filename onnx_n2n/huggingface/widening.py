@@ -101,7 +101,7 @@ def _attempted(teacher: Teacher, request: Widen, fields: Fields, output: Output,
             except (ModelError, VerificationError) as wrong:
                 failure = failure or wrong
             else:
-                return write(teacher, draft, student, result, notes=notes, record=result.growth)
+                return write(teacher, draft, student, result, output, result.growth, notes=notes)
         assert failure is not None
         raise failure
 

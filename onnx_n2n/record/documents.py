@@ -39,7 +39,7 @@ def to_document(step: Step, arrays: NamedArrays) -> dict[str, Any]:
         "seed": step.seed,
         "parent": step.parent,
         "tensors": [_tensor_document(each, arrays) for each in step.remade],
-        "new": [asdict(each) for each in step.new],
+        "new": [{key: value for key, value in asdict(each).items() if key != "made" or value} for each in step.new],
         "settings": {name: list(pair) for name, pair in step.settings.items()},
         "apart": [_tensor_document(each, arrays) for each in step.apart],
         "multiplied": list(step.multiplied),

@@ -85,28 +85,31 @@ class _Descent:
     Attributes:
         grown: Weights of the first teacher that grew in any step, by name.
         added: Weights that grew and that an earlier step had put in.
-        modelled: By the name of a new weight, the weight of the first teacher that it was modelled on, in the end.
+        modelled: By the step and the name of a new weight, the weight of the first teacher that it was modelled on, in
+            the end.
     """
 
     def __init__(self, record: Record) -> None:
         self.grown: dict[str, None] = {}
         self.added: set[str] = set()
-        self.modelled: dict[str, str] = {}
+        self.modelled: dict[tuple[int, str], str] = {}
         root: dict[str, str] = {}  # of weights that have another name than in the first teacher
         new: set[str] = set()
-        for step in record.steps:
-            after = dict(root)
+        for number, step in enumerate(record.steps):
+            after, added = dict(root), set(new)
             for each in step.remade:
                 after[each.student] = root.get(each.teacher, each.teacher)
                 if each.teacher in new:
                     self.added.add(each.teacher)
+                    added.add(each.student)
                 else:
                     self.grown[after[each.student]] = None
-            new |= {each.student for each in step.remade if each.teacher in new}
+                    added.discard(each.student)  # of a class, whose names go on to other layers
             for inserted in step.new:
-                self.modelled[inserted.student] = after[inserted.student] = root.get(inserted.like, inserted.like)
-                new.add(inserted.student)
-            root = after
+                after[inserted.student] = root.get(inserted.like, inserted.like)
+                self.modelled[number, inserted.student] = after[inserted.student]
+                added.add(inserted.student)
+            root, new = after, added
 
 
 def _multiplied(record: Record) -> Iterator[Obstacle]:
@@ -151,9 +154,9 @@ def _apart(record: Record, descent: _Descent) -> Iterator[Obstacle]:
 def _folded(record: Record, descent: _Descent) -> Iterator[Obstacle]:
     """Yield where norms that were folded into weights would be needed."""
     hint = "export with norms kept: torch.onnx.export(..., dynamo=True, optimize=False)"
-    for step in record.steps:
+    for number, step in enumerate(record.steps):
         for new in step.new:
-            entries = record.origins.get(descent.modelled[new.student], ())
+            entries = record.origins.get(descent.modelled[number, new.student], ())
             if any(isinstance(origin.layout, ChannelLayout) for origin in entries):
                 yield Obstacle(
                     f"a norm was folded into {new.like!r}, and what was modelled on it has none", hint, node=new.student

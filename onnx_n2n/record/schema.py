@@ -18,6 +18,7 @@ import numpy as np
 from onnx_n2n.io.tensorfile import shown
 from onnx_n2n.record.checks import TEXT, Arrays, At, Damage, array, called, many, maybe, named, one_of, plain, table
 from onnx_n2n.record.provenance import Origin
+from onnx_n2n.record.steps import COPY, ZERO
 
 LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
 DEEPEST = 60  # keys that lead to a part of a form
@@ -125,7 +126,7 @@ TENSOR = table(
 )
 NEW = table(
     {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
-    {"copies": TEXTS},
+    {"copies": TEXTS, "made": one_of(COPY, ZERO)},
 )
 FORMS = table({"tensors": named(_form, "form of"), "settings": named(_form, "form of")})
 STEP = table(

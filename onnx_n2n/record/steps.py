@@ -14,6 +14,9 @@ from onnx_n2n.record.forms import Forms
 from onnx_n2n.record.recipe import Recipe
 from onnx_n2n.words import brief, count
 
+LAYER = "layer"  # a kind of place, see New
+COPY, ZERO = "copy", "zero"  # how a new weight is made
+
 
 @dataclass(frozen=True, eq=False)
 class Remade:
@@ -74,8 +77,12 @@ class New:
             new one was modelled on; empty for none.
         readers: Names of the nodes that read that one, and whose copies read this one; empty for all.
         copies: Names of these copies, one for each of the readers.
-        kind: The kind of place: ``block`` stands before the block that it is a copy of, others behind their neighbour.
+        kind: The kind of place: ``block`` stands before the block that it is a copy of, and so does ``layer``, which is
+            one of a class that numbers its layers: its name is that of the class' parameter, and those of the weights
+            that stand behind it change too. Others stand behind their neighbour.
         place: A number that the weights of one place share.
+        made: How its numbers are made: ``copy`` of those of the weight that it is like, or ``zero``; empty where only
+            the student has them.
     """
 
     student: str
@@ -85,6 +92,7 @@ class New:
     kind: str = ""
     place: int = 0
     copies: tuple[str, ...] = ()
+    made: str = ""
 
 
 @dataclass(frozen=True, eq=False)

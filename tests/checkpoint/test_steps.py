@@ -317,8 +317,9 @@ def test_a_student_that_is_another_one(exports: Path, tmp_path: Path) -> None:
     teacher = exported(exports, "res", dynamo=True)
     records, model = applied(teacher, tmp_path, "deepen; widen")
     record, own = onnx_n2n.join(records), arrays(network("res", 0))
+    identity = onnx_n2n.deepen(teacher, kind="identity", count=1, output=tmp_path / "identity.onnx").growth
     with pytest.raises(onnx_n2n.GrowthError, match="layers were added, and their values are in the student"):
-        grow(record, own)
+        grow(identity, own)
     with pytest.raises(onnx_n2n.GrowthError, match="of the student is not of the shape that the record says"):
         grow(record, own, student=onnx_n2n.load(tmp_path / "0.onnx"))
     trained = onnx_n2n.load(model)

@@ -36,7 +36,6 @@ from onnx_n2n.checkpoint.growth import grow
 from onnx_n2n.depth.places import places
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.passes import Deepen, Widen
-from onnx_n2n.verification.options import Proof
 
 KINDS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float64": np.float64}
 LAYERS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -114,15 +113,16 @@ def dotted(body: str, weights: dict[str, tuple[int, ...]]) -> onnx.ModelProto:
     return found
 
 
-@pytest.mark.parametrize("wider", [False, True])
-def test_checkpoints_follow(wider: bool) -> None:
+@pytest.mark.parametrize("before", [None, Widen(factor=1.25)])
+@pytest.mark.parametrize("after", [None, Widen(factor=1.5), Widen(factor=1.5, init="net2net", seed=3)])
+def test_checkpoints_follow_with_the_student_and_without(before: Widen | None, after: Widen | None) -> None:
     teacher = stored_in(np.float16, dotted(ROW, WEIGHTS))
-    result = Deepen(count=1)(teacher, proof=Proof(exact=True))
-    record = result.growth
-    if wider:
-        result = Widen(factor=1.5)(result.model)
-        record = record.joined(result.growth)
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in teacher.graph.initializer}
+    result = record = None
+    for each in filter(None, (before, Deepen(count=1), after)):
+        result = each(teacher if result is None else result.model)
+        record = result.growth if record is None else record.joined(result.growth)
+    assert record is not None
     grown = grow(record, arrays, student=opened(result.model))
     layer = [name.replace("_", ".") for name in LAYER]
     moved = {f"h.{at}.{name}": f"h.{at + 1}.{name}" for at in (0, 1) for name in layer}
@@ -134,6 +134,10 @@ def test_checkpoints_follow(wider: bool) -> None:
             assert grown.arrays[name].dtype == np.float16
             np.testing.assert_array_equal(grown.arrays[name], numpy_helper.to_array(tensor))
     assert len(grown.arrays) == len(arrays) + len(layer)
+    alone = grow(record, arrays)
+    assert list(alone.arrays) == list(grown.arrays)
+    for name, array in alone.arrays.items():
+        np.testing.assert_array_equal(array, grown.arrays[name])
 
 
 def test_a_parameter_that_would_be_two_in_a_copy_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,22 @@ from helpers.calling import call
 from helpers.hubs import small
 from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
+from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, ends, run, taught, widen, writing
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
-from onnx_n2n.huggingface.keys import read, renumbered, written
+from onnx_n2n.huggingface.keys import read, written
 from onnx_n2n.huggingface.layers import check_alike, deeper, order
+from onnx_n2n.huggingface.lineage import digest
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import built
 from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.huggingface.writing import drafting, kept
 from onnx_n2n.io import space
 from onnx_n2n.io.rooms import PREFIX
+from onnx_n2n.io.tensorfile import from_bytes
+from onnx_n2n.record import record as records
 from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
@@ -103,7 +108,8 @@ def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert report["left"] == ["2_Dense/"]  # its weights have not grown
     assert not (tmp_path / "new" / "2_Dense").exists()
     assert (tmp_path / "new" / "generation_config.json").exists()
-    assert (tmp_path / "new" / "growth.record").exists()
+    assert (tmp_path / "new" / report["record"]).exists()
+    assert report["followable"] == {"ok": True, "obstacles": []}
 
 
 def test_both_classes_run_in_16_bits_before_the_new_one_is_written(tmp_path: Path) -> None:
@@ -148,9 +154,10 @@ def test_a_full_disk_is_refused_before_a_weight_is_made(tmp_path: Path, monkeypa
 def test_a_folder_in_between_goes_as_soon_as_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = list[set[str]]()
 
-    def grow(folder: Path, change: Widen, output: Output, *_: Any) -> None:
+    def grow(folder: Path, change: Widen, output: Output, *_: Any) -> SimpleNamespace:
         shutil.copytree(folder, output.path)
-        found.append({path.parent.name for path in tmp_path.glob(f"{PREFIX}*/new/*/config.json")})
+        found.append({path.parent.parent.name for path in tmp_path.glob(f"{PREFIX}*/new/*/model/config.json")})
+        return SimpleNamespace(record=None)
 
     monkeypatch.setattr("onnx_n2n.huggingface.several.widen", grow)
     monkeypatch.setattr("onnx_n2n.huggingface.writing.check_output", lambda *_, **__: None)
@@ -159,13 +166,27 @@ def test_a_folder_in_between_goes_as_soon_as_it_was_read(tmp_path: Path, monkeyp
     assert found == [{"0"}, {"0", "1"}, {"1"}]
 
 
-def test_layers_are_added_also_where_weights_have_16_bits(tmp_path: Path) -> None:
+def test_layers_are_added_and_then_grow_and_checkpoints_follow(tmp_path: Path) -> None:
+    """With weights of 16 bits. The old folder's own weights become the new one's by the one record of both passes."""
     old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
-    grown = deepen(old, Deepen(count=1), Output(tmp_path / "deeper"))
-    same(old, tmp_path / "deeper")
-    assert dict(grown.written.fields) == {"num_hidden_layers": (1, 2)}
+    (old / "growth.record").write_bytes(b"of before")
+    grown = run(old, Sequential(Deepen(count=1), Widen(factor=2)), Output(tmp_path / "new"))
+    same(old, tmp_path / "new")
+    new = opened(tmp_path / "new")
+    assert (new.config["num_hidden_layers"], new.config["hidden_size"]) == (2, 32)
     assert grown.exact.state == "equal"
-    assert {each.dtype for each in opened(tmp_path / "deeper").tensors.values()} == {"BF16"}
+    assert {each.dtype for each in new.tensors.values()} == {"BF16"}
+    assert grown.written.record == "growth-2.record"
+    record = records.load(tmp_path / "new" / "growth-2.record")
+    assert [step.text.partition("{")[0] for step in record.steps] == ["deepen", "widen"]
+    assert (record.teacher, record.student) == (digest(opened(old)), digest(new))
+    found = grow_file(record, old / "model.safetensors", tmp_path / "followed.safetensors")
+    assert len(found.added) == len(found.renamed) == 9
+    followed = from_bytes((tmp_path / "followed.safetensors").read_bytes())[0]
+    assert followed.keys() == new.tensors.keys()
+    for key, array in followed.items():
+        np.testing.assert_array_equal(array, new.array(key))
+    assert (tmp_path / "new" / "README.md").read_text().count("made this model out of `snapshot`") == 2
 
 
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
@@ -282,11 +303,6 @@ def test_a_field_says_one_number() -> None:
     for strange in (Setting("add_2", "1", 3e-4, 2e-4), Setting("other", "1", before, 5e-6)):
         with pytest.raises(GrowthError, match="and no field of the config says that number"):
             epsilons(network, [*moved[:2], Setting("add_2", "1", before, 5e-6), strange], homes)
-
-
-def test_numbers_of_layers_move_along() -> None:
-    assert renumbered("h.1.mlp.1.weight", "net.h.1.mlp.1.weight", "net.h.1.mlp.1.weight") == "h.1.mlp.1.weight"
-    assert renumbered("layers.1.w", "model.layers.1.w", "model.layers.3.w") == "layers.3.w"
 
 
 def test_prefixes_come_and_go_as_the_class_says() -> None:
