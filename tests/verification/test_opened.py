@@ -13,7 +13,7 @@ import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper, parser
 
-from onnx_n2n.verification import case, compare, mapped, runs, sessions, shaken, stressed, trial, verdict, verify
+from onnx_n2n.verification import case, mapped, runs, sessions, shaken, stressed, trial, verdict, verify, yardstick
 
 A, B = (np.random.default_rng(seed).standard_normal(shape) for seed, shape in enumerate([(6, 8), (8, 4)]))
 
@@ -171,7 +171,7 @@ def test_a_run_at_the_edge_may_take_as_long_as_all_before(monkeypatch: pytest.Mo
     monkeypatch.setattr(stressed, "stress", counted)
     source = sessions.SessionModel(net("teacher").SerializeToString(), None)
     feed = trial.Trial(("y",), ({},), ([None],), "")
-    made = case.Case(source, source, feed, sessions.CPU, compare.GRAINS[ir.DataType.FLOAT], 0, 30.0, {}, (), ())
+    made = case.Case(source, source, feed, sessions.CPU, yardstick.GRAINS[ir.DataType.FLOAT], 0, 30.0, {}, (), ())
     for seconds, limit in ((0.1, stressed.LEAST), (7.0, 7.0), (100.0, 30.0)):
         limits.clear()
         model = sessions.Timed(None, 30.0)
