@@ -127,7 +127,7 @@ def sentences(grown: Grown) -> Iterator[str]:
     for name, (before, after) in grown.written.fields.items():
         yield f"config.json: {name} {brief(json.dumps(before))} -> {brief(json.dumps(after))}"
     for note in grown.notes:
-        yield f"Less has grown than was asked for: {note}."
+        yield f"Note: {note}."
     before, after = grown.parameters_before, grown.parameters_after
     yield f"Parameters: {before:,} -> {after:,} (x{after / max(before, 1):.2f})."
     yield verification(grown.run, grown.exact, grown.by_class)

@@ -138,7 +138,7 @@ def candidates(network: Network, grown: Sizes, given: Fields, shown: Set[str]) -
         if count == MOST:
             return
         fields = {**{path: tried[path] for path in chosen}, **given}
-        if (made := _built(network, fields)) is not None and set(made.shapes) == names:
+        if (made := attempted(network, fields)) is not None and set(made.shapes) == names:
             yield Candidate(fields, made)
 
 
@@ -147,7 +147,7 @@ def _harmless(network: Network, fields: Fields, shown: Set[str]) -> bool:
 
     Where the class cannot be built with these alone, they are harmless; so are tensors that others make go again.
     """
-    made = _built(network, fields)
+    made = attempted(network, fields)
     if made is None:
         return True
     return made.lengths == network.lengths and unshown(network, shown).items() <= unshown(made, shown).items()
@@ -158,7 +158,8 @@ def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(paths, count)
 
 
-def _built(network: Network, fields: Fields) -> Network | None:
+def attempted(network: Network, fields: Fields) -> Network | None:
+    """Return a class with other values of some fields of its config, None where it cannot be built so."""
     try:
         return built(changed(network.config, fields))
     except ModelError:  # as of a width that no number of heads divides
@@ -173,7 +174,7 @@ def silent(candidate: Candidate, network: Network) -> dict[str, bool]:
     found = {}
     for path, value in candidate.fields.items():
         less = {name: each for name, each in candidate.fields.items() if name != path}
-        made = _built(network, less)
+        made = attempted(network, less)
         if made is not None and made.shapes == candidate.network.shapes:
             new, old = _numbers(candidate.network), _numbers(made)
             moved = {number for name, number in new.items() if old.get(name) != number}
@@ -205,7 +206,7 @@ def epsilons(network: Network, settings: Iterable[Setting], homes: Mapping[str, 
     followed: set[Setting] = set()
     for path, value in flat(whole(network.config)) if moved else ():
         alike = [each for each in moved if isinstance(value, float) and each.before == np.float32(value)]
-        made = _built(network, {path: alike[0].after}) if alike else None
+        made = attempted(network, {path: alike[0].after}) if alike else None
         if made is None:
             continue
         before, after = network.values(), made.values()

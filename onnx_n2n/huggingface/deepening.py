@@ -8,9 +8,12 @@ from dataclasses import replace
 from os import PathLike
 
 from onnx_n2n.errors import GrowthError, OptionError
-from onnx_n2n.huggingface.ends import Grown, Larger, Output, drafted, taught, verified, weights_of, write
+from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.layers import deeper
-from onnx_n2n.huggingface.lineage import deepened
+from onnx_n2n.huggingface.lineage import deepened, owned
+from onnx_n2n.huggingface.output import Output
+from onnx_n2n.huggingface.student import Larger, drafted, verified
+from onnx_n2n.huggingface.teacher import taught, weights_of
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.record.steps import COPY, New, Step
 from onnx_n2n.verification.options import Proof
@@ -60,6 +63,7 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
         with drafted(teacher, larger, output) as draft:
             student = verified(teacher, draft, larger, found.fields, output)
             record = deepened(result.growth, str(change), teacher.network, found, made)
+            record = owned(record, teacher.network.one)
             return write(teacher, draft, student, result, output, record)
 
 

@@ -139,13 +139,18 @@ def _cast(graph: ir.Graph, name: str) -> ir.Value:
     return next(node.outputs[0] for node in graph if node.name == f"{name}{CAST}")
 
 
-def model_of(folder: Folder, network: Network, place: Workspace) -> tuple[ir.Model, Read]:
+def model_of(folder: Folder, network: Network, found: Read, place: Workspace) -> ir.Model:
     """Return the graph of a folder, with its weights where they are.
 
+    Args:
+        folder: The folder.
+        network: Its class.
+        found: How that reads its tensors.
+        place: Where these are as external data.
+
     Raises:
-        ModelError: The folder does not have what the class needs, or the class does not export.
+        ModelError: The class does not export.
     """
-    found = keys_read(network, folder)
     model = traced(network)
     link(model, network, tensors_of(network, folder, found, place))
-    return model, found
+    return model

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from os import PathLike
 
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
-from onnx_n2n.huggingface import configs
-from onnx_n2n.huggingface.configs import Candidate
-from onnx_n2n.huggingface.ends import (
-    NOTHING,
-    Fields,
-    Grown,
-    Larger,
-    Output,
-    Teacher,
-    canonical,
-    drafted,
-    taught,
-    verified,
-    weights_of,
-    write,
-)
-from onnx_n2n.huggingface.tracing import homes
+from onnx_n2n.huggingface import configs, writing
+from onnx_n2n.huggingface.fitting import Fitted, fitted
+from onnx_n2n.huggingface.grown import Grown, write
+from onnx_n2n.huggingface.less import nearest, otherwise
+from onnx_n2n.huggingface.lineage import owned
+from onnx_n2n.huggingface.output import Output
+from onnx_n2n.huggingface.student import Student, drafted, verified
+from onnx_n2n.huggingface.teacher import NOTHING, Fields, Teacher, taught
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
-from onnx_n2n.verification.options import Proof
+from onnx_n2n.width.growth import Growth
 from onnx_n2n.width.plan import plan
 
 TRACES = 4  # configs of one growth whose graphs are compared
@@ -45,24 +36,24 @@ def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fi
         N2NError: Of any kind; nothing was written then.
     """
     with taught(folder, output) as teacher:
-        reasons: list[str] = []
-        for request in _requests(teacher, change):
+        growth = plan(teacher.analysis, change)
+        if not growth.grown:
+            reason, hint = change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept))
+            raise GrowthError(reason, hint=hint)
+        reasons: dict[str, bool] = {}
+        for request in _requests(teacher, change, growth):
             try:
-                return _attempted(teacher, request, fields, output, tuple(dict.fromkeys(reasons)))
+                return _attempted(teacher, request, change, fields, output, reasons)
             except (GrowthError, VerificationError) as failure:
-                reasons.append(failure.reason)
+                reasons[failure.reason] = isinstance(failure, GrowthError)
         raise GrowthError(
-            f"the model cannot grow as asked so that its class computes the same: {'; '.join(dict.fromkeys(reasons))}",
-            hint="a whole factor goes more often, or name what may grow with `only=`",
+            f"the model cannot grow as asked so that its class computes the same: {'; '.join(reasons)}",
+            hint=_nearest(teacher, change, fields, reasons) or "name what may grow with `only=`",
         )
 
 
-def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
+def _requests(teacher: Teacher, change: Widen, growth: Growth) -> Iterator[Widen]:
     """Yield what is asked for, and then less of it: without the channels that most weights have."""
-    growth = plan(teacher.analysis, change)
-    if not growth.grown:
-        reason, hint = change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept))
-        raise GrowthError(reason, hint=hint)
     yield change
     members = {group.name: len(group.members) for group in teacher.analysis.groups}
     most = max((each.name for each in growth.grown), key=lambda name: members.get(name, 0))
@@ -70,66 +61,67 @@ def _requests(teacher: Teacher, change: Widen) -> Iterator[Widen]:
         yield replace(change, without=(*change.without, most))
 
 
-def _attempted(teacher: Teacher, request: Widen, fields: Fields, output: Output, notes: tuple[str, ...]) -> Grown:
-    """Grow as the first config says that fits, and find which of its fields make the class compute the same.
+def _nearest(teacher: Teacher, change: Widen, fields: Fields, reasons: Mapping[str, bool]) -> str:
+    """Return what another factor would do, if all that stands against the one asked for is what the config can say."""
+    return nearest(teacher, change, fields) if all(reasons.values()) else ""
+
+
+def _attempted(
+    teacher: Teacher, request: Widen, change: Widen, fields: Fields, output: Output, reasons: Mapping[str, bool]
+) -> Grown:
+    """Grow as the first config says that fits.
 
     Args:
         teacher: The old model.
         request: What to do.
+        change: What was asked for.
         fields: Values of fields of the config that a user has chosen.
         output: The new folder.
-        notes: Why nothing more is asked for.
+        reasons: Why what was asked for cannot be done, and whether that is since no config says it.
 
     Raises:
         GrowthError: No config has the sizes, or no field says a number that has to change.
         VerificationError: The class computes something else.
     """
-    found = next(_candidates(teacher, request, fields), None)
-    if found is None:
-        raise GrowthError(f"no config of {type(teacher.network.module).__name__} has the sizes")
-    candidate, asked = found
     output.progress("growing")
-    result = asked(teacher.analysis.model, proof=Proof(wanted=False))
-    larger = Larger(candidate.network, weights_of(result.model), {}, result)
-    follow = configs.epsilons(teacher.network, result.change.settings, homes(teacher.analysis.model))
+    fit = fitted(teacher, request, fields)
+    result = fit.larger.result
+    left = dict.fromkeys(set(request.without).difference(change.without), "; ".join(reasons))
+    notes = list(otherwise(teacher, change, fit, left))
+    if notes and (near := _nearest(teacher, change, fields, reasons)):
+        notes.append(near)
+    with drafted(teacher, fit.larger, output) as draft:
+        student = _alike(teacher, draft, fit, fields, output)
+        record = owned(result.growth, teacher.network.one)
+        return write(teacher, draft, student, result, output, record, notes=(*notes, *result.change.notes))
+
+
+def _alike(teacher: Teacher, draft: writing.Draft, fit: Fitted, fields: Fields, output: Output) -> Student:
+    """Find which fields of a config make the class compute the same.
+
+    Raises:
+        GrowthError: None does, since something that no output shows would change.
+        ModelError: The class with it cannot be built or traced.
+        VerificationError: The class computes something else.
+    """
     failure: Exception | None = None
-    with drafted(teacher, larger, output) as draft:
-        for chosen in _variants(teacher, candidate, fields):
-            said = {**chosen, **{path: value for path, value in follow.items() if path not in fields}}
-            try:
-                student = verified(teacher, draft, larger, said, output)
-            except (ModelError, VerificationError) as wrong:
-                failure = failure or wrong
-            else:
-                return write(teacher, draft, student, result, output, result.growth, notes=notes)
-        assert failure is not None
-        raise failure
+    for chosen in _variants(teacher, fit, fields):
+        try:
+            return verified(teacher, draft, fit.larger, {**chosen, **fit.follow}, output)
+        except (ModelError, VerificationError) as wrong:
+            failure = failure or wrong
+    assert failure is not None
+    raise failure
 
 
-def _candidates(teacher: Teacher, change: Widen, fields: Fields) -> Iterator[tuple[Candidate, Widen]]:
-    """Yield configs whose sizes a growth has, each with that growth."""
-    analysis = teacher.analysis
-    grown = configs.sizes(analysis, plan(analysis, change))
-    for candidate in configs.candidates(teacher.network, grown, fields, teacher.shown):
-        wanted = canonical(candidate.network)
-        if wanted == canonical(teacher.network):
-            continue
-        taken = configs.growing(analysis, wanted)
-        others = tuple(group.name for group in analysis.groups if group.name not in taken)
-        asked = replace(change, without=tuple(dict.fromkeys((*change.without, *others))))
-        growth = plan(analysis, asked)
-        if growth.grown and configs.fits(wanted, configs.shapes_of(analysis, growth)):
-            yield candidate, asked
-
-
-def _variants(teacher: Teacher, candidate: Candidate, fields: Fields) -> Iterator[Fields]:
+def _variants(teacher: Teacher, fit: Fitted, fields: Fields) -> Iterator[Fields]:
     """Yield the fields of a candidate, with and without those that change no shape: first with what counts heads."""
-    found = configs.silent(candidate, teacher.network)
+    found = configs.silent(fit.candidate, teacher.network)
     silent = [path for path in found if path not in fields]
     first = [path for path in silent if found[path]]
     tries = [first, *([each for each in first if each != left] for left in first), []]
     seen: list[list[str]] = []
-    for kept in tries:
-        if kept not in seen and len(seen) < TRACES:
-            seen.append(kept)
-            yield {path: value for path, value in candidate.fields.items() if path not in silent or path in kept}
+    for paths in tries:
+        if paths not in seen and len(seen) < TRACES:
+            seen.append(paths)
+            yield {path: value for path, value in fit.candidate.fields.items() if path not in silent or path in paths}

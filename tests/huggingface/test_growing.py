@@ -19,7 +19,7 @@ from helpers.needing import needs
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
-from onnx_n2n.huggingface import Output, deepen, ends, run, taught, widen, writing
+from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, written
@@ -84,7 +84,7 @@ def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (old / "2_Dense").mkdir()
     (old / "2_Dense" / "model.safetensors").write_bytes(b"of another module")
     mine = {path.stat().st_ino for path in tmp_path.rglob("*")}
-    compared, weights = ends._compared, list[int]()
+    compared, weights = student._compared, list[int]()
 
     def looking(*given: Any, **named: Any) -> Any:
         there = {path.stat().st_ino: path for path in tmp_path.rglob("*") if path.is_file()}
@@ -92,7 +92,7 @@ def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         weights.append(sum(path.stat().st_size for path in new))
         return compared(*given, **named)
 
-    monkeypatch.setattr(ends, "_compared", looking)
+    monkeypatch.setattr(student, "_compared", looking)
     found = call("widen", old, "-o", tmp_path / "new", "--factor", 1.5, "--json")
     assert found.exit_code == 0, found.output
     same(old, tmp_path / "new")
