@@ -67,7 +67,8 @@ def llama(folder: Path, **options: Any) -> Path:
 
 def logits(folder: Path, ids: Any) -> Any:
     """Load a folder strictly, and run it."""
-    net, info = T.LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    kind = T.AutoModelForCausalLM
+    net, info = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     assert not any(info.get(each) for each in LISTS), info
     with torch.no_grad():
         return net.eval()(input_ids=ids).logits.float().numpy()
@@ -187,6 +188,20 @@ def test_layers_are_added_and_then_grow_and_checkpoints_follow(tmp_path: Path) -
     for key, array in followed.items():
         np.testing.assert_array_equal(array, new.array(key))
     assert (tmp_path / "new" / "README.md").read_text().count("made this model out of `snapshot`") == 2
+
+
+def test_layers_that_end_in_experts_are_added(tmp_path: Path) -> None:
+    """The class makes one parameter of the tensors of all experts, and chooses from it for each token."""
+    options = {name: value for name, value in SMALL.items() if name != "head_dim"}
+    config = T.OlmoeConfig(**options, num_experts=3, num_experts_per_tok=2)
+    old = saved(tmp_path / "old", config, T.OlmoeForCausalLM)
+    grown = deepen(old, Deepen(count=1), Output(tmp_path / "new"))
+    same(old, tmp_path / "new")
+    assert grown.exact.state == "equal"
+    new = opened(tmp_path / "new")
+    zero = {key for key in new.tensors if not new.array(key).any()}
+    experts = {f"model.layers.0.mlp.experts.{number}.down_proj.weight" for number in range(3)}
+    assert zero == {*experts, "model.layers.0.self_attn.o_proj.weight"}
 
 
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
