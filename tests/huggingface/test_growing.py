@@ -204,6 +204,14 @@ def test_layers_that_end_in_experts_are_added(tmp_path: Path) -> None:
     assert zero == {*experts, "model.layers.0.self_attn.o_proj.weight"}
 
 
+def test_layers_with_norms_behind_their_sums_are_refused(tmp_path: Path) -> None:
+    """Such a norm of what a norm has scaled is another one, whatever was added."""
+    old = saved(tmp_path / "old", T.BertConfig(**SMALL), T.BertForMaskedLM)
+    with pytest.raises(VerificationError, match=r"'bert\S+0\.attention\.output\.LayerNorm\.weight' is in none of them"):
+        deepen(old, Deepen(count=1), Output(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
     """The class works out by the number of a layer whether it has a window, and the example is shorter than that."""
     options = {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1, "num_hidden_layers": 2}
