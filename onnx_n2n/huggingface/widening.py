@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
 
+import onnx_ir as ir
+
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs
 from onnx_n2n.huggingface.configs import Candidate
@@ -103,7 +105,20 @@ def _attempted(teacher: Teacher, request: Widen, fields: Fields, output: Output,
             else:
                 return write(teacher, draft, student, result, output, result.growth, notes=notes)
         assert failure is not None
-        raise failure
+        raise _explained(failure, teacher, result.model) if isinstance(failure, VerificationError) else failure
+
+
+def _explained(failure: VerificationError, teacher: Teacher, grown: ir.Model) -> VerificationError:
+    """Return a failure with what the graph computes in a node of its own, as what makes up for the length of a norm."""
+    places = homes(teacher.analysis.model)
+    known = {str(node.name) for node in teacher.analysis.model.graph}
+    for node in grown.graph:
+        makers = [maker for value in node.inputs if value is not None and (maker := value.producer()) is not None]
+        place = next((places[str(maker.name)] for maker in makers if str(maker.name) in places), "")
+        if node.name not in known and place:
+            why = f"the graph needs one more {node.op_type} in {place!r}, and the class has none for it"
+            return VerificationError(f"{failure.reason}; {why}", hint=failure.hint)
+    return failure
 
 
 def _candidates(teacher: Teacher, change: Widen, fields: Fields) -> Iterator[tuple[Candidate, Widen]]:

@@ -278,6 +278,13 @@ def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) ->
     assert not (tmp_path / "new").exists()
 
 
+def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
+    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, for which the class has no place."""
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
+    with pytest.raises(GrowthError, match=r"one more Mul in 'model\.layers\.0\.input_layernorm', and"):
+        widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new"))
+
+
 def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> None:
     model = Path(__file__).parents[2] / "models" / "resnet.onnx"
     for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB")):
