@@ -279,7 +279,7 @@ def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) ->
 
 
 def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
-    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, for which the class has no place."""
+    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, as the class cannot."""
     old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
     with pytest.raises(GrowthError, match=r"one more Mul in 'model\.layers\.0\.input_layernorm', and"):
         widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new"))
