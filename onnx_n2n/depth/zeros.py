@@ -135,14 +135,22 @@ class Zeros:
         raise _between(node)
 
     def _factors(self, node: ir.Node) -> list[Use]:
-        """Make one factor of a product zero."""
-        reasons = []
+        """Make one factor of a product zero, but not what makes another one zero too: no factor would have a slope."""
+        reasons, found = [], list[list[Use]]()
+        never = f"all that {node.op_type} {node.name!r} multiplies would be zero, and never learn"
+        if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
+            raise Refused(never)
         for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
             if factor is not None and kept(self.analysis.constants, factor) is None:
                 try:
-                    return self.of(factor, node)
+                    found.append(self.of(factor, node))
                 except Refused as refusal:
                     reasons.append(str(refusal))
+        for uses in found:
+            if not any(set(other) <= set(uses) for other in found if other is not uses):
+                return uses
+        if found:
+            raise Refused(never)
         raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")
 
 

@@ -41,6 +41,10 @@ REFUSED = {  # what may not be copied
     "a Relu before the sum": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) m = MatMul(u, B) w = Relu(m) "
                               "z = Add(h, w) y = MatMul(z, V)", "y", "Relu"),
     "experts tied within": (EXPERTS.format(last="EB = Transpose<perm=[0,1,2,4,3]>(EA)"), "y", "MatMul"),
+    "a square": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) m = Mul(u, u) z = Add(h, m) y = MatMul(z, V)",
+                 "y", "never learn"),
+    "a gate of itself": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) t = Tanh(u) m = Mul(u, t) z = Add(h, m) "
+                         "y = MatMul(z, V)", "y", "never learn"),
     "a formula": ("h = MatMul(x, W) c = Mul(h, h) d = Mul(c, bias) z = Add(h, d) y = MatMul(z, V)", "y", ""),
 }  # fmt: skip
 

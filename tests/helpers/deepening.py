@@ -116,6 +116,8 @@ BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many 
         "y = MatMul(z, V)", 2),
     "a gate": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) k = Sigmoid(u) w = Mul(u, k) m = MatMul(w, B) "
                "z = Add(h, m) y = MatMul(z, V)", 1),
+    "a gate at the end": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) k = Sigmoid(u) m = Mul(u, k) "
+                          "z = Add(h, m) y = MatMul(z, V)", 1),
     "a layer scale": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Mul(m, bias) z = Add(h, c) "
                       "y = MatMul(z, V)", 1),
     "experts": (EXPERTS.format(last="EB = Gather(D, e)"), 1),
