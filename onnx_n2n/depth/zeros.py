@@ -17,9 +17,10 @@ from onnx_n2n.graph.passthrough import REARRANGERS, stored
 from onnx_n2n.graph.quantised import BIASES, is_quantised, zero_point
 from onnx_n2n.graph.uses import Use, operand
 
+CHOICES = frozenset({"Gather", "GatherND", "GatherElements"})  # of a table
 # Nodes that make zeros of zeros, and learn: the slope of what they do to them is not zero.
-PASSING = REARRANGERS | {
-    "Dropout", "Flatten", "Slice", "Expand", "Neg", "Gather", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu",
+PASSING = REARRANGERS | CHOICES | {
+    "Dropout", "Flatten", "Slice", "Expand", "Neg", "AveragePool", "ReduceMean", "ReduceSum", "Tanh", "Gelu",
     "Swish", "Mish",
 }  # fmt: skip
 # The slot of a layer's weight, and those of what is added to its result.
@@ -75,6 +76,8 @@ class Zeros:
             return [use for operand in operands for use in self.of(operand, node)]
         if node.op_type in {"Mul", "Div"}:
             return self._factors(node)
+        if node.op_type == "MatMul":
+            return self._chosen(node)
         if node.op_type in PASSING and node.inputs[0] is not None:
             return self.of(node.inputs[0], node)
         raise _between(node)
@@ -117,15 +120,37 @@ class Zeros:
                 found += self.of(operand(node, bias), node)
         return found
 
+    def _chosen(self, node: ir.Node) -> list[Use]:
+        """Make the weight of a product zero that is chosen from a table, as for each token those of its experts are.
+
+        What is chosen has no other reader: another that is zero as well might keep it from learning.
+        """
+        for slot in (1, 0):
+            value: ir.Value | None = operand(node, slot)
+            while value is not None and (maker := value.producer()) in self.nodes and len(value.uses()) == 1:
+                assert maker is not None
+                if maker.op_type in CHOICES and _learns(self.analysis.constants, maker, 0):
+                    return self.of(operand(node, slot), node)
+                value = maker.inputs[0] if maker.op_type in REARRANGERS else None
+        raise _between(node)
+
     def _factors(self, node: ir.Node) -> list[Use]:
-        """Make one factor of a product zero."""
-        reasons = []
+        """Make one factor of a product zero, but not what makes another one zero too: no factor would have a slope."""
+        reasons, found = [], list[list[Use]]()
+        never = f"all that {node.op_type} {node.name!r} multiplies would be zero, and never learn"
+        if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
+            raise Refused(never)
         for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
             if factor is not None and kept(self.analysis.constants, factor) is None:
                 try:
-                    return self.of(factor, node)
+                    found.append(self.of(factor, node))
                 except Refused as refusal:
                     reasons.append(str(refusal))
+        for uses in found:
+            if not any(set(other) <= set(uses) for other in found if other is not uses):
+                return uses
+        if found:
+            raise Refused(never)
         raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")
 
 
@@ -134,7 +159,12 @@ def weight(constants: Constants, node: ir.Node) -> int | None:
     if node.op_type not in LAYERS:
         return None
     slot, _ = LAYERS[node.op_type]
-    return slot if kept(constants, _input(node, slot)) is not None and _zeroable(constants, node, slot) else None
+    return slot if _learns(constants, node, slot) else None
+
+
+def _learns(constants: Constants, node: ir.Node, slot: int) -> bool:
+    """Say whether a node reads a constant that can be zero and then learn, perhaps behind nodes that move it."""
+    return kept(constants, _input(node, slot)) is not None and _zeroable(constants, node, slot)
 
 
 def _zeroable(constants: Constants, node: ir.Node, slot: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnx_n2n.graph.uses import Use, operand
+
 COPIES = frozenset({"Identity", "Cast"})  # every element stays at its place
 REARRANGERS = COPIES | {"Reshape", "Squeeze", "Transpose", "Unsqueeze"}  # the same elements, in whatever shape
 EXPANDERS = frozenset({("", "Expand"), ("", "Identity"), ("", "Cast")})  # what differs along an axis did before
@@ -23,3 +25,19 @@ def stored(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
         moved.append(node)
         value = node.inputs[0]
     return value, moved
+
+
+def behind_copies(node: ir.Node, slot: int) -> Use:
+    """Return the use of what an operand was before nodes that repeat it to the last bit, for this operand alone."""
+    while (made := mover(operand(node, slot))) is not None and _repeats(made) and len(made.outputs[0].uses()) == 1:
+        node, slot = made, 0
+    return node, slot
+
+
+def _repeats(node: ir.Node) -> bool:
+    """Say whether numbers are the same behind a node: a floating-point type of more bits rounds none."""
+    if node.op_type != "Cast":
+        return node.op_type == "Identity"
+    before, after = operand(node, 0).dtype, ir.DataType(node.attributes.get_int("to", 0))
+    wider = before is not None and before.is_floating_point() and 16 <= before.bitwidth < after.bitwidth
+    return wider and after.is_floating_point()

@@ -24,7 +24,7 @@ def otherwise(teacher: Teacher, change: Widen, fit: Fitted, reasons: Mapping[str
         reasons: Why groups were left out of it, by name.
     """
     wanted, kind = plan(teacher.analysis, change), type(teacher.network.module).__name__
-    unsaid = f"no config of {kind} has its new size beside those of the others"
+    unsaid = f"no config of {kind} has their new sizes"
     why = {each.name: reasons.get(each.name, unsaid) for each in wanted.grown if each.name not in fit.grown}
     why |= {each.name: each.reason for each in wanted.kept if each.whole}
     names: dict[str, list[str]] = {}

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from os import PathLike
 
+import onnx_ir as ir
+
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs, writing
 from onnx_n2n.huggingface.fitting import Fitted, fitted
@@ -15,6 +17,7 @@ from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
 from onnx_n2n.huggingface.student import Student, drafted, verified
 from onnx_n2n.huggingface.teacher import NOTHING, Fields, Teacher, taught
+from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.width.growth import Growth
@@ -111,7 +114,20 @@ def _alike(teacher: Teacher, draft: writing.Draft, fit: Fitted, fields: Fields, 
         except (ModelError, VerificationError) as wrong:
             failure = failure or wrong
     assert failure is not None
-    raise failure
+    raise _explained(failure, teacher, fit.larger.result.model) if isinstance(failure, VerificationError) else failure
+
+
+def _explained(failure: VerificationError, teacher: Teacher, grown: ir.Model) -> VerificationError:
+    """Return a failure with what the graph computes in a node of its own, as what makes up for the length of a norm."""
+    places = homes(teacher.analysis.model)
+    known = {str(node.name) for node in teacher.analysis.model.graph}
+    for node in grown.graph:
+        makers = [maker for value in node.inputs if value is not None and (maker := value.producer()) is not None]
+        place = next((places[str(maker.name)] for maker in makers if str(maker.name) in places), "")
+        if node.name not in known and place:
+            why = f"the graph needs one more {node.op_type} in {place!r}, and the class has none for it"
+            return VerificationError(f"{failure.reason}; {why}", hint=failure.hint)
+    return failure
 
 
 def _variants(teacher: Teacher, fit: Fitted, fields: Fields) -> Iterator[Fields]:

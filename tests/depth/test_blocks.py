@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.deepening import BLOCKS, EXACT, LN, added, block, check_learning, deepen, resnet
+from helpers.deepening import BLOCKS, EXACT, EXPERTS, LN, added, block, check_learning, deepen, resnet
 from helpers.graphs import Judge, opened
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.depth.places import places
@@ -40,6 +40,11 @@ REFUSED = {  # what may not be copied
              "m = MatMul(w, B) z = Add(h, m) y = MatMul(z, V)", "y", "dice"),
     "a Relu before the sum": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) m = MatMul(u, B) w = Relu(m) "
                               "z = Add(h, w) y = MatMul(z, V)", "y", "Relu"),
+    "experts tied within": (EXPERTS.format(last="EB = Transpose<perm=[0,1,2,4,3]>(EA)"), "y", "MatMul"),
+    "a square": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) m = Mul(u, u) z = Add(h, m) y = MatMul(z, V)",
+                 "y", "never learn"),
+    "a gate of itself": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) t = Tanh(u) m = Mul(u, t) z = Add(h, m) "
+                         "y = MatMul(z, V)", "y", "never learn"),
     "a formula": ("h = MatMul(x, W) c = Mul(h, h) d = Mul(c, bias) z = Add(h, d) y = MatMul(z, V)", "y", ""),
 }  # fmt: skip
 

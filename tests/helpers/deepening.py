@@ -87,13 +87,20 @@ ATTENTION = (
     "q = MatMul({n}, Q) k = MatMul({n}, K) v = MatMul({n}, S) t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) "
     "a = Softmax(s) o = MatMul(a, v) p = MatMul(o, O)"
 )
-SHAPES = {"W": (3, 8), "V": (8, 3), "A": (8, 12), "B": (12, 8), "Q": (8, 8), "K": (8, 8), "S": (8, 8), "O": (8, 8),
-          "g": (8,), "b": (8,), "g2": (8,), "b2": (8,), "bias": (8,)}  # fmt: skip
+SHAPES: dict[str, Any] = {
+    "W": (3, 8), "V": (8, 3), "A": (8, 12), "B": (12, 8), "Q": (8, 8), "K": (8, 8), "S": (8, 8), "O": (8, 8),
+    "g": (8,), "b": (8,), "g2": (8,), "b2": (8,), "bias": (8,),
+    "R": (8, 4), "C": (4, 12, 8), "D": (4, 8, 12), "two": [2], "inner": [2, 4], "last": [4], "share": [3], "along": [2],
+}  # fmt: skip
 PRE_NORM = (
     f"h = MatMul(x, W) n = {LN}(h, g, b) {ATTENTION.format(n='n')} i = Add(h, p) l = {LN}(i, g2, b2) "
     f"{FFN.format(n='l')} z = Add(i, m) y = MatMul(z, V)"
 )
-
+EXPERTS = (  # of four, two for each row
+    f"h = MatMul(x, W) n = {LN}(h, g, b) s = MatMul(n, R) k = Softmax(s) t, e = TopK(k, two) d = Unsqueeze(n, inner) "
+    "EA = Gather(C, e) u = MatMul(EA, d) r = Relu(u) {last} m = MatMul(EB, r) q = Squeeze(m, last) "
+    "f = Unsqueeze(t, share) w = Mul(q, f) o = ReduceSum<keepdims=0>(w, along) z = Add(h, o) y = MatMul(z, V)"
+)
 
 BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many blocks are copied
     "pre-norm": (PRE_NORM, 2),
@@ -109,8 +116,12 @@ BLOCKS: dict[str, tuple[str, int]] = {  # what is between x and y, and how many 
         "y = MatMul(z, V)", 2),
     "a gate": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, A) k = Sigmoid(u) w = Mul(u, k) m = MatMul(w, B) "
                "z = Add(h, m) y = MatMul(z, V)", 1),
+    "a gate at the end": (f"h = MatMul(x, W) n = {LN}(h, g, b) u = MatMul(n, Q) k = Sigmoid(u) m = Mul(u, k) "
+                          "z = Add(h, m) y = MatMul(z, V)", 1),
     "a layer scale": (f"h = MatMul(x, W) n = {LN}(h, g, b) {FFN.format(n='n')} c = Mul(m, bias) z = Add(h, c) "
                       "y = MatMul(z, V)", 1),
+    "experts": (EXPERTS.format(last="EB = Gather(D, e)"), 1),
+    "experts of one table": (EXPERTS.format(last="E = Gather(C, e) EB = Transpose<perm=[0,1,2,4,3]>(E)"), 1),
     "a tied weight": (f"h = MatMul(x, W) n = {LN}(h, g, b) t = Transpose(A) u = MatMul(n, A) r = Relu(u) "
                       "m = MatMul(r, t) z = Add(h, m) y = MatMul(z, V)", 1),
 }  # fmt: skip
@@ -153,4 +164,4 @@ def resnet(blocks: int = 3, *, norm: bool = True) -> onnx.ModelProto:
 
 def transformer() -> onnx.ModelProto:
     """A block of attention and one of a feed-forward layer, each behind a norm."""
-    return model(PRE_NORM, ROWS, "y", **{name: shape for name, shape in SHAPES.items() if name != "bias"})
+    return block(PRE_NORM)

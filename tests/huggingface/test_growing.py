@@ -21,9 +21,11 @@ from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
+from onnx_n2n.huggingface.fitting import fitted
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, written
 from onnx_n2n.huggingface.layers import check_alike, deeper, order
+from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import digest
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import built
@@ -67,7 +69,8 @@ def llama(folder: Path, **options: Any) -> Path:
 
 def logits(folder: Path, ids: Any) -> Any:
     """Load a folder strictly, and run it."""
-    net, info = T.LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    kind = T.AutoModelForCausalLM
+    net, info = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     assert not any(info.get(each) for each in LISTS), info
     with torch.no_grad():
         return net.eval()(input_ids=ids).logits.float().numpy()
@@ -189,6 +192,28 @@ def test_layers_are_added_and_then_grow_and_checkpoints_follow(tmp_path: Path) -
     assert (tmp_path / "new" / "README.md").read_text().count("made this model out of `snapshot`") == 2
 
 
+def test_layers_that_end_in_experts_are_added(tmp_path: Path) -> None:
+    """The class makes one parameter of the tensors of all experts, and chooses from it for each token."""
+    options = {name: value for name, value in SMALL.items() if name != "head_dim"}
+    config = T.OlmoeConfig(**options, num_experts=3, num_experts_per_tok=2)
+    old = saved(tmp_path / "old", config, T.OlmoeForCausalLM)
+    grown = deepen(old, Deepen(count=1), Output(tmp_path / "new"))
+    same(old, tmp_path / "new")
+    assert grown.exact.state == "equal"
+    new = opened(tmp_path / "new")
+    zero = {key for key in new.tensors if not new.array(key).any()}
+    experts = {f"model.layers.0.mlp.experts.{number}.down_proj.weight" for number in range(3)}
+    assert zero == {*experts, "model.layers.0.self_attn.o_proj.weight"}
+
+
+def test_layers_with_norms_behind_their_sums_are_refused(tmp_path: Path) -> None:
+    """Such a norm of what a norm has scaled is another one, whatever was added."""
+    old = saved(tmp_path / "old", T.BertConfig(**SMALL), T.BertForMaskedLM)
+    with pytest.raises(VerificationError, match=r"'bert\S+0\.attention\.output\.LayerNorm\.weight' is in none of them"):
+        deepen(old, Deepen(count=1), Output(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
     """The class works out by the number of a layer whether it has a window, and the example is shorter than that."""
     options = {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1, "num_hidden_layers": 2}
@@ -255,6 +280,13 @@ def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) ->
     assert not (tmp_path / "new").exists()
 
 
+def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
+    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, as the class cannot."""
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
+    with pytest.raises(GrowthError, match=r"one more Mul in 'model\.layers\.0\.input_layernorm', and"):
+        widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new"))
+
+
 def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> None:
     model = Path(__file__).parents[2] / "models" / "resnet.onnx"
     for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB")):
@@ -267,6 +299,23 @@ def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> N
         found = call("widen", tmp_path / "folder", "-o", tmp_path / "new", *flag)
         assert found.exit_code == 2, found.output
         assert "does not go with a Hugging Face folder" in found.stderr
+
+
+def test_what_does_not_grow_as_asked_is_said_and_the_nearest_factor_that_does(tmp_path: Path) -> None:
+    """BERT normalises what all its layers add to, so that grows by whole factors, and its heads with it."""
+    sizes = {name: value for name, value in SMALL.items() if name not in {"num_key_value_heads", "head_dim"}}
+    with taught(saved(tmp_path / "old", T.BertConfig(**sizes), T.BertForMaskedLM)) as teacher:
+        asked = Widen(factor=1.5)
+        fit = fitted(teacher, asked, {})
+        assert fit.candidate.fields["intermediate_size"] == 30
+        assert "hidden_size" not in fit.candidate.fields
+        (note,) = otherwise(teacher, asked, fit, {})
+        assert note == "'stream' and 1 more keep their sizes: no config of BertForMaskedLM has their new sizes"
+        assert nearest(teacher, asked, {}).startswith("with a factor of 2 the class has a config")
+        whole = Widen(factor=1.5, groups={"bert.encoder.layer.0.attention.self.query.heads": 8})
+        (note,) = otherwise(teacher, whole, fitted(teacher, whole, {}), {})
+        assert note.startswith("'stream' grows from 16 to 32: 24 was asked for; only whole multiples of 16 are")
+        assert not otherwise(teacher, Widen(factor=2), fitted(teacher, Widen(factor=2), {}), {})
 
 
 @given(st.integers(1, 20), st.data())

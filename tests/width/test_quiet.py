@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from helpers.deepening import stored_in
 from helpers.graphs import TOLERANCE, Judge, grow, model, opened, run
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.axes.algebra import Factor
@@ -45,17 +46,17 @@ def stream(teacher: onnx.ModelProto) -> tuple[Any, Factor]:
     return analysis, group.factor
 
 
-def moved(teacher: onnx.ModelProto, student: onnx.ModelProto, seed: int = 1) -> float:
+def moved(teacher: onnx.ModelProto, student: onnx.ModelProto, amount: float = 1.0) -> float:
     """Return how far the student's output moves when all that it writes to new channels changes."""
     changed = onnx.ModelProto.FromString(student.SerializeToString())
     lengths = {tensor.name: tuple(tensor.dims) for tensor in teacher.graph.initializer}
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     for tensor in changed.graph.initializer:
         before = lengths.get(tensor.name)
         if tensor.name in {"W", "E"} and before is not None and D in before:
             array = numpy_helper.to_array(tensor).copy()
             new = np.moveaxis(array, before.index(D), 0)[D:]
-            new += rng.standard_normal(new.shape).astype(array.dtype)
+            new += (amount * rng.standard_normal(new.shape)).astype(array.dtype)
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     feed = Judge(teacher).feeds[0]
     return float(np.abs(run(student, feed)[0] - run(changed, feed)[0]).max())
@@ -207,6 +208,25 @@ def test_a_normalised_stream_grows_by_any_factor(name: str) -> None:
         assert found[0].fresh == round(D * times) - D
         assert judge.error(student) < TOLERANCE, times
         assert moved(teacher, student) > 1e-3, "new channels are dead"
+
+
+@pytest.mark.parametrize("name", [name for name in GROWING if "written out," in name])
+def test_new_channels_have_a_gradient_where_weights_are_stored_in_16_bits(name: str) -> None:
+    """A gain that is cast is 1 in new channels as well: with zero there and in the stream none of both could learn."""
+    body, more = GROWING[name]
+    teacher = stored_in(np.float16, teacher_of(body, **more))
+    student, growth = grow(teacher, factor=1.5)
+    assert growth.quiet
+    assert Judge(teacher).error(student) < 1e-3  # a mean of rows is rounded to 16 bits
+    assert moved(teacher, student, 1e-2) > 2e-3 * moved(teacher, student)  # of a square it would be 1e-4
+
+
+def test_a_gain_that_is_rounded_on_its_way_is_none_of_the_channels() -> None:
+    """What it scales by in fact, no sum of the stored numbers says."""
+    norm, scale = "n = LayerNormalization(f, g, b) m = MatMul(n, S)", "p = Cast<to=10>(m) q = Cast<to=10>(d)"
+    body = f"f = MatMul(x, W) {norm} {scale} s = Mul(p, q) t = Cast<to=1>(s) k = Add(f, t)"
+    _, growth = grow(teacher_of(f"{body} o = LayerNormalization(k, g2, c) y = MatMul(o, V)"), factor=1.5)
+    assert not growth.quiet
 
 
 @pytest.mark.parametrize("name", GROWING)

@@ -13,7 +13,7 @@ from onnx_n2n.axes.algebra import Axis, Factor, Product, holds, resolve
 from onnx_n2n.errors import NotApplicable
 from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.operators import plain
-from onnx_n2n.graph.passthrough import COPIES, REARRANGERS, stored
+from onnx_n2n.graph.passthrough import COPIES, REARRANGERS, behind_copies, stored
 from onnx_n2n.graph.uses import Use, operand
 from onnx_n2n.record.forms import Form, number, power, shaped, tensor, times
 from onnx_n2n.rules.obligations import Contraction, Mean, Norm
@@ -68,6 +68,7 @@ class _Search:
         self._read_interface()
         for node in self.analysis.nodes.get(self.factor, ()):
             self._visit(node)
+        self.writers = {use: value for use, value in self.writers.items() if use not in self.ones}
         holds = self.equations.solve(self.mean, (node for node, _ in self.writers))
         for value, held in holds.items():
             if not np.abs(held).sum() < LARGEST:
@@ -279,16 +280,17 @@ class _Search:
             else:
                 self.equations.tie(value, made, node)
             return
-        constants = [slot for slot, _ in given if self._constant(node, slot)]
+        uses = {slot: behind_copies(node, slot) for slot, _ in given}
+        constants = [slot for slot, use in uses.items() if self._constant(*use)]
         if len(constants) == 1 and (node.op_type == "Mul" or constants == [1]):
             (slot,) = constants
-            gain = self._vector(node, slot)
+            gain = self._vector(*uses[slot])
             if gain is None or not gain.all():
                 raise NotApplicable(f"{title(node)} scales by a matrix, or by zero")
             value = operand(node, 1 - slot)
             exponent = 1 if node.op_type == "Mul" else -1
-            self.equations.tie_scaled(value, made, node, gain, operand(node, slot), exponent)
-            self.ones.add((node, slot))
+            self.equations.tie_scaled(value, made, node, gain, operand(*uses[slot]), exponent)
+            self.ones.add(uses[slot])
             return
         if node.op_type == "Div" or constants:
             raise NotApplicable(f"{title(node)} divides by the stream, or makes it of constants only")

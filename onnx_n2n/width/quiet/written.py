@@ -11,7 +11,10 @@ from onnx_n2n.graph.uses import Use
 
 
 def written(mean: ir.Node, constants: Constants, gains: Collection[Use]) -> tuple[Use, Use] | None:
-    """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain."""
+    """Follow a mean of squares through ``x / sqrt(mean + epsilon) * gain``, and return epsilon and gain.
+
+    None for a gain that is cast: in a type of 16 bits it would be rounded, so the mean itself is scaled.
+    """
     added = _only_reader(mean, {"Add"})
     epsilon = _number(added, constants) if added is not None else None
     root = _only_reader(added, {"Sqrt"}) if added is not None else None
