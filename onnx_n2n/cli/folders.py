@@ -35,6 +35,10 @@ CLASS = click.option(
     "--verify-class", is_flag=True,
     help="For a Hugging Face folder: also let from_pretrained load both models, and run them in PyTorch.",
 )  # fmt: skip
+TRUST = click.option(
+    "--trust-remote-code", is_flag=True,
+    help="For a Hugging Face folder: run the code that it brings, for a class that is not of transformers.",
+)  # fmt: skip
 
 
 class OfFolders(click.Command):
@@ -57,11 +61,13 @@ class Asked:
         config: Values of fields of the config.
         max_shard_size: How large a weight file may be.
         verify_class: Whether to run both models in PyTorch.
+        trust_remote_code: Whether to run code that the folder brings.
     """
 
     config: Mapping[str, str] = field(default_factory=dict)
     max_shard_size: str | None = None
     verify_class: bool = False
+    trust_remote_code: bool = False
 
     def check_unasked(self) -> None:
         """Make sure that nothing of it is asked of a file.
@@ -77,7 +83,7 @@ class Asked:
 
 def of_folders(command: Command) -> Command:
     """Add the options of what is done to a Hugging Face folder, but for those of its config."""
-    return SHARDS(CLASS(command))
+    return SHARDS(CLASS(TRUST(command)))
 
 
 def grow(
@@ -102,7 +108,8 @@ def grow(
     console = terminal()
     with stages(console) as progress:
         size = None if asked.max_shard_size is None else size_of(asked.max_shard_size)
-        grown = run(model, change, Output(place, size, call.force, progress, asked.verify_class), values)
+        output = Output(place, size, call.force, progress, asked.verify_class, asked.trust_remote_code)
+        grown = run(model, change, output, values)
     with printing():
         if as_json:
             named = {"teacher": str(model), "student": str(place), "pass": str(change)}

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 import onnx_n2n
+from onnx_n2n.cli import folders
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import FORCE, as_html, check_page, write_page
-from onnx_n2n.cli.streams import graph, named, readable
+from onnx_n2n.cli.streams import graph, is_folder, named, readable
 from onnx_n2n.collector import still
 
 
@@ -24,8 +25,11 @@ from onnx_n2n.collector import still
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @as_html("what can grow")
 @FORCE
+@folders.TRUST
 @ends_well
-def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, force: bool) -> None:
+def inspect(
+    model: Path, *, for_clones: bool, as_json: bool, html: Path | None, force: bool, trust_remote_code: bool
+) -> None:
     """Show what in MODEL can grow and where depth can be added, and for everything else why not."""
     from onnx_n2n.analysis.redundant import count_clones
     from onnx_n2n.cli import tables
@@ -34,7 +38,9 @@ def inspect(model: Path, *, for_clones: bool, as_json: bool, html: Path | None, 
     from onnx_n2n.width.plan import ways
 
     check_page(html, force=force, others=(model,))
-    with graph(model) as file, still():
+    if not is_folder(model):
+        folders.Asked(trust_remote_code=trust_remote_code).check_unasked()
+    with graph(model, trust_remote_code=trust_remote_code) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")
             analysis = onnx_n2n.analyze(file)

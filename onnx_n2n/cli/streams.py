@@ -48,15 +48,15 @@ def is_folder(model: Path) -> bool:
 
 
 @contextmanager
-def graph(model: Path) -> Iterator[Path]:
-    """Lend the file of a model; of a Hugging Face folder that of its graph."""
+def graph(model: Path, *, trust_remote_code: bool = False) -> Iterator[Path]:
+    """Lend the file of a model; of a Hugging Face folder that of its graph, perhaps by code that the folder brings."""
     if not is_folder(model):
         with readable(model) as file:
             yield file
         return
     from onnx_n2n.huggingface import taught
 
-    with taught(model) as teacher:
+    with taught(model, trust_remote_code=trust_remote_code) as teacher:
         yield teacher.path
 
 

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ import numpy as np
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import Axis, Factor, Product, leaves, resolve, size
 from onnx_n2n.errors import GrowthError, ModelError, OptionError
-from onnx_n2n.huggingface.network import Network, built, class_of, quiet
+from onnx_n2n.huggingface.network import Network, built, quiet
 from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.record.settings import Setting
 from onnx_n2n.width.growth import Growth
 
 Fields = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
 Shapes = Mapping[str, tuple[int, ...]]
 MOST = 512  # combinations of fields that are tried
 
@@ -39,10 +41,15 @@ class Candidate:
     network: Network
 
 
-def whole(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with all that the class takes where it does not say it, as nested dictionaries."""
+def whole(network: Network, fields: Fields = NOTHING) -> dict[str, Any]:
+    """Return a config with all that the class takes where it does not say it, as nested dictionaries.
+
+    Args:
+        network: The class, with the config.
+        fields: Other values of some fields.
+    """
     with quiet():
-        found: dict[str, Any] = class_of(config).config_class.from_dict(copy.deepcopy(dict(config))).to_dict()
+        found: dict[str, Any] = network.kind.config_class.from_dict(changed(network.config, fields)).to_dict()
     return found
 
 
@@ -126,7 +133,7 @@ def candidates(network: Network, grown: Sizes, given: Fields, shown: Set[str]) -
     Raises:
         OptionError: There is no such field.
     """
-    config = whole(network.config)
+    config = whole(network)
     known = dict(flat(config))
     for path in given:
         if path not in known and path not in dict(flat(network.config)):
@@ -161,7 +168,7 @@ def _subsets(paths: list[str]) -> Iterator[tuple[str, ...]]:
 def attempted(network: Network, fields: Fields) -> Network | None:
     """Return a class with other values of some fields of its config, None where it cannot be built so."""
     try:
-        return built(changed(network.config, fields))
+        return built(network.kind, changed(network.config, fields))
     except ModelError:  # as of a width that no number of heads divides
         return None
 
@@ -204,7 +211,7 @@ def epsilons(network: Network, settings: Iterable[Setting], homes: Mapping[str, 
     moved = [each for each in settings if each.before != each.after]
     found: dict[str, float] = {}
     followed: set[Setting] = set()
-    for path, value in flat(whole(network.config)) if moved else ():
+    for path, value in flat(whole(network)) if moved else ():
         alike = [each for each in moved if isinstance(value, float) and each.before == np.float32(value)]
         made = attempted(network, {path: alike[0].after}) if alike else None
         if made is None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.huggingface import configs
-from onnx_n2n.huggingface.configs import Candidate
+from onnx_n2n.huggingface.configs import Candidate, Fields
 from onnx_n2n.huggingface.student import Larger
-from onnx_n2n.huggingface.teacher import Fields, Teacher, canonical, weights_of
+from onnx_n2n.huggingface.teacher import Teacher, canonical, weights_of
 from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.verification.options import Proof

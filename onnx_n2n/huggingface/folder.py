@@ -63,7 +63,6 @@ class Folder:
         index: What the index says of which tensor is in which file; None where there is none.
         others: Paths of all other files, in the folder: they are copied.
         left: Paths of what is not, for it holds other weights, or is of the download: of folders with a ``/``.
-        remote: The code that is not of transformers and that the class needs, by ``auto_map``; empty for none.
         sources: What is read of it, by path in the folder: the config, the index, the weight files and the others.
     """
 
@@ -75,7 +74,6 @@ class Folder:
     index: Mapping[str, Any] | None
     others: tuple[str, ...]
     left: tuple[str, ...]
-    remote: str
     sources: Mapping[str, Source]
 
     def __repr__(self) -> str:
@@ -158,7 +156,7 @@ def opened(path: str | os.PathLike[str]) -> Folder:
     document = None if index is None else MappingProxyType(dict(index.document))
     return Folder(
         folder, MappingProxyType(config), MappingProxyType(tensors), shards, metadata, document, others, left,
-        _remote(config), sources,
+        sources,
     )  # fmt: skip
 
 
@@ -247,11 +245,3 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         else:
             yield path
-
-
-def _remote(config: Mapping[str, Any]) -> str:
-    """Return the code that a config names and that is not of transformers."""
-    found = config.get("auto_map")
-    if not found:
-        return ""
-    return ", ".join(map(str, found.values())) if isinstance(found, Mapping) else str(found)

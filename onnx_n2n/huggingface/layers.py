@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from onnx_n2n.errors import GrowthError, ModelError
-from onnx_n2n.huggingface.configs import changed, flat, whole
+from onnx_n2n.errors import GrowthError
+from onnx_n2n.huggingface.configs import attempted, changed, flat, whole
 from onnx_n2n.huggingface.network import Network, built
 
 
@@ -38,7 +38,7 @@ def stacks(network: Network, shown: Set[str]) -> list[Stack]:
         network: The class.
         shown: The first names of the tensors that an output shows; layers that none shows are left as they are.
     """
-    known = dict(flat(whole(network.config)))
+    known = dict(flat(whole(network)))
     before = network.lengths
     found: list[Stack] = []
     for field, value in known.items():
@@ -52,7 +52,7 @@ def stacks(network: Network, shown: Set[str]) -> list[Stack]:
         if not paths or not set(network.shapes) < set(made.shapes) or any(each.paths == paths for each in found):
             continue
         if all(_shown(network, path, shown) for path in paths):
-            now = dict(flat(whole(made.config)))
+            now = dict(flat(whole(made)))
             free = tuple(path for path in lists if path not in also and len(now.get(path) or ()) == value + 1)
             found.append(Stack(field, also, free, paths, value))
     return found
@@ -70,11 +70,7 @@ def _longer(
     """Return the class with one layer more, and the lists that have to follow; not those that only are as long."""
 
     def made(also: Sequence[str]) -> Network | None:
-        fields = {field: known[field] + 1, **{path: [*known[path], known[path][-1]] for path in also}}
-        try:
-            return built(changed(network.config, fields))
-        except ModelError:
-            return None
+        return attempted(network, {field: known[field] + 1, **{path: [*known[path], known[path][-1]] for path in also}})
 
     if (bare := made(())) is not None:
         return (), bare
@@ -140,7 +136,7 @@ def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
     name = type(network.module).__name__
     if not found:
         raise GrowthError(f"no field of the config of {name} says how many layers there are that an output shows")
-    known = dict(flat(whole(network.config)))
+    known = dict(flat(whole(network)))
     fields: dict[str, Any] = {}
     orders: dict[str, list[int]] = {}
     for stack in found:
@@ -148,11 +144,11 @@ def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
         fields[stack.field] = len(layers)
         fields |= {path: [known[path][layer] for layer in layers] for path in stack.lists}
         orders |= dict.fromkeys(stack.paths, layers)
-    said = dict(flat(whole(changed(network.config, fields))))
+    said = dict(flat(whole(network, fields)))
     for stack in found:
         lists = {path: [known[path][layer] for layer in orders[stack.paths[0]]] for path in stack.free}
         fields |= {path: value for path, value in lists.items() if said.get(path) != value}
-    made = built(changed(network.config, fields))
+    made = built(network.kind, changed(network.config, fields))
     check_alike(network, made, orders)
     sources, added = {}, {}
     new: dict[str, int] = {}

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.huggingface.configs import Fields
 from onnx_n2n.huggingface.fitting import Fitted, fitted
-from onnx_n2n.huggingface.teacher import Fields, Teacher
+from onnx_n2n.huggingface.teacher import Teacher
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.width.plan import plan
 

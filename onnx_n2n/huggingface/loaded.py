@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError, VerificationError
-from onnx_n2n.huggingface.network import Network, class_of, libraries, quiet
+from onnx_n2n.huggingface.network import Network, libraries, quiet
 from onnx_n2n.huggingface.tracing import LENGTH, examples, outputs_of
 from onnx_n2n.verification.compare import compare
 from onnx_n2n.verification.draw import Drawn, wanted
@@ -99,7 +99,7 @@ def _run(folder: Path, network: Network, feeds: Sequence[Feed], dtype: str = "au
     """Load a folder and run what it holds."""
     torch, _ = libraries()
     with quiet():
-        net, info = class_of(network.config).from_pretrained(
+        net, info = network.kind.from_pretrained(
             folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True
         )
         answers = []

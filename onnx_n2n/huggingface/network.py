@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -54,7 +56,12 @@ class Network:
     mode: Any
 
     def __repr__(self) -> str:
-        return f"<Network: {type(self.module).__name__}, {len(self.shapes)} tensors>"
+        return f"<Network: {self.kind.__name__}, {len(self.shapes)} tensors>"
+
+    @property
+    def kind(self) -> Any:
+        """Its class."""
+        return type(self.module)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -108,7 +115,7 @@ class Network:
             ModelError: One is left empty as well.
         """
         torch, _ = libraries()
-        module = _made(self.config, _Empty(torch))
+        module = _made(self.kind, self.config, _Empty(torch))
         found = {name: value for name, value in module.named_buffers(remove_duplicate=False) if name in self.computed}
         for name, value in found.items():
             if value.device.type == "meta":
@@ -116,37 +123,57 @@ class Network:
         return {name: value.detach().numpy() for name, value in found.items()}
 
 
-def built(config: Mapping[str, Any]) -> Network:
-    """Build the network of a config.
+def built(kind: Any, config: Mapping[str, Any]) -> Network:
+    """Build the network of a class with a config.
 
     Raises:
-        ModelError: The class is not known, or cannot be built so.
+        ModelError: The class cannot be built so.
     """
-    libraries()
     fake = import_module("torch._subclasses.fake_tensor").FakeTensorMode()
-    return Network(config, _made(config, fake), fake)
+    return Network(config, _made(kind, config, fake), fake)
 
 
-def class_of(config: Mapping[str, Any]) -> Any:
+def class_of(config: Mapping[str, Any], code: Path | None = None) -> Any:
     """Return the class that a config names.
 
+    Args:
+        config: What config.json says.
+        code: A folder whose own code may be run; None if only classes of transformers will do.
+
     Raises:
-        ModelError: It names none, or one that is not of transformers.
+        ModelError: It names none, or one that is not there.
     """
     _, transformers = libraries()
     names = config.get("architectures")
     if not (isinstance(names, list) and names and isinstance(names[0], str)):
         raise ModelError("config.json does not say of which class the model is: it has no 'architectures'")
-    found = getattr(transformers, names[0], None)
+    own = _brought(config, names[0])
+    found = _run(own, code) if own and code is not None else getattr(transformers, names[0], None)
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
-        hint = "code that comes with a model is not run" if config.get("auto_map") else "a newer one may"
+        hint = f"its own code, {own!r}, is only run with `trust_remote_code=True`" if own else "a newer one may"
         raise ModelError(f"transformers {transformers.__version__} has no class {brief(repr(names[0]))}", hint=hint)
     return found
 
 
-def _made(config: Mapping[str, Any], mode: Any) -> Any:
+def _brought(config: Mapping[str, Any], name: str) -> str:
+    """Return where the code is that a model brings for its class, by the config: ``modeling_toy.ToyModel``."""
+    brought = config.get("auto_map")
+    texts = (text for text in (brought.values() if isinstance(brought, Mapping) else ()) if isinstance(text, str))
+    return next((text for text in texts if text.rpartition(".")[2] == name), "")
+
+
+def _run(own: str, code: Path) -> Any:
+    """Return a class whose code is in a folder, or by that in the hub's cache."""
+    utilities = import_module("transformers.dynamic_module_utils")
+    with quiet():
+        try:
+            return utilities.get_class_from_dynamic_module(own, os.fspath(code), local_files_only=True)
+        except Exception as failure:  # of code that we do not know
+            raise ModelError(f"the code {own!r} of {str(code)!r} does not run: {_said(failure)}") from failure
+
+
+def _made(kind: Any, config: Mapping[str, Any], mode: Any) -> Any:
     torch, transformers = libraries()
-    kind = class_of(config)
     initialization = import_module("transformers.initialization")
     with quiet(), ExitStack() as stack:
         try:

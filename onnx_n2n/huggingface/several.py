@@ -12,11 +12,11 @@ from pathlib import Path
 from onnx_n2n.errors import OptionError
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.card import name_of
+from onnx_n2n.huggingface.configs import NOTHING, Fields
 from onnx_n2n.huggingface.deepening import deepen
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.grown import Grown
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.teacher import NOTHING, Fields
 from onnx_n2n.huggingface.widening import widen
 from onnx_n2n.io.folders import named
 from onnx_n2n.io.rooms import room

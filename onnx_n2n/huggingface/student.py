@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_n2n.checkpoint.numbered import renumbered
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
+from onnx_n2n.huggingface.configs import Fields
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, written
 from onnx_n2n.huggingface.linked import call_alike, keys_read, model_of
@@ -26,7 +27,7 @@ from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.output import Output
 from onnx_n2n.huggingface.shown import unshown
-from onnx_n2n.huggingface.teacher import Fields, Teacher, canonical
+from onnx_n2n.huggingface.teacher import Teacher, canonical
 from onnx_n2n.huggingface.workspace import Workspace, save
 from onnx_n2n.passes.report import Result
 from onnx_n2n.verification.verdict import Verdict
@@ -106,7 +107,7 @@ def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fie
     """
     draft.configure(fields)
     folder = opened(draft.path)
-    network, weights, sources = built(folder.config), larger.weights, larger.sources
+    network, weights, sources = built(teacher.network.kind, folder.config), larger.weights, larger.sources
     for name, shape in canonical(network).items():
         if name not in weights and shape != teacher.network.shapes.get(sources[name]):
             raise GrowthError(f"{name!r} would become {list(shape)}, and no output shows what it is for")

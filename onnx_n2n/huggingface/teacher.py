@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import onnx_ir as ir
 
@@ -17,7 +15,7 @@ from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Read
 from onnx_n2n.huggingface.linked import keys_read, model_of
-from onnx_n2n.huggingface.network import Network, built
+from onnx_n2n.huggingface.network import Network, built, class_of
 from onnx_n2n.huggingface.output import Output
 from onnx_n2n.huggingface.tracing import examples
 from onnx_n2n.huggingface.workspace import Workspace, save, workspace
@@ -25,8 +23,6 @@ from onnx_n2n.io.folders import named
 from onnx_n2n.io.model import load
 
 FILE = "teacher.onnx"
-Fields = Mapping[str, Any]
-NOTHING: Fields = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +56,28 @@ class Teacher:
         return {str(name) for name in self.analysis.model.graph.initializers}
 
     @classmethod
-    def read(cls, folder: Folder, place: Workspace) -> Teacher:
+    def read(cls, folder: Folder, place: Workspace, *, trust_remote_code: bool = False) -> Teacher:
         """Trace a folder's class.
 
         Raises:
             ModelError: It does not export, or the folder is not what it needs.
         """
-        network = built(folder.config)
+        network = built(class_of(folder.config, folder.path if trust_remote_code else None), folder.config)
         found = keys_read(network, folder)
         save(model_of(folder, network, found, place), place.path / FILE)
         return cls(folder, network, found, place, analyze(load(place.path / FILE)), examples(network.module)[0])
 
 
 @contextmanager
-def taught(folder: str | PathLike[str], output: Output | None = None) -> Iterator[Teacher]:
+def taught(
+    folder: str | PathLike[str], output: Output | None = None, *, trust_remote_code: bool = False
+) -> Iterator[Teacher]:
     """Lend the graph of a folder, as long as its weights are lent as external data.
 
     Args:
         folder: The folder.
         output: Where a new one is to be written, if one is.
+        trust_remote_code: Whether to run code that the folder brings; if there is an output, that says so.
 
     Raises:
         ModelError: It is no model, or its class does not export, or cannot read it.
@@ -89,8 +88,9 @@ def taught(folder: str | PathLike[str], output: Output | None = None) -> Iterato
         writing.check_output(old, output.path, force=output.force)
         near = named(Path(output.path)).parent
         output.progress("tracing the class")
+        trust_remote_code = output.trust_remote_code
     with workspace(old, near) as place:
-        yield Teacher.read(old, place)
+        yield Teacher.read(old, place, trust_remote_code=trust_remote_code)
 
 
 def canonical(network: Network) -> dict[str, tuple[int, ...]]:

@@ -10,13 +10,14 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs, writing
+from onnx_n2n.huggingface.configs import NOTHING, Fields
 from onnx_n2n.huggingface.fitting import Fitted, fitted
 from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
 from onnx_n2n.huggingface.student import Student, drafted, verified
-from onnx_n2n.huggingface.teacher import NOTHING, Fields, Teacher, taught
+from onnx_n2n.huggingface.teacher import Teacher, taught
 from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen

@@ -51,7 +51,7 @@ def test_tensors_are_where_it_says_by_links_too(placed: Placed) -> None:
             assert list(folder.shards) == sorted({stored.file.name for stored in folder.tensors.values()})
             assert (folder.index is None) == (len(shards) == 1)
             assert folder.others == ("1_Pooling/config.json", "LICENSE", "tokenizer.json")
-            assert (folder.left, folder.remote) == ((), "")
+            assert folder.left == ()
             order = [(stored.file.name, stored.offset) for stored in folder.tensors.values()]
             assert order == sorted(order)
 
@@ -232,12 +232,6 @@ def test_of_one_file_and_several_transformers_takes_the_one(tmp_path: Path) -> N
     assert found.left == (FIRST, SECOND, INDEX)
     (folder / INDEX).write_text(json.dumps({"weight_map": {"w": "model.safetensors"}}))
     assert opened(folder).index == {"weight_map": {"w": "model.safetensors"}}
-
-
-def test_code_that_is_not_of_transformers_is_named(tmp_path: Path) -> None:
-    folder = small(tmp_path / "model")
-    configured(model_type=None, auto_map={"AutoConfig": "configuration_toy.ToyConfig"})(folder)
-    assert opened(folder).remote == "configuration_toy.ToyConfig"
 
 
 def test_a_file_that_changes_meanwhile_is_a_sentence(tmp_path: Path) -> None:

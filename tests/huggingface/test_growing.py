@@ -10,76 +10,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from helpers.calling import call
 from helpers.hubs import small
 from helpers.needing import needs
+from helpers.pretrained import SMALL, llama, same, saved
 from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
-from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.fitting import fitted
 from onnx_n2n.huggingface.folder import opened
-from onnx_n2n.huggingface.keys import read, written
-from onnx_n2n.huggingface.layers import check_alike, deeper, order
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import digest
 from onnx_n2n.huggingface.loaded import loaded_alike
-from onnx_n2n.huggingface.network import built
-from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.huggingface.writing import drafting, kept
 from onnx_n2n.io import space
 from onnx_n2n.io.rooms import PREFIX
 from onnx_n2n.io.tensorfile import from_bytes
 from onnx_n2n.record import record as records
-from onnx_n2n.record.settings import Setting
 
 torch = needs("torch")
 T = needs("transformers")
 needs("onnxscript")
-
-SMALL = {
-    "hidden_size": 16, "intermediate_size": 20, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
-    "num_hidden_layers": 1, "vocab_size": 31, "max_position_embeddings": 32, "eos_token_id": 4, "bos_token_id": 1,
-}  # fmt: skip
-LISTS = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
-
-
-def saved(folder: Path, config: Any, kind: Any, dtype: Any = torch.float32) -> Path:
-    """Write a network with values as training leaves them, through links as the hub's cache has them."""
-    torch.manual_seed(0)
-    net = kind(config).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    net.to(dtype).save_pretrained(folder / "blobs")
-    links = folder / "snapshot"
-    links.mkdir()
-    for file in (folder / "blobs").iterdir():
-        (links / file.name).symlink_to(Path("..") / "blobs" / file.name)
-    return links
-
-
-def llama(folder: Path, **options: Any) -> Path:
-    return saved(folder, T.LlamaConfig(**SMALL | options), T.LlamaForCausalLM)
-
-
-def logits(folder: Path, ids: Any) -> Any:
-    """Load a folder strictly, and run it."""
-    kind = T.AutoModelForCausalLM
-    net, info = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
-    assert not any(info.get(each) for each in LISTS), info
-    with torch.no_grad():
-        return net.eval()(input_ids=ids).logits.float().numpy()
-
-
-def same(old: Path, new: Path) -> None:
-    ids = torch.randint(0, 31, (3, 13), generator=torch.Generator().manual_seed(1))
-    before = logits(old, ids)
-    np.testing.assert_allclose(logits(new, ids), before, rtol=0, atol=1e-5 * abs(before).max())
 
 
 def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,64 +167,6 @@ def test_layers_with_norms_behind_their_sums_are_refused(tmp_path: Path) -> None
     assert not (tmp_path / "new").exists()
 
 
-def test_copies_of_layers_keep_their_windows(tmp_path: Path) -> None:
-    """The class works out by the number of a layer whether it has a window, and the example is shorter than that."""
-    options = {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1, "num_hidden_layers": 2}
-    config = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", **SMALL, **options}
-    network = built(config)
-    full, window = "full_attention", "sliding_attention"
-    found = deeper(network, 1, 1, set(network.shapes))
-    assert found.fields == {"num_hidden_layers": 3, "layer_types": [full, full, window]}
-    assert deeper(network, 0, 2, set(network.shapes)).fields == found.fields
-    plain = built({**config, "use_sliding_window": False})
-    assert deeper(plain, 1, 1, set(plain.shapes)).fields == {"num_hidden_layers": 3}  # what the class says by itself
-
-
-def test_ids_that_are_sizes_by_chance_stay() -> None:
-    network = built({"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "eos_token_id": [4, 2]})
-    candidate = next(candidates(network, Sizes({4: 8}), {}, set(network.shapes)))
-    assert candidate.fields["eos_token_id"] == [8, 2]  # what is left out next
-    assert silent(candidate, network) == {"eos_token_id": False}
-
-
-def test_fields_that_fit_together_only_are_tried_together() -> None:
-    """The width alone gives OPT a projection behind its embedding."""
-    sizes = {"hidden_size": 16, "word_embed_proj_dim": 16, "ffn_dim": 20, "num_attention_heads": 4, "vocab_size": 31}
-    config = {"architectures": ["OPTForCausalLM"], "model_type": "opt", **sizes, "num_hidden_layers": 1}
-    network = built({**config, "max_position_embeddings": 32})
-    found = next(candidates(network, Sizes({16: 32, 20: 40, 4: 8}), {}, set(network.shapes))).fields
-    assert {"hidden_size", "word_embed_proj_dim", "ffn_dim"} <= set(found)
-
-
-def test_layers_of_another_kind_than_what_they_are_made_of_are_refused() -> None:
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "num_hidden_layers": 2}
-    network, made = built(config), built({**config, "num_hidden_layers": 3})
-    check_alike(network, made, {"model.layers": [0, 0, 1]})
-    made.module.model.layers[2].mlp.window = 12
-    with pytest.raises(GrowthError, match=r"'mlp.window' of layer 2 in .* would be 12, and is None in layer 1"):
-        check_alike(network, made, {"model.layers": [0, 0, 1]})
-
-
-def test_what_no_output_shows_stays() -> None:
-    """A model that reads images too is traced with text."""
-    inner = {"text_config": {"model_type": "llama", **SMALL}, "vision_config": {
-        "model_type": "clip_vision_model", "hidden_size": 24, "intermediate_size": 28, "num_attention_heads": 4,
-        "num_hidden_layers": 1, "image_size": 8, "patch_size": 4}}  # fmt: skip
-    config = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "image_token_id": 30, **inner}
-    network = built(config)
-    shown = {name for name in network.shapes if "language_model" in name or "lm_head" in name}
-    found = deeper(network, 1, 1, shown)
-    assert found.fields == {"text_config.num_hidden_layers": 2}
-    before = unshown(network, shown)
-    assert unshown(found.network, shown, found.sources) == before
-    assert unshown(built(changed(config, {"text_config.num_attention_heads": 8})), shown) == before
-    # changes no shape, and what heads of the tower see
-    assert unshown(built(changed(config, {"vision_config.num_attention_heads": 8})), shown) != before
-    fields = next(candidates(network, Sizes({4: 8, 20: 40}), {}, shown)).fields
-    assert fields["text_config.intermediate_size"] == 40
-    assert not [path for path in fields if path.startswith("vision_config")]
-
-
 def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) -> None:
     old = llama(tmp_path / "old")
     asked = Widen(groups={"model.layers.0.mlp.gate_proj": 30})
@@ -287,9 +182,58 @@ def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
         widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new"))
 
 
+CODE = """
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class ToyConfig(LlamaConfig):
+    model_type = "toy"
+
+class ToyForCausalLM(LlamaForCausalLM):
+    config_class = ToyConfig
+
+    def forward(self, *given, **named):
+        found = super().forward(*given, **named)
+        found.logits = found.logits.tanh()
+        return found
+"""
+
+
+def test_code_that_a_folder_brings_is_run_only_if_somebody_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    old = llama(tmp_path / "old")
+    classes = {"AutoConfig": "modeling_toy.ToyConfig", "AutoModelForCausalLM": "modeling_toy.ToyForCausalLM"}
+    config = json.loads((old / "config.json").read_text())
+    config |= {"architectures": ["ToyForCausalLM"], "model_type": "toy", "auto_map": classes}
+    (tmp_path / "old" / "blobs" / "config.json").write_text(json.dumps(config))
+    (old / "modeling_toy.py").write_text(f"print('run')\n{CODE}")
+    found = call("inspect", old)
+    assert found.exit_code == 3
+    assert "no class 'ToyForCausalLM'" in found.stderr
+    assert "only run with --trust-remote-code" in found.stderr
+    assert not found.stdout
+    assert not (tmp_path / "modules").exists()
+    found = call("widen", old, "-o", tmp_path / "new", "--verify", "class", "--trust-remote-code", "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout.partition("\n")[2])["exact"]["state"] == "equal"
+    ids = torch.randint(0, 31, (3, 13), generator=torch.Generator().manual_seed(1))
+    before, after = (
+        T.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)(input_ids=ids).logits.detach().numpy()
+        for folder in (old, tmp_path / "new")
+    )
+    assert abs(before).max() <= 1
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5)
+    (old / "modeling_toy.py").write_text("import nothing_of_this_name")
+    found = call("inspect", old, "--trust-remote-code")
+    assert found.exit_code == 3
+    assert "the code 'modeling_toy.ToyForCausalLM' of" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> None:
     model = Path(__file__).parents[2] / "models" / "resnet.onnx"
-    for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB")):
+    for option in (("--config", "hidden_size=3"), ("--max-shard-size", "5GB"), ("--trust-remote-code",)):
         found = call("widen", model, "-o", tmp_path / "new.onnx", *option)
         assert found.exit_code == 2
         assert f"{option[0]} is for a Hugging Face folder" in found.stderr
@@ -316,77 +260,6 @@ def test_what_does_not_grow_as_asked_is_said_and_the_nearest_factor_that_does(tm
         (note,) = otherwise(teacher, whole, fitted(teacher, whole, {}), {})
         assert note.startswith("'stream' grows from 16 to 32: 24 was asked for; only whole multiples of 16 are")
         assert not otherwise(teacher, Widen(factor=2), fitted(teacher, Widen(factor=2), {}), {})
-
-
-@given(st.integers(1, 20), st.data())
-def test_copies_stand_before_their_originals(length: int, data: st.DataObject) -> None:
-    count = data.draw(st.integers(0, 3 * length))
-    every = data.draw(st.integers(1, length))
-    found = order(length, count, every)
-    assert sorted(set(found)) == list(range(length))
-    assert found == sorted(found)
-    assert len(found) == length + (count or -(-length // every))
-
-
-def test_fields_of_nested_configs_are_changed() -> None:
-    config = {"a": 1, "inner": {"b": [2, 3]}}
-    assert dict(flat(config)) == {"a": 1, "inner.b": [2, 3]}
-    assert changed(config, {"inner.b": [4, 5]}) == {"a": 1, "inner": {"b": [4, 5]}}
-    assert config["inner"] == {"b": [2, 3]}
-
-
-def test_a_field_says_one_number() -> None:
-    config = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **SMALL, "rms_norm_eps": 1e-5}
-    qwen, network = built(config), built({**config, "architectures": ["LlamaForCausalLM"], "initializer_range": 1e-5})
-    outer = [f"model.{name}" for name in ("layers.0.input_layernorm", "layers.0.post_attention_layernorm", "norm")]
-    homes, before = {f"add_{place}": path for place, path in enumerate(outer)}, float(np.float32(1e-5))
-    moved = [Setting(name, "1", before, 5e-6) for name in homes]
-    assert epsilons(network, moved, homes) == {"rms_norm_eps": 5e-6}  # and not the range, which no module goes by
-    assert epsilons(network, [Setting("scale", "1", 2.0, 2.0)], homes) == {}
-    with pytest.raises(GrowthError, match=r"'rms_norm_eps' .* and to stay 1e-05 for 'model.layers.0.self_attn.k_norm'"):
-        epsilons(qwen, moved, homes)
-    with pytest.raises(GrowthError, match=r"and to stay 1e-05 for 'model.norm'"):
-        epsilons(network, moved[:2], homes)
-    with pytest.raises(GrowthError, match=r"be 5e-06 for .*, and 2e-06 for 'model.norm'"):
-        epsilons(network, [*moved[:2], Setting("add_2", "1", before, 2e-6)], homes)
-    for strange in (Setting("add_2", "1", 3e-4, 2e-4), Setting("other", "1", before, 5e-6)):
-        with pytest.raises(GrowthError, match="and no field of the config says that number"):
-            epsilons(network, [*moved[:2], Setting("add_2", "1", before, 5e-6), strange], homes)
-
-
-def test_prefixes_come_and_go_as_the_class_says() -> None:
-    config = {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 1,
-              "vocab_size": 11, "n_positions": 16}  # fmt: skip
-    network = built(config)
-    keys = [name.removeprefix("transformer.") for name in network.shapes if name != "lm_head.weight"]
-    found = read(network, [*keys, "strange"])
-    assert found.unread == ("strange",)
-    assert not found.lacking
-    assert found.plain["transformer.h.0.ln_1.weight"] == "h.0.ln_1.weight"
-    assert found.plain[network.one["lm_head.weight"]] == "wte.weight"
-
-
-@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
-def test_experts_are_made_and_unmade(tmp_path: Path, kind: str) -> None:
-    config = T.MixtralConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
-    folder = opened(saved(tmp_path, config, T.MixtralForCausalLM, getattr(torch, kind)))
-    network = built(folder.config)
-    found = read(network, folder.tensors)
-    assert found.made
-    assert not found.unread
-    for made in found.made:
-        again = written(network, made, made.make(network, folder))
-        assert set(again) == {key for keys in made.keys.values() for key in keys}
-        for key, array in again.items():
-            np.testing.assert_array_equal(array, folder.array(key))
-
-
-def test_buffers_are_those_of_the_class() -> None:
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **SMALL, "rope_theta": 100.0}
-    network = built(config)
-    real = T.LlamaForCausalLM(T.LlamaConfig.from_dict(config))
-    name = "model.rotary_emb.inv_freq"
-    np.testing.assert_array_equal(network.buffers[name], real.get_buffer(name).numpy())
 
 
 def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
