@@ -37,7 +37,7 @@ CLASS = click.option(
 )  # fmt: skip
 TRUST = click.option(
     "--trust-remote-code", is_flag=True,
-    help="For a Hugging Face folder: run the code that it brings, for a class that is not of transformers.",
+    help="For a Hugging Face folder: run the code that its config names for its class.",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ A quantised number is zero where it is its zero point. A layer whose weights are
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,22 +137,40 @@ class Zeros:
 
     def _factors(self, node: ir.Node) -> list[Use]:
         """Make one factor of a product zero, but not what makes another one zero too: no factor would have a slope."""
-        reasons, found = [], list[list[Use]]()
+        reasons, found = [], dict[int, list[Use]]()
         never = f"all that {node.op_type} {node.name!r} multiplies would be zero, and never learn"
-        if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
-            raise Refused(never)
-        for factor in node.inputs[: 2 if node.op_type == "Mul" else 1]:
+        for slot, factor in enumerate(node.inputs[: 2 if node.op_type == "Mul" else 1]):
             if factor is not None and kept(self.analysis.constants, factor) is None:
                 try:
-                    found.append(self.of(factor, node))
+                    found[slot] = self.of(factor, node)
                 except Refused as refusal:
                     reasons.append(str(refusal))
-        for uses in found:
-            if not any(set(other) <= set(uses) for other in found if other is not uses):
+        for slot, uses in found.items():
+            if not any(self._vanishes((node, other), set(uses)) for other in range(len(node.inputs)) if other != slot):
                 return uses
         if found:
             raise Refused(never)
         raise Refused(reasons[0] if reasons else f"{node.op_type} {node.name!r} multiplies constants")
+
+    def _vanishes(self, use: Use, zero: Set[Use]) -> bool:
+        """Say whether what a node reads is zero, if uses of constants are."""
+        if use in zero:
+            return True
+        node = operand(*use).producer()
+        if node is None or node not in self.nodes:
+            return False
+        known = [(node, slot) for slot, value in enumerate(node.inputs) if value is not None]
+        if node.op_type in {"Add", "Sub", "Sum", "Where"}:
+            return all(self._vanishes(each, zero) for each in known[node.op_type == "Where" :])
+        if node.op_type in LAYERS:
+            slot, biases = LAYERS[node.op_type]
+            one = any(self._vanishes((node, each), zero) for each in (0, slot))
+            return one and all(self._vanishes(each, zero) for each in known if each[1] in biases)
+        if node.op_type in GAINS:
+            return all(each in zero for each in known if each[1] in GAINS[node.op_type])
+        if node.op_type == "Mul":
+            return any(self._vanishes(each, zero) for each in known)
+        return node.op_type in PASSING | {"Div", "DequantizeLinear"} and self._vanishes((node, 0), zero)
 
 
 def weight(constants: Constants, node: ir.Node) -> int | None:

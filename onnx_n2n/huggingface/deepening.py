@@ -7,12 +7,12 @@ from dataclasses import fields as fields_of
 from dataclasses import replace
 from os import PathLike
 
-from onnx_n2n.errors import GrowthError, OptionError, VerificationError
+from onnx_n2n.errors import GrowthError, OptionError
 from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.layers import Deeper, deeper
 from onnx_n2n.huggingface.lineage import deepened, owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import Larger, drafted, verified
+from onnx_n2n.huggingface.student import ClassDiffersError, Larger, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught, weights_of
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.record.steps import COPY, New, Step
@@ -40,7 +40,7 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
             f"`{wrong[0]}=` does not go with a Hugging Face folder, whose class only has more layers of the same kind",
             hint="say how many with `count=`, or `every=`",
         )
-    with taught(folder, output) as teacher:
+    with taught(folder, output, trust_remote_code=output.trust_remote_code) as teacher:
         found = deeper(teacher.network, change.count, change.every, teacher.shown)
         output.progress("growing")
         old = weights_of(teacher.analysis.model)
@@ -63,7 +63,7 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
         with drafted(teacher, larger, output) as draft:
             try:
                 student = verified(teacher, draft, larger, found.fields, output)
-            except VerificationError as failure:
+            except ClassDiffersError as failure:
                 raise _explained(failure, teacher, found, zero) from failure
             record = deepened(result.growth, str(change), teacher.network, found, made)
             record = owned(record, teacher.network.one)
@@ -71,15 +71,15 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
 
 
 def _explained(
-    failure: VerificationError, teacher: Teacher, found: Deeper, copies: Mapping[str, New]
-) -> VerificationError:
+    failure: ClassDiffersError, teacher: Teacher, found: Deeper, copies: Mapping[str, New]
+) -> ClassDiffersError:
     """Return a failure with what is in a new layer beside copies of blocks, as norms behind the sums of BERT are."""
     sources = (teacher.network.one.get(found.sources[name], found.sources[name]) for name in found.added)
     beside = next((source for source in sources if source in teacher.shown and source not in copies), None)
     if beside is None:
         return failure
     why = f"a new layer is more than blocks that add zero: {beside!r} is in none of them"
-    return VerificationError(f"{failure.reason}; {why}", hint=failure.hint)
+    return ClassDiffersError(f"{failure.reason}; {why}", hint=failure.hint)
 
 
 def _copies(steps: Sequence[Step]) -> dict[str, New]:

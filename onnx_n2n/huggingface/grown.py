@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onnx_n2n.huggingface import writing
@@ -24,10 +24,10 @@ class Grown:
 
     Attributes:
         written: What was written.
-        result: What the pass did to the graph.
+        results: What each pass did to its graph.
         parameters_before: Parameters of the old class, tied ones once.
         parameters_after: Those of the new one.
-        run: What running both classes' graphs showed; None if they could not be run.
+        run: What running both classes' graphs showed, of the last pass; None if they could not be run.
         exact: What the exact check says of them.
         by_class: What running both in PyTorch showed; None if that was not asked for.
         dropped: Keys of tensors that the class does not have, and that are not in the new folder.
@@ -37,7 +37,7 @@ class Grown:
     """
 
     written: writing.Written
-    result: Result[Any]
+    results: tuple[Result[Any], ...]
     parameters_before: int
     parameters_after: int
     run: Any
@@ -52,12 +52,26 @@ class Grown:
         fields = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in self.written.fields.items())
         return f"<Grown: {str(self.written.path)!r}, {fields}>"
 
+    def joined(self, later: Grown) -> Grown:
+        """Return what this pass and a later one of the same run have done."""
+        fields = dict(self.written.fields)
+        for name, (before, after) in later.written.fields.items():
+            fields[name] = (fields.get(name, (before,))[0], after)
+        return replace(
+            later,
+            written=replace(later.written, fields=fields, left=(*self.written.left, *later.written.left)),
+            results=(*self.results, *later.results),
+            parameters_before=self.parameters_before,
+            dropped=(*self.dropped, *later.dropped),
+            notes=(*self.notes, *later.notes),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON-ready values."""
         return {
             "config": {name: {"before": old, "after": new} for name, (old, new) in self.written.fields.items()},
             "grown": [{"group": each.name, "before": each.before, "after": each.after}
-                      for each in self.result.change.grown],
+                      for result in self.results for each in result.change.grown],
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "verification": None if self.run is None else self.run.to_json(),
             "exact": self.exact.to_json(),
@@ -71,9 +85,8 @@ class Grown:
 
 
 def write(
-    teacher: Teacher, draft: writing.Draft, student: Student, result: Result[Any], output: Output, record: Record, *,
-    notes: tuple[str, ...] = (),
-) -> Grown:  # fmt: skip
+    teacher: Teacher, draft: writing.Draft, student: Student, result: Result[Any], output: Output, record: Record
+) -> Grown:
     """Give the draft of a new folder what it lacks.
 
     Args:
@@ -83,7 +96,6 @@ def write(
         result: What the pass did.
         output: What is asked for.
         record: What became of the weights, by the names that the class has for them.
-        notes: Why it has not grown as it was asked for.
 
     Raises:
         ModelError: The disk has no room.
@@ -98,7 +110,7 @@ def write(
     beside = writing.record_name(old) if output.last else ""
     said = card(old, student.fields, *counts, verification(*proven), beside, barred)
     done = draft.finish(student.fields, record if output.last else None, said)
-    return Grown(done, result, *counts, *proven, teacher.found.unread, notes, record, barred)
+    return Grown(done, (result,), *counts, *proven, teacher.found.unread, result.change.notes, record, barred)
 
 
 def parameters(network: Network) -> int:

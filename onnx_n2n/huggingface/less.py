@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from onnx_n2n.errors import GrowthError
+from onnx_n2n.errors import N2NError
 from onnx_n2n.huggingface.configs import Fields
 from onnx_n2n.huggingface.fitting import Fitted, fitted
 from onnx_n2n.huggingface.teacher import Teacher
 from onnx_n2n.passes.widen import Widen
+from onnx_n2n.width.choice import unchanged
 from onnx_n2n.width.plan import plan
 
 
@@ -25,8 +26,10 @@ def otherwise(teacher: Teacher, change: Widen, fit: Fitted, reasons: Mapping[str
         reasons: Why groups were left out of it, by name.
     """
     wanted, kind = plan(teacher.analysis, change), type(teacher.network.module).__name__
-    unsaid = f"no config of {kind} has their new sizes"
-    why = {each.name: reasons.get(each.name, unsaid) for each in wanted.grown if each.name not in fit.grown}
+    unsaid = f"no config of {kind} says what it would become"
+    small = f"a factor of {change.times:g} adds not even one to it"
+    why = dict.fromkeys((each.name for each in unchanged(teacher.analysis, change)), small)
+    why |= {each.name: reasons.get(each.name, unsaid) for each in wanted.grown if each.name not in fit.grown}
     why |= {each.name: each.reason for each in wanted.kept if each.whole}
     names: dict[str, list[str]] = {}
     for name, reason in why.items():
@@ -42,11 +45,13 @@ def nearest(teacher: Teacher, change: Widen, fields: Fields) -> str:
     It is empty if none of those that were tried will do. The class is not traced with it.
     """
     wanted = plan(teacher.analysis, change)
-    names = {each.name for each in wanted.grown} | {each.name for each in wanted.kept if each.whole}
-    for factor in _factors(change.times, min(each.before for each in wanted.grown)):
-        with contextlib.suppress(GrowthError):
+    sizes = {each.name: each.before for each in wanted.grown}
+    sizes |= {each.name: each.size for each in wanted.kept if each.whole}
+    sizes |= {each.name: each.size for each in unchanged(teacher.analysis, change)}
+    for factor in _factors(change.times, min(sizes.values())):
+        with contextlib.suppress(N2NError):
             fit = fitted(teacher, replace(change, factor=factor), fields)
-            if names <= fit.grown and not any(each.note for each in fit.larger.result.change.grown):
+            if sizes.keys() <= fit.grown and not any(each.note for each in fit.larger.result.change.grown):
                 return f"with a factor of {factor:g} the class has a config in which all of it grows"
     return ""
 
@@ -62,6 +67,4 @@ def _factors(asked: float, smallest: int) -> Iterator[float]:
 
 
 def _first(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"{names[0]!r} keeps its size"
-    return f"{names[0]!r} and {len(names) - 1} more keep their sizes"
+    return f"{names[0]!r} keeps its size" + (f", and so do {len(names) - 1} more" if len(names) > 1 else "")

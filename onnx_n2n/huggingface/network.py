@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -168,7 +169,7 @@ def _run(own: str, code: Path) -> Any:
     with quiet():
         try:
             return utilities.get_class_from_dynamic_module(own, os.fspath(code), local_files_only=True)
-        except Exception as failure:  # of code that we do not know
+        except (Exception, SystemExit) as failure:  # of code that we do not know
             raise ModelError(f"the code {own!r} of {str(code)!r} does not run: {_said(failure)}") from failure
 
 
@@ -196,7 +197,7 @@ def _made(kind: Any, config: Mapping[str, Any], mode: Any) -> Any:
             ) from failure
 
 
-def _said(failure: Exception) -> str:
+def _said(failure: BaseException) -> str:
     return brief(str(failure), 300) or type(failure).__name__
 
 
@@ -207,17 +208,20 @@ def _tensors(module: Any) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep both libraries from printing."""
+    """Keep both libraries from printing on stdout, and from asking whether code of a model may run: it may not."""
     import logging
 
     before = logging.root.manager.disable
-    with warnings.catch_warnings():
+    utilities: Any = import_module("transformers.dynamic_module_utils")
+    seconds, utilities.TIME_OUT_REMOTE_CODE = utilities.TIME_OUT_REMOTE_CODE, 0  # to answer in
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         logging.disable(logging.ERROR)
         try:
             yield
         finally:
             logging.disable(before)
+            utilities.TIME_OUT_REMOTE_CODE = seconds
 
 
 def _Empty(torch: ModuleType) -> Any:  # noqa: N802 - a class, of a library that is there only now

@@ -19,7 +19,7 @@ class Output:
         force: Whether to replace a model that is there.
         progress: Is told each stage as it begins.
         verify_class: Whether from_pretrained loads both models and PyTorch runs them, before the new one is in place.
-        trust_remote_code: Whether to run code that the old folder brings for a class that is not of transformers.
+        trust_remote_code: Whether to run code that the config names for the class.
         earlier: What became of every weight in passes before, of the same run.
         last: Whether no pass of the same run follows: then there is a growth record, of all.
     """

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import reduce
 from os import PathLike
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
         fields: Values of fields of the config that you choose; for the last ``Widen``.
 
     Returns:
-        What the last pass did.
+        What all of them did; what was verified is of the last.
 
     Raises:
         N2NError: Of any kind; nothing was written then.
@@ -54,9 +55,9 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
     last = max((at for at, each in enumerate(passes) if isinstance(each, Widen)), default=-1)
     with ExitStack() as stack:
         inside = stack.enter_context(room(named(Path(output.path)).parent)) if len(passes) > 1 else Path()
-        source, earlier = Path(folder), output.earlier
+        source, done = Path(folder), list[Grown]()
         for at, each in enumerate(passes):
-            place = replace(output, earlier=earlier)
+            place = replace(output, earlier=done[-1].record) if done else output
             if at + 1 < len(passes):
                 apart = inside / str(at)
                 apart.mkdir()
@@ -69,8 +70,9 @@ def run(folder: str | PathLike[str], change: Pass, output: Output, fields: Field
                 grown = deepen(source, each, place)
             if at:
                 shutil.rmtree(source)  # nobody needs it any more, and others need its room
-            source, earlier = Path(place.path), grown.record
-    return grown
+            source = Path(place.path)
+            done.append(grown)
+    return reduce(lambda one, later: one.joined(later), done)
 
 
 def _flat(change: Pass) -> Sequence[Pass]:

@@ -38,6 +38,10 @@ FILE = "class.onnx"
 Weights = Mapping[str, ir.TensorProtocol]
 
 
+class ClassDiffersError(VerificationError):
+    """The class with its new config and weights computes something else than the old one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Larger:
     """A class that has grown.
@@ -148,13 +152,13 @@ def _compared(teacher: Teacher, new: Path, result: Result[Any], *, later: bool) 
     except (KernelError, MemoryShortageError) as failure:
         unrun = failure.reason
     if run is not None and not run.ok:
-        raise VerificationError(f"the class computes something else: error {run.error:.1e}, its own {run.rounding}")
+        raise ClassDiffersError(f"the class computes something else: error {run.error:.1e}, its own {run.rounding}")
     check = partial(exactly, teacher.path, new, gained=(), record=result.growth, folder=None, running={})
     exact = check(shapes={}, seconds=SECONDS)  # at more lengths than the example has, and longer ones
     if exact.state == "undecided":
         exact = check(shapes=teacher.inputs, seconds=math.inf if run is None else SECONDS)
     if exact.state == "different":
-        raise VerificationError(f"the class computes something else: {exact.sentence}")
+        raise ClassDiffersError(f"the class computes something else: {exact.sentence}")
     if run is None and exact.state != "equal" and not later:
         raise VerificationError(f"it is not known whether the class computes the same: {unrun}; {exact.sentence}",
                                 hint="PyTorch can run both folders, with `verify_class=True`")  # fmt: skip

@@ -77,7 +77,7 @@ def taught(
     Args:
         folder: The folder.
         output: Where a new one is to be written, if one is.
-        trust_remote_code: Whether to run code that the folder brings; if there is an output, that says so.
+        trust_remote_code: Whether to run code that the config names for the class.
 
     Raises:
         ModelError: It is no model, or its class does not export, or cannot read it.
@@ -88,7 +88,6 @@ def taught(
         writing.check_output(old, output.path, force=output.force)
         near = named(Path(output.path)).parent
         output.progress("tracing the class")
-        trust_remote_code = output.trust_remote_code
     with workspace(old, near) as place:
         yield Teacher.read(old, place, trust_remote_code=trust_remote_code)
 

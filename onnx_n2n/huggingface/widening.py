@@ -16,7 +16,7 @@ from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import Student, drafted, verified
+from onnx_n2n.huggingface.student import ClassDiffersError, Student, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught
 from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
@@ -39,7 +39,7 @@ def widen(folder: str | PathLike[str], change: Widen, output: Output, fields: Fi
     Raises:
         N2NError: Of any kind; nothing was written then.
     """
-    with taught(folder, output) as teacher:
+    with taught(folder, output, trust_remote_code=output.trust_remote_code) as teacher:
         growth = plan(teacher.analysis, change)
         if not growth.grown:
             reason, hint = change.nothing(teacher.analysis.model, Change((growth,), kept=growth.kept))
@@ -90,14 +90,14 @@ def _attempted(
     output.progress("growing")
     fit = fitted(teacher, request, fields)
     result = fit.larger.result
+    with drafted(teacher, fit.larger, output) as draft:
+        student = _alike(teacher, draft, fit, fields, output)
+        grown = write(teacher, draft, student, result, output, owned(result.growth, teacher.network.one))
     left = dict.fromkeys(set(request.without).difference(change.without), "; ".join(reasons))
     notes = list(otherwise(teacher, change, fit, left))
     if notes and (near := _nearest(teacher, change, fields, reasons)):
         notes.append(near)
-    with drafted(teacher, fit.larger, output) as draft:
-        student = _alike(teacher, draft, fit, fields, output)
-        record = owned(result.growth, teacher.network.one)
-        return write(teacher, draft, student, result, output, record, notes=(*notes, *result.change.notes))
+    return replace(grown, notes=(*notes, *result.change.notes))
 
 
 def _alike(teacher: Teacher, draft: writing.Draft, fit: Fitted, fields: Fields, output: Output) -> Student:
@@ -115,10 +115,10 @@ def _alike(teacher: Teacher, draft: writing.Draft, fit: Fitted, fields: Fields, 
         except (ModelError, VerificationError) as wrong:
             failure = failure or wrong
     assert failure is not None
-    raise _explained(failure, teacher, fit.larger.result.model) if isinstance(failure, VerificationError) else failure
+    raise _explained(failure, teacher, fit.larger.result.model) if isinstance(failure, ClassDiffersError) else failure
 
 
-def _explained(failure: VerificationError, teacher: Teacher, grown: ir.Model) -> VerificationError:
+def _explained(failure: ClassDiffersError, teacher: Teacher, grown: ir.Model) -> ClassDiffersError:
     """Return a failure with what the graph computes in a node of its own, as what makes up for the length of a norm."""
     places = homes(teacher.analysis.model)
     known = {str(node.name) for node in teacher.analysis.model.graph}
@@ -127,7 +127,7 @@ def _explained(failure: VerificationError, teacher: Teacher, grown: ir.Model) ->
         place = next((places[str(maker.name)] for maker in makers if str(maker.name) in places), "")
         if node.name not in known and place:
             why = f"the graph needs one more {node.op_type} in {place!r}, and the class has none for it"
-            return VerificationError(f"{failure.reason}; {why}", hint=failure.hint)
+            return ClassDiffersError(f"{failure.reason}; {why}", hint=failure.hint)
     return failure
 
 

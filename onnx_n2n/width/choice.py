@@ -51,6 +51,15 @@ def choose(analysis: Analysis, request: Request) -> tuple[list[Group], list[Kept
     return list(chosen.values()), kept
 
 
+def unchanged(analysis: Analysis, request: Request) -> list[Group]:
+    """Return the groups that are to grow and are too small for a factor to add even one channel, but heads' sizes."""
+    return [
+        group for group in analysis.groups
+        if request.times > 1 and _takes(group, request) and asked(group, request) == group.size
+        and group.factor not in analysis.head_sizes
+    ]  # fmt: skip
+
+
 def _rank(group: Group) -> int:
     role = group.part.role if group.part is not None else None
     return FIRST.index(role) if role in FIRST else len(FIRST)

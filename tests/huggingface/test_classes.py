@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.needing import needs
 from helpers.pretrained import SMALL, network_of, saved
-from onnx_n2n.errors import GrowthError
+from onnx_n2n.errors import GrowthError, ModelError
 from onnx_n2n.huggingface.configs import Sizes, candidates, changed, epsilons, flat, silent
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.keys import read, written
@@ -155,3 +155,13 @@ def test_buffers_are_those_of_the_class() -> None:
     np.testing.assert_array_equal(network.buffers[name], real.get_buffer(name).numpy())
 
 
+def test_code_of_a_config_within_is_not_run_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (tmp_path / "other.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    inner = {"model_type": "blip_text_model", "auto_map": {"AutoModel": "other.Other"}, "name_or_path": str(tmp_path)}
+    config = {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": inner}
+    with pytest.raises(ModelError, match="cannot be built"):
+        network_of(config)
+    assert not (tmp_path / "run").exists()

@@ -113,7 +113,7 @@ def test_a_folder_in_between_goes_as_soon_as_it_was_read(tmp_path: Path, monkeyp
     def grow(folder: Path, change: Widen, output: Output, *_: Any) -> SimpleNamespace:
         shutil.copytree(folder, output.path)
         found.append({path.parent.parent.name for path in tmp_path.glob(f"{PREFIX}*/new/*/model/config.json")})
-        return SimpleNamespace(record=None)
+        return SimpleNamespace(record=None, joined=lambda later: later)
 
     monkeypatch.setattr("onnx_n2n.huggingface.several.widen", grow)
     monkeypatch.setattr("onnx_n2n.huggingface.writing.check_output", lambda *_, **__: None)
@@ -126,10 +126,17 @@ def test_layers_are_added_and_then_grow_and_checkpoints_follow(tmp_path: Path) -
     """With weights of 16 bits. The old folder's own weights become the new one's by the one record of both passes."""
     old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
     (old / "growth.record").write_bytes(b"of before")
-    grown = run(old, Sequential(Deepen(count=1), Widen(factor=2)), Output(tmp_path / "new"))
+    (old / "onnx").mkdir()
+    (old / "onnx" / "model.onnx").write_bytes(b"of before")
+    grown = run(old, Sequential(Deepen(count=1), Widen(factor=2, exclude=["nothing"])), Output(tmp_path / "new"))
     same(old, tmp_path / "new")
     new = opened(tmp_path / "new")
     assert (new.config["num_hidden_layers"], new.config["hidden_size"]) == (2, 32)
+    assert grown.written.fields["num_hidden_layers"] == (1, 2)  # by the first pass
+    assert grown.written.fields["hidden_size"] == (16, 32)
+    assert grown.written.left == ("onnx/",)
+    assert grown.parameters_before == T.LlamaForCausalLM.from_pretrained(old).num_parameters()
+    assert [note.partition(" matches")[0] for note in grown.notes] == ["'nothing' of `exclude=`"]
     assert grown.exact.state == "equal"
     assert {each.dtype for each in new.tensors.values()} == {"BF16"}
     assert grown.written.record == "growth-2.record"
@@ -216,7 +223,7 @@ def test_code_that_a_folder_brings_is_run_only_if_somebody_says_so(
     assert not (tmp_path / "modules").exists()
     found = call("widen", old, "-o", tmp_path / "new", "--verify", "class", "--trust-remote-code", "--json")
     assert found.exit_code == 0, found.output
-    assert json.loads(found.stdout.partition("\n")[2])["exact"]["state"] == "equal"
+    assert json.loads(found.stdout)["exact"]["state"] == "equal"
     ids = torch.randint(0, 31, (3, 13), generator=torch.Generator().manual_seed(1))
     before, after = (
         T.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)(input_ids=ids).logits.detach().numpy()
@@ -245,6 +252,9 @@ def test_what_goes_with_a_folder_only_is_refused_for_a_file(tmp_path: Path) -> N
         assert "does not go with a Hugging Face folder" in found.stderr
 
 
+HEADS = "bert.encoder.layer.0.attention.self.query.heads"
+
+
 def test_what_does_not_grow_as_asked_is_said_and_the_nearest_factor_that_does(tmp_path: Path) -> None:
     """BERT normalises what all its layers add to, so that grows by whole factors, and its heads with it."""
     sizes = {name: value for name, value in SMALL.items() if name not in {"num_key_value_heads", "head_dim"}}
@@ -254,12 +264,16 @@ def test_what_does_not_grow_as_asked_is_said_and_the_nearest_factor_that_does(tm
         assert fit.candidate.fields["intermediate_size"] == 30
         assert "hidden_size" not in fit.candidate.fields
         (note,) = otherwise(teacher, asked, fit, {})
-        assert note == "'stream' and 1 more keep their sizes: no config of BertForMaskedLM has their new sizes"
+        why = "no config of BertForMaskedLM says what it would become"
+        assert note == f"'stream' keeps its size, and so do 1 more: {why}"
         assert nearest(teacher, asked, {}).startswith("with a factor of 2 the class has a config")
-        whole = Widen(factor=1.5, groups={"bert.encoder.layer.0.attention.self.query.heads": 8})
+        whole = Widen(factor=1.5, groups={HEADS: 8})
         (note,) = otherwise(teacher, whole, fitted(teacher, whole, {}), {})
         assert note.startswith("'stream' grows from 16 to 32: 24 was asked for; only whole multiples of 16 are")
         assert not otherwise(teacher, Widen(factor=2), fitted(teacher, Widen(factor=2), {}), {})
+        little = Widen(factor=1.1, only=["bert.encoder.layer.0.intermediate.dense", HEADS])
+        (note,) = otherwise(teacher, little, fitted(teacher, little, {}), {})
+        assert note == f"{HEADS!r} keeps its size: a factor of 1.1 adds not even one to it"
 
 
 def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
