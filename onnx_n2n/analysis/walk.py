@@ -208,6 +208,8 @@ class _Walk:
         end = origin or destination
         if end is None or not self.floating(end) or (axes := self.axes(node, 0)) is None:
             return False
+        if node.inputs[0] in self.contents:  # lengths, in a floating-point type: its elements are no channels
+            return False
         stated = node.attributes.get("axis")
         position = (0 if stated is None else stated.value) % max(len(axes), 1)
         indices = self.constants.array(node.inputs[1])  # type: ignore[arg-type]

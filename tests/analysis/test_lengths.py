@@ -115,6 +115,25 @@ def test_channels_merged_with_a_free_length(name: str) -> None:
     check_groups(*FREE[name])
 
 
+GIVEN_OUT = {
+    "as it is": "n = Shape(h) z = Cast<to=1>(n)",
+    "one of it": "n = Shape(h) f = Cast<to=1>(n) z = Gather(f, one)",
+    "one of what is sliced": "k = Slice(h, one, far, one) n = Shape(k) f = Cast<to=1>(n) z = Gather(f, one)",
+    "one before it is cast": "n = Shape(h) f = Gather(n, one) z = Cast<to=1>(f)",
+    "of a weight": "n = Shape(W) f = Cast<to=1>(n) z = Gather(f, one)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GIVEN_OUT)
+def test_a_length_that_is_given_out_as_a_number_stays(name: str) -> None:
+    body = f"h = MatMul(x, W) i = MatMul(h, V) r = MatMul(i, U) y = MatMul(r, T) {GIVEN_OUT[name]}"
+    arrays = {"one": np.array([1]), "far": np.array([2**40])}
+    teacher = model(body, "float[3,4] x", "y, z", **used(body, arrays), **EIGHT, U=(2, 5), T=(5, 2))
+    student = onnx_n2n.widen(teacher, verify=False).model
+    feed = {"x": np.ones((3, 4), np.float32)}
+    np.testing.assert_array_equal(run(student, feed)[1], run(teacher, feed)[1])
+
+
 FROM_THE_END = {
     "Gather": "p = Gather<axis=1>(h, from_end) q = Gather<axis=1>(h, from_start)",
     "Gather in a branch": (

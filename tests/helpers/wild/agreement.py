@@ -41,7 +41,12 @@ class Agreement:
 
     @property
     def contradiction(self) -> str:
-        """What the two contradict each other in, or nothing: a change that hardly moves an output is no such case."""
+        """What the two contradict each other in, or what is wrong with the student of a pass; or nothing.
+
+        A change that hardly moves an output is no such case.
+        """
+        if self.failure and not self.changed and self.state != "equal":
+            return f"{self.way}: WRONG STUDENT, which the check does not call equal: {self.failure}"
         if self.failure and self.state == "equal":
             return f"{self.way}: FALSE EQUAL, {self.changed or 'not changed'}: {self.failure}"
         if not self.failure and not self.changed and self.state == "different":
