@@ -13,6 +13,7 @@ import click
 from onnx_n2n.cli.errors import Command
 from onnx_n2n.cli.options import pairs
 from onnx_n2n.cli.output import print_json, printing
+from onnx_n2n.cli.streams import TRUST, of_folder
 from onnx_n2n.errors import OptionError
 from onnx_n2n.options import options
 from onnx_n2n.words import brief
@@ -34,10 +35,6 @@ SHARDS = click.option(
 CLASS = click.option(
     "--verify-class", is_flag=True,
     help="For a Hugging Face folder: also let from_pretrained load both models, and run them in PyTorch.",
-)  # fmt: skip
-TRUST = click.option(
-    "--trust-remote-code", is_flag=True,
-    help="For a Hugging Face folder: run the code that its config names for its class.",
 )  # fmt: skip
 
 
@@ -77,8 +74,7 @@ class Asked:
         """
         for each in fields(self):
             if getattr(self, each.name):
-                flag = f"--{each.name.replace('_', '-')}"
-                raise OptionError(f"{flag} is for a Hugging Face folder", hint="leave it out, or name the folder")
+                raise of_folder(f"--{each.name.replace('_', '-')}")
 
 
 def of_folders(command: Command) -> Command:

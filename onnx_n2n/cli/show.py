@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 
 import onnx_n2n
-from onnx_n2n.cli import folders
 from onnx_n2n.cli.errors import ends_well
 from onnx_n2n.cli.output import print_json, printing
 from onnx_n2n.cli.pages import FORCE, as_html, check_page, write_page
-from onnx_n2n.cli.streams import graph, is_folder, named, readable
+from onnx_n2n.cli.streams import TRUST, graph, named, readable
 from onnx_n2n.collector import still
 
 
@@ -25,7 +24,7 @@ from onnx_n2n.collector import still
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @as_html("what can grow")
 @FORCE
-@folders.TRUST
+@TRUST
 @ends_well
 def inspect(
     model: Path, *, for_clones: bool, as_json: bool, html: Path | None, force: bool, trust_remote_code: bool
@@ -38,8 +37,6 @@ def inspect(
     from onnx_n2n.width.plan import ways
 
     check_page(html, force=force, others=(model,))
-    if not is_folder(model):
-        folders.Asked(trust_remote_code=trust_remote_code).check_unasked()
     with graph(model, trust_remote_code=trust_remote_code) as file, still():
         with stages(terminal()) as progress:
             progress("analysing")

@@ -1,4 +1,4 @@
-"""Models on stdin and stdout, which a dash stands for."""
+"""Models on stdin and stdout, which a dash stands for, and in folders."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from onnx_n2n.errors import ModelError, OptionError
 from onnx_n2n.io.atomic import STDOUT
 from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import kind_at
 
 STDIN = Path("-")
+TRUST = click.option(
+    "--trust-remote-code", is_flag=True,
+    help="For a Hugging Face folder: run the code that its config names for its class.",
+)  # fmt: skip
 
 
 @contextmanager
@@ -47,10 +53,25 @@ def is_folder(model: Path) -> bool:
     return huggingface.is_folder(model)
 
 
+def of_folder(flag: str) -> OptionError:
+    """Return the error that says that an option does not go with a file."""
+    return OptionError(f"{flag} is for a Hugging Face folder", hint="leave it out, or name the folder")
+
+
 @contextmanager
 def graph(model: Path, *, trust_remote_code: bool = False) -> Iterator[Path]:
-    """Lend the file of a model; of a Hugging Face folder that of its graph, perhaps by code that the folder brings."""
+    """Lend the file of a model; of a Hugging Face folder that of its graph.
+
+    Args:
+        model: The model.
+        trust_remote_code: Whether to run code that the config of a folder names for its class.
+
+    Raises:
+        OptionError: Code is to be run, and the model is a file.
+    """
     if not is_folder(model):
+        if trust_remote_code:
+            raise of_folder("--trust-remote-code")
         with readable(model) as file:
             yield file
         return
