@@ -49,7 +49,7 @@ def fitted(teacher: Teacher, change: Widen, fields: Fields) -> Fitted:
     """
     found = next(_candidates(teacher, change, fields), None)
     if found is None:
-        raise GrowthError(f"no config of {type(teacher.network.module).__name__} has the sizes")
+        raise GrowthError(f"no config of {teacher.network.kind.__name__} has the sizes")
     candidate, asked = found
     result = asked(teacher.analysis.model, proof=Proof(wanted=False))
     sources = {name: name for name in candidate.network.shapes}

@@ -44,7 +44,7 @@ class Made:
             found = conversion.convert(self.names[0], model=network.module, config=network.module.config)
         found = {name: value[0] if isinstance(value, list) else value for name, value in found.items()}
         if set(found) != set(self.names):
-            raise ModelError(f"{type(network.module).__name__} makes {sorted(found)} where it has {list(self.names)}")
+            raise ModelError(f"{network.kind.__name__} makes {sorted(found)} where it has {list(self.names)}")
         return {name: from_torch(value) for name, value in found.items()}
 
 

@@ -133,7 +133,7 @@ def deeper(network: Network, count: int, every: int, shown: Set[str]) -> Deeper:
             layers goes by their numbers.
     """
     found = stacks(network, shown)
-    name = type(network.module).__name__
+    name = network.kind.__name__
     if not found:
         raise GrowthError(f"no field of the config of {name} says how many layers there are that an output shows")
     known = dict(flat(whole(network)))

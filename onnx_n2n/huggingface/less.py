@@ -25,7 +25,7 @@ def otherwise(teacher: Teacher, change: Widen, fit: Fitted, reasons: Mapping[str
         fit: What grows of it.
         reasons: Why groups were left out of it, by name.
     """
-    wanted, kind = plan(teacher.analysis, change), type(teacher.network.module).__name__
+    wanted, kind = plan(teacher.analysis, change), teacher.network.kind.__name__
     unsaid = f"no config of {kind} says what it would become"
     small = f"a factor of {change.times:g} adds not even one to it"
     why = dict.fromkeys((each.name for each in unchanged(teacher.analysis, change)), small)

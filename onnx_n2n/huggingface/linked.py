@@ -26,7 +26,7 @@ def keys_read(network: Network, folder: Folder) -> Read:
     Raises:
         ModelError: It does not find all that it needs, or something of another shape.
     """
-    found, kind = read(network, folder.tensors), type(network.module).__name__
+    found, kind = read(network, folder.tensors), network.kind.__name__
     if found.lacking:
         raise ModelError(
             f"the folder has no {brief(repr(found.lacking[0]))}, which {kind} would draw at random"
@@ -94,7 +94,7 @@ def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProto
             continue
         name = network.one.get(before, before)
         if name not in tensors:
-            raise ModelError(f"the graph of {type(network.module).__name__} has a constant {before!r} of unknown value")
+            raise ModelError(f"the graph of {network.kind.__name__} has a constant {before!r} of unknown value")
         del graph.initializers[before]
         if (first := graph.initializers.get(name)) is not None:  # of tied parameters that the graph names apart
             value.replace_all_uses_with(first if first.dtype == value.dtype else _cast(graph, name))

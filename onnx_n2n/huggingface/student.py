@@ -123,7 +123,7 @@ def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fie
     place = draft.path.parent
     found = keys_read(network, folder)
     if found.unread:
-        kind = type(network.module).__name__
+        kind = network.kind.__name__
         raise ModelError(f"{kind} would not load {brief(repr(found.unread[0]))} of the new folder")
     model = model_of(folder, network, found, Workspace(folder, place, draft.path.name))
     call_alike(model, weights)
