@@ -70,10 +70,10 @@ def rounded(plan: Plan, specs: Mapping[str, Spec], names: Collection[str]) -> di
 
 
 def _rounds(recipe: Recipe) -> bool:
-    """Say whether numbers are multiplied by what is no power of two, or combined."""
+    """Say whether numbers are multiplied by what is no power of two, also beside an offset, or combined."""
     mixed = any(row is not None and row.combination is not None for row in recipe.rows)
     noisy = recipe.law == 1 and bool(recipe.noise and recipe.summed)
-    return mixed or noisy or math.frexp(recipe.scale)[0] != 0.5
+    return mixed or noisy or math.frexp(recipe.scale)[0] != 0.5 or recipe.offset != 0
 
 
 def is_float(dtype: np.dtype) -> bool:

@@ -131,7 +131,15 @@ class Chain:
             old = self._placed(axis, old)
         if "squared" in entry:
             scale = root(self.world, Fraction(*forms.ratio(entry["squared"])))
-            old = replace(old, value=entered.whole(old.value) * scale, roundings=old.roundings + 1, all=True)
+            value, offset = entered.whole(old.value), Fraction(entry.get("offset", 0))
+            if offset and any(old.summed):
+                raise Undecided(f"copies of {entry['teacher']!r} have an offset each")
+            if offset:
+                beside, away = (self.world.fraction(*each.as_integer_ratio()) for each in (offset, -offset))
+                value = (value + beside) * scale + away
+            else:
+                value = value * scale
+            old = replace(old, value=value, roundings=old.roundings + 1, all=True)
         return old
 
     def _row(self, entry: Mapping[str, Any], old: Made, model: int) -> Made:

@@ -12,7 +12,7 @@ from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.layers import Deeper, deeper
 from onnx_n2n.huggingface.lineage import deepened, owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import ClassDiffersError, Larger, drafted, verified
+from onnx_n2n.huggingface.student import ClassDiffersError, Larger, becoming, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught, weights_of
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.record.steps import COPY, New, Step
@@ -59,10 +59,11 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
                 made[name] = new.made
         if not any(teacher.network.one.get(found.sources[name], "") in zero for name in found.added):
             raise GrowthError("no block of the model can stand before itself as a copy that adds zero")
-        larger = Larger(found.network, weights, found.sources, result)
+        network, graph = becoming(teacher, found.fields, output)
+        larger = Larger(network, weights, found.sources, result)
         with drafted(teacher, larger, output) as draft:
             try:
-                student = verified(teacher, draft, larger, found.fields, output)
+                student = verified(teacher, draft, larger, found.fields, graph, output)
             except ClassDiffersError as failure:
                 raise _explained(failure, teacher, found, zero) from failure
             record = deepened(result.growth, str(change), teacher.network, found, made)

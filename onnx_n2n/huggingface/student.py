@@ -19,15 +19,16 @@ import onnx_ir as ir
 from onnx_n2n.checkpoint.numbered import renumbered
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
-from onnx_n2n.huggingface.configs import Fields
+from onnx_n2n.huggingface.configs import Fields, changed
 from onnx_n2n.huggingface.folder import Folder, opened
 from onnx_n2n.huggingface.keys import Made, written
-from onnx_n2n.huggingface.linked import call_alike, keys_read, model_of
+from onnx_n2n.huggingface.linked import call_alike, keys_read, link, tensors_of
 from onnx_n2n.huggingface.loaded import loaded_alike
 from onnx_n2n.huggingface.network import Network, built
 from onnx_n2n.huggingface.output import Output
 from onnx_n2n.huggingface.shown import unshown
 from onnx_n2n.huggingface.teacher import Teacher, canonical
+from onnx_n2n.huggingface.tracing import traced
 from onnx_n2n.huggingface.workspace import Workspace, save
 from onnx_n2n.passes.report import Result
 from onnx_n2n.verification.verdict import Verdict
@@ -101,17 +102,38 @@ def drafted(teacher: Teacher, larger: Larger, output: Output) -> Iterator[writin
         yield draft
 
 
-def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fields, output: Output) -> Student:
+def becoming(teacher: Teacher, fields: Fields, output: Output) -> tuple[Network, ir.Model]:
+    """Return a class with new fields, and its graph, which has no weights yet.
+
+    Raises:
+        ModelError: The class cannot be built or traced.
+    """
+    output.progress("tracing the class as it becomes")
+    network = built(teacher.network.kind, changed(teacher.network.config, fields))
+    return network, traced(network)
+
+
+def verified(
+    teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fields, graph: ir.Model, output: Output
+) -> Student:
     """Read the draft of a folder by its class with new fields, as any other folder, and compare it with the old one.
+
+    Args:
+        teacher: The old model.
+        draft: The new folder, with its weights.
+        larger: The class as it becomes.
+        fields: What is new in its config.
+        graph: What it computes; it gets the weights.
+        output: What is asked for.
 
     Raises:
         GrowthError: Something that no output shows would change.
-        ModelError: The class cannot be built or traced, or would not load all of the folder.
+        ModelError: The class would not load all of the folder.
         VerificationError: It does not compute the same, or nobody knows.
     """
     draft.configure(fields)
     folder = opened(draft.path)
-    network, weights, sources = built(teacher.network.kind, folder.config), larger.weights, larger.sources
+    network, weights, sources = larger.network, larger.weights, larger.sources
     for name, shape in canonical(network).items():
         if name not in weights and shape != teacher.network.shapes.get(sources[name]):
             raise GrowthError(f"{name!r} would become {list(shape)}, and no output shows what it is for")
@@ -119,15 +141,14 @@ def verified(teacher: Teacher, draft: writing.Draft, larger: Larger, fields: Fie
     before, after = unshown(teacher.network, teacher.shown), unshown(network, teacher.shown, firsts)
     if wrong := next((name for name in {**before, **after} if before.get(name) != after.get(name)), None):
         raise GrowthError(f"{wrong!r} would change, and no output shows what that is for")
-    output.progress("tracing the class as it becomes")
     place = draft.path.parent
     found = keys_read(network, folder)
     if found.unread:
         kind = network.kind.__name__
         raise ModelError(f"{kind} would not load {brief(repr(found.unread[0]))} of the new folder")
-    model = model_of(folder, network, found, Workspace(folder, place, draft.path.name))
-    call_alike(model, weights)
-    save(model, place / FILE)
+    link(graph, network, tensors_of(network, folder, found, Workspace(folder, place, draft.path.name)))
+    call_alike(graph, weights)
+    save(graph, place / FILE)
     output.progress("verifying")
     run, exact = _compared(teacher, place / FILE, larger.result, later=output.verify_class)
     by_class = None

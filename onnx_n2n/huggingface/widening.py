@@ -9,14 +9,15 @@ from os import PathLike
 import onnx_ir as ir
 
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
-from onnx_n2n.huggingface import configs, writing
+from onnx_n2n.huggingface import configs
+from onnx_n2n.huggingface.carrying import carried
 from onnx_n2n.huggingface.configs import NOTHING, Fields
 from onnx_n2n.huggingface.fitting import Fitted, fitted
 from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import ClassDiffersError, Student, drafted, verified
+from onnx_n2n.huggingface.student import ClassDiffersError, becoming, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught
 from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
@@ -84,38 +85,45 @@ def _attempted(
         reasons: Why what was asked for cannot be done, and whether that is since no config says it.
 
     Raises:
-        GrowthError: No config has the sizes, or no field says a number that has to change.
+        GrowthError: No config has the sizes, or no field says a number that has to change, or something that no
+            output shows would.
+        ModelError: The class cannot be built or traced.
         VerificationError: The class computes something else.
     """
     output.progress("growing")
     fit = fitted(teacher, request, fields)
-    result = fit.larger.result
-    with drafted(teacher, fit.larger, output) as draft:
-        student = _alike(teacher, draft, fit, fields, output)
-        grown = write(teacher, draft, student, result, output, owned(result.growth, teacher.network.one))
+    failure: Exception | None = None
+    for chosen in _variants(teacher, fit, fields):
+        try:
+            grown = _written(teacher, fit, {**chosen, **fit.follow}, output)
+            break
+        except (ModelError, VerificationError) as wrong:
+            failure = failure or wrong
+    else:
+        assert failure is not None
+        if isinstance(failure, ClassDiffersError):
+            raise _explained(failure, teacher, fit.larger.result.model)
+        raise failure
     left = dict.fromkeys(set(request.without).difference(change.without), "; ".join(reasons))
     notes = list(otherwise(teacher, change, fit, left))
     if notes and (near := _nearest(teacher, change, fields, reasons)):
         notes.append(near)
-    return replace(grown, notes=(*notes, *result.change.notes))
+    return replace(grown, notes=(*notes, *grown.notes))
 
 
-def _alike(teacher: Teacher, draft: writing.Draft, fit: Fitted, fields: Fields, output: Output) -> Student:
-    """Find which fields of a config make the class compute the same.
+def _written(teacher: Teacher, fit: Fitted, fields: Fields, output: Output) -> Grown:
+    """Write a new folder whose config has these fields.
 
     Raises:
-        GrowthError: None does, since something that no output shows would change.
-        ModelError: The class with it cannot be built or traced.
+        GrowthError: Something that no output shows would change.
+        ModelError: The class with it cannot be built or traced, or the disk has no room.
         VerificationError: The class computes something else.
     """
-    failure: Exception | None = None
-    for chosen in _variants(teacher, fit, fields):
-        try:
-            return verified(teacher, draft, fit.larger, {**chosen, **fit.follow}, output)
-        except (ModelError, VerificationError) as wrong:
-            failure = failure or wrong
-    assert failure is not None
-    raise _explained(failure, teacher, fit.larger.result.model) if isinstance(failure, ClassDiffersError) else failure
+    network, graph = becoming(teacher, fields, output)
+    larger = carried(teacher, replace(fit.larger, network=network), network, graph)
+    with drafted(teacher, larger, output) as draft:
+        student = verified(teacher, draft, larger, fields, graph, output)
+        return write(teacher, draft, student, larger.result, output, owned(larger.result.growth, teacher.network.one))
 
 
 def _explained(failure: ClassDiffersError, teacher: Teacher, grown: ir.Model) -> ClassDiffersError:

@@ -94,6 +94,7 @@ def _tensor_document(remade: Remade, arrays: NamedArrays) -> dict[str, Any]:
         "zero": arrays.name(recipe.zero),
         **({"law": recipe.law} if recipe.law > 1 else {}),
         **({} if recipe.squared is None else {"squared": list(recipe.squared)}),
+        **({"offset": recipe.offset} if recipe.offset else {}),
     }
 
 
@@ -165,5 +166,6 @@ def _remade(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Remad
         for sources, weights in zip(each("sources"), each("weights"), strict=True)
     )
     parts = each("index"), summed, fresh, rows
-    recipe = Recipe(*parts, entry["scale"], entry["noise"], seed, zero, mixed, law, squared)
+    offset = entry.get("offset", 0.0)
+    recipe = Recipe(*parts, entry["scale"], entry["noise"], seed, zero, mixed, law, squared, offset)
     return Remade(entry["teacher"], entry["student"], before, recipe, each("gradient"), tuple(entry["readers"]))

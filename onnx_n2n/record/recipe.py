@@ -72,6 +72,7 @@ class Recipe:
         rows: Per axis what to append to the teacher before places are taken, None for nothing.
         scale: What to multiply by.
         squared: The square of that as a fraction, over and under, where it is the root of one.
+        offset: The number beside which the weight is stored: it stands for itself plus this, and that is scaled.
         noise: Standard deviation of the noise on copies, relative to that of the teacher's weight.
         seed: Seeds of the random values.
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
@@ -90,6 +91,7 @@ class Recipe:
     mixed: tuple[Mixture | None, ...] = ()
     law: int = 2
     squared: tuple[int, int] | None = None
+    offset: float = 0.0
 
     @property
     def drawn(self) -> bool:
@@ -109,7 +111,7 @@ class Recipe:
         rows = tuple(row and (row.combination is None or row.combination.tobytes()) for row in self.rows)
         zero = None if self.zero is None else self.zero.tobytes()
         mixed = tuple(each and each.key() for each in self.mixed)
-        return index, summed, fresh, rows, self.scale, zero, mixed
+        return index, summed, fresh, rows, self.scale, zero, mixed, self.offset
 
     def shape(self, before: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the grown weight."""
@@ -221,7 +223,9 @@ class Recipe:
             return block
         wide = np.longdouble if block.dtype == np.float64 else np.float64
         scale = wide(self.scale) if self.squared is None else np.sqrt(wide(self.squared[0]) / wide(self.squared[1]))
-        scaled: np.ndarray = (block * scale).astype(dtype).astype(block.dtype)
+        offset = wide(self.offset)
+        product = (block + offset) * scale - offset if self.offset else block * scale
+        scaled: np.ndarray = product.astype(dtype).astype(block.dtype)
         return scaled
 
     def _rounded(self, block: np.ndarray, amplitude: float, rng: np.random.Generator) -> None:

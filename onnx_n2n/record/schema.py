@@ -78,10 +78,10 @@ def _form(at: At) -> None:
         at.wrong(f"{shown(at.value)} is no form")
 
 
-def _lengths(at: At) -> None:
+def _square(at: At) -> None:
     _fraction(at)
-    if not all(0 < each < LARGEST for each in at.value):
-        at.wrong(f"{shown(at.value)} is no fraction of two lengths")
+    if not all(0 < each < 2**64 for each in at.value):
+        at.wrong(f"{shown(at.value)} is no fraction of two whole numbers from 1 to 2^64 - 1")
 
 
 def _fraction(at: At) -> None:
@@ -122,7 +122,11 @@ TENSOR = table(
         "seed": LENGTHS,
         "zero": maybe(array("int64", rank=None)),
     },
-    {"law": plain("law of random values, 2", lambda value: type(value) is int and value == 2), "squared": _lengths},
+    {
+        "law": plain("law of random values, 2", lambda value: type(value) is int and value == 2),
+        "squared": _square,
+        "offset": plain("finite number", _finite),
+    },
 )
 NEW = table(
     {"student": TEXT, "shape": LENGTHS, "like": TEXT, "readers": TEXTS, "kind": TEXT, "place": WHOLE},
@@ -261,6 +265,9 @@ def _tensor(entry: Mapping[str, Any], arrays: Arrays) -> Iterator[tuple[str, str
     over, under = entry.get("squared", (0, 1))
     if over and not math.isclose(entry["scale"] ** 2, over / under, rel_tol=1e-9):
         yield "", f"its scale is {entry['scale']}, and not the root of {over}/{under}"
+    reads = any(axis["role"] == "reads" for axis in entry["axes"])
+    if entry.get("offset") and (reads or "squared" not in entry):
+        yield "", "it has an offset, " + ("and copies that sum to it" if reads else "and is not scaled")
     zero = None if entry["zero"] is None else arrays[entry["zero"]]
     if zero is not None and zero.size != 1 and not _broadcasts(zero.shape, before):
         yield "", f"what stands for zero has the shape {list(zero.shape)}, where the weight has {before}"

@@ -35,6 +35,7 @@ from onnx_n2n.width.declared import declare
 from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
 from onnx_n2n.width.mixing import Mixing
+from onnx_n2n.width.quiet.written import offset
 from onnx_n2n.width.shares import Numbers, Scaled, exact, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
 
@@ -300,8 +301,9 @@ class _Rewriter:
         noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
         gain = self._gains.get(use, Fraction(1))
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
+        beside = 0.0 if gain == 1 else offset(use, self.analysis.constants)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
-        return Recipe(*made, scale, noise, seed, zero, tuple(mixed), squared=squared)
+        return Recipe(*made, scale, noise, seed, zero, tuple(mixed), squared=squared, offset=beside)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
         """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.

@@ -72,6 +72,20 @@ def test_what_a_type_holds_is_not_rounded(form: Any, kind: str) -> None:
     assert check(teacher, teacher, record=claimed({"W": form})).state == "equal"
 
 
+@pytest.mark.parametrize("squared", [[1, 1], [4, 4], [9, 16]])
+def test_what_a_type_holds_is_not_rounded_beside_an_offset_either(squared: list[int]) -> None:
+    """The attack: the student is a unit off, and by the record it is the weight beside one, scaled and rounded."""
+    teacher = changed(TWO, W=np.full((4, 6), 0.75, np.float32))
+    scale = (squared[0] / squared[1]) ** 0.5
+    right = np.full((4, 6), 1.75 * scale - 1, np.float32)
+    entry = {"teacher": "W", "student": "W", "before": [4, 6], "axes": [], "scale": scale, "zero": None,
+             "squared": squared, "offset": 1.0}  # fmt: skip
+    lie = claimed()
+    lie["steps"][0]["tensors"] = [entry]
+    wrong = changed(teacher, W=np.nextafter(right, np.float32(1)))
+    assert check(teacher, wrong, record=lie).state != "equal"
+
+
 def test_a_weight_that_the_teacher_has_is_never_taken() -> None:
     """The attack: one weight is off by a unit, and the form of the next one, which is unchanged, makes up for it."""
     teacher = changed(TWO, W=np.full((4, 6), 0.75, np.float32))
@@ -272,3 +286,21 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     for name in ("x.safetensors", "absent.safetensors"):
         with pytest.raises(ModelError):
             growth.read(tmp_path / name)
+
+
+def test_copies_that_sum_to_a_weight_have_no_offset() -> None:
+    """The attack: each copy is larger by the offset, and so is their sum."""
+    teacher = changed(TWO, V=np.full((6, 3), 1 / 3, np.float32))
+    lie = claimed()
+    double = {"axis": 0, "index": "0", "share": "1", "copies": "0", "fresh": None, "row": None}
+    lie["steps"][0]["tensors"] = [
+        {"teacher": "V", "student": "V", "before": [6, 3], "axes": [double], "scale": 0.5**0.5, "zero": None,
+         "squared": [1, 2], "offset": 1.0},
+    ]  # fmt: skip
+    index = np.arange(12) % 6
+    lie["arrays"] = {"0": index, "1": np.full(12, 0.5)}
+    total = (constant(teacher, "V").astype(np.float64) + 1) * 0.5**0.5 - 1
+    wrong = changed(teacher, W=constant(teacher, "W")[:, index], V=(total[index] / 2).astype(np.float32))
+    found = check(teacher, wrong, record=lie)
+    assert found.state != "equal"
+    assert "offset" in found.reason or found.state == "different"

@@ -250,6 +250,14 @@ STRUCTURAL: Mapping[str, Structural] = {
     "a mixture of too much": _number("weights", _to(1.5)),
     "a mixture of one axis": _number("weights", lambda weights, _: weights[:, 0]),
     "a scale that is none": _field(Draft.tensors, "scale", float("nan"), 0, -1.0, "1", None, True, 1e999, 10**400),
+    "a square that is none": _field(Draft.tensors, "squared", [0, 1], [2**64, 1], [1], [5, 1], [1.0, 1], "1", None),
+    "an offset that is none": _field(Draft.tensors, "offset", float("nan"), "1", None, [], True, 10**400),
+    "an offset of copies": _field(
+        lambda d: d.tensors(lambda each: any(axis["role"] == "reads" for axis in each["axes"])), "offset", 1.0,
+    ),
+    "an offset without a scale": _field(
+        lambda d: d.tensors(lambda each: "squared" not in each), "offset", -1.0,
+    ),
     "a noise that is none": _field(Draft.tensors, "noise", float("inf"), -1e-9, [], None),
     "seeds that are none": _field(Draft.tensors, "seed", [-1], [0.5], "0", None),
     "another shape before": _field(Draft.tensors, "before", lambda shape: [n + 1 for n in shape], lambda s: s[:-1]),

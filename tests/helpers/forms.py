@@ -91,7 +91,8 @@ def errors(
                 wanted = _appended(wanted, axis, before, after, tensors)
             if "squared" in each:
                 over, under = map(Decimal, each["squared"])
-                wanted = wanted * (over / under).sqrt()
+                offset = Decimal(each.get("offset", 0))
+                wanted = (wanted + offset) * (over / under).sqrt() - offset
             kind = rounded if "squared" in each or any("form" in axis for axis in each["axes"]) else exact
             kind[each["student"]] = _off(new[each["student"]], wanted, each["axes"], tensors)
     return rounded, exact

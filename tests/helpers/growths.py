@@ -40,10 +40,16 @@ WHOLE, COLUMNS = (model(
 ) for zero in (3, [2, 3]))  # fmt: skip
 CLASSIFIER = model("h = MatMul(x, v) r = Relu(h) y = Gemm<transB=1>(r, w, b)", "float[N,6] x", "float[N,5] y",
                    v=(6, 8), w=(5, 8), b=(5,))  # fmt: skip
+BESIDE = model(
+    "h = Gather(E, i) s = Mul(h, h) m = ReduceMean<axes=[-1]>(s) e = Add(m, eps) q = Sqrt(e) n = Div(h, q) "
+    "d = Add(one, g) c = Identity(d) o = Mul(n, c) y = MatMul(o, V)",
+    "int64[2,5] i", "y", E=(7, 6), eps=np.array([0.03], np.float32), one=1.0, g=(6,), V=(6, 3),
+)  # fmt: skip
 GROWTHS: dict[str, tuple[Any, onnx.ModelProto]] = {
     "fresh": (Widen(factor=1.5), net()),
     "copies": (Widen(factor=2.75, init="net2net", seed=7), net()),
     "quiet": (Widen(factor=1.5), QUIET),
+    "a gain beside one": (Widen(factor=1.5), BESIDE),
     "quiet copies": (Widen(factor=1.5, init="net2net"), QUIET),
     "tied": (Widen(factor=2, init="net2net"), TIED),
     "a mean": (Widen(factor=1.5, init="net2net"), MEAN),

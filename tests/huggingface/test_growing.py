@@ -19,6 +19,7 @@ from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
+from onnx_n2n.huggingface.carrying import carried
 from onnx_n2n.huggingface.fitting import fitted
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.less import nearest, otherwise
@@ -180,6 +181,42 @@ def test_a_class_that_would_compute_something_else_is_refused(tmp_path: Path) ->
     with pytest.raises(GrowthError, match="something else"):
         widen(old, asked, Output(tmp_path / "new"), {"hidden_act": "relu"})
     assert not (tmp_path / "new").exists()
+
+
+GEMMA = {**SMALL, "query_pre_attn_scalar": 4, "sliding_window": 16, "max_position_embeddings": 33, "hidden_size": 12}
+FIVE = {"vocab_size": 31, "d_model": 12, "d_kv": 4, "d_ff": 20, "num_layers": 1, "num_heads": 2,
+        "decoder_start_token_id": 0}  # fmt: skip
+
+
+def test_weights_make_up_for_the_root_of_the_hidden_size(tmp_path: Path) -> None:
+    """Gemma's class multiplies embeddings, which are its head too, by that root. Its gains are stored beside one."""
+    old = saved(tmp_path / "old", T.Gemma2Config(**GEMMA), T.Gemma2ForCausalLM)
+    grown = widen(old, Widen(factor=1.5), Output(tmp_path / "new"))
+    same(old, tmp_path / "new")
+    assert grown.written.fields["hidden_size"] == (12, 18)
+    assert (grown.exact.state, grown.notes, grown.obstacles) == ("equal", (), ())
+    record = records.load(tmp_path / "new" / "growth.record")
+    assert not grow_file(record, old / "model.safetensors", tmp_path / "followed.safetensors").added
+    new, followed = opened(tmp_path / "new"), from_bytes((tmp_path / "followed.safetensors").read_bytes())[0]
+    for key, array in followed.items():
+        np.testing.assert_array_equal(array, new.array(key))
+    table = opened(old).array("model.embed_tokens.weight")
+    np.testing.assert_allclose(followed["model.embed_tokens.weight"][:, :12] * 1.5**0.5, table, rtol=1e-6)
+
+
+def test_weights_of_16_bits_are_not_rounded_for_it(tmp_path: Path) -> None:
+    """T5's class multiplies by one over that root in front of its head: by 4 it is halved, and by 2 the gain is not."""
+    old = saved(tmp_path / "old", T.T5Config(**FIVE), T.T5ForConditionalGeneration, torch.bfloat16)
+    with taught(old) as teacher:
+        for factor, gain in ((4, 2.0), (2, None)):
+            fit = fitted(teacher, Widen(factor=factor, only=["stream"]), {})
+            network, graph = student.becoming(teacher, fit.candidate.fields, Output(tmp_path / "new"))
+            made = carried(teacher, fit.larger, network, graph)
+            before, after = (each.weights["decoder.final_layer_norm.weight"].numpy() for each in (fit.larger, made))
+            assert (made is fit.larger) == (gain is None)
+            np.testing.assert_array_equal(after.astype(float), before.astype(float) * (gain or 1))
+            stays = [len(each.result.growth.settings) for each in (fit.larger, made)]
+            assert stays[0] - stays[1] == (gain is not None)  # code need not keep the number any more
 
 
 def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:

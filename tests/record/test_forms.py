@@ -11,7 +11,7 @@ import pytest
 from helpers.enlarging import UNPROVEN
 from helpers.forms import errors
 from helpers.graphs import model
-from helpers.growths import CLASSIFIER, MEAN, QUIET
+from helpers.growths import BESIDE, CLASSIFIER, MEAN, QUIET
 from onnx_n2n.passes import Outputs, Widen
 
 RMS = model(
@@ -37,6 +37,7 @@ CASES: dict[str, tuple[Any, onnx.ModelProto, set[str]]] = {
     "layer norm": (Widen(factor=1.5), QUIET, {"W", "B", "g", "n.epsilon", "o.epsilon"}),
     "layer norm, copies": (Widen(factor=1.7, init="net2net"), QUIET, {"W", "B", "g", "n.epsilon", "o.epsilon"}),
     "root mean square": (Widen(factor=1.5), RMS, {"g", "eps_2", "eps_3"}),
+    "a gain beside one": (Widen(factor=1.5), BESIDE, {"g", "eps_2"}),
     "scaled streams": (Widen(factor=1.5), GAINED, {"W", "g", "n.epsilon"}),
     "mean of an input": (Widen(factor=1.5), INPUT, {"W", "g", "n.epsilon", "p_combination"}),
     "weighed mean": (Widen(factor=1.5, init="net2net"), MEAN, {"ReduceMean_share", "ReduceMean_share_2"}),

@@ -96,6 +96,7 @@ def test_growths_have_all_that_a_record_can_hold() -> None:
         lambda recipe: any(row is not None and row.combination is None for row in recipe.rows),
         lambda recipe: any(row is not None and row.combination is not None for row in recipe.rows),
         lambda recipe: recipe.scale != 1,
+        lambda recipe: recipe.offset != 0,
         lambda recipe: recipe.zero is not None and recipe.zero.ndim == 0,
         lambda recipe: recipe.zero is not None and recipe.zero.ndim > 0,
     ):

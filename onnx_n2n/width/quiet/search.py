@@ -85,6 +85,8 @@ class _Search:
                 raise NotApplicable(f"{title(mean.node)} takes a mean of scaled channels")
             if not held.any():
                 found = written(mean.node, self.analysis.constants, self.ones)
+                if found is not None and not self._touches(self.analysis.axes_of_use(*found[1])):
+                    found = None
                 if found is None and mean.node.outputs[0].is_graph_output():
                     raise NotApplicable(f"{title(mean.node)} is an output of the model")
                 if found is None:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from helpers.wild.judge import Judge, tensors_of
+from helpers.wild.judge import UNRUN, Judge, tensors_of
 from onnx_n2n.exact.pair import Pair
 from onnx_n2n.exact.verdict import Verdict
 from onnx_n2n.verification.verdict import verify
@@ -64,7 +64,8 @@ def agreements(way: str, model: onnx.ModelProto, result: Any, judge: Judge, seed
             found.append(_asked(way, name, model, changed, result, judge))
         if found[-1].state == "equal" and not found[-1].failure:
             failure = judge.failure(_changed(result.model, seed, ENLARGED)[0])
-            found[-1] = replace(found[-1], failure=failure)
+            if not failure.startswith(UNRUN):  # as of a scale of Resize, which makes another shape now
+                found[-1] = replace(found[-1], failure=failure)
     return found
 
 

@@ -20,6 +20,7 @@ ROUNDING = 1e-6  # by which weights and inputs are off, relative
 MARGIN = 30  # times what that changes
 STILL = 1e-2  # of its size: an output that moves less between inputs hardly depends on them
 CHAOS = 3e-3  # of how far it moves: an output that is off by more cannot be judged
+UNRUN = "does not run"  # begins what is said of such a model
 Feed = dict[str, np.ndarray]
 
 
@@ -90,7 +91,7 @@ class Judge:
             runs = self._runner(student)
             found = [runs(feed) for feed in self.feeds]
         except Exception as error:
-            return f"does not run: {' '.join(str(error).split())[:300]}"
+            return f"{UNRUN}: {' '.join(str(error).split())[:300]}"
         worst, where = 0.0, ""
         for ours, theirs in zip(found, self.expected, strict=True):
             for k, (one, other) in enumerate(zip(ours, theirs, strict=True)):
