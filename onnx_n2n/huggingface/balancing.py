@@ -17,6 +17,7 @@ from onnx_n2n.graph.operators import operator_of
 
 ONE = Fraction(1)
 LIMIT = 2048  # factors that are tried
+DEEPEST = 256  # tensors that get one
 KEEPING = frozenset({
     "Cast", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
     "Unsqueeze",
@@ -69,7 +70,7 @@ class Balance:
         free = [(value, power) for value, power in broken.powers if value not in known and self._may(value)]
         for value, power in sorted(free, key=lambda each: each[0] not in self.weights):
             self.tried += 1
-            if self.tried > LIMIT:
+            if self.tried > LIMIT or len(known) >= DEEPEST:
                 return None
             factor = broken.lacking(known) ** power
             around = dict.fromkeys((*near, *_around(value)))

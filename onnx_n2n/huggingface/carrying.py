@@ -5,9 +5,11 @@ A pass leaves the numbers of a graph as they are, and the class with its new con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from typing import Any
 
 import onnx_ir as ir
 
@@ -18,9 +20,11 @@ from onnx_n2n.huggingface.linked import CAST
 from onnx_n2n.huggingface.network import Network
 from onnx_n2n.huggingface.student import Larger
 from onnx_n2n.huggingface.teacher import Teacher, weights_of
-from onnx_n2n.passes.report import Known
+from onnx_n2n.passes.report import Result
 from onnx_n2n.record.recipe import PART, Recipe
-from onnx_n2n.record.steps import Remade, Step
+from onnx_n2n.record.record import Record
+from onnx_n2n.record.schema import SQUARE
+from onnx_n2n.record.steps import Remade
 
 
 def carried(teacher: Teacher, larger: Larger, network: Network, graph: ir.Model) -> Larger:
@@ -33,23 +37,22 @@ def carried(teacher: Teacher, larger: Larger, network: Network, graph: ir.Model)
         graph: What that computes, traced.
     """
     changed = dict(_changed(teacher, larger, network, graph))
+    if not changed:
+        return larger
     parameters = {network.one[name] for name, _ in network.module.named_parameters()}
-    initializers = larger.result.model.graph.initializers
-    weights = {value: name for name, value in initializers.items() if name in parameters}
-    found = Balance(weights, changed).found() if changed else {}
-    factors = {str(weights[value]): (by, _offset(value)) for value, by in found.items() if value in weights}
-    (step,) = larger.result.growth.steps
-    remade = {each.student: each for each in step.remade}
-    if not factors or any(_rounds(initializers[name], *each) for name, each in factors.items()):
-        return larger  # the class computes something else then, as verifying it shows
-    old = weights_of(teacher.analysis.model)
-    for name, (by, offset) in factors.items():
-        each = remade.get(name) or _kept(name, old[name])
-        remade[name] = replace(each, recipe=_scaled(each.recipe, by, offset))
-    step = replace(step, remade=tuple(remade.values()), settings=_without(step, changed))
-    result = replace(larger.result, recorded=Known(replace(larger.result.growth, steps=(step,))))
-    made = {name: _made(remade[name], old[remade[name].teacher]) for name in factors}
-    return replace(larger, weights={**larger.weights, **made}, result=result)
+    named = {value: str(name) for name, value in larger.result.model.graph.initializers.items() if name in parameters}
+    found = {value: by for value, by in Balance(named, changed).found().items() if value in named}
+    (step,) = larger.result.change.steps
+    before, old = {each.student: each for each in step.remade}, weights_of(teacher.analysis.model)
+    remade = {}
+    for value, by in found.items():
+        each = before.get(named[value]) or _kept(named[value], old[named[value]])
+        remade[named[value]] = replace(each, recipe=_scaled(each.recipe, by, _offset(value)))
+        if not _holds(value, by, remade[named[value]].recipe):
+            return larger  # the class computes something else then, as verifying it shows
+    weights = {name: _made(each, old[each.teacher]) for name, each in remade.items()}
+    steps = partial(_followed, larger.result, {**before, **remade}, {str(node.name) for node in changed})
+    return replace(larger, weights={**larger.weights, **weights}, result=replace(larger.result, recorded=steps))
 
 
 def _changed(
@@ -84,10 +87,12 @@ def _offset(weight: ir.Value) -> float:
     return number(uses[0].node.inputs[1 - uses[0].idx]) or 0.0
 
 
-def _rounds(weight: ir.Value, by: Fraction, offset: float) -> bool:
-    """Say whether a weight of 16 bits would be rounded: by that its numbers are further off than by what they are."""
-    exact = not offset and all(each & (each - 1) == 0 for each in by.as_integer_ratio())
-    return weight.dtype is not None and weight.dtype.bitwidth < 32 and not exact
+def _holds(weight: ir.Value, by: Fraction, recipe: Recipe) -> bool:
+    """Say whether a record can say a recipe, and a weight of 16 bits is not rounded by it."""
+    exact = not recipe.offset and all(each & (each - 1) == 0 for each in by.as_integer_ratio())
+    wide = weight.dtype is not None and weight.dtype.bitwidth >= 32
+    sayable = max(recipe.squared or (1,)) < SQUARE and not (recipe.offset and recipe.summed)
+    return sayable and (exact or wide)
 
 
 def _kept(name: str, old: ir.TensorProtocol) -> Remade:
@@ -102,10 +107,11 @@ def _scaled(recipe: Recipe, by: Fraction, offset: float) -> Recipe:
     return replace(recipe, scale=recipe.scale * float(by), squared=squared, offset=offset)
 
 
-def _without(step: Step, changed: Mapping[ir.Node, Fraction]) -> Mapping[str, tuple[float | None, float]]:
-    """Return the settings of a step without the numbers that the class is free to work out."""
-    names = {str(node.name) for node in changed}
-    return {name: pair for name, pair in step.settings.items() if name.rpartition(".")[0] not in names}
+def _followed(result: Result[Any], remade: Mapping[str, Remade], free: Set[str]) -> Record:
+    """Return the record of what has grown, with other weights, and without numbers that the class may work out."""
+    (step,) = result.growth.steps
+    settings = {name: pair for name, pair in step.settings.items() if name.rpartition(".")[0] not in free}
+    return replace(result.growth, steps=(replace(step, remade=tuple(remade.values()), settings=settings),))
 
 
 def _made(remade: Remade, old: ir.TensorProtocol) -> Grown:

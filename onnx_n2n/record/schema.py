@@ -20,6 +20,7 @@ from onnx_n2n.record.checks import TEXT, Arrays, At, Damage, array, called, many
 from onnx_n2n.record.provenance import Origin
 from onnx_n2n.record.steps import COPY, ZERO
 
+SQUARE = 1 << 64  # what a square and its denominator are below
 LARGEST = 1 << 40  # numbers in one weight; more is no weight, and would not fit into memory either
 DEEPEST = 60  # keys that lead to a part of a form
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -80,7 +81,7 @@ def _form(at: At) -> None:
 
 def _square(at: At) -> None:
     _fraction(at)
-    if not all(0 < each < 2**64 for each in at.value):
+    if not all(0 < each < SQUARE for each in at.value):
         at.wrong(f"{shown(at.value)} is no fraction of two whole numbers from 1 to 2^64 - 1")
 
 

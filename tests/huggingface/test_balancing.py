@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
 from helpers.graphs import model, opened
-from onnx_n2n.huggingface.balancing import LIMIT, Balance, number
+from onnx_n2n.huggingface.balancing import DEEPEST, LIMIT, Balance, number
+from onnx_n2n.huggingface.carrying import _holds
+from onnx_n2n.record.recipe import Recipe, Summed
 
+HALF, PLACES = np.full(2, 0.5), np.arange(2)
 EMBEDDED = "h = Gather(E, i) s = Mul(h, c) "
 NORM = "q = Mul(s, s) m = ReduceMean<axes=[-1]>(q) e = Add(m, o) r = Sqrt(e) n = Div(s, r) "
 HEAD = "T = Transpose<perm=[1, 0]>(E) y = MatMul(k, T)"
@@ -101,8 +105,31 @@ def test_a_search_that_takes_too_long_is_given_up() -> None:
     assert len(found(built(body, weights, 1.5), {*weights}, Fraction(2))) == 16
 
 
+def test_a_change_that_reaches_too_far_is_given_up() -> None:
+    for length, expected in ((DEEPEST // 2, {"E"}), (4 * DEEPEST, set())):
+        chain = " ".join(f"h{n + 1} = Identity(h{n})" for n in range(length))
+        body = f"h0 = Gather(E, i) {chain} s = Mul(h{length}, c) y = Relu(s)"
+        assert found(built(body, {}, 1.5), {"E"}, Fraction(2)).keys() == expected
+
+
 def test_a_number_is_a_floating_point_one() -> None:
     values = opened(model("a = Mul(x, c) b = Mul(a, d) y = Mul(b, z)", "float[2] x", "y", c=2.5, d=(2,),
                           z=np.float32([[3]]))).graph.initializers  # fmt: skip
     assert [number(values[name]) for name in "cdz"] == [2.5, None, 3.0]
     assert number(None) is None
+
+
+@pytest.mark.parametrize(("kind", "by", "recipe", "holds"), [
+    (np.float32, Fraction(2, 3), Recipe((None,), squared=(4, 9)), True),
+    (np.float32, Fraction(2, 3), Recipe((None,), squared=(4, 9), offset=1.0), True),
+    (np.float32, Fraction(2, 3), Recipe((None,), squared=(2**64, 9)), False),
+    (np.float32, Fraction(2, 3), Recipe((None,), (Summed(0, HALF, PLACES),), squared=(4, 9), offset=1.0), False),
+    (np.float16, Fraction(2, 3), Recipe((None,), squared=(4, 9)), False),
+    (np.float16, Fraction(1, 4), Recipe((None,), squared=(1, 16)), True),
+    (np.float16, Fraction(1, 4), Recipe((None,), squared=(1, 16), offset=1.0), False),
+])  # fmt: skip
+def test_a_factor_holds_if_the_record_can_say_it_and_nothing_of_16_bits_is_rounded(
+    kind: type, by: Fraction, recipe: Recipe, holds: bool
+) -> None:
+    weight = ir.Value(name="w", type=ir.TensorType(ir.DataType.from_numpy(np.dtype(kind))))
+    assert _holds(weight, by, recipe) == holds
