@@ -80,8 +80,7 @@ class Balance:
 
     def _may(self, value: ir.Value) -> bool:
         """Say whether a tensor may have another factor than 1."""
-        computed = value.producer() is not None and not value.is_graph_output()
-        return computed or (value in self.weights and not value.is_graph_output())
+        return (value.producer() is not None or value in self.weights) and not value.is_graph_output()
 
     def _equations(self, node: ir.Node) -> Iterator[Equation]:
         """Yield the equations of a node."""

@@ -27,16 +27,15 @@ from onnx_n2n.record.schema import SQUARE
 from onnx_n2n.record.steps import Remade
 
 
-def carried(teacher: Teacher, larger: Larger, network: Network, graph: ir.Model) -> Larger:
+def carried(teacher: Teacher, larger: Larger, graph: ir.Model) -> Larger:
     """Return what has grown with weights that make up for the numbers of the class, or as it is where none do.
 
     Args:
         teacher: The old model.
-        larger: What has grown.
-        network: The class as it becomes.
-        graph: What that computes, traced.
+        larger: The class as it becomes, with what has grown.
+        graph: What that class computes, traced.
     """
-    changed = dict(_changed(teacher, larger, network, graph))
+    network, changed = larger.network, dict(_changed(teacher, larger, graph))
     if not changed:
         return larger
     parameters = {network.one[name] for name, _ in network.module.named_parameters()}
@@ -55,9 +54,7 @@ def carried(teacher: Teacher, larger: Larger, network: Network, graph: ir.Model)
     return replace(larger, weights={**larger.weights, **weights}, result=replace(larger.result, recorded=steps))
 
 
-def _changed(
-    teacher: Teacher, larger: Larger, network: Network, graph: ir.Model
-) -> Iterator[tuple[ir.Node, Fraction]]:
+def _changed(teacher: Teacher, larger: Larger, graph: ir.Model) -> Iterator[tuple[ir.Node, Fraction]]:
     """Yield the nodes that multiply by another number in the class, and by how much more."""
     names = {str(node.name) for node in teacher.analysis.model.graph}
     names = {name for name in names if not name.endswith(CAST)}  # what is left was traced, in the same order
@@ -67,7 +64,7 @@ def _changed(
     for node, other in zip(same, graph.graph, strict=True):
         exponents = {"Mul": (1, 1), "Div": (1, -1)}.get(node.op_type, ())
         for exponent, before, after in zip(exponents, node.inputs, other.inputs, strict=False):
-            one, two = number(before), _worked_out(after, network)
+            one, two = number(before), _worked_out(after, larger.network)
             if one and two and one != two:
                 yield node, (Fraction(two) / Fraction(one)) ** exponent
 

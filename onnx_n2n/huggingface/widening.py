@@ -120,7 +120,7 @@ def _written(teacher: Teacher, fit: Fitted, fields: Fields, output: Output) -> G
         VerificationError: The class computes something else.
     """
     network, graph = becoming(teacher, fields, output)
-    larger = carried(teacher, replace(fit.larger, network=network), network, graph)
+    larger = carried(teacher, replace(fit.larger, network=network), graph)
     with drafted(teacher, larger, output) as draft:
         student = verified(teacher, draft, larger, fields, graph, output)
         return write(teacher, draft, student, larger.result, output, owned(larger.result.growth, teacher.network.one))
