@@ -5,8 +5,8 @@ A pass leaves the numbers of a graph as they are, and the class with its new con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -27,20 +27,44 @@ from onnx_n2n.record.schema import SQUARE
 from onnx_n2n.record.steps import Remade
 
 
-def carried(teacher: Teacher, larger: Larger, graph: ir.Model) -> Larger:
+@dataclass(frozen=True, eq=False)
+class Other:
+    """A number by which a node multiplies or divides, and by which else it does in the class.
+
+    Attributes:
+        node: Of what has grown.
+        before: Its number.
+        after: The number of the class.
+        power: 1, or -1 of a divisor.
+    """
+
+    node: ir.Node
+    before: float
+    after: float
+    power: int
+
+    @property
+    def factor(self) -> Fraction:
+        """How much larger what the node makes is in the class."""
+        return (Fraction(self.after) / Fraction(self.before)) ** self.power
+
+
+def carried(teacher: Teacher, larger: Larger, numbers: Collection[Other]) -> Larger:
     """Return what has grown with weights that make up for the numbers of the class, or as it is where none do.
 
     Args:
         teacher: The old model.
         larger: The class as it becomes, with what has grown.
-        graph: What that class computes, traced.
+        numbers: Those that are others in the class.
     """
-    network, changed = larger.network, dict(_changed(teacher, larger, graph))
-    if not changed:
+    if not numbers:
         return larger
+    network, changed = larger.network, {each.node: each.factor for each in numbers}
     parameters = {network.one[name] for name, _ in network.module.named_parameters()}
     named = {value: str(name) for name, value in larger.result.model.graph.initializers.items() if name in parameters}
-    found = {value: by for value, by in Balance(named, changed).found().items() if value in named}
+    if not (factors := Balance(named, changed).found()):
+        return larger  # the class computes something else then, as verifying it shows
+    found = {value: by for value, by in factors.items() if value in named}
     (step,) = larger.result.change.steps
     before, old = {each.student: each for each in step.remade}, weights_of(teacher.analysis.model)
     remade = {}
@@ -48,25 +72,31 @@ def carried(teacher: Teacher, larger: Larger, graph: ir.Model) -> Larger:
         each = before.get(named[value]) or _kept(named[value], old[named[value]])
         remade[named[value]] = replace(each, recipe=_scaled(each.recipe, by, _offset(value)))
         if not _holds(value, by, remade[named[value]].recipe):
-            return larger  # the class computes something else then, as verifying it shows
+            return larger
     weights = {name: _made(each, old[each.teacher]) for name, each in remade.items()}
     steps = partial(_followed, larger.result, {**before, **remade}, {str(node.name) for node in changed})
     return replace(larger, weights={**larger.weights, **weights}, result=replace(larger.result, recorded=steps))
 
 
-def _changed(teacher: Teacher, larger: Larger, graph: ir.Model) -> Iterator[tuple[ir.Node, Fraction]]:
-    """Yield the nodes that multiply by another number in the class, and by how much more."""
+def others(teacher: Teacher, larger: Larger, graph: ir.Model) -> Iterator[Other]:
+    """Yield the numbers that are others in the class than in what has grown.
+
+    Args:
+        teacher: The old model.
+        larger: The class as it becomes, with what has grown.
+        graph: What that class computes, traced, without weights.
+    """
     names = {str(node.name) for node in teacher.analysis.model.graph}
     names = {name for name in names if not name.endswith(CAST)}  # what is left was traced, in the same order
     same = [node for node in larger.result.model.graph if node.name in names]
     if [operator_of(node) for node in same] != [operator_of(node) for node in graph.graph]:
         return
     for node, other in zip(same, graph.graph, strict=True):
-        exponents = {"Mul": (1, 1), "Div": (1, -1)}.get(node.op_type, ())
-        for exponent, before, after in zip(exponents, node.inputs, other.inputs, strict=False):
+        powers = {"Mul": (1, 1), "Div": (1, -1)}.get(node.op_type, ())
+        for power, before, after in zip(powers, node.inputs, other.inputs, strict=False):
             one, two = number(before), _worked_out(after, larger.network)
             if one and two and one != two:
-                yield node, (Fraction(two) / Fraction(one)) ** exponent
+                yield Other(node, one, two, power)
 
 
 def _worked_out(value: ir.Value | None, network: Network) -> float | None:

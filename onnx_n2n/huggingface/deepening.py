@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from os import PathLike
 
 from onnx_n2n.errors import GrowthError, OptionError
+from onnx_n2n.huggingface.differing import explained
 from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.layers import Deeper, deeper
 from onnx_n2n.huggingface.lineage import deepened, owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import ClassDiffersError, Larger, becoming, drafted, verified
+from onnx_n2n.huggingface.student import Larger, becoming, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught, weights_of
 from onnx_n2n.passes.deepen import Deepen
 from onnx_n2n.record.steps import COPY, New, Step
@@ -62,25 +63,19 @@ def deepen(folder: str | PathLike[str], change: Deepen, output: Output) -> Grown
         network, graph = becoming(teacher, found.fields, output)
         larger = Larger(network, weights, found.sources, result)
         with drafted(teacher, larger, output) as draft:
-            try:
+            with explained(lambda: _beside(teacher, found, zero)):
                 student = verified(teacher, draft, larger, found.fields, graph, output)
-            except ClassDiffersError as failure:
-                raise _explained(failure, teacher, found, zero) from failure
             record = deepened(result.growth, str(change), teacher.network, found, made)
             record = owned(record, teacher.network.one)
             return write(teacher, draft, student, result, output, record)
 
 
-def _explained(
-    failure: ClassDiffersError, teacher: Teacher, found: Deeper, copies: Mapping[str, New]
-) -> ClassDiffersError:
-    """Return a failure with what is in a new layer beside copies of blocks, as norms behind the sums of BERT are."""
+def _beside(teacher: Teacher, found: Deeper, copies: Mapping[str, New]) -> Iterator[str]:
+    """Yield a sentence on what is in a new layer beside copies of blocks, as norms behind the sums of BERT are."""
     sources = (teacher.network.one.get(found.sources[name], found.sources[name]) for name in found.added)
     beside = next((source for source in sources if source in teacher.shown and source not in copies), None)
-    if beside is None:
-        return failure
-    why = f"a new layer is more than blocks that add zero: {beside!r} is in none of them"
-    return ClassDiffersError(f"{failure.reason}; {why}", hint=failure.hint)
+    if beside is not None:
+        yield f"a new layer is more than blocks that add zero: {beside!r} is in none of them"
 
 
 def _copies(steps: Sequence[Step]) -> dict[str, New]:

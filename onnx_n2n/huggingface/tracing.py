@@ -95,14 +95,15 @@ def traced(network: Network) -> ir.Model:
             return tuple(found.values())
 
     said = io.StringIO()
-    with quiet(), network.mode, redirect_stdout(said), redirect_stderr(said):
+    with quiet(), redirect_stdout(said), redirect_stderr(said):
         kinds = {name: torch.int64 if name.endswith("_ids") else torch.float32 for name in names}
-        inputs = tuple(torch.zeros(shape, dtype=kinds[name]) for name, shape in shapes.items())
         try:
-            program = torch.onnx.export(
-                Wrapped(), inputs, dynamo=True, optimize=False, verbose=False,
-                dynamic_shapes=(tuple(free[name] for name in names),),
-            )  # fmt: skip
+            with network.mode:
+                inputs = tuple(torch.zeros(shape, dtype=kinds[name]) for name, shape in shapes.items())
+                program = torch.onnx.export(
+                    Wrapped(), inputs, dynamo=True, optimize=False, verbose=False,
+                    dynamic_shapes=(tuple(free[name] for name in names),),
+                )  # fmt: skip
             model: ir.Model = program.model
             _renamed(model, names, outputs)
             _simplified(model)
@@ -141,9 +142,13 @@ def _renamed(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
 
 
 def _simplified(model: ir.Model) -> None:
-    """Work out what does not depend on weights, as shapes; weights are inputs meanwhile, so that none is touched."""
-    graph = model.graph
-    weights, inputs = list(graph.initializers.values()), len(graph.inputs)
+    """Work out what does not depend on weights, as shapes; weights are inputs meanwhile, so that none is touched.
+
+    A constant that is no fake is no weight: the code of the class writes its numbers.
+    """
+    graph, fake = model.graph, import_module("torch._subclasses.fake_tensor").FakeTensor
+    constants, inputs = list(graph.initializers.values()), len(graph.inputs)
+    weights = [value for value in constants if isinstance(getattr(value.const_value, "raw", None), fake)]
     for value in weights:
         value.const_value = None
         del graph.initializers[str(value.name)]

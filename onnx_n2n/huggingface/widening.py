@@ -6,20 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from os import PathLike
 
-import onnx_ir as ir
-
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs
-from onnx_n2n.huggingface.carrying import carried
+from onnx_n2n.huggingface.carrying import carried, others
 from onnx_n2n.huggingface.configs import NOTHING, Fields
+from onnx_n2n.huggingface.differing import explained, more_nodes, other_numbers
 from onnx_n2n.huggingface.fitting import Fitted, fitted
 from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import ClassDiffersError, becoming, drafted, verified
+from onnx_n2n.huggingface.student import becoming, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught
-from onnx_n2n.huggingface.tracing import homes
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
 from onnx_n2n.width.growth import Growth
@@ -101,8 +99,6 @@ def _attempted(
             failure = failure or wrong
     else:
         assert failure is not None
-        if isinstance(failure, ClassDiffersError):
-            raise _explained(failure, teacher, fit.larger.result.model)
         raise failure
     left = dict.fromkeys(set(request.without).difference(change.without), "; ".join(reasons))
     notes = list(otherwise(teacher, change, fit, left))
@@ -120,23 +116,18 @@ def _written(teacher: Teacher, fit: Fitted, fields: Fields, output: Output) -> G
         VerificationError: The class computes something else.
     """
     network, graph = becoming(teacher, fields, output)
-    larger = carried(teacher, replace(fit.larger, network=network), graph)
+    plain = replace(fit.larger, network=network)
+    numbers = tuple(others(teacher, plain, graph))
+    larger = carried(teacher, plain, numbers)
+
+    def whys() -> Iterator[str]:
+        yield from other_numbers(teacher, numbers if larger is plain else ())
+        yield from more_nodes(teacher, larger.result.model)
+
     with drafted(teacher, larger, output) as draft:
-        student = verified(teacher, draft, larger, fields, graph, output)
+        with explained(whys):
+            student = verified(teacher, draft, larger, fields, graph, output)
         return write(teacher, draft, student, larger.result, output, owned(larger.result.growth, teacher.network.one))
-
-
-def _explained(failure: ClassDiffersError, teacher: Teacher, grown: ir.Model) -> ClassDiffersError:
-    """Return a failure with what the graph computes in a node of its own, as what makes up for the length of a norm."""
-    places = homes(teacher.analysis.model)
-    known = {str(node.name) for node in teacher.analysis.model.graph}
-    for node in grown.graph:
-        makers = [maker for value in node.inputs if value is not None and (maker := value.producer()) is not None]
-        place = next((places[str(maker.name)] for maker in makers if str(maker.name) in places), "")
-        if node.name not in known and place:
-            why = f"the graph needs one more {node.op_type} in {place!r}, and the class has none for it"
-            return ClassDiffersError(f"{failure.reason}; {why}", hint=failure.hint)
-    return failure
 
 
 def _variants(teacher: Teacher, fit: Fitted, fields: Fields) -> Iterator[Fields]:

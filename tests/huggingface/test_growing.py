@@ -19,7 +19,7 @@ from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
-from onnx_n2n.huggingface.carrying import carried
+from onnx_n2n.huggingface.carrying import carried, others
 from onnx_n2n.huggingface.fitting import fitted
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.less import nearest, otherwise
@@ -211,12 +211,33 @@ def test_weights_of_16_bits_are_not_rounded_for_it(tmp_path: Path) -> None:
         for factor, gain in ((4, 2.0), (2, None)):
             fit = fitted(teacher, Widen(factor=factor, only=["stream"]), {})
             _, graph = student.becoming(teacher, fit.candidate.fields, Output(tmp_path / "new"))
-            made = carried(teacher, fit.larger, graph)
+            made = carried(teacher, fit.larger, tuple(others(teacher, fit.larger, graph)))
             before, after = (each.weights["decoder.final_layer_norm.weight"].numpy() for each in (fit.larger, made))
             assert (made is fit.larger) == (gain is None)
             np.testing.assert_array_equal(after.astype(float), before.astype(float) * (gain or 1))
             stays = [len(each.result.growth.settings) for each in (fit.larger, made)]
             assert stays[0] - stays[1] == (gain is not None)  # code need not keep the number any more
+
+
+def test_a_number_for_which_no_weights_make_up_is_said(tmp_path: Path) -> None:
+    old = saved(tmp_path / "old", T.T5Config(**FIVE), T.T5ForConditionalGeneration, torch.bfloat16)
+    with pytest.raises(GrowthError, match=r"ion' multiplies by 0\.204124 then, not by 0\.288675, and no weights make up"):
+        widen(old, Widen(factor=2, only=["stream"]), Output(tmp_path / "new"))
+
+
+LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 8,
+        "short_factor": [1.0, 1.5], "long_factor": [2.0, 5.0]}  # fmt: skip
+
+
+def test_numbers_that_the_code_of_a_class_writes_are_known(tmp_path: Path) -> None:
+    """Phi-3 takes a list of its config as a tensor whenever it runs; it counts beyond a length."""
+    config = T.Phi3Config(**SMALL, pad_token_id=0, rope_parameters=LONG, original_max_position_embeddings=8)
+    old = saved(tmp_path / "old", config, T.Phi3ForCausalLM)
+    assert widen(old, Widen(factor=2), Output(tmp_path / "new")).exact.state == "equal"
+    same(old, tmp_path / "new")  # of 13 tokens
+    with taught(old) as teacher:
+        numbers = [np.ravel(value.const_value) for value in teacher.analysis.model.graph.initializers.values()]
+    assert any(np.allclose(each, [1 / 2, 1 / 500]) for each in numbers if each.dtype.kind == "f" and each.size == 2)
 
 
 def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
