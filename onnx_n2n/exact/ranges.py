@@ -15,6 +15,7 @@ from functools import reduce
 from itertools import count
 from operator import or_
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -53,7 +54,7 @@ class Open:
     domain: Domain | None
 
 
-Constants = dict[int, tuple[np.ndarray, Bound, Range, int]]
+Constants = dict[int, tuple[ref[np.ndarray], Bound, Range, int]]
 Asked = tuple[Named, str]  # a node, and a function that it takes in some visit
 
 
@@ -176,7 +177,7 @@ class Ranges(World[Ranged]):
 
     Args:
         comparisons: About what runs with numbers will compare, behind what others compare.
-        constants: What is known of constants, by the identity of arrays that are held here; runs may share it.
+        constants: What is known of constants, by the identity of arrays while they live; runs may share it.
 
     Attributes:
         open: Functions of numbers that they may not be defined for, by who takes them.
@@ -196,12 +197,13 @@ class Ranges(World[Ranged]):
 
     def enter(self, array: ArrayLike) -> Ranged:
         """Return numbers."""
-        array = np.asarray(array)
+        array = array if isinstance(array, np.ndarray) else np.asarray(array)
         if array.size < SMALL:
             return self.of(array.shape, _bound(array), *_of(array))
-        if id(array) not in self.constants:
-            self.constants[id(array)] = array, _bound(array), *_of(array)
-        return self.of(array.shape, *self.constants[id(array)][1:])
+        known = self.constants.get(id(array))
+        if known is None or known[0]() is not array:
+            known = self.constants[id(array)] = ref(array), _bound(array), *_of(array)
+        return self.of(array.shape, *known[1:])
 
     def places(self, array: np.ndarray) -> Ranged:
         """Return what stands for places."""

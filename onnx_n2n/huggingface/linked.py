@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnx_n2n.errors import ModelError
 from onnx_n2n.graph.constants import SMALL
+from onnx_n2n.graph.subgraphs import bodies_of, nodes_of
 from onnx_n2n.huggingface.folder import Folder
 from onnx_n2n.huggingface.keys import Read, read, unlike
 from onnx_n2n.huggingface.network import Network
@@ -87,7 +88,7 @@ def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProto
     Raises:
         ModelError: One is nothing that the class has a name for.
     """
-    graph = model.graph
+    graph, casts = model.graph, dict[str, ir.Node]()
     for value in list(graph.initializers.values()):
         before = str(value.name)
         if value.const_value is not None:  # worked out of no weight
@@ -97,7 +98,7 @@ def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProto
             raise ModelError(f"the graph of {network.kind.__name__} has a constant {before!r} of unknown value")
         del graph.initializers[before]
         if (first := graph.initializers.get(name)) is not None:  # of tied parameters that the graph names apart
-            value.replace_all_uses_with(first if first.dtype == value.dtype else _cast(graph, name))
+            value.replace_all_uses_with(first if first.dtype == value.dtype else casts[name].outputs[0])
             continue
         tensor, kind = tensors[name], value.dtype
         value.name, value.const_value, value.dtype = name, tensor, tensor.dtype
@@ -105,12 +106,17 @@ def link(model: ir.Model, network: Network, tensors: Mapping[str, ir.TensorProto
         graph.initializers[name] = value
         if kind is not None and tensor.dtype != kind:
             cast = ir.node("Cast", [value], {"to": int(kind)}, name=f"{name}{CAST}")
-            made = cast.outputs[0]
+            casts[name], made = cast, cast.outputs[0]
             made.name, made.dtype, made.shape = f"{name}{CAST}", kind, value.shape
             for node, slot in list(value.uses()):
                 if node is not cast:
                     node.replace_input_with(slot, made)
-            graph.insert_before(graph[0], cast)
+    waiting = {cast.outputs[0]: cast for cast in casts.values()}
+    for node in list(graph):  # each stands where it is needed first: what runs node by node has few at once
+        inside = (each for body in bodies_of(node) for each in nodes_of(body))
+        for needed in (value for each in (node, *inside) for value in each.inputs):
+            if needed is not None and needed in waiting:
+                graph.insert_before(node, waiting.pop(needed))
 
 
 def call_alike(model: ir.Model, tensors: Mapping[str, ir.TensorProtocol]) -> None:
@@ -133,10 +139,6 @@ def call_alike(model: ir.Model, tensors: Mapping[str, ir.TensorProtocol]) -> Non
 
 def _numbers(tensor: ir.TensorProtocol) -> tuple[object, ...]:
     return tensor.dtype, tuple(tensor.shape), tensor.tobytes()
-
-
-def _cast(graph: ir.Graph, name: str) -> ir.Value:
-    return next(node.outputs[0] for node in graph if node.name == f"{name}{CAST}")
 
 
 def model_of(folder: Folder, network: Network, found: Read, place: Workspace) -> ir.Model:

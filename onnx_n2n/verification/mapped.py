@@ -22,6 +22,7 @@ from onnx_n2n.io.sources import Pages, Source
 LARGE = 1 << 24  # bytes of weights below which a model is handed over as it is
 _PAGE = 4096  # where a tensor may begin to be mapped at once
 _WEIGHTS = "weights"
+WIDENING = frozenset({"Cast", "DequantizeLinear"})  # what makes larger numbers of weights
 
 
 def of_file(path: Path) -> bytes | None:
@@ -111,3 +112,16 @@ def weight(model: ir.Model) -> int:
     """Return how many bytes the weights of a model have."""
     held = (value.const_value for value in model.graph.initializers.values())
     return sum(tensor.nbytes for tensor in held if tensor is not None and tensor.dtype != ir.DataType.STRING)
+
+
+def loaded(model: ir.Model) -> int:
+    """Return how many bytes the weights of a model take in a run, in which ONNX Runtime casts all of them at first."""
+    casts = [(node, node.inputs[0]) for node in model.graph if node.op_type in WIDENING]
+    held = ((node, value.const_value) for node, value in casts if value is not None)
+    return weight(model) + sum(tensor.size * _itemsize(node) for node, tensor in held if tensor is not None)
+
+
+def _itemsize(node: ir.Node) -> int:
+    """Return how many bytes a number takes that a node makes."""
+    to = node.attributes.get("to")
+    return -(-ir.DataType(to.as_int()).bitwidth // 8) if to is not None else 4

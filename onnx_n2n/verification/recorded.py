@@ -23,7 +23,7 @@ from onnx_n2n.verification.farthest import Farthest, farthest
 from onnx_n2n.verification.inputs import read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Wrong, alike, first_wrong
-from onnx_n2n.verification.mapped import weight
+from onnx_n2n.verification.mapped import loaded
 from onnx_n2n.verification.memory import suffices, within_memory
 from onnx_n2n.verification.randomness import drawn
 from onnx_n2n.verification.rounding import again
@@ -113,7 +113,7 @@ def record(
         interface = boundary(skeleton)
         old, found = evaluated(source, skeleton, modes=modes)
         skeleton = old.skeleton() if found else skeleton
-        suffices(weight(skeleton))
+        suffices(loaded(skeleton))
         fine = grain(skeleton)
         find = partial(
             find_trial, model=skeleton, inputs=inputs, shapes=shapes or {}, folder=beside(model, None), seed=SEED,
@@ -158,7 +158,7 @@ def hold(
     used = providers(provider)[0]
     with opened(model) as source:
         skeleton = source.skeleton()
-        suffices(weight(skeleton))
+        suffices(loaded(skeleton))
         new, _ = evaluated(source, skeleton, teacher=Modes(set(recording.trains)))
         case = Case(new, new, recording.trial, used, recording.grain, SEED, time_limit, {}, (), ())
         outputs, answers, _, reason = judged(case, recording.sticks, (), lambda: 0.0)

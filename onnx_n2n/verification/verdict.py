@@ -29,7 +29,7 @@ from onnx_n2n.verification.exactly import AnyRecord, exactly
 from onnx_n2n.verification.inputs import nudges, read_inputs
 from onnx_n2n.verification.interfaces import Difference, differences, unlike
 from onnx_n2n.verification.localise import Trace, Wrong, alike, first_wrong
-from onnx_n2n.verification.mapped import LARGE, weight
+from onnx_n2n.verification.mapped import LARGE, loaded, weight
 from onnx_n2n.verification.memory import suffices, within_memory
 from onnx_n2n.verification.randomness import Random, drawn
 from onnx_n2n.verification.rounding import again, blurred, sharpened
@@ -237,7 +237,7 @@ def verify(
             first, second = first.giving(tensors), second.taking(first.skeleton())
         old, model, trained = _evaluated(first, first.skeleton(), modes=modes)
         new, other, retrained = _read(second, modes)
-        suffices(max(weight(each) for each in (model, other) if each is not None))
+        suffices(max(loaded(each) for each in (model, other) if each is not None))
         fine = grain(model)
         sets = beside(teacher, folder)
         find = partial(find_trial, model=model, inputs=inputs, shapes=shapes or {}, folder=sets, seed=seed, grain=fine)

@@ -221,7 +221,7 @@ def test_weights_of_16_bits_are_not_rounded_for_it(tmp_path: Path) -> None:
 
 def test_a_number_for_which_no_weights_make_up_is_said(tmp_path: Path) -> None:
     old = saved(tmp_path / "old", T.T5Config(**FIVE), T.T5ForConditionalGeneration, torch.bfloat16)
-    with pytest.raises(GrowthError, match=r"ion' multiplies by 0\.204124 then, not by 0\.288675, and no weights make up"):
+    with pytest.raises(GrowthError, match=r"ion' multiplies by 0\.204124 then, not by 0\.288675, and no weights"):
         widen(old, Widen(factor=2, only=["stream"]), Output(tmp_path / "new"))
 
 
@@ -238,6 +238,18 @@ def test_numbers_that_the_code_of_a_class_writes_are_known(tmp_path: Path) -> No
     with taught(old) as teacher:
         numbers = [np.ravel(value.const_value) for value in teacher.analysis.model.graph.initializers.values()]
     assert any(np.allclose(each, [1 / 2, 1 / 500]) for each in numbers if each.dtype.kind == "f" and each.size == 2)
+
+
+def test_weights_of_16_bits_are_cast_where_they_are_needed_first(tmp_path: Path) -> None:
+    """What runs node by node, as the exact check, has the numbers of a few in memory, and not those of all."""
+    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
+    with taught(old) as teacher:
+        nodes = list(teacher.analysis.model.graph)
+        casts = [place for place, node in enumerate(nodes) if node.name.endswith(".cast")]
+        assert len(casts) == sum(value.dtype == 16 for value in teacher.analysis.model.graph.initializers.values())
+        for place in casts:
+            user = next(node for node in nodes[place:] if not node.name.endswith(".cast"))
+            assert nodes[place].outputs[0] in user.inputs
 
 
 def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:

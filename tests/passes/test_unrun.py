@@ -142,6 +142,17 @@ def test_memory_is_that_for_the_weights_of_the_larger_model() -> None:
     assert issubclass(MemoryShortageError, InputError)
 
 
+def test_weights_that_are_cast_take_memory_twice() -> None:
+    """ONNX Runtime casts all of them before anything else."""
+    graph = parser.parse_graph(
+        "g (float[N,8] x) => (float[N,4] y) { f = Cast <to = 1> (a)\n h = Cast <to = 1> (b)\n"
+        " c = MatMul(x, f)\n i = Cast <to = 10> (c)\n j = Cast <to = 1> (i)\n y = MatMul(j, h) }"
+    )
+    graph.initializer.extend(numpy_helper.from_array(np.ones((8, n), ml_dtypes.bfloat16), "ab"[n == 4]) for n in (8, 4))
+    model = ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10))
+    assert (mapped.weight(model), mapped.loaded(model)) == (96 * 2, 96 * 6)
+
+
 @pytest.mark.parametrize("text", [None, "", "MemTotal: 1 kB\n", "MemAvailable: much\n"])
 def test_a_system_that_does_not_say_has_enough(
     text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
