@@ -47,6 +47,8 @@ class Arm:
         init: How it is grown.
         moments: Whether the state of the optimizer grows too, or starts afresh.
         again: Whether it grows a second time, in the middle.
+        rates: Names of its learning rates, where they are not the experiment's.
+        points: Budgets in steps: for each, a branch whose rate falls leaves a run at a constant rate.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Arm:
     init: Init = Init()
     moments: Literal["grown", "reset"] = "reset"
     again: bool = False
+    rates: tuple[str, ...] = ()
+    points: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Experiment:
         probes: After how many steps rank and clones are measured.
         classes: The teacher knows only so many classes, and its classifier gains the others; 0 for all.
         choose: Whether rates are chosen; else all run with every seed.
+        plan: Name of its plans, where they are not those of its kind of data.
     """
 
     growth: str
@@ -103,6 +108,7 @@ class Experiment:
     probes: tuple[int, ...] = ()
     classes: int = 0
     choose: bool = True
+    plan: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,8 @@ class Plan:
         warmup: Steps of warm-up.
         decay: Weight decay of AdamW.
         evaluated: Validation and test examples that are looked at; 0 for all.
+        betas: Of AdamW.
+        clip: The largest norm of a gradient; 0 for any.
     """
 
     nets: Mapping[str, Spec]
@@ -132,6 +140,8 @@ class Plan:
     warmup: int
     decay: float = 0.01
     evaluated: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 0.0
 
 
 TENTH = Rate("tenth", 0.1, warmup=False)
@@ -139,7 +149,8 @@ FULL = Rate("full", 1.0, warmup=True)
 ON = Rate("on", 1.0, warmup=False)
 WARM = Rate("tenth-warm", 0.1, warmup=True)
 THIRD = Rate("third", 0.3, warmup=True)
-RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, THIRD, FULL, ON)}
+HALF, DOUBLE = Rate("half", 0.5, warmup=True), Rate("double", 2.0, warmup=True)
+RATES: Mapping[str, Rate] = {rate.name: rate for rate in (TENTH, WARM, THIRD, FULL, ON, HALF, DOUBLE)}
 
 SCHEDULES: Mapping[str, Schedule] = {
     "cosine": Schedule("cosine", "cosine"),
@@ -176,6 +187,17 @@ SYMMETRY = (
     Arm("random-pad", "pad"),
     SCRATCH,
 )
+# When there is a teacher, and the goal is beyond it: budgets in steps of 8 windows, the last fifth of which decays.
+SHORT, LONG = (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750)
+CAPACITY = (
+    Arm("continued", "teacher", net="teacher", moments="grown", rates=("on",), points=(800, 2400, 6000, 12000, 24000)),
+    Arm("grown", "grown", moments="grown", rates=("on",), points=SHORT),
+    Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=SHORT),
+    Arm("random-pad", "pad", rates=("full",), points=SHORT),
+    Arm("scratch", "fresh", rates=("half", "full", "double"), points=LONG),
+    Arm("distilled", "fresh", distil=True, rates=("full",), points=LONG),
+)
+RATIOS = (4, 10, 20)
 EXPERIMENTS: Mapping[str, Experiment] = {
     "wider": Experiment("wider", ARMS, (TENTH, FULL)),
     "deeper": Experiment("deeper", DEEPER, (TENTH, FULL)),
@@ -185,6 +207,12 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         "wider", SYMMETRY, (FULL,), schedule="constant", steps=1000, probes=(0, 100, 1000), choose=False
     ),
     "classes": Experiment("wider", CLASSES, (TENTH, FULL), classes=5),
+    **{
+        f"capacity-{ratio}": Experiment(
+            f"times-{ratio}", CAPACITY, (FULL,), schedule="constant", choose=False, plan="capacity"
+        )
+        for ratio in RATIOS
+    },
 }
 
 
@@ -223,6 +251,21 @@ def _language(width: int, layers: int, context: int, head: int) -> dict[str, Spe
     return {name: gpt(*times) for name, times in sizes.items()}
 
 
+def _capacity(width: int, context: int, head: int) -> tuple[dict[str, Spec], dict[str, tuple[str, str, str]]]:
+    """Return a thin GPT and those it grows to, by the ratio of multiply-adds; all have streams of one width."""
+
+    def gpt(heads: int, inner: int, layers: int) -> GPTSpec:
+        return GPTSpec(width, heads, inner, layers, context, head, start="quiet")
+
+    nets: dict[str, Spec] = {
+        "thin": gpt(2, width // 2, 2),
+        "times-4": gpt(4, 3 * width, 3),
+        "times-10": gpt(8, 5 * width, 4),
+        "times-20": gpt(8, 8 * width, 6),
+    }
+    return nets, {name: ("thin", name, "") for name in nets if name != "thin"}
+
+
 _SMOKE = Widths(4, 4, 6, 3, 4, 4, 3, 3)
 _SLIM = (
     (Widths(16, 16, 28, 10, 20, 20, 12, 7),),
@@ -234,7 +277,7 @@ _WHOLE = (
     (Widths(224, 160, 256, 128, 192, 192, 128, 3), Widths(256, 192, 320, 160, 224, 224, 128, 3)),
 )
 
-PLANS: Mapping[tuple[Kind, Size], Plan] = {
+PLANS: Mapping[tuple[str, Size], Plan] = {
     ("images", "smoke"): Plan(
         _images(8, ((_SMOKE,), (_SMOKE,))), IMAGES, epochs=2, teacher_epochs=2, steps=6, batch=20, rate=3e-3, warmup=3
     ),
@@ -256,5 +299,17 @@ PLANS: Mapping[tuple[Kind, Size], Plan] = {
     ("language", "gpu"): Plan(
         _language(256, 6, 256, 64), LANGUAGE, epochs=50, teacher_epochs=50, steps=100, batch=64, rate=1e-3, warmup=200,
         decay=0.1,
+    ),
+    ("capacity", "smoke"): Plan(
+        *_capacity(16, 16, 4), epochs=0, teacher_epochs=2, steps=6, batch=8, rate=4e-3, warmup=3, evaluated=40,
+        betas=(0.9, 0.95), clip=1.0,
+    ),
+    ("capacity", "cpu"): Plan(
+        *_capacity(48, 64, 8), epochs=0, teacher_epochs=40, steps=400, batch=8, rate=4e-3, warmup=50, evaluated=800,
+        betas=(0.9, 0.95), clip=1.0,
+    ),
+    ("capacity", "gpu"): Plan(
+        *_capacity(256, 256, 32), epochs=0, teacher_epochs=40, steps=400, batch=64, rate=1e-3, warmup=200, decay=0.1,
+        betas=(0.9, 0.95), clip=1.0,
     ),
 }  # fmt: skip

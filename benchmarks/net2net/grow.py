@@ -104,6 +104,10 @@ def passes(teacher: Spec, student: Spec, init: Init, calibrate: Path, seed: int)
     if isinstance(teacher, GPTSpec) and isinstance(student, GPTSpec):
         if student.width != teacher.width:
             found.append(Widen(factor=student.width / teacher.width, exclude=HEADS, **options))
+        elif student.inner != teacher.inner:  # the stream stays
+            found.append(Widen(factor=student.heads / teacher.heads, include=("*.heads",), **options))
+            stays = ("stream", "*.heads", *HEADS)
+            found.append(Widen(factor=student.inner / teacher.inner, exclude=stays, **options))
         if student.layers != teacher.layers:
             found.append(Deepen(kind="block", count=student.layers - teacher.layers, seed=seed))
         return Sequential(*found)

@@ -62,7 +62,7 @@ class Job:
     def plan(self) -> Plan:
         """How large everything is."""
         kind = "language" if self.data in {"shakespeare", "synthetic-text"} else "images"
-        return PLANS[kind, self.size]
+        return PLANS[self.what.plan or kind, self.size]
 
     @property
     def key(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -190,6 +191,8 @@ class GPTSpec:
         head: Channels of a head, which does not grow: there are more heads.
         epsilon: Of the norms; it has to follow where the stream grew by a factor that is not whole.
         vocabulary: How many characters there are.
+        start: How a fresh network begins: as usual, or with incoming weights that keep variances and with outgoing ones
+            of zero (``quiet``) or of half that size (``loud``).
     """
 
     width: int
@@ -200,6 +203,7 @@ class GPTSpec:
     head: int = 16
     epsilon: float = 1e-5
     vocabulary: int = 65
+    start: Literal["usual", "quiet", "loud"] = "usual"
 
     def build(self) -> nn.Module:
         """Return a fresh network."""
@@ -248,10 +252,18 @@ class GPT(nn.Module):
         self.head = nn.Linear(spec.width, spec.vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                last = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(parameter, std=0.02 / (2 * spec.layers) ** 0.5 if last else 0.02)
+                nn.init.normal_(parameter, std=self._deviation(name, spec))
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+    def _deviation(self, name: str, spec: GPTSpec) -> float:
+        """Return the standard deviation of a fresh weight."""
+        last, inputs = name.endswith(("out.weight", "down.weight")), self.get_parameter(name).shape[1]
+        if spec.start == "usual":
+            return 0.02 / (2 * spec.layers) ** 0.5 if last else 0.02
+        if last:
+            return 0.0 if spec.start == "quiet" else 0.5 * inputs**-0.5
+        return {"embed.weight": 0.5, "place.weight": 0.1, "head.weight": 0.0}.get(name, inputs**-0.5)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embed(tokens) + self.place.weight[: tokens.shape[1]]

@@ -53,7 +53,7 @@ def _scores(folder: Path, results: Results) -> None:
         ends = [-curve.scores[-1] for curves in results.lines.values() for curve in curves.values()]
         left.set_ylim(min(ends) - 0.05, max(ends) + 0.6)
     left.legend(fontsize=8)
-    _finish(figure, folder, "scores")
+    finish(figure, folder, "scores")
 
 
 def _first_steps(folder: Path, results: Results) -> None:
@@ -71,7 +71,7 @@ def _first_steps(folder: Path, results: Results) -> None:
         axes.plot(steps, losses, color=colour, marker="o", markersize=3, label=f"{arm} ({rate})")
     axes.set(xlabel="steps", ylabel="loss: dots on validation data, thin lines on batches")
     axes.legend(fontsize=8)
-    _finish(figure, folder, "first-steps")
+    finish(figure, folder, "first-steps")
 
 
 def _probes(folder: Path) -> None:
@@ -95,7 +95,7 @@ def _probes(folder: Path) -> None:
     losses = [float(row["validation_loss"]) for row in rows]
     grid[-1].set_ylim(min(losses) - 0.02, 1.3 * median(losses))  # from scratch it is far above
     grid[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    _finish(figure, folder, "probes")
+    finish(figure, folder, "probes")
 
 
 def _by_step(rows: Sequence[Mapping[str, str]], column: str) -> tuple[list[int], list[float]]:
@@ -110,7 +110,8 @@ def _means(lists: Sequence[Sequence[float]]) -> list[float]:
     return [mean(each) for each in zip(*lists, strict=True)]
 
 
-def _finish(figure: Any, folder: Path, name: str) -> None:
+def finish(figure: Any, folder: Path, name: str) -> None:
+    """Write a figure as a PNG file in a folder, and close it."""
     figure.suptitle(folder.name)
     figure.tight_layout()
     figure.savefig(folder / f"{name}.png", dpi=110)

@@ -29,7 +29,7 @@ import torch
 import onnx_n2n
 from net2net import tables
 from net2net.data import SOURCES
-from net2net.experiments import EXPERIMENTS, FULL, RATES, SCHEDULES, TEACHER, Rate
+from net2net.experiments import EXPERIMENTS, FULL, RATES, SCHEDULES, TEACHER, Arm, Experiment, Rate
 from net2net.jobs import Job
 from net2net.training import prepare, train
 
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         return listed
 
     arms = [arm for arm in experiment.arms if not options.arms or arm.name in options.arms]
-    rates = [RATES[name] for name in options.rates] if options.rates else experiment.rates
+    rates = [RATES[name] for name in options.rates]
     first, others = seeds[0], seeds[1:]
     try:
         for these in ([first], others) if experiment.choose else (seeds,):
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
                     replace(base, seed=seed, arm=arm, rate=rate)
                     for seed in these
                     for arm in arms
-                    for rate in ((chosen[arm.name],) if arm.name in chosen else rates)
+                    for rate in ((chosen[arm.name],) if arm.name in chosen else rates or _rates(experiment, arm))
                 ],
             )
     except Stopped:
@@ -96,6 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
         return STOPPED
     print(f"Done in {(time.time() - begun) / 60:.1f} minutes. Tables are in {place}.", flush=True)
     return 0
+
+
+def _rates(experiment: Experiment, arm: Arm) -> tuple[Rate, ...]:
+    """Return the rates of an arm: its own, or the experiment's."""
+    return tuple(RATES[name] for name in arm.rates) or experiment.rates
 
 
 def _each(task: Callable[[Job], bool], jobs: list[Job], processes: int) -> list[bool]:
@@ -143,7 +148,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--seeds", type=int, default=3, help="how many")
     add("--first-seed", type=int, default=0)
     add("--arms", nargs="*", help="only these")
-    add("--rates", nargs="*", choices=RATES, help="these instead of the experiment's")
+    add("--rates", nargs="*", choices=RATES, default=(), help="these instead of the experiment's")
     add("--out", type=Path, required=True, help="folder of all results")
     add("--schedule", choices=SCHEDULES, help="another one than the experiment's; late: it falls after growth")
     add("--epochs", type=int, default=0, help="the budget of every arm but the teacher, instead of the plan's")

@@ -21,13 +21,14 @@ from net2net.data import Batch
 from net2net.experiments import TEACHER
 from net2net.grow import Grown, cost, export, grow_checkpoint, grow_model, padded
 from net2net.jobs import Job, alone, finished, restored
-from net2net.nets import Spec
+from net2net.nets import GPTSpec, Spec
 from net2net.probes import probe
 
 FIRST = 100  # steps after a start or a growth that are written down one by one
 LOOKS = frozenset({0, 1, 2, 5, 10, 20, 50, 99})  # of these, when the validation loss is looked at too
 LOOK = 500  # validation examples for that
 CHUNK = 250  # examples that are evaluated at a time
+LAST = 0.2  # of a budget, over which the rate of a branch falls
 TEMPERATURE, SOFT = 4.0, 0.5  # of distillation: of the logits, and the weight of what the teacher says
 
 
@@ -96,26 +97,32 @@ class Run:
     def _epoch(self, state: State) -> float:
         """Train for an epoch; return the mean of the losses."""
         state.net.train()
-        total, size = 0.0, self.plan.batch
-        for batch in self.data.epoch(size, self.steps, self.job.seed, state.done):
-            inputs, targets = (tensor.to(self.job.device) for tensor in batch)
-            rate = self._rate(state)
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
+        total = 0.0
+        for batch in self.data.epoch(self.plan.batch, self.steps, self.job.seed, state.done):
             self._probe(state)
-            state.optimizer.zero_grad()
-            loss = self._loss(state.net, (inputs, targets))
-            since = state.step - state.since
-            if since < FIRST:
-                look = self._loss_of(state.net, LOOK) if since in LOOKS else ""
-                self._row(state, "steps", since=since, learning_rate=rate, train_loss=loss.item(), validation_loss=look)
-            loss.backward()
-            state.optimizer.step()
-            total += loss.item()
-            state.step += 1
-            state.spent += len(inputs) * (3 * state.macs + (self.teacher_macs if self.teacher is not None else 0))
+            total += self._step(state, batch)
         self._probe(state, last=True)
         return total / self.steps
+
+    def _step(self, state: State, batch: Batch) -> float:
+        """Train on one batch; return its loss."""
+        inputs, targets = (tensor.to(self.job.device) for tensor in batch)
+        rate = self._rate(state)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        state.optimizer.zero_grad()
+        loss = self._loss(state.net, (inputs, targets))
+        since = state.step - state.since
+        if since < FIRST:
+            look = self._loss_of(state.net, LOOK) if since in LOOKS else ""
+            self._row(state, "steps", since=since, learning_rate=rate, train_loss=loss.item(), validation_loss=look)
+        loss.backward()
+        if self.plan.clip:
+            nn.utils.clip_grad_norm_(state.net.parameters(), self.plan.clip)
+        state.optimizer.step()
+        state.step += 1
+        state.spent += len(inputs) * (3 * state.macs + (self.teacher_macs if self.teacher is not None else 0))
+        return loss.item()
 
     def _rate(self, state: State) -> float:
         """Return the learning rate of a step: warmed up since the last start or growth, then by the schedule."""
@@ -166,7 +173,8 @@ class Run:
         if arm.start == "fresh":
             return self._state(self._fresh(spec), spec, macs)
         if arm.start == "pad":
-            net = self._fresh(spec)
+            quiet = isinstance(spec, GPTSpec) and spec.start == "quiet"  # what is around must not be
+            net = self._fresh(replace(spec, start="loud") if quiet else spec)
             net.load_state_dict(padded(grown, known["model"], net.state_dict()))
             return self._state(net, spec, macs)
         state = self._grown(grown, job.spec("teacher", data), source)
@@ -207,8 +215,9 @@ class Run:
         net = net.to(self.job.device)
         if self.data.kind == "images":
             net = net.to(memory_format=torch.channels_last)
-        decay = self.plan.decay
-        return State(net, spec, torch.optim.AdamW(net.named_parameters(), self.plan.rate, weight_decay=decay), macs)
+        plan = self.plan
+        optimizer = torch.optim.AdamW(net.named_parameters(), plan.rate, plan.betas, weight_decay=plan.decay)
+        return State(net, spec, optimizer, macs)
 
     def _teacher(self) -> nn.Module:
         known = restored(self.job.teacher / "last.pt")
@@ -315,6 +324,60 @@ class Run:
         return replace(state, **{name: known[name] for name in ("done", "step", "since", "spent", "rows")})
 
 
+class Points(Run):
+    """A job that trains at a constant rate, and from which a branch with a rate that falls ends at each budget."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        budgets = job.arm.points if job.size != "smoke" else (5, 10)
+        self.budgets, self.epochs = budgets, len(budgets)
+        self.falls: tuple[int, int] | None = None  # from which step to which
+
+    def go(self) -> bool:
+        """Run until the last budget, or the deadline, but for a branch; return whether it is done."""
+        state = self._resumed() or self._started()
+        state.done = max(state.done, 0)
+        took = 0.0
+        while state.done < self.epochs:
+            if took and self.job.deadline is not None and time.time() + took > self.job.deadline:
+                return False
+            begun = time.perf_counter()
+            budget = self.budgets[state.done]
+            self.falls = None
+            self._until(state, turn := round((1 - LAST) * budget))
+            branch = self._branch(state)
+            self.falls = (turn, budget)
+            loss = self._until(branch, budget)
+            state.done = branch.done = state.done + 1
+            self._evaluate(branch, loss, time.perf_counter() - begun)
+            self._save(state)
+            took = time.perf_counter() - begun
+            print(self._said(state), flush=True)
+        return True
+
+    def _until(self, state: State, step: int) -> float:
+        """Train up to a step; return the mean of the losses."""
+        state.net.train()
+        losses = []
+        while state.step < step:
+            (batch,) = self.data.epoch(self.plan.batch, 1, self.job.seed, state.step)
+            losses.append(self._step(state, batch))
+        return sum(losses) / max(1, len(losses))
+
+    def _branch(self, state: State) -> State:
+        """Return a run that goes on from another one, which stays as it is; both write to the same tables."""
+        branch = self._state(deepcopy(state.net), state.spec, state.macs)
+        branch.optimizer.load_state_dict(deepcopy(state.optimizer.state_dict()))
+        return replace(branch, **{name: getattr(state, name) for name in ("done", "step", "since", "spent", "rows")})
+
+    def _rate(self, state: State) -> float:
+        whole = super()._rate(state)
+        if self.falls is None:
+            return whole
+        turn, end = self.falls
+        return whole * (end - state.step) / (end - turn)
+
+
 def train(job: Job) -> bool:
     """Run a job, from where it stopped if it did; return whether it is done."""
     if finished(job):
@@ -322,7 +385,7 @@ def train(job: Job) -> bool:
     if job.deadline is not None and time.time() > job.deadline:
         return False
     with alone(job) if job.arm.name == TEACHER.name else nullcontext():
-        return finished(job) or Run(job).go()
+        return finished(job) or (Points(job) if job.arm.points else Run(job)).go()
 
 
 def prepare(job: Job) -> bool:

@@ -19,7 +19,7 @@ needs("onnxscript")
 
 ROOT = Path(__file__).parents[2] / "benchmarks"
 UNTIMED = ("epochs", "steps", "probes", "growths")
-MODULES = ("run", "report", "tables", "data", "grow", "experiments", "probes", "nets")
+MODULES = ("run", "report", "capacity", "tables", "data", "grow", "experiments", "probes", "nets")
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +152,58 @@ def test_teachers_of_several_budgets_have_folders_of_their_own(net2net: Any, tmp
         assert int(last["teacher"]["epoch"]) == epochs
         assert int(last["continued"]["epoch"]) == 1
         assert next(row for row in rows if row["arm"] == "continued")["test_loss"] == last["teacher"]["test_loss"]
+
+
+def test_points_branch_off_a_run_that_goes_on_and_can_be_stopped(
+    net2net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--arms", "continued", "grown", "random-pad", "scratch"]
+    assert net2net.run.main(command("capacity-10", "synthetic-text", tmp_path / "whole", *options)) == 0
+    folder = tmp_path / "whole" / "capacity-10-synthetic-text-smoke"
+    found = tables_of(net2net, folder)
+    last = {row["epoch"]: row for row in found["epochs"] if row["arm"] == "teacher"}["2"]
+    starts = {row["arm"]: float(row["validation_loss"]) for row in reversed(found["steps"]) if row["since"] == "0"}
+    for arm, same in (("grown", True), ("continued", True), ("random-pad", False), ("scratch", False)):
+        assert (abs(starts[arm] - float(last["validation_loss"])) < 1e-4) == same, arm
+    for arm, rate in (("grown", "on"), ("continued", "on"), ("scratch", "half"), ("scratch", "double")):
+        points = [row for row in found["epochs"] if (row["arm"], row["rate"]) == (arm, rate)]
+        assert [row["step"] for row in points] == ["5", "10"]
+        spent = [float(row["multiply_adds"]) for row in points]
+        assert spent[1] == pytest.approx(2 * spent[0])
+        rates = [float(row["learning_rate"]) for row in found["steps"] if (row["arm"], row["rate"]) == (arm, rate)]
+        assert rates[:4] + rates[5:9] == sorted(rates[:4] + rates[5:9])  # the run, which no branch slows down
+        assert rates[4] == max(rates)  # a branch begins at the whole rate
+        assert rates[-1] == max(rates) / 2  # and ends with its last step
+
+    monkeypatch.setattr("net2net.training.time.time", Clock().time)
+    stopped = command("capacity-10", "synthetic-text", tmp_path / "parts", *options, "--budget-minutes", "1")
+    while (code := net2net.run.main(stopped)) == net2net.run.STOPPED:
+        pass
+    assert code == 0
+    assert tables_of(net2net, tmp_path / "parts" / folder.name) == found
+
+    monkeypatch.setattr("sys.argv", ["capacity", str(folder), "--no-plots"])
+    net2net.capacity.main()
+    assert "| grown | 0 of 1 |" in (folder / "capacity.md").read_text("utf-8")
+
+
+def test_what_a_goal_costs_lies_between_points(net2net: Any) -> None:
+    capacity = net2net.capacity
+    points = [(100.0, 2.0), (200.0, 1.9), (400.0, 1.95), (800.0, 1.7)]
+    assert capacity.until(points, 2.1) == capacity.Cost(0.0, 100.0, 100.0)
+    assert capacity.until(points, 1.6) is None
+    found = capacity.until(points, 1.8)
+    assert (found.low, found.high) == (200.0, 800.0)  # a point that is worse than one before it says nothing
+    assert found.likely == pytest.approx(400.0)
+    arms = {"grown": {"on": points}, "scratch": {"half": [(900.0, 1.75)], "full": [(500.0, 1.9), (1000.0, 1.7)]},
+            "continued": {"on": [(400.0, 1.9), (900.0, 1.5)]}}  # fmt: skip
+    seed = capacity.Seed(teacher=50.0, arms=arms)
+    assert seed.reach == 1.9  # what it reaches with more than the grown arm takes at most is not within its reach
+    assert seed.cost("scratch", 1.8).likely == pytest.approx(500 * 2**0.5)
+    assert list(capacity.compared({0: seed}, ["grown", "continued"], 0.1))[2:] == [
+        "| grown | 1 of 1 | 1.77 (1.77 to 1.77) | 0.6 to 5.0 | 1.57 (1.57 to 1.57) |",
+        "| continued | 1 of 1 | 1.44 (1.44 to 1.44) | 0.6 to 2.5 | 1.31 (1.31 to 1.31) |",
+    ]
 
 
 def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:

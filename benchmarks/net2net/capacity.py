@@ -1,0 +1,180 @@
+"""Multiply-adds until goals beyond what the teacher reaches at its own size, from the points of `capacity` experiments.
+
+    python benchmarks/net2net/capacity.py results/capacity-10-shakespeare-cpu [MORE ...] [--no-plots]
+
+A goal is some nats below the best test loss that the teacher reaches by going on, with any budget up to the largest of
+the grown arm in multiply-adds. How much an arm takes to reach it lies between two of its points: the logarithm of the
+multiply-adds is taken to go in a straight line from one loss to the other. Of its learning rates, an arm has the best
+for each goal and seed. Writes capacity.md and capacity.png beside the CSV files of each folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from net2net import tables
+
+GOALS = (0.02, 0.05, 0.1)  # nats beyond the teacher's reach
+Point = tuple[float, float]  # multiply-adds since the start or the growth, and the test loss
+Points = Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The multiply-adds that an arm takes to reach a goal.
+
+    Attributes:
+        low: Of the last point before it; 0 if the first one is beyond it.
+        likely: Between both, by its loss.
+        high: Of the first point that reaches it.
+    """
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What one seed has.
+
+    Attributes:
+        teacher: Multiply-adds of the teacher's training.
+        arms: The points of each arm, by its rate, in the order of their multiply-adds.
+    """
+
+    teacher: float
+    arms: Mapping[str, Mapping[str, Points]]
+
+    @property
+    def reach(self) -> float:
+        """The best loss of the teacher's own size, with no more multiply-adds than the grown arm has at most."""
+        most = max(spent for points in self.arms["grown"].values() for spent, _ in points)
+        return min(loss for points in self.arms["continued"].values() for spent, loss in points if spent <= most)
+
+    def cost(self, arm: str, goal: float) -> Cost | None:
+        """Return what an arm takes, at its best rate; None if it does not get there."""
+        found = [cost for points in self.arms[arm].values() if (cost := until(points, goal)) is not None]
+        return min(found, key=lambda cost: cost.likely, default=None)
+
+
+def until(points: Points, goal: float) -> Cost | None:
+    """Return what it takes to reach a loss: half-way in loss from 100 to 400 multiply-adds, 200. None: it does not."""
+    before: Point | None = None
+    for spent, loss in points:
+        if loss <= goal:
+            if before is None:
+                return Cost(0.0, spent, spent)
+            share = (before[1] - goal) / (before[1] - loss)
+            return Cost(before[0], exp(log(before[0]) + share * log(spent / before[0])), spent)
+        if before is None or loss < before[1]:
+            before = spent, loss
+    return None
+
+
+def read(folder: Path) -> dict[int, Seed]:
+    """Return what all seeds of an experiment have that have a grown arm and go on at the teacher's size."""
+    points: dict[int, dict[str, dict[str, list[Point]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    teachers: dict[int, float] = {}
+    for row in tables.read(folder / "epochs.csv"):
+        seed, spent = int(row["seed"]), float(row["multiply_adds"])
+        if row["arm"] == "teacher":
+            teachers[seed] = max(spent, teachers.get(seed, 0.0))
+        else:
+            points[seed][row["arm"]][row["rate"]].append((spent, float(row["test_loss"])))
+    whole = (seed for seed in sorted(points) if {"grown", "continued", "scratch"} <= points[seed].keys())
+    return {seed: Seed(teachers[seed], points[seed]) for seed in whole}
+
+
+# --- for people
+
+
+def page(folder: Path, seeds: Mapping[int, Seed]) -> str:
+    """Return a page on an experiment."""
+    arms = list(dict.fromkeys(arm for seed in seeds.values() for arm in seed.arms))
+    growth = tables.read(folder / "growths.csv")[0]
+    ratio = float(growth["student_multiply_adds"]) / float(growth["teacher_multiply_adds"])
+    lines = [
+        f"# {folder.name}", "",
+        f"A step of the large network costs {ratio:.1f} times the teacher's. Seeds: {', '.join(map(str, seeds))}.", "",
+        f"Growth: `{growth['passes']}`.", "",
+    ]  # fmt: skip
+    for nats in GOALS:
+        lines += [f"## {nats} nats beyond the teacher's reach", "", *compared(seeds, arms, nats), ""]
+    lines += ["## Points", "", "| seed | arm | rate | 10⁹ multiply-adds: test loss |", "|---|---|---|---|"]
+    for number, seed in seeds.items():
+        for arm, rates in seed.arms.items():
+            for rate, points in rates.items():
+                said = ", ".join(f"{spent / 1e9:.0f}: {loss:.4f}" for spent, loss in points)
+                lines.append(f"| {number} | {arm} | {rate} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def compared(seeds: Mapping[int, Seed], arms: Iterable[str], nats: float) -> Iterator[str]:
+    """Yield the lines of a table: how arms compare with scratch at a goal, over the seeds where both reach it."""
+    titles = "reached by | multiply-adds, times fewer than scratch | by neighbouring points | with the teacher's"
+    yield from (f"| arm | {titles} |", "|---|---|---|---|---|")
+    for arm in arms:
+        costs = [(seed, seed.cost(arm, seed.reach - nats), seed.cost("scratch", seed.reach - nats))
+                 for seed in seeds.values()]  # fmt: skip
+        both = [(seed, own, scratch) for seed, own, scratch in costs if own is not None and scratch is not None]
+        said = " | | "
+        if both:
+            low = min(scratch.low / own.high for _, own, scratch in both)
+            high = max(scratch.high / own.low if own.low else inf for _, own, scratch in both)
+            fewer = [scratch.likely / own.likely for _, own, scratch in both]
+            paid = [0.0 if arm == "scratch" else seed.teacher for seed, _, _ in both]
+            counted = [scratch.likely / (own.likely + more) for (_, own, scratch), more in zip(both, paid, strict=True)]
+            said = f"{_spread(fewer)} | {low:.1f} to {high:.1f} | {_spread(counted)}"
+        yield f"| {arm} | {sum(own is not None for _, own, _ in costs)} of {len(seeds)} | {said} |"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def draw(folder: Path, seeds: Mapping[int, Seed]) -> None:
+    """Draw the losses of all arms over multiply-adds."""
+    from net2net.plots import COLOURS, finish, plt
+
+    figure, axes = plt.subplots(figsize=(8, 5))
+    arms = list(dict.fromkeys(arm for seed in seeds.values() for arm in seed.arms))
+    for seed in seeds.values():
+        for arm, rates in seed.arms.items():
+            for points in rates.values():
+                colour = COLOURS[arms.index(arm) % len(COLOURS)]
+                axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=0.8, alpha=0.7)
+    for number, arm in enumerate(arms):
+        axes.plot([], [], color=COLOURS[number % len(COLOURS)], marker="o", label=arm)
+    axes.set(xscale="log", xlabel="multiply-adds since the start or the growth", ylabel="test loss")
+    axes.set_ylim(top=max(seed.reach for seed in seeds.values()) + 0.3)
+    axes.legend(fontsize=8)
+    finish(figure, folder, "capacity")
+
+
+def main() -> None:
+    """Write a page for each folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--no-plots", action="store_true")
+    options = parser.parse_args()
+    for folder in options.folders:
+        seeds = read(folder)
+        if not seeds:
+            raise SystemExit(f"{folder} has no seed with the arms grown, continued and scratch")
+        (folder / "capacity.md").write_text(page(folder, seeds), "utf-8")
+        if not options.no_plots:
+            draw(folder, seeds)
+
+
+if __name__ == "__main__":
+    main()
