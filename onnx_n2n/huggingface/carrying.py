@@ -5,7 +5,7 @@ A pass leaves the numbers of a graph as they are, and the class with its new con
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -78,8 +78,8 @@ def carried(teacher: Teacher, larger: Larger, numbers: Collection[Other]) -> Lar
     return replace(larger, weights={**larger.weights, **weights}, result=replace(larger.result, recorded=steps))
 
 
-def others(teacher: Teacher, larger: Larger, graph: ir.Model) -> Iterator[Other]:
-    """Yield the numbers that are others in the class than in what has grown.
+def paired(teacher: Teacher, larger: Larger, graph: ir.Model) -> list[tuple[ir.Node, ir.Node]]:
+    """Return the old nodes of what has grown, each with that of the class; none if these are not the same operators.
 
     Args:
         teacher: The old model.
@@ -90,11 +90,16 @@ def others(teacher: Teacher, larger: Larger, graph: ir.Model) -> Iterator[Other]
     names = {name for name in names if not name.endswith(CAST)}  # what is left was traced, in the same order
     same = [node for node in larger.result.model.graph if node.name in names]
     if [operator_of(node) for node in same] != [operator_of(node) for node in graph.graph]:
-        return
-    for node, other in zip(same, graph.graph, strict=True):
+        return []
+    return list(zip(same, graph.graph, strict=True))
+
+
+def others(pairs: Iterable[tuple[ir.Node, ir.Node]], network: Network) -> Iterator[Other]:
+    """Yield the numbers that are others in a class than in what has grown, of pairs of nodes."""
+    for node, other in pairs:
         powers = {"Mul": (1, 1), "Div": (1, -1)}.get(node.op_type, ())
         for power, before, after in zip(powers, node.inputs, other.inputs, strict=False):
-            one, two = number(before), _worked_out(after, larger.network)
+            one, two = number(before), _worked_out(after, network)
             if one and two and one != two:
                 yield Other(node, one, two, power)
 

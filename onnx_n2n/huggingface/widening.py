@@ -8,7 +8,7 @@ from os import PathLike
 
 from onnx_n2n.errors import GrowthError, ModelError, VerificationError
 from onnx_n2n.huggingface import configs
-from onnx_n2n.huggingface.carrying import carried, others
+from onnx_n2n.huggingface.carrying import carried, others, paired
 from onnx_n2n.huggingface.configs import NOTHING, Fields
 from onnx_n2n.huggingface.differing import explained, more_nodes, other_numbers
 from onnx_n2n.huggingface.fitting import Fitted, fitted
@@ -16,7 +16,7 @@ from onnx_n2n.huggingface.grown import Grown, write
 from onnx_n2n.huggingface.less import nearest, otherwise
 from onnx_n2n.huggingface.lineage import owned
 from onnx_n2n.huggingface.output import Output
-from onnx_n2n.huggingface.student import becoming, drafted, verified
+from onnx_n2n.huggingface.student import ClassDiffersError, becoming, drafted, verified
 from onnx_n2n.huggingface.teacher import Teacher, taught
 from onnx_n2n.passes.report import Change
 from onnx_n2n.passes.widen import Widen
@@ -117,15 +117,14 @@ def _written(teacher: Teacher, fit: Fitted, fields: Fields, output: Output) -> G
     """
     network, graph = becoming(teacher, fields, output)
     plain = replace(fit.larger, network=network)
-    numbers = tuple(others(teacher, plain, graph))
+    pairs = paired(teacher, plain, graph)
+    more = tuple(more_nodes(teacher, plain.result.model))
+    if pairs and more:  # no weights need be made to see it
+        raise ClassDiffersError(f"the class computes something else: {more[0]}")
+    numbers = tuple(others(pairs, network))
     larger = carried(teacher, plain, numbers)
-
-    def whys() -> Iterator[str]:
-        yield from other_numbers(teacher, numbers if larger is plain else ())
-        yield from more_nodes(teacher, larger.result.model)
-
     with drafted(teacher, larger, output) as draft:
-        with explained(whys):
+        with explained(lambda: (*other_numbers(teacher, numbers if larger is plain else ()), *more)):
             student = verified(teacher, draft, larger, fields, graph, output)
         return write(teacher, draft, student, larger.result, output, owned(larger.result.growth, teacher.network.one))
 

@@ -19,7 +19,7 @@ from onnx_n2n import Deepen, Enlarge, Sequential, Widen
 from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError, ModelError, OptionError, VerificationError
 from onnx_n2n.huggingface import Output, deepen, run, student, taught, widen, writing
-from onnx_n2n.huggingface.carrying import carried, others
+from onnx_n2n.huggingface.carrying import carried, others, paired
 from onnx_n2n.huggingface.fitting import fitted
 from onnx_n2n.huggingface.folder import opened
 from onnx_n2n.huggingface.less import nearest, otherwise
@@ -211,7 +211,8 @@ def test_weights_of_16_bits_are_not_rounded_for_it(tmp_path: Path) -> None:
         for factor, gain in ((4, 2.0), (2, None)):
             fit = fitted(teacher, Widen(factor=factor, only=["stream"]), {})
             _, graph = student.becoming(teacher, fit.candidate.fields, Output(tmp_path / "new"))
-            made = carried(teacher, fit.larger, tuple(others(teacher, fit.larger, graph)))
+            pairs = paired(teacher, fit.larger, graph)
+            made = carried(teacher, fit.larger, tuple(others(pairs, fit.larger.network)))
             before, after = (each.weights["decoder.final_layer_norm.weight"].numpy() for each in (fit.larger, made))
             assert (made is fit.larger) == (gain is None)
             np.testing.assert_array_equal(after.astype(float), before.astype(float) * (gain or 1))
@@ -253,10 +254,14 @@ def test_weights_of_16_bits_are_cast_where_they_are_needed_first(tmp_path: Path)
 
 
 def test_a_norm_with_a_gain_of_16_bits_keeps_its_length(tmp_path: Path) -> None:
-    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, as the class cannot."""
-    old = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16)
+    """That gain times the root of 2/3 would be rounded, so the graph scales the mean, as the class cannot.
+
+    Its graph shows that, before any weight is made.
+    """
+    old, steps = saved(tmp_path / "old", T.LlamaConfig(**SMALL), T.LlamaForCausalLM, torch.bfloat16), list[str]()
     with pytest.raises(GrowthError, match=r"one more Mul in 'model\.layers\.0\.input_layernorm', and"):
-        widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new"))
+        widen(old, Widen(groups={"stream": 24}), Output(tmp_path / "new", progress=steps.append))
+    assert "writing the model" not in steps
 
 
 CODE = """
