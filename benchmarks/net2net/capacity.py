@@ -89,7 +89,7 @@ def read(folder: Path) -> dict[int, Seed]:
         seed, spent = int(row["seed"]), float(row["multiply_adds"])
         if row["arm"] == "teacher":
             teachers[seed] = max(spent, teachers.get(seed, 0.0))
-        else:
+        elif spent:  # behind the start
             points[seed][row["arm"]][row["rate"]].append((spent, float(row["test_loss"])))
     whole = (seed for seed in sorted(points) if {"grown", "continued", "scratch"} <= points[seed].keys())
     return {seed: Seed(teachers[seed], points[seed]) for seed in whole}

@@ -10,7 +10,6 @@ from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
 from onnx_n2n.passes import Widen
 
 Size = Literal["smoke", "cpu", "gpu"]
-Kind = Literal["images", "language"]
 
 
 @dataclass(frozen=True)

@@ -85,24 +85,24 @@ class Run:
             begun = time.perf_counter()
             if self.job.arm.again and state.done == self.epochs // 2 and state.since == 0:
                 self._grow_again(state)
-            loss = self._epoch(state) if state.done >= 0 else float("nan")
-            state.done += 1
-            self._evaluate(state, loss, time.perf_counter() - begun)
+            reached, loss = self._advance(state) if state.done >= 0 else (state, float("nan"))
+            state.done = reached.done = state.done + 1
+            self._evaluate(reached, loss, time.perf_counter() - begun)
             self._save(state)
             took = time.perf_counter() - begun
             print(self._said(state), flush=True)
         self._write(state)
         return True
 
-    def _epoch(self, state: State) -> float:
-        """Train for an epoch; return the mean of the losses."""
+    def _advance(self, state: State) -> tuple[State, float]:
+        """Train for an epoch; return what is evaluated, and the mean of the losses."""
         state.net.train()
         total = 0.0
         for batch in self.data.epoch(self.plan.batch, self.steps, self.job.seed, state.done):
             self._probe(state)
             total += self._step(state, batch)
         self._probe(state, last=True)
-        return total / self.steps
+        return state, total / self.steps
 
     def _step(self, state: State, batch: Batch) -> float:
         """Train on one batch; return its loss."""
@@ -333,27 +333,15 @@ class Points(Run):
         self.budgets, self.epochs = budgets, len(budgets)
         self.falls: tuple[int, int] | None = None  # from which step to which
 
-    def go(self) -> bool:
-        """Run until the last budget, or the deadline, but for a branch; return whether it is done."""
-        state = self._resumed() or self._started()
-        state.done = max(state.done, 0)
-        took = 0.0
-        while state.done < self.epochs:
-            if took and self.job.deadline is not None and time.time() + took > self.job.deadline:
-                return False
-            begun = time.perf_counter()
-            budget = self.budgets[state.done]
-            self.falls = None
-            self._until(state, turn := round((1 - LAST) * budget))
-            branch = self._branch(state)
-            self.falls = (turn, budget)
-            loss = self._until(branch, budget)
-            state.done = branch.done = state.done + 1
-            self._evaluate(branch, loss, time.perf_counter() - begun)
-            self._save(state)
-            took = time.perf_counter() - begun
-            print(self._said(state), flush=True)
-        return True
+    def _advance(self, state: State) -> tuple[State, float]:
+        """Train up to where the next branch leaves; return that at its end, and the mean of its losses."""
+        budget = self.budgets[state.done]
+        turn = round((1 - LAST) * budget)
+        self.falls = None
+        self._until(state, turn)
+        branch = self._branch(state)
+        self.falls = (turn, budget)
+        return branch, self._until(branch, budget)
 
     def _until(self, state: State, step: int) -> float:
         """Train up to a step; return the mean of the losses."""
