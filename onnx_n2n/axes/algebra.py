@@ -303,6 +303,19 @@ def spelled(axis: Axis) -> str:
     return (" x " if isinstance(axis, Product) else " + ").join(parts) or str(size(axis))
 
 
+def as_long(one: Axis, other: Axis) -> bool:
+    """Say whether two axes have one length at every run: what is not known of both is the same, and the rest as long.
+
+    >>> batch, two, pair = Factor(None), Factor(2), Factor(2)
+    >>> as_long(Product((batch, two)), Product((batch, pair))), as_long(Product((batch, two)), batch)
+    (True, False)
+    """
+    parts = [parts_of(axis) for axis in (one, other)]
+    known = [math.prod(length for part in each if (length := size(part)) is not None) for each in parts]
+    unknown = [[part for part in each if size(part) is None] for each in parts]
+    return known[0] == known[1] and len(unknown[0]) == len(unknown[1]) and all(map(same, *unknown))
+
+
 def same(one: Axis, other: Axis) -> bool:
     """Say whether two axes have the same normal form, and so always the same length and order."""
     one, other = resolve(one), resolve(other)

@@ -17,6 +17,7 @@ from onnx_n2n.axes.algebra import (
     Product,
     Reason,
     Sum,
+    as_long,
     axis_of,
     blame,
     is_cut,
@@ -435,10 +436,8 @@ class Context:
     def _meet(self, found: list[Axis], position: int, axis: Axis) -> None:
         ours = size(found[position])
         theirs = size(axis)
-        if ours is not None and theirs is not None:
+        if (ours is not None and theirs is not None) or as_long(found[position], axis):
             self.tie(found[position], axis, "broadcast operands do not line up")
-            return
-        if same(found[position], axis):
             return
         if is_cut(axis, found[position]):
             return

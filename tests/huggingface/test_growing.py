@@ -167,6 +167,16 @@ def test_layers_that_end_in_experts_are_added(tmp_path: Path) -> None:
     assert zero == {*experts, "model.layers.0.self_attn.o_proj.weight"}
 
 
+def test_experts_and_what_lies_behind_them_grow(tmp_path: Path) -> None:
+    config = T.MixtralConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
+    old = saved(tmp_path / "old", config, T.MixtralForCausalLM)
+    grown = widen(old, Widen(factor=2), Output(tmp_path / "new"))
+    assert grown.exact.state == "equal"
+    assert {"hidden_size", "intermediate_size", "num_attention_heads"} <= grown.written.fields.keys()
+    assert not grown.notes
+    assert T.MixtralForCausalLM.from_pretrained(tmp_path / "new").config.num_local_experts == 3
+
+
 def test_layers_with_norms_behind_their_sums_are_refused(tmp_path: Path) -> None:
     """Such a norm of what a norm has scaled is another one, whatever was added."""
     old = saved(tmp_path / "old", T.BertConfig(**SMALL), T.BertForMaskedLM)
