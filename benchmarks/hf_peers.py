@@ -289,7 +289,7 @@ def tried(cell: Cell, command: list[Any], old: Path, new: Path, said: Path) -> N
     shutil.rmtree(new, ignore_errors=True)
     code, used, words = measured(command, said)
     if code:
-        cell.verdict = failure(words)
+        cell.verdict = failure(words.replace(f"{old.parent}/", ""))
         return
     cell.runs.append(used)
     if cell.tool.startswith("onnx-n2n"):
