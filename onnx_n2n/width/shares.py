@@ -289,7 +289,8 @@ class _Placer:
         elif operator == "Slice" and self._apart(node, position, rank):
             yield from self._back(contraction, node, replace(summand, slot=0))
         elif operator in {"Gather", "GatherND"}:
-            yield from self._back(contraction, node, replace(summand, slot=0, position=self._gathered(node, position)))
+            place = self._gathered(node, position, rank)
+            yield from self._back(contraction, node, replace(summand, slot=0, position=place))
         elif operator == "Concat" and _axis(node, 1) % rank != position:
             for slot in range(len(node.inputs)):
                 yield from self._back(contraction, node, replace(summand, slot=slot))
@@ -307,15 +308,15 @@ class _Placer:
         axes = self.analysis.constants.small(cut) if cut is not None else stated.value if stated is not None else None
         return axes is not None and all(int(axis) % rank != position for axis in axes)
 
-    def _gathered(self, node: ir.Node, position: int) -> int:
-        """Return where an axis of what is looked up lies in the table; below 0 for an axis of the places."""
-        table, places = (len(self.analysis.axes_of_use(node, slot) or ()) for slot in (0, 1))
-        if node.op_type == "Gather":
-            axis = _axis(node, 0) % table
-            behind = position - places + 1
-            return position if position < axis else behind if behind > axis else -1
-        left = len(self.analysis.axes.get(node.outputs[0], ())) - position  # axes behind it, which are the table's
-        return table - left if position >= places - 1 else -1
+    def _gathered(self, node: ir.Node, position: int, rank: int) -> int:
+        """Return where an axis of what is looked up lies in the table; below 0 where none is known to be it."""
+        table, places = (self.analysis.axes_of_use(node, slot) for slot in (0, 1))
+        if not table or places is None:
+            return -1
+        front = _axis(node, 0) % len(table) if node.op_type == "Gather" else 0
+        behind = rank - front - len(places) + (node.op_type == "GatherND")
+        left = rank - position
+        return position if position < front else len(table) - left if left <= behind else -1
 
     def _scale(self, contraction: Contraction, node: ir.Node, rank: int, summand: Summand) -> Iterator[_Load | None]:
         """Go on with one operand of a product or quotient, or take the number that the tensor is scaled by."""
