@@ -12,7 +12,8 @@ author = copyright = "the authors of onnx-n2n"  # noqa: A001 -- the name that Sp
 release = version = VERSION
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**", "models/README.md", "benchmarks/results/*.md"]
+results = ["benchmarks/results/*.md", "benchmarks/results/net2net/*/capacity.md"]
+include_patterns = ["*.md", "docs/**", "models/README.md", *results]
 exclude_patterns = [".*", "build", "dist", "docs/site"]
 html_extra_path = ["site"]  # index.html, which leads to the first page
 
