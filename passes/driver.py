@@ -23,6 +23,7 @@ from onnx_n2n.analysis.redundant import Clones, count_clones
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.collector import still
 from onnx_n2n.costs.budget import Budget, shapes_of
+from onnx_n2n.costs.change import CostChange, cost_change
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.graph.grown import grown_in
@@ -205,6 +206,10 @@ def deliver(
         def counted() -> Clones | None:
             return count_clones(analyze(working)) if done.modified else None
 
+        @still()
+        def costed() -> CostChange | None:
+            return cost_change(teacher, working, shapes_of(proof)) if done.modified and not done.freed else None
+
         place = None if draft is None else draft.place
         left = tuple(reported(each, path, place, proof.options) for each in rest.found)
         student, barred = given.back(made.student) if path is None or done.modified else model, None
@@ -224,7 +229,7 @@ def deliver(
             for weight in grown_in(working):
                 weight.store(None)  # the student, which has it, is the caller's, who may change it
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
-        report = Report(done, *sizes, proven.verdict, left, barred, counted, proven.exact, proven.why)
+        report = Report(done, *sizes, proven.verdict, left, barred, counted, costed, proven.exact, proven.why)
         return Result(student, done, report, str(change), made.recorded)
 
 

@@ -22,6 +22,7 @@ from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
+    from onnx_n2n.costs.change import CostChange
     from onnx_n2n.exact import Verdict as Exactly
     from onnx_n2n.passes.estimate import Estimate
     from onnx_n2n.passes.leaving_out import LeftOut
@@ -192,6 +193,7 @@ class Report:
         left_out: What would have made the student wrong, and so was left out.
         obstacles: What keeps checkpoints from following the student, or None when no growth record was written.
         counted: Counts the redundant channels of the student.
+        costed: Counts the multiply-adds of both models.
         exact: What the exact check says, or None when nothing was to be verified.
         unrun: Why the models could not be run, so that the exact check alone verifies; else empty.
         estimate: What the pass takes, where it is only said what it would do; else None.
@@ -204,6 +206,7 @@ class Report:
     left_out: tuple[LeftOut, ...] = ()
     obstacles: tuple[Obstacle, ...] | None = None
     counted: Callable[[], Clones | None] = field(default=lambda: None, repr=False, compare=False)
+    costed: Callable[[], CostChange | None] = field(default=lambda: None, repr=False, compare=False)
     exact: Exactly | None = None
     unrun: str = ""
     estimate: Estimate | None = None
@@ -217,8 +220,17 @@ class Report:
         """
         return self.counted()
 
+    @cached_property
+    def multiply_adds(self) -> CostChange | None:
+        """Those of one run of both models; None if nothing was changed, or inputs were, or they cannot be worked out.
+
+        They are counted when this is asked for, at the shapes of the inputs that the models were run on; free
+        dimensions that nobody gave are taken as 1.
+        """
+        return self.costed()
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"counted": Known(self.clones)}
+        return self.__dict__ | {"counted": Known(self.clones), "costed": Known(self.multiply_adds)}
 
     def __repr__(self) -> str:
         return f"<Report: {self.short}>"
@@ -257,6 +269,7 @@ class Report:
             "settings": [each.to_json() for each in self.change.settings],
             "followable": None if self.obstacles is None else followable(self.obstacles),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            "multiply_adds": None if self.multiply_adds is None else self.multiply_adds.to_json(),
             "verification": None if self.verdict is None else self.verdict.to_json(),
             "not_run": self.unrun or None,
             "exact": None if self.exact is None else self.exact.to_json(),

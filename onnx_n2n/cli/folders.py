@@ -133,6 +133,8 @@ def sentences(grown: Grown) -> Iterator[str]:
         yield f"Note: {note}."
     before, after = grown.parameters_before, grown.parameters_after
     yield f"Parameters: {before:,} -> {after:,} (x{after / max(before, 1):.2f})."
+    if grown.multiply_adds is not None and grown.multiply_adds.sentence:
+        yield grown.multiply_adds.sentence
     yield verification(grown.run, grown.exact, grown.by_class)
     if grown.dropped:
         yield f"Left out, since the class does not have them: {brief(', '.join(grown.dropped))}."

@@ -63,6 +63,8 @@ def print_report(console: Console, report: Report) -> None:
         print_obstacles(console, report.obstacles)
     times = report.parameters_after / max(report.parameters_before, 1)
     console.print(f"Parameters: {report.parameters_before:,} -> {report.parameters_after:,} (x{times:.2f}).")
+    if report.multiply_adds is not None and report.multiply_adds.sentence:
+        console.print(report.multiply_adds.sentence, soft_wrap=True)
     _print_verified(console, report)
     if report.clones is not None and report.clones.channels:
         console.print(told_apart(report.clones))

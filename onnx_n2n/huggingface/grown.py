@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from onnx_n2n.costs.change import CostChange
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.card import card, verification
 from onnx_n2n.huggingface.lineage import between, digest, unfollowed
@@ -27,6 +28,7 @@ class Grown:
         results: What each pass did to its graph.
         parameters_before: Parameters of the old class, tied ones once.
         parameters_after: Those of the new one.
+        multiply_adds: Those of one run of both classes; None where they cannot be worked out.
         run: What running both classes' graphs showed, of the last pass; None if they could not be run.
         exact: What the exact check says of them.
         by_class: What running both in PyTorch showed; None if that was not asked for.
@@ -40,6 +42,7 @@ class Grown:
     results: tuple[Result[Any], ...]
     parameters_before: int
     parameters_after: int
+    multiply_adds: CostChange | None
     run: Any
     exact: Any
     by_class: Verdict | None
@@ -62,6 +65,7 @@ class Grown:
             written=replace(later.written, fields=fields, left=(*self.written.left, *later.written.left)),
             results=(*self.results, *later.results),
             parameters_before=self.parameters_before,
+            multiply_adds=None if self.multiply_adds is None else self.multiply_adds.joined(later.multiply_adds),
             dropped=(*self.dropped, *later.dropped),
             notes=(*self.notes, *later.notes),
         )
@@ -73,6 +77,7 @@ class Grown:
             "grown": [{"group": each.name, "before": each.before, "after": each.after}
                       for result in self.results for each in result.change.grown],
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            "multiply_adds": None if self.multiply_adds is None else self.multiply_adds.to_json(),
             "verification": None if self.run is None else self.run.to_json(),
             "exact": self.exact.to_json(),
             "class": None if self.by_class is None else self.by_class.to_json(),
@@ -110,7 +115,8 @@ def write(
     beside = writing.record_name(old) if output.last else ""
     said = card(old, student.fields, *counts, verification(*proven), beside, barred)
     done = draft.finish(student.fields, record if output.last else None, said)
-    return Grown(done, (result,), *counts, *proven, teacher.found.unread, result.change.notes, record, barred)
+    unread, notes = teacher.found.unread, result.change.notes
+    return Grown(done, (result,), *counts, student.cost, *proven, unread, notes, record, barred)
 
 
 def parameters(network: Network) -> int:

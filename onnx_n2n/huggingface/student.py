@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.checkpoint.numbered import renumbered
+from onnx_n2n.costs.change import CostChange, cost_change
 from onnx_n2n.errors import GrowthError, KernelError, MemoryShortageError, ModelError, VerificationError
 from onnx_n2n.huggingface import writing
 from onnx_n2n.huggingface.configs import Fields, changed
@@ -75,6 +76,7 @@ class Student:
         run: What running both classes' graphs showed; None if they could not be run.
         exact: What the exact check says of them.
         by_class: What running both in PyTorch showed; None if that was not asked for.
+        cost: The multiply-adds of both classes' graphs; None where they cannot be worked out.
     """
 
     network: Network
@@ -83,6 +85,7 @@ class Student:
     run: Any
     exact: Any
     by_class: Verdict | None
+    cost: CostChange | None
 
 
 @contextmanager
@@ -158,7 +161,8 @@ def verified(
         if not by_class.ok:
             said = f"error {by_class.error:.1e}, its own {by_class.rounding}"
             raise VerificationError(f"in PyTorch the new model says something else than the old one: {said}")
-    return Student(network, fields, folder, run, exact, by_class)
+    cost = cost_change(teacher.analysis.model, graph, teacher.inputs)
+    return Student(network, fields, folder, run, exact, by_class, cost)
 
 
 def _compared(teacher: Teacher, new: Path, result: Result[Any], *, later: bool) -> tuple[Any, Any]:
