@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from net2net.nets import CUT, GPTSpec, InceptionSpec, Spec, Widths
+from net2net.variants import Variant
 from onnx_n2n.passes import Widen
 
 Size = Literal["smoke", "cpu", "gpu"]
@@ -48,6 +49,8 @@ class Arm:
         again: Whether it grows a second time, in the middle.
         rates: Names of its learning rates, where they are not the experiment's.
         points: Budgets in steps: for each, a branch whose rate falls leaves a run at a constant rate.
+        variant: What the new places hold, if not what the product gives them.
+        faster: How many times the others' the learning rate of new places is.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Arm:
     again: bool = False
     rates: tuple[str, ...] = ()
     points: tuple[int, ...] = ()
+    variant: Variant = "product"
+    faster: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,23 @@ CAPACITY = (
     Arm("scratch", "fresh", rates=("half", "full", "double"), points=LONG),
     Arm("distilled", "fresh", distil=True, rates=("full",), points=LONG),
 )
+# What new places hold, how fast they learn, and what the optimizer knows; `--teacher-epochs` grows at other times.
+SOME = (600, 1200, 2400)
+EXCHANGE = (
+    Arm("grown", "grown", moments="grown", rates=("on",), points=SOME),
+    *(
+        Arm(variant, "grown", moments="grown", rates=("on",), points=SOME, variant=variant)
+        for variant in get_args(Variant)[1:]
+    ),
+    Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=SOME),
+    *(
+        Arm(f"new-{faster:g}", "grown", moments="grown", rates=("on",), points=SOME, faster=faster)
+        for faster in (0.3, 3.0, 10.0)
+    ),
+    Arm("no-state", "grown", rates=("on", "full"), points=SOME),
+    Arm("grown-rates", "grown", moments="grown", rates=("half", "full", "double"), points=SOME),
+    Arm("random-pad", "pad", rates=("full",), points=SOME),
+)
 RATIOS = (4, 10, 20)
 EXPERIMENTS: Mapping[str, Experiment] = {
     "wider": Experiment("wider", ARMS, (TENTH, FULL)),
@@ -212,6 +234,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         )
         for ratio in RATIOS
     },
+    "exchange": Experiment("times-10", EXCHANGE, (FULL,), schedule="constant", choose=False, plan="capacity"),
 }
 
 

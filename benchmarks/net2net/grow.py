@@ -186,27 +186,56 @@ def grow_checkpoint(grown: Grown, source: Path, init: Init, *, optimizer: bool, 
     return found
 
 
-def padded(grown: Grown, teacher: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return fresh parameters with the teacher's in the places that were theirs, unscaled.
+@dataclass(frozen=True)
+class Places:
+    """Which places of a student's parameters are the teacher's.
 
-    The record is applied to the numbers of places instead of values: the first place that stands for an old one is
-    that one, all others are new.
+    Attributes:
+        before: The teacher's parameters, by the names that they have in the student.
+        numbers: For each of them, int64 of the student's shape: the place of the teacher's, counted from 1; 0 for new.
+        like: For each parameter of a new layer the one that it is like.
+    """
+
+    before: Mapping[str, np.ndarray]
+    numbers: Mapping[str, np.ndarray]
+    like: Mapping[str, str]
+
+    def new(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return for each parameter of the student which places are new: bool, of its shape."""
+        return {
+            name: torch.from_numpy(self.numbers[name] == 0).to(each.device) if name in self.numbers
+            else torch.ones_like(each, dtype=torch.bool)
+            for name, each in parameters.items()
+        }  # fmt: skip
+
+
+def places(grown: Grown, teacher: Mapping[str, Tensor]) -> Places:
+    """Return which places are the teacher's: the record is applied to the numbers of places instead of values.
+
+    The first place that stands for an old one is that one, all others are new.
     """
     arrays = {name: tensor.numpy() for name, tensor in teacher.items()}
     found = grow(grown.record, arrays, **grown.models())
     numbers = {name: np.arange(1, array.size + 1).reshape(array.shape) for name, array in arrays.items()}
-    marked = {
-        found.renamed.get(name, name): array for name, array in apply(found.record, numbers, _mark).arrays.items()
-    }
-    before = {found.renamed.get(name, name): array for name, array in arrays.items()}
+    marked = apply(found.record, numbers, _mark).arrays
+    now = {name: found.renamed.get(name, name) for name in arrays}
+    like = {name: now.get(other, other) for name, other in found.added.items()}
+    return Places(
+        {now[name]: array for name, array in arrays.items()}, {now[name]: array for name, array in marked.items()}, like
+    )
+
+
+def padded(grown: Grown, teacher: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return fresh parameters with the teacher's in the places that were theirs, unscaled."""
+    found = places(grown, teacher)
     state = {}
     for name, tensor in fresh.items():
-        if name not in marked or tensor.ndim == 0:
+        if name not in found.numbers or tensor.ndim == 0:
             state[name] = tensor
             continue
-        old = torch.from_numpy(marked[name] > 0)
-        values = torch.from_numpy(before[name].reshape(-1)[np.maximum(marked[name], 1).reshape(-1) - 1])
-        state[name] = torch.where(old, values.view(tensor.shape), tensor)
+        number = found.numbers[name]
+        values = torch.from_numpy(found.before[name].reshape(-1)[np.maximum(number, 1).reshape(-1) - 1])
+        state[name] = torch.where(torch.from_numpy(number > 0), values.view(tensor.shape), tensor)
     return state
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil, cos, pi
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from torch.nn import functional
 from net2net import tables
 from net2net.data import Batch
 from net2net.experiments import TEACHER
-from net2net.grow import Grown, cost, export, grow_checkpoint, grow_model, padded
+from net2net.grow import Grown, cost, export, grow_checkpoint, grow_model, padded, places
 from net2net.jobs import Job, alone, finished, restored
 from net2net.nets import GPTSpec, Spec
 from net2net.probes import probe
+from net2net.variants import vary
 
 FIRST = 100  # steps after a start or a growth that are written down one by one
 LOOKS = frozenset({0, 1, 2, 5, 10, 20, 50, 99})  # of these, when the validation loss is looked at too
@@ -119,10 +121,30 @@ class Run:
         loss.backward()
         if self.plan.clip:
             nn.utils.clip_grad_norm_(state.net.parameters(), self.plan.clip)
-        state.optimizer.step()
+        with self._faster(state):
+            state.optimizer.step()
         state.step += 1
         state.spent += len(inputs) * (3 * state.macs + (self.teacher_macs if self.teacher is not None else 0))
         return loss.item()
+
+    @contextmanager
+    def _faster(self, state: State) -> Iterator[None]:
+        """Let new places go as many times as far as the arm says, of what the optimizer does to them inside."""
+        if self.job.arm.faster == 1:
+            yield
+            return
+        before = {name: each.detach().clone() for name, each in state.net.named_parameters()}
+        yield
+        with torch.no_grad():
+            for name, each in state.net.named_parameters():
+                each.add_((each - before[name]) * (self.job.arm.faster - 1) * self.new[name])
+
+    @cached_property
+    def new(self) -> Mapping[str, Tensor]:
+        """Which places of the student's parameters are new."""
+        known = restored(self.job.teacher / "last.pt")["model"]
+        net = self._fresh(self.job.spec("student", self.data)).to(self.job.device)
+        return places(self.job.grown(self.data), known).new(dict(net.named_parameters()))
 
     def _rate(self, state: State) -> float:
         """Return the learning rate of a step: warmed up since the last start or growth, then by the schedule."""
@@ -178,6 +200,11 @@ class Run:
             net.load_state_dict(padded(grown, known["model"], net.state_dict()))
             return self._state(net, spec, macs)
         state = self._grown(grown, job.spec("teacher", data), source)
+        if arm.variant != "product":
+            torch.manual_seed(job.seed)
+            assert isinstance(spec, GPTSpec)
+            found = places(grown, known["model"])
+            vary(state.net, arm.variant, found.new(dict(state.net.named_parameters())), found.like, spec.head)
         self._growth_row(state, grown)
         return state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ needs("onnxscript")
 
 ROOT = Path(__file__).parents[2] / "benchmarks"
 UNTIMED = ("epochs", "steps", "probes", "growths")
-MODULES = ("run", "report", "capacity", "tables", "data", "grow", "experiments", "probes", "nets")
+MODULES = ("run", "report", "capacity", "tables", "data", "grow", "experiments", "probes", "nets", "jobs", "training")
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +186,43 @@ def test_points_branch_off_a_run_that_goes_on_and_can_be_stopped(
     monkeypatch.setattr("sys.argv", ["capacity", str(folder), "--no-plots"])
     net2net.capacity.main()
     assert "| grown | 0 of 1 |" in (folder / "capacity.md").read_text("utf-8")
+
+
+def test_variants_of_new_places_start_where_the_teacher_is(net2net: Any, tmp_path: Path) -> None:
+    assert net2net.run.main(command("exchange", "synthetic-text", tmp_path)) == 0
+    found = tables_of(net2net, tmp_path / "exchange-synthetic-text-smoke")
+    learned = next(float(row["test_loss"]) for row in reversed(found["epochs"]) if row["arm"] == "teacher")
+    starts = {row["arm"]: float(row["test_loss"]) for row in found["epochs"] if row["epoch"] == "0"}
+    ends = {row["arm"]: row["test_loss"] for row in found["epochs"] if row["rate"] in {"on", "full"}}
+    exact = {"grown", "drawn", "paired", "copies", "new-0.3", "new-3", "new-10", "no-state", "grown-rates"}
+    assert {arm for arm in starts if abs(starts[arm] - learned) < 1e-4} == exact
+    assert starts.keys() - exact == {"teacher", "stacked", "random-pad"}
+    different = {arm: loss for arm, loss in ends.items() if arm != "grown-rates"}
+    assert len(set(different.values())) == len(different)
+
+
+def test_new_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> None:
+    assert net2net.run.main(command("exchange", "synthetic-text", tmp_path, "--arms", "grown")) == 0
+    arms = {arm.name: arm for arm in net2net.experiments.EXCHANGE}
+    base = net2net.jobs.Job(
+        "exchange", "synthetic-text", None, "smoke", arms["grown"], net2net.experiments.RATES["on"], 0, tmp_path,
+        "constant",
+    )  # fmt: skip
+
+    def moved(name: str) -> tuple[dict[str, Any], Any]:
+        run = net2net.training.Points(replace(base, arm=arms[name]))
+        state = run._started()
+        before = {name: each.detach().clone() for name, each in state.net.named_parameters()}
+        (batch,) = run.data.epoch(8, 1, 0, 0)
+        run._step(state, batch)
+        return {name: each.detach() - before[name] for name, each in state.net.named_parameters()}, run.new
+
+    (usual, new), (fast, _) = moved("grown"), moved("new-3")
+    kinds = {bool(flags.any()) and not bool(flags.all()) for flags in new.values()}
+    assert kinds == {True, False}
+    for name, flags in new.items():
+        assert torch.allclose(fast[name], usual[name] * (1 + 2 * flags), atol=1e-6), name
+    assert any(bool((usual[name] * flags).any()) for name, flags in new.items())
 
 
 def test_what_a_goal_costs_lies_between_points(net2net: Any) -> None:
