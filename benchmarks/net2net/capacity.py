@@ -81,12 +81,17 @@ def until(points: Points, goal: float) -> Cost | None:
     return None
 
 
-def read(folder: Path) -> dict[int, Seed]:
-    """Return what all seeds of an experiment have that have a grown arm and go on at the teacher's size."""
+def read(folder: Path, unit: str = "multiply_adds") -> dict[int, Seed]:
+    """Return what all seeds of an experiment have that have a grown arm and go on at the teacher's size.
+
+    Args:
+        folder: Where its tables are.
+        unit: The column that says what a point has taken: ``multiply_adds``, or each network's own ``step``.
+    """
     points: dict[int, dict[str, dict[str, list[Point]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     teachers: dict[int, float] = {}
     for row in tables.read(folder / "epochs.csv"):
-        seed, spent = int(row["seed"]), float(row["multiply_adds"])
+        seed, spent = int(row["seed"]), float(row[unit])
         if row["arm"] == "teacher":
             teachers[seed] = max(spent, teachers.get(seed, 0.0))
         elif spent:  # behind the start

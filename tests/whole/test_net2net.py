@@ -20,7 +20,10 @@ needs("onnxscript")
 
 ROOT = Path(__file__).parents[2] / "benchmarks"
 UNTIMED = ("epochs", "steps", "probes", "growths")
-MODULES = ("run", "report", "capacity", "tables", "data", "grow", "experiments", "probes", "nets", "jobs", "training")
+MODULES = (
+    "run", "report", "capacity", "exchange", "tables", "data", "grow", "experiments", "probes", "nets", "jobs",
+    "training",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -199,6 +202,16 @@ def test_variants_of_new_places_start_where_the_teacher_is(net2net: Any, tmp_pat
     assert starts.keys() - exact == {"teacher", "stacked", "random-pad"}
     different = {arm: loss for arm, loss in ends.items() if arm != "grown-rates"}
     assert len(set(different.values())) == len(different)
+
+
+def test_what_a_step_of_the_teacher_is_worth(net2net: Any) -> None:
+    points = {"continued": {"on": [(8.0, 2.0)]}, "scratch": {"full": [(100.0, 2.0), (400.0, 1.6)]}}
+    scratch = {0: net2net.capacity.Seed(1000.0, points)}
+    losses = {("grown", "on"): {50: {0: 1.8, 1: 1.7}}, ("copies", "on"): {50: {0: 1.9, 1: 1.9}}}
+    said = net2net.exchange.page(losses, scratch).splitlines()
+    assert "| grown | on | 1.8000, 1.7000 |" in said
+    assert "| copies | on | 1.9000, 1.9000 (+0.1500) |" in said
+    assert said[-1] == "| 0 | 50 | 1.8000 | 200 | 0.150 |"  # 150 large steps saved by 1,000 of the teacher
 
 
 def test_new_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> None:
