@@ -115,6 +115,7 @@ def page(folder: Path, seeds: Mapping[int, Seed]) -> str:
     ]  # fmt: skip
     for nats in GOALS:
         lines += [f"## {nats} nats beyond the teacher's reach", "", *compared(seeds, arms, nats), ""]
+    lines += ["## What a step of the teacher is worth", "", *worth(read(folder, "step")), ""]
     lines += ["## Points", "", "| seed | arm | rate | 10⁹ multiply-adds: test loss |", "|---|---|---|---|"]
     for number, seed in seeds.items():
         for arm, rates in seed.arms.items():
@@ -141,6 +142,19 @@ def compared(seeds: Mapping[int, Seed], arms: Iterable[str], nats: float) -> Ite
             counted = [scratch.likely / (own.likely + more) for (_, own, scratch), more in zip(both, paid, strict=True)]
             said = f"{_spread(fewer)} | {low:.1f} to {high:.1f} | {_spread(counted)}"
         yield f"| {arm} | {sum(own is not None for _, own, _ in costs)} of {len(seeds)} | {said} |"
+
+
+def worth(seeds: Mapping[int, Seed]) -> Iterator[str]:
+    """Yield the lines of a table: how many steps from scratch one of the teacher's saves; points are in steps."""
+    yield "| seed | steps since growth | test loss, best rate | steps from scratch | saved by a step of the teacher |"
+    yield "|---|---|---|---|---|"
+    for number, seed in seeds.items():
+        for points in zip(*seed.arms["grown"].values(), strict=False):  # one may not have come as far
+            steps, loss = min(points, key=lambda point: point[1])
+            cost = seed.cost("scratch", loss)
+            if cost is not None and cost.low:
+                saved = (cost.likely - steps) / seed.teacher
+                yield f"| {number} | {steps:.0f} | {loss:.4f} | {cost.likely:.0f} | {saved:.3f} |"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -1,10 +1,8 @@
-"""What new places should hold and how fast they should learn, from the points of `exchange` experiments.
+"""How far variants of growth are from the product's, from the points of an `exchange` experiment.
 
-    python benchmarks/net2net/exchange.py results/exchange-shakespeare-cpu results/capacity-10-shakespeare-cpu
+    python benchmarks/net2net/exchange.py results/exchange-shakespeare-cpu
 
-The second folder has scratch with the same seeds. A step of the teacher is worth as many steps of the large network as
-growing saves of these until the same loss, over the steps that the teacher was trained for. Writes exchange.md beside
-the tables of the first folder.
+Writes exchange.md beside the tables.
 """
 
 from __future__ import annotations
@@ -12,14 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from net2net import capacity, tables
+from net2net import tables
 
+USUAL = ("grown", "on")
 Losses = Mapping[tuple[str, str], Mapping[int, Mapping[int, float]]]
 """Test losses by arm and rate, by budget in steps, and by seed."""
 
@@ -33,48 +32,32 @@ def read(folder: Path) -> Losses:
     return found
 
 
-def page(losses: Losses, scratch: Mapping[int, capacity.Seed]) -> str:
-    """Return a page on an experiment, of the seeds that every arm has; of scratch, points are in steps."""
+def page(losses: Losses) -> str:
+    """Return a page on an experiment, of the seeds that every arm has."""
     seeds = sorted(set.intersection(*(set(found) for arm in losses.values() for found in arm.values())))
-    usual = losses["grown", "on"]
+    usual = losses[USUAL]
     lines = [
         "# exchange", "",
-        f"Test losses after so many steps since growth, and how far above or below `grown` they are. Seeds: "
-        f"{', '.join(map(str, seeds))}.", "",
+        "Test losses so many steps after growth, by seed, and in brackets how far their mean is above that of `grown`. "
+        f"Seeds: {', '.join(map(str, seeds))}.", "",
         f"| arm | rate | {' | '.join(f'{budget} steps' for budget in usual)} |", f"|---|---|{'---|' * len(usual)}",
     ]  # fmt: skip
     for (arm, rate), found in losses.items():
         cells = []
         for budget, known in found.items():
             apart = mean(known[seed] - usual[budget][seed] for seed in seeds)
-            said = f" ({apart:+.4f})" if (arm, rate) != ("grown", "on") else ""
+            said = f" ({apart:+.4f})" * ((arm, rate) != USUAL)
             cells.append(f"{', '.join(f'{known[seed]:.4f}' for seed in seeds)}{said}")
         lines.append(f"| {arm} | {rate} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *worth(usual, scratch, seeds), ""])
-
-
-def worth(
-    usual: Mapping[int, Mapping[int, float]], scratch: Mapping[int, capacity.Seed], seeds: Sequence[int]
-) -> Iterator[str]:
-    """Yield how many steps of the large network a step of the teacher is worth."""
-    yield "| seed | steps since growth | test loss | steps from scratch | saved for each step of the teacher |"
-    yield "|---|---|---|---|---|"
-    for seed in (each for each in seeds if each in scratch):
-        for budget, found in usual.items():
-            cost = scratch[seed].cost("scratch", found[seed])
-            if cost is not None and cost.low:
-                saved = (cost.likely - budget) / scratch[seed].teacher
-                yield f"| {seed} | {budget} | {found[seed]:.4f} | {cost.likely:.0f} | {saved:.3f} |"
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("capacity", type=Path)
-    options = parser.parse_args()
-    scratch = capacity.read(options.capacity, "step")
-    (options.folder / "exchange.md").write_text(page(read(options.folder), scratch), "utf-8")
+    folder = parser.parse_args().folder
+    (folder / "exchange.md").write_text(page(read(folder)), "utf-8")
 
 
 if __name__ == "__main__":
