@@ -63,7 +63,7 @@ class CostChange:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
-        return asdict(self)
+        return asdict(self) | {"times": self.times}
 
 
 def cost_change(teacher: ir.Model, student: ir.Model, shapes: Mapping[str, Lengths]) -> CostChange | None:
