@@ -23,7 +23,6 @@ from onnx_n2n.analysis.redundant import Clones, count_clones
 from onnx_n2n.analysis.walk import analyze
 from onnx_n2n.collector import still
 from onnx_n2n.costs.budget import Budget, shapes_of
-from onnx_n2n.costs.change import CostChange, cost_change
 from onnx_n2n.errors import LeftOutWarning, ModelError, N2NError, OptionError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.graph.grown import grown_in
@@ -39,7 +38,7 @@ from onnx_n2n.io.rooms import room
 from onnx_n2n.io.sources import Source
 from onnx_n2n.passes.leaving_out import Changer, Failure, Part, reported, settled
 from onnx_n2n.passes.proving import Proven, attempted, checked
-from onnx_n2n.passes.report import Change, Report, Result
+from onnx_n2n.passes.report import Change, Known, Report, Result
 from onnx_n2n.progress import Progress, unheard
 from onnx_n2n.record.obstacles import obstacles
 from onnx_n2n.record.provenance import origins
@@ -49,6 +48,7 @@ from onnx_n2n.verification.options import Proof
 from onnx_n2n.verification.sessions import SessionModel
 
 if TYPE_CHECKING:
+    from onnx_n2n.costs.change import CostChange
     from onnx_n2n.verification import Verdict
 
 @dataclass(frozen=True)
@@ -206,10 +206,7 @@ def deliver(
         def counted() -> Clones | None:
             return count_clones(analyze(working)) if done.modified else None
 
-        @still()
-        def costed() -> CostChange | None:
-            return cost_change(teacher, working, shapes_of(proof)) if done.modified and not done.freed else None
-
+        costed: Callable[[], CostChange | None] = still()(partial(done.cost, teacher, working, shapes_of(proof)))
         place = None if draft is None else draft.place
         left = tuple(reported(each, path, place, proof.options) for each in rest.found)
         student, barred = given.back(made.student) if path is None or done.modified else model, None
@@ -228,6 +225,8 @@ def deliver(
         if isinstance(given.model, onnx.ModelProto):
             for weight in grown_in(working):
                 weight.store(None)  # the student, which has it, is the caller's, who may change it
+        if isinstance(given.model, ir.Model):
+            costed = Known(costed())  # both models are the caller's
         sizes, proven = (parameters(teacher), parameters(working)), made.proven
         report = Report(done, *sizes, proven.verdict, left, barred, counted, costed, proven.exact, proven.why)
         return Result(student, done, report, str(change), made.recorded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import onnx_ir as ir
 
 from onnx_n2n.collector import still
 from onnx_n2n.costs.budget import Budget, shapes_of
-from onnx_n2n.costs.change import cost_change
 from onnx_n2n.errors import LeftOutWarning, N2NError
 from onnx_n2n.graph.constants import parameters
 from onnx_n2n.io.history import digest
@@ -113,8 +112,7 @@ def rehearse(
     estimate = estimated(teacher, working, place, runs=proof.wanted and proof.runs)
     unnamed = Record(done.steps, "", origins(teacher)) if target.record is not None else None  # by no digest
     barred = None if unnamed is None else obstacles(unnamed)
-    report = Report(done, *sizes, None, left, obstacles=barred, estimate=estimate)
-    if not done.freed:
-        report = replace(report, costed=partial(cost_change, teacher, working, shapes_of(proof)))
+    costed = partial(done.cost, teacher, working, shapes_of(proof))
+    report = Report(done, *sizes, None, left, obstacles=barred, costed=costed, estimate=estimate)
     recorded = cache(lambda: Record(done.steps, digest(working), origins(teacher)))
     return Result(None, done, report, str(change), recorded)

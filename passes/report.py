@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import onnx_ir as ir
 
+from onnx_n2n.costs.change import CostChange, cost_change
 from onnx_n2n.cutting.batch import Freed
 from onnx_n2n.cutting.taking import Taken
 from onnx_n2n.errors import GrowthError
@@ -22,7 +23,6 @@ from onnx_n2n.words import brief, count
 
 if TYPE_CHECKING:
     from onnx_n2n.analysis.redundant import Clones
-    from onnx_n2n.costs.change import CostChange
     from onnx_n2n.exact import Verdict as Exactly
     from onnx_n2n.passes.estimate import Estimate
     from onnx_n2n.passes.leaving_out import LeftOut
@@ -153,6 +153,15 @@ class Change:
         """Whether the student takes any number of examples, where the teacher takes a fixed one."""
         return any(each.freed is not None for each in self.cuts)
 
+    def cost(self, teacher: ir.Model, student: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> CostChange | None:
+        """Return how the multiply-adds of a run change; None if nothing was changed, or the teacher takes one example.
+
+        Raises nothing: it is None as well where they cannot be worked out.
+        """
+        if not self.modified or self.freed:
+            return None
+        return cost_change(teacher, student, shapes, whole=not self.cuts)
+
     @property
     def settings(self) -> tuple[Setting, ...]:
         """What code that was written for the teacher has to follow."""
@@ -222,10 +231,9 @@ class Report:
 
     @cached_property
     def multiply_adds(self) -> CostChange | None:
-        """Those of one run of both models; None if nothing was changed, or inputs were, or they cannot be worked out.
+        """Those of one run of both models; None if nothing was changed, a batch was freed, or they are not known.
 
-        They are counted when this is asked for, at the shapes of the inputs that the models were run on; free
-        dimensions that nobody gave are taken as 1.
+        They are counted at the shapes of inputs that were given, and free dimensions that nobody gave are taken as 1.
         """
         return self.costed()
 

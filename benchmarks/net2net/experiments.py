@@ -195,7 +195,7 @@ SYMMETRY = (
 SHORT, LONG = (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750)
 CAPACITY = (
     Arm("continued", "teacher", net="teacher", moments="grown", rates=("on",), points=(800, 2400, 6000, 12000, 24000)),
-    Arm("grown", "grown", moments="grown", rates=("on", "half", "double"), points=SHORT),
+    Arm("grown", "grown", moments="grown", rates=("on", "full", "half", "double"), points=SHORT),
     Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=SHORT),
     Arm("random-pad", "pad", rates=("full",), points=SHORT),
     Arm("scratch", "fresh", rates=("half", "full", "double"), points=LONG),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_n2n.costs.cost import Cost, multiply_adds
@@ -118,4 +119,4 @@ def shapes_of(proof: Proof) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of inputs at which models are verified, as far as they were given."""
     given = proof.inputs
     feed = given if given is None or isinstance(given, Mapping) else next(iter(given), None)
-    return {**proof.shapes, **{name: array.shape for name, array in (feed or {}).items()}}
+    return {**proof.shapes, **{name: np.shape(array) for name, array in (feed or {}).items()}}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import onnx_ir as ir
 
-from onnx_n2n.costs.cost import Cost, multiply_adds
+from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.costs.formulas import Lengths
 from onnx_n2n.errors import InputError, ModelError
+from onnx_n2n.verification.dims import batch_axes, dims
+from onnx_n2n.words import brief
 
 
 @dataclass(frozen=True)
@@ -21,53 +23,83 @@ class CostChange:
     Attributes:
         before: The teacher's.
         after: The student's.
+        inputs: The shapes of the teacher's inputs, as far as they are known.
         assumed: The free dimensions that were taken as 1, because nothing says how long they are.
         uncounted: Nodes of either that could not be counted, as :class:`Cost` names them.
+        bounds: Whether the ratio bounds what growing can save. It does not where the student has less to do than the
+            teacher, after a cut, or where a length was taken as 1 on which the ratio depends, such as an image's.
     """
 
     before: int
     after: int
+    inputs: Mapping[str, Lengths] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, before: Cost, after: Cost) -> CostChange:
-        """Return what two models have."""
-        uncounted = dict.fromkeys((*before.uncounted, *after.uncounted))
-        return cls(before.total, after.total, before.assumed, tuple(uncounted))
+    bounds: bool = True
 
     def joined(self, later: CostChange | None) -> CostChange | None:
         """Return how the cost changed from this teacher to a later student."""
         if later is None:
             return None
-        return replace(later, before=self.before, uncounted=tuple(dict.fromkeys((*self.uncounted, *later.uncounted))))
+        assumed, uncounted = self.assumed + later.assumed, self.uncounted + later.uncounted
+        return replace(
+            self, after=later.after, assumed=tuple(dict.fromkeys(assumed)), uncounted=tuple(dict.fromkeys(uncounted)),
+            bounds=self.bounds and later.bounds,
+        )  # fmt: skip
 
     @property
     def times(self) -> float | None:
-        """How many times as much a run of the student takes; None where something is not counted, or nothing is there.
-
-        Growing can save no more than so many times what training the student from scratch costs, if the training of
-        the teacher is paid too: at best each step of the student is taken by the teacher instead.
-        """
+        """How many times as much a run of the student takes; None if something is not counted, or nothing is there."""
         return None if self.uncounted or not self.before else self.after / self.before
+
+    @property
+    def most(self) -> float | None:
+        """How many times fewer multiply-adds growing takes at most than as many steps from scratch; None if unknown.
+
+        The teacher's training counts too: at best the teacher takes nearly all steps in place of the student.
+        """
+        return self.times if self.bounds and self.times is not None and self.times > 1 else None
 
     @property
     def sentence(self) -> str:
         """What people are told of it; empty where nobody knows."""
         if self.times is None:
             return ""
-        shapes = f", with {', '.join(self.assumed)} taken as 1" if self.assumed else ""
-        most = f"; with the teacher's training counted, growing can save at most {self.times:.2f} times"
-        said = f"Multiply-adds of a run: {self.before:,} -> {self.after:,} (x{self.times:.2f})"
-        return f"{said}{shapes}{most * (self.times > 1)}."
+        shapes = ", ".join(f"{name} [{','.join(map(str, shape))}]" for name, shape in self.inputs.items())
+        run = f"a run on {brief(shapes)}" if shapes else "a run"
+        said = f"Multiply-adds of {run}: {self.before:,} -> {self.after:,} (x{self.times:.2f})"
+        assumed = f", with {', '.join(self.assumed)} taken as 1" if self.assumed else ""
+        if self.most is None or round(self.most, 2) <= 1:
+            return f"{said}{assumed}."
+        return (
+            f"{said}{assumed}. With the teacher's training counted, growing takes at most {self.most:.2f} times fewer "
+            "than as many steps from scratch."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
-        return asdict(self) | {"times": self.times}
+        found = asdict(self) | {"times": self.times, "most": self.most}
+        del found["bounds"]
+        return found
 
 
-def cost_change(teacher: ir.Model, student: ir.Model, shapes: Mapping[str, Lengths]) -> CostChange | None:
-    """Return how the cost changes, run at these shapes of inputs; None where it cannot be worked out."""
+def cost_change(
+    teacher: ir.Model, student: ir.Model, shapes: Mapping[str, Lengths], *, whole: bool = True
+) -> CostChange | None:
+    """Return how the cost changes, run at these shapes of inputs; None where it cannot be worked out.
+
+    Args:
+        teacher: The model before.
+        student: The model after; it may lack inputs.
+        shapes: Shapes of the teacher's inputs, by name.
+        whole: Whether the student does all that the teacher does.
+    """
+    there = {value.name for value in student.graph.inputs}
     with suppress(InputError, ModelError):
-        return CostChange.of(multiply_adds(teacher, shapes), multiply_adds(student, shapes))
+        before = multiply_adds(teacher, shapes)
+        after = multiply_adds(student, {name: shape for name, shape in shapes.items() if name in there})
+        examples = batch_axes([dims(value) for value in teacher.graph.inputs if value.name in before.inputs])
+        uncounted = tuple(dict.fromkeys((*before.uncounted, *after.uncounted)))
+        bounds = whole and examples.issuperset(before.assumed)
+        return CostChange(before.total, after.total, before.inputs, before.assumed, uncounted, bounds)
     return None

@@ -67,6 +67,10 @@ def test_a_folder_grows_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / "new" / "generation_config.json").exists()
     assert (tmp_path / "new" / report["record"]).exists()
     assert report["followable"] == {"ok": True, "obstacles": []}
+    multiplied = report["multiply_adds"]
+    assert multiplied["after"] > multiplied["before"] > 0
+    assert multiplied["most"] == multiplied["times"] == multiplied["after"] / multiplied["before"]
+    assert multiplied["inputs"]["input_ids"]
 
 
 def test_both_classes_run_in_16_bits_before_the_new_one_is_written(tmp_path: Path) -> None:
