@@ -49,6 +49,8 @@ class Arm:
         again: Whether it grows a second time, in the middle.
         rates: Names of its learning rates, where they are not the experiment's.
         points: Budgets in steps: for each, a branch whose rate falls leaves a run at a constant rate.
+        counted: Whether its budgets are the plan's in multiply-adds instead, with all that its teacher has spent.
+        teacher_epochs: The budget of its teacher, where it is not that of all others.
         variant: What the new places hold, if not what the product gives them.
         faster: How many times the others' the learning rate of new places is.
     """
@@ -62,8 +64,15 @@ class Arm:
     again: bool = False
     rates: tuple[str, ...] = ()
     points: tuple[int, ...] = ()
+    counted: bool = False
+    teacher_epochs: int = 0
     variant: Variant = "product"
     faster: float = 1.0
+
+    @property
+    def taught(self) -> bool:
+        """Whether it needs a teacher."""
+        return self.start != "fresh" or self.distil
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,8 @@ class Plan:
 
     Attributes:
         nets: Specifications by name.
-        growths: For each growth the names of teacher, student, and what the student grows to later.
+        growths: For each growth the names of teacher, student, and what the student grows to later; for
+            ``progressive`` this is a size between both, for an arm from scratch.
         epochs: The budget of every arm.
         teacher_epochs: That of the teacher.
         steps: Batches in an epoch; 0 for as many as the data has.
@@ -132,6 +142,7 @@ class Plan:
         evaluated: Validation and test examples that are looked at; 0 for all.
         betas: Of AdamW.
         clip: The largest norm of a gradient; 0 for any.
+        spend: Budgets in multiply-adds of arms that are ``counted``.
     """
 
     nets: Mapping[str, Spec]
@@ -146,6 +157,7 @@ class Plan:
     evaluated: int = 0
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 0.0
+    spend: tuple[float, ...] = ()
 
 
 TENTH = Rate("tenth", 0.1, warmup=False)
@@ -217,6 +229,16 @@ EXCHANGE = (
     Arm("no-state", "grown", rates=("on", "full"), points=SOME),
     Arm("random-pad", "pad", rates=("full",), points=SOME),
 )
+# Whether to train one size from scratch or to train small first, if the small network's training is paid for too.
+PROGRESSIVE = (
+    Arm("thin", "fresh", net="teacher", rates=("half", "full", "double"), counted=True),
+    Arm("times-4", "fresh", net="again", rates=("half", "full", "double"), counted=True),
+    Arm("times-10", "fresh", rates=("half", "full", "double"), counted=True),
+    *(
+        Arm(name, "grown", moments="grown", rates=("on",), counted=True, teacher_epochs=epochs)
+        for name, epochs in (("grown-early", 5), ("grown-late", 20))
+    ),
+)
 RATIOS = (4, 10, 20)
 EXPERIMENTS: Mapping[str, Experiment] = {
     "wider": Experiment("wider", ARMS, (TENTH, FULL)),
@@ -234,6 +256,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         for ratio in RATIOS
     },
     "exchange": Experiment("times-10", EXCHANGE, (FULL,), schedule="constant", choose=False, plan="capacity"),
+    "progressive": Experiment("progressive", PROGRESSIVE, (FULL,), schedule="constant", choose=False, plan="capacity"),
 }
 
 
@@ -284,7 +307,8 @@ def _capacity(width: int, context: int, head: int) -> tuple[dict[str, Spec], dic
         "times-10": gpt(8, 5 * width, 4),
         "times-20": gpt(8, 8 * width, 6),
     }
-    return nets, {name: ("thin", name, "") for name in nets if name != "thin"}
+    growths = {name: ("thin", name, "") for name in nets if name != "thin"}
+    return nets, {**growths, "progressive": ("thin", "times-10", "times-4")}
 
 
 _SMOKE = Widths(4, 4, 6, 3, 4, 4, 3, 3)
@@ -323,14 +347,14 @@ PLANS: Mapping[tuple[str, Size], Plan] = {
     ),
     ("capacity", "smoke"): Plan(
         *_capacity(16, 16, 4), epochs=0, teacher_epochs=2, steps=6, batch=8, rate=4e-3, warmup=3, evaluated=40,
-        betas=(0.9, 0.95), clip=1.0,
+        betas=(0.9, 0.95), clip=1.0, spend=(6.4e7, 1.28e8, 2.56e8),
     ),
     ("capacity", "cpu"): Plan(
         *_capacity(48, 64, 8), epochs=0, teacher_epochs=40, steps=400, batch=8, rate=4e-3, warmup=50, evaluated=800,
-        betas=(0.9, 0.95), clip=1.0,
+        betas=(0.9, 0.95), clip=1.0, spend=(1e11, 2e11, 4e11, 8e11),
     ),
     ("capacity", "gpu"): Plan(
         *_capacity(256, 256, 32), epochs=0, teacher_epochs=40, steps=400, batch=64, rate=1e-3, warmup=200, decay=0.1,
-        betas=(0.9, 0.95), clip=1.0,
+        betas=(0.9, 0.95), clip=1.0, spend=(6e13, 1.2e14, 2.4e14, 4.8e14),
     ),
 }  # fmt: skip

@@ -67,7 +67,8 @@ class Job:
     @property
     def key(self) -> dict[str, Any]:
         """What tells the run from others, in tables."""
-        values = (self.data, self.size, self.experiment, self.seed, self.arm.name, self.rate.name)
+        own = f"-{self.arm.teacher_epochs}" if self.arm.name == TEACHER.name and self.arm.teacher_epochs else ""
+        values = (self.data, self.size, self.experiment, self.seed, self.arm.name + own, self.rate.name)
         return dict(zip(tables.RUN, values, strict=True))
 
     @property
@@ -80,7 +81,8 @@ class Job:
         """Folder of the teacher, which experiments share that start from the same one."""
         name = self.plan.growths[self.what.growth][0]
         half = f"-{self.what.classes}-classes" if self.what.classes else ""
-        long = f"-{self.teacher_epochs}-epochs" if self.teacher_epochs else ""
+        epochs = self.arm.teacher_epochs or self.teacher_epochs
+        long = f"-{epochs}-epochs" if epochs else ""
         return self.place / "teachers" / f"{name}-{SCHEDULES[self.schedule].teacher}{half}{long}-{self.seed}"
 
     @property

@@ -3,8 +3,9 @@
     python benchmarks/net2net/run.py wider --data cifar10 --folder FOLDER --size cpu --seeds 3 --out results
     python benchmarks/net2net/run.py language-wider --folder FOLDER --size cpu --seeds 3 --out results
 
-Teachers come first, then growth, then with the first seed every arm at every learning rate, then with the other seeds
-every arm at the rate that validation chose for it. Tables are in OUT/EXPERIMENT-DATA-SIZE; checkpoints are in OUT/work.
+The teachers that arms need come first, then growth, then with the first seed every arm at every learning rate, then
+with the other seeds every arm at the rate that validation chose for it. Tables are in OUT/EXPERIMENT-DATA-SIZE;
+checkpoints are in OUT/work.
 Exit codes: 0 everything is done, 3 the budget of minutes is spent.
 """
 
@@ -78,9 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
     first, others = seeds[0], seeds[1:]
     try:
         for these in ([first], others) if experiment.choose else (seeds,):
-            work(train, [replace(base, seed=seed) for seed in these])
-            inits = {arm.init.name: arm for arm in arms}.values()
-            work(prepare, [replace(base, seed=seed, arm=arm) for seed in these for arm in inits])
+            grown = {(arm.teacher_epochs, arm.init.name): arm for arm in arms if arm.taught}
+            lengths = dict.fromkeys(epochs for epochs, _ in grown)
+            teachers = [replace(TEACHER, teacher_epochs=epochs) for epochs in lengths]
+            work(train, [replace(base, seed=seed, arm=arm) for seed in these for arm in teachers])
+            work(prepare, [replace(base, seed=seed, arm=arm) for seed in these for arm in grown.values()])
             chosen = _chosen(place) if experiment.choose and first not in these else {}
             work(
                 train,

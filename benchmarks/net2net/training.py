@@ -31,6 +31,7 @@ LOOKS = frozenset({0, 1, 2, 5, 10, 20, 50, 99})  # of these, when the validation
 LOOK = 500  # validation examples for that
 CHUNK = 250  # examples that are evaluated at a time
 LAST = 0.2  # of a budget, over which the rate of a branch falls
+LEFT = 0.1  # of a budget, at the least, is what the teacher has not spent; else an arm goes without this budget
 TEMPERATURE, SOFT = 4.0, 0.5  # of distillation: of the logits, and the weight of what the teacher says
 
 
@@ -71,7 +72,7 @@ class Run:
         self.steps = self.data.steps(self.plan.batch, self.plan.steps)
         wanted = job.what.steps if job.size != "smoke" else 0
         usual = ceil(wanted / self.steps) if wanted else self.plan.epochs
-        of_teacher = job.teacher_epochs or self.plan.teacher_epochs
+        of_teacher = job.arm.teacher_epochs or job.teacher_epochs or self.plan.teacher_epochs
         self.epochs = of_teacher if job.arm.name == TEACHER.name else job.epochs or usual
         self.teacher = self._teacher() if job.arm.distil else None
 
@@ -124,8 +125,12 @@ class Run:
         with self._faster(state):
             state.optimizer.step()
         state.step += 1
-        state.spent += len(inputs) * (3 * state.macs + (self.teacher_macs if self.teacher is not None else 0))
+        state.spent += len(inputs) * self._cost(state)
         return loss.item()
+
+    def _cost(self, state: State) -> int:
+        """Return the multiply-adds of training on one example."""
+        return 3 * state.macs + (self.teacher_macs if self.teacher is not None else 0)
 
     @contextmanager
     def _faster(self, state: State) -> Iterator[None]:
@@ -175,7 +180,7 @@ class Run:
     def _started(self) -> State:
         """Return a run before its first step."""
         job, arm, data = self.job, self.job.arm, self.data
-        if arm.start == "fresh" and arm.net != "student":  # no growth has counted what it costs
+        if arm.start == "fresh":
             net = self._fresh(spec := job.spec(arm.net, data))
             job.folder.mkdir(parents=True, exist_ok=True)
             export(net, data, job.folder / "fresh.onnx")
@@ -191,14 +196,11 @@ class Run:
             return state
         grown = job.grown(data)
         spec = job.spec(job.goal, data)
-        macs = grown.facts["multiply_adds"][1]
-        if arm.start == "fresh":
-            return self._state(self._fresh(spec), spec, macs)
         if arm.start == "pad":
             quiet = isinstance(spec, GPTSpec) and spec.start == "quiet"  # what is around must not be
             net = self._fresh(replace(spec, start="loud") if quiet else spec)
             net.load_state_dict(padded(grown, known["model"], net.state_dict()))
-            return self._state(net, spec, macs)
+            return self._state(net, spec, grown.facts["multiply_adds"][1])
         state = self._grown(grown, job.spec("teacher", data), source)
         if arm.variant != "product":
             torch.manual_seed(job.seed)
@@ -356,13 +358,17 @@ class Points(Run):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        budgets = job.arm.points if job.size != "smoke" else (5, 10)
-        self.budgets, self.epochs = budgets, len(budgets)
+        self.budgets: tuple[float, ...] = job.arm.points if job.size != "smoke" else (5, 10)  # in steps,
+        if job.arm.counted:  # or in multiply-adds of its own
+            paid = restored(job.teacher / "last.pt")["spent"] if job.arm.taught else 0
+            self.budgets = tuple(each - paid for each in self.plan.spend if each - paid >= LEFT * each)
+        self.epochs = len(self.budgets)
         self.falls: tuple[int, int] | None = None  # from which step to which
 
     def _advance(self, state: State) -> tuple[State, float]:
         """Train up to where the next branch leaves; return that at its end, and the mean of its losses."""
-        budget = self.budgets[state.done]
+        unit = self.plan.batch * self._cost(state) if self.job.arm.counted else 1
+        budget = int(self.budgets[state.done] // unit)
         turn = round((1 - LAST) * budget)
         self.falls = None
         self._until(state, turn)
@@ -400,7 +406,7 @@ def train(job: Job) -> bool:
     if job.deadline is not None and time.time() > job.deadline:
         return False
     with alone(job) if job.arm.name == TEACHER.name else nullcontext():
-        return finished(job) or (Points(job) if job.arm.points else Run(job)).go()
+        return finished(job) or (Points(job) if job.arm.points or job.arm.counted else Run(job)).go()
 
 
 def prepare(job: Job) -> bool:

@@ -21,8 +21,8 @@ needs("onnxscript")
 ROOT = Path(__file__).parents[2] / "benchmarks"
 UNTIMED = ("epochs", "steps", "probes", "growths")
 MODULES = (
-    "run", "report", "capacity", "exchange", "tables", "data", "grow", "experiments", "probes", "nets", "jobs",
-    "training",
+    "run", "report", "capacity", "exchange", "progressive", "tables", "data", "grow", "experiments", "probes", "nets",
+    "jobs", "training",
 )  # fmt: skip
 
 
@@ -257,6 +257,83 @@ def test_what_a_goal_costs_lies_between_points(net2net: Any) -> None:
         "| grown | 1 of 1 | 1.77 (1.77 to 1.77) | 0.6 to 5.0 | 1.57 (1.57 to 1.57) |",
         "| continued | 1 of 1 | 1.44 (1.44 to 1.44) | 0.6 to 2.5 | 1.31 (1.31 to 1.31) |",
     ]
+
+
+def test_all_arms_spend_the_same_with_what_their_teachers_have(
+    net2net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = command("progressive", "synthetic-text", tmp_path, "--rates", "full")
+    assert net2net.run.main([*options, "--arms", "thin", "times-4"]) == 0
+    folder = tmp_path / "progressive-synthetic-text-smoke"
+    assert {row["arm"] for row in net2net.tables.read(folder / "epochs.csv")} == {"thin", "times-4"}  # no teacher
+    monkeypatch.setattr("sys.argv", ["progressive", str(folder), "--no-plots"])
+    net2net.progressive.main()
+    said = (folder / "progressive.md").read_text("utf-8").splitlines()
+    assert said.count("| grown-early |  |  |  |  |  |") == said.count("| best fixed size |  |  |  |  |  |") == 3
+
+    assert net2net.run.main(options) == 0
+    rows = net2net.tables.read(folder / "epochs.csv")
+    last = {row["arm"]: row for row in rows}
+    assert (last["teacher-5"]["epoch"], last["teacher-20"]["epoch"]) == ("5", "20")
+    starts = {row["arm"]: float(row["test_loss"]) for row in rows if row["epoch"] == "0"}
+    for arm, teacher in (("grown-early", "teacher-5"), ("grown-late", "teacher-20")):
+        assert abs(starts[arm] - float(last[teacher]["test_loss"])) < 1e-4, arm
+    budgets = net2net.progressive.read(folder)
+    assert tuple(budgets) == net2net.experiments.PLANS["capacity", "smoke"].spend
+    arms = [arm.name for arm in net2net.experiments.PROGRESSIVE]
+    step = {arm: int(last[arm]["multiply_adds"]) / int(last[arm]["step"]) for arm in arms}
+    for number, (budget, points) in enumerate(budgets.items()):
+        # The late arm goes without the first: its teacher has spent more than nine tenths of that.
+        assert points.keys() - {"best fixed size"} == set(arms if number else arms[:-1])
+        for arm in points.keys() & step:
+            assert 0 <= budget - points[arm][0].spent < step[arm], arm
+
+    needs("matplotlib")
+    monkeypatch.setattr("sys.argv", ["progressive", str(folder)])
+    net2net.progressive.main()
+    assert (folder / "progressive.png").stat().st_size > 1000
+
+
+def test_progressive_training_is_compared_at_the_best_rates_and_with_the_best_size(
+    net2net: Any, tmp_path: Path
+) -> None:
+    def row(seed: int, arm: str, rate: str, epoch: int, spent: float, validation: float, test: float) -> dict[str, Any]:
+        return {"data": "shakespeare", "size": "cpu", "experiment": "progressive", "seed": seed, "arm": arm,
+                "rate": rate, "epoch": epoch, "step": epoch, "multiply_adds": round(spent),
+                "validation_loss": validation, "test_loss": test}  # fmt: skip
+
+    def page(*rows: dict[str, Any]) -> list[str]:
+        net2net.tables.write(tmp_path / "epochs.csv", net2net.tables.EPOCHS, rows)
+        said: list[str] = net2net.progressive.page(net2net.progressive.read(tmp_path)).splitlines()
+        return said
+
+    rows = [
+        row(0, "teacher-5", "full", 4, 4e10, 2.1, 2.1), row(0, "teacher-5", "full", 5, 5e10, 2.0, 2.0),
+        row(1, "teacher-5", "full", 5, 5e10, 2.0, 2.0),
+        row(0, "thin", "full", 0, 0, 3.0, 3.0), row(0, "thin", "full", 1, 0.99e11, 1.9, 1.95),
+        row(0, "times-4", "half", 1, 1e11, 1.7, 1.8), row(0, "times-4", "full", 1, 1e11, 1.8, 1.7),
+        row(0, "times-10", "full", 1, 1e11, 1.9, 2.0), row(1, "times-10", "full", 1, 1e11, 1.9, 1.9),
+        row(0, "grown-early", "on", 0, 0, 2.0, 2.0), row(0, "grown-early", "on", 1, 4.9e10, 1.8, 1.9),
+        row(1, "grown-early", "on", 1, 4.9e10, 1.8, 1.7),
+        row(0, "grown-early", "on", 2, 1.5e11, 1.7, 1.6),
+    ]  # fmt: skip
+    said = page(*rows)
+    assert [line for line in said if line.startswith("## ")] == ["## 1e+11 multiply-adds", "## 2e+11 multiply-adds"]
+    first, second = (said[at + 4 : at + 10] for at, line in enumerate(said) if line.startswith("## "))
+    assert first == [
+        "| thin | 0 | full | 1.9500 | -0.0500 | +0.1500 |",
+        "| times-4 | 0 | half | 1.8000 | -0.2000 | +0.0000 |",  # validation, not the test data, chooses a rate
+        "| times-10 | 0, 1 | full, full | 1.9500 (1.9000 to 2.0000) | +0.0000 (+0.0000 to +0.0000) | +0.2000 |",
+        "| grown-early | 0, 1 | on, on | 1.8000 (1.7000 to 1.9000) | -0.1500 (-0.2000 to -0.1000) | +0.1000 |",
+        "| grown-late |  |  |  |  |  |",
+        "| best fixed size | 0 | times-4 | 1.8000 | -0.2000 | +0.0000 |",
+    ]
+    assert second[3:] == [
+        "| grown-early | 0 | on | 1.6000 |  |  |",
+        "| grown-late |  |  |  |  |  |",
+        "| best fixed size |  |  |  |  |  |",
+    ]
+    assert page() == page(rows[0])  # as soon as a teacher has begun
 
 
 def test_a_second_growth_carries_moments(net2net: Any, tmp_path: Path) -> None:
