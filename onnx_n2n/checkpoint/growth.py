@@ -39,6 +39,7 @@ class Grown:
         untied: For names that were of one parameter with another name, and no longer are, that other name.
         aliases: For names that the record does not know, the parameter that each one is a further name of.
         added: Names of those of new layers, by the parameter that each one is like.
+        waiting: Those of them that get no gradient at first, since what reads them in the new layer is zero.
         renamed: Parameters that go by another name now, since new layers took theirs.
         rounded: Those whose type does not hold what they became, each with how much of a number is lost at most.
         copied: Other files of its folder, that were copied as they are.
@@ -59,6 +60,7 @@ class Grown:
     kept: tuple[str, ...]
     untied: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     rounded: Mapping[str, float] = field(default_factory=dict)
@@ -80,8 +82,10 @@ class Grown:
     def like(self, name: str, there: Collection[str]) -> str:
         """Return which parameter that was ``there`` before one is made of, or is like, by its name then."""
         was = {now: old for old, now in self.renamed.items()}
-        if name in self.added or was.get(name, name) not in there:
-            name = self.added.get(name, self.untied.get(name, name))
+        while name in self.added:  # it may be a copy of a copy
+            name = self.added[name]
+        if was.get(name, name) not in there:
+            name = self.untied.get(name, name)
         return was.get(name, name)
 
     def to_json(self) -> dict[str, Any]:
@@ -147,6 +151,7 @@ def grow(
         now(found.kept),
         pairs({**untied, **found.untied}),
         inserted.added,
+        inserted.waiting,
         inserted.renamed,
         pairs(aliases),
         dict(zip(now(few), few.values(), strict=True)),

@@ -74,7 +74,7 @@ def pulled_back(found: Grown, before: State, after: Moved, shapes: Mapping[str, 
                 sizes = f"{list(np.shape(moments[kind]))} where it has {list(np.shape(found.arrays[now]))}"
                 raise VerificationError(f"{kind!r} of {now!r} is not of the shape of the parameter", shapes=sizes)
             power = power_of(kind, before.values())
-            if not power:
+            if not power or now in found.added:
                 continue
             old, new = (np.asarray(each, np.float64) for each in (before[name][kind], moments[kind]))
             if not np.isfinite(old).all():

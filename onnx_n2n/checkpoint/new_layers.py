@@ -27,7 +27,7 @@ from onnx_n2n.io.lazy import Spec, made_of, specs_of
 from onnx_n2n.record.layouts import SAME
 from onnx_n2n.record.provenance import Origin, unpacked
 from onnx_n2n.record.record import New, Record, Step
-from onnx_n2n.record.steps import LAYER, ZERO
+from onnx_n2n.record.steps import COPY, LAYER, ZERO
 
 Arrays = Mapping[str, np.ndarray]
 After = Callable[[int, Arrays, Apply], np.ndarray]
@@ -43,11 +43,13 @@ class Inserted:
     Attributes:
         arrays: All parameters by name, in the order in which a network has them that was written with these layers.
         added: The new ones, by the parameter that each is like, or an empty text.
+        waiting: Those of them that are copies in a layer which adds zero.
         renamed: Parameters of the checkpoint that go by another name now.
     """
 
     arrays: Arrays
     added: Mapping[str, str]
+    waiting: frozenset[str]
     renamed: Mapping[str, str]
 
 
@@ -73,10 +75,10 @@ def insert(
             state.place(list(news), number, student, given)
         state.follow(step)
     if not state.added and not state.renamed:
-        return Inserted(arrays, {}, {})
+        return Inserted(arrays, {}, frozenset(), {})
     specs = {name: each.spec for name, each in state.arrays.items()}
     made = made_of(arrays, specs, lambda name: state.arrays[name].make())
-    return Inserted(made, state.added, state.renamed)
+    return Inserted(made, state.added, frozenset(state.waiting), state.renamed)
 
 
 class _Made(NamedTuple):
@@ -96,6 +98,7 @@ class _State:
         self.known: dict[str, tuple[Origin, ...]] = {name: tuple(found) for name, found in record.origins.items()}
         self.coming: dict[str, tuple[Origin, ...]] = {}  # of new weights, once a step is done
         self.added: dict[str, str] = {}
+        self.waiting: set[str] = set()
         self.renamed: dict[str, str] = {}
         self.copied: dict[str, After] = {}
         self.plans: dict[int, Plan] = {}
@@ -173,6 +176,7 @@ class _State:
                         )
                     found[name] = made
                 self.added |= dict(zip(own, origin.names if origins else ("",) * len(own), strict=True))
+                self.waiting |= set(own) if new.made == COPY else set()
                 known += [replace(origin, names=tuple(own), node=node, tied="") for node in nodes or ("",)]
             self.coming[new.student] = tuple(known)
         for name in list(found):
@@ -296,6 +300,7 @@ class _State:
                 self.renamed[first_names.get(name, name)] = moved(name)
         self.arrays = {moved(name): array for name, array in self.arrays.items()}
         self.added = {moved(name): moved(like) for name, like in self.added.items()}
+        self.waiting = set(map(moved, self.waiting))
         self.copied = {moved(name): after for name, after in self.copied.items()}
         self.known, self.coming = (
             {

@@ -8,6 +8,9 @@ there (Adam, usual betas, a constant gradient) would be (1 - 0.9^n) / sqrt(1 - 0
 count of steps goes on, and no longer makes up for moments that have just begun. What makes a fresh channel, be it a
 mixture of others or a norm's copied scale, has a hundredth of that: its gradients are small as long as the weights are
 that read the channel, and with the mean it would hardly move.
+
+New layers start as new places of those that they are like. With no state, Adam's first step is the whole rate for every
+number, whatever its gradient is: what added zero then adds the sum of all these.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy as np
 from onnx_n2n.checkpoint.growth import Grown, apply
 from onnx_n2n.checkpoint.making import values
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.io.lazy import specs_of
 from onnx_n2n.record.record import Record, Remade
 
 SECOND = 2.0
@@ -150,8 +154,8 @@ def without_gradient(array: np.ndarray, power: float) -> float:
 def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[str, tuple[str, dict[str, Any]]]:
     """Grow the moments of the parameters of a checkpoint, as that has grown.
 
-    New layers have no moments, and neither have parameters that were one and are no longer: theirs are mixed. Where
-    both have moments of their own, they were not one.
+    Parameters that were one and are no longer have none: theirs are mixed. Where both have moments of their own, they
+    were not one.
 
     Args:
         found: What became of the checkpoint.
@@ -159,13 +163,33 @@ def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[
         shapes: See :func:`grow_state`.
 
     Returns:
-        By name, the name before, and the moments.
+        By name, the name before (for a new layer, of what it is like), and the moments.
     """
     names = {name: found.renamed.get(name, name) for name in state}
     own = set(names.values())
     mixed = {name for pair in found.untied.items() if not own.issuperset(pair) for name in pair}
     kept = {name: moments for name, moments in state.items() if names[name] not in mixed}
-    return {names[name]: (name, moments) for name, moments in grow_state(found.record, kept, shapes).items()}
+    grown = {names[name]: (name, moments) for name, moments in grow_state(found.record, kept, shapes).items()}
+    return grown | _of_new(found, kept)
+
+
+def _of_new(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the moments that parameters of new layers start with."""
+    specs = specs_of(found.arrays)
+
+    def begun(name: str, kind: str, value: Any) -> Any:
+        if kind in COPIES:
+            return np.array(found.arrays[name], np.asarray(value).dtype)
+        if kind not in MOMENTS or value is None:
+            return np.array(value) if isinstance(value, np.ndarray) else value  # each counts its own steps
+        usual = without_gradient(value, power_of(kind, state.values()))
+        return np.full(specs[name].shape, FRESH * usual if name in found.waiting else usual, np.asarray(value).dtype)
+
+    likes = {name: like for name in found.added if (like := found.like(name, state)) in state}
+    return {
+        name: (like, {kind: begun(name, kind, value) for kind, value in state[like].items()})
+        for name, like in likes.items()
+    }
 
 
 def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -285,27 +285,38 @@ def lines(record: Record, name: str) -> Any:
     return Record(record.steps[1:], record.student).lines(name)
 
 
-def test_training_goes_on_with_the_optimizer(exports: Path, tmp_path: Path) -> None:
-    """New layers have no moments, others have those of their own, also where blocks have moved up."""
+@pytest.mark.parametrize("passes", ["deepen; widen", "deepen; deepen"])
+def test_training_goes_on_with_the_optimizer(exports: Path, tmp_path: Path, passes: str) -> None:
+    """New layers begin as new places do, others have moments of their own, also where blocks have moved up."""
     net = Former()
     net.load_state_dict(network("former", 0).state_dict())
     optimizer = torch.optim.Adam(net.named_parameters(), 1e-3)
     net(example("former")).square().mean().backward()
     optimizer.step()
+    known = {name: optimizer.state[parameter] for name, parameter in net.named_parameters()}
     torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "old.pt")
-    records, model = applied(exported(exports, "former", dynamo=True), tmp_path, "deepen; widen")
+    records, model = applied(exported(exports, "former", dynamo=True), tmp_path, passes)
     found = grow_file(
         onnx_n2n.join(records), tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True, student=onnx_n2n.load(model)
     )
+    assert found.added
     state = torch.load(tmp_path / "new.pt", weights_only=True)
     after = larger("former", state["model"], found.record)
     after.load_state_dict(state["model"], strict=True)
     following = torch.optim.Adam(after.named_parameters(), 1e-3)
     following.load_state_dict(state["optimizer"])
     for name, parameter in after.named_parameters():
-        moments = following.state.get(parameter, {})
-        assert bool(moments) == (name not in found.added), name
-        assert not moments or moments["exp_avg"].shape == parameter.shape, name
+        moments = following.state[parameter]
+        assert moments["exp_avg"].shape == moments["exp_avg_sq"].shape == parameter.shape, name
+        if name in found.added:
+            like = known[found.like(name, known)]
+            makes = parameter.detach().any()  # what adds nothing is zero, and gets gradients at once
+            usual = (0.01 if makes else 1.0) * like["exp_avg_sq"].mean()
+            assert not moments["exp_avg"].any(), name
+            torch.testing.assert_close(moments["exp_avg_sq"], torch.full_like(parameter, usual), msg=name)
+    counts = [following.state[parameter]["step"] for parameter in after.parameters()]
+    assert [float(each) for each in counts] == [1.0] * len(counts)
+    assert len({each.data_ptr() for each in counts}) == len(counts)  # each counts for itself
     before = after(example("former")).square().mean()
     assert np.isclose(float(before), float(net(example("former")).square().mean()), rtol=1e-5)
     before.backward()
