@@ -12,7 +12,8 @@ author = copyright = "the authors of onnx-n2n"  # noqa: A001 -- the name that Sp
 release = version = VERSION
 
 root_doc = "docs/index"
-results = ["benchmarks/results/*.md", "benchmarks/results/net2net/*/capacity.md"]
+pages = ("capacity", "exchange", "progressive")
+results = ["benchmarks/results/*.md", *(f"benchmarks/results/net2net/*/{page}.md" for page in pages)]
 include_patterns = ["*.md", "docs/**", "models/README.md", *results]
 exclude_patterns = [".*", "build", "dist", "docs/site"]
 html_extra_path = ["site"]  # index.html, which leads to the first page

@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from net2net import tables
 
 GOALS = (0.02, 0.05, 0.1)  # nats beyond the teacher's reach
-Point = tuple[float, float]  # multiply-adds since the start or the growth, and the test loss
+Point = tuple[float, float]  # multiply-adds, or steps, since the start or the growth, and the test loss
 Points = Sequence[Point]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The multiply-adds that an arm takes to reach a goal.
+    """What an arm takes to reach a goal, in multiply-adds or steps.
 
     Attributes:
         low: Of the last point before it; 0 if the first one is beyond it.
@@ -48,8 +48,8 @@ class Seed:
     """What one seed has.
 
     Attributes:
-        teacher: Multiply-adds of the teacher's training.
-        arms: The points of each arm, by its rate, in the order of their multiply-adds.
+        teacher: What the teacher's training took, in multiply-adds or steps.
+        arms: The points of each arm, by its rate, the cheapest first.
     """
 
     teacher: float
@@ -57,7 +57,7 @@ class Seed:
 
     @property
     def reach(self) -> float:
-        """The best loss of the teacher's own size, with no more multiply-adds than the grown arm has at most."""
+        """The best loss of the teacher's own size, where that has taken no more than the grown arm at most."""
         most = max(spent for points in self.arms["grown"].values() for spent, _ in points)
         return min(loss for points in self.arms["continued"].values() for spent, loss in points if spent <= most)
 

@@ -33,9 +33,9 @@ def read(folder: Path) -> Losses:
 
 
 def page(losses: Losses) -> str:
-    """Return a page on an experiment, of the seeds that every arm has."""
-    seeds = sorted(set.intersection(*(set(found) for arm in losses.values() for found in arm.values())))
-    usual = losses[USUAL]
+    """Return a page on an experiment; where an arm has not run with all seeds of `grown`, a cell has those it has."""
+    usual = losses.get(USUAL, {})
+    seeds = sorted({seed for found in usual.values() for seed in found})
     lines = [
         "# exchange", "",
         "Test losses so many steps after growth, by seed, and in brackets how far their mean is above that of `grown`. "
@@ -44,10 +44,12 @@ def page(losses: Losses) -> str:
     ]  # fmt: skip
     for (arm, rate), found in losses.items():
         cells = []
-        for budget, known in found.items():
-            apart = mean(known[seed] - usual[budget][seed] for seed in seeds)
-            said = f" ({apart:+.4f})" * ((arm, rate) != USUAL)
-            cells.append(f"{', '.join(f'{known[seed]:.4f}' for seed in seeds)}{said}")
+        for budget, alike in usual.items():
+            known = {seed: found[budget][seed] for seed in alike if seed in found.get(budget, {})}
+            said = ", ".join(f"{loss:.4f}" for loss in known.values())
+            if known and (arm, rate) != USUAL:
+                said += f" ({mean(loss - alike[seed] for seed, loss in known.items()):+.4f})"
+            cells.append(said)
         lines.append(f"| {arm} | {rate} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 

@@ -204,9 +204,15 @@ def test_variants_of_new_places_start_where_the_teacher_is(net2net: Any, tmp_pat
 
 
 def test_variants_are_compared_with_the_usual_growth(net2net: Any) -> None:
-    losses = {("grown", "on"): {50: {0: 1.8, 1: 1.7}}, ("paired", "on"): {50: {0: 1.9, 1: 1.9}}}
+    usual = {50: {0: 1.8, 1: 1.7}, 80: {0: 1.5}}
+    losses = {("grown", "on"): usual, ("paired", "on"): {50: {0: 1.9, 1: 1.9}}, ("drawn", "on"): {50: {1: 1.6}}}
     said = net2net.exchange.page(losses).splitlines()
-    assert said[-2:] == ["| grown | on | 1.8000, 1.7000 |", "| paired | on | 1.9000, 1.9000 (+0.1500) |"]
+    assert said[-3:] == [
+        "| grown | on | 1.8000, 1.7000 | 1.5000 |",
+        "| paired | on | 1.9000, 1.9000 (+0.1500) |  |",  # has not come as far
+        "| drawn | on | 1.6000 (-0.1000) |  |",
+    ]
+    assert net2net.exchange.page({}).startswith("# exchange")
 
 
 def test_what_a_step_of_the_teacher_is_worth(net2net: Any) -> None:
