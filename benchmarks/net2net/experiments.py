@@ -53,6 +53,8 @@ class Arm:
         teacher_epochs: The budget of its teacher, where it is not that of all others.
         variant: What the new places hold, if not what the product gives them.
         faster: How many times the others' the learning rate of new places is.
+        by_width: Whether the rate of a weight is as many times less as its input is longer than the teacher's, as muP
+            has it (arXiv 2203.03466).
     """
 
     name: str
@@ -68,6 +70,7 @@ class Arm:
     teacher_epochs: int = 0
     variant: Variant = "product"
     faster: float = 1.0
+    by_width: bool = False
 
     @property
     def taught(self) -> bool:
@@ -226,6 +229,7 @@ EXCHANGE = (
         Arm(f"new-{faster:g}", "grown", moments="grown", rates=("on",), points=SOME, faster=faster)
         for faster in (0.3, 3.0, 10.0)
     ),
+    Arm("by-width", "grown", moments="grown", rates=("on",), points=SOME, by_width=True),
     Arm("no-state", "grown", rates=("on", "full"), points=SOME),
     Arm("random-pad", "pad", rates=("full",), points=SOME),
 )

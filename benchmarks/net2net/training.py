@@ -134,22 +134,27 @@ class Run:
 
     @contextmanager
     def _faster(self, state: State) -> Iterator[None]:
-        """Let new places go as many times as far as the arm says, of what the optimizer does to them inside."""
-        if self.job.arm.faster == 1:
+        """Let places go as many times as far as the arm says, of what the optimizer does to them inside."""
+        if self.job.arm.faster == 1 and not self.job.arm.by_width:
             yield
             return
         before = {name: each.detach().clone() for name, each in state.net.named_parameters()}
         yield
         with torch.no_grad():
             for name, each in state.net.named_parameters():
-                each.add_((each - before[name]) * (self.job.arm.faster - 1) * self.new[name])
+                each.add_((each - before[name]) * (self.speed[name] - 1))
 
     @cached_property
-    def new(self) -> Mapping[str, Tensor]:
-        """Which places of the student's parameters are new."""
+    def speed(self) -> Mapping[str, Tensor]:
+        """How many times the rate is that of each place of the student's parameters."""
         known = restored(self.job.teacher / "last.pt")["model"]
         net = self._fresh(self.job.spec("student", self.data)).to(self.job.device)
-        return places(self.job.grown(self.data), known).new(dict(net.named_parameters()))
+        parameters, found = dict(net.named_parameters()), places(self.job.grown(self.data), known)
+        speed = {name: 1 + (self.job.arm.faster - 1) * new.float() for name, new in found.new(parameters).items()}
+        for name, each in parameters.items() if self.job.arm.by_width else ():
+            if each.ndim == 2:
+                speed[name] *= found.before[found.like.get(name, name)].shape[1] / each.shape[1]
+        return speed
 
     def _rate(self, state: State) -> float:
         """Return the learning rate of a step: warmed up since the last start or growth, then by the schedule."""

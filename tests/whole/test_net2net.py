@@ -197,7 +197,7 @@ def test_variants_of_new_places_start_where_the_teacher_is(net2net: Any, tmp_pat
     learned = next(float(row["test_loss"]) for row in reversed(found["epochs"]) if row["arm"] == "teacher")
     starts = {row["arm"]: float(row["test_loss"]) for row in found["epochs"] if row["epoch"] == "0"}
     ends = {row["arm"]: row["test_loss"] for row in found["epochs"] if row["rate"] in {"on", "full"}}
-    exact = {"grown", "drawn", "paired", "copies", "new-0.3", "new-3", "new-10", "no-state"}
+    exact = {"grown", "drawn", "paired", "copies", "new-0.3", "new-3", "new-10", "by-width", "no-state"}
     assert {arm for arm in starts if abs(starts[arm] - learned) < 1e-4} == exact
     assert starts.keys() - exact == {"teacher", "stacked", "random-pad"}
     assert len(set(ends.values())) == len(ends)
@@ -222,7 +222,7 @@ def test_what_a_step_of_the_teacher_is_worth(net2net: Any) -> None:
     assert row == "| 3 | 50 | 1.8000 | 200 | 0.150 |"  # 150 large steps are saved by 1,000 of the teacher
 
 
-def test_new_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> None:
+def test_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> None:
     assert net2net.run.main(command("exchange", "synthetic-text", tmp_path, "--arms", "grown")) == 0
     arms = {arm.name: arm for arm in net2net.experiments.EXCHANGE}
     base = net2net.jobs.Job(
@@ -236,14 +236,19 @@ def test_new_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> Non
         before = {name: each.detach().clone() for name, each in state.net.named_parameters()}
         (batch,) = run.data.epoch(8, 1, 0, 0)
         run._step(state, batch)
-        return {name: each.detach() - before[name] for name, each in state.net.named_parameters()}, run.new
+        return {name: each.detach() - before[name] for name, each in state.net.named_parameters()}, run.speed
 
-    (usual, new), (fast, _) = moved("grown"), moved("new-3")
-    kinds = {bool(flags.any()) and not bool(flags.all()) for flags in new.values()}
-    assert kinds == {True, False}
-    for name, flags in new.items():
-        assert torch.allclose(fast[name], usual[name] * (1 + 2 * flags), atol=1e-6), name
-    assert any(bool((usual[name] * flags).any()) for name, flags in new.items())
+    (usual, same), (fast, new), (slow, width) = moved("grown"), moved("new-3"), moved("by-width")
+    assert all(bool((each == 1).all()) for each in same.values())
+    assert {float(each) for speed in new.values() for each in speed.unique()} == {1.0, 3.0}
+    assert {len(speed.unique()) for speed in new.values()} == {1, 2}  # a new layer, and one that is so in parts
+    said = {name: float(speed.unique()) for name, speed in width.items()}
+    lengths = {"out.weight": 2 / 8, "down.weight": 8 / 80}  # of heads, and of channels of feed-forward layers
+    assert said == pytest.approx({name: lengths.get(name.split(".", 2)[-1], 1.0) for name in usual})
+    for name, each in usual.items():
+        for moves, speed in ((fast, new), (slow, width)):
+            assert torch.allclose(moves[name], each * speed[name], atol=1e-6), name
+    assert any(bool((usual[name] * (speed > 1)).any()) for name, speed in new.items())
 
 
 def test_what_a_goal_costs_lies_between_points(net2net: Any) -> None:
