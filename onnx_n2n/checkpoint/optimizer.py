@@ -170,7 +170,7 @@ def grown_moments(found: Grown, state: State, shapes: Shapes = NOTHING) -> dict[
     mixed = {name for pair in found.untied.items() if not own.issuperset(pair) for name in pair}
     kept = {name: moments for name, moments in state.items() if names[name] not in mixed}
     grown = {names[name]: (name, moments) for name, moments in grow_state(found.record, kept, shapes).items()}
-    return grown | _of_new(found, kept)
+    return grown | _of_new(found, state)
 
 
 def _of_new(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -178,7 +178,7 @@ def _of_new(found: Grown, state: State) -> dict[str, tuple[str, dict[str, Any]]]
     specs = specs_of(found.arrays)
 
     def begun(name: str, kind: str, value: Any) -> Any:
-        if kind in COPIES:
+        if kind in COPIES and value is not None:
             return np.array(found.arrays[name], np.asarray(value).dtype)
         if kind not in MOMENTS or value is None:
             return np.array(value) if isinstance(value, np.ndarray) else value  # each counts its own steps

@@ -9,10 +9,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnx_n2n.costs.cost import multiply_adds
+from onnx_n2n.costs.cost import Cost, multiply_adds
 from onnx_n2n.costs.formulas import Lengths
 from onnx_n2n.errors import InputError, ModelError
-from onnx_n2n.verification.dims import batch_axes, dims
+from onnx_n2n.verification.dims import dims, resolved, symbols
 from onnx_n2n.words import brief
 
 
@@ -27,7 +27,8 @@ class CostChange:
         assumed: The free dimensions that were taken as 1, because nothing says how long they are.
         uncounted: Nodes of either that could not be counted, as :class:`Cost` names them.
         bounds: Whether the ratio bounds what growing can save. It does not where the student has less to do than the
-            teacher, after a cut, or where a length was taken as 1 on which the ratio depends, such as an image's.
+            teacher, after a cut, where a length was taken as 1 on which the ratio depends, such as an image's, or where
+            bodies of loops were counted once.
     """
 
     before: int
@@ -94,12 +95,31 @@ def cost_change(
         shapes: Shapes of the teacher's inputs, by name.
         whole: Whether the student does all that the teacher does.
     """
-    there = {value.name for value in student.graph.inputs}
     with suppress(InputError, ModelError):
-        before = multiply_adds(teacher, shapes)
-        after = multiply_adds(student, {name: shape for name, shape in shapes.items() if name in there})
-        examples = batch_axes([dims(value) for value in teacher.graph.inputs if value.name in before.inputs])
+        before, after = _both(teacher, student, shapes)
+        steady = all(_alike(teacher, student, before, after, name) for name in before.assumed)
         uncounted = tuple(dict.fromkeys((*before.uncounted, *after.uncounted)))
-        bounds = whole and examples.issuperset(before.assumed)
+        bounds = whole and steady and not before.loops and not after.loops
         return CostChange(before.total, after.total, before.inputs, before.assumed, uncounted, bounds)
     return None
+
+
+def _both(teacher: ir.Model, student: ir.Model, shapes: Mapping[str, Lengths]) -> tuple[Cost, Cost]:
+    """Return the costs of two models, of which the second may lack inputs."""
+    there = {value.name for value in student.graph.inputs}
+    own = {name: shape for name, shape in shapes.items() if name in there}
+    return multiply_adds(teacher, shapes), multiply_adds(student, own)
+
+
+def _alike(teacher: ir.Model, student: ir.Model, before: Cost, after: Cost, name: str) -> bool:
+    """Say whether the ratio of two costs stays if a free dimension is 2 instead of 1, as one of examples does."""
+    values = [value for value in teacher.graph.inputs if value.name in before.inputs]
+    longer = {
+        str(value.name): tuple(
+            resolved(dim, {name: 2}) if isinstance(dim, str) and name in symbols(dim) else length
+            for dim, length in zip(dims(value), before.inputs[str(value.name)], strict=True)
+        )
+        for value in values
+    }
+    two = _both(teacher, student, longer)
+    return two[1].total * before.total == after.total * two[0].total

@@ -317,6 +317,10 @@ def test_training_goes_on_with_the_optimizer(exports: Path, tmp_path: Path, pass
     counts = [following.state[parameter]["step"] for parameter in after.parameters()]
     assert [float(each) for each in counts] == [1.0] * len(counts)
     assert len({each.data_ptr() for each in counts}) == len(counts)  # each counts for itself
+    assert len({each.data_ptr() for each in state["model"].values()}) == len(state["model"])  # copies are none of one
+    exported_again = written(tmp_path / "larger.onnx", after.eval(), "former", dynamo=True, optimize=True)
+    again = onnx_n2n.widen(exported_again, 1.5, output=tmp_path / "again.onnx").growth
+    grow_file(again, tmp_path / "new.pt", tmp_path / "again.pt", optimizer=True)
     before = after(example("former")).square().mean()
     assert np.isclose(float(before), float(net(example("former")).square().mean()), rtol=1e-5)
     before.backward()

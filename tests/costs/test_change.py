@@ -20,7 +20,8 @@ from onnx_n2n.costs.cost import multiply_adds
 from onnx_n2n.passes import Widen
 
 CHAIN = {"w": np.ones((6, 8), np.float32), "v": np.ones((8, 5), np.float32)}
-IMAGE = {"w": np.ones((8, 3, 3, 3), np.float32), "v": np.ones((5, 8, 3, 3), np.float32)}
+SHAPES = {"w": (8, 3, 3, 3), "u": (8, 8, 3, 3), "v": (5, 8, 1, 1)}
+IMAGE = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
 MOST = " With the teacher's training counted, growing takes at most {} times fewer than as many steps from scratch."
 
 
@@ -30,7 +31,8 @@ def chain(shape: str) -> onnx.ModelProto:
 
 def images(pads: str = "") -> onnx.ModelProto:
     conv = f"Conv<kernel_shape = [3, 3]{pads}>"
-    return model(f"a = {conv}(x, w) b = Relu(a) y = {conv}(b, v)", "float[N,3,H,W] x", "y", **IMAGE)
+    text = f"a = {conv}(x, w) b = Relu(a) c = {conv}(b, u) d = Relu(c) e = GlobalAveragePool(d) y = Conv(e, v)"
+    return model(text, "float[N,3,H,W] x", "y", **IMAGE)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -82,9 +84,25 @@ def test_what_is_taken_as_1_bounds_nothing_if_it_changes_the_ratio() -> None:
     assert assumed.sentence.endswith("with N, H, W taken as 1.")
     given = onnx_n2n.widen(images(pads), 2, shapes={"x": (1, 3, 16, 16)}).report.multiply_adds
     assert given is not None
-    assert given.most == given.times == 2
+    assert given.most == given.times
+    assert 2 < given.times != assumed.times
     unpadded = Widen(2)(images()).report.multiply_adds
     assert unpadded is None or (unpadded.times, unpadded.sentence) == (None, "")
+
+
+def test_one_of_two_batches_bounds_nothing_alone() -> None:
+    text = (
+        "a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) "
+        "c = MatMul(t, m) d = Relu(c) e = MatMul(d, n) z = MatMul(e, n)"
+    )
+    more = {"m": np.ones((4, 9), np.float32), "n": np.ones((9, 9), np.float32)}
+    two = model(text, "float[N,6] x, float[M,4] t", "y, z", **CHAIN, **more)
+    for shapes in ({}, {"x": (64, 6)}):
+        found = onnx_n2n.widen(two, 2, shapes=shapes).report.multiply_adds
+        assert found is not None
+        assert found.times is not None
+        assert found.most is None, shapes
+    assert onnx_n2n.widen(two, 2, shapes={"x": (64, 6), "t": (1, 4)}).report.multiply_adds.most is not None
 
 
 def test_a_caller_who_changes_the_student_does_not_change_the_report() -> None:
@@ -113,6 +131,15 @@ def test_nothing_is_said_where_it_is_not_known() -> None:
     assert (found.times, found.sentence, len(found.uncounted)) == (None, "", 2)
     assert CostChange(0, 0).times is None
     assert cost_change(strange, strange, {"x": (2, 7, 6)}) is None
+
+
+def test_bodies_of_loops_are_counted_once_and_bound_nothing() -> None:
+    body = "body (int64 i, bool a, float[2,6] s) => (bool k, float[2,6] t) {k = Identity(a) t = MatMul(s, u)}"
+    text = f"h = Loop(n, c, x) <body = {body}> a = MatMul(h, w) b = Relu(a) y = MatMul(b, v)"
+    weights = CHAIN | {"u": np.ones((6, 6), np.float32)}
+    found = Widen(2)(model(text, "float[2,6] x, int64 n, bool c", "y", **weights)).report.multiply_adds
+    assert found is not None
+    assert (found.before, found.most) == (2 * (36 + 88), None)
 
 
 @pytest.mark.parametrize("after", [700, 1000, 1004])

@@ -177,7 +177,7 @@ class File:
         Raises:
             GrowthError: If there are new names, and no place for them.
         """
-        made: dict[int, list[tuple[np.ndarray, Any]]] = {}
+        made: dict[int, list[tuple[np.ndarray, Any, set[str]]]] = {}
         after: dict[str, Any] = {}
         for name, array in found.arrays.items():
             like = found.like(name, arrays)
@@ -187,11 +187,12 @@ class File:
                 after[name] = own[like]
                 continue
             alike = made.setdefault(id(arrays.get(like)), [])  # what was one tensor, and is equal, is one
-            tensor = next((tensor for other, tensor in alike if np.array_equal(other, array)), None)
-            if tensor is None:
-                tensor = self.torch.to_torch(array, own.get(like))
-                alike.append((array, tensor))
-            after[name] = tensor
+            usable = (each for each in alike if like not in each[2] and np.array_equal(each[0], array))
+            if (known := next(usable, None)) is None:  # two that are like one are a layer and its copy, and not one
+                known = array, self.torch.to_torch(array, own.get(like)), set()
+                alike.append(known)
+            known[2].add(like)
+            after[name] = known[1]
         if after.keys() == place.paths.keys() and not found.renamed:
             return NetworkChange(
                 {place.paths[name]: tensor for name, tensor in after.items() if tensor is not own[name]}

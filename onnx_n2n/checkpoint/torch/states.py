@@ -148,7 +148,7 @@ class States:
             for name, kept in own.items()
         }
         twice = shared(arrays)
-        shapes = {name: array.shape for name, array in arrays.items() if name not in twice}
+        shapes = {name: array.shape for name, array in arrays.items() if name not in twice or name in before}
         moments, numbers, groups = grown_state(optimizer, named, found, shapes, before)
         proof = pulled_back(found, before, moments, shapes) if self._growing.verify else Pulled()
         state = {
