@@ -154,9 +154,9 @@ class Change:
         return any(each.freed is not None for each in self.cuts)
 
     def cost(self, teacher: ir.Model, student: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> CostChange | None:
-        """Return how the multiply-adds of a run change; None if nothing was changed, or the teacher takes one example.
+        """Return how the multiply-adds of a run change, at these shapes of inputs.
 
-        Raises nothing: it is None as well where they cannot be worked out.
+        None if nothing was changed, if a batch was freed, and where they cannot be worked out.
         """
         if not self.modified or self.freed:
             return None

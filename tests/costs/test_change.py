@@ -105,6 +105,23 @@ def test_one_of_two_batches_bounds_nothing_alone() -> None:
     assert onnx_n2n.widen(two, 2, shapes={"x": (64, 6), "t": (1, 4)}).report.multiply_adds.most is not None
 
 
+def test_an_input_without_a_shape_beside_a_free_one_bounds_nothing() -> None:
+    text = "a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) c = Relu(t)"
+    two = model(text, "float[N,6] x, float[2] t", "y, c", **CHAIN)
+    two.graph.input[1].type.tensor_type.ClearField("shape")
+    found = onnx_n2n.widen(two, 2, shapes={"t": (2, 3, 5)}).report.multiply_adds
+    assert found is not None
+    assert (found.times, found.most) == (2, None)
+
+
+def test_a_length_in_an_expression_with_one_that_was_given() -> None:
+    text = "a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) c = Relu(t) d = Relu(s)"
+    three = model(text, 'float[N,6] x, float["N+M",6] t, float[M,6] s', "y, c, d", **CHAIN)
+    found = onnx_n2n.widen(three, 2, shapes={"s": (5, 6)}).report.multiply_adds
+    assert found is not None
+    assert (found.inputs["t"], found.assumed, found.most) == ((6, 6), ("N",), 2)
+
+
 def test_a_caller_who_changes_the_student_does_not_change_the_report() -> None:
     result = Widen(2)(ir.from_proto(net()))
     kept = Widen(2)(net()).report.multiply_adds
