@@ -3,9 +3,10 @@
     python benchmarks/net2net/capacity.py results/capacity-10-shakespeare-cpu [MORE ...] [--no-plots]
 
 A goal is some nats below the best test loss that the teacher reaches by going on, with any budget up to the largest of
-the grown arm in multiply-adds. How much an arm takes to reach it lies between two of its points: the logarithm of the
-multiply-adds is taken to go in a straight line from one loss to the other. Of its learning rates, an arm has the best
-for each goal and seed. Writes capacity.md and capacity.png beside the CSV files of each folder.
+the grown arm in multiply-adds; for images it is the test error. How much an arm takes to reach it lies between two of
+its points: the logarithm of the multiply-adds is taken to go in a straight line from one loss to the other. Of its
+learning rates, an arm has the best for each goal and seed. Writes capacity.md and capacity.png beside the CSV files of
+each folder.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log
 from pathlib import Path
@@ -23,9 +24,29 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from net2net import tables
 
-GOALS = (0.02, 0.05, 0.1)  # nats beyond the teacher's reach
-Point = tuple[float, float]  # multiply-adds, or steps, since the start or the growth, and the test loss
+Point = tuple[float, float]  # multiply-adds, or steps, since the start or the growth, and the test loss (or error)
 Points = Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What counts, the lower the better.
+
+    Attributes:
+        name: What it is called.
+        unit: In what it is measured.
+        goals: How far beyond the teacher's reach goals lie.
+        of: What a row of a table has.
+    """
+
+    name: str
+    unit: str
+    goals: Sequence[float]
+    of: Callable[[tables.Row], float]
+
+
+LOSS = Measure("test loss", "nats", (0.02, 0.05, 0.1), lambda row: float(row["test_loss"]))
+ERROR = Measure("test error", "of accuracy", (0.01, 0.02, 0.04), lambda row: 1 - float(row["test_accuracy"]))
 
 
 @dataclass(frozen=True)
@@ -95,9 +116,14 @@ def read(folder: Path, unit: str = "multiply_adds") -> dict[int, Seed]:
         if row["arm"] == "teacher":
             teachers[seed] = max(spent, teachers.get(seed, 0.0))
         elif spent:  # behind the start
-            points[seed][row["arm"]][row["rate"]].append((spent, float(row["test_loss"])))
+            points[seed][row["arm"]][row["rate"]].append((spent, measure(row).of(row)))
     whole = (seed for seed in sorted(points) if {"grown", "continued", "scratch"} <= points[seed].keys())
     return {seed: Seed(teachers[seed], points[seed]) for seed in whole}
+
+
+def measure(row: tables.Row) -> Measure:
+    """Return what counts on the data of a row."""
+    return LOSS if tables.language(row) else ERROR
 
 
 # --- for people
@@ -107,16 +133,17 @@ def page(folder: Path, seeds: Mapping[int, Seed]) -> str:
     """Return a page on an experiment."""
     arms = list(dict.fromkeys(arm for seed in seeds.values() for arm in seed.arms))
     growth = tables.read(folder / "growths.csv")[0]
+    counts = measure(growth)
     ratio = float(growth["student_multiply_adds"]) / float(growth["teacher_multiply_adds"])
     lines = [
         f"# {folder.name}", "",
         f"A step of the large network costs {ratio:.1f} times the teacher's. Seeds: {', '.join(map(str, seeds))}.", "",
         f"Growth: `{growth['passes']}`.", "",
     ]  # fmt: skip
-    for nats in GOALS:
-        lines += [f"## {nats} nats beyond the teacher's reach", "", *compared(seeds, arms, nats), ""]
-    lines += ["## What a step of the teacher is worth", "", *worth(read(folder, "step")), ""]
-    lines += ["## Points", "", "| seed | arm | rate | 10⁹ multiply-adds: test loss |", "|---|---|---|---|"]
+    for goal in counts.goals:
+        lines += [f"## {goal} {counts.unit} beyond the teacher's reach", "", *compared(seeds, arms, goal), ""]
+    lines += ["## What a step of the teacher is worth", "", *worth(read(folder, "step"), counts.name), ""]
+    lines += ["## Points", "", f"| seed | arm | rate | 10⁹ multiply-adds: {counts.name} |", "|---|---|---|---|"]
     for number, seed in seeds.items():
         for arm, rates in seed.arms.items():
             for rate, points in rates.items():
@@ -125,12 +152,12 @@ def page(folder: Path, seeds: Mapping[int, Seed]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def compared(seeds: Mapping[int, Seed], arms: Iterable[str], nats: float) -> Iterator[str]:
+def compared(seeds: Mapping[int, Seed], arms: Iterable[str], goal: float) -> Iterator[str]:
     """Yield the lines of a table: how arms compare with scratch at a goal, over the seeds where both reach it."""
     titles = "reached by | multiply-adds, times fewer than scratch | by neighbouring points | with the teacher's"
     yield from (f"| arm | {titles} |", "|---|---|---|---|---|")
     for arm in arms:
-        costs = [(seed, seed.cost(arm, seed.reach - nats), seed.cost("scratch", seed.reach - nats))
+        costs = [(seed, seed.cost(arm, seed.reach - goal), seed.cost("scratch", seed.reach - goal))
                  for seed in seeds.values()]  # fmt: skip
         both = [(seed, own, scratch) for seed, own, scratch in costs if own is not None and scratch is not None]
         said = " | | "
@@ -144,9 +171,9 @@ def compared(seeds: Mapping[int, Seed], arms: Iterable[str], nats: float) -> Ite
         yield f"| {arm} | {sum(own is not None for _, own, _ in costs)} of {len(seeds)} | {said} |"
 
 
-def worth(seeds: Mapping[int, Seed]) -> Iterator[str]:
+def worth(seeds: Mapping[int, Seed], name: str) -> Iterator[str]:
     """Yield the lines of a table: how many steps from scratch one of the teacher's saves; points are in steps."""
-    yield "| seed | steps since growth | test loss, best rate | steps from scratch | saved by a step of the teacher |"
+    yield f"| seed | steps since growth | {name}, best rate | steps from scratch | saved by a step of the teacher |"
     yield "|---|---|---|---|---|"
     for number, seed in seeds.items():
         for points in zip(*seed.arms["grown"].values(), strict=False):  # one may not have come as far
@@ -165,6 +192,7 @@ def draw(folder: Path, seeds: Mapping[int, Seed]) -> None:
     """Draw the losses of all arms over multiply-adds."""
     from net2net.plots import COLOURS, finish, plt
 
+    name = measure(tables.read(folder / "growths.csv")[0]).name
     figure, axes = plt.subplots(figsize=(8, 5))
     arms = list(dict.fromkeys(arm for seed in seeds.values() for arm in seed.arms))
     for seed in seeds.values():
@@ -174,7 +202,7 @@ def draw(folder: Path, seeds: Mapping[int, Seed]) -> None:
                 axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=0.8, alpha=0.7)
     for number, arm in enumerate(arms):
         axes.plot([], [], color=COLOURS[number % len(COLOURS)], marker="o", label=arm)
-    axes.set(xscale="log", xlabel="multiply-adds since the start or the growth", ylabel="test loss")
+    axes.set(xscale="log", xlabel="multiply-adds since the start or the growth", ylabel=name)
     axes.set_ylim(top=max(seed.reach for seed in seeds.values()) + 0.3)
     axes.legend(fontsize=8)
     finish(figure, folder, "capacity")

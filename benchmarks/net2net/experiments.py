@@ -206,16 +206,28 @@ SYMMETRY = (
     Arm("random-pad", "pad"),
     SCRATCH,
 )
-# When there is a teacher, and the goal is beyond it: budgets in steps of 8 windows, the last fifth of which decays.
-SHORT, LONG = (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750)
-CAPACITY = (
-    Arm("continued", "teacher", net="teacher", moments="grown", rates=("on",), points=(800, 2400, 6000, 12000, 24000)),
-    Arm("grown", "grown", moments="grown", rates=("on", "full", "half", "double"), points=SHORT),
-    Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=SHORT),
-    Arm("random-pad", "pad", rates=("full",), points=SHORT),
-    Arm("scratch", "fresh", rates=("half", "full", "double"), points=LONG),
-    Arm("distilled", "fresh", distil=True, rates=("full",), points=LONG),
-)
+
+
+def _beyond(on: tuple[int, ...], short: tuple[int, ...], long: tuple[int, ...]) -> tuple[Arm, ...]:
+    """Return the arms where there is a teacher, and the goal is beyond it.
+
+    Args:
+        on: Budgets in steps for going on at the teacher's size; the last fifth of each decays.
+        short: Those of arms that start from the teacher at the large size.
+        long: Those of arms from scratch.
+    """
+    return (
+        Arm("continued", "teacher", net="teacher", moments="grown", rates=("on",), points=on),
+        Arm("grown", "grown", moments="grown", rates=("on", "full", "half", "double"), points=short),
+        Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=short),
+        Arm("random-pad", "pad", rates=("full",), points=short),
+        Arm("scratch", "fresh", rates=("half", "full", "double"), points=long),
+        Arm("distilled", "fresh", distil=True, rates=("full",), points=long),
+    )
+
+
+CAPACITY = _beyond((800, 2400, 6000, 12000, 24000), (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750))
+IMAGE_CAPACITY = _beyond((800, 2400, 6000, 13000), (100, 200, 400, 800, 1600), (400, 800, 1200, 1800, 2700, 4000))
 # What new places hold, how fast they learn, and what the optimizer knows; `--teacher-epochs` grows at other times.
 SOME = (600, 1200, 2400)
 EXCHANGE = (
@@ -259,6 +271,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         )
         for ratio in RATIOS
     },
+    "capacity-images": Experiment(
+        "times-8", IMAGE_CAPACITY, (FULL,), schedule="constant", choose=False, plan="capacity-images"
+    ),
     "exchange": Experiment("times-10", EXCHANGE, (FULL,), schedule="constant", choose=False, plan="capacity"),
     "progressive": Experiment("progressive", PROGRESSIVE, (FULL,), schedule="constant", choose=False, plan="capacity"),
 }
@@ -274,6 +289,11 @@ def _images(stem: int, stages: tuple[tuple[Widths, ...], ...], stride: int = 1) 
     pairs = {"deep": full, "both": wider}
     deeper = {name: replace(each, pairs=1) for name, each in pairs.items()}
     return {"cut": full.cut(CUT), "full": full, "wider": wider, **deeper}
+
+
+def _thin(full: InceptionSpec, factor: float) -> tuple[dict[str, Spec], dict[str, tuple[str, str, str]]]:
+    """Return an Inception and one that is thin all through, with a stem of half the width, and how that grows."""
+    return {"thin": replace(full.cut(factor), stem=full.stem // 2), "full": full}, {"times-8": ("thin", "full", "")}
 
 
 IMAGES = {
@@ -360,5 +380,17 @@ PLANS: Mapping[tuple[str, Size], Plan] = {
     ("capacity", "gpu"): Plan(
         *_capacity(256, 256, 32), epochs=0, teacher_epochs=40, steps=400, batch=64, rate=1e-3, warmup=200, decay=0.1,
         betas=(0.9, 0.95), clip=1.0, spend=(6e13, 1.2e14, 2.4e14, 4.8e14),
+    ),
+    ("capacity-images", "smoke"): Plan(
+        *_thin(InceptionSpec(8, ((_SMOKE,), (_SMOKE,))), 0.5), epochs=0, teacher_epochs=2, steps=6, batch=20,
+        rate=3e-3, warmup=3,
+    ),
+    ("capacity-images", "cpu"): Plan(
+        *_thin(InceptionSpec(16, _SLIM, stride=2), 0.3), epochs=0, teacher_epochs=60, steps=0, batch=100, rate=3e-3,
+        warmup=50,
+    ),
+    ("capacity-images", "gpu"): Plan(
+        *_thin(InceptionSpec(64, _WHOLE), 0.3), epochs=0, teacher_epochs=60, steps=0, batch=128, rate=2e-3,
+        warmup=200, decay=0.05,
     ),
 }  # fmt: skip
