@@ -227,7 +227,12 @@ def _beyond(on: tuple[int, ...], short: tuple[int, ...], long: tuple[int, ...]) 
 
 
 CAPACITY = _beyond((800, 2400, 6000, 12000, 24000), (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750))
-IMAGE_CAPACITY = _beyond((800, 2400, 6000, 13000), (100, 200, 400, 800, 1600), (400, 800, 1200, 1800, 2700, 4000))
+OF_IMAGES = (100, 200, 400, 800, 1600)
+IMAGE_CAPACITY = (
+    *_beyond((800, 2400, 6000, 13000), OF_IMAGES, (400, 800, 1200, 1800, 2700, 4000)),
+    Arm("drawn", "grown", moments="grown", rates=("on",), points=OF_IMAGES, variant="drawn"),
+    Arm("drawn-no-state", "grown", rates=("full",), points=OF_IMAGES, variant="drawn"),
+)
 # What new places hold, how fast they learn, and what the optimizer knows; `--teacher-epochs` grows at other times.
 SOME = (600, 1200, 2400)
 EXCHANGE = (

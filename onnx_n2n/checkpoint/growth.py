@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 import onnx_ir as ir
@@ -18,7 +19,7 @@ from onnx_n2n.checkpoint.making import Apply, Arrays, Plan, names, present, same
 from onnx_n2n.checkpoint.match_names import matched
 from onnx_n2n.checkpoint.new_layers import Inserted, insert
 from onnx_n2n.checkpoint.rounding import rounded, unrounded
-from onnx_n2n.checkpoint.ties import confirmed, parted, with_aliases
+from onnx_n2n.checkpoint.ties import classes, confirmed, parted, with_aliases
 from onnx_n2n.errors import GrowthError
 from onnx_n2n.io.history import digest
 from onnx_n2n.io.lazy import made_of, specs_of
@@ -81,12 +82,24 @@ class Grown:
 
     def like(self, name: str, there: Collection[str]) -> str:
         """Return which parameter that was ``there`` before one is made of, or is like, by its name then."""
-        was = {now: old for old, now in self.renamed.items()}
         while name in self.added:  # it may be a copy of a copy
             name = self.added[name]
-        if was.get(name, name) not in there:
+        if self._was.get(name, name) not in there:
             name = self.untied.get(name, name)
-        return was.get(name, name)
+        name = self._was.get(name, name)
+        return next((each for each in (name, *self._also.get(name, ())) if each in there), name)
+
+    @cached_property
+    def _was(self) -> Mapping[str, str]:
+        """For parameters that go by another name now, that of before."""
+        return {now: old for old, now in self.renamed.items()}
+
+    @cached_property
+    def _also(self) -> Mapping[str, Sequence[str]]:
+        """For parameters with several names, by each name of before the others."""
+        aliases = {self._was.get(name, name): self._was.get(other, other) for name, other in self.aliases.items()}
+        ones = (tied(self.record), aliases)
+        return classes((name for each in ones for pair in each.items() for name in pair), *ones)
 
     def to_json(self) -> dict[str, Any]:
         """The names as JSON takes them."""

@@ -198,14 +198,12 @@ def grown_groups(found: Grown, groups: Sequence[Sequence[str]]) -> list[list[str
     A new one stands behind the one that stands before it in the checkpoint.
     """
     after = [[found.renamed.get(name, name) for name in group] for group in groups]
-    like = {**found.added, **found.untied}
-    order, known = list(found.arrays), {name for group in after for name in group}
+    order, known = list(found.arrays), {name for group in groups for name in group}
+    new = (found.added.keys() | found.untied.keys()).difference(*after)
     for place, name in enumerate(order):
-        source = like.get(name)
-        while source in like and source not in known:  # a copy of a copy
-            source = like[source]
-        group = next((group for group in after if source in group), None)
-        if group is None or name in group:
+        source = found.like(name, known) if name in new else None
+        group = next((now for before, now in zip(groups, after, strict=True) if source in before), None)
+        if group is None:
             continue
         before = next((group.index(other) for other in reversed(order[:place]) if other in group), -1)
         group.insert(before + 1, name)

@@ -129,12 +129,11 @@ def grow_optax(
         for slot, each in slots.items()
     }
     after: Shapes = {name: array.shape for name, array in found.arrays.items()}
-    old_names = {now: name for name, now in found.renamed.items()}
 
     def begun(slot: tuple[str, str], name: str) -> float:
         """Return a moment of a new parameter, or of one that was two: as new places have in what it is like."""
-        like = found.added.get(name, found.untied.get(name, name))
-        known = slots.get(slot, {}).get(old_names.get(like, like), {}).get(slot[1], np.zeros(1))
+        there = slots.get(slot, {})
+        known = there.get(found.like(name, there), {}).get(slot[1], np.zeros(1))
         return without_gradient(known, POWERS[slot[1]])
 
     target = old if anew is None else _Tree(anew)

@@ -13,7 +13,7 @@ as a parameter of its own, equal numbers mean nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import prod
@@ -108,7 +108,7 @@ def with_aliases(record: Record, arrays: Arrays, keep: Sequence[str]) -> tuple[R
     """
     named = names(record)
     comparable = {name for name in arrays if name in named or not _any(name, keep)}
-    twins = _classes(arrays, shared(arrays), equal(arrays, comparable))
+    twins = classes(arrays, shared(arrays), equal(arrays, comparable))
     aliases = {
         name: [other for other in twins[name] if other in named]
         for name in arrays
@@ -182,9 +182,9 @@ def _distinct(record: Record) -> set[str]:
     return told - tied(record).keys()
 
 
-def _classes(arrays: Arrays, *pairs: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return for each parameter that has others all of these, in the order of the checkpoint."""
-    group = {name: name for name in arrays}
+def classes(names: Iterable[str], *pairs: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return for each parameter all others that pairs make one with it, in the order of the names."""
+    group = {name: name for name in names}
 
     def first(name: str) -> str:
         while group[name] != name:
@@ -195,7 +195,7 @@ def _classes(arrays: Arrays, *pairs: Mapping[str, str]) -> dict[str, list[str]]:
         for name, other in each.items():
             group[first(name)] = first(other)
     members: dict[str, list[str]] = {}
-    for name in arrays:
+    for name in group:
         members.setdefault(first(name), []).append(name)
     return {name: [other for other in found if other != name] for found in members.values() for name in found}
 

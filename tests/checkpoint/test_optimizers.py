@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from helpers.cutting import UNPROVEN
 from helpers.needing import needs
 from helpers.small_net import MATRICES, SPLIT, VECTORS, equal, net, optimizer_of, same, through, wanted, without_names
+from onnx_n2n.checkpoint.files import grow_file
 from onnx_n2n.errors import GrowthError
+from onnx_n2n.passes import Deepen
 
 torch = needs("torch")
+needs("onnxscript")
 
 
 def test_several_optimizers_wherever_they_are(tmp_path: Path) -> None:
@@ -76,3 +82,36 @@ def test_the_kept_optimizer_is_named_by_its_path_or_all_in_it(tmp_path: Path) ->
         ours, found = through(tmp_path, document, keep=[glob])
         assert found.left == ("opt",)
         assert same(ours["opt"], document["opt"])
+
+
+class Shared(torch.nn.Module):  # type: ignore[misc]
+    """Two residual blocks whose first layers are one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(8, 16), torch.nn.Linear(8, 16)
+        self.second.weight, self.second.bias = self.first.weight, self.first.bias
+        self.one, self.two = torch.nn.Linear(16, 8), torch.nn.Linear(16, 8)
+
+    def forward(self, x: Any) -> Any:
+        x = x + self.one(torch.relu(self.first(x)))
+        return x + self.two(torch.relu(self.second(x)))
+
+
+def test_a_new_layer_like_the_second_name_of_a_parameter_has_a_place_and_a_state(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = Shared(), torch.randn(5, 8)
+    optimizer = torch.optim.AdamW(model.named_parameters())
+    model(x).square().mean().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "old.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (x,), dynamo=True, verbose=False).save(tmp_path / "model.onnx")
+    record = Deepen(kind="block")(tmp_path / "model.onnx", proof=UNPROVEN).growth
+    found = grow_file(record, tmp_path / "old.pt", tmp_path / "new.pt", optimizer=True)
+    assert "second.weight" in found.added.values()
+    ours = torch.load(tmp_path / "new.pt", weights_only=True)["optimizer"]
+    (group,) = ours["param_groups"]
+    assert set(group["param_names"]) == found.arrays.keys() - {"second.weight", "second.bias"}
+    assert ours["state"].keys() == set(group["params"])

@@ -167,6 +167,17 @@ def test_variants_of_new_places_start_where_the_teacher_is(net2net: Any, tmp_pat
     assert len(set(ends.values())) == len(ends)
 
 
+def test_channels_that_are_drawn_start_where_the_teacher_is(net2net: Any, tmp_path: Path) -> None:
+    arms = "grown", "drawn", "random-pad"
+    assert net2net.run.main(command("capacity-images", "synthetic-images", tmp_path, "--arms", *arms)) == 0
+    found = tables_of(net2net, tmp_path / "capacity-images-synthetic-images-smoke")["epochs"]
+    learned = next(float(row["test_loss"]) for row in reversed(found) if row["arm"] == "teacher")
+    starts = {row["arm"]: float(row["test_loss"]) for row in found if row["epoch"] == "0" and row["rate"] != "half"}
+    assert {arm for arm in arms if abs(starts[arm] - learned) < 1e-4} == {"grown", "drawn"}
+    ends = {row["arm"]: row["test_loss"] for row in found if row["rate"] == "on"}
+    assert ends["grown"] != ends["drawn"]
+
+
 def test_places_go_as_many_times_as_far(net2net: Any, tmp_path: Path) -> None:
     assert net2net.run.main(command("exchange", "synthetic-text", tmp_path, "--arms", "grown")) == 0
     arms = {arm.name: arm for arm in net2net.experiments.EXCHANGE}
