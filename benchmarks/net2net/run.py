@@ -79,8 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     first, others = seeds[0], seeds[1:]
     try:
         for these in ([first], others) if experiment.choose else (seeds,):
-            grown = {(arm.teacher_epochs, arm.init.name): arm for arm in arms if arm.taught}
-            lengths = dict.fromkeys(epochs for epochs, _ in grown)
+            grown = {(arm.teacher_epochs, arm.init.name, arm.net == "gained"): arm for arm in arms if arm.taught}
+            lengths = dict.fromkeys(epochs for epochs, *_ in grown)
             teachers = [replace(TEACHER, teacher_epochs=epochs) for epochs in lengths]
             work(train, [replace(base, seed=seed, arm=arm) for seed in these for arm in teachers])
             work(prepare, [replace(base, seed=seed, arm=arm) for seed in these for arm in grown.values()])
