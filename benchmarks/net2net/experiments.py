@@ -18,12 +18,12 @@ class Init:
     """How a growth starts: the options of the product's ``widen``, and shares that the product does not have.
 
     Attributes:
-        init: Fresh channels without outgoing weights, or copies that share those.
+        init: Fresh channels without outgoing weights, mixed or drawn, or copies that share those.
         noise: On the outgoing weights of copies, relative to theirs; it cancels over the copies.
         shares: ``halves`` are the product's; ``dirichlet`` draws them instead, as other tools do.
     """
 
-    init: Literal["zero", "net2net"] = Widen.init
+    init: Literal["zero", "drawn", "net2net"] = Widen.init
     noise: float = Widen.noise
     shares: Literal["halves", "dirichlet"] = "halves"
 
@@ -230,8 +230,8 @@ CAPACITY = _beyond((800, 2400, 6000, 12000, 24000), (150, 300, 600, 1200, 2400),
 OF_IMAGES = (100, 200, 400, 800, 1600)
 IMAGE_CAPACITY = (
     *_beyond((800, 2400, 6000, 13000), OF_IMAGES, (400, 800, 1200, 1800, 2700, 4000)),
-    Arm("drawn", "grown", moments="grown", rates=("on",), points=OF_IMAGES, variant="drawn"),
-    Arm("drawn-no-state", "grown", rates=("full",), points=OF_IMAGES, variant="drawn"),
+    Arm("drawn", "grown", init=Init("drawn"), moments="grown", rates=("on",), points=OF_IMAGES),
+    Arm("drawn-no-state", "grown", init=Init("drawn"), rates=("full",), points=OF_IMAGES),
 )
 # What new places hold, how fast they learn, and what the optimizer knows; `--teacher-epochs` grows at other times.
 SOME = (600, 1200, 2400)

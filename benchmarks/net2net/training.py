@@ -24,7 +24,7 @@ from net2net.grow import Grown, cost, export, grow_checkpoint, grow_model, padde
 from net2net.jobs import Job, alone, finished, restored
 from net2net.nets import GPTSpec, Spec
 from net2net.probes import probe
-from net2net.variants import draw, vary
+from net2net.variants import vary
 
 FIRST = 100  # steps after a start or a growth that are written down one by one
 LOOKS = frozenset({0, 1, 2, 5, 10, 20, 50, 99})  # of these, when the validation loss is looked at too
@@ -208,13 +208,10 @@ class Run:
             return self._state(net, spec, grown.facts["multiply_adds"][1])
         state = self._grown(grown, job.spec("teacher", data), source)
         if arm.variant != "product":
-            found = places(grown, known["model"])
-            new = found.new(dict(state.net.named_parameters()))
             torch.manual_seed(job.seed)
-            if isinstance(spec, GPTSpec):
-                vary(state.net, arm.variant, new, found.like, spec.head)
-            else:
-                draw(state.net, spec.build(), new)
+            assert isinstance(spec, GPTSpec)
+            found = places(grown, known["model"])
+            vary(state.net, arm.variant, found.new(dict(state.net.named_parameters())), found.like, spec.head)
         self._growth_row(state, grown)
         return state
 

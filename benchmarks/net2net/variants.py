@@ -1,4 +1,4 @@
-"""What a grown network could be given in its new places, instead of what the product gives them.
+"""What a grown GPT could be given in its new places instead: what `exchange` compares with what the product gives them.
 
 All but ``stacked`` compute what the teacher does.
 """
@@ -14,25 +14,6 @@ from torch import Tensor, nn
 Variant = Literal["product", "drawn", "paired", "stacked"]
 READ = {"out": ("query", "key", "value"), "down": ("up",)}  # what makes the channels that a layer reads
 LOUD = 0.5  # an outgoing weight's deviation, times the root of one over its inputs
-
-
-def draw(net: nn.Module, fresh: nn.Module, new: Mapping[str, Tensor]) -> None:
-    """Give new channels of a grown Inception the incoming weights and the norms of one from scratch.
-
-    Args:
-        net: The network.
-        fresh: One of the same sizes.
-        new: For each parameter, which places are new: bool, of its shape. A channel is if all its weights are.
-    """
-    state, drawn = net.state_dict(), fresh.state_dict()
-    for name, places in new.items():
-        layer, _, kind = name.rpartition(".")
-        if places.ndim == 4:
-            rows = places.flatten(1).all(1)
-            state[name][rows] = drawn[name][rows]
-        elif kind == "weight" and f"{layer}.running_mean" in state:
-            for each in ("weight", "bias", "running_mean", "running_var"):
-                state[f"{layer}.{each}"][places] = drawn[f"{layer}.{each}"][places]
 
 
 def vary(net: nn.Module, variant: Variant, new: Mapping[str, Tensor], like: Mapping[str, str], head: int) -> None:

@@ -77,7 +77,8 @@ class Recipe:
         seed: Seeds of the random values.
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
             the teacher.
-        law: How random values are made: 1, as by the first records, noise that cancels but for rounding; 2, exactly.
+        law: How random values are made: 1, as by the first records, noise that cancels but for rounding; 2, exactly;
+            3, and fresh places of more inputs than before are so much smaller that their sums are not larger.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -213,8 +214,13 @@ class Recipe:
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
-                rows[flags] = drawn * np.float32(deviation)
+                rows[flags] = drawn * np.float32(deviation * self._shrunk(teacher, index))
         return block
+
+    def _shrunk(self, teacher: np.ndarray, index: Sequence[np.ndarray | None]) -> float:
+        """Return by how much random values are smaller, so that sums over more of them are as large as before."""
+        axes = {part.axis for part in self.summed} if self.law > 2 else ()
+        return math.prod(_length(index[axis], teacher.shape[axis]) for axis in axes) ** -0.5
 
     def _scaled(self, block: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Multiply by the scale, and round once to the type of the weight."""

@@ -63,6 +63,10 @@ class Fresh(Channels):
         return int(np.count_nonzero(self.share == 0))
 
 
+class Drawn(Fresh):
+    """Their weights are drawn at random instead, where a layer sums with them."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Quieted(Fresh):
     """New channels hold what no mean over the channels notices; ``quiet`` says what that is."""
@@ -182,6 +186,11 @@ class Growth:
             return found
         return np.concatenate([np.zeros(0, bool), *pieces])
 
+    def drawn(self, axis: Axis) -> bool:
+        """Say whether weights of all fresh places of an axis are drawn at random."""
+        fresh = [found for factor in leaves(axis) if (found := self.channels.get(factor)) is not None and found.fresh]
+        return bool(fresh) and all(isinstance(each, Drawn) for each in fresh)
+
     def mixture(self, axis: Axis) -> Mixture:
         """Return what the fresh places of an axis are made of; in a product both parts may be fresh."""
         sources, weights = self._terms(axis)
@@ -264,6 +273,12 @@ def fresh(
     """Add fresh channels without outgoing weight, which are mixtures of old ones."""
     rng = np.random.default_rng(seed)
     return Fresh(*_silent(before, after), mixture(before, after - before, rng, most, positive=positive))
+
+
+def drawn(before: int, after: int, seed: Sequence[int] = (0,), most: float | np.ndarray = MOST) -> Drawn:
+    """Add channels without outgoing weight whose weights are drawn at random."""
+    plain = fresh(before, after, seed, most)
+    return Drawn(plain.index, plain.share, plain.mixture)
 
 
 def quieted(before: int, after: int, quiet: Quiet, seed: Sequence[int] = (0,)) -> Quieted:

@@ -16,7 +16,7 @@ from onnx_n2n.graph.quantised import rounds
 from onnx_n2n.graph.subgraphs import nodes_of
 from onnx_n2n.rules.obligations import Mean
 from onnx_n2n.width.choice import MOST, asked, choose
-from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, fresh, quieted
+from onnx_n2n.width.growth import Channels, GrownGroup, Growth, KeptGroup, Quieted, added, copies, drawn, fresh, quieted
 from onnx_n2n.width.multiples import multiples
 from onnx_n2n.width.quiet.search import quieten
 from onnx_n2n.width.reach.search import Fits, Reaches
@@ -119,7 +119,7 @@ def _channels(
     analysis: Analysis, chosen: Sequence[Group], request: Request, lengths: Mapping[Factor, int | Channels]
 ) -> tuple[dict[Factor, Channels], dict[Factor, str]]:
     """Return the channels of groups of which the sizes are known, and why those that are copies are none but copies."""
-    reaches = Reaches(analysis) if request.init == "zero" and any(group.limit is None for group in chosen) else None
+    reaches = Reaches(analysis) if request.init != "net2net" and any(group.limit is None for group in chosen) else None
     rounded = _rounded(analysis)
     channels: dict[Factor, Channels] = {}
     copied: dict[Factor, str] = {}
@@ -127,7 +127,7 @@ def _channels(
         after = lengths.get(group.factor, group.size)
         if isinstance(after, Channels):
             channels[group.factor] = after
-        elif after > group.size and request.init == "zero":
+        elif after > group.size and request.init != "net2net":
             channels[group.factor], copied[group.factor] = _new(group, after, request, reaches)
         elif after > group.size:
             channels[group.factor] = _copied(group, after, request, zeros=group.factor in rounded)
@@ -157,6 +157,8 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
 def _new(group: Group, after: int, request: Request, reaches: Reaches | None) -> tuple[Channels, str]:
     """Return channels without outgoing weight: fresh ones, or copies where only these are allowed, with the reason."""
     fits = group.reason if group.limit is not None or reaches is None else reaches.of(group.factor)
+    if isinstance(fits, Fits) and request.init == "drawn" and not fits.positive:
+        return drawn(group.size, after, _seed(group, request), fits.most), ""
     if isinstance(fits, Fits):
         return fresh(group.size, after, _seed(group, request), fits.most, positive=fits.positive), ""
     return added(group.size, after), str(fits)

@@ -276,6 +276,8 @@ class _Rewriter:
         scalable = self.analysis.constants.scalable(value)
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         fold = self._folds.get(use)
+        recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
+        once = not recurrent and use[0].graph is self.analysis.model.graph  # what feeds on itself must not be drawn
         index: list[np.ndarray | None] = [None] * len(axes)
         fresh: list[np.ndarray | None] = [None] * len(axes)
         mixed: list[Mixture | None] = [None] * len(axes)
@@ -286,24 +288,26 @@ class _Rewriter:
             if row is not None:
                 found = np.where(new, size(axis) or 0, found)
             free = row is None and bool(new.any())
-            drawn = mixes and free and position not in carrying
-            folds = fold is not None and free and fold.axis == position
-            mixture = self.growth.mixture(axis) if drawn or folds else None
+            own = mixes and free and position not in carrying
+            drawn = own and once and self.growth.drawn(axis)
+            folds = fold is not None and free and fold.axis == position and not self.growth.drawn(axis)
+            mixture = self.growth.mixture(axis) if (own and not drawn) or folds else None
             if mixture is not None and fold is not None and folds:
                 found = np.array(found)
                 found[new] = fold.base(mixture)
                 mixture = fold.mixture(mixture)
             index[position], mixed[position] = found, mixture
-            if mixture is not None:
+            if mixture is not None or drawn:
                 fresh[position] = new
         seed = (self.seed, zlib.crc32(str(value.name).encode()))
-        recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
         noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
         gain = self._gains.get(use, Fraction(1))
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
         beside = 0.0 if gain == 1 else offset(use, self.analysis.constants)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
-        return Recipe(*made, scale, noise, seed, zero, tuple(mixed), squared=squared, offset=beside)
+        random = any(flags is not None and mixture is None for flags, mixture in zip(fresh, mixed, strict=True))
+        law = 3 if random else 2
+        return Recipe(*made, scale, noise, seed, zero, tuple(mixed), law, squared, beside)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:
         """Return what a constant writes to the new places of a quiet axis: a matrix the same for all its uses.

@@ -19,7 +19,7 @@ def run(proto: onnx.ModelProto) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("init", ["net2net", "zero"])
+@pytest.mark.parametrize("init", ["net2net", "zero", "drawn"])
 @pytest.mark.parametrize("operator", GATES)
 def test_hidden_channels_grow_with_the_batch_first(operator: str, init: str) -> None:
     gates = GATES[operator]

@@ -64,7 +64,7 @@ def test_groups_are_found(probe: Case) -> None:
 
 
 @every_case
-@pytest.mark.parametrize("init", ["net2net", "zero"])
+@pytest.mark.parametrize("init", ["net2net", "zero", "drawn"])
 def test_student_computes_what_its_teacher_computes(probe: Case, init: str) -> None:
     groups = groups_in(probe.analysis())
     choices = [groups] if probe.together or len(groups) == 1 else [groups, *([group] for group in groups)]

@@ -56,7 +56,7 @@ def test_what_trains_is_verified_as_it_is_evaluated(name: str) -> None:
     assert not verify(net(name), net(name, **wrong))
 
 
-@pytest.mark.parametrize("init", ["zero", "net2net"])
+@pytest.mark.parametrize("init", ["zero", "drawn", "net2net"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_what_trains_is_grown_through_and_trains_on(name: str, init: str) -> None:
     if name == "in a body":

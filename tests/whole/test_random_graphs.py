@@ -24,7 +24,7 @@ EXAMPLES = int(os.environ.get("N2N_EXAMPLES", "500"))
 options = st.fixed_dictionaries(
     {
         "factor": st.sampled_from([1.5, 2.0, 3.0]) | st.floats(1.1, 3),
-        "init": st.sampled_from(["net2net", "zero"]),
+        "init": st.sampled_from(["net2net", "zero", "drawn"]),
         "mapping": st.sampled_from(["random", "cyclic"]),
         "noise": st.sampled_from([0.0, 0.1, 0.5]),
         "multiple_of": st.sampled_from([1, 4]),

@@ -26,7 +26,7 @@ TEACHERS = {
 
 
 @pytest.mark.parametrize("name", TEACHERS)
-@pytest.mark.parametrize("init", ["zero", "net2net"])
+@pytest.mark.parametrize("init", ["zero", "drawn", "net2net"])
 def test_who_reads_it(name: str, init: str) -> None:
     body, outputs = TEACHERS[name]
     teacher = model(f"{LAYER} {body}", "float[2,5] x, float[2,3] y", outputs, w=(5, 3), one=np.array(1), state=(1,))

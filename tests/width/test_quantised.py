@@ -310,7 +310,7 @@ def test_8_bit_floats_are_copied_and_what_meets_them_is_scaled() -> None:
     assert {row.tobytes() for row in rows} == {row.tobytes() for row in weight.view(np.uint8)}
 
 
-@pytest.mark.parametrize("init", ["net2net", "zero"])
+@pytest.mark.parametrize("init", ["net2net", "zero", "drawn"])
 @pytest.mark.parametrize(
     ("name", "dtype", "tolerance"),
     [("float16", np.float16, 0.02), ("bfloat16", ml_dtypes.bfloat16, 0.15), ("double", np.float64, 1e-12)],

@@ -69,7 +69,7 @@ def readers(proto: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray]:
 
 
 kinds = {"norm": st.sampled_from(sorted(NORMS)), "head": st.sampled_from(sorted(HEADS))}
-ways = {"factor": st.sampled_from([1.5, 2, 3]), "init": st.sampled_from(["zero", "net2net"])}
+ways = {"factor": st.sampled_from([1.5, 2, 3]), "init": st.sampled_from(["zero", "drawn", "net2net"])}
 
 
 @settings(STABLE, max_examples=60)

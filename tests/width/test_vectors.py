@@ -13,7 +13,7 @@ TEACHER = model(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("init", ["zero", "net2net"])
+@pytest.mark.parametrize("init", ["zero", "drawn", "net2net"])
 @pytest.mark.parametrize("factor", [1.5, 2])
 def test_two_axes_of_one_length(factor: float, init: str) -> None:
     judge = Judge(TEACHER)

@@ -1,0 +1,94 @@
+"""Fresh channels that are drawn: old channels stay what they were, and new ones read all that there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+
+import onnx_n2n
+from helpers.graphs import STABLE, TOLERANCE, WRONG, Judge, model
+from onnx_n2n.record.record import load
+
+CONV = model(
+    "a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, k) b = BatchNormalization(a, g, s, m, v) c = Relu(b) "
+    "d = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(c, l) e = Relu(d) f = GlobalAveragePool(e) h = Flatten(f) "
+    "y = MatMul(h, w)",
+    "float[2,3,6,6] x", "y",
+    k=(4, 3, 3, 3), g=np.array([0.5, 1, -1, 2], np.float32), s=(4,), m=(4,), v=np.array([1, 2, 3, 4], np.float32),
+    l=(40, 4, 3, 3), w=(40, 3),
+)  # fmt: skip
+RECURRENT = model(
+    "h = MatMul(x, W) a = RNN<hidden_size=4>(h, w, r) z = MatMul(a, V)", "float[5,2,3] x", "z",
+    W=(3, 6), V=(4, 3), w=(1, 4, 6), r=(1, 4, 4),
+)  # fmt: skip
+
+
+def weights(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
+
+
+def drawn(proto: onnx.ModelProto, factor: float = 2, **options: Any) -> dict[str, np.ndarray]:
+    return weights(onnx_n2n.widen(proto, factor, init="drawn", **options).model)
+
+
+@settings(STABLE, max_examples=20)
+@given(st.floats(1.1, 4), st.integers(0, 99))
+def test_old_rows_are_the_teachers_and_read_no_new_channel(factor: float, seed: int) -> None:
+    judge = Judge(CONV)
+    student = onnx_n2n.widen(CONV, factor, init="drawn", seed=seed, verify=False).model
+    assert judge.meaningful
+    assert judge.error(student) < TOLERANCE
+    teacher, found = weights(CONV), weights(student)
+    rows, columns = teacher["l"].shape[:2]
+    assert np.array_equal(found["l"][:rows, :columns], teacher["l"])
+    assert not found["l"][:rows, columns:].any()
+    assert not found["w"][rows:].any()
+    assert found["l"][rows:].all()
+
+
+def test_new_rows_go_in_directions_of_their_own_and_their_sums_are_as_large() -> None:
+    teacher, mixed, found = weights(CONV), weights(onnx_n2n.widen(CONV, 3).model), drawn(CONV, 3)
+
+    def rank(array: np.ndarray) -> int:
+        return int(np.linalg.matrix_rank(array.reshape(len(array), -1)))
+
+    assert rank(mixed["k"]) == rank(teacher["k"]) == 4
+    assert rank(found["k"]) == 12
+    size = np.sqrt(np.square(found["l"][40:]).sum((1, 2, 3)).mean() / np.square(teacher["l"]).sum((1, 2, 3)).mean())
+    assert 0.9 < size < 1.1
+
+
+def test_a_seed_says_what_is_drawn_and_a_record_draws_it_again(tmp_path: Any) -> None:
+    result = onnx_n2n.widen(CONV, 2, init="drawn", seed=3)
+    result.growth.save(tmp_path / "growth.safetensors")
+    (step,) = load(tmp_path / "growth.safetensors").steps
+    found = weights(result.model)
+    for each in step.remade:
+        assert np.array_equal(each.recipe.make(weights(CONV)[each.teacher]), found[each.student]), each.teacher
+    again, other = drawn(CONV, seed=3), drawn(CONV, seed=4)
+    assert all(np.array_equal(found[name], array) for name, array in again.items())
+    assert not np.array_equal(found["k"], other["k"])
+
+
+def test_a_state_does_not_feed_on_what_is_drawn() -> None:
+    judge, found = Judge(RECURRENT), drawn(RECURRENT)
+    assert np.array_equal(found["r"][0, :4, :4], weights(RECURRENT)["r"][0])
+    assert not found["r"][0, :, 4:].any()
+    assert np.linalg.matrix_rank(found["w"][0][:, :6]) > 4
+    assert judge.error(onnx_n2n.widen(RECURRENT, 2, init="drawn").model) < TOLERANCE
+
+
+@pytest.mark.parametrize(("body", "limited"), [("a = Exp(h)", "mixtures"), ("b = Exp(h) a = Reciprocal(b)", "copies")])
+def test_where_only_some_values_are_allowed_nothing_is_drawn(body: str, limited: str) -> None:
+    """Exp of what is drawn may overflow, or be so small that one over it does."""
+    proto = model(f"h = MatMul(x, W) {body} y = MatMul(a, V)", "float[5,3] x", "y", W=(3, 4), V=(4, 3))
+    result = onnx_n2n.widen(proto, 2, init="drawn")
+    same = onnx_n2n.widen(proto, 2)
+    assert np.array_equal(weights(result.model)["W"], weights(same.model)["W"]), limited
+    assert Judge(proto).error(result.model) < WRONG
