@@ -314,10 +314,11 @@ def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float,
 
 
 def _deviation(teacher: np.ndarray) -> float:
-    """Return the standard deviation of a weight, of a large one from a sample."""
+    """Return the standard deviation of a weight, of a large one from a sample; 0 where it has none."""
     sample = teacher.reshape(-1)[:: max(1, teacher.size // SAMPLE)]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers may be infinite, or so large that squares are
-        return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
+        found = float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:

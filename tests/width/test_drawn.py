@@ -92,3 +92,11 @@ def test_where_only_some_values_are_allowed_nothing_is_drawn(body: str, limited:
     same = onnx_n2n.widen(proto, 2)
     assert np.array_equal(weights(result.model)["W"], weights(same.model)["W"]), limited
     assert Judge(proto).error(result.model) < WRONG
+
+
+def test_beside_a_number_that_is_infinite_new_weights_are_zero() -> None:
+    """Their deviation would be no number, nor would outputs: zero times that is none either."""
+    weight = np.array([[1, -1, 2], [0.5, np.inf, 1]], np.float32)
+    proto = model("h = MatMul(x, W) a = Sigmoid(h) y = MatMul(a, V)", "float[5,2] x", "y", W=weight, V=(3, 3))
+    student = onnx_n2n.widen(proto, 2, init="drawn").model
+    assert not weights(student)["W"][:, 3:].any()
