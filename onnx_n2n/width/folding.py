@@ -53,6 +53,15 @@ class Fold:
         ratio = np.divide(times, most, out=np.ones_like(times), where=most != 0)
         return Mixture(plain.sources, plain.weights * ratio)
 
+    def usual(self, fresh: int) -> np.ndarray:
+        """Return int64[f]: the places that ``fresh`` ones are like whose rows are drawn, from the middle half by times.
+
+        A channel that is always the same has next to no variance, and behind it a row of another size would be huge.
+        """
+        order = np.abs(self.times).argsort(kind="stable")
+        middle = order[len(order) // 4 : len(order) - len(order) // 4]
+        return middle[np.arange(fresh) % len(middle)]
+
     def base(self, plain: Mixture) -> np.ndarray:
         """Return int64[f]: of the places that each fresh one is made of, the one that the norm scales most."""
         most = np.abs(self.times[plain.sources]).argmax(axis=1)[:, None]

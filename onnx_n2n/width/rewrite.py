@@ -20,6 +20,7 @@ from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.grown import Part
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.operators import measures
+from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import nodes_of, values_of
 from onnx_n2n.graph.uses import Use, operand
@@ -88,6 +89,8 @@ class _Rewriter:
                 self._gains[use] = self._gains.get(use, Fraction(1)) * shrunk
         alone = [each for each in analysis.ledger.contractions if len(each.summands) == 1]
         self._recurrent = {(each.node, each.summands[0].slot) for each in alone}  # an operator's own state is read
+        moved = [stored(node.inputs[slot])[1] for node, slot in self._recurrent]
+        self._recurrent |= {(nodes[-1], 0) for nodes in moved if nodes}
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._mixing, self._folds = Mixing(analysis), folds(analysis)
 
@@ -289,13 +292,14 @@ class _Rewriter:
                 found = np.where(new, size(axis) or 0, found)
             free = row is None and bool(new.any())
             own = mixes and free and position not in carrying
-            drawn = own and once and self.growth.drawn(axis)
-            folds = fold is not None and free and fold.axis == position and not self.growth.drawn(axis)
-            mixture = self.growth.mixture(axis) if (own and not drawn) or folds else None
+            draws = once and self.growth.drawn(axis)
+            drawn = own and draws
+            folds = fold is not None and free and fold.axis == position
+            mixture = self.growth.mixture(axis) if (own or folds) and not drawn else None
             if mixture is not None and fold is not None and folds:
                 found = np.array(found)
-                found[new] = fold.base(mixture)
-                mixture = fold.mixture(mixture)
+                found[new] = fold.usual(int(new.sum())) if draws else fold.base(mixture)
+                mixture = None if draws else fold.mixture(mixture)
             index[position], mixed[position] = found, mixture
             if mixture is not None or drawn:
                 fresh[position] = new

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import onnx_n2n
-from helpers.graphs import STABLE, TOLERANCE, WRONG, Judge, model
+from helpers.graphs import STABLE, TOLERANCE, WRONG, Judge, model, run
 from onnx_n2n.record.record import load
 
 CONV = model(
@@ -22,10 +22,6 @@ CONV = model(
     "float[2,3,6,6] x", "y",
     k=(4, 3, 3, 3), g=np.array([0.5, 1, -1, 2], np.float32), s=(4,), m=(4,), v=np.array([1, 2, 3, 4], np.float32),
     l=(40, 4, 3, 3), w=(40, 3),
-)  # fmt: skip
-RECURRENT = model(
-    "h = MatMul(x, W) a = RNN<hidden_size=4>(h, w, r) z = MatMul(a, V)", "float[5,2,3] x", "z",
-    W=(3, 6), V=(4, 3), w=(1, 4, 6), r=(1, 4, 4),
 )  # fmt: skip
 
 
@@ -76,12 +72,44 @@ def test_a_seed_says_what_is_drawn_and_a_record_draws_it_again(tmp_path: Any) ->
     assert not np.array_equal(found["k"], other["k"])
 
 
-def test_a_state_does_not_feed_on_what_is_drawn() -> None:
-    judge, found = Judge(RECURRENT), drawn(RECURRENT)
-    assert np.array_equal(found["r"][0, :4, :4], weights(RECURRENT)["r"][0])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_state_does_not_feed_on_what_is_drawn(moved: bool) -> None:
+    """Also not where other nodes move the weights that read the state."""
+    read = "i = Identity(r) " if moved else ""
+    teacher = model(
+        f"{read}h = MatMul(x, W) a = RNN<hidden_size=4>(h, w, {'i' if moved else 'r'}) z = MatMul(a, V)",
+        "float[5,2,3] x", "z", W=(3, 6), V=(4, 3), w=(1, 4, 6), r=(1, 4, 4),
+    )  # fmt: skip
+    result = onnx_n2n.widen(teacher, 2, init="drawn")
+    found = weights(result.model)
+    assert np.array_equal(found["r"][0, :4, :4], weights(teacher)["r"][0])
     assert not found["r"][0, :, 4:].any()
     assert np.linalg.matrix_rank(found["w"][0][:, :6]) > 4
-    assert judge.error(onnx_n2n.widen(RECURRENT, 2, init="drawn").model) < TOLERANCE
+    assert Judge(teacher).error(result.model) < TOLERANCE
+
+
+def test_behind_a_channel_without_variance_what_is_drawn_is_not_huge() -> None:
+    """A channel that is always the same is divided by next to nothing."""
+    still = {f"v{n}": np.array([1e-12, 1, 2, 3], np.float32) for n in range(3)}
+    kernels = {f"k{n}": np.random.default_rng(n).standard_normal((4, 4, 3, 3)) / 4 for n in range(3)}
+    for kernel in kernels.values():
+        kernel[0] *= 1e-6
+    layers = " ".join(
+        f"a{n} = Conv<pads=[1,1,1,1]>(x{n}, k{n}) b{n} = BatchNormalization<epsilon=1e-12>(a{n}, g, s, s, v{n}) "
+        f"x{n + 1} = Relu(b{n})"
+        for n in range(3)
+    )
+    proto = model(
+        f"x0 = Conv(x, w) {layers} p = GlobalAveragePool(x3) q = Flatten(p) y = MatMul(q, V)", "float[2,3,6,6] x", "y",
+        w=(4, 3, 1, 1), g=np.ones(4, np.float32), s=np.zeros(4, np.float32), V=(4, 3), **still,
+        **{name: kernel.astype(np.float32) for name, kernel in kernels.items()},
+    )  # fmt: skip
+    result = onnx_n2n.widen(proto, 2, init="drawn", verify=False)
+    inside = onnx.ModelProto.FromString(result.model.SerializeToString())
+    inside.graph.output.append(onnx.helper.make_empty_tensor_value_info("x3"))
+    feed = {"x": np.random.default_rng(0).standard_normal((2, 3, 6, 6), np.float32)}
+    channels = np.abs(run(inside, feed)[1]).max((0, 2, 3))
+    assert channels[4:].max() < 100 * channels[:4].max()
 
 
 @pytest.mark.parametrize(("body", "limited"), [("a = Exp(h)", "mixtures"), ("b = Exp(h) a = Reciprocal(b)", "copies")])
@@ -100,3 +128,15 @@ def test_beside_a_number_that_is_infinite_new_weights_are_zero() -> None:
     proto = model("h = MatMul(x, W) a = Sigmoid(h) y = MatMul(a, V)", "float[5,2] x", "y", W=weight, V=(3, 3))
     student = onnx_n2n.widen(proto, 2, init="drawn").model
     assert not weights(student)["W"][:, 3:].any()
+
+
+def test_weights_inside_of_subgraphs_get_mixtures() -> None:
+    """What a loop runs may feed on itself."""
+    branch = "() => (float[5,3] {0}) {{ {0}h = MatMul(x, W) {0}a = Tanh({0}h) {0} = MatMul({0}a, V) }}"
+    proto = model(
+        f"y = If(c) <then_branch = t {branch.format('t')}, else_branch = e {branch.format('e')}>",
+        "float[5,2] x, bool c", "y", W=(2, 4), V=(4, 3),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    assert found["W"].shape == (2, 8)
+    assert np.array_equal(found["W"], same["W"])
