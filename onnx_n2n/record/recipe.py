@@ -78,7 +78,7 @@ class Recipe:
         zero: For whole numbers, which one copy has instead of a share for each, what stands for zero; broadcasts over
             the teacher.
         law: How random values are made: 1, as by the first records, noise that cancels but for rounding; 2, exactly;
-            3, and fresh places of more inputs than before are so much smaller that their sums are not larger.
+            3, and what is drawn for a fresh place is as large as what the place has that it stands for.
     """
 
     index: tuple[np.ndarray | None, ...]
@@ -214,13 +214,8 @@ class Recipe:
             if flags is not None and flags.any():
                 rows = np.moveaxis(block, axis, 0)
                 drawn = rng.standard_normal((int(flags.sum()), *rows.shape[1:]), np.float32)
-                rows[flags] = drawn * np.float32(deviation * self._shrunk(teacher, index))
+                rows[flags] = drawn * (np.float32(deviation) if self.law < 3 else _sizes(rows[flags]))
         return block
-
-    def _shrunk(self, teacher: np.ndarray, index: Sequence[np.ndarray | None]) -> float:
-        """Return by how much random values are smaller, so that sums over more of them are as large as before."""
-        axes = {part.axis for part in self.summed} if self.law > 2 else ()
-        return math.prod(_length(index[axis], teacher.shape[axis]) for axis in axes) ** -0.5
 
     def _scaled(self, block: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Multiply by the scale, and round once to the type of the weight."""
@@ -313,12 +308,19 @@ def _perturb(block: np.ndarray, circle: np.ndarray, axis: int, amplitude: float,
     block += drawn * step
 
 
+def _sizes(rows: np.ndarray) -> np.ndarray:
+    """Return the root of the mean square of each row; 0 where it has none. Rows of more places have smaller ones."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.sqrt(np.square(rows, dtype=np.float64).mean(tuple(range(1, rows.ndim)), keepdims=True))
+    sizes: np.ndarray = np.where(np.isfinite(found), found, 0).astype(rows.dtype)
+    return sizes
+
+
 def _deviation(teacher: np.ndarray) -> float:
-    """Return the standard deviation of a weight, of a large one from a sample; 0 where it has none."""
+    """Return the standard deviation of a weight, of a large one from a sample."""
     sample = teacher.reshape(-1)[:: max(1, teacher.size // SAMPLE)]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers may be infinite, or so large that squares are
-        found = float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
-    return found if math.isfinite(found) else 0.0
+        return float(np.std(sample, dtype=np.float64)) if sample.size else 0.0
 
 
 def _along(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:

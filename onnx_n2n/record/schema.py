@@ -144,8 +144,12 @@ STEP = table(
         "settings": named(plain("pair of numbers, the first perhaps null", _pair), "setting"),
     },
     {
-        "apart": many(TENSOR, called("apart, tensor", "teacher")), "multiplied": TEXTS, "gained": TEXTS, "forms": FORMS,
-        "outputs": TEXTS, "gone": TEXTS,
+        "apart": many(TENSOR, called("apart, tensor", "teacher")),
+        "multiplied": TEXTS,
+        "gained": TEXTS,
+        "forms": FORMS,
+        "outputs": TEXTS,
+        "gone": TEXTS,
     },
 )
 ORIGIN = table({"names": TEXTS, "layout": TEXT, "node": TEXT, "source": TEXT}, {"tied": TEXT})

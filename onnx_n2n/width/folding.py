@@ -59,7 +59,7 @@ class Fold:
         A channel that is always the same has next to no variance, and behind it a row of another size would be huge.
         """
         order = np.abs(self.times).argsort(kind="stable")
-        middle = order[len(order) // 4 : len(order) - len(order) // 4]
+        middle: np.ndarray = order[len(order) // 4 : len(order) - len(order) // 4]
         return middle[np.arange(fresh) % len(middle)]
 
     def base(self, plain: Mixture) -> np.ndarray:

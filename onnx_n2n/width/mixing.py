@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import leaves
-from onnx_n2n.graph.operators import plain
+from onnx_n2n.graph.operators import measures, plain
 from onnx_n2n.graph.passthrough import MOVERS, stored
 from onnx_n2n.graph.uses import Use
 from onnx_n2n.rules.obligations import Contraction
@@ -27,6 +29,12 @@ def _depthwise(analysis: Analysis, contraction: Contraction) -> bool:
     return bool(made) and there.issuperset(made)
 
 
+def _moved(readers: Collection[Use]) -> set[Use]:
+    """Return what reads the constants that others only move before they are read."""
+    moved = [stored(node.inputs[slot])[1] for node, slot in readers]
+    return {(nodes[-1], 0) for nodes in moved if nodes}
+
+
 class Mixing:
     """Says of each use of a constant whether fresh places of it are mixtures of the teacher's.
 
@@ -42,8 +50,10 @@ class Mixing:
             for contraction in contractions for each in contraction.summands
             if not (contraction.node.op_type in CONVOLUTIONS and each.slot == 1 and _depthwise(analysis, contraction))
         }  # fmt: skip
-        moved = [stored(node.inputs[slot])[1] for node, slot in self._readers]
-        self._readers |= {(nodes[-1], 0) for nodes in moved if nodes}  # of weights that others only move
+        inside = {use for use in self._readers if use[0].graph is not analysis.model.graph}
+        within = inside | _moved(inside)
+        self._readers |= _moved(self._readers)
+        self._outside = self._readers - within
 
     def mixes(self, value: ir.Value, use: Use) -> bool:
         """Say whether a constant has incoming weights of its own, or adds to what has: for all uses of a matrix."""
@@ -53,6 +63,14 @@ class Mixing:
             return use in self._readers or self._adds(use)
         uses = [each for each, _ in self._twins.uses(value)]
         return any(other in self._readers for other in uses) or all(map(self._adds, uses))
+
+    def draws(self, value: ir.Value) -> bool:
+        """Say whether fresh places of a constant may be random: one layer sums with it, outside of subgraphs.
+
+        What is read again and again may feed on itself, and twins must stay one parameter.
+        """
+        uses = [each for each, _ in self._twins.uses(value) if not measures(each[0])]
+        return len(uses) == 1 and uses[0] in self._outside
 
     def blends(self, use: Use) -> bool:
         """Say whether an operand is a constant that is mixed, also behind nodes that only move it, or is none."""

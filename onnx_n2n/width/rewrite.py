@@ -280,7 +280,7 @@ class _Rewriter:
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         fold = self._folds.get(use)
         recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
-        once = not recurrent and use[0].graph is self.analysis.model.graph  # what feeds on itself must not be drawn
+        random = mixes and not recurrent and self._mixing.draws(value)  # what feeds on itself must not be
         index: list[np.ndarray | None] = [None] * len(axes)
         fresh: list[np.ndarray | None] = [None] * len(axes)
         mixed: list[Mixture | None] = [None] * len(axes)
@@ -292,14 +292,14 @@ class _Rewriter:
                 found = np.where(new, size(axis) or 0, found)
             free = row is None and bool(new.any())
             own = mixes and free and position not in carrying
-            draws = once and self.growth.drawn(axis)
-            drawn = own and draws
+            drawn = own and random and self.growth.drawn(axis)
             folds = fold is not None and free and fold.axis == position
-            mixture = self.growth.mixture(axis) if (own or folds) and not drawn else None
-            if mixture is not None and fold is not None and folds:
+            usual = folds and (drawn or not own) and self.growth.drawn(axis)  # rows that are drawn, or a norm behind
+            mixture = self.growth.mixture(axis) if (own or folds) and not drawn and not usual else None
+            if fold is not None and (usual or (folds and mixture is not None)):
                 found = np.array(found)
-                found[new] = fold.usual(int(new.sum())) if draws else fold.base(mixture)
-                mixture = None if draws else fold.mixture(mixture)
+                found[new] = fold.usual(int(new.sum())) if mixture is None else fold.base(mixture)
+                mixture = None if mixture is None else fold.mixture(mixture)
             index[position], mixed[position] = found, mixture
             if mixture is not None or drawn:
                 fresh[position] = new
@@ -309,8 +309,7 @@ class _Rewriter:
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)
         beside = 0.0 if gain == 1 else offset(use, self.analysis.constants)
         made = tuple(index), tuple(summed), tuple(fresh), tuple(rows)
-        random = any(flags is not None and mixture is None for flags, mixture in zip(fresh, mixed, strict=True))
-        law = 3 if random else 2
+        law = 3 if any(one is not None and two is None for one, two in zip(fresh, mixed, strict=True)) else 2
         return Recipe(*made, scale, noise, seed, zero, tuple(mixed), law, squared, beside)
 
     def _row(self, value: ir.Value, use: Use, axis: Axis, position: int) -> Row | None:

@@ -91,9 +91,7 @@ def _rewrite_input(
         _add(analysis, names, value, uses, delta.reshape(()) if found.scalar else delta)
 
 
-def _rewrite_joined(
-    analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], delta: np.ndarray
-) -> bool:
+def _rewrite_joined(analysis: Analysis, names: Names, value: ir.Value, uses: list[Use], delta: np.ndarray) -> bool:
     """Write numbers into the constants that a Concat joins, for these uses only; False when they are not there."""
     producer = value.producer()
     if producer is None or producer.op_type != "Concat":

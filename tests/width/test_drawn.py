@@ -122,12 +122,14 @@ def test_where_only_some_values_are_allowed_nothing_is_drawn(body: str, limited:
     assert Judge(proto).error(result.model) < WRONG
 
 
-def test_beside_a_number_that_is_infinite_new_weights_are_zero() -> None:
-    """Their deviation would be no number, nor would outputs: zero times that is none either."""
+def test_like_a_number_that_is_infinite_new_weights_are_zero() -> None:
+    """With its size they would be no numbers, nor would outputs: zero times that is none either."""
     weight = np.array([[1, -1, 2], [0.5, np.inf, 1]], np.float32)
     proto = model("h = MatMul(x, W) a = Sigmoid(h) y = MatMul(a, V)", "float[5,2] x", "y", W=weight, V=(3, 3))
     student = onnx_n2n.widen(proto, 2, init="drawn").model
-    assert not weights(student)["W"][:, 3:].any()
+    new = weights(student)["W"][:, 3:]
+    assert np.isfinite(new).all()
+    assert [row.any() for row in new.T] == [True, False, True]
 
 
 def test_weights_inside_of_subgraphs_get_mixtures() -> None:
@@ -140,3 +142,14 @@ def test_weights_inside_of_subgraphs_get_mixtures() -> None:
     found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
     assert found["W"].shape == (2, 8)
     assert np.array_equal(found["W"], same["W"])
+
+
+def test_tied_weights_stay_one() -> None:
+    table = np.random.default_rng(0).standard_normal((7, 12)).astype(np.float32)
+    proto = model(
+        "e = Gather(E, i) q = MatMul(x, F) a = Relu(e) b = Tanh(q) c = MatMul(a, V) d = MatMul(b, U) y = Add(c, d)",
+        "int64[5] i, float[5,7] x", "y", E=table, F=table.copy(), V=(12, 3), U=(12, 3),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    assert found["F"].shape == (7, 24)
+    assert all(np.array_equal(found[name], same[name]) for name in "EF")
