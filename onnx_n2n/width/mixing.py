@@ -29,10 +29,10 @@ def _depthwise(analysis: Analysis, contraction: Contraction) -> bool:
     return bool(made) and there.issuperset(made)
 
 
-def _moved(readers: Collection[Use]) -> set[Use]:
+def moved(readers: Collection[Use]) -> set[Use]:
     """Return what reads the constants that others only move before they are read."""
-    moved = [stored(node.inputs[slot])[1] for node, slot in readers]
-    return {(nodes[-1], 0) for nodes in moved if nodes}
+    found = [stored(node.inputs[slot])[1] for node, slot in readers]
+    return {(nodes[-1], 0) for nodes in found if nodes}
 
 
 class Mixing:
@@ -51,8 +51,8 @@ class Mixing:
             if not (contraction.node.op_type in CONVOLUTIONS and each.slot == 1 and _depthwise(analysis, contraction))
         }  # fmt: skip
         inside = {use for use in self._readers if use[0].graph is not analysis.model.graph}
-        within = inside | _moved(inside)
-        self._readers |= _moved(self._readers)
+        within = inside | moved(inside)
+        self._readers |= moved(self._readers)
         self._outside = self._readers - within
 
     def mixes(self, value: ir.Value, use: Use) -> bool:

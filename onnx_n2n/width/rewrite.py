@@ -20,7 +20,6 @@ from onnx_n2n.graph.constants import FLOATS
 from onnx_n2n.graph.grown import Part
 from onnx_n2n.graph.names import Names
 from onnx_n2n.graph.operators import measures
-from onnx_n2n.graph.passthrough import stored
 from onnx_n2n.graph.quantised import zero_point
 from onnx_n2n.graph.subgraphs import nodes_of, values_of
 from onnx_n2n.graph.uses import Use, operand
@@ -35,7 +34,7 @@ from onnx_n2n.width.boundary import adapt
 from onnx_n2n.width.declared import declare
 from onnx_n2n.width.folding import folds
 from onnx_n2n.width.growth import Averaged, Growth, Quieted
-from onnx_n2n.width.mixing import Mixing
+from onnx_n2n.width.mixing import Mixing, moved
 from onnx_n2n.width.quiet.written import offset
 from onnx_n2n.width.shares import Numbers, Scaled, exact, place
 from onnx_n2n.width.stated_sizes import rewrite_literals
@@ -89,8 +88,7 @@ class _Rewriter:
                 self._gains[use] = self._gains.get(use, Fraction(1)) * shrunk
         alone = [each for each in analysis.ledger.contractions if len(each.summands) == 1]
         self._recurrent = {(each.node, each.summands[0].slot) for each in alone}  # an operator's own state is read
-        moved = [stored(node.inputs[slot])[1] for node, slot in self._recurrent]
-        self._recurrent |= {(nodes[-1], 0) for nodes in moved if nodes}
+        self._recurrent |= moved(self._recurrent)
         self._summing = {((c.node, s.slot), s.position) for c in analysis.ledger.contractions for s in c.summands}
         self._mixing, self._folds = Mixing(analysis), folds(analysis)
 

@@ -153,3 +153,25 @@ def test_tied_weights_stay_one() -> None:
     found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
     assert found["F"].shape == (7, 24)
     assert all(np.array_equal(found[name], same[name]) for name in "EF")
+
+
+def test_what_is_read_again_is_not_drawn() -> None:
+    proto = model(
+        "h = MatMul(x, A) a = MatMul(h, H) b = Relu(a) c = MatMul(b, H) d = Relu(c) y = MatMul(d, V)", "float[5,3] x", "y",
+        A=(3, 4), H=(4, 4), V=(4, 2),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    assert found["H"].shape == (8, 8)
+    assert np.array_equal(found["H"], same["H"])
+    assert not np.array_equal(found["A"], same["A"])
+
+
+@pytest.mark.parametrize("move", ["Identity(H)", "Transpose<perm=[1,0]>(H)"])
+def test_a_loop_does_not_feed_on_what_is_drawn_and_moved(move: str) -> None:
+    body = "body (int64 i, bool c, float[5,4] s) => (bool d, float[5,4] o) { d = Identity(c) o = MatMul(s, T) }"
+    proto = model(
+        f"h = MatMul(x, A) T = {move} z = Loop<body = {body}>(n, t, h) y = MatMul(z, C)", "float[5,3] x", "y",
+        A=(3, 4), C=(4, 2), n=np.array(9), t=np.array(True), H=(4, 4),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    assert np.array_equal(found["H"], same["H"])
