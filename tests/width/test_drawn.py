@@ -157,8 +157,8 @@ def test_tied_weights_stay_one() -> None:
 
 def test_what_is_read_again_is_not_drawn() -> None:
     proto = model(
-        "h = MatMul(x, A) a = MatMul(h, H) b = Relu(a) c = MatMul(b, H) d = Relu(c) y = MatMul(d, V)", "float[5,3] x", "y",
-        A=(3, 4), H=(4, 4), V=(4, 2),
+        "h = MatMul(x, A) a = MatMul(h, H) b = Relu(a) c = MatMul(b, H) d = Relu(c) y = MatMul(d, V)",
+        "float[5,3] x", "y", A=(3, 4), H=(4, 4), V=(4, 2),
     )  # fmt: skip
     found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
     assert found["H"].shape == (8, 8)
