@@ -66,6 +66,26 @@ class Twins:
             if len({_looked_up(use) for use, _ in self.uses(value) if not measures(use[0])}) == 2
         )
 
+    @cached_property
+    def doubled(self) -> frozenset[ir.Value]:
+        """The matrices of which the model holds another one with the same numbers, perhaps turned.
+
+        An exporter writes a layer's weight so that is used on inputs of two and of three dimensions.
+        """
+        alike: dict[object, list[ir.Value]] = {}
+        for value in self.constants:
+            if _matrix(self.constants, value):
+                tensor = self.constants[value]
+                array = tensor.numpy()
+                ends = (array[0, 0], array[-1, -1]) if array.size else ()
+                alike.setdefault((tensor.dtype, tuple(sorted(array.shape)), ends), []).append(value)
+        return frozenset(
+            value
+            for near in alike.values()
+            for value in near
+            if any(other is not value and _order(self.constants, value, other) for other in near)
+        )
+
     def _first(self, value: ir.Value) -> tuple[ir.Value, tuple[int, ...]]:
         return self.tables.get(value, (value, tuple(range(len(self.constants[value].shape)))))
 

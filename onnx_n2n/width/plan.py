@@ -157,7 +157,7 @@ def ways(analysis: Analysis) -> dict[Factor, str]:
 def _new(group: Group, after: int, request: Request, reaches: Reaches | None) -> tuple[Channels, str]:
     """Return channels without outgoing weight: fresh ones, or copies where only these are allowed, with the reason."""
     fits = group.reason if group.limit is not None or reaches is None else reaches.of(group.factor)
-    if isinstance(fits, Fits) and request.init == "drawn" and not fits.positive:
+    if isinstance(fits, Fits) and request.init == "drawn" and fits.gentle and not fits.positive:
         return drawn(group.size, after, _seed(group, request), fits.most), ""
     if isinstance(fits, Fits):
         return fresh(group.size, after, _seed(group, request), fits.most, positive=fits.positive), ""

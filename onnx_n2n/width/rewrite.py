@@ -278,7 +278,6 @@ class _Rewriter:
         zero = zero_point(self.analysis.constants, *use) if summed and not scalable else None
         fold = self._folds.get(use)
         recurrent = not self._recurrent.isdisjoint((each.node, each.idx) for each in value.uses())
-        random = mixes and not recurrent and self._mixing.draws(value)  # what feeds on itself must not be
         index: list[np.ndarray | None] = [None] * len(axes)
         fresh: list[np.ndarray | None] = [None] * len(axes)
         mixed: list[Mixture | None] = [None] * len(axes)
@@ -290,7 +289,7 @@ class _Rewriter:
                 found = np.where(new, size(axis) or 0, found)
             free = row is None and bool(new.any())
             own = mixes and free and position not in carrying
-            drawn = own and random and self.growth.drawn(axis)
+            drawn = own and not recurrent and self.growth.drawn(axis) and self._mixing.draws(value)
             folds = fold is not None and free and fold.axis == position
             usual = folds and (drawn or not own) and self.growth.drawn(axis)  # rows that are drawn, or a norm behind
             mixture = self.growth.mixture(axis) if (own or folds) and not drawn and not usual else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -49,7 +50,7 @@ def test_old_rows_are_the_teachers_and_read_no_new_channel(factor: float, seed: 
 
 
 def test_new_rows_go_in_directions_of_their_own_and_their_sums_are_as_large() -> None:
-    teacher, mixed, found = weights(CONV), weights(onnx_n2n.widen(CONV, 3).model), drawn(CONV, 3)
+    teacher, mixed, found = weights(CONV), weights(onnx_n2n.widen(CONV, 3, init="zero").model), drawn(CONV, 3)
 
     def rank(array: np.ndarray) -> int:
         return int(np.linalg.matrix_rank(array.reshape(len(array), -1)))
@@ -112,13 +113,23 @@ def test_behind_a_channel_without_variance_what_is_drawn_is_not_huge() -> None:
     assert channels[4:].max() < 100 * channels[:4].max()
 
 
-@pytest.mark.parametrize(("body", "limited"), [("a = Exp(h)", "mixtures"), ("b = Exp(h) a = Reciprocal(b)", "copies")])
-def test_where_only_some_values_are_allowed_nothing_is_drawn(body: str, limited: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("a = Exp(h)", "mixtures"), ("b = Exp(h) a = Reciprocal(b)", "copies"), ("a = Sinh(h)", "mixtures"),
+        ("b = Relu(h) a = Cosh(b)", "mixtures"), ("a = Pow(h, p)", "mixtures"), ("a = Pow(p, h)", "copies"),
+        ("a = Pow(h, t)", "drawn"), ("a = Mul(h, h)", "drawn"), ("b = Mul(h, h) c = Add(b, p) a = Pow(c, i)", "drawn"),
+    ],
+)  # fmt: skip
+def test_before_what_grows_faster_than_a_cube_nothing_is_drawn(body: str, kind: str) -> None:
     """Exp of what is drawn may overflow, or be so small that one over it does."""
-    proto = model(f"h = MatMul(x, W) {body} y = MatMul(a, V)", "float[5,3] x", "y", W=(3, 4), V=(4, 3))
+    proto = model(
+        f"h = MatMul(x, W) {body} y = MatMul(a, V)", "float[5,3] x", "y", W=(3, 4), V=(4, 3), p=np.float32(4),
+        t=np.float32(3), i=np.float32(-0.5),
+    )  # fmt: skip
     result = onnx_n2n.widen(proto, 2, init="drawn")
-    same = onnx_n2n.widen(proto, 2)
-    assert np.array_equal(weights(result.model)["W"], weights(same.model)["W"]), limited
+    same = onnx_n2n.widen(proto, 2, init="zero")
+    assert np.array_equal(weights(result.model)["W"], weights(same.model)["W"]) == (kind != "drawn")
     assert Judge(proto).error(result.model) < WRONG
 
 
@@ -139,7 +150,7 @@ def test_weights_inside_of_subgraphs_get_mixtures() -> None:
         f"y = If(c) <then_branch = t {branch.format('t')}, else_branch = e {branch.format('e')}>",
         "float[5,2] x, bool c", "y", W=(2, 4), V=(4, 3),
     )  # fmt: skip
-    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
     assert found["W"].shape == (2, 8)
     assert np.array_equal(found["W"], same["W"])
 
@@ -150,7 +161,7 @@ def test_tied_weights_stay_one() -> None:
         "e = Gather(E, i) q = MatMul(x, F) a = Relu(e) b = Tanh(q) c = MatMul(a, V) d = MatMul(b, U) y = Add(c, d)",
         "int64[5] i, float[5,7] x", "y", E=table, F=table.copy(), V=(12, 3), U=(12, 3),
     )  # fmt: skip
-    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
     assert found["F"].shape == (7, 24)
     assert all(np.array_equal(found[name], same[name]) for name in "EF")
 
@@ -160,10 +171,35 @@ def test_what_is_read_again_is_not_drawn() -> None:
         "h = MatMul(x, A) a = MatMul(h, H) b = Relu(a) c = MatMul(b, H) d = Relu(c) y = MatMul(d, V)",
         "float[5,3] x", "y", A=(3, 4), H=(4, 4), V=(4, 2),
     )  # fmt: skip
-    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
     assert found["H"].shape == (8, 8)
     assert np.array_equal(found["H"], same["H"])
     assert not np.array_equal(found["A"], same["A"])
+
+
+def test_a_parameter_that_an_export_holds_twice_stays_one() -> None:
+    """As of a linear layer that code uses on two and on three dimensions, once turned."""
+    weight = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    proto = model(
+        "a = Gemm<transB=1>(x, T, b) h = MatMul(z, W) c = Add(h, b) d = Add(a, c) e = Relu(d) y = MatMul(e, V)",
+        "float[5,6] x, float[2,5,6] z", "y", T=weight.T.copy(), W=weight, b=(4,), V=(4, 3),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
+    assert np.array_equal(found["W"], found["T"].T)
+    assert all(np.array_equal(found[name], same[name]) for name in "TW")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16), ("double", np.float64)]
+)
+def test_half_precision_has_too_little_room_for_what_is_drawn(name: str, kind: type) -> None:
+    rng = np.random.default_rng(0)
+    proto = model(
+        "h = MatMul(x, A) a = Tanh(h) y = MatMul(a, B)", f"{name}[5,3] x", "y",
+        A=rng.standard_normal((3, 4)).astype(kind), B=rng.standard_normal((4, 2)).astype(kind),
+    )  # fmt: skip
+    found, same = drawn(proto, verify=False), weights(onnx_n2n.widen(proto, 2, init="zero", verify=False).model)
+    assert np.array_equal(found["A"], same["A"]) == (name == "float16")
 
 
 @pytest.mark.parametrize("move", ["Identity(H)", "Transpose<perm=[1,0]>(H)"])
@@ -173,5 +209,5 @@ def test_a_loop_does_not_feed_on_what_is_drawn_and_moved(move: str) -> None:
         f"h = MatMul(x, A) T = {move} z = Loop<body = {body}>(n, t, h) y = MatMul(z, C)", "float[5,3] x", "y",
         A=(3, 4), C=(4, 2), n=np.array(9), t=np.array(True), H=(4, 4),
     )  # fmt: skip
-    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2).model)
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
     assert np.array_equal(found["H"], same["H"])

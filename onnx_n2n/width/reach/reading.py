@@ -10,7 +10,10 @@ import onnx_ir as ir
 from onnx_n2n.analysis.walk import Analysis
 from onnx_n2n.axes.algebra import size
 from onnx_n2n.graph.passthrough import COPIES
+from onnx_n2n.rules.ranges import RAISES, Overflows
+from onnx_n2n.rules.registry import range_of
 
+CUBE = 3.0
 MANY = 2.0**40  # numbers, more than any memory holds: where it is not known how many are summed
 
 
@@ -38,6 +41,15 @@ def exponent(analysis: Analysis, node: ir.Node) -> float | None:
     value = node.inputs[1]
     array = analysis.constants.array(value) if value is not None else None
     return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None
+
+
+def steep(analysis: Analysis, node: ir.Node) -> bool:
+    """Say whether an operator grows faster than a cube, which in 32 bits has room up to 10^12."""
+    said = range_of(node)
+    if said is RAISES:
+        power = exponent(analysis, node)
+        return power is None or abs(power) > CUBE
+    return isinstance(said, Overflows)
 
 
 def smallest(analysis: Analysis, node: ir.Node, slot: int) -> float:

@@ -20,6 +20,7 @@ from onnx_n2n.width.mixing import Mixing
 from onnx_n2n.width.reach.formulas import BOUNDS, FRESH
 from onnx_n2n.width.reach.magnitudes import Magnitudes
 from onnx_n2n.width.reach.reach import Gain
+from onnx_n2n.width.reach.reading import steep
 from onnx_n2n.width.reach.walk import Walk, Walked
 
 LEAST = 1 / 1024  # of the teacher's rows; Adam learns as fast from small rows, but half precision holds no smaller ones
@@ -37,10 +38,13 @@ class Fits:
         most: What the weights of a mixture may sum to, in absolute value; float64[n], one for each channel that is
             its first, or a number for all.
         positive: Whether all of them must be above zero.
+        gentle: Whether nothing on the way grows faster than a cube. Then numbers that are somewhat larger than the
+            teacher's, as of weights that are drawn, stay in the range too.
     """
 
     most: Gain
     positive: bool
+    gentle: bool
 
 
 class Reaches:
@@ -70,9 +74,11 @@ class Reaches:
     def _walked(self, model: Walked, factor: Factor) -> Fits | Reason:
         reason: Reason | None = None
         for positive in (False, True):  # signs of both kinds are worth more than larger rows
-            found = Walk(model, factor, positive=positive).run(SHARE / LEAST)
+            walk = Walk(model, factor, positive=positive)
+            found = walk.run(SHARE / LEAST)
             if not isinstance(found, Reason):
-                return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive)
+                gentle = not any(steep(model.analysis, node) for node in walk.slots)
+                return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive, gentle)
             reason = reason or found
         assert reason is not None
         return reason
