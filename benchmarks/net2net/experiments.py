@@ -18,12 +18,13 @@ class Init:
     """How a growth starts: the options of the product's ``widen``, and shares that the product does not have.
 
     Attributes:
-        init: Fresh channels without outgoing weights, mixed or drawn, or copies that share those.
+        init: Fresh channels without outgoing weights, drawn or mixed, or copies that share those. Mixtures were the
+            product's default when most experiments ran.
         noise: On the outgoing weights of copies, relative to theirs; it cancels over the copies.
         shares: ``halves`` are the product's; ``dirichlet`` draws them instead, as other tools do.
     """
 
-    init: Literal["zero", "drawn", "net2net"] = Widen.init
+    init: Literal["drawn", "zero", "net2net"] = "zero"
     noise: float = Widen.noise
     shares: Literal["halves", "dirichlet"] = "halves"
 
@@ -203,6 +204,7 @@ SYMMETRY = (
     *(Arm(f"noise-{noise:g}", "grown", init=Init("net2net", noise)) for noise in (0.0, 0.01, 0.1, 0.3, 1.0)),
     Arm("dirichlet", "grown", init=Init("net2net", 0.0, "dirichlet")),
     Arm("zero-fan-out", "grown"),
+    Arm("drawn", "grown", init=Init("drawn")),
     Arm("random-pad", "pad"),
     SCRATCH,
 )
@@ -218,21 +220,20 @@ def _beyond(on: tuple[int, ...], short: tuple[int, ...], long: tuple[int, ...]) 
     """
     return (
         Arm("continued", "teacher", net="teacher", moments="grown", rates=("on",), points=on),
-        Arm("grown", "grown", moments="grown", rates=("on", "full", "half", "double"), points=short),
+        *(
+            Arm(name, "grown", init=init, moments="grown", rates=("on", "full", "half", "double"), points=short)
+            for name, init in (("grown", Init()), ("drawn", Init("drawn")))
+        ),
         Arm("copies", "grown", init=Init("net2net"), moments="grown", rates=("on",), points=short),
         Arm("random-pad", "pad", rates=("full",), points=short),
         Arm("scratch", "fresh", rates=("half", "full", "double"), points=long),
         Arm("distilled", "fresh", distil=True, rates=("full",), points=long),
+        Arm("drawn-no-state", "grown", init=Init("drawn"), rates=("full",), points=short),
     )
 
 
 CAPACITY = _beyond((800, 2400, 6000, 12000, 24000), (150, 300, 600, 1200, 2400), (1000, 1500, 2000, 3000, 4500, 6750))
-OF_IMAGES = (100, 200, 400, 800, 1600)
-IMAGE_CAPACITY = (
-    *_beyond((800, 2400, 6000, 13000), OF_IMAGES, (400, 800, 1200, 1800, 2700, 4000)),
-    Arm("drawn", "grown", init=Init("drawn"), moments="grown", rates=("on",), points=OF_IMAGES),
-    Arm("drawn-no-state", "grown", init=Init("drawn"), rates=("full",), points=OF_IMAGES),
-)
+IMAGE_CAPACITY = _beyond((800, 2400, 6000, 13000), (100, 200, 400, 800, 1600), (400, 800, 1200, 1800, 2700, 4000))
 # What new places hold, how fast they learn, and what the optimizer knows; `--teacher-epochs` grows at other times.
 SOME = (600, 1200, 2400)
 EXCHANGE = (

@@ -165,6 +165,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options.experiment = options.experiment.removeprefix(LANGUAGE)
     if options.experiment not in EXPERIMENTS:
         parser.error(f"there is no experiment {options.experiment!r}")
+    if options.teacher_epochs and all(arm.teacher_epochs for arm in EXPERIMENTS[options.experiment].arms if arm.taught):
+        parser.error(f"the arms of {options.experiment} say how long their teachers train")
     options.data = options.data or ("shakespeare" if language else "cifar10")
     return options
 

@@ -211,6 +211,8 @@ def test_all_arms_spend_the_same_with_what_their_teachers_have(
     net2net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = command("progressive", "synthetic-text", tmp_path, "--rates", "full")
+    with pytest.raises(SystemExit):  # arms say how long their teachers train
+        net2net.run.main([*options, "--teacher-epochs", "3"])
     assert net2net.run.main([*options, "--arms", "thin", "times-4"]) == 0
     folder = tmp_path / "progressive-synthetic-text-smoke"
     assert {row["arm"] for row in net2net.tables.read(folder / "epochs.csv")} == {"thin", "times-4"}  # no teacher
