@@ -7,6 +7,7 @@ Improve Language Models*, 2017.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,23 +69,28 @@ class Twins:
 
     @cached_property
     def doubled(self) -> frozenset[ir.Value]:
-        """The matrices of which the model holds another one with the same numbers, perhaps turned.
+        """The weights of which the model holds another one with the same numbers, perhaps turned.
 
-        An exporter writes a layer's weight so that is used on inputs of two and of three dimensions.
+        Exporters write a parameter so that code uses on inputs of two and of three dimensions, or as a kernel too.
         """
         alike: dict[object, list[ir.Value]] = {}
         for value in self.constants:
-            if _matrix(self.constants, value):
-                tensor = self.constants[value]
-                array = tensor.numpy()
-                ends = (array[0, 0], array[-1, -1]) if array.size else ()
-                alike.setdefault((tensor.dtype, tuple(sorted(array.shape)), ends), []).append(value)
+            tensor = self.constants[value]
+            if tensor.dtype in FLOATS and math.prod(tensor.shape.numpy()) > 1:
+                array = tensor.numpy().squeeze()
+                ends = array[(0,) * array.ndim], array[(-1,) * array.ndim]
+                alike.setdefault((tensor.dtype, tuple(sorted(array.shape)), *ends), []).append(value)
         return frozenset(
             value
             for near in alike.values()
             for value in near
-            if any(other is not value and _order(self.constants, value, other) for other in near)
+            if any(other is not value and self._alike(value, other) for other in near)
         )
+
+    def _alike(self, one: ir.Value, other: ir.Value) -> bool:
+        first, second = (self.constants[value].numpy().squeeze() for value in (one, other))
+        turned = second.T if second.ndim == 2 else second
+        return not uniform(first) and (np.array_equal(first, second) or np.array_equal(first, turned))
 
     def _first(self, value: ir.Value) -> tuple[ir.Value, tuple[int, ...]]:
         return self.tables.get(value, (value, tuple(range(len(self.constants[value].shape)))))

@@ -16,7 +16,6 @@ from onnx_n2n.rules.obligations import Contraction
 # Where operators add a constant to what weights make: it is mixed as these are, so that the sum is a mixture too.
 ADDED = {"Conv": (2,), "ConvTranspose": (2,), "Gemm": (2,), "Add": (0, 1), "Sub": (0, 1), "Sum": None,
          "RNN": (3,), "GRU": (3,), "LSTM": (3,)}  # fmt: skip
-WIDE = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.BFLOAT16}  # they hold numbers up to 10^38 at least
 CONVOLUTIONS = frozenset({"Conv", "FusedConv", "NhwcConv", "ConvTranspose"})
 
 
@@ -68,12 +67,10 @@ class Mixing:
     def draws(self, value: ir.Value) -> bool:
         """Say whether fresh places of a constant may be random: one layer sums with it, outside of subgraphs.
 
-        What is read again and again may feed on itself, and one parameter in two places must stay one. Half precision
-        has so little room above its usual numbers that new channels could leave it.
+        What is read again and again may feed on itself, and one parameter in two places must stay one.
         """
         uses = [each for each, _ in self._twins.uses(value) if not measures(each[0])]
-        alone = len(uses) == 1 and uses[0] in self._outside and value not in self._twins.doubled
-        return alone and self._constants[value].dtype in WIDE
+        return len(uses) == 1 and uses[0] in self._outside and value not in self._twins.doubled
 
     def blends(self, use: Use) -> bool:
         """Say whether an operand is a constant that is mixed, also behind nodes that only move it, or is none."""

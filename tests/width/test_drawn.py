@@ -189,6 +189,25 @@ def test_a_parameter_that_an_export_holds_twice_stays_one() -> None:
     assert all(np.array_equal(found[name], same[name]) for name in "TW")
 
 
+def test_a_layer_that_is_a_kernel_too_stays_one_parameter() -> None:
+    weight = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    proto = model(
+        "a = Conv(x, T) b = Relu(a) m = GlobalAveragePool(b) n = Flatten(m) h = MatMul(s, W) d = Add(n, h) "
+        "y = MatMul(d, V)",
+        "float[5,6,7] x, float[5,6] s", "y", T=weight[:, :, None].copy(), W=weight.T.copy(), V=(4, 3),
+    )  # fmt: skip
+    found = drawn(proto)
+    assert found["T"].shape == (8, 6, 1)
+    assert np.array_equal(found["W"].T, found["T"][:, :, 0])
+
+
+def test_a_second_pass_draws_other_numbers() -> None:
+    first = onnx_n2n.widen(CONV, 2)
+    found = weights(onnx_n2n.widen(first.model, 2).model)["k"].reshape(16, -1)
+    rows = found / np.linalg.norm(found, axis=1, keepdims=True)
+    assert np.abs(rows[4:] @ rows[4:].T - np.eye(12)).max() < 0.95
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16), ("double", np.float64)]
 )
@@ -200,6 +219,16 @@ def test_half_precision_has_too_little_room_for_what_is_drawn(name: str, kind: t
     )  # fmt: skip
     found, same = drawn(proto, verify=False), weights(onnx_n2n.widen(proto, 2, init="zero", verify=False).model)
     assert np.array_equal(found["A"], same["A"]) == (name == "float16")
+
+
+def test_nothing_is_drawn_that_is_computed_in_half_precision() -> None:
+    proto = model(
+        "c = Cast<to=10>(A) d = Cast<to=10>(B) h = MatMul(x, c) a = Relu(h) y = MatMul(a, d)", "float16[5,3] x", "y",
+        A=(3, 4), B=(4, 2),
+    )  # fmt: skip
+    found, same = drawn(proto, verify=False), weights(onnx_n2n.widen(proto, 2, init="zero", verify=False).model)
+    assert found["A"].shape == (3, 8)
+    assert np.array_equal(found["A"], same["A"])
 
 
 @pytest.mark.parametrize("move", ["Identity(H)", "Transpose<perm=[1,0]>(H)"])

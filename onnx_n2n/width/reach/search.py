@@ -24,6 +24,7 @@ from onnx_n2n.width.reach.reading import steep
 from onnx_n2n.width.reach.walk import Walk, Walked
 
 LEAST = 1 / 1024  # of the teacher's rows; Adam learns as fast from small rows, but half precision holds no smaller ones
+WIDE = 1e38  # what numbers of 32 bits come to, and of 16 as bfloat16
 SHARE = 3 / 4  # of the largest number: what mixtures may come to
 Found = TypeVar("Found")
 
@@ -38,8 +39,8 @@ class Fits:
         most: What the weights of a mixture may sum to, in absolute value; float64[n], one for each channel that is
             its first, or a number for all.
         positive: Whether all of them must be above zero.
-        gentle: Whether nothing on the way grows faster than a cube. Then numbers that are somewhat larger than the
-            teacher's, as of weights that are drawn, stay in the range too.
+        gentle: Whether there is room on the way, as in 32 bits and not in half precision, and nothing grows faster than
+            a cube. Then numbers somewhat larger than the teacher's, as of weights that are drawn, stay in the range too.
     """
 
     most: Gain
@@ -77,7 +78,10 @@ class Reaches:
             walk = Walk(model, factor, positive=positive)
             found = walk.run(SHARE / LEAST)
             if not isinstance(found, Reason):
-                gentle = not any(steep(model.analysis, node) for node in walk.slots)
+                values = (value for node in walk.slots for value in node.outputs)
+                gentle = all(model.magnitudes.largest(value) >= WIDE for value in values) and not any(
+                    steep(model.analysis, node) for node in walk.slots
+                )
                 return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive, gentle)
             reason = reason or found
         assert reason is not None
