@@ -44,7 +44,7 @@ STEPS, ROWS, USUAL_STEPS = 2000, 16, 8
 
 GROWTHS: dict[str, Callable[[onnx.ModelProto], Any]] = {
     f"widen {init} {factor}": lambda m, i=init, f=factor: onnx_n2n.widen(m, init=i, factor=f, verify=False)
-    for init in ("zero", "net2net")
+    for init in ("drawn", "zero", "net2net")
     for factor in (1.5, 3.0)
 }
 GROWTHS["deepen"] = lambda m: onnx_n2n.deepen(m, verify=False)

@@ -138,7 +138,7 @@ class Recipe:
         for axis, row in enumerate(self.rows):
             teacher = teacher if row is None else row.append(teacher, axis)
         size = math.prod(shape)
-        deviation = _deviation(teacher) if self.drawn else 0.0
+        deviation = _deviation(teacher) if self.noise or (self.drawn and self.law < 3) else 0.0
         divisions = [Division(part.axis, part.share, part.key) for part in self.summed]
         across = next((axis for axis in range(len(shape)) if all(part.axis != axis for part in self.summed)), None)
         if across is None or size <= BLOCK:

@@ -26,11 +26,11 @@ class Request(Selection):
     include: Sequence[str] = option((), "Grow only what layers or weights of these names make.", metavar="GLOB")
     exclude: Sequence[str] = option((), "Leave layers and weights of these names as they are.", metavar="GLOB")
     multiple_of: int = option(1, "Round new widths up to a multiple.", least=1)
-    # As measured in docs/net2net.md: on text mixtures learn fastest, on images what is drawn. Copies learn faster the
-    # more noise tells them apart, up to where the loss jumps in the first hundred steps.
-    init: Literal["zero", "drawn", "net2net"] = option(
-        "zero",
-        "Fresh channels with zero outgoing weights, mixed of old ones or drawn, or copies that share those.",
+    # As measured in docs/net2net.md: what is drawn learns faster than mixtures. Copies learn faster the more noise
+    # tells them apart, up to where the loss jumps in the first hundred steps.
+    init: Literal["drawn", "zero", "net2net"] = option(
+        "drawn",
+        "Fresh channels with zero outgoing weights, drawn or mixed of old ones, or copies that share those.",
     )
     mapping: Literal["random", "cyclic"] = option("random", "Copy channels at random or in turn.")
     noise: float = option(0.3, "Noise on the outgoing weights of copies, relative to theirs; it cancels.", least=0)
