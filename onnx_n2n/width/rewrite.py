@@ -301,7 +301,8 @@ class _Rewriter:
             if mixture is not None or drawn:
                 fresh[position] = new
         # With its lengths: a weight that grows once more is not given the same random numbers.
-        seed = (self.seed, zlib.crc32(str(value.name).encode()), *map(int, self.analysis.constants[value].shape.numpy()))
+        lengths = map(int, self.analysis.constants[value].shape.numpy())
+        seed = (self.seed, zlib.crc32(str(value.name).encode()), *lengths)
         noise = self.noise if scalable and not recurrent else 0.0  # there it would feed on itself, step by step
         gain = self._gains.get(use, Fraction(1))
         scale, squared = (math.sqrt(gain), gain.as_integer_ratio()) if gain != 1 else (1.0, None)

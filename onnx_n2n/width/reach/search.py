@@ -40,7 +40,7 @@ class Fits:
             its first, or a number for all.
         positive: Whether all of them must be above zero.
         gentle: Whether there is room on the way, as in 32 bits and not in half precision, and nothing grows faster than
-            a cube. Then numbers somewhat larger than the teacher's, as of weights that are drawn, stay in the range too.
+            a cube. Then numbers somewhat larger than the teacher's, as of weights that are drawn, stay in range too.
     """
 
     most: Gain
