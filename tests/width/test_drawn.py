@@ -133,6 +133,17 @@ def test_before_what_grows_faster_than_a_cube_nothing_is_drawn(body: str, kind: 
     assert Judge(proto).error(result.model) < WRONG
 
 
+def test_where_mixtures_must_be_positive_nothing_is_drawn() -> None:
+    """Sums over as many places as there may be, behind a Relu."""
+    proto = model(
+        "a = Conv(x, W) b = Relu(a) c = GlobalAveragePool(b) d = Flatten(c) y = MatMul(d, V)", "float[2,3,h,w] x", "y",
+        W=(4, 3, 1, 1), V=(4, 3),
+    )  # fmt: skip
+    found, same = drawn(proto), weights(onnx_n2n.widen(proto, 2, init="zero").model)
+    assert found["W"].shape == (8, 3, 1, 1)
+    assert np.array_equal(found["W"], same["W"])
+
+
 def test_like_a_number_that_is_infinite_new_weights_are_zero() -> None:
     """With its size they would be no numbers, nor would outputs: zero times that is none either."""
     weight = np.array([[1, -1, 2], [0.5, np.inf, 1]], np.float32)

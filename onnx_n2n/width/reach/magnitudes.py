@@ -1,7 +1,8 @@
 """How large the numbers of every tensor can be, whatever finite numbers a model is given; in most tensors any number.
 
 What holds of a tensor of the teacher holds of the student's: fresh rows are mixtures with weights that sum to less than
-one, and everything here is worked out from the largest numbers of weights.
+one, and everything here is worked out from the largest numbers of weights. Rows that are drawn may be somewhat larger,
+and are there only where that leaves room (:class:`~onnx_n2n.width.reach.search.Fits`).
 """
 
 from __future__ import annotations

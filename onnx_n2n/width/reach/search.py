@@ -78,11 +78,7 @@ class Reaches:
             walk = Walk(model, factor, positive=positive)
             found = walk.run(SHARE / LEAST)
             if not isinstance(found, Reason):
-                values = (value for node in walk.slots for value in node.outputs)
-                gentle = all(model.magnitudes.largest(value) >= WIDE for value in values) and not any(
-                    steep(model.analysis, node) for node in walk.slots
-                )
-                return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive, gentle)
+                return Fits(np.minimum(MOST, SHARE / np.maximum(found, SHARE)), positive, _gentle(walk))
             reason = reason or found
         assert reason is not None
         return reason
@@ -104,3 +100,8 @@ class Reaches:
                 logger.warning("%s; groups get copies instead of fresh channels", said)
             logger.debug("%s", said, exc_info=error)
             return Reason(said)
+
+
+def _gentle(walk: Walk) -> bool:
+    roomy = all(walk.magnitudes.largest(value) >= WIDE for node in walk.slots for value in node.outputs)
+    return roomy and not any(steep(walk.analysis, node) for node in walk.slots)
