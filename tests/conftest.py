@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import settings
@@ -27,6 +30,17 @@ def pytest_configure() -> None:
     """Say what is missing once, and not in every test."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise pytest.UsageError("the tests run models, and no ONNX Runtime is here: pip install -e '.[test,gpu]'")
+
+
+@pytest.fixture(autouse=True)
+def drawn_alike() -> None:
+    """Draw the same weights and orders of examples in every run, whichever tests ran before in the same process."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  Keras shuffles with it
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+    if tensorflow := sys.modules.get("tensorflow"):
+        tensorflow.random.set_seed(0)
 
 
 @pytest.fixture(autouse=True)

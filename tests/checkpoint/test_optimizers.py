@@ -99,7 +99,6 @@ class Shared(torch.nn.Module):  # type: ignore[misc]
 
 
 def test_a_new_layer_like_the_second_name_of_a_parameter_has_a_place_and_a_state(tmp_path: Path) -> None:
-    torch.manual_seed(0)
     model, x = Shared(), torch.randn(5, 8)
     optimizer = torch.optim.AdamW(model.named_parameters())
     model(x).square().mean().backward()

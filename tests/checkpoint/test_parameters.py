@@ -239,7 +239,6 @@ def test_places_without_a_gradient_start_with_second_moments_of_their_size(share
 
 @pytest.mark.parametrize(("kind", "dynamo"), [("LSTM", True), ("LSTM", False), ("GRU", False), ("RNN", False)])
 def test_recurrent_layers_keep_their_gates(tmp_path: Path, kind: str, dynamo: bool) -> None:
-    torch.manual_seed(0)
     net = Rows(kind=kind)
     x = torch.randn(2, 7, 5)
     path = exported(net, x, dynamo=dynamo, folded=True, tmp=tmp_path)

@@ -41,7 +41,6 @@ class Stacked(torch.nn.Module):  # type: ignore[misc]
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_a_checkpoint_follows(kind: str, both: bool, tmp_path: Path) -> None:
     """Trained further, the network with the grown checkpoint computes what the student does with the same weights."""
-    torch.manual_seed(0)
     old, new = Stacked(kind, both=both, deeper=False).eval(), Stacked(kind, both=both, deeper=True).eval()
     x = torch.randn(2, LENGTH, READ)
     path = tmp_path / "teacher.onnx"

@@ -271,7 +271,6 @@ def test_larger_kernels_in_between(exports: Path, tmp_path: Path) -> None:
 
 def test_a_new_weight_that_a_later_pass_splits(tmp_path: Path) -> None:
     """Weights of norms that are not trained yet are equal, and the exporter merges them: also those of new blocks."""
-    torch.manual_seed(0)
     teacher = written(tmp_path / "teacher.onnx", Former().eval(), "former", dynamo=True, optimize=True)
     records, model = applied(teacher, tmp_path, "deepen; widen{factor=1.5}")
     record = onnx_n2n.join(records)

@@ -127,7 +127,6 @@ def test_what_folding_loses_a_checkpoint_finds_again(folder: Path, kind: str, wa
 @pytest.mark.parametrize("kind", ["densenet", "vit"])
 def test_equal_values_keep_their_names(tmp_path: Path, kind: str) -> None:
     """Before any training, biases are zeros and scales ones, which exporters merge, also with statistics."""
-    torch.manual_seed(0)
     net = ARCHITECTURES[kind].make().eval()
     theirs = {name: tensor.numpy() for name, tensor in net.state_dict().items() if name in tensors(kind)}
     paths = written(tmp_path, kind, net)
@@ -165,7 +164,6 @@ class Averaged(torch.nn.Module):  # type: ignore[misc]
 
 
 def test_what_code_would_have_to_multiply_by_is_refused(tmp_path: Path) -> None:
-    torch.manual_seed(0)
     net = Averaged()
     program = torch.onnx.export(net.eval(), (torch.randn(2, 3, 8, 8),), dynamo=True, optimize=False, verbose=False)
     program.save(str(tmp_path / "net.onnx"))
