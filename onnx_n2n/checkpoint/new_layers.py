@@ -140,6 +140,7 @@ class _State:
         names = [name for origins in likes.values() for origin in origins for name in origin.names]
         block = block_of(names) if news[0].kind == "block" else ""
         whole = {name for name in self.arrays if name.startswith(f"{block}.")} - self._counters()
+        ends: dict[str, int] = {}
         if news[0].kind == LAYER:
             if lacking := [new.like for new, origins in likes.items() if not origins]:
                 raise GrowthError(f"the checkpoint has no {lacking[0]!r}, of which a new layer has a copy")
@@ -149,7 +150,8 @@ class _State:
             likes = {new: self._like(new) for new in news}
             at = next(place for place, name in enumerate(self.arrays) if name.startswith(f"{following(block)}."))
         else:
-            block, at = "", 1 + max((place for place, name in enumerate(self.arrays) if name in names), default=-1)
+            ends = {_home(name): place + 1 for place, name in enumerate(self.arrays) if name in names}
+            block, at = "", max(ends.values(), default=0)
         found: dict[str, _Made] = {}
         modules: dict[tuple[str, int], str] = {}  # of the first, second, ... layer that is called after a module
         seen: Counter[str] = Counter()
@@ -187,9 +189,11 @@ class _State:
         if taken := [name for name in found if name in self.arrays]:
             reason = f"a new parameter would be called {taken[0]!r}, which there is"
             raise GrowthError(reason, hint="name it by `names=`")
-        entries, order = list(self.arrays.items()), {name: place for place, name in enumerate(self.arrays)}
-        new_entries = sorted(found.items(), key=lambda entry: order.get(self.added[entry[0]], len(order)))
-        self.arrays = dict([*entries[:at], *new_entries, *entries[at:]])
+        order = {name: place for place, name in enumerate(self.arrays)}
+        fresh = sorted(found, key=lambda name: order.get(self.added[name], len(order)))
+        places = {name: ends.get(_home(self.added[name]), at) - 0.5 for name in fresh} | order
+        every = {**self.arrays, **found}
+        self.arrays = {name: every[name] for name in sorted([*fresh, *order], key=places.__getitem__)}
 
     # Values -----------------------------------------------------------------------------------------------------------
 
@@ -342,3 +346,8 @@ def _value(new: New, nodes: Sequence[str], later: Record, student: ir.Model) -> 
             hint="widen first and deepen then, or `exclude=` what reads it",
         )
     return found[0]
+
+
+def _home(name: str) -> str:
+    """Return what a parameter's module is in. All of that stands together, as in ``model.parameters()``."""
+    return name.rpartition(".")[0].rpartition(".")[0]

@@ -322,6 +322,33 @@ def test_new_layers_are_called_after_their_neighbours(tmp_path: Path, net: Any, 
     assert {named.get(name, name) for name in found.arrays} == set(again.arrays)
 
 
+class Lists(nn.Module):
+    """Layers in one list, and their norms in another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)])
+        self.bns = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        for conv, bn in zip(self.convs, self.bns, strict=True):
+            x = torch.relu(bn(conv(x)))
+        return self.head(x.mean((2, 3)))
+
+
+def test_new_parameters_stand_where_a_network_with_them_has_them(tmp_path: Path) -> None:
+    """Optimizers without names know parameters by their places."""
+    net = Lists().eval()
+    path = exported(net, torch.randn(2, 3, 6, 6), dynamo=True, folded=False, tmp=tmp_path)
+    result = onnx_n2n.deepen(path)
+    arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    found = grow(result.growth, arrays, student=onnx_n2n.load(result.model))
+    learned = dict.fromkeys(name.rpartition(".")[0] for name in found.arrays)
+    pairs = [f"{kind}.{place}{mark}" for kind in ("convs", "bns") for place in (0, 1) for mark in ("", "_deeper")]
+    assert list(learned) == [*pairs, "head"]
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path, net: Any) -> None:
     path = exported(net, batch(0)[0], dynamo=True, folded=True, tmp=tmp_path)
     record = onnx_n2n.widen(path, 1.5).growth
